@@ -1,0 +1,3 @@
+//! The transparent door.
+
+mod error;

@@ -1,0 +1,198 @@
+//! Keys, fingerprints and the encoding that they are hashed over; API and proxy use the same.
+//!
+//! Encoding v1 is frozen: a stored key must be found again by every later version.
+
+use std::fmt;
+
+use sha2::{Digest as _, Sha256};
+use uuid::Uuid;
+
+use crate::model::{Json, Timestamp};
+
+/// Hashes a list of fields so that no two lists collide: each field is preceded by its length, the
+/// whole by a label with a version.
+#[derive(Clone)]
+pub struct Encoder(Sha256);
+
+impl Encoder {
+    /// `label` names what is hashed and its version, for example `execution/v1`.
+    pub fn new(label: &str) -> Self {
+        Self(Sha256::new()).field(label)
+    }
+
+    /// Appends one field.
+    #[must_use]
+    pub fn field(mut self, bytes: impl AsRef<[u8]>) -> Self {
+        let bytes = bytes.as_ref();
+        self.0.update((bytes.len() as u64).to_be_bytes());
+        self.0.update(bytes);
+        self
+    }
+
+    /// Appends a field that may be absent; absent and empty differ.
+    #[must_use]
+    pub fn optional(self, bytes: Option<impl AsRef<[u8]>>) -> Self {
+        match bytes {
+            None => self.field([0]),
+            Some(bytes) => self.field([1]).field(bytes),
+        }
+    }
+
+    /// The SHA-256.
+    pub fn finish(self) -> Digest {
+        Digest(self.0.finalize().into())
+    }
+}
+
+/// A SHA-256, or a keyed digest of the same length.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Digest([u8; 32]);
+
+impl Digest {
+    /// The SHA-256 of `bytes` alone.
+    pub fn of(bytes: &[u8]) -> Self {
+        Self(Sha256::digest(bytes).into())
+    }
+
+    /// Wraps a hash that was computed elsewhere.
+    pub const fn from_bytes(bytes: [u8; 32]) -> Self {
+        Self(bytes)
+    }
+
+    /// All 32 bytes.
+    pub const fn as_bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
+
+    /// The first 16 bytes, as columns keep them.
+    pub(crate) fn short(&self) -> [u8; 16] {
+        let mut short = [0; 16];
+        short.copy_from_slice(&self.0[..16]);
+        short
+    }
+
+    /// The first `bytes` bytes in lower-case hex.
+    pub fn hex(&self, bytes: usize) -> String {
+        self.0.iter().take(bytes).map(|byte| format!("{byte:02x}")).collect()
+    }
+}
+
+impl fmt::Debug for Digest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.hex(32))
+    }
+}
+
+/// A key's place in the index of holders: 8 bytes of the text's hash, so that a text can be looked
+/// up over all users and namespaces, then 16 bytes over (user, namespace, text).
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct HolderKey([u8; 24]);
+
+impl HolderKey {
+    /// The place of `text` for `user`. `namespace` is `api`, or what scopes a key in the proxy
+    /// (principal, method, scheme, host, port, path).
+    pub fn new(user: Uuid, namespace: &[u8], text: &str) -> Self {
+        let whole = Encoder::new("holder/v1").field(user).field(namespace).field(text).finish();
+        let mut key = [0; 24];
+        key[..8].copy_from_slice(&Self::text_prefix(text));
+        key[8..].copy_from_slice(&whole.short());
+        Self(key)
+    }
+
+    /// The first 8 bytes of every place of `text`.
+    pub(crate) fn text_prefix(text: &str) -> [u8; 8] {
+        let mut prefix = [0; 8];
+        prefix.copy_from_slice(&Encoder::new("key-text/v1").field(text).finish().0[..8]);
+        prefix
+    }
+
+    pub(crate) const fn as_bytes(&self) -> &[u8; 24] {
+        &self.0
+    }
+}
+
+impl fmt::Debug for HolderKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for byte in self.0 {
+            write!(f, "{byte:02x}")?;
+        }
+        Ok(())
+    }
+}
+
+/// The namespace of keys that come by the API.
+pub const API_NAMESPACE: &[u8] = b"api";
+
+/// The longest part of a derived key that names the tool, in bytes.
+const TOOL_IN_KEY: usize = 160;
+
+/// The hash of a tool call that came by the API. Frozen as v1.
+pub fn api_call_v1(user: Uuid, session: Uuid, goal: Uuid, tool: &str, input: &Json) -> Digest {
+    Encoder::new("execution/v1")
+        .field(user)
+        .field(session)
+        .field(goal)
+        .field(tool)
+        .field(crate::canonical::json_or_raw(input.as_str().as_bytes()))
+        .finish()
+}
+
+/// What tells two inputs of one API key apart: tool and canonical input.
+pub fn api_input_v1(tool: &str, input: &Json) -> Digest {
+    Encoder::new("input/v1")
+        .field(tool)
+        .field(crate::canonical::json_or_raw(input.as_str().as_bytes()))
+        .finish()
+}
+
+/// `auto:{tool}:{YYYYMMDD}:{hash}`, where the date is the session's creation date, so that the key
+/// is the same across seconds, midnight and restarts. 128 bits of the hash are shown.
+pub fn derived_text(tool: &str, session_created: Timestamp, hash: &Digest) -> String {
+    let tool: String =
+        tool.chars().filter(|c| c.is_ascii_graphic() && *c != ':').take(TOOL_IN_KEY).collect();
+    format!("auto:{tool}:{}:{}", session_created.date(), hash.hex(16))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fields_cannot_flow_into_each_other() {
+        let hash = |fields: &[&str]| {
+            fields.iter().fold(Encoder::new("t/v1"), |e, field| e.field(field)).finish()
+        };
+        assert_ne!(hash(&["ab", "c"]), hash(&["a", "bc"]));
+        assert_ne!(hash(&["ab"]), hash(&["ab", ""]));
+        let optional = |field: Option<&str>| Encoder::new("t/v1").optional(field).finish();
+        assert_ne!(optional(None), optional(Some("")));
+    }
+
+    #[test]
+    fn encoding_v1_is_frozen() {
+        let call = |input: &str| {
+            api_call_v1(
+                Uuid::from_u128(1),
+                Uuid::from_u128(2),
+                Uuid::from_u128(3),
+                "send_email",
+                &Json::parse(input).unwrap(),
+            )
+        };
+        assert_eq!(call(r#"{"to":"a","n":1}"#), call(r#"{ "n" : 1, "to" : "\u0061" }"#));
+        assert_ne!(call(r#"{"n":12345678901234567890}"#), call(r#"{"n":12345678901234567891}"#));
+        assert_ne!(call(r#"{"n":1}"#), call(r#"{"n":1.0}"#));
+        assert_eq!(
+            derived_text("send email:x", Timestamp::from_micros(0), &Digest::of(b"")),
+            "auto:sendemailx:19700101:e3b0c44298fc1c149afbf4c8996fb924"
+        );
+    }
+
+    #[test]
+    fn one_text_has_one_prefix() {
+        let a = HolderKey::new(Uuid::from_u128(1), API_NAMESPACE, "k");
+        let b = HolderKey::new(Uuid::from_u128(2), API_NAMESPACE, "k");
+        assert_ne!(a, b);
+        assert_eq!(a.as_bytes()[..8], b.as_bytes()[..8]);
+    }
+}

@@ -1,0 +1,70 @@
+//! The right to execute: made by a claim, consumed by a finish, never copied.
+
+use uuid::Uuid;
+
+use crate::call::Finish;
+use crate::sqlite::WriterHandle;
+use crate::state::Knowledge;
+
+/// What a claimer holds while it executes: (execution, attempt). Not `Clone`; only a claim makes one.
+///
+/// Dropped unfinished, it records the outcome as unknown: whoever held it may have acted.
+#[derive(Debug)]
+pub struct Lease {
+    execution_id: Uuid,
+    attempt: u32,
+    key_text: Option<String>,
+    writer: Option<WriterHandle>,
+}
+
+impl Lease {
+    pub(crate) fn new(
+        execution_id: Uuid,
+        attempt: u32,
+        key_text: Option<String>,
+        writer: WriterHandle,
+    ) -> Self {
+        Self { execution_id, attempt, key_text, writer: Some(writer) }
+    }
+
+    /// The execution.
+    pub fn execution_id(&self) -> Uuid {
+        self.execution_id
+    }
+
+    /// The attempt, from 1.
+    pub fn attempt(&self) -> u32 {
+        self.attempt
+    }
+
+    /// The key that the execution was claimed under.
+    pub fn key_text(&self) -> Option<&str> {
+        self.key_text.as_deref()
+    }
+
+    /// Takes the lease apart, so that dropping it records nothing.
+    pub(crate) fn consume(mut self) -> Option<WriterHandle> {
+        self.writer.take()
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        if let Some(writer) = self.writer.take() {
+            writer.finish_dropped(self.execution_id, self.attempt, dropped());
+        }
+    }
+}
+
+fn dropped() -> Finish {
+    Finish {
+        outcome: Knowledge::Unknown,
+        tool_error: false,
+        answer: None,
+        error: Some("the call was abandoned inside the engine".to_owned()),
+        problem: None,
+        sent_at: None,
+        first_byte_at: None,
+        last_event: "abandoned".to_owned(),
+    }
+}

@@ -1,0 +1,23 @@
+use serde::Serialize;
+use uuid::Uuid;
+
+use super::{Json, Timestamp};
+
+/// One row of the append-only log: who changed what, when, by which rule and why.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Event {
+    /// Its number; without gaps.
+    pub seq: i64,
+    pub at: Timestamp,
+    /// `claimed`, `finished`, `verdict`, `boot`, … (docs/TRANSACTIONS.md lists them).
+    pub kind: String,
+    pub execution_id: Option<Uuid>,
+    pub session_id: Option<Uuid>,
+    pub attempt: Option<u32>,
+    /// Who did it: `proxy`, `api`, `engine`, `operator`.
+    pub actor: String,
+    /// What else is known of it; digests stand for bodies.
+    pub detail: Json,
+    /// SHA-256 over this row and the hash before it, in hex.
+    pub hash: String,
+}

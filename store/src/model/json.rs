@@ -1,0 +1,131 @@
+//! JSON kept as its own text: what came in goes out byte for byte.
+
+use std::fmt;
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde_json::value::RawValue;
+
+/// The deepest nesting that is accepted; `RawValue` itself checks none.
+pub const MAX_DEPTH: usize = 128;
+
+/// One JSON value as the text that was sent: 30-digit integers, 1.00000000000000000001 and duplicate
+/// member names survive, since no number or map is ever built from it.
+#[derive(Clone)]
+pub struct Json(Box<RawValue>);
+
+/// Why a text was refused as JSON.
+#[derive(Debug, thiserror::Error)]
+pub enum JsonError {
+    /// Not one JSON value.
+    #[error("not valid JSON: {0}")]
+    Syntax(#[from] serde_json::Error),
+    /// Nested deeper than [`MAX_DEPTH`].
+    #[error("nested deeper than {MAX_DEPTH} levels")]
+    Depth,
+}
+
+impl Json {
+    /// Takes a text that is one JSON value; surrounding white space is dropped.
+    pub fn parse(text: impl Into<String>) -> Result<Self, JsonError> {
+        let json = Self(RawValue::from_string(text.into())?);
+        json.check_depth()?;
+        Ok(json)
+    }
+
+    /// The JSON text of `value`.
+    ///
+    /// # Panics
+    /// When `value` cannot be written as JSON (a map with keys that are no strings).
+    pub fn of<T: Serialize + ?Sized>(value: &T) -> Self {
+        Self(serde_json::value::to_raw_value(value).expect("the value is written as JSON"))
+    }
+
+    /// The text, as it came.
+    pub fn as_str(&self) -> &str {
+        self.0.get()
+    }
+
+    /// Decodes the text into `T`.
+    pub fn decode<'a, T: Deserialize<'a>>(&'a self) -> Result<T, serde_json::Error> {
+        serde_json::from_str(self.0.get())
+    }
+
+    /// Takes a text that this store has written itself.
+    pub(crate) fn stored(text: String) -> Result<Self, serde_json::Error> {
+        RawValue::from_string(text).map(Self)
+    }
+
+    fn check_depth(&self) -> Result<(), JsonError> {
+        let (mut depth, mut in_string, mut escaped) = (0_usize, false, false);
+        for byte in self.0.get().bytes() {
+            match byte {
+                _ if escaped => escaped = false,
+                b'\\' if in_string => escaped = true,
+                b'"' => in_string = !in_string,
+                b'{' | b'[' if !in_string => {
+                    depth += 1;
+                    if depth > MAX_DEPTH {
+                        return Err(JsonError::Depth);
+                    }
+                }
+                b'}' | b']' if !in_string => depth -= 1,
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Default for Json {
+    /// The empty object.
+    fn default() -> Self {
+        Self::of(&serde_json::Map::new())
+    }
+}
+
+impl fmt::Debug for Json {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl PartialEq for Json {
+    /// Equal texts; `1` and `1.0` differ.
+    fn eq(&self, other: &Self) -> bool {
+        self.as_str() == other.as_str()
+    }
+}
+
+impl Serialize for Json {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.0.serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for Json {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let json = Self(Box::<RawValue>::deserialize(deserializer)?);
+        json.check_depth().map_err(serde::de::Error::custom)?;
+        Ok(json)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn text_survives() {
+        let text = r#"{"n":123456789012345678901234567890,"f":1.00000000000000000001,"n":2}"#;
+        let json: Json = serde_json::from_str(text).unwrap();
+        assert_eq!(serde_json::to_string(&json).unwrap(), text);
+    }
+
+    #[test]
+    fn depth_is_bounded() {
+        let nested = |n: usize| "[".repeat(n) + &"]".repeat(n);
+        assert!(Json::parse(nested(MAX_DEPTH)).is_ok());
+        assert!(matches!(Json::parse(nested(MAX_DEPTH + 1)), Err(JsonError::Depth)));
+        assert!(Json::parse(format!("\"{}\"", "[\\\"".repeat(200))).is_ok());
+    }
+}

@@ -1,0 +1,20 @@
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+/// Counts over the whole store, each taken at one moment of its own.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct Stats {
+    pub users: u64,
+    pub sessions: BTreeMap<String, u64>,
+    pub goals: u64,
+    /// By status.
+    pub executions: BTreeMap<String, u64>,
+    pub memories: u64,
+    pub channels: u64,
+    pub events: u64,
+    /// Calls by decision since this process started (`executed`, `replayed`, …).
+    pub decisions: BTreeMap<String, u64>,
+    pub database_bytes: u64,
+    pub wal_bytes: u64,
+}
