@@ -1,0 +1,271 @@
+//! The assembly: open the store, bind, announce, run until a signal, drain, close.
+
+use std::convert::Infallible;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::server::graceful::GracefulShutdown;
+use rustix::process::{Resource, Rlimit};
+use serde::Serialize;
+use store::{Options, Store};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use crate::cli::ExitStatus;
+use crate::config::Config;
+use crate::printer::Printer;
+
+/// How long a connection to the API may be silent, or slow with its head. hyper counts the idle time
+/// of a kept connection too.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(150);
+
+/// How many connections the API serves at once; further ones wait in the kernel's backlog.
+const MAX_CONNECTIONS: usize = 16_384;
+
+/// How long to wait for file descriptors after accept has failed for want of one.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// Where the doors are, as `serve` prints it.
+#[derive(Debug, Serialize)]
+struct Doors {
+    api: String,
+    proxy: Option<String>,
+    database: String,
+}
+
+/// Runs the engine until SIGTERM or SIGINT.
+pub(crate) fn run(config: Config, printer: &mut Printer) -> anyhow::Result<ExitStatus> {
+    // Before any file is made: database, -wal, -shm, lock and spool are for their owner alone.
+    rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
+    raise_open_files();
+    let mut options = Options::new(&config.database);
+    options.max_page_count = config.max_page_count;
+    let store = Store::open(options)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let ended = runtime.block_on(async {
+        let ended = tokio::select! {
+            ended = serve(&config, &store, printer) => ended,
+            reason = store.failed() => store_failed(&reason),
+        };
+        tokio::select! {
+            () = store.close() => {}
+            reason = store.failed() => store_failed(&reason),
+        }
+        ended
+    });
+    // What a task still holds is in doubt at the next start: nothing is gained by waiting for it.
+    runtime.shutdown_background();
+    ended
+}
+
+async fn serve(
+    config: &Config,
+    store: &Store,
+    printer: &mut Printer,
+) -> anyhow::Result<ExitStatus> {
+    let mut signals = Signals::listen()?;
+    let api = bind(config.addr, "--addr").await?;
+    let proxy = match config.proxy_addr {
+        Some(addr) => Some(bind(addr, "--proxy-addr").await?),
+        None => None,
+    };
+    let api_addr = api.local_addr()?;
+    let proxy_addr = proxy.as_ref().map(TcpListener::local_addr).transpose()?;
+
+    let stop = CancellationToken::new();
+    let mut doors = JoinSet::new();
+    doors.spawn(serve_api(api, store.clone(), config.clone(), stop.clone()));
+    if let Some(proxy) = proxy {
+        doors.spawn(serve_proxy(proxy, store.clone(), config.clone(), api_addr, stop.clone()));
+    }
+
+    let doors_at = Doors {
+        api: url(api_addr),
+        proxy: proxy_addr.map(url),
+        database: config.database.display().to_string(),
+    };
+    store.announce(&doors_at.api)?;
+    doors_at.print(printer)?;
+
+    tokio::select! {
+        name = signals.next() => tracing::info!(signal = name, "stopping"),
+        // No door ends before it is told to, unless it panicked.
+        ended = doors.join_next() => {
+            anyhow::bail!("a listener has ended: {ended:?}");
+        }
+    }
+    stop.cancel();
+    let drained = async { while doors.join_next().await.is_some() {} };
+    tokio::select! {
+        () = drained => tracing::info!("stopped"),
+        () = tokio::time::sleep(config.drain) => {
+            tracing::warn!(
+                seconds = config.drain.as_secs(),
+                "calls still run: they are in doubt at the next start"
+            );
+        }
+        name = signals.next() => {
+            tracing::warn!(signal = name, "second signal: leaving at once");
+            leave(ExitStatus::Unexpected)
+        }
+    }
+    Ok(ExitStatus::Done)
+}
+
+impl Doors {
+    fn print(&self, printer: &mut Printer) -> std::io::Result<()> {
+        if printer.json() {
+            printer.json_line(self)?;
+        } else {
+            printer.line(format_args!("State API  {}", self.api))?;
+            if let Some(proxy) = &self.proxy {
+                printer.line(format_args!(
+                    "Proxy      {proxy}   (start agents with HTTP_PROXY={proxy})"
+                ))?;
+            }
+            printer.line(format_args!("Database   {}", crate::printer::visible(&self.database)))?;
+        }
+        printer.flush()
+    }
+}
+
+/// SIGTERM and SIGINT.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    fn listen() -> std::io::Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+        })
+    }
+
+    async fn next(&mut self) -> &'static str {
+        tokio::select! {
+            _ = self.terminate.recv() => "SIGTERM",
+            _ = self.interrupt.recv() => "SIGINT",
+        }
+    }
+}
+
+/// A failed fsync, an I/O error or a panic of the writer: no answer of that group may leave.
+fn store_failed(reason: &str) -> ! {
+    tracing::error!(reason, "the store has failed");
+    leave(ExitStatus::Unexpected)
+}
+
+#[expect(clippy::exit, reason = "nothing may run on: neither a connection nor a destructor")]
+fn leave(status: ExitStatus) -> ! {
+    std::process::exit(i32::from(status.code()))
+}
+
+/// Each connection of either door holds a descriptor, and the soft limit is often 1,024.
+fn raise_open_files() {
+    let limit = rustix::process::getrlimit(Resource::Nofile);
+    let raised = Rlimit { current: limit.maximum, maximum: limit.maximum };
+    if let Err(error) = rustix::process::setrlimit(Resource::Nofile, raised) {
+        tracing::warn!(%error, "the limit of open files cannot be raised");
+    }
+}
+
+async fn bind(addr: SocketAddr, flag: &str) -> anyhow::Result<TcpListener> {
+    TcpListener::bind(addr)
+        .await
+        .with_context(|| format!("cannot listen on {addr} (choose another with {flag})"))
+}
+
+/// Where this machine finds a listener; one on all addresses is found on the loopback.
+fn url(addr: SocketAddr) -> String {
+    let ip = match addr.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+        ip => ip,
+    };
+    format!("http://{}", SocketAddr::new(ip, addr.port()))
+}
+
+/// Answers API connections until `stop`, then ends when the running requests are answered.
+async fn serve_api(listener: TcpListener, store: Store, config: Config, stop: CancellationToken) {
+    let connections = GracefulShutdown::new();
+    let slots = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+    loop {
+        let (stream, slot) = tokio::select! {
+            accepted = accept(&listener, &slots) => accepted,
+            () = stop.cancelled() => break,
+        };
+        let service = service_fn(move |_request| async move {
+            Ok::<_, Infallible>(hyper::Response::new(http_body_util::Empty::<bytes::Bytes>::new()))
+        });
+        let connection = http1::Builder::new()
+            .timer(TokioTimer::new())
+            .header_read_timeout(HEAD_TIMEOUT)
+            .max_headers(256)
+            .half_close(true)
+            .serve_connection(TokioIo::new(stream), service);
+        let connection = connections.watch(connection);
+        tokio::spawn(async move {
+            if let Err(error) = connection.await {
+                tracing::debug!(%error, "API connection ended");
+            }
+            drop(slot);
+        });
+    }
+    drop(listener);
+    connections.shutdown().await;
+}
+
+/// The next connection, once there is room for it.
+async fn accept(
+    listener: &TcpListener,
+    slots: &Arc<Semaphore>,
+) -> (TcpStream, Option<OwnedSemaphorePermit>) {
+    let slot = Arc::clone(slots).acquire_owned().await.ok();
+    loop {
+        match listener.accept().await {
+            Ok((stream, _)) => {
+                // Answers are small and written at once: Nagle would only hold them back.
+                let _ = stream.set_nodelay(true);
+                return (stream, slot);
+            }
+            Err(error) => {
+                tracing::warn!(%error, "the API cannot accept a connection");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+            }
+        }
+    }
+}
+
+/// Guards proxied calls until `stop`, then ends when the running ones are recorded.
+async fn serve_proxy(
+    _listener: TcpListener,
+    _store: Store,
+    _config: Config,
+    _api: SocketAddr,
+    stop: CancellationToken,
+) {
+    stop.cancelled().await;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_listener_on_all_addresses_is_found_on_the_loopback() {
+        let url = |addr: &str| super::url(addr.parse().unwrap());
+        assert_eq!(url("0.0.0.0:1"), "http://127.0.0.1:1");
+        assert_eq!(url("[::]:1"), "http://[::1]:1");
+        assert_eq!(url("192.0.2.7:1"), "http://192.0.2.7:1");
+    }
+}
