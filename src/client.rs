@@ -124,10 +124,13 @@ impl Client {
     ) -> Result<Box<RawValue>, Error> {
         let ask = Ask { jsonrpc: "2.0", id: 1, method, params };
         let body = serde_json::to_vec(&ask).map_err(|error| Error::Answer(error.to_string()))?;
-        let exchange = tokio::time::timeout(CALL_TIMEOUT, self.exchange(body));
-        let body = self.runtime.block_on(async { exchange.await }).map_err(|_| {
-            self.unreachable(&format!("no answer within {} s", CALL_TIMEOUT.as_secs()))
-        })??;
+        let body = self.runtime.block_on(async {
+            let timeout = tokio::time::timeout(CALL_TIMEOUT, self.exchange(body));
+            timeout.await.unwrap_or_else(|_| {
+                let cause = format!("no answer within {} s", CALL_TIMEOUT.as_secs());
+                Err(self.unreachable(&cause))
+            })
+        })?;
         let told: Told = serde_json::from_slice(&body)
             .map_err(|error| Error::Answer(format!("{method}: {error}")))?;
         let Some(refusal) = told.error else {

@@ -16,7 +16,8 @@ const CELL: usize = 60;
 Examples:
   openclaw-state-engine executions
   openclaw-state-engine executions --status in_doubt
-  openclaw-state-engine executions --origin proxy --after 2026-02-23T00:00:00Z --limit 500 --json")]
+  openclaw-state-engine executions --origin proxy --limit 500 --json
+  openclaw-state-engine executions --after 2026-02-23T00:00:00Z")]
 pub(super) struct Args {
     #[command(flatten)]
     place: Place,

@@ -33,7 +33,7 @@ Examples:
 )]
 pub(crate) struct Cli {
     /// Print JSON: one document, and for lists one a line; fields that you do not know will be added
-    #[arg(long, global = true)]
+    #[arg(long, global = true, display_order = 100)]
     pub(crate) json: bool,
 
     #[command(subcommand)]
@@ -128,7 +128,7 @@ mod tests {
         let mut verbs = 0;
         for verb in Cli::command().get_subcommands_mut() {
             verbs += 1;
-            let help = verb.render_long_help().to_string();
+            let help = verb.render_long_help().to_string().replace("\\\n", " ");
             let examples: Vec<_> = help
                 .lines()
                 .filter_map(|line| line.trim().strip_prefix("openclaw-state-engine "))

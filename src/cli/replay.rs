@@ -25,7 +25,8 @@ const OUTPUT_SHOWN: usize = 2_000;
 #[command(after_help = "\
 Examples:
   openclaw-state-engine replay --session 0197a5b2-7c3e-7d4f-8a6b-1c2d3e4f5a6b
-  openclaw-state-engine replay --session 0197a5b2-7c3e-7d4f-8a6b-1c2d3e4f5a6b --database agent.db --json")]
+  openclaw-state-engine replay --session 0197a5b2-7c3e-7d4f-8a6b-1c2d3e4f5a6b \\
+    --database agent.db --json")]
 pub(super) struct Args {
     /// The session
     #[arg(long, value_name = "ID")]

@@ -23,8 +23,10 @@ use crate::printer::Printer;
     after_help = "\
 Examples:
   openclaw-state-engine executions --status in_doubt
-  openclaw-state-engine resolve 0197a5b2-7c3e-7d4f-8a6b-1c2d3e4f5a6b --attempt 1 --did-not-run --evidence 'no charge in the dashboard of 23 Feb'
-  openclaw-state-engine resolve 0197a5b2-7c3e-7d4f-8a6b-1c2d3e4f5a6b --ran --output '{\"id\":\"ch_1\"}' --evidence 'charge ch_1 is there'"
+  openclaw-state-engine resolve 0197a5b2-7c3e-7d4f-8a6b-1c2d3e4f5a6b \\
+    --did-not-run --evidence 'not in the provider log of 23 Feb'
+  openclaw-state-engine resolve 0197a5b2-7c3e-7d4f-8a6b-1c2d3e4f5a6b \\
+    --ran --attempt 1 --output '{\"id\":\"ch_1\"}' --evidence 'ch_1 is there'"
 )]
 pub(super) struct Args {
     /// The execution

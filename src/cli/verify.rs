@@ -12,7 +12,8 @@ use crate::printer::{Printer, visible};
 #[command(after_help = "\
 Examples:
   openclaw-state-engine verify
-  openclaw-state-engine verify --database agent.db --head 42:9f86d081884c7d65 --json")]
+  openclaw-state-engine verify --database agent.db --json
+  openclaw-state-engine verify --head 42:9f86d081884c7d65")]
 pub(super) struct Args {
     #[command(flatten)]
     place: Place,

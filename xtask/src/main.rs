@@ -1,1 +1,30 @@
-fn main() {}
+//! The one command for people and CI.
+#![expect(clippy::print_stderr, reason = "a developer's tool talks to its terminal")]
+
+mod check;
+mod command;
+mod test;
+mod tools;
+
+use clap::{Parser, Subcommand};
+
+/// Builds, checks and tests the tree
+#[derive(Debug, Parser)]
+#[command(bin_name = "cargo xtask")]
+struct Cli {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    Test(test::Args),
+    Check(check::Args),
+}
+
+fn main() -> anyhow::Result<()> {
+    match Cli::parse().verb {
+        Verb::Test(args) => test::test(&args),
+        Verb::Check(args) => check::check(&args),
+    }
+}
