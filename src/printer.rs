@@ -119,6 +119,30 @@ pub(crate) fn status(word: &str) -> String {
     format!("{style}{}{style:#}", visible(&shown))
 }
 
+/// What a test's printer has written.
+#[cfg(test)]
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Shared(std::rc::Rc<std::cell::RefCell<Vec<u8>>>);
+
+#[cfg(test)]
+impl Shared {
+    /// As text.
+    pub(crate) fn text(&self) -> String {
+        String::from_utf8(self.0.borrow().clone()).unwrap()
+    }
+}
+
+#[cfg(test)]
+impl Write for Shared {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.borrow_mut().write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

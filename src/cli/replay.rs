@@ -266,3 +266,97 @@ fn with_executions(
     let executions = serde_json::to_string(executions)?;
     RawValue::from_string(format!("{members},\"executions\":{executions}}}"))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::printer::Shared;
+
+    fn raw(text: &str) -> Box<RawValue> {
+        RawValue::from_string(text.to_owned()).unwrap()
+    }
+
+    fn session() -> Box<RawValue> {
+        raw(r#"{"id":"eedf0c5c-83bb-4674-940d-25918c64fb93","user_id":"adac540e-1edb-4b23-9a7a-a525394c69c5","channel_id":null,"status":"active","metadata":{},"context":{},"last_activity_at":"2026-02-23T12:48:34.000001Z","created_at":"2026-02-23T12:48:34.000001Z","updated_at":"2026-02-23T12:48:34.000001Z"}"#)
+    }
+
+    fn goal(title: &str) -> Box<RawValue> {
+        raw(&format!(
+            r#"{{"id":"00000000-0000-0000-0000-000000000001","title":{title},"status":"pending","priority":"medium","context":{{"a":{{}}}}}}"#
+        ))
+    }
+
+    /// An execution with these members beside the ones that each has.
+    fn execution(members: &str) -> Box<RawValue> {
+        raw(&format!(
+            r#"{{"id":"00000000-0000-0000-0000-000000000002","goal_id":"00000000-0000-0000-0000-000000000001","created_at":"2026-02-23T12:48:34.999999Z",{members}}}"#
+        ))
+    }
+
+    fn replay(goals: Vec<(Box<RawValue>, Vec<Box<RawValue>>)>, stopped: bool) -> Replay {
+        Replay { session: session(), goals, stopped }
+    }
+
+    fn shown(replay: &Replay) -> String {
+        let out = Shared::default();
+        let mut printer = Printer::to(false, out.clone(), Shared::default());
+        replay.show(&mut printer).unwrap();
+        out.text()
+    }
+
+    fn lines(members: &str, stopped: bool) -> String {
+        let text = execution(members);
+        replay(Vec::new(), stopped).execution_lines(&facts(&text).unwrap()).join("\n")
+    }
+
+    #[test]
+    fn the_look_of_the_frozen_example() {
+        let execution = execution(
+            r#""tool_name":"send_email","tool_input":{"to":"user@example.com", "subject":"Welcome!"},"status":"pending","output":null,"error":null,"idempotency_key":"welcome-email-001","attempt":0,"origin":"api""#,
+        );
+        let replay = replay(vec![(goal(r#""Send welcome email""#), vec![execution])], true);
+        insta::assert_snapshot!(shown(&replay), @"");
+    }
+
+    #[test]
+    fn a_proxied_call_shows_method_and_path_and_how_to_settle_it() {
+        let members = r#""tool_name":"POST api.example.com","tool_input":{"method":"POST","url":"http://api.example.com/v1/charges?x=1","headers":[],"body":{"amount":1.00}},"status":"in_doubt","output":null,"error":"reset","idempotency_key":null,"attempt":2,"origin":"proxy""#;
+        insta::assert_snapshot!(anstream::adapter::strip_str(&lines(members, false)), @"");
+    }
+
+    #[test]
+    fn running_means_unknown_without_an_engine() {
+        let members = r#""tool_name":"t","tool_input":1,"status":"running","output":null,"error":null,"idempotency_key":null"#;
+        assert!(lines(members, true).contains("Status: running (engine stopped: outcome unknown)\n"));
+        assert!(lines(members, false).contains("Status: Running\n"));
+    }
+
+    #[test]
+    fn nothing_stored_reaches_the_terminal_raw() {
+        let evil = r#""\u001b[2J\nStatus: Completed\u202e""#;
+        let members = format!(
+            r#""tool_name":{evil},"tool_input":[{evil},"{c1}"],"status":"failed","output":{evil},"error":{evil},"idempotency_key":{evil}"#,
+            c1 = '\u{9b}'
+        );
+        let replay = replay(vec![(goal(evil), vec![execution(&members)])], false);
+        let shown = anstream::adapter::strip_str(&shown(&replay)).to_string();
+        let bad = |c: &char| *c != '\n' && (c.is_control() || *c == '\u{202e}');
+        assert_eq!(shown.chars().find(bad), None, "{shown}");
+        assert!(!shown.lines().any(|line| line.starts_with("Status: Completed")), "{shown}");
+    }
+
+    #[test]
+    fn the_document_keeps_every_stored_byte() {
+        let input = r#"{"n":123456789012345678901234567890,"f":1.00000000000000000001, "n":2}"#;
+        let members = format!(
+            r#""tool_name":"t","tool_input":{input},"status":"completed","output":null,"error":null,"idempotency_key":null"#
+        );
+        let executions = vec![execution(&members), execution(&members)];
+        let replay = replay(vec![(goal(r#""g}""#), executions), (goal("\"h\""), Vec::new())], true);
+        let text = serde_json::to_string(&replay.document().unwrap()).unwrap();
+        assert_eq!(text.matches(input).count(), 2);
+        assert!(text.contains(r#""context":{"a":{}},"executions":[{"id":"#), "{text}");
+        assert!(text.ends_with(r#""context":{"a":{}},"executions":[]}]}"#), "{text}");
+        serde_json::from_str::<serde::de::IgnoredAny>(&text).unwrap();
+    }
+}

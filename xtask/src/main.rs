@@ -5,6 +5,7 @@ mod check;
 mod command;
 mod test;
 mod tools;
+mod venv;
 
 use clap::{Parser, Subcommand};
 
@@ -19,12 +20,16 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Verb {
     Test(test::Args),
-    Check(check::Args),
+    /// Check format, lints, dependencies and documentation, then run all tests
+    Check,
+    /// Check bans, licences and sources of all dependencies
+    Deny,
 }
 
 fn main() -> anyhow::Result<()> {
     match Cli::parse().verb {
         Verb::Test(args) => test::test(&args),
-        Verb::Check(args) => check::check(&args),
+        Verb::Check => check::check(),
+        Verb::Deny => check::deny(),
     }
 }

@@ -5,7 +5,7 @@ use std::fs;
 use anyhow::Context as _;
 
 use crate::command::{cargo, program, root, run, target};
-use crate::tools;
+use crate::{tools, venv};
 
 /// npm packages with tests of their own, as they come into the tree.
 const NPM_PACKAGES: &[&str] = &[
@@ -26,29 +26,13 @@ pub(crate) struct Args {
 
 pub(crate) fn test(args: &Args) -> anyhow::Result<()> {
     tools::require()?;
-    install_python()?;
+    // Its bin/python runs requests, httpx and httpbin.
+    venv::with("venv", "tests/clients/requirements.txt")?;
     install_node()?;
     build_with_failpoints()?;
     test_rust(&args.runner)?;
     run("doctests", cargo().args(["test", "--workspace", "--doc", "--quiet"]))?;
     test_npm()
-}
-
-/// `target/venv/bin/python` has what `tests/clients/requirements.txt` names.
-fn install_python() -> anyhow::Result<()> {
-    let requirements = root().join("tests/clients/requirements.txt");
-    let venv = target().join("venv");
-    let wanted = fs::read(&requirements).context("tests/clients/requirements.txt")?;
-    let installed = venv.join("installed.txt");
-    if fs::read(&installed).is_ok_and(|found| found == wanted) {
-        return Ok(());
-    }
-    let mut make = program("python3", &root());
-    run("python venv", make.args(["-m", "venv", "--clear"]).arg(&venv))?;
-    let mut pip = program(venv.join("bin/python"), &root());
-    pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "-r"]);
-    run("pip install", pip.arg(&requirements))?;
-    fs::write(installed, wanted).context("target/venv/installed.txt")
 }
 
 /// `tests/clients/node_modules/.bin/node` is Node 24.
