@@ -15,7 +15,7 @@ use serde_json::value::RawValue;
 use crate::config::{Secret, env};
 
 /// How long one call may take.
-const CALL_TIMEOUT: Duration = Duration::from_secs(60);
+const CALL_TIMEOUT: Duration = Duration::from_mins(1);
 
 /// jsonrpsee's code for an answer over its limit.
 const TOO_LARGE: i32 = -32_008;

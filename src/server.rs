@@ -42,7 +42,7 @@ struct Doors {
 }
 
 /// Runs the engine until SIGTERM or SIGINT.
-pub(crate) fn run(config: Config, printer: &mut Printer) -> anyhow::Result<ExitStatus> {
+pub(crate) fn run(config: &Config, printer: &mut Printer) -> anyhow::Result<ExitStatus> {
     // Before any file is made: database, -wal, -shm, lock and spool are for their owner alone.
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
     raise_open_files();
@@ -52,7 +52,7 @@ pub(crate) fn run(config: Config, printer: &mut Printer) -> anyhow::Result<ExitS
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let ended = runtime.block_on(async {
         let ended = tokio::select! {
-            ended = serve(&config, &store, printer) => ended,
+            ended = serve(config, &store, printer) => ended,
             reason = store.failed() => store_failed(&reason),
         };
         tokio::select! {
@@ -259,8 +259,6 @@ async fn serve_proxy(
 
 #[cfg(test)]
 mod tests {
-    use super::*;
-
     #[test]
     fn a_listener_on_all_addresses_is_found_on_the_loopback() {
         let url = |addr: &str| super::url(addr.parse().unwrap());

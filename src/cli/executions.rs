@@ -22,7 +22,7 @@ pub(super) struct Args {
     #[command(flatten)]
     place: Place,
 
-    /// Only of this status: pending, running, completed, failed, cancelled, in_doubt
+    /// Only of this status: pending, running, completed, failed, cancelled, `in_doubt`
     #[arg(long, value_parser = str::parse::<ExecutionStatus>)]
     status: Option<ExecutionStatus>,
 

@@ -18,7 +18,7 @@ use crate::printer::Printer;
 
 /// A sidecar for AI agents: their tool calls become durable, and a duplicate never acts twice
 ///
-/// It guards HTTP calls as a proxy (HTTP_PROXY), and programs that speak its JSON-RPC state API.
+/// It guards HTTP calls as a proxy (`HTTP_PROXY`), and programs that speak its JSON-RPC state API.
 /// Data goes to stdout, all else to stderr. Exit codes: 0 done, 1 the answer is no, 2 wrong usage or
 /// unexpected, 3 the server cannot be reached.
 #[derive(Debug, Parser)]
@@ -57,7 +57,7 @@ impl Cli {
             Verb::Serve(args) => serve::run(*args, printer),
             Verb::Replay(args) => replay::run(&args, printer),
             Verb::Executions(args) => executions::run(&args, printer),
-            Verb::Resolve(args) => resolve::run(args, printer),
+            Verb::Resolve(args) => resolve::run(&args, printer),
             Verb::Verify(args) => verify::run(&args, printer),
             Verb::Token(args) => token::run(&args, printer),
         }

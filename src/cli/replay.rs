@@ -277,7 +277,9 @@ mod tests {
     }
 
     fn session() -> Box<RawValue> {
-        raw(r#"{"id":"eedf0c5c-83bb-4674-940d-25918c64fb93","user_id":"adac540e-1edb-4b23-9a7a-a525394c69c5","channel_id":null,"status":"active","metadata":{},"context":{},"last_activity_at":"2026-02-23T12:48:34.000001Z","created_at":"2026-02-23T12:48:34.000001Z","updated_at":"2026-02-23T12:48:34.000001Z"}"#)
+        raw(
+            r#"{"id":"eedf0c5c-83bb-4674-940d-25918c64fb93","user_id":"adac540e-1edb-4b23-9a7a-a525394c69c5","channel_id":null,"status":"active","metadata":{},"context":{},"last_activity_at":"2026-02-23T12:48:34.000001Z","created_at":"2026-02-23T12:48:34.000001Z","updated_at":"2026-02-23T12:48:34.000001Z"}"#,
+        )
     }
 
     fn goal(title: &str) -> Box<RawValue> {
@@ -315,19 +317,54 @@ mod tests {
             r#""tool_name":"send_email","tool_input":{"to":"user@example.com", "subject":"Welcome!"},"status":"pending","output":null,"error":null,"idempotency_key":"welcome-email-001","attempt":0,"origin":"api""#,
         );
         let replay = replay(vec![(goal(r#""Send welcome email""#), vec![execution])], true);
-        insta::assert_snapshot!(shown(&replay), @"");
+        insta::assert_snapshot!(shown(&replay), @r#"
+        ╔═══════════════════════════════════════╗
+        ║            SESSION REPLAY             ║
+        ╚═══════════════════════════════════════╝
+        Session ID: eedf0c5c-83bb-4674-940d-25918c64fb93
+        User ID: adac540e-1edb-4b23-9a7a-a525394c69c5
+        Status: Active
+        Created: 2026-02-23 12:48:34 UTC
+        ┌───────────────────────────────────────┐
+        │ GOALS (1)                             │
+        └───────────────────────────────────────┘
+        Goal #1: Send welcome email
+          Status: Pending
+          Priority: Medium
+          ┌── TOOL EXECUTIONS (1) ──
+          │
+          │ Tool: send_email
+          │ Status: Pending
+          │ Input: {"subject":"Welcome!","to":"user@example.com"}
+          │ Idempotency Key: welcome-email-001
+          │ Time: 12:48:34
+          └───────────────────────────
+        ═════════════════════════════════════════
+        Replay complete. 1 goal(s), 1 execution(s) total.
+        "#);
     }
 
     #[test]
     fn a_proxied_call_shows_method_and_path_and_how_to_settle_it() {
         let members = r#""tool_name":"POST api.example.com","tool_input":{"method":"POST","url":"http://api.example.com/v1/charges?x=1","headers":[],"body":{"amount":1.00}},"status":"in_doubt","output":null,"error":"reset","idempotency_key":null,"attempt":2,"origin":"proxy""#;
-        insta::assert_snapshot!(anstream::adapter::strip_str(&lines(members, false)), @"");
+        insta::assert_snapshot!(anstream::adapter::strip_str(&lines(members, false)), @r#"
+        Tool: POST api.example.com
+        Request: POST /v1/charges?x=1
+        Status: In Doubt
+        Input: {"body":{"amount":1.00},"headers":[],"method":"POST","url":"http://api.example.com/v1/charges?x=1"}
+        Error: reset
+        Time: 12:48:34
+        Attempt: 2
+        Settle: openclaw-state-engine resolve 00000000-0000-0000-0000-000000000002 --attempt 2 (--ran | --did-not-run) --evidence TEXT
+        "#);
     }
 
     #[test]
     fn running_means_unknown_without_an_engine() {
         let members = r#""tool_name":"t","tool_input":1,"status":"running","output":null,"error":null,"idempotency_key":null"#;
-        assert!(lines(members, true).contains("Status: running (engine stopped: outcome unknown)\n"));
+        assert!(
+            lines(members, true).contains("Status: running (engine stopped: outcome unknown)\n")
+        );
         assert!(lines(members, false).contains("Status: Running\n"));
     }
 

@@ -83,19 +83,18 @@ enum Answer {
 }
 
 /// Asks the server, or takes the lock where none runs.
-pub(super) fn run(args: Args, printer: &mut Printer) -> anyhow::Result<ExitStatus> {
+pub(super) fn run(args: &Args, printer: &mut Printer) -> anyhow::Result<ExitStatus> {
     let database = args.place.database()?;
-    let answer = match source::server_of(&database, &args.place)? {
-        Some(client) => ask(&client, &args)?,
-        None => {
-            source::open(&database)?;
-            match Store::open(Options::new(&database)) {
-                // A server has started since the lock was looked at.
-                Err(store::Error::Locked { holder }) => {
-                    ask(&source::client_of(&holder, &args.place)?, &args)?
-                }
-                store => decide(&store?, &args)?,
+    let answer = if let Some(client) = source::server_of(&database, &args.place)? {
+        ask(&client, args)?
+    } else {
+        source::open(&database)?;
+        match Store::open(Options::new(&database)) {
+            // A server has started since the lock was looked at.
+            Err(store::Error::Locked { holder }) => {
+                ask(&source::client_of(&holder, &args.place)?, args)?
             }
+            store => decide(&store?, args)?,
         }
     };
     match answer {

@@ -9,9 +9,9 @@ use crate::server;
 
 /// Run the engine: the state API and the proxy over one database
 ///
-/// Start an agent with HTTP_PROXY pointing at the proxy, and its tool calls by clear HTTP are guarded.
+/// Start an agent with `HTTP_PROXY` pointing at the proxy, and its tool calls by clear HTTP are guarded.
 /// SIGTERM and SIGINT give running calls 30 s, a second one ends at once. What still runs then is in
-/// doubt at the next start. The log goes to stderr; its level is set by STATE_ENGINE_LOG (as RUST_LOG).
+/// doubt at the next start. The log goes to stderr; its level is set by `STATE_ENGINE_LOG`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -29,7 +29,7 @@ pub(super) fn run(args: Args, printer: &mut Printer) -> anyhow::Result<ExitStatu
     let log_format = args.flags.log_format;
     let config = Config::try_from(args.flags)?;
     start_log(log_format)?;
-    server::run(config, printer)
+    server::run(&config, printer)
 }
 
 fn start_log(format: LogFormat) -> anyhow::Result<()> {

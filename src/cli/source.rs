@@ -5,7 +5,7 @@ use std::path::Path;
 use anyhow::{Context as _, bail};
 use serde::{Deserialize, Serialize};
 use serde_json::value::{RawValue, to_raw_value};
-use store::model::ExecutionFilter;
+use store::model::{ExecutionFilter, ExecutionStatus, Origin, Timestamp};
 use store::{LockHolder, Reader};
 use uuid::Uuid;
 
@@ -18,7 +18,7 @@ const PAGE: usize = 100;
 /// Entities as the texts that the API gives, wherever they come from.
 pub(super) enum Source {
     /// A server runs: it is asked.
-    Server(Client),
+    Server(Box<Client>),
     /// None does: what is `running` here is of unknown outcome.
     File(Reader),
 }
@@ -35,7 +35,7 @@ impl Source {
     pub(super) fn find(place: &Place) -> anyhow::Result<Self> {
         let database = place.database()?;
         Ok(match server_of(&database, place)? {
-            Some(client) => Self::Server(client),
+            Some(client) => Self::Server(Box::new(client)),
             None => Self::File(open(&database)?),
         })
     }
@@ -180,8 +180,8 @@ struct FilterPage<'a> {
     status: Option<&'static str>,
     tool_name: Option<&'a str>,
     origin: Option<&'static str>,
-    after: Option<store::model::Timestamp>,
-    before: Option<store::model::Timestamp>,
+    after: Option<Timestamp>,
+    before: Option<Timestamp>,
     limit: usize,
     cursor: Option<&'a str>,
 }
@@ -192,9 +192,9 @@ impl<'a> FilterPage<'a> {
             user_id: filter.user_id,
             session_id: filter.session_id,
             goal_id: filter.goal_id,
-            status: filter.status.map(|status| status.as_str()),
+            status: filter.status.map(ExecutionStatus::as_str),
             tool_name: filter.tool_name.as_deref(),
-            origin: filter.origin.map(|origin| origin.as_str()),
+            origin: filter.origin.map(Origin::as_str),
             after: filter.after,
             before: filter.before,
             limit,

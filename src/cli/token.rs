@@ -7,7 +7,7 @@ use crate::printer::Printer;
 /// Print the proxy token of a session, for a server with --require-token
 ///
 /// It is made from the session's name as written and the store's secret; who may read the database
-/// may make one. Use it as HTTP_PROXY=http://SESSION:TOKEN@127.0.0.1:3031.
+/// may make one. Use it as `HTTP_PROXY=http://SESSION:TOKEN@127.0.0.1:3031`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
