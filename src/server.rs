@@ -48,7 +48,7 @@ pub(crate) fn run(config: &Config, printer: &mut Printer) -> anyhow::Result<Exit
     raise_open_files();
     let mut options = Options::new(&config.database);
     options.max_page_count = config.max_page_count;
-    let store = Store::open(options)?;
+    let store = Store::open(&options)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let ended = runtime.block_on(async {
         let ended = tokio::select! {

@@ -43,7 +43,8 @@ macro_rules! assert_said {
 /// A verb on the database of `builder`.
 fn verb(builder: &Builder, line: &str) -> Output {
     let database = builder.database_path().to_str().unwrap();
-    builder.cli(shlex::split(line).unwrap().iter().map(String::as_str).chain(["--database", database]))
+    builder
+        .cli(shlex::split(line).unwrap().iter().map(String::as_str).chain(["--database", database]))
 }
 
 /// One execution of each kind that replay shows, all of one goal.
@@ -106,7 +107,8 @@ fn doors_beyond_the_loopback_are_refused_before_anything_is_touched() {
 fn without_a_database_there_is_nothing_to_read() {
     let builder = engine!();
     assert_said!(verb(&builder, "executions"), @"");
-    for line in ["verify", "token nightly", "replay --session 0197a5b2-7c3e-7d4f-8a6b-1c2d3e4f5a6b"] {
+    for line in ["verify", "token nightly", "replay --session 0197a5b2-7c3e-7d4f-8a6b-1c2d3e4f5a6b"]
+    {
         assert_eq!(verb(&builder, line).status.code(), Some(2), "{line}");
     }
     assert!(!builder.database_path().exists());
@@ -119,7 +121,8 @@ fn a_server_that_holds_the_lock_and_does_not_answer_is_unreachable() {
     let lock = fs::File::options().read(true).write(true).open(lock).unwrap();
     lock.lock().unwrap();
     let gone = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    let holder = json!({"pid": std::process::id(), "api": format!("http://{gone}"), "version": "0"});
+    let holder =
+        json!({"pid": std::process::id(), "api": format!("http://{gone}"), "version": "0"});
     fs::write(format!("{}.lock", builder.database_path().display()), holder.to_string()).unwrap();
     assert_said!(verb(&builder, "executions"), @"");
     for line in [
@@ -216,7 +219,8 @@ fn json_lines_hold_one_execution_each_whatever_its_input() {
 fn a_doubt_is_settled_beside_a_server() {
     let running = engine!().start();
     let story = Story::tell(&running);
-    let line = |more: &str| format!("resolve {} --evidence 'seen in the ledger' {more}", story.doubtful);
+    let line =
+        |more: &str| format!("resolve {} --evidence 'seen in the ledger' {more}", story.doubtful);
     assert_said!(verb(running.builder(), &line("--ran --attempt 2")), @"");
     assert_said!(verb(running.builder(), &line(r#"--ran --attempt 1 --output '{"id":7}'"#)), @"");
     assert_said!(verb(running.builder(), &line("--did-not-run")), @"");
@@ -262,7 +266,8 @@ fn a_session_has_one_token() {
     assert_ne!(stdout(&verb(running.builder(), "token daily")), beside);
     let stopped = running.kill();
     assert_eq!(stdout(&verb(&stopped, "token nightly")), beside);
-    let json: Value = serde_json::from_str(&stdout(&verb(&stopped, "token nightly --json"))).unwrap();
+    let json: Value =
+        serde_json::from_str(&stdout(&verb(&stopped, "token nightly --json"))).unwrap();
     assert_eq!(json, json!({"session": "nightly", "token": beside.trim()}));
 }
 
@@ -280,11 +285,9 @@ fn a_reader_that_has_seen_enough_is_no_error() {
     let running = engine!().start();
     let story = Story::tell(&running);
     let database = running.builder().database_path();
-    for line in [
-        vec!["executions", "--json"],
-        vec!["replay", "--session", &story.session],
-        vec!["verify"],
-    ] {
+    for line in
+        [vec!["executions", "--json"], vec!["replay", "--session", &story.session], vec!["verify"]]
+    {
         let (reader, writer) = std::io::pipe().unwrap();
         drop(reader);
         let output = Command::new(env!("CARGO_BIN_EXE_openclaw-state-engine"))
@@ -347,7 +350,11 @@ fn every_file_is_its_owners_alone() {
     assert_eq!(mode(folder), 0o700);
     let mut names = Vec::new();
     for entry in fs::read_dir(folder).unwrap().flatten() {
-        assert_eq!(mode(&entry.path()), if entry.path().is_dir() { 0o700 } else { 0o600 }, "{entry:?}");
+        assert_eq!(
+            mode(&entry.path()),
+            if entry.path().is_dir() { 0o700 } else { 0o600 },
+            "{entry:?}"
+        );
         names.push(entry.file_name().into_string().unwrap());
     }
     for name in ["engine.db", "engine.db-wal", "engine.db-shm", "engine.db.lock"] {

@@ -89,7 +89,7 @@ pub(super) fn run(args: &Args, printer: &mut Printer) -> anyhow::Result<ExitStat
         ask(&client, args)?
     } else {
         source::open(&database)?;
-        match Store::open(Options::new(&database)) {
+        match Store::open(&Options::new(&database)) {
             // A server has started since the lock was looked at.
             Err(store::Error::Locked { holder }) => {
                 ask(&source::client_of(&holder, &args.place)?, args)?

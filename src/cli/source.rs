@@ -101,10 +101,8 @@ impl Source {
 
 /// A client of the server that holds the lock of `database`; `None` where nobody holds it.
 pub(super) fn server_of(database: &Path, place: &Place) -> anyhow::Result<Option<Client>> {
-    match lock_holder(database)? {
-        None => Ok(None),
-        Some(holder) => client_of(&holder, place).map(Some),
-    }
+    let holder = Reader::lock_holder(database);
+    holder.map(|holder| client_of(&holder, place)).transpose()
 }
 
 /// A client of the server that `holder` describes.
@@ -132,27 +130,6 @@ pub(super) fn open(database: &Path) -> anyhow::Result<Reader> {
         );
     }
     Ok(Reader::open(database)?)
-}
-
-/// Who holds the lock beside `database` now.
-fn lock_holder(database: &Path) -> anyhow::Result<Option<LockHolder>> {
-    let mut path = database.as_os_str().to_owned();
-    path.push(".lock");
-    let lock = match std::fs::File::open(&path) {
-        Ok(lock) => lock,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(error).context("the lock file cannot be read"),
-    };
-    match lock.try_lock_shared() {
-        Ok(()) => Ok(None),
-        Err(std::fs::TryLockError::WouldBlock) => {
-            let text = std::io::read_to_string(lock).context("the lock file cannot be read")?;
-            Ok(Some(serde_json::from_str(&text).unwrap_or_default()))
-        }
-        Err(std::fs::TryLockError::Error(error)) => {
-            Err(error).context("the lock file cannot be locked")
-        }
-    }
 }
 
 #[derive(Serialize)]
@@ -243,20 +220,6 @@ fn texts<T: Serialize>(entities: &[T]) -> anyhow::Result<Vec<Box<RawValue>>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_lock_tells_who_holds_it() {
-        let folder = tempfile::tempdir().unwrap();
-        let database = folder.path().join("state.db");
-        assert_eq!(lock_holder(&database).unwrap(), None);
-        let path = folder.path().join("state.db.lock");
-        std::fs::write(&path, r#"{"pid":7,"api":"http://127.0.0.1:1","version":"0.2.0"}"#).unwrap();
-        assert_eq!(lock_holder(&database).unwrap(), None, "a text that nobody holds is stale");
-        let lock = std::fs::File::open(&path).unwrap();
-        lock.try_lock().unwrap();
-        let holder = lock_holder(&database).unwrap().unwrap();
-        assert_eq!((holder.pid, holder.api.as_str()), (7, "http://127.0.0.1:1"));
-    }
 
     #[test]
     fn pages_shrink_until_they_fit() {
