@@ -159,14 +159,17 @@ impl Client {
             .request(request)
             .await
             .map_err(|error| self.unreachable(&root_cause(&error)))?;
-        match response.status() {
-            StatusCode::OK => {}
-            StatusCode::UNAUTHORIZED => return Err(Error::Token),
-            other => return Err(Error::Answer(format!("HTTP status {other}"))),
+        let status = response.status();
+        if status == StatusCode::UNAUTHORIZED {
+            return Err(Error::Token);
         }
         let body = response.into_body().collect().await;
-        body.map(http_body_util::Collected::to_bytes)
-            .map_err(|error| self.unreachable(&error.to_string()))
+        let body = body.map_err(|error| self.unreachable(&error.to_string()))?.to_bytes();
+        // A request that is refused before its method is known is told why in JSON-RPC too.
+        if status == StatusCode::OK || serde_json::from_slice::<Told>(&body).is_ok() {
+            return Ok(body);
+        }
+        Err(Error::Answer(format!("HTTP status {status}")))
     }
 
     fn unreachable(&self, cause: &str) -> Error {

@@ -43,22 +43,14 @@ struct Doors {
 
 /// Runs the engine until SIGTERM or SIGINT.
 pub(crate) fn run(config: &Config, printer: &mut Printer) -> anyhow::Result<ExitStatus> {
-    // Before any file is made: database, -wal, -shm, lock and spool are for their owner alone.
-    rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
     raise_open_files();
     let mut options = Options::new(&config.database);
     options.max_page_count = config.max_page_count;
     let store = Store::open(&options)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let ended = runtime.block_on(async {
-        let ended = tokio::select! {
-            ended = serve(config, &store, printer) => ended,
-            reason = store.failed() => store_failed(&reason),
-        };
-        tokio::select! {
-            () = store.close() => {}
-            reason = store.failed() => store_failed(&reason),
-        }
+        let ended = serve(config, &store, printer).await;
+        store.close().await;
         ended
     });
     // What a task still holds is in doubt at the next start: nothing is gained by waiting for it.
@@ -159,13 +151,7 @@ impl Signals {
     }
 }
 
-/// A failed fsync, an I/O error or a panic of the writer: no answer of that group may leave.
-fn store_failed(reason: &str) -> ! {
-    tracing::error!(reason, "the store has failed");
-    leave(ExitStatus::Unexpected)
-}
-
-#[expect(clippy::exit, reason = "nothing may run on: neither a connection nor a destructor")]
+#[expect(clippy::exit, reason = "at once: what still runs is not waited for")]
 fn leave(status: ExitStatus) -> ! {
     std::process::exit(i32::from(status.code()))
 }

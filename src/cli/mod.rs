@@ -20,7 +20,7 @@ use crate::printer::Printer;
 ///
 /// It guards HTTP calls as a proxy (`HTTP_PROXY`), and programs that speak its JSON-RPC state API.
 /// Data goes to stdout, all else to stderr. Exit codes: 0 done, 1 the answer is no, 2 wrong usage or
-/// unexpected, 3 the server cannot be reached.
+/// unexpected, 3 the server cannot be reached, 70 the disk failed under a running engine.
 #[derive(Debug, Parser)]
 #[command(
     version,
