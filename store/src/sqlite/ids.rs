@@ -7,7 +7,7 @@ use super::error::Fail;
 use super::queries;
 use super::rows;
 use crate::Error;
-use crate::model::{SessionStatus, Timestamp};
+use crate::model::Timestamp;
 
 /// A user, a session of it and a goal of that session, as row numbers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,7 +23,6 @@ pub(super) struct Place {
 pub(super) struct SessionRow {
     pub(super) id: i64,
     pub(super) user: i64,
-    pub(super) status: SessionStatus,
     pub(super) created_at: Timestamp,
 }
 
@@ -41,12 +40,7 @@ pub(super) fn user(conn: &Connection, id: Uuid) -> Result<i64, Fail> {
 pub(super) fn session(conn: &Connection, id: Uuid) -> Result<SessionRow, Fail> {
     conn.prepare_cached(queries::SESSION_ID)?
         .query_row([id.as_bytes()], |row| {
-            Ok(SessionRow {
-                id: row.get(0)?,
-                user: row.get(1)?,
-                status: rows::word(row, 2, SessionStatus::from_number)?,
-                created_at: rows::time(row, 3)?,
-            })
+            Ok(SessionRow { id: row.get(0)?, user: row.get(1)?, created_at: rows::time(row, 2)? })
         })
         .optional()?
         .ok_or_else(|| not_found("session", id))

@@ -36,8 +36,7 @@ pub(super) const SESSIONS_OF_USER: &str = concat!(
     session_columns!(),
     " WHERE s.user = ?3 AND s.id < ?1 ORDER BY s.id DESC LIMIT ?2"
 );
-pub(super) const SESSION_ID: &str =
-    "SELECT id, user, status, created_at FROM sessions WHERE uuid = ?1";
+pub(super) const SESSION_ID: &str = "SELECT id, user, created_at FROM sessions WHERE uuid = ?1";
 pub(super) const SESSION_INSERT: &str = "INSERT INTO sessions
   (uuid, user, channel, name, status, metadata, context, last_activity_at, created_at, updated_at)
   VALUES (?1, ?2, ?3, ?4, 0, '{}', '{}', ?5, ?5, ?5)";
@@ -172,9 +171,9 @@ pub(super) const EXECUTION_INSERT: &str = "INSERT INTO executions
 /// What a decision about an execution needs to know of it.
 macro_rules! brief_columns {
     () => {
-        "e.id, e.uuid, e.user, e.session, e.status, e.attempt, e.prior, e.known, e.decided, e.released, e.told,
-         e.class, e.origin, e.lease_ms, e.claim_id, e.fingerprint, e.principal, e.repeat, e.last_event,
-         e.first_sent_at, e.sent_at, e.started_at, e.ended_at, e.idempotency_key, e.error"
+        "e.id, e.uuid, e.session, e.status, e.attempt, e.prior, e.known, e.decided, e.released, e.told, e.class,
+         e.lease_ms, e.claim_id, e.fingerprint, e.principal, e.repeat, e.last_event, e.first_sent_at,
+         e.sent_at, e.started_at, e.ended_at, e.error"
     };
 }
 pub(super) const BRIEF_BY_UUID: &str =

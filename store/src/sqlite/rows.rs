@@ -234,12 +234,10 @@ pub(super) fn event(row: &Row<'_>) -> Result<Event> {
 pub(super) struct Brief {
     pub(super) id: i64,
     pub(super) uuid: Uuid,
-    pub(super) user: i64,
     pub(super) session: i64,
     pub(super) state: State,
     pub(super) told: Option<Knowledge>,
     pub(super) class: EffectClass,
-    pub(super) origin: Origin,
     pub(super) lease_ms: Option<i64>,
     pub(super) claim_id: Option<[u8; 16]>,
     pub(super) fingerprint: Option<[u8; 16]>,
@@ -250,7 +248,6 @@ pub(super) struct Brief {
     pub(super) sent_at: Option<Timestamp>,
     pub(super) started_at: Option<Timestamp>,
     pub(super) ended_at: Option<Timestamp>,
-    pub(super) key_text: Option<String>,
     pub(super) error: Option<String>,
     /// Of the key by which it was looked up.
     pub(super) window: Option<i64>,
@@ -260,43 +257,40 @@ pub(super) fn brief(row: &Row<'_>) -> Result<Brief> {
     Ok(Brief {
         id: row.get(0)?,
         uuid: uuid(row, 1)?,
-        user: row.get(2)?,
-        session: row.get(3)?,
+        session: row.get(2)?,
         state: state(row)?,
-        told: optional_word(row, 10, Knowledge::from_number)?,
-        class: word(row, 11, EffectClass::from_number)?,
-        origin: word(row, 12, Origin::from_number)?,
-        lease_ms: row.get(13)?,
-        claim_id: row.get(14)?,
-        fingerprint: row.get(15)?,
-        principal: row.get(16)?,
-        repeat: row.get(17)?,
-        last_event: row.get(18)?,
-        first_sent_at: optional_time(row, 19)?,
-        sent_at: optional_time(row, 20)?,
-        started_at: optional_time(row, 21)?,
-        ended_at: optional_time(row, 22)?,
-        key_text: row.get(23)?,
-        error: row.get(24)?,
-        window: row.get(25)?,
+        told: optional_word(row, 9, Knowledge::from_number)?,
+        class: word(row, 10, EffectClass::from_number)?,
+        lease_ms: row.get(11)?,
+        claim_id: row.get(12)?,
+        fingerprint: row.get(13)?,
+        principal: row.get(14)?,
+        repeat: row.get(15)?,
+        last_event: row.get(16)?,
+        first_sent_at: optional_time(row, 17)?,
+        sent_at: optional_time(row, 18)?,
+        started_at: optional_time(row, 19)?,
+        ended_at: optional_time(row, 20)?,
+        error: row.get(21)?,
+        window: row.get(22)?,
     })
 }
 
-/// The state of a [`Brief`]'s columns 4 to 9.
+/// The state of a [`Brief`]'s columns 3 to 8.
 fn state(row: &Row<'_>) -> Result<State> {
-    let attempt: u32 = row.get(5)?;
-    let prior = word(row, 6, Knowledge::from_number)?;
-    let decided: bool = row.get(8)?;
-    Ok(match word(row, 4, ExecutionStatus::from_number)? {
+    let attempt: u32 = row.get(4)?;
+    let prior = word(row, 5, Knowledge::from_number)?;
+    let decided: bool = row.get(7)?;
+    Ok(match word(row, 3, ExecutionStatus::from_number)? {
         ExecutionStatus::Pending => State::Pending,
         ExecutionStatus::Running if attempt == 0 => State::Working,
         ExecutionStatus::Running => State::Running { attempt, prior },
         ExecutionStatus::Completed => State::Completed { attempt, decided },
         ExecutionStatus::Failed => {
-            State::Failed { attempt, known: word(row, 7, Knowledge::from_number)?, decided }
+            State::Failed { attempt, known: word(row, 6, Knowledge::from_number)?, decided }
         }
         ExecutionStatus::Cancelled => State::Cancelled,
-        ExecutionStatus::InDoubt => State::InDoubt { attempt, prior, released: row.get(9)? },
+        ExecutionStatus::InDoubt => State::InDoubt { attempt, prior, released: row.get(8)? },
     })
 }
 
