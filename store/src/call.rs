@@ -231,6 +231,14 @@ pub struct ExecuteOptions {
     pub refuse_mismatch: bool,
 }
 
+/// The key of a call that comes by the API.
+#[derive(Debug, Clone)]
+pub(crate) struct ToolCallKey {
+    pub(crate) holder: HolderKey,
+    pub(crate) text: String,
+    pub(crate) fingerprint: Digest,
+}
+
 /// The answer to `execute_tool_idempotent`.
 #[derive(Debug, Clone)]
 pub struct Executed {

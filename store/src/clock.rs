@@ -1,13 +1,21 @@
-//! The engine's time.
+//! The engine's time: the wall clock, but never backwards.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use crate::model::Timestamp;
+
+/// A forward step of the wall clock of more than this against the clock that counts suspend stops
+/// the expiry of keys until the next start.
+pub(crate) const JUMP: Duration = Duration::from_secs(3_600);
 
 /// Where the engine reads the time from.
 pub trait Clock: Send + Sync + std::fmt::Debug {
     /// The wall clock.
     fn now(&self) -> Timestamp;
     /// Time since some moment before the process began; counts suspend; never runs backwards.
-    fn since_boot(&self) -> std::time::Duration;
+    fn since_boot(&self) -> Duration;
 }
 
 /// The machine's own clocks.
@@ -15,12 +23,109 @@ pub trait Clock: Send + Sync + std::fmt::Debug {
 pub struct SystemClock;
 
 impl Clock for SystemClock {
+    #[expect(clippy::disallowed_methods, reason = "the one place that reads the wall clock")]
     fn now(&self) -> Timestamp {
         Timestamp::from_micros(chrono::Utc::now().timestamp_micros())
     }
 
-    fn since_boot(&self) -> std::time::Duration {
+    fn since_boot(&self) -> Duration {
         let time = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
-        std::time::Duration::new(time.tv_sec.unsigned_abs(), time.tv_nsec as u32)
+        Duration::new(time.tv_sec.unsigned_abs(), time.tv_nsec as u32)
+    }
+}
+
+/// Keeps the engine's time from running backwards, and notices a jump.
+#[derive(Debug)]
+pub(crate) struct TimeKeeper {
+    clock: Arc<dyn Clock>,
+    /// The last time that was told, and the steady clock's reading at that moment.
+    last: (Timestamp, Duration),
+    /// The wall clock and the steady clock at the start.
+    anchor: (Timestamp, Duration),
+    /// Set once the wall clock has jumped; shared with readers.
+    jumped: Arc<AtomicBool>,
+}
+
+impl TimeKeeper {
+    /// `newest` is the time of the newest event: nothing happens before it.
+    pub(crate) fn new(clock: Arc<dyn Clock>, newest: Timestamp, jumped: Arc<AtomicBool>) -> Self {
+        let (wall, steady) = (clock.now(), clock.since_boot());
+        Self { clock, last: (wall.max(newest), steady), anchor: (wall, steady), jumped }
+    }
+
+    /// The time, and how far the clock has jumped where this reading is the first to notice.
+    pub(crate) fn now(&mut self) -> (Timestamp, Option<Duration>) {
+        let (wall, steady) = (self.clock.now(), self.clock.since_boot());
+        let expected = self.anchor.0.plus(steady.saturating_sub(self.anchor.1));
+        let ahead = wall.as_micros().saturating_sub(expected.as_micros());
+        let ahead = Duration::from_micros(u64::try_from(ahead).unwrap_or(0));
+        let jump =
+            (ahead > JUMP && !self.jumped.swap(ahead > JUMP, Ordering::Relaxed)).then_some(ahead);
+        let now = if wall >= self.last.0 {
+            wall
+        } else {
+            self.last.0.plus(steady.saturating_sub(self.last.1))
+        };
+        self.last = (now, steady);
+        (now, jump)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use super::*;
+
+    #[derive(Debug, Default)]
+    struct Set(Mutex<(i64, u64)>);
+
+    impl Set {
+        fn to(&self, wall_s: i64, steady_s: u64) {
+            *self.0.lock().unwrap() = (wall_s, steady_s);
+        }
+    }
+
+    impl Clock for Set {
+        fn now(&self) -> Timestamp {
+            Timestamp::from_micros(self.0.lock().unwrap().0 * 1_000_000)
+        }
+
+        fn since_boot(&self) -> Duration {
+            Duration::from_secs(self.0.lock().unwrap().1)
+        }
+    }
+
+    fn seconds(time: Timestamp) -> i64 {
+        time.as_micros() / 1_000_000
+    }
+
+    #[test]
+    fn never_runs_backwards() {
+        let clock = Arc::new(Set::default());
+        clock.to(1_000, 10);
+        let mut keeper =
+            TimeKeeper::new(clock.clone(), Timestamp::from_micros(2_000_000_000), Arc::default());
+        assert_eq!(seconds(keeper.now().0), 2_000);
+        clock.to(500, 13);
+        assert_eq!(seconds(keeper.now().0), 2_003);
+        clock.to(3_000, 14);
+        assert_eq!(seconds(keeper.now().0), 3_000);
+    }
+
+    #[test]
+    fn a_jump_is_told_once() {
+        let clock = Arc::new(Set::default());
+        clock.to(1_000, 10);
+        let mut keeper = TimeKeeper::new(clock.clone(), Timestamp::from_micros(0), Arc::default());
+        clock.to(1_000 + 3_600, 20);
+        assert_eq!(keeper.now().1, None);
+        // Suspend moves both clocks.
+        clock.to(1_000 + 90_000, 10 + 90_000);
+        assert_eq!(keeper.now().1, None);
+        clock.to(200_000, 90_011);
+        assert!(keeper.now().1.is_some());
+        assert!(keeper.jumped.load(Ordering::Relaxed));
+        assert_eq!(keeper.now().1, None);
     }
 }

@@ -1,0 +1,91 @@
+//! Upstreams' answers in their rows.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use rusqlite::{Connection, OptionalExtension, params};
+
+use super::queries;
+use super::rows::{self, Brief};
+use crate::MAX_KEPT_BODY;
+use crate::call::{Answer, AnswerBody, Settled};
+use crate::key::Digest;
+use crate::state::Knowledge;
+
+/// Writes an answer; the digest of its body.
+pub(super) fn put(conn: &Connection, execution: i64, answer: &Answer) -> rusqlite::Result<Digest> {
+    let (body, digest, size) = match &answer.body {
+        AnswerBody::Kept(body) if body.len() <= MAX_KEPT_BODY => {
+            (Some(body.as_ref()), Digest::of(body), body.len() as u64)
+        }
+        AnswerBody::Kept(body) => (None, Digest::of(body), body.len() as u64),
+        AnswerBody::Dropped { sha256, size } => (None, Digest::from_bytes(*sha256), *size),
+    };
+    conn.prepare_cached(queries::ANSWER_PUT)?.execute(params![
+        execution,
+        answer.status,
+        fields_text(&answer.headers),
+        fields_text(&answer.trailers),
+        answer.omitted_cookies,
+        body,
+        digest.as_bytes(),
+        size as i64,
+        answer.received_at.as_micros(),
+    ])?;
+    Ok(digest)
+}
+
+/// The answer of an execution, where one is stored.
+pub(super) fn get(conn: &Connection, execution: i64) -> rusqlite::Result<Option<Answer>> {
+    conn.prepare_cached(queries::ANSWER)?
+        .query_row([execution], |row| {
+            let body = match row.get_ref(4)?.as_blob_or_null()? {
+                Some(body) => AnswerBody::Kept(Bytes::copy_from_slice(body)),
+                None => AnswerBody::Dropped {
+                    sha256: row.get(5)?,
+                    size: row.get::<_, i64>(6)?.unsigned_abs(),
+                },
+            };
+            Ok(Answer {
+                status: row.get(0)?,
+                headers: fields(row.get_ref(1)?.as_str()?),
+                trailers: fields(row.get_ref(2)?.as_str()?),
+                omitted_cookies: row.get(3)?,
+                body,
+                received_at: rows::time(row, 7)?,
+            })
+        })
+        .optional()
+}
+
+/// How a terminal execution ended.
+pub(super) fn settled(conn: &Connection, execution: &Brief) -> rusqlite::Result<Settled> {
+    Ok(Settled {
+        execution_id: execution.uuid,
+        attempt: execution.state.attempt(),
+        outcome: execution.state.outcome().unwrap_or(Knowledge::Unknown),
+        answer: get(conn, execution.id)?.map(Arc::new),
+        error: execution.error.clone(),
+        problem: None,
+        doubt: None,
+    })
+}
+
+/// Field values are bytes; each becomes the character of its number, so that nothing is lost.
+fn fields_text(fields: &[(String, Bytes)]) -> String {
+    let pairs: Vec<(&str, String)> = fields
+        .iter()
+        .map(|(name, value)| (name.as_str(), value.iter().map(|byte| char::from(*byte)).collect()))
+        .collect();
+    serde_json::to_string(&pairs).unwrap_or_else(|_| "[]".to_owned())
+}
+
+fn fields(text: &str) -> Vec<(String, Bytes)> {
+    let pairs: Vec<(String, String)> = serde_json::from_str(text).unwrap_or_default();
+    pairs
+        .into_iter()
+        .map(|(name, value)| {
+            (name, value.chars().map(|c| u8::try_from(c).unwrap_or(b'?')).collect())
+        })
+        .collect()
+}

@@ -1,0 +1,304 @@
+//! The store's methods for calls: by the API and by the proxy.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use uuid::Uuid;
+
+use super::execute::{Decided, Wish};
+use super::ids::{self, Place};
+use super::job::Lane;
+use super::replays::Replay;
+use super::rows::Brief;
+use super::store::Store;
+use super::{answers, claim, entities, execute, output, queries, rows, scope};
+use crate::call::{
+    ApiClaim, ApiFinish, Call, CallKey, Claim, ExecuteOptions, Executed, Finish, Scope,
+    ScopeRequest, Settled, ToolCallKey, Verdict,
+};
+use crate::key::{self, HolderKey};
+use crate::model::{EffectClass, Execution, ExecutionStatus, Origin, Timestamp, ToolCall};
+use crate::state::{Knowledge, State};
+use crate::{Error, LEASE_MAX, LEASE_MIN, Lease};
+
+/// The longest reason of a verdict, in characters.
+const MAX_EVIDENCE: usize = 4_096;
+
+impl Store {
+    /// Finds or makes the execution that holds a key; with `lease`, exactly one caller may run it.
+    ///
+    /// Safe to repeat: the same key gives the same execution, and the same `claim_id` the same lease.
+    pub async fn execute(
+        &self,
+        call: ToolCall,
+        options: ExecuteOptions,
+    ) -> Result<Executed, Error> {
+        entities::check_name("tool_name", &call.tool_name)?;
+        let place = self
+            .reader()
+            .with(|conn| ids::place(conn, call.user_id, call.session_id, call.goal_id))?;
+        let key = self.api_key(&call, place, &options)?;
+        if let Some(executed) = self.known(&key, &options)? {
+            return Ok(executed);
+        }
+        let wish = self.wish(&options)?;
+        let wait = options.wait;
+        let leased = options.lease.is_some();
+        let (job_call, job_key) = (call.clone(), key.clone());
+        let decided = self
+            .write(move |write| execute::execute(write, &job_call, place, &job_key, &wish))
+            .await?;
+        self.told(decided, &call, key, leased, wait).await
+    }
+
+    fn api_key(
+        &self,
+        call: &ToolCall,
+        place: Place,
+        options: &ExecuteOptions,
+    ) -> Result<ToolCallKey, Error> {
+        let text = match &options.idempotency_key {
+            Some(key) => {
+                entities::check_name("idempotency_key", key)?;
+                key.clone()
+            }
+            None => {
+                let hash = key::api_call_v1(
+                    call.user_id,
+                    call.session_id,
+                    call.goal_id,
+                    &call.tool_name,
+                    &call.tool_input,
+                );
+                key::derived_text(&call.tool_name, place.session_created, &hash)
+            }
+        };
+        Ok(ToolCallKey {
+            holder: HolderKey::new(call.user_id, key::API_NAMESPACE, &text),
+            fingerprint: key::api_input_v1(&call.tool_name, &call.tool_input),
+            text,
+        })
+    }
+
+    fn wish(&self, options: &ExecuteOptions) -> Result<Wish, Error> {
+        if options.lease.is_some_and(|ttl| !(LEASE_MIN..=LEASE_MAX).contains(&ttl)) {
+            let message = "must be 1,000 to 3,600,000 milliseconds".to_owned();
+            return Err(Error::Invalid { field: "lease_ms", message });
+        }
+        if let Some(id) = &options.claim_id {
+            entities::check_name("claim_id", id)?;
+        }
+        let claim_id = options.claim_id.as_ref();
+        Ok(Wish {
+            lease: options.lease,
+            claim_id: claim_id.map(|id| self.keyed_digest("claim-id/v1", id.as_bytes()).short()),
+            wait: !options.wait.is_zero(),
+            refuse_mismatch: options.refuse_mismatch,
+        })
+    }
+
+    /// The answer where the key's holder is over for good: a read, and no work for the writer.
+    fn known(
+        &self,
+        key: &ToolCallKey,
+        options: &ExecuteOptions,
+    ) -> Result<Option<Executed>, Error> {
+        self.reader().with(|conn| {
+            let Some(found) = claim::holder(conn, key.holder.as_bytes())? else { return Ok(None) };
+            let over = matches!(
+                found.state,
+                State::Completed { .. } | State::Failed { known: Knowledge::Executed, .. }
+            );
+            if !over {
+                return Ok(None);
+            }
+            let input_mismatch = found.fingerprint != Some(key.fingerprint.short());
+            if input_mismatch && options.refuse_mismatch {
+                return Err(Error::KeyReuse { execution: found.uuid }.into());
+            }
+            let row = conn
+                .prepare_cached(queries::EXECUTION_BY_ID)?
+                .query_row([found.id], rows::execution)?;
+            Ok(Some(Executed {
+                execution: output::complete(conn, row, output::WHOLE)?,
+                duplicate: true,
+                input_mismatch,
+                claim: options.lease.map(|_| ApiClaim::Replay),
+            }))
+        })
+    }
+
+    /// What the caller is told, after the wait that it asked for.
+    async fn told(
+        &self,
+        decided: Decided,
+        call: &ToolCall,
+        key: ToolCallKey,
+        leased: bool,
+        wait: Duration,
+    ) -> Result<Executed, Error> {
+        let Decided { id, row, at, duplicate, mismatch, mut claim, waiter } = decided;
+        if let Some(waiter) = waiter {
+            if tokio::time::timeout(wait, waiter.settled()).await.is_ok() && leased {
+                claim = Some(execute::passive_claim(self.brief(row)?.state));
+            }
+        }
+        let execution = if duplicate {
+            self.reader().execution_row(row)?
+        } else {
+            fresh(id, call, key.text, leased, at)
+        };
+        Ok(Executed { execution, duplicate, input_mismatch: mismatch, claim })
+    }
+
+    fn brief(&self, row: i64) -> Result<Brief, Error> {
+        let found = self.reader().one(queries::BRIEF_BY_ID, [row], rows::brief)?;
+        found.ok_or(Error::Internal)
+    }
+
+    /// Records what the holder of an API lease tells. A repeat of the same outcome gives the stored
+    /// execution; another outcome, or one of an older attempt, is `Stale` and kept in the log.
+    pub async fn finish_by_token(&self, finish: ApiFinish) -> Result<Execution, Error> {
+        let (id, attempt) = self.lease_of(&finish.lease)?;
+        let work =
+            move |write: &mut super::write::Write<'_>| execute::finish(write, id, attempt, &finish);
+        self.0.writer.run(Lane::ApiFinish, work).await??;
+        self.reader().execution(id)
+    }
+
+    fn lease_of(&self, lease: &str) -> Result<(Uuid, u32), Error> {
+        self.0.secret.read_lease_token(lease).ok_or_else(|| Error::Invalid {
+            field: "lease",
+            message: "it is not a lease of this engine".to_owned(),
+        })
+    }
+
+    /// Gives a lease `ttl` from now on; revives an in-doubt execution of its attempt that nobody
+    /// has settled. Refused (`LeaseLost`) otherwise.
+    pub async fn extend_lease(&self, lease: &str, ttl: Duration) -> Result<Execution, Error> {
+        let (id, attempt) = self.lease_of(lease)?;
+        if !(LEASE_MIN..=LEASE_MAX).contains(&ttl) {
+            let message = "must be 1,000 to 3,600,000 milliseconds".to_owned();
+            return Err(Error::Invalid { field: "lease_ms", message });
+        }
+        self.write(move |write| execute::extend(write, id, attempt, ttl)).await?;
+        self.reader().execution(id)
+    }
+
+    /// Settles an execution that is in doubt at the verdict's attempt; `Stale` otherwise.
+    pub async fn resolve(&self, verdict: Verdict) -> Result<Execution, Error> {
+        let length = verdict.evidence.chars().count();
+        if !(1..=MAX_EVIDENCE).contains(&length) {
+            let message = format!("must have 1 to {MAX_EVIDENCE} characters, not {length}");
+            return Err(Error::Invalid { field: "evidence", message });
+        }
+        let id = verdict.id;
+        let work = move |write: &mut super::write::Write<'_>| execute::resolve(write, &verdict);
+        self.0.writer.run(Lane::ApiFinish, work).await?;
+        self.reader().execution(id)
+    }
+
+    /// Whose call it is: found, or for names made. Remembered until a session or goal changes.
+    pub async fn scope(&self, request: &ScopeRequest) -> Result<Scope, Error> {
+        if let Some(scope) = self.0.scopes.get(request) {
+            return Ok(scope);
+        }
+        let generation = self.0.scopes.generation();
+        if let Some(scope) = self.reader().with(|conn| scope::find(conn, request))? {
+            self.0.scopes.put(request.clone(), scope.clone(), generation);
+            return Ok(scope);
+        }
+        let request = request.clone();
+        self.write(move |write| scope::find_or_make(write, &request)).await
+    }
+
+    /// May this call run? `Execute` is told after its intent is on disk. A completed call is told
+    /// from memory or by a read, everything else by the writer.
+    pub async fn claim(&self, call: Call) -> Result<Claim, Error> {
+        if let Some(claim) = self.replay(&call)? {
+            return Ok(claim);
+        }
+        let writer = self.0.writer.clone();
+        self.write(move |write| claim::claim(write, &call, &writer)).await
+    }
+
+    fn replay(&self, call: &Call) -> Result<Option<Claim>, Error> {
+        let Some(key) = &call.key else { return Ok(None) };
+        // After a jump of the wall clock the writer alone decides what has expired.
+        if self.0.writer.shared.jumped.load(Ordering::Relaxed) {
+            return Ok(None);
+        }
+        let now = Timestamp::from_micros(self.reader().now());
+        let replay = match self.0.replays.get(&key.holder, now) {
+            Some(replay) => replay,
+            None => match self.completed(key, now)? {
+                None => return Ok(None),
+                Some(replay) => {
+                    self.0.replays.put(key.holder, replay.clone());
+                    replay
+                }
+            },
+        };
+        Ok((replay.fingerprint == call.fingerprint.short()).then(|| Claim::Replay(replay.settled)))
+    }
+
+    fn completed(&self, key: &CallKey, now: Timestamp) -> Result<Option<Replay>, Error> {
+        self.reader().with(|conn| {
+            let found = claim::holder(conn, key.holder.as_bytes())?.filter(|found| {
+                matches!(found.state, State::Completed { .. }) && !found.is_free(now)
+            });
+            let Some(found) = found else { return Ok(None) };
+            let free_at = found.window.zip(found.ended_at).map(|(window, ended)| {
+                Timestamp::from_micros(ended.as_micros().saturating_add(window))
+            });
+            Ok(Some(Replay {
+                fingerprint: found.fingerprint.unwrap_or_default(),
+                settled: Arc::new(answers::settled(conn, &found)?),
+                free_at,
+            }))
+        })
+    }
+
+    /// Records the outcome of a claimed call, consuming its lease, and wakes its duplicates. Never
+    /// refused for want of room: it waits until the outcome is on disk.
+    pub async fn finish(&self, lease: Lease, finish: Finish) -> Result<Arc<Settled>, Error> {
+        let (id, attempt) = (lease.execution_id(), lease.attempt());
+        let finish = Arc::new(finish);
+        let writer = lease.consume().ok_or(Error::Internal)?;
+        writer.run(Lane::Finish, move |write| claim::finish(write, id, attempt, &finish)).await
+    }
+
+    /// Redeems a retry token: the next identical call runs. A repeat changes nothing; a token that
+    /// is spent, expired or settled is `Stale`.
+    pub async fn redeem(&self, token: &str) -> Result<Uuid, Error> {
+        let token = token.to_owned();
+        self.write(move |write| claim::redeem(write, &token)).await
+    }
+}
+
+/// A new execution as the commit has just written it.
+fn fresh(id: Uuid, call: &ToolCall, key: String, leased: bool, at: Timestamp) -> Execution {
+    Execution {
+        id,
+        goal_id: call.goal_id,
+        session_id: call.session_id,
+        user_id: call.user_id,
+        tool_name: call.tool_name.clone(),
+        tool_input: call.tool_input.clone(),
+        status: if leased { ExecutionStatus::Running } else { ExecutionStatus::Pending },
+        output: None,
+        error: None,
+        idempotency_key: Some(key),
+        started_at: leased.then_some(at),
+        completed_at: None,
+        created_at: at,
+        updated_at: at,
+        attempt: u32::from(leased),
+        outcome: None,
+        origin: Origin::Api,
+        effect: EffectClass::Once,
+        leased,
+        rule: None,
+    }
+}

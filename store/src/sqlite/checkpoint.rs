@@ -1,0 +1,143 @@
+//! Checkpoints are ours: in the background where they cost nobody's call, by the writer where the
+//! log would grow without bound.
+
+use std::cell::Cell;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::sync::mpsc::{self, RecvTimeoutError, SyncSender};
+use std::time::{Duration, Instant};
+
+use rusqlite::Connection;
+use rusqlite::hooks::Wal;
+
+use super::error::{Severity, severity};
+use super::shared::Shared;
+use super::{connection, fatal};
+
+const PAGE: u64 = 4_096;
+/// A passive checkpoint runs when this much more has gathered in the log …
+const PASSIVE_PAGES: u64 = 16 * 1024 * 1024 / PAGE;
+/// … or after this long without a commit. Each costs up to three fsyncs: no short timer.
+const QUIET: Duration = Duration::from_secs(10);
+/// Past this the writer itself restarts the log between two groups.
+const RESTART_PAGES: u64 = 64 * 1024 * 1024 / PAGE;
+/// How long the writer leaves it after a reader was in the way.
+const RESTART_PAUSE: Duration = Duration::from_secs(2);
+
+/// How long it waits for readers to leave the log.
+const RESTART_PATIENCE: Duration = Duration::from_millis(50);
+
+thread_local! {
+    /// Pages in the log after this thread's last commit.
+    static WAL_PAGES: Cell<u64> = const { Cell::new(0) };
+}
+
+/// Makes commits of this connection count the pages of the log. Replaces SQLite's own checkpoints,
+/// which hang on the same hook.
+pub(super) fn watch_log(conn: &Connection) {
+    conn.wal_hook(Some(|_: &Wal, pages| {
+        WAL_PAGES.set(u64::try_from(pages).unwrap_or(0));
+        Ok(())
+    }));
+}
+
+/// Before anything is read at the start: what the log holds goes into the database, synced.
+pub(super) fn at_start(conn: &Connection) {
+    run(conn, "PRAGMA wal_checkpoint(TRUNCATE)");
+}
+
+/// The writer's side.
+pub(super) struct Checkpoints {
+    wake: SyncSender<()>,
+    shared: Arc<Shared>,
+    asked_at: u64,
+    restart_not_before: Instant,
+}
+
+impl Checkpoints {
+    /// Starts the checkpointer's thread for the database at `path`.
+    pub(super) fn start(path: PathBuf, shared: Arc<Shared>) -> std::io::Result<Self> {
+        let (wake, asked) = mpsc::sync_channel(1);
+        let for_thread = Arc::clone(&shared);
+        fatal::spawn("checkpointer", move || checkpointer(&path, &asked, &for_thread))?;
+        Ok(Self { wake, shared, asked_at: 0, restart_not_before: Instant::now() })
+    }
+
+    /// After each commit of the writer.
+    pub(super) fn committed(&mut self, conn: &Connection) {
+        let pages = WAL_PAGES.get();
+        self.shared.wal_pages.store(pages, Ordering::Relaxed);
+        if pages < self.asked_at {
+            // The log began anew.
+            self.asked_at = 0;
+        }
+        if pages >= self.asked_at + PASSIVE_PAGES {
+            self.asked_at = pages;
+            // A full channel: it is already asked for.
+            let _ = self.wake.try_send(());
+        }
+        if pages >= RESTART_PAGES && Instant::now() >= self.restart_not_before {
+            if restart(conn) {
+                self.asked_at = 0;
+                WAL_PAGES.set(0);
+            } else {
+                self.restart_not_before = Instant::now() + RESTART_PAUSE;
+            }
+        }
+    }
+
+    /// The last checkpoint of a clean stop.
+    pub(super) fn at_stop(&self, conn: &Connection) {
+        run(conn, "PRAGMA wal_checkpoint(TRUNCATE)");
+    }
+}
+
+fn checkpointer(path: &std::path::Path, asked: &mpsc::Receiver<()>, shared: &Shared) {
+    let conn = match connection::open_writer(path) {
+        Ok(conn) => conn,
+        Err(error) => fatal::die(&format!("the checkpointer cannot open the database: {error}")),
+    };
+    let (mut done_at, mut seen_at) = (0, 0);
+    loop {
+        let quiet = match asked.recv_timeout(QUIET) {
+            Ok(()) => false,
+            Err(RecvTimeoutError::Timeout) => true,
+            Err(RecvTimeoutError::Disconnected) => return,
+        };
+        let commits = shared.commits().count;
+        let idle = commits == seen_at && commits != done_at;
+        seen_at = commits;
+        if !quiet || idle {
+            run(&conn, "PRAGMA wal_checkpoint(PASSIVE)");
+            done_at = commits;
+        }
+    }
+}
+
+/// Lets the next commit begin the log anew, if readers leave it within a moment.
+fn restart(conn: &Connection) -> bool {
+    let patience = |wait| conn.busy_timeout(wait).is_ok();
+    let restarted = patience(RESTART_PATIENCE) && run(conn, "PRAGMA wal_checkpoint(RESTART)").0;
+    patience(connection::BUSY_TIMEOUT) && restarted
+}
+
+/// Runs a checkpoint: whether nobody was in its way, and the pages left in the log.
+fn run(conn: &Connection, pragma: &str) -> (bool, i64) {
+    let outcome = conn.prepare_cached(pragma).and_then(|mut statement| {
+        statement.query_row([], |row| {
+            let (busy, log, done): (i64, i64, i64) = (row.get(0)?, row.get(1)?, row.get(2)?);
+            Ok((busy == 0, log - done))
+        })
+    });
+    match outcome {
+        Ok(outcome) => outcome,
+        Err(error) if severity(&error) == Severity::Fatal => {
+            fatal::die(&format!("a checkpoint failed: {error}"))
+        }
+        Err(error) => {
+            tracing::debug!(%error, "checkpoint put off");
+            (false, 0)
+        }
+    }
+}

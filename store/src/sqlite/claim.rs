@@ -1,0 +1,343 @@
+//! May a proxied call run, and how did it end: decided inside the writer's transaction.
+
+use std::sync::Arc;
+
+use rusqlite::{OptionalExtension, params};
+use uuid::Uuid;
+
+use super::answers;
+use super::error::Fail;
+use super::events::{Change, NewEvent};
+use super::job::WriterHandle;
+use super::queries;
+use super::rows::{self, Brief};
+use super::write::{Effect, Write};
+use crate::call::{Call, CallKey, Claim, Doubt, Finish, Settled};
+use crate::key::Digest;
+use crate::model::{EffectClass, ExecutionStatus, Origin};
+use crate::state::{self, Event, Knowledge, State};
+use crate::{Error, Lease, new_id};
+
+/// The execution that holds a key, free or not.
+pub(super) fn holder(
+    conn: &rusqlite::Connection,
+    key: &[u8; 24],
+) -> rusqlite::Result<Option<Brief>> {
+    conn.prepare_cached(queries::BRIEF_BY_KEY)?.query_row([key], rows::brief).optional()
+}
+
+/// The execution of a public id.
+pub(super) fn brief_of(write: &Write<'_>, id: Uuid) -> Result<Brief, Fail> {
+    write
+        .conn
+        .prepare_cached(queries::BRIEF_BY_UUID)?
+        .query_row([id.as_bytes()], rows::brief)
+        .optional()?
+        .ok_or_else(|| Error::NotFound { what: "execution", id: id.to_string() }.into())
+}
+
+/// Decides a proxied call (docs/SEMANTICS.md, "What a duplicate gets").
+pub(super) fn claim(
+    write: &mut Write<'_>,
+    call: &Call,
+    writer: &WriterHandle,
+) -> Result<Claim, Fail> {
+    let holder = match &call.key {
+        Some(key) => holder(write.conn, key.holder.as_bytes())?
+            .filter(|h| !write.expiry || !h.is_free(write.now)),
+        None => None,
+    };
+    let Some(holder) = holder else {
+        return match guard_doubt(write, call, writer)? {
+            Some(claim) => Ok(claim),
+            None => insert(write, call, writer),
+        };
+    };
+    if holder.fingerprint != Some(call.fingerprint.short()) {
+        return match holder.state {
+            // Nothing ran that the key could protect.
+            State::Failed { known: Knowledge::NotExecuted, .. } | State::Cancelled => {
+                insert(write, call, writer)
+            }
+            _ => Ok(Claim::Mismatch { execution_id: holder.uuid }),
+        };
+    }
+    match holder.state {
+        State::Running { .. } | State::Pending | State::Working => {
+            Ok(Claim::Busy(write.waiter(&holder)))
+        }
+        State::Completed { .. } => Ok(Claim::Replay(Arc::new(settled(write, &holder)?))),
+        // The tool ran and called it an error: asking again is a new call.
+        State::Failed { known: Knowledge::Executed, .. } | State::Cancelled => {
+            insert(write, call, writer)
+        }
+        State::Failed { .. } => again(write, &holder, call, writer, "claimed"),
+        State::InDoubt { .. } => doubtful(write, &holder, call, writer, false),
+    }
+}
+
+/// Holds a call that would do what an execution in doubt may have done, under whatever key.
+fn guard_doubt(
+    write: &mut Write<'_>,
+    call: &Call,
+    writer: &WriterHandle,
+) -> Result<Option<Claim>, Fail> {
+    if call.class == EffectClass::Idempotent {
+        return Ok(None);
+    }
+    let hits: Vec<Brief> = write
+        .conn
+        .prepare_cached(queries::BRIEF_IN_DOUBT)?
+        .query_map([call.content.short()], rows::brief)?
+        .collect::<rusqlite::Result<_>>()?;
+    for hit in hits {
+        let repeat = call.repeat.as_ref().map(Digest::short);
+        if repeat.is_some() && repeat != hit.repeat {
+            continue;
+        }
+        return doubtful(write, &hit, call, writer, true).map(Some);
+    }
+    Ok(None)
+}
+
+/// An execution in doubt: runs again where a token, a mark or the upstream's own key allows it.
+fn doubtful(
+    write: &mut Write<'_>,
+    execution: &Brief,
+    call: &Call,
+    writer: &WriterHandle,
+    same_content: bool,
+) -> Result<Claim, Fail> {
+    let State::InDoubt { attempt, released, .. } = execution.state else {
+        return Err(Error::Internal.into());
+    };
+    let same_principal = execution.principal == Some(call.principal.short());
+    if same_principal {
+        let redeemed = call
+            .retry_token
+            .as_deref()
+            .and_then(|token| write.secret.read_retry_token(token, write.now))
+            == Some((execution.uuid, attempt));
+        if redeemed && !released {
+            release(write, execution, attempt)?;
+        }
+        if redeemed || released {
+            let released = Brief {
+                state: state::next(execution.state, Event::Release { attempt }, execution.class)?,
+                ..execution.clone()
+            };
+            return again(write, &released, call, writer, "released");
+        }
+    }
+    if !same_content && upstream_still_knows(write, execution, call) {
+        return again(write, execution, call, writer, "upstream-key");
+    }
+    let mut doubt = doubt_of(write, execution, attempt);
+    doubt.same_content = same_content;
+    if same_content && !same_principal {
+        doubt.retry_token = None;
+    }
+    Ok(Claim::InDoubt(doubt))
+}
+
+/// The class `keyed`: the upstream itself tells a repeat from a new call for so long.
+fn upstream_still_knows(write: &Write<'_>, execution: &Brief, call: &Call) -> bool {
+    execution.class == EffectClass::Keyed
+        && execution
+            .first_sent_at
+            .or(execution.started_at)
+            .is_some_and(|sent| write.now < sent.plus(call.upstream_key_lifetime))
+}
+
+/// A new execution takes the key.
+fn insert(write: &mut Write<'_>, call: &Call, writer: &WriterHandle) -> Result<Claim, Fail> {
+    let id = new_id();
+    let now = write.now.as_micros();
+    let text = call.key.as_ref().map(|key| key.text.clone());
+    write.conn.prepare_cached(queries::EXECUTION_INSERT)?.execute(params![
+        id.as_bytes(),
+        call.scope.user,
+        call.scope.session,
+        call.scope.goal,
+        Origin::Proxy.number(),
+        call.class.number(),
+        ExecutionStatus::Running.number(),
+        1,
+        None::<i64>,
+        None::<&[u8]>,
+        call.tool_name,
+        call.input.as_str(),
+        text,
+        call.fingerprint.short(),
+        call.content.short(),
+        call.principal.short(),
+        call.repeat.as_ref().map(Digest::short),
+        call.rule,
+        now,
+        now,
+    ])?;
+    let row = write.conn.last_insert_rowid();
+    if let Some(key) = &call.key {
+        put_key(write, key, row)?;
+    }
+    write.touch(call.scope.session)?;
+    log_claim(write, row, 1, call, "claimed");
+    write.effects.push(Effect::InFlight(1));
+    Ok(Claim::Execute(Lease::new(id, 1, text, writer.clone())))
+}
+
+/// One more attempt of an execution; the caller's key then names it too.
+fn again(
+    write: &mut Write<'_>,
+    execution: &Brief,
+    call: &Call,
+    writer: &WriterHandle,
+    why: &'static str,
+) -> Result<Claim, Fail> {
+    let next = state::next(execution.state, Event::Claim, execution.class)?;
+    write.put_state(execution, next)?;
+    write.conn.prepare_cached(queries::ATTEMPT_PUT)?.execute(params![
+        execution.id,
+        None::<i64>,
+        None::<&[u8]>,
+        write.now.as_micros(),
+        call.rule,
+    ])?;
+    write.conn.prepare_cached(queries::ANSWER_DELETE)?.execute([execution.id])?;
+    if let Some(key) = &call.key {
+        put_key(write, key, execution.id)?;
+    }
+    write.touch(call.scope.session)?;
+    log_claim(write, execution.id, next.attempt(), call, why);
+    write.effects.push(Effect::InFlight(1));
+    let text = call.key.as_ref().map(|key| key.text.clone());
+    Ok(Claim::Execute(Lease::new(execution.uuid, next.attempt(), text, writer.clone())))
+}
+
+fn put_key(write: &Write<'_>, key: &CallKey, execution: i64) -> rusqlite::Result<()> {
+    let window = key.window.map(|window| i64::try_from(window.as_micros()).unwrap_or(i64::MAX));
+    write.conn.prepare_cached(queries::KEY_PUT)?.execute(params![
+        key.holder.as_bytes(),
+        execution,
+        window
+    ])?;
+    Ok(())
+}
+
+fn log_claim(write: &mut Write<'_>, row: i64, attempt: u32, call: &Call, why: &'static str) {
+    let first = attempt == 1;
+    let change = Change {
+        status: Some(ExecutionStatus::Running.as_str()),
+        rule: Some(&call.rule),
+        input: first.then(|| Digest::of(call.input.as_str().as_bytes()).hex(32)),
+        why: (!first).then_some(why),
+        ..Change::default()
+    };
+    write.event(NewEvent::execution("claimed", row, attempt, "proxy", &change));
+}
+
+/// Records the outcome of an attempt of a proxied call.
+pub(super) fn finish(
+    write: &mut Write<'_>,
+    id: Uuid,
+    attempt: u32,
+    finish: &Finish,
+) -> Result<Arc<Settled>, Fail> {
+    let execution = brief_of(write, id)?;
+    if execution.state.attempt() != attempt || execution.told.is_some() {
+        return Err(Error::Stale(format!("attempt {attempt} of {id} is over")).into());
+    }
+    let event = Event::Finish { attempt, outcome: finish.outcome, tool_error: finish.tool_error };
+    let next = state::next(execution.state, event, execution.class)?;
+    write.put_state(&execution, next)?;
+    write.conn.prepare_cached(queries::FINISH_PUT)?.execute(params![
+        execution.id,
+        finish.outcome.number(),
+        None::<&str>,
+        finish.error,
+        finish.last_event,
+        finish.sent_at.map(crate::model::Timestamp::as_micros),
+    ])?;
+    let mut body = None;
+    if let Some(answer) = &finish.answer {
+        body = Some(answers::put(write.conn, execution.id, answer)?.hex(32));
+    }
+    write.event(NewEvent::execution(
+        if matches!(execution.state, State::Running { .. }) { "finished" } else { "finished-late" },
+        execution.id,
+        attempt,
+        "proxy",
+        &Change {
+            status: Some(next.status().as_str()),
+            outcome: Some(finish.outcome.as_str()),
+            body,
+            answer_status: finish.answer.as_ref().map(|answer| answer.status),
+            why: Some(&finish.last_event),
+            sent_at: finish.sent_at,
+            first_byte_at: finish.first_byte_at,
+            ..Change::default()
+        },
+    ));
+    let settled = Arc::new(Settled {
+        execution_id: id,
+        attempt,
+        outcome: next.outcome().unwrap_or(Knowledge::Unknown),
+        answer: finish.answer.clone().map(Arc::new),
+        error: finish.error.clone(),
+        problem: finish.problem.clone(),
+        doubt: matches!(next, State::InDoubt { .. }).then(|| Doubt {
+            sent_at: finish.sent_at.or(execution.started_at).unwrap_or(write.now),
+            last_event: finish.last_event.clone(),
+            ..doubt_of(write, &execution, attempt)
+        }),
+    });
+    write.effects.push(Effect::InFlight(-1));
+    write.effects.push(Effect::Settled(execution.id, Arc::clone(&settled)));
+    Ok(settled)
+}
+
+/// Marks a doubt as released; the next identical call runs.
+pub(super) fn release(write: &mut Write<'_>, execution: &Brief, attempt: u32) -> Result<(), Fail> {
+    let next = state::next(execution.state, Event::Release { attempt }, execution.class)?;
+    if next != execution.state {
+        write.put_state(execution, next)?;
+        let change = Change { why: Some("retry token redeemed"), ..Change::default() };
+        write.event(NewEvent::execution("released", execution.id, attempt, "client", &change));
+    }
+    Ok(())
+}
+
+/// Redeems a retry token; a repeat of it changes nothing.
+pub(super) fn redeem(write: &mut Write<'_>, token: &str) -> Result<Uuid, Fail> {
+    let (id, attempt) = write
+        .secret
+        .read_retry_token(token, write.now)
+        .ok_or_else(|| Error::Stale("the retry token is not valid, or has expired".to_owned()))?;
+    let execution = brief_of(write, id)?;
+    match execution.state {
+        State::InDoubt { attempt: at, .. } if at == attempt => {
+            release(write, &execution, attempt)?;
+            Ok(id)
+        }
+        _ => {
+            Err(Error::Stale("the retry token was used, or the doubt is settled".to_owned()).into())
+        }
+    }
+}
+
+/// What is told of an execution in doubt, with a token for its own principal.
+fn doubt_of(write: &Write<'_>, execution: &Brief, attempt: u32) -> Doubt {
+    Doubt {
+        execution_id: execution.uuid,
+        attempt,
+        sent_at: execution.sent_at.or(execution.started_at).unwrap_or(write.now),
+        last_event: execution.last_event.clone().unwrap_or_else(|| "claimed".to_owned()),
+        same_content: false,
+        retry_token: Some(write.secret.retry_token(execution.uuid, attempt, write.now)),
+    }
+}
+
+/// How a terminal execution ended, from its rows.
+fn settled(write: &Write<'_>, execution: &Brief) -> Result<Settled, Fail> {
+    answers::settled(write.conn, execution).map_err(Fail::Sql)
+}

@@ -1,0 +1,52 @@
+//! How connections are opened.
+
+use std::path::Path;
+use std::time::Duration;
+
+use rusqlite::{Connection, OpenFlags};
+
+/// How long a statement waits for a foreign program that writes to the file.
+pub(super) const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+/// How many prepared statements a connection keeps.
+const STATEMENTS: usize = 128;
+/// Where the log is cut to when it begins anew.
+const LOG_LIMIT: i64 = 64 * 1024 * 1024;
+
+/// A connection that may write. `synchronous=FULL`: every commit is fsynced before it returns.
+pub(super) fn open_writer(path: &Path) -> rusqlite::Result<Connection> {
+    let conn = Connection::open_with_flags(
+        path,
+        OpenFlags::SQLITE_OPEN_READ_WRITE
+            | OpenFlags::SQLITE_OPEN_CREATE
+            | OpenFlags::SQLITE_OPEN_NO_MUTEX,
+    )?;
+    conn.busy_timeout(BUSY_TIMEOUT)?;
+    conn.set_prepared_statement_cache_capacity(STATEMENTS);
+    conn.pragma_update_and_check(None, "journal_mode", "WAL", |_| Ok(()))?;
+    conn.pragma_update(None, "synchronous", synchronous())?;
+    conn.pragma_update(None, "foreign_keys", true)?;
+    conn.pragma_update(None, "secure_delete", true)?;
+    conn.pragma_update_and_check(None, "wal_autocheckpoint", 0, |_| Ok(()))?;
+    conn.pragma_update_and_check(None, "journal_size_limit", LOG_LIMIT, |_| Ok(()))?;
+    Ok(conn)
+}
+
+/// FULL, always; a build for crash tests can be told NORMAL, to show that the tests notice.
+fn synchronous() -> &'static str {
+    #[cfg(feature = "failpoints")]
+    if std::env::var("STATE_ENGINE_TEST_SYNCHRONOUS").as_deref() == Ok("normal") {
+        return "NORMAL";
+    }
+    "FULL"
+}
+
+/// A connection that only reads. Never `immutable`: that would hide the log.
+pub(super) fn open_reader(path: &Path) -> rusqlite::Result<Connection> {
+    let conn = Connection::open_with_flags(
+        path,
+        OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX,
+    )?;
+    conn.busy_timeout(BUSY_TIMEOUT)?;
+    conn.set_prepared_statement_cache_capacity(STATEMENTS);
+    Ok(conn)
+}

@@ -1,0 +1,316 @@
+//! Users, sessions, goals, memories and channels: made and changed inside the writer's transaction.
+
+use rusqlite::params;
+use uuid::Uuid;
+
+use super::error::Fail;
+use super::events::NewEvent;
+use super::write::{Effect, Write};
+use super::{ids, queries, rows};
+use crate::model::{
+    ChannelUpdate, GoalStatus, GoalUpdate, Importance, Json, MemoryUpdate, NewChannel, NewGoal,
+    NewMemory, NewSession, NewUser, SessionUpdate, Timestamp,
+};
+use crate::{Error, MAX_NAME, new_id};
+
+/// Refuses a write that was computed from an older version of the entity.
+pub(super) fn check_fresh(now: Timestamp, expected: Option<Timestamp>) -> Result<(), Error> {
+    match expected {
+        Some(expected) if expected != now => Err(Error::Conflict(format!(
+            "it was changed at {now}, after {expected}: read it again"
+        ))),
+        _ => Ok(()),
+    }
+}
+
+/// Refuses an empty name or one of more than [`MAX_NAME`] characters.
+pub(super) fn check_name(field: &'static str, name: &str) -> Result<(), Error> {
+    let length = name.chars().count();
+    if (1..=MAX_NAME).contains(&length) {
+        return Ok(());
+    }
+    let message = format!("must have 1 to {MAX_NAME} characters, not {length}");
+    Err(Error::Invalid { field, message })
+}
+
+/// The row behind an optional public id.
+fn optional<T>(
+    id: Option<Uuid>,
+    find: impl Fn(Uuid) -> Result<T, Fail>,
+) -> Result<Option<T>, Fail> {
+    id.map(find).transpose()
+}
+
+fn micros(time: Option<Timestamp>) -> Option<i64> {
+    time.map(Timestamp::as_micros)
+}
+
+#[derive(serde::Serialize)]
+struct Made {
+    id: Uuid,
+}
+
+/// Makes a user; a taken name is a conflict.
+pub(super) fn create_user(write: &mut Write<'_>, new: &NewUser) -> Result<Uuid, Fail> {
+    check_name("username", &new.username)?;
+    let id = new_id();
+    let inserted = write.conn.prepare_cached(queries::USER_INSERT)?.execute(params![
+        id.as_bytes(),
+        new.username,
+        new.display_name,
+        new.email,
+        write.now.as_micros()
+    ]);
+    match inserted {
+        Err(error)
+            if error.sqlite_error_code() == Some(rusqlite::ErrorCode::ConstraintViolation) =>
+        {
+            Err(Error::Conflict(format!("there is a user named {:?} already", new.username)).into())
+        }
+        other => {
+            other?;
+            write.event(NewEvent::engine("user-created", &Made { id }));
+            Ok(id)
+        }
+    }
+}
+
+pub(super) fn create_session(write: &mut Write<'_>, new: &NewSession) -> Result<Uuid, Fail> {
+    if let Some(name) = &new.name {
+        check_name("name", name)?;
+    }
+    let user = ids::user(write.conn, new.user_id)?;
+    let channel = optional(new.channel_id, |id| ids::channel(write.conn, id))?;
+    if channel.is_some_and(|(_, owner)| owner != user) {
+        return Err(Error::Foreign("the channel belongs to another user".to_owned()).into());
+    }
+    insert_session(write, user, channel.map(|(id, _)| id), new.name.as_deref()).map(|(_, id)| id)
+}
+
+/// Makes a session from row numbers: (row, id).
+pub(super) fn insert_session(
+    write: &mut Write<'_>,
+    user: i64,
+    channel: Option<i64>,
+    name: Option<&str>,
+) -> Result<(i64, Uuid), Fail> {
+    let id = new_id();
+    write.conn.prepare_cached(queries::SESSION_INSERT)?.execute(params![
+        id.as_bytes(),
+        user,
+        channel,
+        name,
+        write.now.as_micros()
+    ])?;
+    let row = write.conn.last_insert_rowid();
+    log_session(write, row, "session-created", "active");
+    write.effects.push(Effect::ScopesChanged);
+    Ok((row, id))
+}
+
+fn log_session(write: &mut Write<'_>, row: i64, kind: &'static str, status: &str) {
+    let mut event = NewEvent::engine(kind, &serde_json::json!({ "status": status }));
+    event.session = Some(row);
+    write.event(event);
+}
+
+pub(super) fn update_session(
+    write: &mut Write<'_>,
+    update: &SessionUpdate,
+    if_updated_at: Option<Timestamp>,
+) -> Result<(), Fail> {
+    let found = ids::session(write.conn, update.id)?;
+    let now = write
+        .conn
+        .prepare_cached(queries::SESSION_BY_UUID)?
+        .query_row([update.id.as_bytes()], |row| rows::session(row, 0))?;
+    check_fresh(now.updated_at, if_updated_at)?;
+    let channel =
+        optional(update.channel_id.unwrap_or(now.channel_id), |id| ids::channel(write.conn, id))?;
+    let status = update.status.unwrap_or(now.status);
+    write.conn.prepare_cached(queries::SESSION_UPDATE)?.execute(params![
+        update.id.as_bytes(),
+        channel.map(|(id, _)| id),
+        status.number(),
+        update.metadata.as_ref().unwrap_or(&now.metadata).as_str(),
+        update.context.as_ref().unwrap_or(&now.context).as_str(),
+        update.last_activity_at.unwrap_or(now.last_activity_at).as_micros(),
+        write.now.as_micros(),
+    ])?;
+    log_session(write, found.id, "session-updated", status.as_str());
+    write.effects.push(Effect::ScopesChanged);
+    Ok(())
+}
+
+pub(super) fn create_goal(write: &mut Write<'_>, new: &NewGoal) -> Result<Uuid, Fail> {
+    if new.title.is_empty() {
+        let message = "must not be empty".to_owned();
+        return Err(Error::Invalid { field: "title", message }.into());
+    }
+    let session = ids::session_of(write.conn, new.user_id, new.session_id)?;
+    insert_goal(write, session.user, session.id, false, &new.title, new.description.as_deref())
+        .map(|(_, id)| id)
+}
+
+/// Makes a goal from row numbers: (row, id).
+pub(super) fn insert_goal(
+    write: &mut Write<'_>,
+    user: i64,
+    session: i64,
+    of_proxy: bool,
+    title: &str,
+    description: Option<&str>,
+) -> Result<(i64, Uuid), Fail> {
+    let id = new_id();
+    write.conn.prepare_cached(queries::GOAL_INSERT)?.execute(params![
+        id.as_bytes(),
+        user,
+        session,
+        of_proxy,
+        title,
+        description,
+        write.now.as_micros()
+    ])?;
+    let row = write.conn.last_insert_rowid();
+    let mut event = NewEvent::engine("goal-created", &Made { id });
+    event.session = Some(session);
+    write.event(event);
+    Ok((row, id))
+}
+
+pub(super) fn update_goal(
+    write: &mut Write<'_>,
+    update: &GoalUpdate,
+    if_updated_at: Option<Timestamp>,
+) -> Result<(), Fail> {
+    let (row, session, _) = ids::goal(write.conn, update.id)?;
+    let now = write
+        .conn
+        .prepare_cached(queries::GOAL_BY_UUID)?
+        .query_row([update.id.as_bytes()], rows::goal)?;
+    check_fresh(now.updated_at, if_updated_at)?;
+    let parent = optional(update.parent_goal_id.unwrap_or(now.parent_goal_id), |id| {
+        ids::goal(write.conn, id)
+    })?;
+    if parent.is_some_and(|(id, of, _)| of != session || id == row) {
+        return Err(Error::Foreign(
+            "the parent goal must be another goal of the same session".to_owned(),
+        )
+        .into());
+    }
+    let status = update.status.unwrap_or(now.status);
+    let begun = (status == GoalStatus::InProgress).then_some(write.now);
+    let ended =
+        matches!(status, GoalStatus::Completed | GoalStatus::Failed | GoalStatus::Cancelled)
+            .then_some(write.now);
+    let description = update.description.clone().unwrap_or(now.description);
+    let result = update.result.clone().unwrap_or(now.result);
+    write.conn.prepare_cached(queries::GOAL_UPDATE)?.execute(params![
+        update.id.as_bytes(),
+        parent.map(|(id, _, _)| id),
+        update.title.as_ref().unwrap_or(&now.title),
+        description,
+        status.number(),
+        update.priority.unwrap_or(now.priority).number(),
+        update.context.as_ref().unwrap_or(&now.context).as_str(),
+        result.as_ref().map(Json::as_str),
+        micros(update.started_at.unwrap_or(now.started_at).or(begun)),
+        micros(update.completed_at.unwrap_or(now.completed_at).or(ended)),
+        write.now.as_micros(),
+    ])?;
+    let mut event =
+        NewEvent::engine("goal-updated", &serde_json::json!({"id": update.id, "status": status}));
+    event.session = Some(session);
+    write.event(event);
+    write.effects.push(Effect::ScopesChanged);
+    Ok(())
+}
+
+pub(super) fn create_memory(write: &mut Write<'_>, new: &NewMemory) -> Result<Uuid, Fail> {
+    let user = ids::user(write.conn, new.user_id)?;
+    let id = new_id();
+    write.conn.prepare_cached(queries::MEMORY_INSERT)?.execute(params![
+        id.as_bytes(),
+        user,
+        new.importance.unwrap_or(Importance::Medium).number(),
+        new.content,
+        Json::of(&new.tags).as_str(),
+        write.now.as_micros()
+    ])?;
+    write.event(NewEvent::engine("memory-created", &Made { id }));
+    Ok(id)
+}
+
+pub(super) fn update_memory(
+    write: &mut Write<'_>,
+    update: &MemoryUpdate,
+    if_updated_at: Option<Timestamp>,
+) -> Result<(), Fail> {
+    use rusqlite::OptionalExtension as _;
+    let now = write
+        .conn
+        .prepare_cached(queries::MEMORY_BY_UUID)?
+        .query_row([update.id.as_bytes()], rows::memory)
+        .optional()?
+        .ok_or_else(|| Error::NotFound { what: "memory", id: update.id.to_string() })?;
+    check_fresh(now.updated_at, if_updated_at)?;
+    let embedding = update.embedding.clone().unwrap_or(now.embedding);
+    let session = update.source_session_id.unwrap_or(now.source_session_id);
+    let execution = update.source_tool_execution_id.unwrap_or(now.source_tool_execution_id);
+    write.conn.prepare_cached(queries::MEMORY_UPDATE)?.execute(params![
+        update.id.as_bytes(),
+        update.memory_type.unwrap_or(now.memory_type).number(),
+        update.importance.unwrap_or(now.importance).number(),
+        update.content.as_ref().unwrap_or(&now.content),
+        embedding.as_ref().map(Json::as_str),
+        session.as_ref().map(Uuid::as_bytes),
+        execution.as_ref().map(Uuid::as_bytes),
+        Json::of(update.tags.as_ref().unwrap_or(&now.tags)).as_str(),
+        micros(update.expires_at.unwrap_or(now.expires_at)),
+        write.now.as_micros(),
+    ])?;
+    write.event(NewEvent::engine("memory-updated", &Made { id: update.id }));
+    Ok(())
+}
+
+pub(super) fn create_channel(write: &mut Write<'_>, new: &NewChannel) -> Result<Uuid, Fail> {
+    check_name("channel_name", &new.channel_name)?;
+    let user = ids::user(write.conn, new.user_id)?;
+    let id = new_id();
+    write.conn.prepare_cached(queries::CHANNEL_INSERT)?.execute(params![
+        id.as_bytes(),
+        user,
+        new.channel_type.number(),
+        new.channel_name,
+        new.channel_identifier,
+        write.now.as_micros()
+    ])?;
+    write.event(NewEvent::engine("channel-created", &Made { id }));
+    Ok(id)
+}
+
+pub(super) fn update_channel(
+    write: &mut Write<'_>,
+    update: &ChannelUpdate,
+    if_updated_at: Option<Timestamp>,
+) -> Result<(), Fail> {
+    ids::channel(write.conn, update.id)?;
+    let now = write
+        .conn
+        .prepare_cached(queries::CHANNEL_BY_UUID)?
+        .query_row([update.id.as_bytes()], rows::channel)?;
+    check_fresh(now.updated_at, if_updated_at)?;
+    write.conn.prepare_cached(queries::CHANNEL_UPDATE)?.execute(params![
+        update.id.as_bytes(),
+        update.channel_type.unwrap_or(now.channel_type).number(),
+        update.channel_name.as_ref().unwrap_or(&now.channel_name),
+        update.channel_identifier.as_ref().unwrap_or(&now.channel_identifier),
+        update.status.unwrap_or(now.status).number(),
+        update.metadata.as_ref().unwrap_or(&now.metadata).as_str(),
+        update.config.as_ref().unwrap_or(&now.config).as_str(),
+        micros(update.last_message_at.unwrap_or(now.last_message_at)),
+        write.now.as_micros(),
+    ])?;
+    write.event(NewEvent::engine("channel-updated", &Made { id: update.id }));
+    Ok(())
+}

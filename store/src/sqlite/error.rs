@@ -1,0 +1,79 @@
+//! What an SQLite error means for the writer.
+
+use rusqlite::ErrorCode;
+
+use crate::Error;
+
+/// Why a job did not do its work.
+#[derive(Debug)]
+pub(crate) enum Fail {
+    /// It said no; what it wrote is undone.
+    Refused(Error),
+    /// The database said no.
+    Sql(rusqlite::Error),
+}
+
+impl From<Error> for Fail {
+    fn from(error: Error) -> Self {
+        Self::Refused(error)
+    }
+}
+
+impl From<rusqlite::Error> for Fail {
+    fn from(error: rusqlite::Error) -> Self {
+        Self::Sql(error)
+    }
+}
+
+impl From<crate::state::Illegal> for Fail {
+    fn from(illegal: crate::state::Illegal) -> Self {
+        Self::Refused(illegal.into())
+    }
+}
+
+impl From<serde_json::Error> for Fail {
+    fn from(error: serde_json::Error) -> Self {
+        tracing::error!(%error, "a stored text is no JSON");
+        Self::Refused(Error::Internal)
+    }
+}
+
+/// What to do about an SQLite error.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Severity {
+    /// The pages can no longer be trusted: the process must end (a failed fsync is an IOERR).
+    Fatal,
+    /// No space, or the page limit is reached.
+    Full,
+    /// A foreign program holds the file.
+    Busy,
+    /// The statement was refused, or there was no memory for it.
+    Statement,
+}
+
+pub(crate) fn severity(error: &rusqlite::Error) -> Severity {
+    match error.sqlite_error_code() {
+        Some(
+            ErrorCode::SystemIoFailure
+            | ErrorCode::DatabaseCorrupt
+            | ErrorCode::NotADatabase
+            | ErrorCode::CannotOpen
+            | ErrorCode::FileLockingProtocolFailed,
+        ) => Severity::Fatal,
+        Some(ErrorCode::DiskFull) => Severity::Full,
+        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => Severity::Busy,
+        _ => Severity::Statement,
+    }
+}
+
+/// The public error of an SQLite error; details go to the log only.
+pub(crate) fn public(error: &rusqlite::Error) -> Error {
+    match severity(error) {
+        Severity::Full => Error::Full,
+        Severity::Busy => Error::Busy,
+        Severity::Fatal | Severity::Statement => {
+            tracing::error!(%error, "sqlite error");
+            Error::Internal
+        }
+    }
+}

@@ -1,0 +1,169 @@
+//! The append-only log: rows numbered without gaps, each hashed over the one before.
+
+use rusqlite::{Connection, params};
+use serde::Serialize;
+
+use super::queries;
+use crate::key::Encoder;
+use crate::model::Timestamp;
+
+/// A row of the log that has no number yet.
+#[derive(Debug, Clone)]
+pub(crate) struct NewEvent {
+    pub(crate) kind: &'static str,
+    pub(crate) execution: Option<i64>,
+    pub(crate) session: Option<i64>,
+    pub(crate) attempt: Option<u32>,
+    pub(crate) actor: String,
+    pub(crate) detail: String,
+}
+
+impl NewEvent {
+    /// About the engine or the store as a whole.
+    pub(crate) fn engine<D: Serialize>(kind: &'static str, detail: &D) -> Self {
+        Self {
+            kind,
+            execution: None,
+            session: None,
+            attempt: None,
+            actor: "engine".to_owned(),
+            detail: serde_json::to_string(detail).unwrap_or_default(),
+        }
+    }
+
+    /// About an execution.
+    pub(crate) fn execution<D: Serialize>(
+        kind: &'static str,
+        execution: i64,
+        attempt: u32,
+        actor: &str,
+        detail: &D,
+    ) -> Self {
+        Self {
+            kind,
+            execution: Some(execution),
+            session: None,
+            attempt: Some(attempt),
+            actor: actor.to_owned(),
+            detail: serde_json::to_string(detail).unwrap_or_default(),
+        }
+    }
+}
+
+/// What a change of an execution's state leaves in the log; digests stand for bodies.
+#[derive(Debug, Default, Serialize)]
+pub(crate) struct Change<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) status: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) outcome: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) rule: Option<&'a str>,
+    /// SHA-256 of the stored input, in hex.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) input: Option<String>,
+    /// SHA-256 of the stored output, in hex.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) output: Option<String>,
+    /// SHA-256 of the answer's body, in hex.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) body: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) answer_status: Option<u16>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) why: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) sent_at: Option<Timestamp>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) first_byte_at: Option<Timestamp>,
+}
+
+/// The end of the chain: the newest row's number, time and hash.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Head {
+    pub(crate) seq: i64,
+    pub(crate) at: Timestamp,
+    pub(crate) hash: [u8; 32],
+}
+
+impl Head {
+    /// Of a log without rows.
+    pub(crate) const EMPTY: Self = Self { seq: 0, at: Timestamp::from_micros(0), hash: [0; 32] };
+
+    pub(crate) fn read(conn: &Connection) -> rusqlite::Result<Self> {
+        let mut statement = conn.prepare_cached(queries::EVENT_HEAD)?;
+        let mut rows = statement.query([])?;
+        Ok(match rows.next()? {
+            None => Self::EMPTY,
+            Some(row) => Self {
+                seq: row.get(0)?,
+                at: Timestamp::from_micros(row.get(1)?),
+                hash: row.get(2)?,
+            },
+        })
+    }
+
+    /// Numbers, chains and writes `events`; the new head.
+    pub(crate) fn append(
+        mut self,
+        conn: &Connection,
+        now: Timestamp,
+        events: &[NewEvent],
+    ) -> rusqlite::Result<Self> {
+        let mut insert = conn.prepare_cached(queries::EVENT_INSERT)?;
+        for event in events {
+            self.seq += 1;
+            self.at = now;
+            self.hash = chain(
+                &self.hash,
+                self.seq,
+                now,
+                event.kind,
+                event.execution,
+                event.session,
+                event.attempt,
+                &event.actor,
+                &event.detail,
+            );
+            insert.execute(params![
+                self.seq,
+                now.as_micros(),
+                event.kind,
+                event.execution,
+                event.session,
+                event.attempt,
+                event.actor,
+                event.detail,
+                self.hash
+            ])?;
+        }
+        Ok(self)
+    }
+}
+
+/// The hash of a row, over its columns and the hash before it.
+#[expect(clippy::too_many_arguments, reason = "one per column of the table")]
+pub(crate) fn chain(
+    previous: &[u8; 32],
+    seq: i64,
+    at: Timestamp,
+    kind: &str,
+    execution: Option<i64>,
+    session: Option<i64>,
+    attempt: Option<u32>,
+    actor: &str,
+    detail: &str,
+) -> [u8; 32] {
+    *Encoder::new("event/v1")
+        .field(previous)
+        .field(seq.to_be_bytes())
+        .field(at.as_micros().to_be_bytes())
+        .field(kind)
+        .optional(execution.map(i64::to_be_bytes))
+        .optional(session.map(i64::to_be_bytes))
+        .optional(attempt.map(u32::to_be_bytes))
+        .field(actor)
+        .field(detail)
+        .finish()
+        .as_bytes()
+}

@@ -1,0 +1,26 @@
+//! The end of a process whose database can no longer be trusted.
+
+/// Ends the process at once, with status 70 (EX_SOFTWARE of sysexits.h), without answering
+/// anybody: after a failed fsync the kernel may call pages clean that never reached the disk, so
+/// nothing that is retried on them proves anything. The next start recovers from what is there.
+#[expect(
+    clippy::exit,
+    reason = "nothing may be answered any more, and no destructor may run a commit"
+)]
+pub(super) fn die(reason: &str) -> ! {
+    tracing::error!(reason, "the store cannot go on; the process ends");
+    std::process::exit(70)
+}
+
+/// Runs a thread of the store; its panic is the end of the process.
+pub(super) fn spawn(
+    name: &str,
+    body: impl FnOnce() + Send + 'static,
+) -> std::io::Result<std::thread::JoinHandle<()>> {
+    let label = name.to_owned();
+    std::thread::Builder::new().name(name.to_owned()).spawn(move || {
+        if std::panic::catch_unwind(std::panic::AssertUnwindSafe(body)).is_err() {
+            die(&format!("the thread {label} panicked"));
+        }
+    })
+}

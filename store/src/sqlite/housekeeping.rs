@@ -1,0 +1,154 @@
+//! What the writer does between groups: leases that ran out, outcomes that found no room, counts,
+//! retention.
+
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use rusqlite::{OptionalExtension, params};
+
+use super::error::Fail;
+use super::events::NewEvent;
+use super::execute;
+use super::job::Job;
+use super::queries;
+use super::write::{Effect, Write};
+use super::writer::Writer;
+
+/// Bodies of answers are kept this long.
+const BODIES: Duration = Duration::from_secs(30 * 86_400);
+/// Events are kept this long.
+const EVENTS: Duration = Duration::from_secs(400 * 86_400);
+
+pub(super) fn run(writer: &mut Writer) {
+    while let Some((row, attempt)) = writer.live.expired(Instant::now()) {
+        attempt_now(writer, "a lease could not be ended", move |write| {
+            execute::expire(write, row, attempt)
+        });
+    }
+    if writer.every_second.due() {
+        finish_parked(writer);
+        if writer.shared.full.load(Ordering::Relaxed) {
+            take_reserve(writer);
+        }
+    }
+    if writer.every_minute.due() {
+        flush_counts(writer);
+    }
+    if writer.every_hour.due() {
+        attempt_now(writer, "retention was put off", retain);
+    }
+}
+
+/// Tries once more to write outcomes that found no room.
+fn finish_parked(writer: &mut Writer) {
+    let parked = std::mem::take(&mut writer.parked);
+    for job in parked {
+        writer.commit_one(job);
+    }
+    writer.shared.stalled.store(!writer.parked.is_empty(), Ordering::Relaxed);
+}
+
+/// Takes new calls again once there is room for the reserve.
+fn take_reserve(writer: &Writer) {
+    if writer.reserve.has_room(&writer.conn) && writer.reserve.make(&writer.conn).is_ok() {
+        tracing::info!("there is disk space again: new calls are taken");
+        writer.shared.full.store(false, Ordering::Relaxed);
+    }
+}
+
+#[derive(serde::Serialize)]
+struct Minute<'a> {
+    kind: &'a str,
+    what: &'a str,
+    count: u64,
+}
+
+/// Writes the counts of what passed without a record: a row for each kind.
+pub(super) fn flush_counts(writer: &mut Writer) {
+    let counts = writer.shared.take_counts();
+    if counts.is_empty() {
+        return;
+    }
+    attempt_now(writer, "a minute's counts are lost", move |write| {
+        for ((kind, what), count) in &counts {
+            write.event(NewEvent::engine("minute", &Minute { kind, what, count: *count }));
+        }
+        Ok(())
+    });
+}
+
+#[derive(serde::Serialize)]
+struct Pruned {
+    up_to: i64,
+    hash: String,
+}
+
+/// Drops old bodies, and old events behind a row that tells how far. What is in doubt keeps all.
+fn retain(write: &mut Write<'_>) -> Result<(), Fail> {
+    let before = |age: Duration| write.now.as_micros() - age.as_micros() as i64;
+    let dropped =
+        write.conn.prepare_cached(queries::RETENTION_BODIES)?.execute([before(BODIES)])?;
+    if dropped > 0 {
+        write.effects.push(Effect::ReplaysChanged);
+    }
+    let last: Option<(i64, [u8; 32])> = write
+        .conn
+        .prepare_cached(queries::RETENTION_EVENT)?
+        .query_row([before(EVENTS)], |row| Ok((row.get(0)?, row.get(1)?)))
+        .optional()?;
+    if let Some((up_to, hash)) = last {
+        let hash = crate::key::Digest::from_bytes(hash).hex(32);
+        write.conn.prepare_cached(queries::RETENTION_PRUNE)?.execute(params![up_to])?;
+        write.event(NewEvent::engine("pruned", &Pruned { up_to, hash }));
+    }
+    Ok(())
+}
+
+/// Runs a job of the writer's own; what fails is logged and left to the next time.
+fn attempt_now(
+    writer: &mut Writer,
+    otherwise: &'static str,
+    work: impl FnMut(&mut Write<'_>) -> Result<(), Fail> + Send,
+) {
+    if let Err(fail) = writer.commit_now(work) {
+        tracing::warn!(?fail, "{otherwise}");
+    }
+}
+
+/// A job that the writer gives itself: nobody waits for its answer.
+struct Own<F> {
+    work: F,
+    refused: Option<crate::Error>,
+}
+
+impl<F: FnMut(&mut Write<'_>) -> Result<(), Fail> + Send> Job for Own<F> {
+    fn lane(&self) -> super::job::Lane {
+        super::job::Lane::Ordinary
+    }
+
+    fn run(&mut self, write: &mut Write<'_>) -> Result<(), Fail> {
+        (self.work)(write)
+    }
+
+    fn refuse(&mut self, error: crate::Error) {
+        self.refused = Some(error);
+    }
+
+    fn answer(self: Box<Self>) {}
+}
+
+impl Writer {
+    /// Runs `work` in a transaction of its own, now.
+    pub(super) fn commit_now(
+        &mut self,
+        work: impl FnMut(&mut Write<'_>) -> Result<(), Fail> + Send,
+    ) -> Result<(), Fail> {
+        let mut work = Own { work, refused: None };
+        let effects = self.transaction(&mut [&mut work])?;
+        self.apply(effects);
+        match work.refused {
+            None => Ok(()),
+            Some(error) => Err(Fail::Refused(error)),
+        }
+    }
+}

@@ -1,0 +1,98 @@
+//! Public ids to row numbers, and whether they belong together.
+
+use rusqlite::{Connection, OptionalExtension};
+use uuid::Uuid;
+
+use super::error::Fail;
+use super::queries;
+use super::rows;
+use crate::Error;
+use crate::model::Timestamp;
+
+/// A user, a session of it and a goal of that session, as row numbers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Place {
+    pub(super) user: i64,
+    pub(super) session: i64,
+    pub(super) goal: i64,
+    pub(super) session_created: Timestamp,
+}
+
+/// A session's row.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct SessionRow {
+    pub(super) id: i64,
+    pub(super) user: i64,
+    pub(super) created_at: Timestamp,
+}
+
+fn not_found(what: &'static str, id: Uuid) -> Fail {
+    Error::NotFound { what, id: id.to_string() }.into()
+}
+
+pub(super) fn user(conn: &Connection, id: Uuid) -> Result<i64, Fail> {
+    conn.prepare_cached(queries::USER_ID)?
+        .query_row([id.as_bytes()], |row| row.get(0))
+        .optional()?
+        .ok_or_else(|| not_found("user", id))
+}
+
+pub(super) fn session(conn: &Connection, id: Uuid) -> Result<SessionRow, Fail> {
+    conn.prepare_cached(queries::SESSION_ID)?
+        .query_row([id.as_bytes()], |row| {
+            Ok(SessionRow { id: row.get(0)?, user: row.get(1)?, created_at: rows::time(row, 2)? })
+        })
+        .optional()?
+        .ok_or_else(|| not_found("session", id))
+}
+
+/// (row, session's row, user's row) of a goal.
+pub(super) fn goal(conn: &Connection, id: Uuid) -> Result<(i64, i64, i64), Fail> {
+    conn.prepare_cached(queries::GOAL_ID)?
+        .query_row([id.as_bytes()], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
+        .optional()?
+        .ok_or_else(|| not_found("goal", id))
+}
+
+/// (row, user's row) of a channel.
+pub(super) fn channel(conn: &Connection, id: Uuid) -> Result<(i64, i64), Fail> {
+    conn.prepare_cached(queries::CHANNEL_ID)?
+        .query_row([id.as_bytes()], |row| Ok((row.get(0)?, row.get(1)?)))
+        .optional()?
+        .ok_or_else(|| not_found("channel", id))
+}
+
+/// A session of a user.
+pub(super) fn session_of(
+    conn: &Connection,
+    user_id: Uuid,
+    session_id: Uuid,
+) -> Result<SessionRow, Fail> {
+    let user = user(conn, user_id)?;
+    let session = session(conn, session_id)?;
+    if session.user != user {
+        return Err(Error::Foreign(format!(
+            "session {session_id} belongs to another user than {user_id}"
+        ))
+        .into());
+    }
+    Ok(session)
+}
+
+/// The place of a call; the three must belong together.
+pub(super) fn place(
+    conn: &Connection,
+    user_id: Uuid,
+    session_id: Uuid,
+    goal_id: Uuid,
+) -> Result<Place, Fail> {
+    let session = session_of(conn, user_id, session_id)?;
+    let (goal, of, _) = goal(conn, goal_id)?;
+    if of != session.id {
+        return Err(Error::Foreign(format!(
+            "goal {goal_id} belongs to another session than {session_id}"
+        ))
+        .into());
+    }
+    Ok(Place { user: session.user, session: session.id, goal, session_created: session.created_at })
+}

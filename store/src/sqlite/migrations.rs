@@ -1,0 +1,10 @@
+//! The schema's versions, append-only.
+
+use rusqlite_migration::{M, Migrations};
+
+const STEPS: &[M<'_>] = &[M::up(include_str!("../../migrations/0001_init.sql"))];
+
+/// The version that this program reads and writes.
+pub(super) const VERSION: i64 = STEPS.len() as i64;
+
+pub(super) const MIGRATIONS: Migrations<'_> = Migrations::from_slice(STEPS);

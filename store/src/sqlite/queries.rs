@@ -1,0 +1,287 @@
+//! Every SQL statement, by name. Columns of one entity stand in one order everywhere.
+
+macro_rules! user_columns {
+    () => {
+        "u.uuid, u.username, u.display_name, u.email, u.metadata, u.active, u.created_at, u.updated_at"
+    };
+}
+pub(super) const USER_BY_UUID: &str =
+    concat!("SELECT ", user_columns!(), " FROM users u WHERE u.uuid = ?1");
+pub(super) const USER_BY_NAME: &str =
+    concat!("SELECT ", user_columns!(), " FROM users u WHERE u.username = ?1");
+pub(super) const USER_ID: &str = "SELECT id FROM users WHERE uuid = ?1";
+pub(super) const USER_ID_BY_NAME: &str = "SELECT id, uuid FROM users WHERE username = ?1";
+pub(super) const USER_INSERT: &str = "INSERT INTO users
+  (uuid, username, display_name, email, metadata, active, created_at, updated_at)
+  VALUES (?1, ?2, ?3, ?4, '{}', 1, ?5, ?5)";
+
+macro_rules! session_columns {
+    () => {
+        "s.uuid, u.uuid, c.uuid, s.name, s.status, s.metadata, s.context, s.last_activity_at, s.created_at, s.updated_at
+         FROM sessions s JOIN users u ON u.id = s.user LEFT JOIN channels c ON c.id = s.channel"
+    };
+}
+pub(super) const SESSION_BY_UUID: &str =
+    concat!("SELECT ", session_columns!(), " WHERE s.uuid = ?1");
+pub(super) const SESSION_ACTIVE: &str = concat!(
+    "SELECT ",
+    session_columns!(),
+    " WHERE s.user = ?1 AND s.status = 0 ORDER BY s.last_activity_at DESC, s.id DESC LIMIT 1"
+);
+/// A page of sessions before a row number, newest first.
+pub(super) const SESSIONS_ALL: &str =
+    concat!("SELECT s.id, ", session_columns!(), " WHERE s.id < ?1 ORDER BY s.id DESC LIMIT ?2");
+pub(super) const SESSIONS_OF_USER: &str = concat!(
+    "SELECT s.id, ",
+    session_columns!(),
+    " WHERE s.user = ?3 AND s.id < ?1 ORDER BY s.id DESC LIMIT ?2"
+);
+pub(super) const SESSION_ID: &str = "SELECT id, user, created_at FROM sessions WHERE uuid = ?1";
+pub(super) const SESSION_INSERT: &str = "INSERT INTO sessions
+  (uuid, user, channel, name, status, metadata, context, last_activity_at, created_at, updated_at)
+  VALUES (?1, ?2, ?3, ?4, 0, '{}', '{}', ?5, ?5, ?5)";
+pub(super) const SESSION_UPDATE: &str = "UPDATE sessions SET
+  channel = ?2, status = ?3, metadata = ?4, context = ?5, last_activity_at = ?6, updated_at = ?7
+  WHERE uuid = ?1";
+pub(super) const SESSION_TOUCH: &str =
+    "UPDATE sessions SET last_activity_at = ?2 WHERE id = ?1 AND last_activity_at < ?2";
+/// The newest session of a name that takes calls, and whose it is.
+pub(super) const SESSION_BY_NAME: &str = "SELECT id, uuid, created_at FROM sessions
+  WHERE user = ?1 AND name = ?2 AND status IN (0, 1) ORDER BY id DESC LIMIT 1";
+pub(super) const SESSION_SCOPE: &str =
+    "SELECT s.id, s.user, u.uuid, u.username, s.name, s.status, s.created_at
+  FROM sessions s JOIN users u ON u.id = s.user WHERE s.uuid = ?1";
+
+macro_rules! goal_columns {
+    () => {
+        "g.uuid, u.uuid, s.uuid, p.uuid, g.title, g.description, g.status, g.priority, g.context, g.result,
+         g.started_at, g.completed_at, g.created_at, g.updated_at
+         FROM goals g JOIN users u ON u.id = g.user JOIN sessions s ON s.id = g.session
+         LEFT JOIN goals p ON p.id = g.parent"
+    };
+}
+pub(super) const GOAL_BY_UUID: &str = concat!("SELECT ", goal_columns!(), " WHERE g.uuid = ?1");
+pub(super) const GOALS_OF_SESSION: &str =
+    concat!("SELECT ", goal_columns!(), " WHERE s.uuid = ?1 ORDER BY g.id");
+pub(super) const GOALS_PENDING: &str = concat!(
+    "SELECT ",
+    goal_columns!(),
+    " WHERE s.uuid = ?1 AND g.status IN (0, 1) ORDER BY g.priority DESC, g.id"
+);
+pub(super) const GOAL_ID: &str = "SELECT id, session, user FROM goals WHERE uuid = ?1";
+pub(super) const GOAL_OF_PROXY: &str =
+    "SELECT id, uuid FROM goals WHERE session = ?1 AND of_proxy = 1";
+pub(super) const GOAL_INSERT: &str = "INSERT INTO goals
+  (uuid, user, session, of_proxy, title, description, status, priority, context, created_at, updated_at)
+  VALUES (?1, ?2, ?3, ?4, ?5, ?6, 0, 1, '{}', ?7, ?7)";
+pub(super) const GOAL_UPDATE: &str = "UPDATE goals SET
+  parent = ?2, title = ?3, description = ?4, status = ?5, priority = ?6, context = ?7, result = ?8,
+  started_at = ?9, completed_at = ?10, updated_at = ?11 WHERE uuid = ?1";
+
+macro_rules! memory_columns {
+    () => {
+        "m.uuid, u.uuid, m.memory_type, m.importance, m.content, m.embedding, m.source_session, m.source_execution,
+         m.tags, m.expires_at, m.created_at, m.updated_at FROM memories m JOIN users u ON u.id = m.user"
+    };
+}
+pub(super) const MEMORY_BY_UUID: &str = concat!("SELECT ", memory_columns!(), " WHERE m.uuid = ?1");
+pub(super) const MEMORIES_OF_USER: &str =
+    concat!("SELECT ", memory_columns!(), " WHERE u.uuid = ?1 ORDER BY m.id DESC LIMIT ?2");
+pub(super) const MEMORY_INSERT: &str = "INSERT INTO memories
+  (uuid, user, memory_type, importance, content, tags, created_at, updated_at)
+  VALUES (?1, ?2, 0, ?3, ?4, ?5, ?6, ?6)";
+pub(super) const MEMORY_UPDATE: &str = "UPDATE memories SET
+  memory_type = ?2, importance = ?3, content = ?4, embedding = ?5, source_session = ?6,
+  source_execution = ?7, tags = ?8, expires_at = ?9, updated_at = ?10 WHERE uuid = ?1";
+
+macro_rules! channel_columns {
+    () => {
+        "c.uuid, u.uuid, c.channel_type, c.channel_name, c.channel_identifier, c.status, c.metadata, c.config,
+         c.last_message_at, c.created_at, c.updated_at FROM channels c JOIN users u ON u.id = c.user"
+    };
+}
+pub(super) const CHANNEL_BY_UUID: &str =
+    concat!("SELECT ", channel_columns!(), " WHERE c.uuid = ?1");
+pub(super) const CHANNELS_OF_USER: &str =
+    concat!("SELECT ", channel_columns!(), " WHERE u.uuid = ?1 ORDER BY c.id DESC");
+pub(super) const CHANNEL_ID: &str = "SELECT id, user FROM channels WHERE uuid = ?1";
+pub(super) const CHANNEL_INSERT: &str = "INSERT INTO channels
+  (uuid, user, channel_type, channel_name, channel_identifier, status, metadata, config, created_at, updated_at)
+  VALUES (?1, ?2, ?3, ?4, ?5, 0, '{}', '{}', ?6, ?6)";
+pub(super) const CHANNEL_UPDATE: &str = "UPDATE channels SET
+  channel_type = ?2, channel_name = ?3, channel_identifier = ?4, status = ?5, metadata = ?6, config = ?7,
+  last_message_at = ?8, updated_at = ?9 WHERE uuid = ?1";
+
+macro_rules! execution_columns {
+    () => {
+        "e.id, e.uuid, g.uuid, s.uuid, u.uuid, e.tool, e.input, e.status, e.output, e.error, e.idempotency_key,
+         e.started_at, e.completed_at, e.created_at, e.updated_at, e.attempt, e.known, e.origin, e.class, e.rule
+         FROM executions e JOIN goals g ON g.id = e.goal JOIN sessions s ON s.id = e.session
+         JOIN users u ON u.id = e.user"
+    };
+}
+pub(super) const EXECUTION_BY_UUID: &str =
+    concat!("SELECT ", execution_columns!(), " WHERE e.uuid = ?1");
+pub(super) const EXECUTION_BY_ID: &str =
+    concat!("SELECT ", execution_columns!(), " WHERE e.id = ?1");
+pub(super) const EXECUTIONS_OF_GOAL: &str = concat!(
+    "SELECT ",
+    execution_columns!(),
+    " WHERE e.goal = ?1 AND e.id > ?2 ORDER BY e.id LIMIT ?3"
+);
+pub(super) const EXECUTIONS_OF_SESSION: &str = concat!(
+    "SELECT ",
+    execution_columns!(),
+    " WHERE e.session = ?1 AND e.id > ?2 ORDER BY e.id LIMIT ?3"
+);
+/// Newest first before a row number; an absent filter is NULL.
+pub(super) const EXECUTIONS_FILTERED: &str = concat!(
+    "SELECT ",
+    execution_columns!(),
+    " WHERE e.id < ?1
+       AND (?3 IS NULL OR u.uuid = ?3) AND (?4 IS NULL OR s.uuid = ?4) AND (?5 IS NULL OR g.uuid = ?5)
+       AND (?6 IS NULL OR e.status = ?6) AND (?7 IS NULL OR e.tool = ?7) AND (?8 IS NULL OR e.origin = ?8)
+       AND (?9 IS NULL OR e.created_at >= ?9) AND (?10 IS NULL OR e.created_at < ?10)
+     ORDER BY e.id DESC LIMIT ?2"
+);
+/// As [`EXECUTIONS_FILTERED`], for one session, by its index.
+pub(super) const EXECUTIONS_FILTERED_SESSION: &str = concat!(
+    "SELECT ",
+    execution_columns!(),
+    " WHERE e.session = (SELECT id FROM sessions WHERE uuid = ?4) AND e.id < ?1
+       AND (?3 IS NULL OR u.uuid = ?3) AND (?5 IS NULL OR g.uuid = ?5)
+       AND (?6 IS NULL OR e.status = ?6) AND (?7 IS NULL OR e.tool = ?7) AND (?8 IS NULL OR e.origin = ?8)
+       AND (?9 IS NULL OR e.created_at >= ?9) AND (?10 IS NULL OR e.created_at < ?10)
+     ORDER BY e.id DESC LIMIT ?2"
+);
+/// As [`EXECUTIONS_FILTERED`], for what is in doubt, by its partial index.
+pub(super) const EXECUTIONS_FILTERED_IN_DOUBT: &str = concat!(
+    "SELECT ",
+    execution_columns!(),
+    " WHERE e.id IN (SELECT id FROM executions WHERE status = 5) AND e.status = 5 AND e.id < ?1
+       AND (?3 IS NULL OR u.uuid = ?3) AND (?4 IS NULL OR s.uuid = ?4) AND (?5 IS NULL OR g.uuid = ?5)
+       AND (?6 IS NULL OR e.status = ?6) AND (?7 IS NULL OR e.tool = ?7) AND (?8 IS NULL OR e.origin = ?8)
+       AND (?9 IS NULL OR e.created_at >= ?9) AND (?10 IS NULL OR e.created_at < ?10)
+     ORDER BY e.id DESC LIMIT ?2"
+);
+pub(super) const EXECUTION_INSERT: &str = "INSERT INTO executions
+  (uuid, user, session, goal, origin, class, status, attempt, lease_ms, claim_id, tool, input, idempotency_key,
+   fingerprint, content, principal, repeat, rule, started_at, created_at, updated_at)
+  VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?20)";
+/// What a decision about an execution needs to know of it.
+macro_rules! brief_columns {
+    () => {
+        "e.id, e.uuid, e.session, e.status, e.attempt, e.prior, e.known, e.decided, e.released, e.told, e.class,
+         e.lease_ms, e.claim_id, e.fingerprint, e.principal, e.repeat, e.last_event, e.first_sent_at,
+         e.sent_at, e.started_at, e.ended_at, e.error"
+    };
+}
+pub(super) const BRIEF_BY_UUID: &str =
+    concat!("SELECT ", brief_columns!(), ", NULL FROM executions e WHERE e.uuid = ?1");
+pub(super) const BRIEF_BY_ID: &str =
+    concat!("SELECT ", brief_columns!(), ", NULL FROM executions e WHERE e.id = ?1");
+pub(super) const BRIEF_BY_KEY: &str = concat!(
+    "SELECT ",
+    brief_columns!(),
+    ", k.window FROM keys k JOIN executions e ON e.id = k.execution WHERE k.key = ?1"
+);
+pub(super) const BRIEF_IN_DOUBT: &str = concat!(
+    "SELECT ",
+    brief_columns!(),
+    ", NULL FROM executions e WHERE e.content = ?1 AND e.status = 5"
+);
+/// All holders of a key's text: the range of its prefix.
+pub(super) const HOLDERS_OF_TEXT: &str = "SELECT k.execution, e.user, e.ended_at, k.window
+  FROM keys k JOIN executions e ON e.id = k.execution WHERE k.key >= ?1 AND k.key < ?2";
+pub(super) const KEY_PUT: &str = "INSERT INTO keys (key, execution, window) VALUES (?1, ?2, ?3)
+     ON CONFLICT (key) DO UPDATE SET execution = excluded.execution, window = excluded.window";
+pub(super) const RUNNING: &str =
+    "SELECT id, origin, attempt, lease_ms FROM executions WHERE status = 1 AND attempt > 0";
+/// Writes a state as state.rs returned it.
+pub(super) const STATE_PUT: &str = "UPDATE executions SET
+  status = ?2, attempt = ?3, prior = ?4, known = ?5, decided = ?6, released = ?7, ended_at = ?8, updated_at = ?9,
+  completed_at = ?10 WHERE id = ?1";
+pub(super) const ATTEMPT_PUT: &str = "UPDATE executions SET
+  told = NULL, lease_ms = ?2, claim_id = ?3, started_at = ?4, sent_at = NULL, rule = COALESCE(?5, rule),
+  error = NULL, output = NULL WHERE id = ?1";
+pub(super) const FINISH_PUT: &str = "UPDATE executions SET
+  told = ?2, output = ?3, error = ?4, last_event = ?5, sent_at = ?6,
+  first_sent_at = COALESCE(first_sent_at, ?6) WHERE id = ?1";
+pub(super) const LAST_EVENT_PUT: &str = "UPDATE executions SET last_event = ?2 WHERE id = ?1";
+pub(super) const LEASE_PUT: &str = "UPDATE executions SET lease_ms = ?2 WHERE id = ?1";
+pub(super) const OUTPUT_PUT: &str = "UPDATE executions SET output = ?2, error = ?3 WHERE id = ?1";
+pub(super) const UNLEASED_PUT: &str = "UPDATE executions SET
+  status = ?2, known = ?3, output = ?4, error = ?5, started_at = ?6, completed_at = ?7, ended_at = ?8,
+  updated_at = ?9 WHERE id = ?1";
+pub(super) const ANSWER_PUT: &str = "INSERT INTO answers
+  (execution, status, headers, trailers, cookies, body, sha256, size, received_at)
+  VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)
+  ON CONFLICT (execution) DO UPDATE SET status = excluded.status, headers = excluded.headers,
+  trailers = excluded.trailers, cookies = excluded.cookies, body = excluded.body, sha256 = excluded.sha256,
+  size = excluded.size, received_at = excluded.received_at";
+pub(super) const ANSWER_DELETE: &str = "DELETE FROM answers WHERE execution = ?1";
+pub(super) const ANSWER: &str =
+    "SELECT status, headers, trailers, cookies, body, sha256, size, received_at
+  FROM answers WHERE execution = ?1";
+
+pub(super) const EVENT_INSERT: &str = "INSERT INTO events
+  (seq, at, kind, execution, session, attempt, actor, detail, hash)
+  VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)";
+pub(super) const EVENT_HEAD: &str = "SELECT seq, at, hash FROM events ORDER BY seq DESC LIMIT 1";
+pub(super) const EVENT_RANGE: &str =
+    "SELECT seq, at, kind, execution, session, attempt, actor, detail, hash
+  FROM events WHERE seq > ?1 ORDER BY seq LIMIT ?2";
+macro_rules! event_columns {
+    () => {
+        "v.seq, v.at, v.kind, e.uuid, COALESCE(s.uuid, es.uuid), v.attempt, v.actor, v.detail, v.hash
+         FROM events v LEFT JOIN executions e ON e.id = v.execution LEFT JOIN sessions es ON es.id = e.session
+         LEFT JOIN sessions s ON s.id = v.session"
+    };
+}
+pub(super) const EVENTS_ALL: &str =
+    concat!("SELECT ", event_columns!(), " WHERE v.seq > ?1 ORDER BY v.seq LIMIT ?2");
+pub(super) const EVENTS_OF_EXECUTION: &str = concat!(
+    "SELECT ",
+    event_columns!(),
+    " WHERE v.execution = (SELECT id FROM executions WHERE uuid = ?3) AND v.seq > ?1 ORDER BY v.seq LIMIT ?2"
+);
+pub(super) const EVENTS_OF_SESSION: &str = concat!(
+    "SELECT ",
+    event_columns!(),
+    " WHERE v.seq IN (
+        SELECT seq FROM events WHERE session = (SELECT id FROM sessions WHERE uuid = ?3)
+        UNION SELECT v2.seq FROM executions x JOIN events v2 ON v2.execution = x.id
+          WHERE x.session = (SELECT id FROM sessions WHERE uuid = ?3))
+      AND v.seq > ?1 ORDER BY v.seq LIMIT ?2"
+);
+
+pub(super) const META_GET: &str = "SELECT value FROM meta WHERE name = ?1";
+pub(super) const META_PUT: &str = "INSERT INTO meta (name, value) VALUES (?1, ?2) ON CONFLICT (name) DO UPDATE SET value = excluded.value";
+
+pub(super) const COUNT_USERS: &str = "SELECT COUNT(*) FROM users";
+pub(super) const COUNT_GOALS: &str = "SELECT COUNT(*) FROM goals";
+pub(super) const COUNT_MEMORIES: &str = "SELECT COUNT(*) FROM memories";
+pub(super) const COUNT_CHANNELS: &str = "SELECT COUNT(*) FROM channels";
+pub(super) const COUNT_SESSIONS: &str = "SELECT status, COUNT(*) FROM sessions GROUP BY status";
+pub(super) const COUNT_EXECUTIONS: &str = "SELECT status, COUNT(*) FROM executions GROUP BY status";
+pub(super) const COUNT_IN_DOUBT: &str = "SELECT COUNT(*) FROM executions WHERE status = 5";
+
+/// What `verify` compares of an execution with its events.
+pub(super) const VERIFY_EXECUTIONS: &str =
+    "SELECT e.id, e.status, e.attempt, e.input, e.output, e.created_at,
+  a.sha256, a.body FROM executions e LEFT JOIN answers a ON a.execution = e.id
+  WHERE e.id > ?1 ORDER BY e.id LIMIT ?2";
+pub(super) const VERIFY_EVENTS: &str =
+    "SELECT kind, attempt, detail FROM events WHERE execution = ?1 ORDER BY seq";
+pub(super) const VERIFY_KEYS: &str =
+    "SELECT COUNT(*) FROM keys k LEFT JOIN executions e ON e.id = k.execution
+  WHERE e.id IS NULL";
+
+/// Answers whose bodies retention drops: old, terminal, still kept.
+pub(super) const RETENTION_BODIES: &str = "UPDATE answers SET body = NULL WHERE execution IN (
+  SELECT a.execution FROM answers a JOIN executions e ON e.id = a.execution
+  WHERE a.received_at < ?1 AND a.body IS NOT NULL AND e.status <> 5 LIMIT 200)";
+/// The newest event that retention may drop, with its hash.
+pub(super) const RETENTION_EVENT: &str =
+    "SELECT seq, hash FROM events WHERE at < ?1 AND kind <> 'pruned' ORDER BY seq DESC LIMIT 1";
+pub(super) const RETENTION_PRUNE: &str = "DELETE FROM events WHERE seq <= ?1";

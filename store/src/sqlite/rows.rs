@@ -1,0 +1,307 @@
+//! Rows to entities. The order of columns is queries.rs's.
+
+use rusqlite::Row;
+use rusqlite::types::Type;
+use uuid::Uuid;
+
+use crate::model::{
+    Channel, ChannelStatus, ChannelType, EffectClass, Event, Execution, ExecutionStatus, Goal,
+    GoalStatus, Importance, Json, Memory, MemoryType, Origin, Priority, Session, SessionStatus,
+    Timestamp, User,
+};
+use crate::state::{Knowledge, State};
+
+type Result<T> = rusqlite::Result<T>;
+
+/// A column that this version cannot read: written by a newer one, or damaged.
+fn unreadable(index: usize, kind: Type, what: &str) -> rusqlite::Error {
+    rusqlite::Error::FromSqlConversionFailure(index, kind, format!("unreadable {what}").into())
+}
+
+pub(super) fn uuid(row: &Row<'_>, index: usize) -> Result<Uuid> {
+    row.get::<_, [u8; 16]>(index).map(Uuid::from_bytes)
+}
+
+pub(super) fn optional_uuid(row: &Row<'_>, index: usize) -> Result<Option<Uuid>> {
+    Ok(row.get::<_, Option<[u8; 16]>>(index)?.map(Uuid::from_bytes))
+}
+
+pub(super) fn time(row: &Row<'_>, index: usize) -> Result<Timestamp> {
+    row.get(index).map(Timestamp::from_micros)
+}
+
+pub(super) fn optional_time(row: &Row<'_>, index: usize) -> Result<Option<Timestamp>> {
+    Ok(row.get::<_, Option<i64>>(index)?.map(Timestamp::from_micros))
+}
+
+fn json(row: &Row<'_>, index: usize) -> Result<Json> {
+    Json::stored(row.get(index)?).map_err(|_| unreadable(index, Type::Text, "JSON"))
+}
+
+fn optional_json(row: &Row<'_>, index: usize) -> Result<Option<Json>> {
+    row.get::<_, Option<String>>(index)?
+        .map(|text| Json::stored(text).map_err(|_| unreadable(index, Type::Text, "JSON")))
+        .transpose()
+}
+
+pub(super) fn word<T>(row: &Row<'_>, index: usize, from: fn(i64) -> Option<T>) -> Result<T> {
+    from(row.get(index)?).ok_or_else(|| unreadable(index, Type::Integer, "word"))
+}
+
+fn optional_word<T>(row: &Row<'_>, index: usize, from: fn(i64) -> Option<T>) -> Result<Option<T>> {
+    row.get::<_, Option<i64>>(index)?
+        .map(|number| from(number).ok_or_else(|| unreadable(index, Type::Integer, "word")))
+        .transpose()
+}
+
+pub(super) fn user(row: &Row<'_>) -> Result<User> {
+    Ok(User {
+        id: uuid(row, 0)?,
+        username: row.get(1)?,
+        display_name: row.get(2)?,
+        email: row.get(3)?,
+        metadata: json(row, 4)?,
+        active: row.get(5)?,
+        created_at: time(row, 6)?,
+        updated_at: time(row, 7)?,
+    })
+}
+
+/// A session from column `at` on.
+pub(super) fn session(row: &Row<'_>, at: usize) -> Result<Session> {
+    let metadata = json(row, at + 5)?;
+    let name: Option<String> = row.get(at + 3)?;
+    Ok(Session {
+        id: uuid(row, at)?,
+        user_id: uuid(row, at + 1)?,
+        channel_id: optional_uuid(row, at + 2)?,
+        metadata: match name {
+            None => metadata,
+            Some(name) => {
+                named(&metadata, &name).ok_or_else(|| unreadable(at + 5, Type::Text, "metadata"))?
+            }
+        },
+        status: word(row, at + 4, SessionStatus::from_number)?,
+        context: json(row, at + 6)?,
+        last_activity_at: time(row, at + 7)?,
+        created_at: time(row, at + 8)?,
+        updated_at: time(row, at + 9)?,
+    })
+}
+
+/// Shows a session's name as the first member of its metadata, and hides one that was stored there.
+fn named(metadata: &Json, name: &str) -> Option<Json> {
+    let members: Vec<(String, Json)> = members(metadata)?;
+    let shown = std::iter::once(("name".to_owned(), Json::of(name)))
+        .chain(members.into_iter().filter(|(member, _)| member != "name"))
+        .map(|(member, value)| format!("{}:{}", Json::of(&member).as_str(), value.as_str()))
+        .collect::<Vec<_>>()
+        .join(",");
+    Json::stored(format!("{{{shown}}}")).ok()
+}
+
+/// An object's members in order, each with its own text.
+fn members(object: &Json) -> Option<Vec<(String, Json)>> {
+    struct Members;
+    impl<'de> serde::de::Visitor<'de> for Members {
+        type Value = Vec<(String, Json)>;
+
+        fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+            f.write_str("an object")
+        }
+
+        fn visit_map<A: serde::de::MapAccess<'de>>(
+            self,
+            mut map: A,
+        ) -> std::result::Result<Self::Value, A::Error> {
+            let mut members = Vec::new();
+            while let Some(member) = map.next_entry()? {
+                members.push(member);
+            }
+            Ok(members)
+        }
+    }
+    let mut deserializer = serde_json::Deserializer::from_str(object.as_str());
+    serde::Deserializer::deserialize_map(&mut deserializer, Members).ok()
+}
+
+pub(super) fn goal(row: &Row<'_>) -> Result<Goal> {
+    Ok(Goal {
+        id: uuid(row, 0)?,
+        user_id: uuid(row, 1)?,
+        session_id: uuid(row, 2)?,
+        parent_goal_id: optional_uuid(row, 3)?,
+        title: row.get(4)?,
+        description: row.get(5)?,
+        status: word(row, 6, GoalStatus::from_number)?,
+        priority: word(row, 7, Priority::from_number)?,
+        context: json(row, 8)?,
+        result: optional_json(row, 9)?,
+        started_at: optional_time(row, 10)?,
+        completed_at: optional_time(row, 11)?,
+        created_at: time(row, 12)?,
+        updated_at: time(row, 13)?,
+    })
+}
+
+pub(super) fn memory(row: &Row<'_>) -> Result<Memory> {
+    let tags: String = row.get(8)?;
+    Ok(Memory {
+        id: uuid(row, 0)?,
+        user_id: uuid(row, 1)?,
+        memory_type: word(row, 2, MemoryType::from_number)?,
+        importance: word(row, 3, Importance::from_number)?,
+        content: row.get(4)?,
+        embedding: optional_json(row, 5)?,
+        source_session_id: optional_uuid(row, 6)?,
+        source_tool_execution_id: optional_uuid(row, 7)?,
+        tags: serde_json::from_str(&tags).map_err(|_| unreadable(8, Type::Text, "tags"))?,
+        expires_at: optional_time(row, 9)?,
+        created_at: time(row, 10)?,
+        updated_at: time(row, 11)?,
+    })
+}
+
+pub(super) fn channel(row: &Row<'_>) -> Result<Channel> {
+    Ok(Channel {
+        id: uuid(row, 0)?,
+        user_id: uuid(row, 1)?,
+        channel_type: word(row, 2, ChannelType::from_number)?,
+        channel_name: row.get(3)?,
+        channel_identifier: row.get(4)?,
+        status: word(row, 5, ChannelStatus::from_number)?,
+        metadata: json(row, 6)?,
+        config: json(row, 7)?,
+        last_message_at: optional_time(row, 8)?,
+        created_at: time(row, 9)?,
+        updated_at: time(row, 10)?,
+    })
+}
+
+/// An execution with its row number; a proxied one's output is put in by the reader.
+pub(super) fn execution(row: &Row<'_>) -> Result<(i64, Execution)> {
+    let status = word(row, 7, ExecutionStatus::from_number)?;
+    let attempt: u32 = row.get(15)?;
+    let known = optional_word(row, 16, Knowledge::from_number)?;
+    let outcome = match status {
+        ExecutionStatus::Completed => Some(Knowledge::Executed),
+        ExecutionStatus::InDoubt => Some(Knowledge::Unknown),
+        ExecutionStatus::Failed => known,
+        ExecutionStatus::Pending | ExecutionStatus::Running | ExecutionStatus::Cancelled => None,
+    };
+    let execution = Execution {
+        id: uuid(row, 1)?,
+        goal_id: uuid(row, 2)?,
+        session_id: uuid(row, 3)?,
+        user_id: uuid(row, 4)?,
+        tool_name: row.get(5)?,
+        tool_input: json(row, 6)?,
+        status,
+        output: optional_json(row, 8)?,
+        error: row.get(9)?,
+        idempotency_key: row.get(10)?,
+        started_at: optional_time(row, 11)?,
+        completed_at: optional_time(row, 12)?,
+        created_at: time(row, 13)?,
+        updated_at: time(row, 14)?,
+        attempt,
+        outcome,
+        origin: word(row, 17, Origin::from_number)?,
+        effect: word(row, 18, EffectClass::from_number)?,
+        leased: attempt > 0,
+        rule: row.get(19)?,
+    };
+    Ok((row.get(0)?, execution))
+}
+
+pub(super) fn event(row: &Row<'_>) -> Result<Event> {
+    let hash: Vec<u8> = row.get(8)?;
+    Ok(Event {
+        seq: row.get(0)?,
+        at: time(row, 1)?,
+        kind: row.get(2)?,
+        execution_id: optional_uuid(row, 3)?,
+        session_id: optional_uuid(row, 4)?,
+        attempt: row.get(5)?,
+        actor: row.get(6)?,
+        detail: json(row, 7)?,
+        hash: hash.iter().map(|byte| format!("{byte:02x}")).collect(),
+    })
+}
+
+/// What a decision about an execution needs to know of it.
+#[derive(Debug, Clone)]
+pub(super) struct Brief {
+    pub(super) id: i64,
+    pub(super) uuid: Uuid,
+    pub(super) session: i64,
+    pub(super) state: State,
+    pub(super) told: Option<Knowledge>,
+    pub(super) class: EffectClass,
+    pub(super) lease_ms: Option<i64>,
+    pub(super) claim_id: Option<[u8; 16]>,
+    pub(super) fingerprint: Option<[u8; 16]>,
+    pub(super) principal: Option<[u8; 16]>,
+    pub(super) repeat: Option<[u8; 16]>,
+    pub(super) last_event: Option<String>,
+    pub(super) first_sent_at: Option<Timestamp>,
+    pub(super) sent_at: Option<Timestamp>,
+    pub(super) started_at: Option<Timestamp>,
+    pub(super) ended_at: Option<Timestamp>,
+    pub(super) error: Option<String>,
+    /// Of the key by which it was looked up.
+    pub(super) window: Option<i64>,
+}
+
+pub(super) fn brief(row: &Row<'_>) -> Result<Brief> {
+    Ok(Brief {
+        id: row.get(0)?,
+        uuid: uuid(row, 1)?,
+        session: row.get(2)?,
+        state: state(row)?,
+        told: optional_word(row, 9, Knowledge::from_number)?,
+        class: word(row, 10, EffectClass::from_number)?,
+        lease_ms: row.get(11)?,
+        claim_id: row.get(12)?,
+        fingerprint: row.get(13)?,
+        principal: row.get(14)?,
+        repeat: row.get(15)?,
+        last_event: row.get(16)?,
+        first_sent_at: optional_time(row, 17)?,
+        sent_at: optional_time(row, 18)?,
+        started_at: optional_time(row, 19)?,
+        ended_at: optional_time(row, 20)?,
+        error: row.get(21)?,
+        window: row.get(22)?,
+    })
+}
+
+/// The state of a [`Brief`]'s columns 3 to 8.
+fn state(row: &Row<'_>) -> Result<State> {
+    let attempt: u32 = row.get(4)?;
+    let prior = word(row, 5, Knowledge::from_number)?;
+    let decided: bool = row.get(7)?;
+    Ok(match word(row, 3, ExecutionStatus::from_number)? {
+        ExecutionStatus::Pending => State::Pending,
+        ExecutionStatus::Running if attempt == 0 => State::Working,
+        ExecutionStatus::Running => State::Running { attempt, prior },
+        ExecutionStatus::Completed => State::Completed { attempt, decided },
+        ExecutionStatus::Failed => {
+            State::Failed { attempt, known: word(row, 6, Knowledge::from_number)?, decided }
+        }
+        ExecutionStatus::Cancelled => State::Cancelled,
+        ExecutionStatus::InDoubt => State::InDoubt { attempt, prior, released: row.get(8)? },
+    })
+}
+
+impl Brief {
+    /// The key by which it was looked up is free again.
+    pub(super) fn is_free(&self, now: Timestamp) -> bool {
+        match (self.window, self.ended_at) {
+            (Some(window), Some(ended)) if self.state.is_terminal() => {
+                now.as_micros() >= ended.as_micros().saturating_add(window)
+            }
+            _ => false,
+        }
+    }
+}

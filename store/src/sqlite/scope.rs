@@ -1,0 +1,222 @@
+//! Whose a proxied call is: users, sessions by id or name, goals; remembered between calls.
+
+use std::collections::HashMap;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use rusqlite::{Connection, OptionalExtension};
+use uuid::Uuid;
+
+use super::error::Fail;
+use super::shared::lock;
+use super::write::Write;
+use super::{entities, ids, queries, rows};
+use crate::call::{Scope, ScopeRequest};
+use crate::model::{NewUser, SessionStatus, Timestamp};
+use crate::{DEFAULT_SESSION, DEFAULT_USER, Error, PROXY_GOAL};
+
+/// How many scopes are remembered.
+const MAX_REMEMBERED: usize = 10_000;
+
+/// Scopes by what a request says. Emptied whenever a session or goal changes.
+#[derive(Debug, Default)]
+pub(super) struct Scopes {
+    known: Mutex<HashMap<ScopeRequest, Scope>>,
+    generation: AtomicU64,
+}
+
+impl Scopes {
+    pub(super) fn get(&self, request: &ScopeRequest) -> Option<Scope> {
+        lock(&self.known).get(request).cloned()
+    }
+
+    /// Taken before a scope is read, shown when it is remembered.
+    pub(super) fn generation(&self) -> u64 {
+        self.generation.load(Ordering::Acquire)
+    }
+
+    /// Remembers a scope, unless something has changed since it was read.
+    pub(super) fn put(&self, request: ScopeRequest, scope: Scope, generation: u64) {
+        let mut known = lock(&self.known);
+        if self.generation() != generation {
+            return;
+        }
+        if known.len() >= MAX_REMEMBERED {
+            known.clear();
+        }
+        known.insert(request, scope);
+    }
+
+    pub(super) fn forget(&self) {
+        let mut known = lock(&self.known);
+        self.generation.fetch_add(1, Ordering::AcqRel);
+        known.clear();
+    }
+}
+
+struct Owner {
+    row: i64,
+    id: Uuid,
+}
+
+struct Found {
+    row: i64,
+    id: Uuid,
+    created_at: Timestamp,
+    named: bool,
+    owner: Owner,
+}
+
+/// The scope of a request as far as it exists; `None` where something of it has yet to be made.
+pub(super) fn find(conn: &Connection, request: &ScopeRequest) -> Result<Option<Scope>, Fail> {
+    let Some(session) = find_session(conn, request)? else { return Ok(None) };
+    let goal = match request.goal {
+        Some(id) => Some((goal_of(conn, id, session.row)?, id)),
+        None => conn
+            .prepare_cached(queries::GOAL_OF_PROXY)?
+            .query_row([session.row], |row| Ok((row.get(0)?, rows::uuid(row, 1)?)))
+            .optional()?,
+    };
+    Ok(goal.map(|goal| scope(&session, goal)))
+}
+
+/// The scope of a request; makes the user `local`, sessions by name and the session's own goal.
+pub(super) fn find_or_make(write: &mut Write<'_>, request: &ScopeRequest) -> Result<Scope, Fail> {
+    let session = match find_session(write.conn, request)? {
+        Some(session) => session,
+        None => make_session(write, request)?,
+    };
+    let goal = match request.goal {
+        Some(id) => (goal_of(write.conn, id, session.row)?, id),
+        None => {
+            let made = write
+                .conn
+                .prepare_cached(queries::GOAL_OF_PROXY)?
+                .query_row([session.row], |row| Ok((row.get(0)?, rows::uuid(row, 1)?)))
+                .optional()?;
+            match made {
+                Some(goal) => goal,
+                None => entities::insert_goal(
+                    write,
+                    session.owner.row,
+                    session.row,
+                    true,
+                    PROXY_GOAL,
+                    None,
+                )?,
+            }
+        }
+    };
+    Ok(scope(&session, goal))
+}
+
+fn scope(session: &Found, (goal, goal_id): (i64, Uuid)) -> Scope {
+    Scope {
+        user_id: session.owner.id,
+        session_id: session.id,
+        goal_id,
+        session_created: session.created_at,
+        named: session.named,
+        user: session.owner.row,
+        session: session.row,
+        goal,
+    }
+}
+
+/// The user that the request names; `None` where it names none.
+fn asked_user(conn: &Connection, request: &ScopeRequest) -> Result<Option<Owner>, Fail> {
+    let Some(user) = &request.user else { return Ok(None) };
+    let found = match Uuid::try_parse(user) {
+        Ok(id) => Some(Owner { row: ids::user(conn, id)?, id }),
+        Err(_) => user_by_name(conn, user)?,
+    };
+    found.map(Some).ok_or_else(|| Error::NotFound { what: "user", id: user.clone() }.into())
+}
+
+fn user_by_name(conn: &Connection, name: &str) -> rusqlite::Result<Option<Owner>> {
+    conn.prepare_cached(queries::USER_ID_BY_NAME)?
+        .query_row([name], |row| Ok(Owner { row: row.get(0)?, id: rows::uuid(row, 1)? }))
+        .optional()
+}
+
+fn find_session(conn: &Connection, request: &ScopeRequest) -> Result<Option<Found>, Fail> {
+    let asked = asked_user(conn, request)?;
+    let name = request.session.as_deref().unwrap_or(DEFAULT_SESSION);
+    if let Ok(id) = Uuid::try_parse(name) {
+        return session_by_id(conn, id, asked.as_ref()).map(Some);
+    }
+    let owner = match asked {
+        Some(owner) => Some(owner),
+        None => user_by_name(conn, DEFAULT_USER)?,
+    };
+    let Some(owner) = owner else { return Ok(None) };
+    let found = conn
+        .prepare_cached(queries::SESSION_BY_NAME)?
+        .query_row(rusqlite::params![owner.row, name], |row| {
+            Ok((row.get(0)?, rows::uuid(row, 1)?, rows::time(row, 2)?))
+        })
+        .optional()?;
+    Ok(found.map(|(row, id, created_at)| Found {
+        row,
+        id,
+        created_at,
+        named: name != DEFAULT_SESSION,
+        owner,
+    }))
+}
+
+fn session_by_id(conn: &Connection, id: Uuid, asked: Option<&Owner>) -> Result<Found, Fail> {
+    let found = conn
+        .prepare_cached(queries::SESSION_SCOPE)?
+        .query_row([id.as_bytes()], |row| {
+            let name: Option<String> = row.get(4)?;
+            let found = Found {
+                row: row.get(0)?,
+                id,
+                owner: Owner { row: row.get(1)?, id: rows::uuid(row, 2)? },
+                named: name.as_deref() != Some(DEFAULT_SESSION),
+                created_at: rows::time(row, 6)?,
+            };
+            Ok((found, rows::word(row, 5, SessionStatus::from_number)?))
+        })
+        .optional()?;
+    let Some((found, status)) = found else {
+        return Err(Error::NotFound { what: "session", id: id.to_string() }.into());
+    };
+    if asked.is_some_and(|asked| asked.row != found.owner.row) {
+        return Err(Error::Foreign(format!("session {id} belongs to another user")).into());
+    }
+    match status {
+        SessionStatus::Active | SessionStatus::Paused => Ok(found),
+        SessionStatus::Completed | SessionStatus::Failed | SessionStatus::Abandoned => {
+            Err(Error::SessionEnded(id).into())
+        }
+    }
+}
+
+fn make_session(write: &mut Write<'_>, request: &ScopeRequest) -> Result<Found, Fail> {
+    let owner = match asked_user(write.conn, request)? {
+        Some(owner) => owner,
+        None => match user_by_name(write.conn, DEFAULT_USER)? {
+            Some(owner) => owner,
+            None => {
+                let new =
+                    NewUser { username: DEFAULT_USER.to_owned(), display_name: None, email: None };
+                let id = entities::create_user(write, &new)?;
+                Owner { row: ids::user(write.conn, id)?, id }
+            }
+        },
+    };
+    let name = request.session.as_deref().unwrap_or(DEFAULT_SESSION);
+    entities::check_name("session", name)?;
+    let (row, id) = entities::insert_session(write, owner.row, None, Some(name))?;
+    Ok(Found { row, id, created_at: write.now, named: name != DEFAULT_SESSION, owner })
+}
+
+/// A goal of that session; one of another session is as unknown as none.
+fn goal_of(conn: &Connection, id: Uuid, session: i64) -> Result<i64, Fail> {
+    match ids::goal(conn, id)? {
+        (goal, of, _) if of == session => Ok(goal),
+        _ => Err(Error::NotFound { what: "goal", id: id.to_string() }.into()),
+    }
+}

@@ -1,0 +1,116 @@
+//! What the writer tells everybody else without being asked.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use serde::Serialize;
+
+/// Upper bounds of the commit histogram's buckets, in seconds.
+const COMMIT_BUCKETS: [f64; 12] =
+    [0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 2.5];
+
+/// The most kinds of passing requests that one minute tells apart; the rest is counted as `other`.
+const MAX_COUNTED: usize = 1_000;
+
+/// Numbers and switches that the writer sets and others read.
+#[derive(Debug, Default)]
+pub(crate) struct Shared {
+    pub(crate) full: AtomicBool,
+    pub(crate) stalled: AtomicBool,
+    pub(crate) jumped: Arc<AtomicBool>,
+    pub(crate) in_flight: AtomicI64,
+    pub(crate) in_doubt: AtomicI64,
+    pub(crate) events: AtomicI64,
+    pub(crate) queued: AtomicI64,
+    pub(crate) wal_pages: AtomicU64,
+    commits: Mutex<Histogram>,
+    counts: Mutex<HashMap<(&'static str, String), u64>>,
+    decisions: Mutex<HashMap<&'static str, u64>>,
+}
+
+/// Cumulative counts by upper bound in seconds.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct Histogram {
+    /// The sum of all observations, in seconds.
+    pub sum: f64,
+    /// How many there were.
+    pub count: u64,
+    /// (upper bound, how many were at most that), ascending.
+    pub buckets: Vec<(f64, u64)>,
+}
+
+impl Shared {
+    pub(crate) fn observe_commit(&self, took: Duration) {
+        let seconds = took.as_secs_f64();
+        let mut commits = lock(&self.commits);
+        if commits.buckets.is_empty() {
+            commits.buckets = COMMIT_BUCKETS.iter().map(|bound| (*bound, 0)).collect();
+        }
+        commits.sum += seconds;
+        commits.count += 1;
+        for (bound, count) in &mut commits.buckets {
+            if seconds <= *bound {
+                *count += 1;
+            }
+        }
+    }
+
+    pub(crate) fn commits(&self) -> Histogram {
+        lock(&self.commits).clone()
+    }
+
+    /// Counts something that is no execution, for the minute's row in the log.
+    pub(crate) fn count(&self, kind: &'static str, what: &str) {
+        *lock(&self.decisions).entry(kind).or_default() += 1;
+        let mut counts = lock(&self.counts);
+        if let Some(count) = counts.get_mut(&(kind, what.to_owned())) {
+            *count += 1;
+            return;
+        }
+        let what = if counts.len() < MAX_COUNTED { what } else { "other" };
+        *counts.entry((kind, what.to_owned())).or_default() += 1;
+    }
+
+    pub(crate) fn take_counts(&self) -> Vec<((&'static str, String), u64)> {
+        let mut counts: Vec<_> = lock(&self.counts).drain().collect();
+        counts.sort_unstable();
+        counts
+    }
+
+    pub(crate) fn decisions(&self) -> HashMap<&'static str, u64> {
+        lock(&self.decisions).clone()
+    }
+
+    pub(crate) fn add(counter: &AtomicI64, by: i64) {
+        counter.fetch_add(by, Ordering::Relaxed);
+    }
+}
+
+/// A lock that a panic elsewhere does not close: the data are counters.
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Something that is due at intervals.
+#[derive(Debug)]
+pub(crate) struct Every {
+    interval: Duration,
+    last: Instant,
+}
+
+impl Every {
+    pub(crate) fn new(interval: Duration) -> Self {
+        Self { interval, last: Instant::now() }
+    }
+
+    /// True once per interval.
+    pub(crate) fn due(&mut self) -> bool {
+        let due = self.last.elapsed() >= self.interval;
+        if due {
+            self.last = Instant::now();
+        }
+        due
+    }
+}

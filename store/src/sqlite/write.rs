@@ -1,0 +1,188 @@
+//! What a job can do inside the writer's transaction, and what follows once it is committed.
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use rusqlite::{Connection, params};
+use tokio::sync::watch;
+
+use super::events::NewEvent;
+use super::queries;
+use super::rows::Brief;
+use crate::call::{Settled, Waiter};
+use crate::model::Timestamp;
+use crate::state::State;
+use crate::token::Secret;
+
+/// A job's hands: the open transaction, the time of this commit, the log and the live state.
+pub(crate) struct Write<'c> {
+    pub(super) conn: &'c Connection,
+    pub(super) now: Timestamp,
+    /// Keys expire; not after the wall clock has jumped.
+    pub(super) expiry: bool,
+    pub(super) secret: &'c Secret,
+    pub(super) live: &'c mut Live,
+    pub(super) events: Vec<NewEvent>,
+    pub(super) effects: Vec<Effect>,
+}
+
+/// What happens in memory after the commit, and only then.
+#[derive(Debug)]
+pub(crate) enum Effect {
+    /// An execution is no longer running: those who wait for it are told.
+    Settled(i64, Arc<Settled>),
+    /// An API lease runs from now for so long.
+    Leased(i64, u32, Duration),
+    /// An API lease is over.
+    Unleased(i64),
+    /// The number of proxied calls under a lease, or of executions in doubt, changes.
+    InFlight(i64),
+    InDoubt(i64),
+    /// A user, session or goal changed: what is remembered of scopes is void.
+    ScopesChanged,
+    /// A stored outcome was overturned or its body dropped: remembered replays are void.
+    ReplaysChanged,
+}
+
+/// The part of the writer's knowledge that is not on disk.
+#[derive(Debug, Default)]
+pub(crate) struct Live {
+    slots: HashMap<i64, watch::Sender<Option<Arc<Settled>>>>,
+    /// Slots made since the last commit: void if it fails, since row numbers are given again.
+    fresh: Vec<i64>,
+    leases: HashMap<i64, (u32, Instant)>,
+    due: BTreeSet<(Instant, i64)>,
+    touched: HashMap<i64, Timestamp>,
+}
+
+/// A session's last activity is written at most this often, in microseconds.
+const TOUCH_INTERVAL: i64 = 1_000_000;
+
+impl Write<'_> {
+    pub(super) fn event(&mut self, event: NewEvent) {
+        self.events.push(event);
+    }
+
+    /// Waits for a running execution: made in the job that found it running, so that no wake-up
+    /// is missed.
+    pub(super) fn waiter(&mut self, execution: &Brief) -> Waiter {
+        Waiter { execution_id: execution.uuid, settled: self.live.subscribe(execution.id) }
+    }
+
+    /// Writes the state after a step, with the counters that follow from it. The row's other
+    /// columns are the caller's.
+    pub(super) fn put_state(&mut self, before: &Brief, after: State) -> rusqlite::Result<()> {
+        let (prior, released) = match after {
+            State::Running { prior, .. } => (prior, false),
+            State::InDoubt { prior, released, .. } => (prior, released),
+            _ => (crate::state::Knowledge::NotExecuted, false),
+        };
+        let (known, decided) = match after {
+            State::Failed { known, decided, .. } => (Some(known.number()), decided),
+            State::Completed { decided, .. } => (None, decided),
+            _ => (None, false),
+        };
+        let ended = after.is_terminal().then_some(self.now.as_micros());
+        self.conn.prepare_cached(queries::STATE_PUT)?.execute(params![
+            before.id,
+            after.status().number(),
+            after.attempt(),
+            prior.number(),
+            known,
+            decided,
+            released,
+            ended,
+            self.now.as_micros(),
+            ended,
+        ])?;
+        self.count_change(before.state, after);
+        Ok(())
+    }
+
+    pub(super) fn count_change(&mut self, before: State, after: State) {
+        let doubt = |state| i64::from(matches!(state, State::InDoubt { .. }));
+        let change = doubt(after) - doubt(before);
+        if change != 0 {
+            self.effects.push(Effect::InDoubt(change));
+        }
+        if before.is_terminal() {
+            self.effects.push(Effect::ReplaysChanged);
+        }
+    }
+
+    /// Notes that a session is in use; written at most once a second.
+    pub(super) fn touch(&mut self, session: i64) -> rusqlite::Result<()> {
+        let last = self.live.touched.get(&session).map_or(0, |time| time.as_micros());
+        if self.now.as_micros() - last < TOUCH_INTERVAL {
+            return Ok(());
+        }
+        self.live.touched.insert(session, self.now);
+        if self.live.touched.len() > 10_000 {
+            self.live.touched.clear();
+        }
+        self.conn
+            .prepare_cached(queries::SESSION_TOUCH)?
+            .execute(params![session, self.now.as_micros()])?;
+        Ok(())
+    }
+}
+
+impl Live {
+    fn subscribe(&mut self, id: i64) -> watch::Receiver<Option<Arc<Settled>>> {
+        if let Some(slot) = self.slots.get(&id) {
+            return slot.subscribe();
+        }
+        let (slot, receiver) = watch::channel(None);
+        self.slots.insert(id, slot);
+        self.fresh.push(id);
+        receiver
+    }
+
+    /// Forgets what the failed transaction made.
+    pub(super) fn undo(&mut self) {
+        for id in self.fresh.drain(..) {
+            self.slots.remove(&id);
+        }
+        self.touched.clear();
+    }
+
+    pub(super) fn committed(&mut self) {
+        self.fresh.clear();
+    }
+
+    pub(super) fn settle(&mut self, id: i64, settled: Arc<Settled>) {
+        if let Some(slot) = self.slots.remove(&id) {
+            // Nobody waits any more: nobody needs to be told.
+            let _ = slot.send(Some(settled));
+        }
+    }
+
+    pub(super) fn lease(&mut self, id: i64, attempt: u32, ttl: Duration) {
+        self.unlease(id);
+        let until = Instant::now() + ttl;
+        self.leases.insert(id, (attempt, until));
+        self.due.insert((until, id));
+    }
+
+    pub(super) fn unlease(&mut self, id: i64) {
+        if let Some((_, until)) = self.leases.remove(&id) {
+            self.due.remove(&(until, id));
+        }
+    }
+
+    /// The next lease to run out.
+    pub(super) fn next_due(&self) -> Option<Instant> {
+        self.due.first().map(|(until, _)| *until)
+    }
+
+    /// Takes out a lease that has run out.
+    pub(super) fn expired(&mut self, now: Instant) -> Option<(i64, u32)> {
+        let (until, id) = *self.due.first()?;
+        if until > now {
+            return None;
+        }
+        self.due.remove(&(until, id));
+        self.leases.remove(&id).map(|(attempt, _)| (id, attempt))
+    }
+}

@@ -1,0 +1,238 @@
+//! The one thread that writes: what has gathered while the last commit ran is one transaction, one
+//! fsync, then all answers.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::time::{Duration, Instant};
+
+use rusqlite::Connection;
+use tokio::sync::oneshot;
+
+use super::checkpoint::Checkpoints;
+use super::error::{Fail, Severity, severity};
+use super::events::{Head, NewEvent};
+use super::job::{Job, Lane, Message, refuse_sql};
+use super::replays::Replays;
+use super::reserve::Reserve;
+use super::scope::Scopes;
+use super::shared::{Every, Shared};
+use super::write::{Effect, Live, Write};
+use super::{fatal, housekeeping};
+use crate::Error;
+use crate::clock::TimeKeeper;
+use crate::token::Secret;
+
+/// The most jobs in one transaction: bounds what a crash can take with it and how long the first
+/// of them waits.
+const MAX_GROUP: usize = 1_024;
+
+/// The longest sleep of an idle writer: what housekeeping is due is done at least this often.
+const IDLE: Duration = Duration::from_secs(1);
+
+pub(super) struct Writer {
+    pub(super) conn: Connection,
+    pub(super) messages: Receiver<Message>,
+    pub(super) shared: Arc<Shared>,
+    pub(super) secret: Secret,
+    pub(super) keeper: TimeKeeper,
+    pub(super) head: Head,
+    pub(super) live: Live,
+    pub(super) reserve: Reserve,
+    pub(super) checkpoints: Checkpoints,
+    pub(super) scopes: Arc<Scopes>,
+    pub(super) replays: Arc<Replays>,
+    /// Outcomes that found no room: tried again until they are on disk.
+    pub(super) parked: Vec<Box<dyn Job>>,
+    pub(super) every_second: Every,
+    pub(super) every_minute: Every,
+    pub(super) every_hour: Every,
+}
+
+impl Writer {
+    /// Runs until it is told to stop, with everything that came before written.
+    pub(super) fn run(mut self) {
+        let stopped = loop {
+            let (group, stop) = self.gather();
+            if !group.is_empty() {
+                self.commit_group(group);
+            }
+            if let Some(stop) = stop {
+                break stop;
+            }
+            housekeeping::run(&mut self);
+        };
+        housekeeping::flush_counts(&mut self);
+        self.checkpoints.at_stop(&self.conn);
+        let _ = stopped.send(());
+    }
+
+    /// Waits for a job, then takes all that are there.
+    fn gather(&mut self) -> (Vec<Box<dyn Job>>, Option<oneshot::Sender<()>>) {
+        let mut group = Vec::new();
+        let wait = self
+            .live
+            .next_due()
+            .map_or(IDLE, |due| due.saturating_duration_since(Instant::now()).min(IDLE));
+        let mut next = match self.messages.recv_timeout(wait) {
+            Ok(message) => Some(message),
+            Err(RecvTimeoutError::Timeout) => None,
+            Err(RecvTimeoutError::Disconnected) => return (group, Some(oneshot::channel().0)),
+        };
+        while let Some(message) = next {
+            match message {
+                Message::Job(job, _permit) => group.push(job),
+                Message::Stop(reply) => return (group, Some(reply)),
+            }
+            if group.len() == MAX_GROUP {
+                break;
+            }
+            next = self.messages.try_recv().ok();
+        }
+        (group, None)
+    }
+
+    /// One transaction for all; where that fails, one for each.
+    pub(super) fn commit_group(&mut self, mut group: Vec<Box<dyn Job>>) {
+        let mut jobs: Vec<&mut dyn Job> = group.iter_mut().map(|job| job.as_mut() as _).collect();
+        match self.transaction(&mut jobs) {
+            Ok(effects) => {
+                self.apply(effects);
+                group.into_iter().for_each(Job::answer);
+            }
+            Err(error) => {
+                // FULL, NOMEM and others may have rolled back the whole transaction, savepoints
+                // and all: no job of it is done, and none may be lost. Outcomes come first.
+                tracing::warn!(%error, jobs = group.len(), "group commit failed; committing one by one");
+                group.sort_by_key(|job| job.lane() == Lane::Ordinary);
+                for job in group {
+                    self.commit_one(job);
+                }
+            }
+        }
+    }
+
+    pub(super) fn commit_one(&mut self, mut job: Box<dyn Job>) {
+        let failed = match self.transaction(&mut [job.as_mut()]) {
+            Ok(effects) => {
+                self.apply(effects);
+                job.answer();
+                return;
+            }
+            Err(error) => error,
+        };
+        let severity = severity(&failed);
+        if severity == Severity::Full {
+            self.shared.full.store(true, Ordering::Relaxed);
+            self.reserve.give_up(&self.conn);
+        }
+        if job.lane() != Lane::Ordinary && severity != Severity::Statement {
+            // An outcome is not given up for want of room: housekeeping tries again.
+            self.parked.push(job);
+            return;
+        }
+        refuse_sql(job.as_mut(), &failed);
+        job.answer();
+    }
+
+    /// Runs the jobs in one transaction, a savepoint each, and commits. On `Err` nothing of it is
+    /// left. Does not return when the pages can no longer be trusted.
+    pub(super) fn transaction(
+        &mut self,
+        jobs: &mut [&mut (dyn Job + '_)],
+    ) -> rusqlite::Result<Vec<Effect>> {
+        let began = Instant::now();
+        let (now, jump) = self.keeper.now();
+        let mut write = Write {
+            conn: &self.conn,
+            now,
+            expiry: !self.shared.jumped.load(Ordering::Relaxed),
+            secret: &self.secret,
+            live: &mut self.live,
+            events: Vec::new(),
+            effects: Vec::new(),
+        };
+        if let Some(jump) = jump {
+            tracing::warn!(seconds = jump.as_secs(), "the wall clock jumped forward");
+            write.event(NewEvent::engine("clock-jump", &Jump { seconds: jump.as_secs() }));
+        }
+        let done = run_all(&mut write, jobs).and_then(|()| {
+            let head = self.head.append(write.conn, now, &write.events)?;
+            write.conn.prepare_cached("COMMIT")?.execute([])?;
+            Ok(head)
+        });
+        match done {
+            Ok(head) => {
+                self.head = head;
+                let effects = write.effects;
+                self.live.committed();
+                self.shared.events.store(head.seq, Ordering::Relaxed);
+                self.shared.observe_commit(began.elapsed());
+                self.checkpoints.committed(&self.conn);
+                Ok(effects)
+            }
+            Err(error) => {
+                if severity(&error) == Severity::Fatal {
+                    fatal::die(&format!("the database failed: {error}"));
+                }
+                self.live.undo();
+                if !self.conn.is_autocommit() {
+                    if let Err(error) = self.conn.execute_batch("ROLLBACK") {
+                        fatal::die(&format!("a rollback failed: {error}"));
+                    }
+                }
+                Err(error)
+            }
+        }
+    }
+
+    pub(super) fn apply(&mut self, effects: Vec<Effect>) {
+        for effect in effects {
+            match effect {
+                Effect::Settled(id, settled) => self.live.settle(id, settled),
+                Effect::Leased(id, attempt, ttl) => self.live.lease(id, attempt, ttl),
+                Effect::Unleased(id) => self.live.unlease(id),
+                Effect::InFlight(by) => Shared::add(&self.shared.in_flight, by),
+                Effect::InDoubt(by) => Shared::add(&self.shared.in_doubt, by),
+                Effect::ScopesChanged => self.scopes.forget(),
+                Effect::ReplaysChanged => self.replays.forget(),
+            }
+        }
+    }
+}
+
+#[derive(serde::Serialize)]
+struct Jump {
+    seconds: u64,
+}
+
+fn run_all(write: &mut Write<'_>, jobs: &mut [&mut (dyn Job + '_)]) -> rusqlite::Result<()> {
+    let conn = write.conn;
+    conn.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
+    for job in jobs {
+        let (events, effects) = (write.events.len(), write.effects.len());
+        conn.prepare_cached("SAVEPOINT job")?.execute([])?;
+        match job.run(write) {
+            Ok(()) => {}
+            Err(Fail::Sql(error))
+                if severity(&error) != Severity::Statement || conn.is_autocommit() =>
+            {
+                return Err(error);
+            }
+            Err(fail) => {
+                write.events.truncate(events);
+                write.effects.truncate(effects);
+                conn.prepare_cached("ROLLBACK TO job")?.execute([])?;
+                match fail {
+                    Fail::Refused(error) => job.refuse(error),
+                    Fail::Sql(error) => {
+                        tracing::error!(%error, "a statement failed");
+                        job.refuse(Error::Internal);
+                    }
+                }
+            }
+        }
+        conn.prepare_cached("RELEASE job")?.execute([])?;
+    }
+    Ok(())
+}

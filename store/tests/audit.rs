@@ -1,0 +1,71 @@
+//! Whoever edits the database by hand is found out.
+
+mod support;
+
+use rusqlite::Connection;
+use store::Reader;
+use store::state::Knowledge::Executed;
+use support::Fixture;
+
+/// A stopped database with a completed call, tampered with; what `verify` finds.
+async fn tampered(sql: &str, head: bool) -> Vec<(String, i64, String)> {
+    let f = Fixture::new();
+    for key in ["a", "b", "c"] {
+        f.finish(f.execute(f.call(key, key).await).await, Executed).await;
+    }
+    let report = f.store.reader().verify(None).unwrap();
+    assert!(report.findings.is_empty(), "{:?}", report.findings);
+    assert_eq!(report.executions, 3);
+    f.store.close().await;
+    let conn = Connection::open(&f.options.path).unwrap();
+    conn.execute_batch(sql).unwrap();
+    drop(conn);
+    let reader = Reader::open(&f.options.path).unwrap();
+    let report = reader.verify(head.then_some(report.head.as_str())).unwrap();
+    report.findings.into_iter().map(|f| (f.table.to_owned(), f.row, f.message)).collect()
+}
+
+async fn names(sql: &str, table: &str, row: i64) {
+    let found = tampered(sql, false).await;
+    assert!(found.iter().any(|(t, r, _)| t == table && *r == row), "{sql}: {found:?}");
+}
+
+#[tokio::test]
+async fn a_changed_event_is_named() {
+    names("UPDATE events SET actor = 'somebody' WHERE seq = 5", "events", 5).await;
+    names("UPDATE events SET at = at + 1 WHERE seq = 1", "events", 1).await;
+}
+
+#[tokio::test]
+async fn a_dropped_event_is_named() {
+    names("DELETE FROM events WHERE seq = 6", "events", 6).await;
+    names("DELETE FROM events WHERE seq <= 2", "events", 2).await;
+}
+
+#[tokio::test]
+async fn swapped_events_are_named() {
+    names(
+        "UPDATE events SET seq = -1 WHERE seq = 5; UPDATE events SET seq = 5 WHERE seq = 6;
+         UPDATE events SET seq = 6 WHERE seq = -1",
+        "events",
+        5,
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn a_cut_tail_shows_against_an_earlier_head() {
+    let sql = "DELETE FROM events WHERE seq = (SELECT MAX(seq) FROM events)";
+    assert!(
+        tampered(sql, true).await.iter().any(|(_, _, message)| message.contains("tail was cut"))
+    );
+}
+
+#[tokio::test]
+async fn changed_executions_and_answers_are_named() {
+    names("UPDATE executions SET status = 3, known = 0 WHERE id = 2", "executions", 2).await;
+    names("UPDATE executions SET input = '{}' WHERE id = 1", "executions", 1).await;
+    names("UPDATE answers SET body = x'00' WHERE execution = 3", "executions", 3).await;
+    names("UPDATE answers SET sha256 = zeroblob(32) WHERE execution = 3", "executions", 3).await;
+    names("PRAGMA foreign_keys = OFF; DELETE FROM executions WHERE id = 2", "keys", 0).await;
+}

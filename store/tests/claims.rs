@@ -1,0 +1,270 @@
+//! Proxied calls: who may run, what duplicates get, what a restart leaves.
+
+mod support;
+
+use std::sync::Arc;
+
+use futures_util::future::join_all;
+use store::call::{Claim, Settled};
+use store::key::{Digest, HolderKey};
+use store::model::{EffectClass, ExecutionStatus};
+use store::state::Knowledge::{Executed, NotExecuted, Unknown};
+use store::{Error, Store};
+use support::{Fixture, answer, call, finish};
+
+#[tokio::test]
+async fn one_of_many_racing_calls_runs_and_all_get_its_answer() {
+    let f = Fixture::new();
+    let scope = f.scope().await;
+    let claims = join_all((0..100).map(|_| f.store.claim(call(scope.clone(), "k", "a")))).await;
+    let (mut leases, mut waiters) = (Vec::new(), Vec::new());
+    for claim in claims {
+        match claim.unwrap() {
+            Claim::Execute(lease) => leases.push(lease),
+            Claim::Busy(waiter) => waiters.push(waiter.settled()),
+            other => panic!("{other:?}"),
+        }
+    }
+    assert_eq!((leases.len(), waiters.len()), (1, 99));
+    f.finish(leases.pop().unwrap(), Executed).await;
+    for settled in join_all(waiters).await {
+        assert_eq!(*settled.unwrap().answer.clone().unwrap(), answer("done"));
+    }
+}
+
+async fn replayed(store: &Store, call: store::call::Call) -> Arc<Settled> {
+    match store.claim(call).await.unwrap() {
+        Claim::Replay(settled) => settled,
+        other => panic!("not replayed: {other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn an_answer_is_replayed_byte_for_byte_also_after_a_restart() {
+    let f = Fixture::new();
+    let lease = f.execute(f.call("k", "a").await).await;
+    f.finish(lease, Executed).await;
+    for _ in 0..2 {
+        let settled = replayed(&f.store, f.call("k", "a").await).await;
+        assert_eq!(**settled.answer.as_ref().unwrap(), answer("done"));
+    }
+    let f = f.reopen().await;
+    let settled = replayed(&f.store, f.call("k", "a").await).await;
+    assert_eq!(**settled.answer.as_ref().unwrap(), answer("done"));
+}
+
+#[tokio::test]
+async fn another_input_under_a_key_is_a_mismatch_unless_nothing_ran() {
+    let f = Fixture::new();
+    let lease = f.execute(f.call("k", "a").await).await;
+    assert!(matches!(f.claim(f.call("k", "b").await).await, Claim::Mismatch { .. }));
+    f.finish(lease, Executed).await;
+    assert!(matches!(f.claim(f.call("k", "b").await).await, Claim::Mismatch { .. }));
+
+    let lease = f.execute(f.call("l", "c").await).await;
+    let first = lease.execution_id();
+    f.finish(lease, NotExecuted).await;
+    let lease = f.execute(f.call("l", "d").await).await;
+    assert_ne!(lease.execution_id(), first);
+    assert_eq!(lease.attempt(), 1);
+}
+
+#[tokio::test]
+async fn what_did_not_run_is_one_more_attempt() {
+    let f = Fixture::new();
+    let lease = f.execute(f.call("k", "a").await).await;
+    let id = lease.execution_id();
+    f.finish(lease, NotExecuted).await;
+    let lease = f.execute(f.call("k", "a").await).await;
+    assert_eq!((lease.execution_id(), lease.attempt()), (id, 2));
+    f.finish(lease, Executed).await;
+    assert_eq!(f.store.reader().execution(id).unwrap().status, ExecutionStatus::Completed);
+}
+
+#[tokio::test]
+async fn a_doubt_holds_until_its_token_is_redeemed() {
+    let f = Fixture::new();
+    let lease = f.execute(f.call("k", "a").await).await;
+    let id = lease.execution_id();
+    let settled = f.finish(lease, Unknown).await;
+    assert!(settled.doubt.is_some());
+    let Claim::InDoubt(doubt) = f.claim(f.call("k", "a").await).await else { panic!() };
+    assert_eq!((doubt.execution_id, doubt.attempt), (id, 1));
+    let token = doubt.retry_token.unwrap();
+
+    // Redeeming twice is one redemption, and the mark is taken by the next call.
+    assert_eq!(f.store.redeem(&token).await.unwrap(), id);
+    assert_eq!(f.store.redeem(&token).await.unwrap(), id);
+    let lease = f.execute(f.call("k", "a").await).await;
+    assert_eq!((lease.execution_id(), lease.attempt()), (id, 2));
+    assert!(matches!(f.store.redeem(&token).await, Err(Error::Stale(_))));
+
+    // A spent token is ignored: the request is a plain duplicate.
+    f.finish(lease, Unknown).await;
+    let mut spent = f.call("k", "a").await;
+    spent.retry_token = Some(token);
+    let Claim::InDoubt(doubt) = f.claim(spent).await else { panic!() };
+    let mut with_token = f.call("k", "a").await;
+    with_token.retry_token = doubt.retry_token;
+    let lease = f.execute(with_token).await;
+    assert_eq!(lease.attempt(), 3);
+    // A token settles what it names: nothing ran now, so nothing is in doubt.
+    f.finish(lease, NotExecuted).await;
+    assert_eq!(f.execute(f.call("k", "a").await).await.attempt(), 4);
+}
+
+#[tokio::test]
+async fn the_doubt_guard_holds_the_same_content_under_a_fresh_key() {
+    let f = Fixture::new();
+    let lease = f.execute(f.call("k1", "a").await).await;
+    let id = lease.execution_id();
+    f.finish(lease, Unknown).await;
+
+    let Claim::InDoubt(doubt) = f.claim(f.call("k2", "a").await).await else { panic!() };
+    assert!(doubt.same_content && doubt.retry_token.is_some());
+    let mut stranger = f.call("k3", "a").await;
+    stranger.principal = Digest::of(b"somebody else");
+    let Claim::InDoubt(held) = f.claim(stranger.clone()).await else { panic!() };
+    assert!(held.same_content && held.retry_token.is_none());
+    stranger.retry_token.clone_from(&doubt.retry_token);
+    assert!(matches!(f.claim(stranger).await, Claim::InDoubt(_)));
+
+    // Another wish passes, and so does other content.
+    let mut wish = f.call("k4", "a").await;
+    wish.repeat = Some(Digest::of(b"second wish"));
+    f.finish(f.execute(wish).await, Executed).await;
+    f.finish(f.execute(f.call("k5", "b").await).await, Executed).await;
+
+    // The token under another key runs that execution again, which then holds both keys.
+    let mut token = f.call("k2", "a").await;
+    token.retry_token = doubt.retry_token;
+    let lease = f.execute(token).await;
+    assert_eq!((lease.execution_id(), lease.attempt()), (id, 2));
+    f.finish(lease, Executed).await;
+    for key in ["k1", "k2"] {
+        assert_eq!(replayed(&f.store, f.call(key, "a").await).await.execution_id, id);
+    }
+}
+
+#[tokio::test]
+async fn an_idempotent_call_is_never_in_doubt() {
+    let f = Fixture::new();
+    let mut put = f.call("k", "a").await;
+    put.class = EffectClass::Idempotent;
+    f.finish(f.execute(put.clone()).await, Unknown).await;
+    let lease = f.execute(put.clone()).await;
+    assert_eq!(lease.attempt(), 2);
+    f.finish(lease, Executed).await;
+    put.key = None;
+    let first = f.execute(put.clone()).await;
+    let second = f.execute(put).await;
+    assert_ne!(first.execution_id(), second.execution_id());
+    f.finish(first, Executed).await;
+    f.finish(second, Executed).await;
+}
+
+#[tokio::test]
+async fn a_keyed_call_is_sent_again_but_its_first_attempt_stays_in_doubt() {
+    let f = Fixture::new();
+    let mut keyed = f.call("k", "a").await;
+    keyed.class = EffectClass::Keyed;
+    f.finish(f.execute(keyed.clone()).await, Unknown).await;
+    let lease = f.execute(keyed.clone()).await;
+    assert_eq!(lease.attempt(), 2);
+    // Knowledge is the join of the attempts: "not executed" settles nothing about the first.
+    assert!(f.finish(lease, NotExecuted).await.doubt.is_some());
+    keyed.upstream_key_lifetime = std::time::Duration::ZERO;
+    assert!(matches!(f.claim(keyed).await, Claim::InDoubt(_)));
+}
+
+#[tokio::test]
+async fn a_dropped_lease_leaves_the_outcome_unknown() {
+    let f = Fixture::new();
+    let lease = f.execute(f.call("k", "a").await).await;
+    let Claim::Busy(waiter) = f.claim(f.call("k", "a").await).await else { panic!() };
+    drop(lease);
+    assert_eq!(waiter.settled().await.unwrap().outcome, Unknown);
+    assert!(matches!(f.claim(f.call("k", "a").await).await, Claim::InDoubt(_)));
+}
+
+#[tokio::test]
+async fn a_key_is_free_after_its_window() {
+    let f = Fixture::new();
+    let mut short = f.call("k", "a").await;
+    let key = short.key.as_mut().unwrap();
+    key.window = Some(std::time::Duration::ZERO);
+    let first = f.execute(short.clone()).await;
+    let id = first.execution_id();
+    assert!(matches!(f.claim(short.clone()).await, Claim::Busy(_)), "a running one holds its key");
+    f.finish(first, Executed).await;
+    let second = f.execute(short).await;
+    assert_ne!(second.execution_id(), id);
+    assert_eq!(f.store.reader().execution(id).unwrap().status, ExecutionStatus::Completed);
+}
+
+#[tokio::test]
+async fn what_runs_when_the_engine_stops_is_in_doubt_at_the_next_start() {
+    let f = Fixture::new();
+    let lease = f.execute(f.call("k", "a").await).await;
+    let id = lease.execution_id();
+    let mut put = f.call("p", "b").await;
+    put.class = EffectClass::Idempotent;
+    let idempotent = f.execute(put).await;
+    let put_id = idempotent.execution_id();
+    f.store.close().await;
+    // As a killed process: nothing records the ends of these leases.
+    drop((lease, idempotent));
+    let f = f.reopen().await;
+    let reader = f.store.reader();
+    assert_eq!(reader.execution(id).unwrap().status, ExecutionStatus::InDoubt);
+    let failed = reader.execution(put_id).unwrap();
+    assert_eq!((failed.status, failed.outcome), (ExecutionStatus::Failed, Some(Unknown)));
+    assert!(matches!(f.claim(f.call("k", "a").await).await, Claim::InDoubt(_)));
+    assert_eq!(f.store.health().in_doubt, 1);
+    assert!(reader.verify(None).unwrap().findings.is_empty());
+}
+
+#[tokio::test]
+async fn a_key_is_found_over_all_namespaces() {
+    let f = Fixture::new();
+    f.finish(f.execute(f.call("k", "a").await).await, Executed).await;
+    let found = f.store.reader().execution_by_key("k", None).unwrap();
+    assert_eq!(found.unwrap().idempotency_key.as_deref(), Some("k"));
+    let mut other = f.call("k", "b").await;
+    other.key.as_mut().unwrap().holder = HolderKey::new(other.scope.user_id, b"elsewhere", "k");
+    f.finish(f.execute(other).await, Executed).await;
+    assert!(matches!(f.store.reader().execution_by_key("k", None), Err(Error::Conflict(_))));
+    assert!(f.store.reader().execution_by_key("absent", None).unwrap().is_none());
+}
+
+#[tokio::test]
+async fn a_full_store_refuses_claims_and_takes_outcomes() {
+    let f = Fixture::with(|options| {
+        options.max_page_count = Some(120);
+        options.reserve_bytes = 256 * 1024;
+    });
+    let scope = f.scope().await;
+    let kept = f.execute(call(scope.clone(), "kept", "kept")).await;
+    let big = "x".repeat(16 * 1024);
+    let mut refused = None;
+    for n in 0..200 {
+        match f.store.claim(call(scope.clone(), &format!("k{n}"), &format!("i{n}"))).await {
+            Ok(Claim::Execute(lease)) => {
+                let mut finish = finish(Executed);
+                finish.answer = Some(answer(&big));
+                f.store.finish(lease, finish).await.unwrap();
+            }
+            Err(error) => {
+                refused = Some(error);
+                break;
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+    assert!(matches!(refused, Some(Error::Full)), "{refused:?}");
+    assert!(!f.store.health().ready);
+    f.finish(kept, Executed).await;
+    let f = f.reopen().await;
+    assert!(f.store.reader().verify(None).unwrap().findings.is_empty());
+    replayed(&f.store, call(scope, "kept", "kept")).await;
+}
