@@ -1,0 +1,147 @@
+//! Which header fields pass on, which are part of a call's meaning, and which are credentials.
+
+mod meaning;
+
+use hyper::Method;
+use hyper::header::{self, HeaderMap, HeaderName, HeaderValue};
+
+pub(crate) use self::meaning::{counts, is_secret_name, is_secret_parameter, principal_parts};
+use crate::request::Target;
+
+/// Fields that belong to one connection (RFC 9110, 7.6.1), and what belonged to them once.
+const HOP_BY_HOP: &[&str] = &[
+    "connection",
+    "proxy-connection",
+    "keep-alive",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+    "http2-settings",
+    "proxy-authenticate",
+    "proxy-authorization",
+    "proxy-authentication-info",
+];
+
+/// Fields that `Connection` may not name away: without them the message would mean something else.
+const PROTECTED: &[&str] = &[
+    "host",
+    "content-length",
+    "content-type",
+    "content-encoding",
+    "content-range",
+    "authorization",
+    "cookie",
+    "set-cookie",
+    "location",
+    "retry-after",
+    "date",
+    "via",
+    "idempotency-key",
+];
+
+/// Fields of an answer that only the engine may set.
+const OURS_IN_ANSWERS: &[&str] =
+    &["idempotency-status", "idempotent-replayed", "idempotency-retry-token"];
+
+/// Removes what must not reach the upstream: hop-by-hop fields, those that `Connection` names,
+/// the engine's own, `Expect` (the body is spooled by then). `TE` keeps the word `trailers`.
+///
+/// The host is not regenerated here: look at [`set_host`].
+pub(crate) fn strip_request(headers: &mut HeaderMap) {
+    let trailers = headers
+        .get_all(header::TE)
+        .iter()
+        .any(|value| tokens(value).any(|coding| coding.eq_ignore_ascii_case("trailers")));
+    strip_hop_by_hop(headers);
+    headers.remove(header::EXPECT);
+    remove_matching(headers, |name| {
+        name.starts_with("agent-") || name == "idempotency-retry-token"
+    });
+    if trailers {
+        headers.insert(header::TE, HeaderValue::from_static("trailers"));
+        headers.append(header::CONNECTION, HeaderValue::from_static("te"));
+    }
+}
+
+/// Removes what must not reach the client: hop-by-hop fields, those that `Connection` names, and
+/// fields that only the engine may set.
+pub(crate) fn strip_response(headers: &mut HeaderMap) {
+    strip_hop_by_hop(headers);
+    remove_matching(headers, |name| name.starts_with("agent-") || OURS_IN_ANSWERS.contains(&name));
+}
+
+fn strip_hop_by_hop(headers: &mut HeaderMap) {
+    let named: Vec<String> = headers
+        .get_all(header::CONNECTION)
+        .iter()
+        .chain(headers.get_all("proxy-connection"))
+        .flat_map(tokens)
+        .map(str::to_ascii_lowercase)
+        .filter(|name| !PROTECTED.contains(&name.as_str()))
+        .collect();
+    remove_matching(headers, |name| {
+        HOP_BY_HOP.contains(&name) || named.iter().any(|other| other == name)
+    });
+}
+
+fn remove_matching(headers: &mut HeaderMap, goes: impl Fn(&str) -> bool) {
+    let names: Vec<HeaderName> =
+        headers.keys().filter(|name| goes(name.as_str())).cloned().collect();
+    for name in names {
+        headers.remove(name);
+    }
+}
+
+/// The words of a comma-separated value; none where it is no text.
+fn tokens(value: &HeaderValue) -> impl Iterator<Item = &str> {
+    value.to_str().unwrap_or_default().split(',').map(str::trim).filter(|token| !token.is_empty())
+}
+
+/// Sets Host to what the target says, whatever the client wrote.
+pub(crate) fn set_host(headers: &mut HeaderMap, target: &Target) {
+    // An authority is a valid field value: it was read out of one or out of a URI.
+    if let Ok(host) = HeaderValue::try_from(target.host()) {
+        headers.insert(header::HOST, host);
+    }
+}
+
+/// True where this proxy has handled the message before.
+pub(crate) fn via_has(headers: &HeaderMap, id: &str) -> bool {
+    headers.get_all(header::VIA).iter().flat_map(tokens).any(|hop| {
+        hop.split_ascii_whitespace().nth(1).is_some_and(|by| by.eq_ignore_ascii_case(id))
+    })
+}
+
+/// Appends this proxy to `Via`. `id` is the instance's, a token.
+pub(crate) fn add_via(headers: &mut HeaderMap, id: &str) {
+    if let Ok(hop) = HeaderValue::try_from(format!("1.1 {id}")) {
+        headers.append(header::VIA, hop);
+    }
+}
+
+/// The protocols that a GET asks to switch to, as they may be passed on: never h2c. `None`: the
+/// request is handled as if it had asked for nothing.
+pub(crate) fn upgrade_of(method: &Method, headers: &HeaderMap) -> Option<HeaderValue> {
+    let asked = headers
+        .get_all(header::CONNECTION)
+        .iter()
+        .flat_map(tokens)
+        .any(|token| token.eq_ignore_ascii_case("upgrade"));
+    if method != Method::GET || !asked {
+        return None;
+    }
+    let protocols: Vec<&str> = headers
+        .get_all(header::UPGRADE)
+        .iter()
+        .flat_map(tokens)
+        .filter(|protocol| !["h2c", "h2"].iter().any(|no| protocol.eq_ignore_ascii_case(no)))
+        .collect();
+    if protocols.is_empty() {
+        return None;
+    }
+    HeaderValue::try_from(protocols.join(", ")).ok()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,279 @@
+//! What is asked: the form of the target, whose call it is, which key it names.
+
+mod asked;
+
+use std::fmt;
+use std::net::Ipv6Addr;
+
+use hyper::Method;
+use hyper::header::{CONTENT_LENGTH, HOST, TRANSFER_ENCODING};
+use hyper::http::request::Parts;
+use hyper::http::uri;
+
+pub(crate) use self::asked::{Asked, ProxyCredentials, asked};
+use crate::error::Error;
+
+/// How an upstream is spoken to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum Scheme {
+    Http,
+    /// Only inside an intercepted tunnel.
+    Https,
+}
+
+impl Scheme {
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Http => "http",
+            Self::Https => "https",
+        }
+    }
+
+    pub(crate) const fn default_port(self) -> u16 {
+        match self {
+            Self::Http => 80,
+            Self::Https => 443,
+        }
+    }
+}
+
+/// A host and a port, as a request names them.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) struct Authority {
+    /// In lower case; an IPv6 address stands in brackets.
+    pub(crate) host: String,
+    pub(crate) port: u16,
+}
+
+impl Authority {
+    /// Reads `host[:port]`. Refuses userinfo, an empty host, a port that is none, and brackets
+    /// around anything but an IPv6 address; `default_port: None` refuses a missing port too.
+    fn parse(text: &[u8], default_port: Option<u16>) -> Result<Self, Error> {
+        let malformed =
+            |what: &str| Error::Malformed(format!("{:?} {what}", String::from_utf8_lossy(text)));
+        let whole = uri::Authority::try_from(text).map_err(|_| malformed("is no host and port"))?;
+        if whole.as_str().contains('@') {
+            return Err(Error::Malformed("the target carries a user name or password".to_owned()));
+        }
+        let host = whole.host();
+        let address = host.strip_prefix('[').map(|rest| rest.trim_end_matches(']'));
+        if host.is_empty()
+            || host.contains('%')
+            || address.is_some_and(|address| address.parse::<Ipv6Addr>().is_err())
+        {
+            return Err(malformed("names no host"));
+        }
+        let port = match whole.as_str().get(host.len()..).map(|rest| rest.trim_start_matches(':')) {
+            None | Some("") => default_port.ok_or_else(|| malformed("names no port"))?,
+            Some(digits) => digits
+                .parse()
+                .ok()
+                .filter(|port| *port > 0)
+                .ok_or_else(|| malformed("names no port between 1 and 65535"))?,
+        };
+        Ok(Self { host: host.to_ascii_lowercase(), port })
+    }
+}
+
+impl fmt::Display for Authority {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.host, self.port)
+    }
+}
+
+/// Where a request is to go.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Target {
+    pub(crate) scheme: Scheme,
+    pub(crate) authority: Authority,
+    /// The bytes as they came; `*` for an OPTIONS request inside a tunnel.
+    pub(crate) path_and_query: String,
+}
+
+impl Target {
+    pub(crate) fn path(&self) -> &str {
+        self.path_and_query.split('?').next().unwrap_or_default()
+    }
+
+    pub(crate) fn query(&self) -> Option<&str> {
+        self.path_and_query.split_once('?').map(|(_, query)| query)
+    }
+
+    /// What belongs into the Host header: the default port is left out.
+    pub(crate) fn host(&self) -> String {
+        if self.authority.port == self.scheme.default_port() {
+            self.authority.host.clone()
+        } else {
+            self.authority.to_string()
+        }
+    }
+
+    /// The whole URL, with its secrets; for people there is `stored::masked_url`.
+    pub(crate) fn url(&self) -> String {
+        format!("{}://{}{}", self.scheme.as_str(), self.host(), self.path_and_query)
+    }
+}
+
+/// What a request's target asks for (RFC 9112, 3.2).
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Form {
+    /// Send it there.
+    Forward(Target),
+    /// It means the proxy itself: origin form, or `/confirm/` at its own address by any road.
+    Own { path_and_query: String },
+    /// CONNECT.
+    Tunnel(Authority),
+    /// `OPTIONS *`, of the proxy itself.
+    Options,
+}
+
+/// The form of a request's target. `inside` is what the tunnel's CONNECT named, if the request
+/// came through one; `own` tells whether an authority is the proxy's own address.
+///
+/// Refuses what hyper lets through: userinfo, two Hosts, `https://` and other schemes in absolute
+/// form, a CONNECT without port; a Host that is not the tunnel's or not ours is misdirected.
+pub(crate) fn form(
+    parts: &Parts,
+    inside: Option<(&Scheme, &Authority)>,
+    own: &dyn Fn(&Authority) -> bool,
+) -> Result<Form, Error> {
+    if parts.headers.get_all(HOST).iter().count() > 1 {
+        return Err(Error::Malformed("the request has more than one Host header".to_owned()));
+    }
+    if parts.method == Method::TRACE {
+        return Err(Error::Unsupported("TRACE is not passed on".to_owned()));
+    }
+    if parts.method == Method::CONNECT {
+        return connect(parts, inside.is_some());
+    }
+    let form = match (parts.uri.scheme(), parts.uri.authority()) {
+        (Some(scheme), Some(authority)) => {
+            let path_and_query = path_and_query(parts)?;
+            Form::Forward(Target { path_and_query, ..absolute(scheme, authority, inside)? })
+        }
+        (None, None) => origin(parts, inside, own)?,
+        _ => {
+            return Err(Error::Malformed("only CONNECT names a host without a scheme".to_owned()));
+        }
+    };
+    Ok(match form {
+        Form::Forward(target)
+            if target.scheme == Scheme::Http
+                && target.path().starts_with("/confirm/")
+                && own(&target.authority) =>
+        {
+            Form::Own { path_and_query: target.path_and_query }
+        }
+        other => other,
+    })
+}
+
+fn connect(parts: &Parts, inside: bool) -> Result<Form, Error> {
+    if inside {
+        return Err(Error::Unsupported("a tunnel carries no other tunnel".to_owned()));
+    }
+    match (parts.uri.scheme(), parts.uri.authority(), parts.uri.path_and_query()) {
+        (None, Some(authority), None) => {
+            Authority::parse(authority.as_str().as_bytes(), None).map(Form::Tunnel)
+        }
+        _ => Err(Error::Malformed("CONNECT takes a host and a port".to_owned())),
+    }
+}
+
+/// The bytes behind the authority; an empty path is `/`.
+fn path_and_query(parts: &Parts) -> Result<String, Error> {
+    let bytes = parts.uri.path_and_query().map_or("/", uri::PathAndQuery::as_str);
+    match bytes.as_bytes().first() {
+        Some(b'/') => Ok(bytes.to_owned()),
+        Some(b'?') => Ok(format!("/{bytes}")),
+        Some(b'*') if bytes == "*" && parts.method == Method::OPTIONS => Ok(bytes.to_owned()),
+        _ => Err(Error::Malformed("the request target begins with no slash".to_owned())),
+    }
+}
+
+/// In absolute form the target's authority wins over Host. The path is the caller's to fill in.
+fn absolute(
+    scheme: &uri::Scheme,
+    authority: &uri::Authority,
+    inside: Option<(&Scheme, &Authority)>,
+) -> Result<Target, Error> {
+    let scheme = match (scheme.as_str(), inside) {
+        ("http", None) => Scheme::Http,
+        (given, Some((scheme, _))) if given == scheme.as_str() => *scheme,
+        ("https", _) => {
+            return Err(Error::Unsupported(
+                "https:// is reached through CONNECT, not in absolute form".to_owned(),
+            ));
+        }
+        (other, _) => {
+            return Err(Error::Unsupported(format!("the scheme {other} is not spoken here")));
+        }
+    };
+    let authority = Authority::parse(authority.as_str().as_bytes(), Some(scheme.default_port()))?;
+    if let Some((_, tunnel)) = inside {
+        same_host(&authority, tunnel)?;
+    }
+    Ok(Target { scheme, authority, path_and_query: String::new() })
+}
+
+fn origin(
+    parts: &Parts,
+    inside: Option<(&Scheme, &Authority)>,
+    own: &dyn Fn(&Authority) -> bool,
+) -> Result<Form, Error> {
+    let path_and_query = path_and_query(parts)?;
+    let scheme = inside.map_or(Scheme::Http, |(scheme, _)| *scheme);
+    let host = parts
+        .headers
+        .get(HOST)
+        .map(|host| Authority::parse(host.as_bytes(), Some(scheme.default_port())))
+        .transpose()?;
+    if let Some((_, tunnel)) = inside {
+        // HTTP/1.0 may come without Host; the tunnel has named the target.
+        if let Some(host) = host {
+            same_host(&host, tunnel)?;
+        }
+        return Ok(Form::Forward(Target { scheme, authority: tunnel.clone(), path_and_query }));
+    }
+    if path_and_query == "*" {
+        return Ok(Form::Options);
+    }
+    match host {
+        Some(host) if own(&host) => Ok(Form::Own { path_and_query }),
+        _ => Err(Error::Misdirected(
+            "this is a proxy: set it as HTTP_PROXY, or ask for its own address".to_owned(),
+        )),
+    }
+}
+
+fn same_host(named: &Authority, tunnel: &Authority) -> Result<(), Error> {
+    if named == tunnel {
+        return Ok(());
+    }
+    Err(Error::Misdirected(format!("the tunnel leads to {tunnel}, and the request names {named}")))
+}
+
+/// Refuses framing that hyper lets through and that leaves open where the body ends or what it is.
+pub(crate) fn check_framing(parts: &Parts) -> Result<(), Error> {
+    let mut codings = parts.headers.get_all(TRANSFER_ENCODING).iter();
+    if let Some(coding) = codings.next()
+        && (codings.next().is_some() || !coding.as_bytes().eq_ignore_ascii_case(b"chunked"))
+    {
+        return Err(Error::Unsupported("only the transfer coding chunked is spoken".to_owned()));
+    }
+    let mut lengths = parts.headers.get_all(CONTENT_LENGTH).iter();
+    let Some(length) = lengths.next() else {
+        return Ok(());
+    };
+    let digits = length.as_bytes();
+    if lengths.any(|other| other != length)
+        || digits.is_empty()
+        || !digits.iter().all(u8::is_ascii_digit)
+    {
+        return Err(Error::Malformed("Content-Length is no single number".to_owned()));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests;
