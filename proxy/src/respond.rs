@@ -33,7 +33,7 @@ const REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
 const EXECUTION_ID: HeaderName = HeaderName::from_static("agent-execution-id");
 const RETRY_TOKEN: HeaderName = HeaderName::from_static("idempotency-retry-token");
 const PROXY_STATUS: HeaderName = HeaderName::from_static("proxy-status");
-/// What the SDKs of OpenAI and Anthropic, and of Stripe, obey before their own retry rules.
+/// What the SDKs of `OpenAI` and Anthropic, and of Stripe, obey before their own retry rules.
 const DO_NOT_RETRY: [HeaderName; 2] =
     [HeaderName::from_static("x-should-retry"), HeaderName::from_static("stripe-should-retry")];
 

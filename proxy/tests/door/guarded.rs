@@ -1,15 +1,14 @@
 //! Guarded calls: each acts once, and every caller gets the same answer.
 
-mod support;
-
 use std::sync::Arc;
 use std::time::Duration;
 
 use proxy::Timeouts;
-use support::{Answer, Engine, Upstream, post};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::TcpStream;
 use tokio::sync::Notify;
+
+use crate::support::{Answer, Engine, Upstream, post};
 
 const OK: &str =
     "HTTP/1.1 201 Created\r\nX-Tool: yes\r\nSet-Cookie: s=1\r\nContent-Length: 4\r\n\r\ndone";
