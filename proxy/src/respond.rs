@@ -8,9 +8,7 @@ mod stored;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
-use hyper::header::{
-    CONNECTION, CONTENT_LENGTH, DATE, HeaderName, HeaderValue, RETRY_AFTER, TRAILER, UPGRADE,
-};
+use hyper::header::{CONNECTION, CONTENT_LENGTH, DATE, HeaderName, HeaderValue, TRAILER, UPGRADE};
 use hyper::http::response::Parts;
 use hyper::{HeaderMap, Response, StatusCode};
 use store::call::{Doubt, Settled};
@@ -192,7 +190,6 @@ fn in_doubt(headers: &mut HeaderMap, doubt: &Doubt) {
     for name in DO_NOT_RETRY {
         headers.insert(name, HeaderValue::from_static("false"));
     }
-    headers.remove(RETRY_AFTER);
     if let Some(token) = &doubt.retry_token
         && let Ok(token) = HeaderValue::from_str(token)
     {
