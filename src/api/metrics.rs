@@ -186,7 +186,7 @@ impl Collector for StoreCollector {
         events.encode(encoder.encode_descriptor("events", help, None, MetricType::Counter)?)?;
         let name = "store_commit_seconds";
         let help = "Commits of the writer, with their fsync";
-        let commits = &health.commit_seconds;
+        let commits = &health.commits;
         encoder.encode_descriptor(name, help, None, MetricType::Histogram)?.encode_histogram(
             commits.sum,
             commits.count,
