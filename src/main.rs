@@ -1,4 +1,22 @@
-#[expect(dead_code, unused_imports, reason = "the server that mounts it is not there yet")]
-mod api;
+//! A sidecar for AI agents: their tool calls become durable, and a duplicate never acts twice.
 
-fn main() {}
+mod api;
+mod cli;
+mod client;
+mod config;
+mod printer;
+mod server;
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
+fn main() -> ExitCode {
+    let cli = cli::Cli::parse();
+    let mut printer = printer::Printer::stdio(cli.json);
+    let status = cli.run(&mut printer).and_then(|status| {
+        printer.flush()?;
+        Ok(status)
+    });
+    status.unwrap_or_else(|error| cli::report(&error, &mut printer)).into()
+}
