@@ -186,7 +186,7 @@ impl Collector for StoreCollector {
         events.encode(encoder.encode_descriptor("events", help, None, MetricType::Counter)?)?;
         let name = "store_commit_seconds";
         let help = "Commits of the writer, with their fsync";
-        let commits = &health.commits;
+        let commits = &health.commit_seconds;
         encoder.encode_descriptor(name, help, None, MetricType::Histogram)?.encode_histogram(
             commits.sum,
             commits.count,
