@@ -1,1 +1,35 @@
-fn main() {}
+//! The one command for people and CI.
+#![expect(clippy::print_stderr, reason = "a developer's tool talks to its terminal")]
+
+mod check;
+mod command;
+mod test;
+mod tools;
+mod venv;
+
+use clap::{Parser, Subcommand};
+
+/// Builds, checks and tests the tree
+#[derive(Debug, Parser)]
+#[command(bin_name = "cargo xtask")]
+struct Cli {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    Test(test::Args),
+    /// Check format, lints, dependencies and documentation, then run all tests
+    Check,
+    /// Check bans, licences and sources of all dependencies
+    Deny,
+}
+
+fn main() -> anyhow::Result<()> {
+    match Cli::parse().verb {
+        Verb::Test(args) => test::test(&args),
+        Verb::Check => check::check(),
+        Verb::Deny => check::deny(),
+    }
+}

@@ -1,0 +1,147 @@
+//! The command line: one file a verb.
+
+mod executions;
+mod replay;
+mod resolve;
+mod serve;
+mod source;
+mod token;
+mod verify;
+
+use std::io;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::client;
+use crate::printer::Printer;
+
+/// A sidecar for AI agents: their tool calls become durable, and a duplicate never acts twice
+///
+/// It guards HTTP calls as a proxy (`HTTP_PROXY`), and programs that speak its JSON-RPC state API.
+/// Data goes to stdout, all else to stderr. Exit codes: 0 done, 1 the answer is no, 2 wrong usage or
+/// unexpected, 3 the server cannot be reached, 70 the disk failed under a running engine.
+#[derive(Debug, Parser)]
+#[command(
+    version,
+    propagate_version = true,
+    max_term_width = 100,
+    after_help = "\
+Examples:
+  openclaw-state-engine serve
+  openclaw-state-engine executions --status in_doubt"
+)]
+pub(crate) struct Cli {
+    /// Print JSON: one document, and for lists one a line; fields that you do not know will be added
+    #[arg(long, global = true, display_order = 100)]
+    pub(crate) json: bool,
+
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    Serve(Box<serve::Args>),
+    Replay(replay::Args),
+    Executions(executions::Args),
+    Resolve(resolve::Args),
+    Verify(verify::Args),
+    Token(token::Args),
+}
+
+impl Cli {
+    /// Runs the verb.
+    pub(crate) fn run(self, printer: &mut Printer) -> anyhow::Result<ExitStatus> {
+        match self.verb {
+            Verb::Serve(args) => serve::run(*args, printer),
+            Verb::Replay(args) => replay::run(&args, printer),
+            Verb::Executions(args) => executions::run(&args, printer),
+            Verb::Resolve(args) => resolve::run(&args, printer),
+            Verb::Verify(args) => verify::run(&args, printer),
+            Verb::Token(args) => token::run(&args, printer),
+        }
+    }
+}
+
+/// What the process tells its caller.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum ExitStatus {
+    /// 0
+    Done,
+    /// 1: the answer is no.
+    No,
+    /// 2: wrong usage, or unexpected.
+    Unexpected,
+    /// 3: the server cannot be reached.
+    Unreachable,
+}
+
+impl ExitStatus {
+    /// The number.
+    pub(crate) const fn code(self) -> u8 {
+        match self {
+            Self::Done => 0,
+            Self::No => 1,
+            Self::Unexpected => 2,
+            Self::Unreachable => 3,
+        }
+    }
+}
+
+impl From<ExitStatus> for ExitCode {
+    fn from(status: ExitStatus) -> Self {
+        Self::from(status.code())
+    }
+}
+
+/// Says what went wrong and finds its exit code. A reader that has seen enough (`| head`) is no error.
+pub(crate) fn report(error: &anyhow::Error, printer: &mut Printer) -> ExitStatus {
+    let broken_pipe = |cause: &(dyn std::error::Error + 'static)| {
+        cause.downcast_ref::<io::Error>().is_some_and(|e| e.kind() == io::ErrorKind::BrokenPipe)
+    };
+    if error.chain().any(broken_pipe) {
+        return ExitStatus::Done;
+    }
+    // Lines of what was found before the failure are still data.
+    let _ = printer.flush();
+    printer.note(format_args!("error: {error:#}"));
+    match error.downcast_ref::<client::Error>() {
+        Some(client::Error::Unreachable { .. }) => ExitStatus::Unreachable,
+        _ => ExitStatus::Unexpected,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_sound() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn every_help_has_examples_that_parse() {
+        let mut verbs = 0;
+        for verb in Cli::command().get_subcommands_mut() {
+            verbs += 1;
+            let help = verb.render_long_help().to_string().replace("\\\n", " ");
+            let examples: Vec<_> = help
+                .lines()
+                .filter_map(|line| line.trim().strip_prefix("openclaw-state-engine "))
+                .collect();
+            assert!(!examples.is_empty(), "{help}");
+            for example in examples {
+                let words = shlex::split(example).unwrap();
+                let line = std::iter::once("openclaw-state-engine".to_owned()).chain(words);
+                if let Err(error) = Cli::try_parse_from(line) {
+                    panic!("{example}: {error}");
+                }
+            }
+        }
+        assert_eq!(verbs, 6);
+    }
+}

@@ -1,0 +1,399 @@
+use std::collections::HashMap;
+
+use anyhow::Context as _;
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+use store::model::{Json, Timestamp};
+use uuid::Uuid;
+
+use super::ExitStatus;
+use super::source::Source;
+use crate::config::Place;
+use crate::printer::{Printer, status, visible};
+
+/// What the store says `running` of, once its engine is gone.
+pub(super) const RUNNING_UNWATCHED: &str = "running (engine stopped: outcome unknown)";
+
+/// The longest output that is shown to people, in characters.
+const OUTPUT_SHOWN: usize = 2_000;
+
+/// Show what a session did: its goals, and the tool executions of each
+///
+/// Beside a running server it asks that; else it reads the file. With --json it prints one document,
+/// {"session": {…}, "goals": [{…, "executions": […]}]}, with every text as it is stored.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  openclaw-state-engine replay --session 0197a5b2-7c3e-7d4f-8a6b-1c2d3e4f5a6b
+  openclaw-state-engine replay --session 0197a5b2-7c3e-7d4f-8a6b-1c2d3e4f5a6b \\
+    --database agent.db --json")]
+pub(super) struct Args {
+    /// The session
+    #[arg(long, value_name = "ID")]
+    session: Uuid,
+
+    #[command(flatten)]
+    place: Place,
+}
+
+/// A session with all that it did, as texts.
+struct Replay {
+    session: Box<RawValue>,
+    /// Each goal with its executions, oldest first.
+    goals: Vec<(Box<RawValue>, Vec<Box<RawValue>>)>,
+    /// No engine watches what is `running`.
+    stopped: bool,
+}
+
+#[derive(Deserialize)]
+struct SessionFacts {
+    id: Uuid,
+    user_id: Uuid,
+    status: String,
+    metadata: Json,
+    created_at: Timestamp,
+}
+
+#[derive(Deserialize)]
+struct Named {
+    name: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct GoalFacts {
+    id: Uuid,
+    title: String,
+    status: String,
+    priority: String,
+}
+
+#[derive(Deserialize)]
+struct PlaceFacts {
+    id: Uuid,
+    goal_id: Uuid,
+}
+
+#[derive(Deserialize)]
+struct ExecutionFacts {
+    id: Uuid,
+    tool_name: String,
+    tool_input: Json,
+    status: String,
+    output: Option<Json>,
+    error: Option<String>,
+    idempotency_key: Option<String>,
+    created_at: Timestamp,
+    #[serde(default)]
+    attempt: u32,
+    #[serde(default)]
+    origin: Option<String>,
+}
+
+/// What a proxied execution's input says of its request.
+#[derive(Deserialize)]
+struct RequestFacts {
+    method: String,
+    url: String,
+}
+
+/// Prints the session; 1 where there is none.
+pub(super) fn run(args: &Args, printer: &mut Printer) -> anyhow::Result<ExitStatus> {
+    let source = Source::find(&args.place)?;
+    let Some(session) = source.session(args.session)? else {
+        printer.note(format_args!("There is no session {}.", args.session));
+        return Ok(ExitStatus::No);
+    };
+    let replay = Replay::gather(&source, session, args.session)?;
+    if printer.json() {
+        printer.document(&replay.document()?)?;
+    } else {
+        replay.show(printer)?;
+    }
+    Ok(ExitStatus::Done)
+}
+
+impl Replay {
+    fn gather(source: &Source, session: Box<RawValue>, id: Uuid) -> anyhow::Result<Self> {
+        let mut of_goal: HashMap<Uuid, Vec<Box<RawValue>>> = HashMap::new();
+        let mut after = None;
+        loop {
+            let page = source.executions_of_session(id, after)?;
+            if page.is_empty() {
+                break;
+            }
+            for execution in page {
+                let place: PlaceFacts = facts(&execution)?;
+                after = Some(place.id);
+                of_goal.entry(place.goal_id).or_default().push(execution);
+            }
+        }
+        let goals = source.goals(id)?.into_iter().map(|goal| {
+            let id = facts::<GoalFacts>(&goal)?.id;
+            Ok((goal, of_goal.remove(&id).unwrap_or_default()))
+        });
+        let goals = goals.collect::<anyhow::Result<_>>()?;
+        Ok(Self { session, goals, stopped: source.is_stopped() })
+    }
+
+    fn document(&self) -> anyhow::Result<impl Serialize> {
+        #[derive(Serialize)]
+        struct Document<'a> {
+            session: &'a RawValue,
+            goals: Vec<Box<RawValue>>,
+        }
+        let goals = self.goals.iter().map(|(goal, executions)| with_executions(goal, executions));
+        Ok(Document { session: &self.session, goals: goals.collect::<Result<_, _>>()? })
+    }
+
+    fn show(&self, printer: &mut Printer) -> anyhow::Result<()> {
+        let session: SessionFacts = facts(&self.session)?;
+        printer.line("╔═══════════════════════════════════════╗")?;
+        printer.line("║            SESSION REPLAY             ║")?;
+        printer.line("╚═══════════════════════════════════════╝")?;
+        printer.line(format_args!("Session ID: {}", session.id))?;
+        printer.line(format_args!("User ID: {}", session.user_id))?;
+        if let Ok(Named { name: Some(name) }) = session.metadata.decode() {
+            printer.line(format_args!("Name: {}", visible(&name)))?;
+        }
+        printer.line(format_args!("Status: {}", status(&session.status)))?;
+        let created = session.created_at.as_datetime().format("%Y-%m-%d %H:%M:%S");
+        printer.line(format_args!("Created: {created} UTC"))?;
+        let heading = format!("GOALS ({})", self.goals.len());
+        printer.line("┌───────────────────────────────────────┐")?;
+        printer.line(format_args!("│ {heading:<37} │"))?;
+        printer.line("└───────────────────────────────────────┘")?;
+        for (number, (goal, executions)) in (1..).zip(&self.goals) {
+            self.show_goal(number, &facts(goal)?, executions, printer)?;
+        }
+        let executions: usize = self.goals.iter().map(|(_, executions)| executions.len()).sum();
+        printer.line("═════════════════════════════════════════")?;
+        printer.line(format_args!(
+            "Replay complete. {} goal(s), {executions} execution(s) total.",
+            self.goals.len()
+        ))?;
+        Ok(())
+    }
+
+    fn show_goal(
+        &self,
+        number: usize,
+        goal: &GoalFacts,
+        executions: &[Box<RawValue>],
+        printer: &mut Printer,
+    ) -> anyhow::Result<()> {
+        printer.line(format_args!("Goal #{number}: {}", visible(&goal.title)))?;
+        printer.line(format_args!("  Status: {}", status(&goal.status)))?;
+        printer.line(format_args!("  Priority: {}", status(&goal.priority)))?;
+        printer.line(format_args!("  ┌── TOOL EXECUTIONS ({}) ──", executions.len()))?;
+        for execution in executions {
+            printer.line("  │")?;
+            for line in self.execution_lines(&facts(execution)?) {
+                printer.line(format_args!("  │ {line}"))?;
+            }
+        }
+        printer.line("  └───────────────────────────")?;
+        Ok(())
+    }
+
+    fn execution_lines(&self, execution: &ExecutionFacts) -> Vec<String> {
+        let mut lines = vec![format!("Tool: {}", visible(&execution.tool_name))];
+        if execution.origin.as_deref() == Some("proxy")
+            && let Ok(request) = execution.tool_input.decode::<RequestFacts>()
+        {
+            lines.push(format!("Request: {}", visible(&request.line())));
+        }
+        lines.push(match execution.status.as_str() {
+            "running" if self.stopped => format!("Status: {RUNNING_UNWATCHED}"),
+            word => format!("Status: {}", status(word)),
+        });
+        lines.push(format!("Input: {}", canonical(&execution.tool_input)));
+        if let Some(output) = &execution.output {
+            lines.push(format!("Output: {}", shortened(&canonical(output))));
+        }
+        if let Some(error) = &execution.error {
+            lines.push(format!("Error: {}", visible(error)));
+        }
+        if let Some(key) = &execution.idempotency_key {
+            lines.push(format!("Idempotency Key: {}", visible(key)));
+        }
+        lines.push(format!("Time: {}", execution.created_at.as_datetime().format("%H:%M:%S")));
+        if execution.attempt > 1 {
+            lines.push(format!("Attempt: {}", execution.attempt));
+        }
+        if execution.status == "in_doubt" {
+            lines.push(format!(
+                "Settle: openclaw-state-engine resolve {} --attempt {} (--ran | --did-not-run) --evidence TEXT",
+                execution.id, execution.attempt
+            ));
+        }
+        lines
+    }
+}
+
+impl RequestFacts {
+    /// Method and path; the host stands in the tool's name.
+    fn line(&self) -> String {
+        let path = self.url.parse::<hyper::Uri>().ok().map_or_else(
+            || self.url.clone(),
+            |uri| uri.path_and_query().map_or_else(|| "/".to_owned(), ToString::to_string),
+        );
+        format!("{} {path}", self.method)
+    }
+}
+
+fn facts<'a, T: Deserialize<'a>>(text: &'a RawValue) -> anyhow::Result<T> {
+    serde_json::from_str(text.get()).context("an entity is not understood")
+}
+
+fn canonical(json: &Json) -> String {
+    visible(&store::canonical::display(json.as_str())).into_owned()
+}
+
+fn shortened(text: &str) -> String {
+    match text.char_indices().nth(OUTPUT_SHOWN) {
+        None => text.to_owned(),
+        Some((end, _)) => format!("{}… ({} bytes; --json shows all)", &text[..end], text.len()),
+    }
+}
+
+/// The goal's text with one more member. Spliced, since decoding it would lose the stored text.
+fn with_executions(
+    goal: &RawValue,
+    executions: &[Box<RawValue>],
+) -> Result<Box<RawValue>, serde_json::Error> {
+    let text = goal.get().trim_end();
+    let members = text.strip_suffix('}').unwrap_or(text);
+    let executions = serde_json::to_string(executions)?;
+    RawValue::from_string(format!("{members},\"executions\":{executions}}}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::printer::Shared;
+
+    fn raw(text: &str) -> Box<RawValue> {
+        RawValue::from_string(text.to_owned()).unwrap()
+    }
+
+    fn session() -> Box<RawValue> {
+        raw(
+            r#"{"id":"eedf0c5c-83bb-4674-940d-25918c64fb93","user_id":"adac540e-1edb-4b23-9a7a-a525394c69c5","channel_id":null,"status":"active","metadata":{},"context":{},"last_activity_at":"2026-02-23T12:48:34.000001Z","created_at":"2026-02-23T12:48:34.000001Z","updated_at":"2026-02-23T12:48:34.000001Z"}"#,
+        )
+    }
+
+    fn goal(title: &str) -> Box<RawValue> {
+        raw(&format!(
+            r#"{{"id":"00000000-0000-0000-0000-000000000001","title":{title},"status":"pending","priority":"medium","context":{{"a":{{}}}}}}"#
+        ))
+    }
+
+    /// An execution with these members beside the ones that each has.
+    fn execution(members: &str) -> Box<RawValue> {
+        raw(&format!(
+            r#"{{"id":"00000000-0000-0000-0000-000000000002","goal_id":"00000000-0000-0000-0000-000000000001","created_at":"2026-02-23T12:48:34.999999Z",{members}}}"#
+        ))
+    }
+
+    fn replay(goals: Vec<(Box<RawValue>, Vec<Box<RawValue>>)>, stopped: bool) -> Replay {
+        Replay { session: session(), goals, stopped }
+    }
+
+    fn shown(replay: &Replay) -> String {
+        let out = Shared::default();
+        let mut printer = Printer::to(false, out.clone(), Shared::default());
+        replay.show(&mut printer).unwrap();
+        out.text()
+    }
+
+    fn lines(members: &str, stopped: bool) -> String {
+        let text = execution(members);
+        replay(Vec::new(), stopped).execution_lines(&facts(&text).unwrap()).join("\n")
+    }
+
+    #[test]
+    fn the_look_of_the_frozen_example() {
+        let execution = execution(
+            r#""tool_name":"send_email","tool_input":{"to":"user@example.com", "subject":"Welcome!"},"status":"pending","output":null,"error":null,"idempotency_key":"welcome-email-001","attempt":0,"origin":"api""#,
+        );
+        let replay = replay(vec![(goal(r#""Send welcome email""#), vec![execution])], true);
+        insta::assert_snapshot!(shown(&replay), @r#"
+        ╔═══════════════════════════════════════╗
+        ║            SESSION REPLAY             ║
+        ╚═══════════════════════════════════════╝
+        Session ID: eedf0c5c-83bb-4674-940d-25918c64fb93
+        User ID: adac540e-1edb-4b23-9a7a-a525394c69c5
+        Status: Active
+        Created: 2026-02-23 12:48:34 UTC
+        ┌───────────────────────────────────────┐
+        │ GOALS (1)                             │
+        └───────────────────────────────────────┘
+        Goal #1: Send welcome email
+          Status: Pending
+          Priority: Medium
+          ┌── TOOL EXECUTIONS (1) ──
+          │
+          │ Tool: send_email
+          │ Status: Pending
+          │ Input: {"subject":"Welcome!","to":"user@example.com"}
+          │ Idempotency Key: welcome-email-001
+          │ Time: 12:48:34
+          └───────────────────────────
+        ═════════════════════════════════════════
+        Replay complete. 1 goal(s), 1 execution(s) total.
+        "#);
+    }
+
+    #[test]
+    fn a_proxied_call_shows_method_and_path_and_how_to_settle_it() {
+        let members = r#""tool_name":"POST api.example.com","tool_input":{"method":"POST","url":"http://api.example.com/v1/charges?x=1","headers":[],"body":{"amount":1.00}},"status":"in_doubt","output":null,"error":"reset","idempotency_key":null,"attempt":2,"origin":"proxy""#;
+        insta::assert_snapshot!(anstream::adapter::strip_str(&lines(members, false)), @r#"
+        Tool: POST api.example.com
+        Request: POST /v1/charges?x=1
+        Status: In Doubt
+        Input: {"body":{"amount":1.00},"headers":[],"method":"POST","url":"http://api.example.com/v1/charges?x=1"}
+        Error: reset
+        Time: 12:48:34
+        Attempt: 2
+        Settle: openclaw-state-engine resolve 00000000-0000-0000-0000-000000000002 --attempt 2 (--ran | --did-not-run) --evidence TEXT
+        "#);
+    }
+
+    #[test]
+    fn running_means_unknown_without_an_engine() {
+        let members = r#""tool_name":"t","tool_input":1,"status":"running","output":null,"error":null,"idempotency_key":null"#;
+        assert!(
+            lines(members, true).contains("Status: running (engine stopped: outcome unknown)\n")
+        );
+        assert!(lines(members, false).contains("Status: Running\n"));
+    }
+
+    #[test]
+    fn nothing_stored_reaches_the_terminal_raw() {
+        let evil = r#""\u001b[2J\nStatus: Completed\u202e""#;
+        let members = format!(
+            r#""tool_name":{evil},"tool_input":[{evil},"{c1}"],"status":"failed","output":{evil},"error":{evil},"idempotency_key":{evil}"#,
+            c1 = '\u{9b}'
+        );
+        let replay = replay(vec![(goal(evil), vec![execution(&members)])], false);
+        let shown = anstream::adapter::strip_str(&shown(&replay)).to_string();
+        let bad = |c: &char| *c != '\n' && (c.is_control() || *c == '\u{202e}');
+        assert_eq!(shown.chars().find(bad), None, "{shown}");
+        assert!(!shown.lines().any(|line| line.starts_with("Status: Completed")), "{shown}");
+    }
+
+    #[test]
+    fn the_document_keeps_every_stored_byte() {
+        let input = r#"{"n":123456789012345678901234567890,"f":1.00000000000000000001, "n":2}"#;
+        let members = format!(
+            r#""tool_name":"t","tool_input":{input},"status":"completed","output":null,"error":null,"idempotency_key":null"#
+        );
+        let executions = vec![execution(&members), execution(&members)];
+        let replay = replay(vec![(goal(r#""g}""#), executions), (goal("\"h\""), Vec::new())], true);
+        let text = serde_json::to_string(&replay.document().unwrap()).unwrap();
+        assert_eq!(text.matches(input).count(), 2);
+        assert!(text.contains(r#""context":{"a":{}},"executions":[{"id":"#), "{text}");
+        assert!(text.ends_with(r#""context":{"a":{}},"executions":[]}]}"#), "{text}");
+        serde_json::from_str::<serde::de::IgnoredAny>(&text).unwrap();
+    }
+}

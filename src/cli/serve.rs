@@ -1,0 +1,51 @@
+use std::io::IsTerminal as _;
+
+use tracing_subscriber::EnvFilter;
+
+use super::ExitStatus;
+use crate::config::{Config, Flags, LogFormat, env};
+use crate::printer::Printer;
+use crate::server;
+
+/// Run the engine: the state API and the proxy over one database
+///
+/// Start an agent with `HTTP_PROXY` pointing at the proxy, and its tool calls by clear HTTP are guarded.
+/// SIGTERM and SIGINT give running calls 30 s, a second one ends at once. What still runs then is in
+/// doubt at the next start. The log goes to stderr; its level is set by `STATE_ENGINE_LOG`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  openclaw-state-engine serve
+  openclaw-state-engine serve --database agent.db --max-request 16MiB
+  openclaw-state-engine serve --pass 127.0.0.1:11434 --log-format json
+  openclaw-state-engine serve --addr 127.0.0.1:0 --no-proxy --json")]
+pub(super) struct Args {
+    #[command(flatten)]
+    flags: Flags,
+}
+
+/// Runs until a signal; problems of the configuration show before a file or port is touched.
+pub(super) fn run(args: Args, printer: &mut Printer) -> anyhow::Result<ExitStatus> {
+    let log_format = args.flags.log_format;
+    let config = Config::try_from(args.flags)?;
+    start_log(log_format)?;
+    server::run(&config, printer)
+}
+
+fn start_log(format: LogFormat) -> anyhow::Result<()> {
+    let levels = std::env::var(env::LOG).or_else(|_| std::env::var("RUST_LOG"));
+    let levels = EnvFilter::try_new(levels.as_deref().unwrap_or("info"))?;
+    let log = tracing_subscriber::fmt()
+        .with_env_filter(levels)
+        .with_writer(std::io::stderr)
+        // Else a closed stderr would panic.
+        .log_internal_errors(false);
+    match format {
+        LogFormat::Json => log.json().init(),
+        LogFormat::Human => {
+            let no_color = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+            log.with_ansi(std::io::stderr().is_terminal() && !no_color).init();
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,237 @@
+//! Where a verb reads from: the server that owns the database, else the file itself.
+
+use std::path::Path;
+
+use anyhow::{Context as _, bail};
+use serde::{Deserialize, Serialize};
+use serde_json::value::{RawValue, to_raw_value};
+use store::model::{ExecutionFilter, ExecutionStatus, Origin, Timestamp};
+use store::{LockHolder, Reader};
+use uuid::Uuid;
+
+use crate::client::{self, Client};
+use crate::config::Place;
+
+/// How many executions are asked for at once; less where they do not fit into one answer.
+const PAGE: usize = 100;
+
+/// Entities as the texts that the API gives, wherever they come from.
+pub(super) enum Source {
+    /// A server runs: it is asked.
+    Server(Box<Client>),
+    /// None does: what is `running` here is of unknown outcome.
+    File(Reader),
+}
+
+/// A page of executions, and the cursor of the next one.
+#[derive(Debug, Deserialize)]
+pub(super) struct Listed {
+    pub(super) items: Vec<Box<RawValue>>,
+    pub(super) next: Option<String>,
+}
+
+impl Source {
+    /// Asks the lock who owns the database of `place`.
+    pub(super) fn find(place: &Place) -> anyhow::Result<Self> {
+        let database = place.database()?;
+        Ok(match server_of(&database, place)? {
+            Some(client) => Self::Server(Box::new(client)),
+            None => Self::File(open(&database)?),
+        })
+    }
+
+    /// No server runs.
+    pub(super) fn is_stopped(&self) -> bool {
+        matches!(self, Self::File(_))
+    }
+
+    /// The session, or `None` where there is none.
+    pub(super) fn session(&self, id: Uuid) -> anyhow::Result<Option<Box<RawValue>>> {
+        match self {
+            Self::Server(client) => found(client.call("get_session", &Id { id })),
+            Self::File(reader) => read(reader.session(id)),
+        }
+    }
+
+    /// All goals of a session, oldest first.
+    pub(super) fn goals(&self, session_id: Uuid) -> anyhow::Result<Vec<Box<RawValue>>> {
+        match self {
+            Self::Server(client) => items(&client.call("list_goals", &OfSession { session_id })?),
+            Self::File(reader) => texts(&reader.goals(session_id)?),
+        }
+    }
+
+    /// Up to a page of a session's executions behind `after`, oldest first; none at the end.
+    pub(super) fn executions_of_session(
+        &self,
+        session_id: Uuid,
+        after: Option<Uuid>,
+    ) -> anyhow::Result<Vec<Box<RawValue>>> {
+        match self {
+            Self::Server(client) => items(&fitting(PAGE, |limit| {
+                let params = SessionPage { session_id, limit, after };
+                client.call("list_session_executions", &params)
+            })?),
+            Self::File(reader) => texts(&reader.executions_of_session(session_id, PAGE, after)?),
+        }
+    }
+
+    /// Up to `limit` executions that `filter` lets through, newest first.
+    pub(super) fn executions(
+        &self,
+        filter: &ExecutionFilter,
+        limit: usize,
+        cursor: Option<&str>,
+    ) -> anyhow::Result<Listed> {
+        let limit = limit.min(PAGE);
+        match self {
+            Self::Server(client) => {
+                let page = fitting(limit, |limit| {
+                    client.call("list_executions", &FilterPage::new(filter, limit, cursor))
+                })?;
+                serde_json::from_str(page.get()).context("the server's answer is not understood")
+            }
+            Self::File(reader) => {
+                let page = reader.executions(filter, limit, cursor)?;
+                Ok(Listed { items: texts(&page.items)?, next: page.next })
+            }
+        }
+    }
+}
+
+/// A client of the server that holds the lock of `database`; `None` where nobody holds it.
+pub(super) fn server_of(database: &Path, place: &Place) -> anyhow::Result<Option<Client>> {
+    let holder = Reader::lock_holder(database);
+    holder.map(|holder| client_of(&holder, place)).transpose()
+}
+
+/// A client of the server that `holder` describes.
+pub(super) fn client_of(holder: &LockHolder, place: &Place) -> anyhow::Result<Client> {
+    if holder.api.is_empty() {
+        bail!(client::Error::Unreachable {
+            url: format!("process {}", holder.pid),
+            cause: "it has not opened its port yet; try again".to_owned(),
+        });
+    }
+    Client::new(&holder.api, place.token())
+}
+
+/// The execution that a server knows, or `None` where there is none.
+pub(super) fn execution(client: &Client, id: Uuid) -> anyhow::Result<Option<Box<RawValue>>> {
+    found(client.call("get_tool_execution", &Id { id }))
+}
+
+/// Opens a database for reading only; it must be there.
+pub(super) fn open(database: &Path) -> anyhow::Result<Reader> {
+    if !database.exists() {
+        bail!(
+            "there is no database at {}; start the server, or name another file with --database",
+            database.display()
+        );
+    }
+    Ok(Reader::open(database)?)
+}
+
+#[derive(Serialize)]
+struct Id {
+    id: Uuid,
+}
+
+#[derive(Serialize)]
+struct OfSession {
+    session_id: Uuid,
+}
+
+#[derive(Serialize)]
+struct SessionPage {
+    session_id: Uuid,
+    limit: usize,
+    after: Option<Uuid>,
+}
+
+#[derive(Serialize)]
+struct FilterPage<'a> {
+    user_id: Option<Uuid>,
+    session_id: Option<Uuid>,
+    goal_id: Option<Uuid>,
+    status: Option<&'static str>,
+    tool_name: Option<&'a str>,
+    origin: Option<&'static str>,
+    after: Option<Timestamp>,
+    before: Option<Timestamp>,
+    limit: usize,
+    cursor: Option<&'a str>,
+}
+
+impl<'a> FilterPage<'a> {
+    fn new(filter: &'a ExecutionFilter, limit: usize, cursor: Option<&'a str>) -> Self {
+        Self {
+            user_id: filter.user_id,
+            session_id: filter.session_id,
+            goal_id: filter.goal_id,
+            status: filter.status.map(ExecutionStatus::as_str),
+            tool_name: filter.tool_name.as_deref(),
+            origin: filter.origin.map(Origin::as_str),
+            after: filter.after,
+            before: filter.before,
+            limit,
+            cursor,
+        }
+    }
+}
+
+/// Asks for fewer and fewer until the answer fits.
+fn fitting(
+    mut limit: usize,
+    ask: impl Fn(usize) -> Result<Box<RawValue>, client::Error>,
+) -> Result<Box<RawValue>, client::Error> {
+    loop {
+        match ask(limit) {
+            Err(error) if error.is_too_large() && limit > 1 => limit /= 2,
+            answer => return answer,
+        }
+    }
+}
+
+fn found(answer: Result<Box<RawValue>, client::Error>) -> anyhow::Result<Option<Box<RawValue>>> {
+    match answer {
+        Ok(text) => Ok(Some(text)),
+        Err(error) if error.code() == Some("NOT_FOUND") => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn read<T: Serialize>(entity: Result<T, store::Error>) -> anyhow::Result<Option<Box<RawValue>>> {
+    match entity {
+        Ok(entity) => Ok(Some(to_raw_value(&entity)?)),
+        Err(store::Error::NotFound { .. }) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn items(list: &RawValue) -> anyhow::Result<Vec<Box<RawValue>>> {
+    serde_json::from_str(list.get()).context("the server's answer is not understood")
+}
+
+fn texts<T: Serialize>(entities: &[T]) -> anyhow::Result<Vec<Box<RawValue>>> {
+    Ok(entities.iter().map(to_raw_value).collect::<Result<_, _>>()?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pages_shrink_until_they_fit() {
+        let asked = std::cell::RefCell::new(Vec::new());
+        let too_large =
+            || client::Error::Refused { number: -32_008, code: None, message: String::new() };
+        let answer = fitting(100, |limit| {
+            asked.borrow_mut().push(limit);
+            if limit > 12 { Err(too_large()) } else { Ok(RawValue::NULL.to_owned()) }
+        });
+        assert!(answer.is_ok());
+        assert_eq!(*asked.borrow(), [100, 50, 25, 12]);
+        assert!(fitting(1, |_| Err(too_large())).is_err());
+    }
+}

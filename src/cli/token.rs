@@ -1,0 +1,40 @@
+use serde::Serialize;
+
+use super::{ExitStatus, source};
+use crate::config::Place;
+use crate::printer::Printer;
+
+/// Print the proxy token of a session, for a server with --require-token
+///
+/// It is made from the session's name as written and the store's secret; who may read the database
+/// may make one. Use it as `HTTP_PROXY=http://SESSION:TOKEN@127.0.0.1:3031`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  openclaw-state-engine token nightly
+  openclaw-state-engine token nightly --database agent.db --json")]
+pub(super) struct Args {
+    /// The session's name or id, exactly as the proxy credentials will say it
+    session: String,
+
+    #[command(flatten)]
+    place: Place,
+}
+
+#[derive(Serialize)]
+struct Printed<'a> {
+    session: &'a str,
+    token: &'a str,
+}
+
+/// Reads the secret from the file itself: the file's mode says who may.
+pub(super) fn run(args: &Args, printer: &mut Printer) -> anyhow::Result<ExitStatus> {
+    let reader = source::open(&args.place.database()?)?;
+    let token = reader.session_token(&args.session)?;
+    if printer.json() {
+        printer.document(&Printed { session: &args.session, token: &token })?;
+    } else {
+        printer.line(token)?;
+    }
+    Ok(ExitStatus::Done)
+}

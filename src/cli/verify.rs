@@ -1,0 +1,45 @@
+use super::ExitStatus;
+use super::source;
+use crate::config::Place;
+use crate::printer::{Printer, visible};
+
+/// Check the event chain and the store's invariants; works beside a running server too
+///
+/// The chain shows rows that were changed, dropped or swapped. A tail that was cut off shows only
+/// against a head that an earlier run printed: keep it elsewhere and give it by --head. The exit code
+/// is 1 where anything is wrong.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  openclaw-state-engine verify
+  openclaw-state-engine verify --database agent.db --json
+  openclaw-state-engine verify --head 42:9f86d081884c7d65")]
+pub(super) struct Args {
+    #[command(flatten)]
+    place: Place,
+
+    /// A head that an earlier run printed
+    #[arg(long, value_name = "SEQ:HASH")]
+    head: Option<String>,
+}
+
+/// Reads the file itself: readers do not disturb the server that writes it.
+pub(super) fn run(args: &Args, printer: &mut Printer) -> anyhow::Result<ExitStatus> {
+    let report = source::open(&args.place.database()?)?.verify(args.head.as_deref())?;
+    if printer.json() {
+        printer.document(&report)?;
+    } else {
+        for finding in &report.findings {
+            let message = visible(&finding.message);
+            printer.line(format_args!("{} row {}: {message}", finding.table, finding.row))?;
+        }
+        printer.line(format_args!("Head: {}", report.head))?;
+        printer.line(format_args!(
+            "{} event(s) and {} execution(s) checked, {} problem(s) found.",
+            report.events,
+            report.executions,
+            report.findings.len()
+        ))?;
+    }
+    Ok(if report.findings.is_empty() { ExitStatus::Done } else { ExitStatus::No })
+}

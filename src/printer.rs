@@ -1,0 +1,164 @@
+//! The only mouth: data goes to stdout as text for people or as JSON, all else to stderr.
+
+use std::borrow::Cow;
+use std::fmt::{Display, Write as _};
+use std::io::{self, BufWriter, Write};
+
+use clap::builder::styling::{AnsiColor, Style};
+use serde::Serialize;
+
+/// Writes what a verb has to say. Output is buffered until [`Printer::flush`].
+///
+/// Escape codes are dropped where stdout is no terminal or `NO_COLOR` is set.
+pub(crate) struct Printer {
+    json: bool,
+    out: Box<dyn Write>,
+    err: Box<dyn Write>,
+}
+
+impl Printer {
+    /// Speaks to the process's own stdout and stderr.
+    pub(crate) fn stdio(json: bool) -> Self {
+        Self::to(json, BufWriter::new(anstream::stdout()), anstream::stderr())
+    }
+
+    /// Speaks to any two writers.
+    pub(crate) fn to(json: bool, out: impl Write + 'static, err: impl Write + 'static) -> Self {
+        Self { json, out: Box::new(out), err: Box::new(err) }
+    }
+
+    /// The caller asked for JSON.
+    pub(crate) fn json(&self) -> bool {
+        self.json
+    }
+
+    /// One line of data.
+    pub(crate) fn line(&mut self, line: impl Display) -> io::Result<()> {
+        writeln!(self.out, "{line}")
+    }
+
+    /// One JSON document, stored texts in it byte for byte.
+    pub(crate) fn document(&mut self, document: &impl Serialize) -> io::Result<()> {
+        self.line(serde_json::to_string(document)?)
+    }
+
+    /// One JSON document of many, on one line. A line break in a stored text can only stand between
+    /// tokens, and becomes a space.
+    pub(crate) fn json_line(&mut self, document: &impl Serialize) -> io::Result<()> {
+        self.line(serde_json::to_string(document)?.replace(['\n', '\r'], " "))
+    }
+
+    /// Rows under upper-case headings. Cells are shown by [`visible`].
+    pub(crate) fn table(&mut self, headings: &[&str], rows: Vec<Vec<String>>) -> io::Result<()> {
+        let mut table = comfy_table::Table::new();
+        table.load_style(comfy_table::presets::NOTHING).set_header(headings);
+        for row in rows {
+            table.add_row(row.iter().map(|cell| visible(cell).into_owned()));
+        }
+        for line in table.lines() {
+            self.line(line.trim())?;
+        }
+        Ok(())
+    }
+
+    /// One line that is no data: a hint, a result in words, an error.
+    pub(crate) fn note(&mut self, note: impl Display) {
+        // Nobody is left to tell when stderr is gone.
+        let _ = writeln!(self.err, "{note}");
+    }
+
+    /// Sends what is buffered on its way.
+    pub(crate) fn flush(&mut self) -> io::Result<()> {
+        self.out.flush()
+    }
+}
+
+/// `text` with everything escaped that a terminal would act on or hide: control characters, and
+/// those that turn the direction of writing or break lines.
+pub(crate) fn visible(text: &str) -> Cow<'_, str> {
+    if !text.chars().any(is_unsafe) {
+        return Cow::Borrowed(text);
+    }
+    let mut shown = String::with_capacity(text.len() + 16);
+    for c in text.chars() {
+        match c {
+            '\n' => shown.push_str("\\n"),
+            '\r' => shown.push_str("\\r"),
+            '\t' => shown.push_str("\\t"),
+            // As JSON writes it, so that JSON stays JSON; all of them are in the basic plane.
+            c if is_unsafe(c) => {
+                let _ = write!(shown, "\\u{:04x}", u32::from(c));
+            }
+            c => shown.push(c),
+        }
+    }
+    Cow::Owned(shown)
+}
+
+fn is_unsafe(c: char) -> bool {
+    c.is_control()
+        || matches!(c, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
+}
+
+/// A status as people read it: `in_progress` becomes `In Progress`; alarming ones are coloured.
+pub(crate) fn status(word: &str) -> String {
+    let mut shown = String::with_capacity(word.len() + 16);
+    for part in word.split('_') {
+        if !shown.is_empty() {
+            shown.push(' ');
+        }
+        let mut letters = part.chars();
+        shown.extend(letters.next().map(|first| first.to_ascii_uppercase()));
+        shown.push_str(letters.as_str());
+    }
+    let style = match word {
+        "in_doubt" => Style::new().fg_color(Some(AnsiColor::Yellow.into())).bold(),
+        "failed" => Style::new().fg_color(Some(AnsiColor::Red.into())),
+        _ => Style::new(),
+    };
+    format!("{style}{}{style:#}", visible(&shown))
+}
+
+/// What a test's printer has written.
+#[cfg(test)]
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Shared(std::rc::Rc<std::cell::RefCell<Vec<u8>>>);
+
+#[cfg(test)]
+impl Shared {
+    /// As text.
+    pub(crate) fn text(&self) -> String {
+        String::from_utf8(self.0.borrow().clone()).unwrap()
+    }
+}
+
+#[cfg(test)]
+impl Write for Shared {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.borrow_mut().write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_terminal_is_told_nothing_by_data() {
+        assert_eq!(visible("plain ✓ \"text\""), "plain ✓ \"text\"");
+        assert_eq!(visible("\u{1b}[2J\u{7}\u{9b}m\u{7f}"), "\\u001b[2J\\u0007\\u009bm\\u007f");
+        assert_eq!(visible("a\r\nb\tc"), "a\\r\\nb\\tc");
+        assert_eq!(visible("evil\u{202e}txt"), "evil\\u202etxt");
+    }
+
+    #[test]
+    fn statuses_read_like_words() {
+        assert_eq!(status("pending"), "Pending");
+        assert_eq!(status("in_progress"), "In Progress");
+        assert_eq!(anstream::adapter::strip_str(&status("in_doubt")).to_string(), "In Doubt");
+    }
+}

@@ -1,0 +1,84 @@
+//! Counts, fails and delays the fsyncs of a process, by a shared object that is preloaded into it.
+
+use std::fs::{self, File, OpenOptions};
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::engine::Builder;
+use crate::gate::wait_until;
+
+/// The board that the shim and the test share.
+pub struct FsyncShim {
+    object: PathBuf,
+    board: PathBuf,
+    file: File,
+}
+
+impl FsyncShim {
+    /// Compiles the shim into `folder` with `cc`, which the bundled SQLite needs too.
+    pub fn build(folder: &Path) -> Self {
+        let object = folder.join("fsync_shim.so");
+        let source = folder.join("fsync_shim.c");
+        fs::write(&source, include_str!("fsync_shim.c")).unwrap();
+        let cc = Command::new("cc")
+            .args(["-shared", "-fPIC", "-O1", "-o"])
+            .arg(&object)
+            .arg(&source)
+            .arg("-ldl")
+            .status();
+        assert!(cc.is_ok_and(|status| status.success()), "cc could not compile the shim");
+        let board = folder.join("fsync.board");
+        fs::write(&board, [0; 32]).unwrap();
+        let file = OpenOptions::new().read(true).write(true).open(&board).unwrap();
+        Self { object, board, file }
+    }
+
+    /// The environment that puts the shim into a process.
+    pub fn env(&self) -> [(&'static str, &Path); 2] {
+        [("LD_PRELOAD", &self.object), ("FSYNC_SHIM_BOARD", &self.board)]
+    }
+
+    pub fn preload(&self, builder: Builder) -> Builder {
+        self.env().into_iter().fold(builder, |builder, (name, value)| builder.env(name, value))
+    }
+
+    /// How many succeeded so far.
+    pub fn syncs(&self) -> u64 {
+        self.member(0)
+    }
+
+    /// How many were made to fail so far.
+    pub fn failed(&self) -> u64 {
+        self.member(2)
+    }
+
+    /// Lets the `n`-th from now, and all after it, fail with EIO.
+    pub fn fail_nth(&self, n: u64) {
+        self.set(1, self.syncs() + n);
+    }
+
+    pub fn stop_failing(&self) {
+        self.set(1, 0);
+    }
+
+    /// Adds this to each, in microseconds.
+    pub fn delay_us(&self, delay: u64) {
+        self.set(3, delay);
+    }
+
+    /// Waits until one was made to fail.
+    pub fn wait_for_failure(&self) {
+        wait_until("an fsync fails", || (self.failed() > 0).then_some(()));
+    }
+
+    fn member(&self, n: u64) -> u64 {
+        let mut bytes = [0; 8];
+        self.file.read_exact_at(&mut bytes, n * 8).unwrap();
+        u64::from_ne_bytes(bytes)
+    }
+
+    fn set(&self, n: u64, value: u64) {
+        self.file.write_all_at(&value.to_ne_bytes(), n * 8).unwrap();
+    }
+}

@@ -1,0 +1,56 @@
+/* Preloaded: counts fsyncs in a shared file, and fails or delays them as that file says. */
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdatomic.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+struct board {
+    _Atomic uint64_t syncs;     /* that succeeded */
+    _Atomic uint64_t fail_from; /* the number of the first sync that fails with EIO; 0: none */
+    _Atomic uint64_t failed;
+    _Atomic uint64_t delay_us;
+};
+
+static struct board *board;
+
+__attribute__((constructor)) static void open_board(void) {
+    const char *path = getenv("FSYNC_SHIM_BOARD");
+    if (!path) return;
+    int fd = open(path, O_RDWR | O_CLOEXEC);
+    if (fd < 0) return;
+    void *page = mmap(0, sizeof(struct board), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    if (page != MAP_FAILED) board = page;
+    close(fd);
+}
+
+static int sync_with(int (*real)(int), int fd) {
+    if (!board) return real(fd);
+    uint64_t fail_from = atomic_load(&board->fail_from);
+    if (fail_from && atomic_load(&board->syncs) + 1 >= fail_from) {
+        atomic_fetch_add(&board->failed, 1);
+        errno = EIO;
+        return -1;
+    }
+    uint64_t delay = atomic_load(&board->delay_us);
+    if (delay) usleep((useconds_t)delay);
+    int result = real(fd);
+    if (result == 0) atomic_fetch_add(&board->syncs, 1);
+    return result;
+}
+
+int fsync(int fd) {
+    static int (*real)(int);
+    if (!real) real = (int (*)(int))dlsym(RTLD_NEXT, "fsync");
+    return sync_with(real, fd);
+}
+
+int fdatasync(int fd) {
+    static int (*real)(int);
+    if (!real) real = (int (*)(int))dlsym(RTLD_NEXT, "fdatasync");
+    return sync_with(real, fd);
+}

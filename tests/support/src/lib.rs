@@ -1,0 +1,35 @@
+//! For whole-binary tests: the engine as a process, an upstream that does what a script says and
+//! keeps what it received, and a client that shows every byte of an answer.
+//!
+//! Everything blocks, each with a deadline of [`PATIENCE`]: a test that hangs is a test that fails.
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test stops at the first thing that is not as it must be"
+)]
+
+mod client;
+mod engine;
+mod fsync;
+mod gate;
+mod upstream;
+mod wire;
+
+use std::time::Duration;
+
+pub use client::{Client, Request, Response, origin_of, path_of};
+pub use engine::{Builder, Engine, RpcError};
+pub use fsync::FsyncShim;
+pub use gate::{Gate, all_at_once, wait_until};
+pub use upstream::{Exchange, Received, Upstream};
+pub use wire::{Framing, Head, Wire};
+
+/// How long anything may take before the test fails.
+pub const PATIENCE: Duration = Duration::from_secs(40);
+
+/// The binary under test, with an empty store of its own.
+#[macro_export]
+macro_rules! engine {
+    () => {
+        $crate::Builder::new(env!("CARGO_BIN_EXE_openclaw-state-engine"))
+    };
+}

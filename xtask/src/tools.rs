@@ -1,0 +1,60 @@
+//! What the tests need of the machine, and how to get what is missing.
+
+use std::process::{Command, Stdio};
+
+use anyhow::bail;
+
+/// A program that must be there.
+struct Tool {
+    /// A call of it that succeeds where it is there and complete.
+    probe: &'static [&'static str],
+    why: &'static str,
+    how: &'static str,
+}
+
+const TOOLS: &[Tool] = &[
+    Tool {
+        probe: &["cc", "--version"],
+        why: "SQLite is compiled from its source, and so is the shim that counts fsyncs",
+        how: "apt-get install gcc libc6-dev",
+    },
+    Tool {
+        probe: &["python3", "-c", "import ensurepip, venv"],
+        why: "requests, httpx and httpbin run in a virtual environment under target/",
+        how: "apt-get install python3-venv",
+    },
+    Tool {
+        probe: &["npm", "--version"],
+        why: "it installs Node 24 and undici, and tests the npm packages",
+        how: "apt-get install nodejs npm (Node 20 or later)",
+    },
+    Tool {
+        probe: &["curl", "--version"],
+        why: "it is one of the real clients",
+        how: "apt-get install curl",
+    },
+];
+
+/// Refuses where a tool is missing, and names each with its remedy.
+pub(crate) fn require() -> anyhow::Result<()> {
+    let missing: Vec<_> = TOOLS
+        .iter()
+        .filter(|tool| !succeeds(tool.probe))
+        .map(|tool| format!("  {}: {}\n    {}", tool.probe[0], tool.why, tool.how))
+        .collect();
+    if !missing.is_empty() {
+        bail!("the tests need what is not here:\n{}", missing.join("\n"));
+    }
+    Ok(())
+}
+
+/// The call can be made, and ends with 0.
+pub(crate) fn succeeds(call: &[&str]) -> bool {
+    Command::new(call[0])
+        .args(&call[1..])
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .status()
+        .is_ok_and(|status| status.success())
+}
