@@ -351,7 +351,7 @@ fn bad_keys_are_refused_before_anything_is_sent() {
 #[test]
 fn secrets_of_a_request_are_neither_stored_nor_logged() {
     let upstream = Upstream::echo();
-    let engine = engine!().env("RUST_LOG", "trace").start();
+    let engine = engine!().env("STATE_ENGINE_LOG", "trace").start();
     let url = upstream.url("/hook?access_token=s3cr3t-query&page=2");
     let request = Request::post_json(&url, r#"{"password":"s3cr3t-member","to":"ada"}"#)
         .header("Authorization", "Bearer s3cr3t-bearer")
