@@ -40,7 +40,7 @@ pub(crate) struct Place {
 }
 
 impl Place {
-    /// The database file, made absolute by nobody: a relative one is relative to the current folder.
+    /// The database file; it need not be there.
     pub(crate) fn database(&self) -> anyhow::Result<PathBuf> {
         if let Some(database) = &self.database {
             return Ok(database.clone());
@@ -227,8 +227,18 @@ impl FromStr for Size {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct HostPort {
     /// In lower case; an IPv6 address without brackets.
-    pub(crate) host: String,
-    pub(crate) port: Option<u16>,
+    host: String,
+    port: Option<u16>,
+}
+
+impl fmt::Display for HostPort {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.host.contains(':') {
+            true => write!(f, "[{}]", self.host)?,
+            false => f.write_str(&self.host)?,
+        }
+        self.port.map_or(Ok(()), |port| write!(f, ":{port}"))
+    }
 }
 
 impl FromStr for HostPort {
@@ -312,10 +322,11 @@ mod tests {
 
     #[test]
     fn hosts_with_and_without_port() {
-        let parse = |text: &str| text.parse::<HostPort>().map(|at| (at.host, at.port));
-        assert_eq!(parse("LocalHost"), Ok(("localhost".to_owned(), None)));
-        assert_eq!(parse("127.0.0.1:11434"), Ok(("127.0.0.1".to_owned(), Some(11434))));
-        assert_eq!(parse("[::1]:80"), Ok(("::1".to_owned(), Some(80))));
+        let parse = |text: &str| text.parse::<HostPort>();
+        for good in ["localhost", "127.0.0.1:11434", "[::1]:80", "[::1]"] {
+            assert_eq!(parse(good).unwrap().to_string(), good);
+        }
+        assert_eq!(parse("LocalHost").unwrap().to_string(), "localhost");
         for bad in ["", ":80", "a:b", "a:99999", "a@b", "a/b", "http://a"] {
             assert!(parse(bad).is_err(), "{bad}");
         }

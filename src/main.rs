@@ -1,5 +1,6 @@
 //! A sidecar for AI agents: their tool calls become durable, and a duplicate never acts twice.
 
+mod api;
 mod cli;
 mod client;
 mod config;

@@ -2,6 +2,7 @@
 
 use std::convert::Infallible;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,6 +20,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use crate::api::{self, Api};
 use crate::cli::ExitStatus;
 use crate::config::Config;
 use crate::printer::Printer;
@@ -32,6 +34,9 @@ const MAX_CONNECTIONS: usize = 16_384;
 
 /// How long to wait for file descriptors after accept has failed for want of one.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// How much longer than the doors' own limit the whole drain may take.
+const GRACE: Duration = Duration::from_secs(2);
 
 /// Where the doors are, as `serve` prints it.
 #[derive(Debug, Serialize)]
@@ -64,45 +69,47 @@ async fn serve(
     printer: &mut Printer,
 ) -> anyhow::Result<ExitStatus> {
     let mut signals = Signals::listen()?;
-    let api = bind(config.addr, "--addr").await?;
+    let listener = bind(config.addr, "--addr").await?;
+    let api_addr = listener.local_addr()?;
+    let api = Api::new(store.clone(), api_settings(config, api_addr));
     let proxy = match config.proxy_addr {
-        Some(addr) => Some(bind(addr, "--proxy-addr").await?),
+        Some(addr) => {
+            let listener = bind(addr, "--proxy-addr").await?;
+            let addr = listener.local_addr()?;
+            let settings = proxy_settings(config, store, api_addr, addr, api.metrics().clone());
+            let proxy = proxy::Proxy::new(settings).map_err(anyhow::Error::msg)?;
+            Some((proxy, listener, addr))
+        }
         None => None,
     };
-    let api_addr = api.local_addr()?;
-    let proxy_addr = proxy.as_ref().map(TcpListener::local_addr).transpose()?;
 
-    let stop = CancellationToken::new();
-    let mut doors = JoinSet::new();
-    doors.spawn(serve_api(api, store.clone(), config.clone(), stop.clone()));
-    if let Some(proxy) = proxy {
-        doors.spawn(serve_proxy(proxy, store.clone(), config.clone(), api_addr, stop.clone()));
-    }
-
-    let doors_at = Doors {
+    let at = Doors {
         api: url(api_addr),
-        proxy: proxy_addr.map(url),
+        proxy: proxy.as_ref().map(|(_, _, addr)| url(*addr)),
         database: config.database.display().to_string(),
     };
-    store.announce(&doors_at.api)?;
-    doors_at.print(printer)?;
+    let stop = CancellationToken::new();
+    let mut doors = JoinSet::new();
+    doors.spawn(serve_api(listener, api.clone(), stop.clone()));
+    if let Some((proxy, listener, _)) = proxy {
+        let stop = stop.clone();
+        doors.spawn(async move { proxy.serve(listener, stop).await });
+    }
+    store.announce(&at.api)?;
+    at.print(printer)?;
 
     tokio::select! {
         name = signals.next() => tracing::info!(signal = name, "stopping"),
         // No door ends before it is told to, unless it panicked.
-        ended = doors.join_next() => {
-            anyhow::bail!("a listener has ended: {ended:?}");
-        }
+        ended = doors.join_next() => anyhow::bail!("a listener has ended: {ended:?}"),
     }
+    api.drain();
     stop.cancel();
     let drained = async { while doors.join_next().await.is_some() {} };
     tokio::select! {
         () = drained => tracing::info!("stopped"),
-        () = tokio::time::sleep(config.drain) => {
-            tracing::warn!(
-                seconds = config.drain.as_secs(),
-                "calls still run: they are in doubt at the next start"
-            );
+        () = tokio::time::sleep(config.drain + GRACE) => {
+            tracing::warn!("calls still run: what the proxy holds is in doubt at the next start");
         }
         name = signals.next() => {
             tracing::warn!(signal = name, "second signal: leaving at once");
@@ -110,6 +117,44 @@ async fn serve(
         }
     }
     Ok(ExitStatus::Done)
+}
+
+fn api_settings(config: &Config, addr: SocketAddr) -> api::Settings {
+    api::Settings {
+        port: addr.port(),
+        allow_hosts: config.allow_host.clone(),
+        allow_origins: config.allow_origin.clone(),
+        token: config.token.as_ref().map(|token| api::Secret::new(token.reveal())),
+    }
+}
+
+fn proxy_settings(
+    config: &Config,
+    store: &Store,
+    api: SocketAddr,
+    addr: SocketAddr,
+    metrics: api::Metrics,
+) -> proxy::Config {
+    // Beside the database: on the disk that is known to be large and the owner's alone.
+    let folder = match config.database.parent() {
+        Some(folder) if folder != Path::new("") => folder.to_owned(),
+        _ => ".".into(),
+    };
+    let mut settings = proxy::Config::new(store.clone(), addr, api, folder);
+    settings.pass = config.pass.iter().map(ToString::to_string).collect();
+    settings.require_token = config.require_token;
+    settings.max_request = config.max_request;
+    settings.confirm_base = url(addr);
+    settings.timeouts.drain = config.drain;
+    settings.observer = Arc::new(move |seen| {
+        if let Some(decision) = api::Decision::from_word(seen.decision) {
+            metrics.call(decision, seen.duration);
+        }
+        if let Some(took) = seen.upstream {
+            metrics.upstream(took);
+        }
+    });
+    settings
 }
 
 impl Doors {
@@ -181,8 +226,8 @@ fn url(addr: SocketAddr) -> String {
     format!("http://{}", SocketAddr::new(ip, addr.port()))
 }
 
-/// Answers API connections until `stop`, then ends when the running requests are answered.
-async fn serve_api(listener: TcpListener, store: Store, config: Config, stop: CancellationToken) {
+/// Answers API connections until `stop`, then ends when what runs is answered and recorded.
+async fn serve_api(listener: TcpListener, api: Api, stop: CancellationToken) {
     let connections = GracefulShutdown::new();
     let slots = Arc::new(Semaphore::new(MAX_CONNECTIONS));
     loop {
@@ -190,8 +235,10 @@ async fn serve_api(listener: TcpListener, store: Store, config: Config, stop: Ca
             accepted = accept(&listener, &slots) => accepted,
             () = stop.cancelled() => break,
         };
-        let service = service_fn(move |_request| async move {
-            Ok::<_, Infallible>(hyper::Response::new(http_body_util::Empty::<bytes::Bytes>::new()))
+        let api = api.clone();
+        let service = service_fn(move |request| {
+            let api = api.clone();
+            async move { Ok::<_, Infallible>(api.handle(request).await) }
         });
         let connection = http1::Builder::new()
             .timer(TokioTimer::new())
@@ -209,6 +256,7 @@ async fn serve_api(listener: TcpListener, store: Store, config: Config, stop: Ca
     }
     drop(listener);
     connections.shutdown().await;
+    api.drained().await;
 }
 
 /// The next connection, once there is room for it.
@@ -230,17 +278,6 @@ async fn accept(
             }
         }
     }
-}
-
-/// Guards proxied calls until `stop`, then ends when the running ones are recorded.
-async fn serve_proxy(
-    _listener: TcpListener,
-    _store: Store,
-    _config: Config,
-    _api: SocketAddr,
-    stop: CancellationToken,
-) {
-    stop.cancelled().await;
 }
 
 #[cfg(test)]

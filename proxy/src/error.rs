@@ -105,3 +105,33 @@ pub(crate) enum Error {
     #[error("internal error; the log has the details")]
     Internal,
 }
+
+impl Error {
+    /// Did bytes of the request leave for the upstream.
+    pub(crate) const fn sent(&self) -> Sent {
+        match self {
+            Self::Upstream { sent, .. } | Self::UpstreamTimeout { sent, .. } => *sent,
+            _ => Sent::Never,
+        }
+    }
+}
+
+impl From<store::Error> for Error {
+    /// Of calls that ask: nothing was sent.
+    fn from(error: store::Error) -> Self {
+        match error {
+            store::Error::NotFound { .. } => Self::UnknownScope(error.to_string()),
+            store::Error::Foreign(why) => Self::ForeignScope(why),
+            store::Error::SessionEnded(_) => Self::SessionEnded(error.to_string()),
+            store::Error::Full => Self::StoreFull("the store is full".to_owned()),
+            store::Error::Busy => Self::QueueFull("the store's queue is full".to_owned()),
+            store::Error::Closed => Self::QueueFull("the engine is stopping".to_owned()),
+            store::Error::KeyReuse { execution } => Self::KeyReuse(execution),
+            store::Error::Invalid { .. } => Self::Malformed(error.to_string()),
+            other => {
+                tracing::error!(error = %other, "the store failed");
+                Self::Internal
+            }
+        }
+    }
+}

@@ -1,9 +1,283 @@
-//! The transparent door.
-#![cfg_attr(
-    not(test),
-    expect(dead_code, reason = "the steps that use these parts are not here yet")
-)]
+//! The transparent door: an HTTP forward proxy that makes calls durable and duplicate-free.
+//!
+//! One request takes six steps, one file each: `request` (what is asked), `key` (which execution it
+//! means), `claim` (may it run), `forward` (send it), `record` (consume the lease with the outcome),
+//! `respond` (the answer). `service` calls them in that order; there is no other road to them.
 
+mod body;
+mod call;
+mod claim;
+mod confirm;
+mod connect;
+mod deadline;
+mod dial;
 mod error;
+mod failpoint;
+mod forms;
+mod forward;
 mod headers;
+mod intake;
+mod key;
+mod listener;
+mod owned;
+mod policy;
+mod pool;
+mod record;
 mod request;
+mod respond;
+mod rewind;
+mod service;
+mod serving;
+mod spool;
+mod stored;
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::time::Duration;
+
+use store::Store;
+use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use uuid::Uuid;
+
+use crate::policy::{PassRule, Policy};
+use crate::request::Authority;
+
+/// How a proxy behaves. [`Config::new`] has the defaults.
+#[derive(Clone)]
+pub struct Config {
+    /// Where claims and outcomes are kept.
+    pub store: Store,
+    /// Where the proxy itself listens: requests to there are for itself, or refused.
+    pub proxy_addresses: Vec<SocketAddr>,
+    /// Where the state API listens: nobody reaches it through the proxy.
+    pub api_addresses: Vec<SocketAddr>,
+    /// `HOST[:PORT]` whose requests are passed on unguarded, audited.
+    pub pass: Vec<String>,
+    /// Use the shipped table of POSTs that only read.
+    pub reads_table: bool,
+    /// Every request needs its session's token as proxy credentials.
+    pub require_token: bool,
+    /// The largest body of a guarded request, in bytes.
+    pub max_request: u64,
+    /// Where bodies over 256 KiB are spooled; the data folder.
+    pub spool_dir: PathBuf,
+    /// How much all spooled bodies together may take on disk, in bytes.
+    pub spool_quota: u64,
+    /// Names this proxy in `Via`: a token, different for each process.
+    pub instance: String,
+    /// `http://HOST:PORT` of the proxy as clients reach it, for `confirm_url`.
+    pub confirm_base: String,
+    /// How many guarded calls may be in flight; not more than the store was opened for.
+    pub max_in_flight: usize,
+    /// How many duplicates may wait for running calls.
+    pub max_waiters: usize,
+    /// How long things may take.
+    pub timeouts: Timeouts,
+    /// Is told of every answered request; must not block.
+    pub observer: Observer,
+}
+
+impl Config {
+    /// The defaults for a proxy at `proxy` beside an API at `api`.
+    pub fn new(store: Store, proxy: SocketAddr, api: SocketAddr, spool_dir: PathBuf) -> Self {
+        Self {
+            store,
+            proxy_addresses: vec![proxy],
+            api_addresses: vec![api],
+            pass: Vec::new(),
+            reads_table: true,
+            require_token: false,
+            max_request: 256 * 1024 * 1024,
+            spool_dir,
+            spool_quota: 4 * 1024 * 1024 * 1024,
+            instance: format!("ose-{}", Uuid::now_v7().simple()),
+            confirm_base: format!("http://{proxy}"),
+            max_in_flight: 4_096,
+            max_waiters: 10_000,
+            timeouts: Timeouts::default(),
+            observer: Arc::new(|_| {}),
+        }
+    }
+}
+
+impl fmt::Debug for Config {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Config")
+            .field("proxy_addresses", &self.proxy_addresses)
+            .field("api_addresses", &self.api_addresses)
+            .field("pass", &self.pass)
+            .field("require_token", &self.require_token)
+            .finish_non_exhaustive()
+    }
+}
+
+/// How long things may take.
+#[derive(Debug, Clone)]
+pub struct Timeouts {
+    /// Resolving and connecting to an upstream, in all.
+    pub connect: Duration,
+    /// From the last written byte of a request to the head of its answer.
+    pub response_head: Duration,
+    /// Between two parts of an answer's body.
+    pub body_idle: Duration,
+    /// Between two parts of a request's body, or until a client takes the next part of its answer.
+    pub body_stall: Duration,
+    /// From the first byte of a request's head to its last.
+    pub request_head: Duration,
+    /// Between two requests of a connection.
+    pub idle: Duration,
+    /// For a duplicate of a running call, until 409.
+    pub max_wait: Duration,
+    /// At shutdown, for what runs.
+    pub drain: Duration,
+}
+
+impl Default for Timeouts {
+    fn default() -> Self {
+        Self {
+            connect: Duration::from_secs(10),
+            response_head: Duration::from_secs(300),
+            body_idle: Duration::from_secs(300),
+            body_stall: Duration::from_secs(30),
+            request_head: Duration::from_secs(10),
+            idle: Duration::from_secs(75),
+            max_wait: Duration::from_secs(300),
+            drain: Duration::from_secs(30),
+        }
+    }
+}
+
+/// Is told of every answered request.
+pub type Observer = Arc<dyn Fn(&Observation) + Send + Sync>;
+
+/// One answered request, for metrics.
+#[derive(Debug, Clone, Copy)]
+pub struct Observation {
+    /// How it was decided: a word of `Idempotency-Status`, `passed`, `tunnel`, `own`, or the code
+    /// of a problem.
+    pub decision: &'static str,
+    /// From the request's head to the answer's head.
+    pub duration: Duration,
+    /// The upstream's part of it, where it was asked.
+    pub upstream: Option<Duration>,
+}
+
+/// The proxy. Clone is cheap.
+#[derive(Debug, Clone)]
+pub struct Proxy(Arc<Shared>);
+
+impl Proxy {
+    /// A proxy that is not listening yet. `Err` names an entry of `pass` that is no `HOST[:PORT]`.
+    pub fn new(config: Config) -> Result<Self, String> {
+        Ok(Self(Arc::new(Shared::new(config)?)))
+    }
+
+    /// Serves until `shutdown`, then drains: no new connections, and up to `timeouts.drain` for
+    /// what runs. Guarded calls that still run then are left in doubt for the next start.
+    pub async fn serve(&self, listener: TcpListener, shutdown: CancellationToken) {
+        listener::serve(Arc::clone(&self.0), listener, shutdown).await;
+    }
+
+    /// How many guarded calls are in flight.
+    pub fn in_flight(&self) -> usize {
+        self.0.config.max_in_flight.saturating_sub(self.0.in_flight.available_permits())
+    }
+
+    /// How many duplicates wait for a running call.
+    pub fn waiting(&self) -> usize {
+        self.0.config.max_waiters.saturating_sub(self.0.waiters.available_permits())
+    }
+}
+
+/// Where a proxy is in its life.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Phase {
+    Serving,
+    /// Connections end with their request.
+    Draining,
+    /// They end now.
+    Closing,
+}
+
+/// What all connections and calls share.
+pub(crate) struct Shared {
+    pub(crate) config: Config,
+    pub(crate) policy: Policy,
+    pub(crate) guard: dial::Guard,
+    pub(crate) pool: Arc<pool::Pool>,
+    pub(crate) spool: Arc<spool::Area>,
+    pub(crate) in_flight: Arc<Semaphore>,
+    pub(crate) waiters: Semaphore,
+    /// Clients' connections, in tunnels too.
+    pub(crate) connections: TaskTracker,
+    /// Claimed calls.
+    pub(crate) exchanges: TaskTracker,
+    /// What is outside of HTTP.
+    pub(crate) tunnels: TaskTracker,
+    pub(crate) draining: CancellationToken,
+    pub(crate) closing: CancellationToken,
+    phase: AtomicU8,
+}
+
+impl fmt::Debug for Shared {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Shared").field("config", &self.config).finish_non_exhaustive()
+    }
+}
+
+impl Shared {
+    fn new(config: Config) -> Result<Self, String> {
+        let pass = config.pass.iter().map(|rule| rule.parse::<PassRule>());
+        let policy = Policy::new(pass.collect::<Result<_, _>>()?, config.reads_table);
+        let own = [config.proxy_addresses.as_slice(), &config.api_addresses].concat();
+        Ok(Self {
+            policy,
+            guard: dial::Guard::new(own),
+            pool: Arc::default(),
+            spool: Arc::new(spool::Area::new(config.spool_dir.clone(), config.spool_quota)),
+            in_flight: Arc::new(Semaphore::new(config.max_in_flight)),
+            waiters: Semaphore::new(config.max_waiters),
+            connections: TaskTracker::new(),
+            exchanges: TaskTracker::new(),
+            tunnels: TaskTracker::new(),
+            draining: CancellationToken::new(),
+            closing: CancellationToken::new(),
+            phase: AtomicU8::new(0),
+            config,
+        })
+    }
+
+    pub(crate) fn phase(&self) -> Phase {
+        match self.phase.load(Ordering::Acquire) {
+            0 => Phase::Serving,
+            1 => Phase::Draining,
+            _ => Phase::Closing,
+        }
+    }
+
+    pub(crate) fn drain(&self) {
+        self.phase.store(1, Ordering::Release);
+        self.draining.cancel();
+    }
+
+    pub(crate) fn close(&self) {
+        self.phase.store(2, Ordering::Release);
+        self.closing.cancel();
+    }
+
+    /// Does `authority` name this proxy's own port.
+    pub(crate) fn is_own(&self, authority: &Authority) -> bool {
+        dial::literal(&authority.host)
+            .is_some_and(|ip| dial::is_own(&self.config.proxy_addresses, ip, authority.port))
+    }
+
+    pub(crate) fn check_token(&self) -> impl Fn(&str, &str) -> bool {
+        |session, token| self.config.store.check_session_token(session, token)
+    }
+}

@@ -73,8 +73,15 @@ impl Digest {
 
     /// The first `bytes` bytes in lower-case hex.
     pub fn hex(&self, bytes: usize) -> String {
-        self.0.iter().take(bytes).map(|byte| format!("{byte:02x}")).collect()
+        hex(&self.0[..bytes.min(32)])
     }
+}
+
+/// Lower-case hex.
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let digits = bytes.iter().flat_map(|byte| [byte >> 4, byte & 15]);
+    digits.map(|digit| char::from(DIGITS[usize::from(digit)])).collect()
 }
 
 impl fmt::Debug for Digest {
@@ -113,10 +120,7 @@ impl HolderKey {
 
 impl fmt::Debug for HolderKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for byte in self.0 {
-            write!(f, "{byte:02x}")?;
-        }
-        Ok(())
+        f.write_str(&hex(&self.0))
     }
 }
 
@@ -160,7 +164,7 @@ mod tests {
     #[test]
     fn fields_cannot_flow_into_each_other() {
         let hash = |fields: &[&str]| {
-            fields.iter().fold(Encoder::new("t/v1"), |e, field| e.field(field)).finish()
+            fields.iter().fold(Encoder::new("t/v1"), super::Encoder::field).finish()
         };
         assert_ne!(hash(&["ab", "c"]), hash(&["a", "bc"]));
         assert_ne!(hash(&["ab"]), hash(&["ab", ""]));

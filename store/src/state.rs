@@ -122,20 +122,22 @@ pub fn next(state: State, event: Event, class: EffectClass) -> Result<State, Ill
             State::InDoubt { attempt, prior, released: false }
         }
     };
-    let executed = |attempt, tool_error| match tool_error {
-        true => State::Failed { attempt, known: Executed, decided: false },
-        false => State::Completed { attempt, decided: false },
+    let executed = |attempt, tool_error| {
+        if tool_error {
+            State::Failed { attempt, known: Executed, decided: false }
+        } else {
+            State::Completed { attempt, decided: false }
+        }
     };
     Ok(match (state, event) {
         (_, Event::Set(status)) => return set(state, status),
 
         // Claims. What a person or a token settled no longer counts as a prior attempt.
-        (State::Failed { attempt, known: NotExecuted | Unknown, .. }, Event::Claim) => {
-            State::Running { attempt: attempt + 1, prior: NotExecuted }
-        }
-        (State::InDoubt { attempt, released: true, .. }, Event::Claim) => {
-            State::Running { attempt: attempt + 1, prior: NotExecuted }
-        }
+        (
+            State::Failed { attempt, known: NotExecuted | Unknown, .. }
+            | State::InDoubt { attempt, released: true, .. },
+            Event::Claim,
+        ) => State::Running { attempt: attempt + 1, prior: NotExecuted },
         (State::InDoubt { attempt, released: false, .. }, Event::Claim)
             if class == EffectClass::Keyed =>
         {
@@ -191,9 +193,10 @@ pub fn next(state: State, event: Event, class: EffectClass) -> Result<State, Ill
         (State::InDoubt { attempt, .. }, Event::Verdict { attempt: of, executed })
             if of == attempt =>
         {
-            match executed {
-                true => State::Completed { attempt, decided: true },
-                false => State::Failed { attempt, known: NotExecuted, decided: true },
+            if executed {
+                State::Completed { attempt, decided: true }
+            } else {
+                State::Failed { attempt, known: NotExecuted, decided: true }
             }
         }
         _ => return illegal,
@@ -206,9 +209,7 @@ fn set(state: State, status: ExecutionStatus) -> Result<State, Illegal> {
     Ok(match (state, status) {
         (State::Pending, S::Pending) => State::Pending,
         (State::Pending | State::Working, S::Running) => State::Working,
-        (State::Pending | State::Working, S::Cancelled) | (State::Cancelled, S::Cancelled) => {
-            State::Cancelled
-        }
+        (State::Pending | State::Working | State::Cancelled, S::Cancelled) => State::Cancelled,
         (State::Pending | State::Working | State::Completed { attempt: 0, .. }, S::Completed) => {
             State::Completed { attempt: 0, decided: false }
         }

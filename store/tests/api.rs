@@ -1,5 +1,7 @@
 //! Calls by the API: v0.1's unleased ones, and leases.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on must fail")]
+
 mod support;
 
 use std::time::Duration;

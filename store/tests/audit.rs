@@ -1,5 +1,7 @@
 //! Whoever edits the database by hand is found out.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on must fail")]
+
 mod support;
 
 use rusqlite::Connection;

@@ -1,5 +1,7 @@
 //! Proxied calls: who may run, what duplicates get, what a restart leaves.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on must fail")]
+
 mod support;
 
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! The entities of the state API, one file each. Field names are the wire's (docs/API_VERSION.md).
+//! The entities of the state API, one file each. Field names are the wire's (`docs/API_VERSION.md`).
 
 mod channel;
 mod event;

@@ -38,7 +38,7 @@ impl Store {
         let place = self
             .reader()
             .with(|conn| ids::place(conn, call.user_id, call.session_id, call.goal_id))?;
-        let key = self.api_key(&call, place, &options)?;
+        let key = Self::api_key(&call, place, &options)?;
         if let Some(executed) = self.known(&key, &options)? {
             return Ok(executed);
         }
@@ -53,26 +53,22 @@ impl Store {
     }
 
     fn api_key(
-        &self,
         call: &ToolCall,
         place: Place,
         options: &ExecuteOptions,
     ) -> Result<ToolCallKey, Error> {
-        let text = match &options.idempotency_key {
-            Some(key) => {
-                entities::check_name("idempotency_key", key)?;
-                key.clone()
-            }
-            None => {
-                let hash = key::api_call_v1(
-                    call.user_id,
-                    call.session_id,
-                    call.goal_id,
-                    &call.tool_name,
-                    &call.tool_input,
-                );
-                key::derived_text(&call.tool_name, place.session_created, &hash)
-            }
+        let text = if let Some(key) = &options.idempotency_key {
+            entities::check_name("idempotency_key", key)?;
+            key.clone()
+        } else {
+            let hash = key::api_call_v1(
+                call.user_id,
+                call.session_id,
+                call.goal_id,
+                &call.tool_name,
+                &call.tool_input,
+            );
+            key::derived_text(&call.tool_name, place.session_created, &hash)
         };
         Ok(ToolCallKey {
             holder: HolderKey::new(call.user_id, key::API_NAMESPACE, &text),
@@ -98,7 +94,8 @@ impl Store {
         })
     }
 
-    /// The answer where the key's holder is over for good: a read, and no work for the writer.
+    /// The answer where the key's holder is over for good, or where only the record is asked for: a
+    /// read, and no work for the writer.
     fn known(
         &self,
         key: &ToolCallKey,
@@ -110,7 +107,8 @@ impl Store {
                 found.state,
                 State::Completed { .. } | State::Failed { known: Knowledge::Executed, .. }
             );
-            if !over {
+            let record_only = options.lease.is_none() && options.wait.is_zero();
+            if !over && !record_only {
                 return Ok(None);
             }
             let input_mismatch = found.fingerprint != Some(key.fingerprint.short());
@@ -139,10 +137,11 @@ impl Store {
         wait: Duration,
     ) -> Result<Executed, Error> {
         let Decided { id, row, at, duplicate, mismatch, mut claim, waiter } = decided;
-        if let Some(waiter) = waiter {
-            if tokio::time::timeout(wait, waiter.settled()).await.is_ok() && leased {
-                claim = Some(execute::passive_claim(self.brief(row)?.state));
-            }
+        if let Some(waiter) = waiter
+            && tokio::time::timeout(wait, waiter.settled()).await.is_ok()
+            && leased
+        {
+            claim = Some(execute::passive_claim(self.brief(row)?.state));
         }
         let execution = if duplicate {
             self.reader().execution_row(row)?

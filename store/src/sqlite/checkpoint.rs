@@ -42,8 +42,9 @@ pub(super) fn watch_log(conn: &Connection) {
     }));
 }
 
-/// Before anything is read at the start: what the log holds goes into the database, synced.
-pub(super) fn at_start(conn: &Connection) {
+/// At the start, before anything is read, and at a clean stop: what the log holds goes into the
+/// database, synced.
+pub(super) fn all(conn: &Connection) {
     run(conn, "PRAGMA wal_checkpoint(TRUNCATE)");
 }
 
@@ -85,11 +86,6 @@ impl Checkpoints {
                 self.restart_not_before = Instant::now() + RESTART_PAUSE;
             }
         }
-    }
-
-    /// The last checkpoint of a clean stop.
-    pub(super) fn at_stop(&self, conn: &Connection) {
-        run(conn, "PRAGMA wal_checkpoint(TRUNCATE)");
     }
 }
 

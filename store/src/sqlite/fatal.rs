@@ -1,6 +1,6 @@
 //! The end of a process whose database can no longer be trusted.
 
-/// Ends the process at once, with status 70 (EX_SOFTWARE of sysexits.h), without answering
+/// Ends the process at once, with status 70 (`EX_SOFTWARE` of sysexits.h), without answering
 /// anybody: after a failed fsync the kernel may call pages clean that never reached the disk, so
 /// nothing that is retried on them proves anything. The next start recovers from what is there.
 #[expect(

@@ -27,6 +27,7 @@ pub(super) fn run(writer: &mut Writer) {
     }
     if writer.every_second.due() {
         finish_parked(writer);
+        drop_bodies(writer);
         if writer.shared.full.load(Ordering::Relaxed) {
             take_reserve(writer);
         }
@@ -35,7 +36,8 @@ pub(super) fn run(writer: &mut Writer) {
         flush_counts(writer);
     }
     if writer.every_hour.due() {
-        attempt_now(writer, "retention was put off", retain);
+        attempt_now(writer, "old events are kept for another hour", prune_events);
+        writer.bodies_from = Some(0);
     }
 }
 
@@ -83,18 +85,12 @@ struct Pruned {
     hash: String,
 }
 
-/// Drops old bodies, and old events behind a row that tells how far. What is in doubt keeps all.
-fn retain(write: &mut Write<'_>) -> Result<(), Fail> {
-    let before = |age: Duration| write.now.as_micros() - age.as_micros() as i64;
-    let dropped =
-        write.conn.prepare_cached(queries::RETENTION_BODIES)?.execute([before(BODIES)])?;
-    if dropped > 0 {
-        write.effects.push(Effect::ReplaysChanged);
-    }
+/// Drops old events behind a row that tells how far.
+fn prune_events(write: &mut Write<'_>) -> Result<(), Fail> {
     let last: Option<(i64, [u8; 32])> = write
         .conn
         .prepare_cached(queries::RETENTION_EVENT)?
-        .query_row([before(EVENTS)], |row| Ok((row.get(0)?, row.get(1)?)))
+        .query_row([before(write, EVENTS)], |row| Ok((row.get(0)?, row.get(1)?)))
         .optional()?;
     if let Some((up_to, hash)) = last {
         let hash = crate::key::Digest::from_bytes(hash).hex(32);
@@ -102,6 +98,35 @@ fn retain(write: &mut Write<'_>) -> Result<(), Fail> {
         write.event(NewEvent::engine("pruned", &Pruned { up_to, hash }));
     }
     Ok(())
+}
+
+/// Drops the old bodies of the next answers: a thousand a second, so that no caller waits long.
+fn drop_bodies(writer: &mut Writer) {
+    let Some(from) = writer.bodies_from else { return };
+    let mut next = None;
+    attempt_now(writer, "old bodies are kept for another hour", |write| {
+        let before = before(write, BODIES);
+        let (to, all_old): (Option<i64>, Option<bool>) = write
+            .conn
+            .prepare_cached(queries::RETENTION_RANGE)?
+            .query_row(params![from, before], |row| Ok((row.get(0)?, row.get(1)?)))?;
+        let Some(to) = to else { return Ok(()) };
+        let dropped = write
+            .conn
+            .prepare_cached(queries::RETENTION_BODIES)?
+            .execute(params![from, to, before])?;
+        if dropped > 0 {
+            write.effects.push(Effect::ReplaysChanged);
+        }
+        next = all_old.unwrap_or(false).then_some(to);
+        Ok(())
+    });
+    writer.bodies_from = next;
+}
+
+/// The moment that is `age` ago, in microseconds.
+fn before(write: &Write<'_>, age: Duration) -> i64 {
+    write.now.as_micros() - i64::try_from(age.as_micros()).unwrap_or(i64::MAX)
 }
 
 /// Runs a job of the writer's own; what fails is logged and left to the next time.

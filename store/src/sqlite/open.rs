@@ -48,7 +48,7 @@ impl Store {
         let mut conn = connection::open_writer(path).map_err(refused)?;
         // SQLite serves frames of the log that were never synced: sync all of it before any of it
         // is acted on.
-        checkpoint::at_start(&conn);
+        checkpoint::all(&conn);
         MIGRATIONS.to_latest(&mut conn).map_err(|error| migration_error(path, &error))?;
         checkpoint::watch_log(&conn);
         make_secret(&conn).map_err(|fail| unreadable(path, fail))?;
@@ -84,6 +84,7 @@ impl Store {
             every_second: Every::new(Duration::from_secs(1)),
             every_minute: Every::new(Duration::from_secs(60)),
             every_hour: Every::new(Duration::from_secs(3_600)),
+            bodies_from: Some(0),
         };
         writer.recover(path)?;
         fatal::spawn("writer", move || writer.run()).map_err(|error| no_thread(path, &error))?;

@@ -34,14 +34,14 @@ pub(super) fn complete(
     (row, mut execution): (i64, Execution),
     limit: usize,
 ) -> rusqlite::Result<Execution> {
-    if execution.origin == Origin::Proxy {
-        if let Some(answer) = answers::get(conn, row)? {
-            execution.output = Some(Json::of(&Output {
-                status: answer.status,
-                headers: headers(&answer),
-                body: body(&answer, limit),
-            }));
-        }
+    if execution.origin == Origin::Proxy
+        && let Some(answer) = answers::get(conn, row)?
+    {
+        execution.output = Some(Json::of(&Output {
+            status: answer.status,
+            headers: headers(&answer),
+            body: body(&answer, limit),
+        }));
     }
     Ok(execution)
 }

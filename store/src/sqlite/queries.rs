@@ -277,10 +277,13 @@ pub(super) const VERIFY_KEYS: &str =
     "SELECT COUNT(*) FROM keys k LEFT JOIN executions e ON e.id = k.execution
   WHERE e.id IS NULL";
 
-/// Answers whose bodies retention drops: old, terminal, still kept.
-pub(super) const RETENTION_BODIES: &str = "UPDATE answers SET body = NULL WHERE execution IN (
-  SELECT a.execution FROM answers a JOIN executions e ON e.id = a.execution
-  WHERE a.received_at < ?1 AND a.body IS NOT NULL AND e.status <> 5 LIMIT 200)";
+/// Drops the bodies of a range of answers that are old and not in doubt.
+pub(super) const RETENTION_BODIES: &str = "UPDATE answers SET body = NULL
+  WHERE execution > ?1 AND execution <= ?2 AND received_at < ?3 AND body IS NOT NULL
+    AND (SELECT status FROM executions WHERE id = execution) <> 5";
+/// The last of the next answers, and whether all of them are old.
+pub(super) const RETENTION_RANGE: &str = "SELECT MAX(execution), MAX(received_at) < ?2 FROM
+  (SELECT execution, received_at FROM answers WHERE execution > ?1 ORDER BY execution LIMIT 1000)";
 /// The newest event that retention may drop, with its hash.
 pub(super) const RETENTION_EVENT: &str =
     "SELECT seq, hash FROM events WHERE at < ?1 AND kind <> 'pruned' ORDER BY seq DESC LIMIT 1";

@@ -235,7 +235,7 @@ impl Reader {
 
     /// The proxy token of a session, as `token SESSION` prints it.
     pub fn session_token(&self, session: &str) -> Result<String, Error> {
-        Ok(self.with(|conn| secret(conn))?.session_token(session))
+        Ok(self.with(secret)?.session_token(session))
     }
 }
 
@@ -248,6 +248,6 @@ pub(super) fn secret(conn: &Connection) -> Result<Secret, Fail> {
     secret.map(Secret::from_bytes).ok_or_else(|| Error::Internal.into())
 }
 
-fn found<T>(row: Option<T>, what: &'static str, id: impl ToString) -> Result<T, Error> {
-    row.ok_or_else(|| Error::NotFound { what, id: id.to_string() })
+fn found<T>(row: Option<T>, what: &'static str, id: impl std::fmt::Display) -> Result<T, Error> {
+    row.ok_or_else(|| Error::NotFound { what, id: format!("{id}") })
 }

@@ -45,7 +45,7 @@ impl Reserve {
     pub(super) fn give_up(&self, conn: &Connection) {
         match std::fs::remove_file(&self.path) {
             Ok(()) => {
-                tracing::error!("the disk is full: the reserve is given up, new calls are refused")
+                tracing::error!("the disk is full: the reserve is given up, new calls are refused");
             }
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             Err(error) => tracing::error!(%error, "the reserve could not be given up"),

@@ -225,7 +225,7 @@ pub(super) fn event(row: &Row<'_>) -> Result<Event> {
         attempt: row.get(5)?,
         actor: row.get(6)?,
         detail: json(row, 7)?,
-        hash: hash.iter().map(|byte| format!("{byte:02x}")).collect(),
+        hash: crate::key::hex(&hash),
     })
 }
 

@@ -86,25 +86,24 @@ pub(super) fn find_or_make(write: &mut Write<'_>, request: &ScopeRequest) -> Res
         Some(session) => session,
         None => make_session(write, request)?,
     };
-    let goal = match request.goal {
-        Some(id) => (goal_of(write.conn, id, session.row)?, id),
-        None => {
-            let made = write
-                .conn
-                .prepare_cached(queries::GOAL_OF_PROXY)?
-                .query_row([session.row], |row| Ok((row.get(0)?, rows::uuid(row, 1)?)))
-                .optional()?;
-            match made {
-                Some(goal) => goal,
-                None => entities::insert_goal(
-                    write,
-                    session.owner.row,
-                    session.row,
-                    true,
-                    PROXY_GOAL,
-                    None,
-                )?,
-            }
+    let goal = if let Some(id) = request.goal {
+        (goal_of(write.conn, id, session.row)?, id)
+    } else {
+        let made = write
+            .conn
+            .prepare_cached(queries::GOAL_OF_PROXY)?
+            .query_row([session.row], |row| Ok((row.get(0)?, rows::uuid(row, 1)?)))
+            .optional()?;
+        match made {
+            Some(goal) => goal,
+            None => entities::insert_goal(
+                write,
+                session.owner.row,
+                session.row,
+                true,
+                PROXY_GOAL,
+                None,
+            )?,
         }
     };
     Ok(scope(&session, goal))
@@ -197,15 +196,16 @@ fn session_by_id(conn: &Connection, id: Uuid, asked: Option<&Owner>) -> Result<F
 fn make_session(write: &mut Write<'_>, request: &ScopeRequest) -> Result<Found, Fail> {
     let owner = match asked_user(write.conn, request)? {
         Some(owner) => owner,
-        None => match user_by_name(write.conn, DEFAULT_USER)? {
-            Some(owner) => owner,
-            None => {
+        None => {
+            if let Some(owner) = user_by_name(write.conn, DEFAULT_USER)? {
+                owner
+            } else {
                 let new =
                     NewUser { username: DEFAULT_USER.to_owned(), display_name: None, email: None };
                 let id = entities::create_user(write, &new)?;
                 Owner { row: ids::user(write.conn, id)?, id }
             }
-        },
+        }
     };
     let name = request.session.as_deref().unwrap_or(DEFAULT_SESSION);
     entities::check_name("session", name)?;

@@ -34,7 +34,7 @@ pub struct Health {
     /// Size of the log file.
     pub wal_bytes: u64,
     /// How long commits took.
-    pub commits: Histogram,
+    pub commit_seconds: Histogram,
     /// The number of the newest event.
     pub events: u64,
 }
@@ -120,7 +120,7 @@ pub(super) fn health(reader: &Reader) -> Health {
         in_doubt: number(&shared.in_doubt),
         database_bytes: file_size(reader.path()),
         wal_bytes,
-        commits: shared.commits(),
+        commit_seconds: shared.commits(),
         events: number(&shared.events),
     }
 }

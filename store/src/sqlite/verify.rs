@@ -64,7 +64,7 @@ impl Reader {
         let mut end = Head::EMPTY;
         let (mut count, mut oldest) = (0, Timestamp::from_micros(i64::MIN));
         // What retention dropped is vouched for by a later row that names its last hash.
-        let mut dropped: Option<(i64, [u8; 32])> = None;
+        let mut first_left: Option<EventRow> = None;
         let mut wanted = expected;
         let wrong = |row, message: String| Finding { table: "events", row, message };
         loop {
@@ -73,8 +73,8 @@ impl Reader {
                 break;
             }
             for event in page {
-                if count == 0 && event.seq > 1 {
-                    dropped = Some((event.seq - 1, [0; 32]));
+                let first_after_cut = count == 0 && event.seq > 1;
+                if first_after_cut {
                     oldest = event.at;
                 } else if event.seq != end.seq + 1 {
                     let missing = end.seq + 1..event.seq;
@@ -84,24 +84,20 @@ impl Reader {
                     ));
                 }
                 let hash = event.hash_after(&end.hash);
-                let first_after_cut = count == 0 && event.seq > 1;
                 if hash != event.hash && !first_after_cut {
                     findings.push(wrong(
                         event.seq,
                         format!("the row ({}) was changed, or one before it", event.kind),
                     ));
                 }
-                if event.kind == "pruned" {
-                    if let (Some((cut, _)), Ok(pruned)) =
-                        (dropped, serde_json::from_str::<Pruned>(&event.detail))
-                    {
-                        if pruned.up_to == cut && pruned.hash.len() == 64 {
-                            dropped = None;
-                        }
-                    }
+                if first_left.as_ref().is_some_and(|first| event.vouches_for_cut_before(first)) {
+                    first_left = None;
                 }
                 end = Head { seq: event.seq, at: event.at, hash: event.hash };
                 count += 1;
+                if first_after_cut {
+                    first_left = Some(event);
+                }
                 if wanted.is_some_and(|(seq, _)| *seq == end.seq) {
                     let same = wanted
                         .is_some_and(|(_, hash)| *hash == Digest::from_bytes(end.hash).hex(32));
@@ -115,22 +111,20 @@ impl Reader {
                 }
             }
         }
-        if let Some((cut, _)) = dropped {
+        if let Some(first) = first_left {
+            let cut = first.seq - 1;
             findings.push(wrong(
                 cut,
                 format!("rows 1 to {cut} are missing, and no pruning is recorded"),
             ));
         }
-        if let Some((seq, _)) = wanted {
-            if *seq > end.seq {
-                findings.push(wrong(
-                    *seq,
-                    format!(
-                        "the log ends at row {}, before the given head: its tail was cut",
-                        end.seq
-                    ),
-                ));
-            }
+        if let Some((seq, _)) = wanted
+            && *seq > end.seq
+        {
+            findings.push(wrong(
+                *seq,
+                format!("the log ends at row {}, before the given head: its tail was cut", end.seq),
+            ));
         }
         Ok((end, count, oldest))
     }
@@ -161,6 +155,19 @@ impl Reader {
 }
 
 impl EventRow {
+    /// It records a pruning that ends right before `first`, with the hash that `first` goes on from.
+    fn vouches_for_cut_before(&self, first: &Self) -> bool {
+        let Ok(pruned) = serde_json::from_str::<Pruned>(&self.detail) else { return false };
+        let mut hash = [0_u8; 32];
+        for (byte, digits) in hash.iter_mut().zip(pruned.hash.as_bytes().chunks(2)) {
+            let digits = std::str::from_utf8(digits).ok();
+            *byte = digits.and_then(|two| u8::from_str_radix(two, 16).ok()).unwrap_or(0);
+        }
+        self.kind == "pruned"
+            && pruned.up_to + 1 == first.seq
+            && first.hash_after(&hash) == first.hash
+    }
+
     fn hash_after(&self, previous: &[u8; 32]) -> [u8; 32] {
         chain(
             previous,

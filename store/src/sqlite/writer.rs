@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use rusqlite::Connection;
 use tokio::sync::oneshot;
 
-use super::checkpoint::Checkpoints;
+use super::checkpoint::{self, Checkpoints};
 use super::error::{Fail, Severity, severity};
 use super::events::{Head, NewEvent};
 use super::job::{Job, Lane, Message, refuse_sql};
@@ -47,6 +47,8 @@ pub(super) struct Writer {
     pub(super) every_second: Every,
     pub(super) every_minute: Every,
     pub(super) every_hour: Every,
+    /// Where the hourly walk that drops old bodies goes on; `None` when it is through.
+    pub(super) bodies_from: Option<i64>,
 }
 
 impl Writer {
@@ -63,7 +65,7 @@ impl Writer {
             housekeeping::run(&mut self);
         };
         housekeeping::flush_counts(&mut self);
-        self.checkpoints.at_stop(&self.conn);
+        checkpoint::all(&self.conn);
         let _ = stopped.send(());
     }
 
@@ -176,10 +178,10 @@ impl Writer {
                     fatal::die(&format!("the database failed: {error}"));
                 }
                 self.live.undo();
-                if !self.conn.is_autocommit() {
-                    if let Err(error) = self.conn.execute_batch("ROLLBACK") {
-                        fatal::die(&format!("a rollback failed: {error}"));
-                    }
+                if !self.conn.is_autocommit()
+                    && let Err(error) = self.conn.execute_batch("ROLLBACK")
+                {
+                    fatal::die(&format!("a rollback failed: {error}"));
                 }
                 Err(error)
             }

@@ -1,0 +1,140 @@
+//! Step 2, which execution it means: puts together what the store is asked, and what goes out.
+
+use std::io;
+
+use hyper::HeaderMap;
+use hyper::header::TE;
+use hyper::http::request::Parts;
+use store::call::{Call, Scope};
+use store::key::Digest;
+use store::model::EffectClass;
+use tokio::task::spawn_blocking;
+
+use crate::Shared;
+use crate::body::Outgoing;
+use crate::claim::Prepared;
+use crate::error::Error;
+use crate::forms;
+use crate::forward;
+use crate::intake::Taken;
+use crate::key::{self, KeyInput};
+use crate::policy::Decision;
+use crate::request::{Asked, Target};
+use crate::respond::Label;
+use crate::spool::StoredReader;
+use crate::stored;
+
+/// A request whose body has not been looked at.
+#[derive(Debug)]
+pub(crate) struct Received {
+    pub(crate) target: Target,
+    pub(crate) head: Parts,
+    pub(crate) asked: Asked,
+}
+
+impl Received {
+    /// The client takes trailers.
+    pub(crate) fn wants_trailers(&self) -> bool {
+        self.head.headers.get_all(TE).iter().any(|value| {
+            let codings = value.as_bytes().split(|byte| *byte == b',');
+            codings.into_iter().any(|coding| coding.trim_ascii().eq_ignore_ascii_case(b"trailers"))
+        })
+    }
+}
+
+/// Whose call it is.
+pub(crate) async fn scope(shared: &Shared, request: &Received) -> Result<Scope, Error> {
+    Ok(shared.config.store.scope(&request.asked.scope).await?)
+}
+
+/// The decision, now that the body is there.
+pub(crate) fn decide(
+    shared: &Shared,
+    request: &Received,
+    taken: &Taken,
+    decision: Decision,
+) -> Decision {
+    if decision != Decision::NeedsBody {
+        return decision;
+    }
+    let body = taken.stored.in_memory().map(|body| &body[..]);
+    let Received { target, head, .. } = request;
+    shared.policy.decide_body(&head.method, target, &head.headers, body)
+}
+
+/// A request that turned out not to be guarded after its body was taken.
+pub(crate) fn unguarded(mut head: Parts, taken: &Taken) -> (Parts, Outgoing) {
+    forward::set_length(&mut head, taken.stored.len(), taken.trailers.is_some());
+    (head, Outgoing::stored(&taken.stored, taken.trailers.as_ref()))
+}
+
+/// Derives its keys, and makes it ready to go out.
+pub(crate) async fn identify(
+    shared: &Shared,
+    request: Received,
+    taken: Taken,
+    scope: Scope,
+    class: EffectClass,
+    rule: &str,
+) -> Result<(Call, Prepared), Error> {
+    let Received { target, mut head, asked } = request;
+    let Taken { stored: body, sha256, trailers } = taken;
+    let (digest, undone) = body_digest(&head.headers, &body, sha256).await.map_err(|error| {
+        tracing::error!(%error, "cannot read a spooled body");
+        Error::Internal
+    })?;
+    let tool_name = key::tool_name(None, &head.method, &target);
+    let none = HeaderMap::new();
+    let store = &shared.config.store;
+    let keyed = key::derive(&KeyInput {
+        scope: &scope,
+        method: &head.method,
+        target: &target,
+        headers: &head.headers,
+        asked: &asked,
+        body: digest,
+        undone,
+        trailers: trailers.as_ref().unwrap_or(&none),
+        class,
+        tool: &tool_name,
+        keyed_digest: &|label, bytes| store.keyed_digest(label, bytes),
+    });
+    let size = body.len();
+    let text = body.in_memory().map(|body| &body[..]);
+    let call = Call {
+        scope,
+        tool_name,
+        input: stored::input_json(&head.method, &target, &head.headers, text, &sha256, size),
+        class,
+        fingerprint: keyed.fingerprint,
+        content: keyed.content,
+        principal: keyed.principal,
+        repeat: keyed.repeat,
+        upstream_key_lifetime: key::UPSTREAM_KEY_LIFETIME,
+        retry_token: asked.retry_token,
+        rule: rule.to_owned(),
+        key: keyed.key,
+    };
+    let label = Label {
+        key: call.key.as_ref().map(|key| (key.text.clone(), key.explicit)),
+        ..Label::default()
+    };
+    forward::prepare(shared, &target, &mut head);
+    forward::set_length(&mut head, size, trailers.is_some());
+    Ok((call, Prepared { target, class, head, body, trailers, label }))
+}
+
+/// The digest of the body's canonical form; of a body on disk without blocking this task.
+async fn body_digest(
+    headers: &HeaderMap,
+    body: &crate::spool::Stored,
+    sha256: Digest,
+) -> io::Result<(Digest, bool)> {
+    let mut reader = StoredReader::new(body.clone());
+    if body.in_memory().is_some() {
+        return forms::body_digest(headers, &mut reader, sha256);
+    }
+    let headers = headers.clone();
+    let digest = spawn_blocking(move || forms::body_digest(&headers, &mut reader, sha256)).await;
+    digest.unwrap_or_else(|panic| Err(io::Error::other(panic)))
+}

@@ -1,0 +1,198 @@
+//! CONNECT: a tunnel is what its first bytes make it.
+//!
+//! The upstream is dialled at once, so that a refusal is a real 502. Then whoever speaks first
+//! decides: a client that begins with an HTTP request gets each of its requests guarded, in the
+//! tunnel's scope; anything else (TLS above all), and a server that speaks first, is carried
+//! blindly and audited by host. No timer decides: it would leave a slow agent unguarded.
+
+use std::io;
+use std::sync::Arc;
+
+use hyper::Request;
+use hyper::body::Incoming;
+use hyper::upgrade::{OnUpgrade, Upgraded};
+use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _, copy_bidirectional};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+
+use crate::Shared;
+use crate::dial;
+use crate::error::Error;
+use crate::request::{Authority, ProxyCredentials, asked};
+use crate::respond::{self, Reply};
+use crate::rewind::Rewind;
+use crate::serving::{self, Link};
+
+/// What every request inside a tunnel inherits.
+#[derive(Debug)]
+pub(crate) struct Inside {
+    pub(crate) authority: Authority,
+    pub(crate) credentials: Option<ProxyCredentials>,
+}
+
+/// Opens a tunnel to `authority`.
+pub(crate) async fn open(
+    shared: &Arc<Shared>,
+    link: &Link,
+    mut request: Request<Incoming>,
+    authority: Authority,
+) -> Result<Reply, Error> {
+    let asked = asked(request.headers(), None, shared.config.require_token, &shared.check_token())?;
+    // To ourselves there is nothing to dial: such a tunnel leads to `/confirm/` alone.
+    let upstream = if shared.is_own(&authority) {
+        None
+    } else {
+        let limit = shared.config.timeouts.connect;
+        Some(dial::dial(&shared.guard, &authority, limit).await?)
+    };
+    let client = hyper::upgrade::on(&mut request);
+    let inside = Arc::new(Inside { authority, credentials: asked.credentials });
+    link.turn.upgrade();
+    let work = carry(Arc::clone(shared), client, upstream, inside);
+    let closing = shared.closing.clone();
+    shared.tunnels.spawn(async move {
+        let _ = closing.run_until_cancelled(work).await;
+    });
+    Ok(respond::connected())
+}
+
+async fn carry(
+    shared: Arc<Shared>,
+    client: OnUpgrade,
+    upstream: Option<TcpStream>,
+    inside: Arc<Inside>,
+) {
+    let Ok(client) = client.await else { return };
+    let mut client = TokioIo::new(client);
+    let Some(mut upstream) = upstream else {
+        let _counted = shared.connections.token();
+        return serving::serve(Arc::clone(&shared), client, Some(inside)).await;
+    };
+    let mut begun = Vec::new();
+    match first_word(&shared, &mut client, &upstream, &mut begun).await {
+        Ok(Speech::Http) => {
+            if let Ok(connection) = shared.pool.adopt(&inside.authority, upstream).await {
+                connection.give_back();
+            }
+            let _counted = shared.connections.token();
+            let client = Rewind::new(begun.into(), client);
+            serving::serve(Arc::clone(&shared), client, Some(inside)).await;
+        }
+        Ok(Speech::Blind) => {
+            shared.config.store.count("tunnel", &inside.authority.host);
+            if upstream.write_all(&begun).await.is_ok() {
+                let _ = copy_bidirectional(&mut client, &mut upstream).await;
+            }
+        }
+        Ok(Speech::Undecided) | Err(_) => {}
+    }
+}
+
+/// What a tunnel's first bytes are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Speech {
+    Http,
+    Blind,
+    /// More bytes are needed; as a result: nobody spoke to the end.
+    Undecided,
+}
+
+/// Waits until it is clear what the tunnel carries; `begun` gets what the client has sent so far.
+async fn first_word(
+    shared: &Shared,
+    client: &mut (impl AsyncRead + Unpin),
+    upstream: &TcpStream,
+    begun: &mut Vec<u8>,
+) -> io::Result<Speech> {
+    let mut peeked = [0];
+    tokio::select! {
+        biased;
+        read = client.read_buf(begun) => if read? == 0 { return Ok(Speech::Undecided) },
+        spoken = upstream.peek(&mut peeked) => {
+            return Ok(if spoken? == 0 { Speech::Undecided } else { Speech::Blind });
+        }
+    }
+    let rest = async {
+        loop {
+            match first_bytes(begun) {
+                Speech::Undecided if client.read_buf(begun).await? > 0 => {}
+                decided => return Ok(decided),
+            }
+        }
+    };
+    // Begun like a request: from here on a request's own deadline holds, and nothing unguards it.
+    timeout(shared.config.timeouts.request_head, rest).await?
+}
+
+/// The longest method that is taken for one, and the longest request line, in bytes.
+const LONGEST_METHOD: usize = 64;
+const LONGEST_LINE: usize = 80 * 1024;
+
+/// A request line (`METHOD target HTTP/1.x`) is HTTP; a line that only might be one is left to
+/// the parser, which refuses it; everything else is none of our business.
+fn first_bytes(begun: &[u8]) -> Speech {
+    let is_token = |byte: &u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(byte);
+    // Empty lines before a request line are allowed (RFC 9112, 2.2).
+    let line = begun.trim_ascii_start();
+    if line.is_empty() {
+        let blank = begun.iter().all(|byte| matches!(byte, b'\r' | b'\n')) && begun.len() <= 8;
+        return if blank { Speech::Undecided } else { Speech::Blind };
+    }
+    let method = line.iter().take_while(|byte| is_token(byte)).count();
+    match line.get(method) {
+        _ if method == 0 || method > LONGEST_METHOD => Speech::Blind,
+        None => Speech::Undecided,
+        Some(b' ') => match line.iter().position(|byte| *byte == b'\n') {
+            None if line.len() > LONGEST_LINE => Speech::Http,
+            None => Speech::Undecided,
+            Some(end) if line.starts_with(b"PRI * HTTP/2.0") && end < 20 => Speech::Blind,
+            Some(end) if line[..end].windows(6).any(|part| part == b" HTTP/") => Speech::Http,
+            Some(_) => Speech::Blind,
+        },
+        Some(_) => Speech::Blind,
+    }
+}
+
+/// Copies bytes between two connections that have agreed to speak something else.
+pub(crate) async fn join(client: OnUpgrade, upstream: OnUpgrade, closing: CancellationToken) {
+    let (Ok(client), Ok(upstream)) = tokio::join!(client, upstream) else { return };
+    let (mut client, mut upstream) = (wrapped(client), wrapped(upstream));
+    let copy = copy_bidirectional(&mut client, &mut upstream);
+    let _ = closing.run_until_cancelled(copy).await;
+}
+
+fn wrapped(io: Upgraded) -> TokioIo<Upgraded> {
+    TokioIo::new(io)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_tunnel_is_what_its_first_bytes_are() {
+        for http in [
+            &b"GET / HTTP/1.1\r\n"[..],
+            b"POST /pay HTTP/1.1\r\nHost: a\r\n\r\n",
+            b"\r\nPURGE /x HTTP/1.0\n",
+            b"POST /a b HTTP/1.1 \r\n",
+        ] {
+            assert_eq!(first_bytes(http), Speech::Http, "{http:?}");
+        }
+        for blind in [
+            &b"\x16\x03\x01\x02\x00"[..],
+            b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+            b"SSH-2.0-OpenSSH_9\r\n",
+            b"SET key value\r\n",
+            b"\x00\x00",
+            b" x",
+        ] {
+            assert_eq!(first_bytes(blind), Speech::Blind, "{blind:?}");
+        }
+        for undecided in [&b""[..], b"PO", b"POST /pay HT", b"\r\n"] {
+            assert_eq!(first_bytes(undecided), Speech::Undecided, "{undecided:?}");
+        }
+    }
+}

@@ -1,0 +1,208 @@
+//! Whose turn it is on a client's connection, and for how long the client may stay silent.
+
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::time::{Instant, Sleep, sleep_until};
+
+/// Between two requests.
+const IDLE: u8 = 0;
+/// Some bytes of a request's head have come.
+const HEAD: u8 = 1;
+/// A request is being answered; its body has limits of its own.
+const EXCHANGE: u8 = 2;
+/// No HTTP any more.
+const UPGRADED: u8 = 3;
+
+/// Whose turn it is on one connection.
+#[derive(Debug, Default)]
+pub(crate) struct Turn(AtomicU8);
+
+impl Turn {
+    /// A request's head is complete. The turn ends when the guard is dropped.
+    pub(crate) fn begin(self: &Arc<Self>) -> TurnGuard {
+        self.0.store(EXCHANGE, Ordering::Release);
+        TurnGuard(Arc::clone(self))
+    }
+
+    /// From here on the connection carries something else, without deadlines.
+    pub(crate) fn upgrade(&self) {
+        self.0.store(UPGRADED, Ordering::Release);
+    }
+
+    fn change(&self, from: u8, to: u8) {
+        let _ = self.0.compare_exchange(from, to, Ordering::AcqRel, Ordering::Acquire);
+    }
+}
+
+/// Lives as long as the answer's body.
+#[derive(Debug)]
+pub(crate) struct TurnGuard(Arc<Turn>);
+
+impl Drop for TurnGuard {
+    fn drop(&mut self) {
+        self.0.change(EXCHANGE, IDLE);
+    }
+}
+
+/// A client's connection that is given up when it is idle, or a request's head incomplete, for too
+/// long. (hyper's `header_read_timeout` cannot tell these two apart.)
+#[derive(Debug)]
+pub(crate) struct Watched<I> {
+    io: I,
+    turn: Arc<Turn>,
+    idle: Duration,
+    head: Duration,
+    since: Option<(u8, Instant)>,
+    timer: Option<Pin<Box<Sleep>>>,
+}
+
+impl<I> Watched<I> {
+    pub(crate) fn new(io: I, turn: Arc<Turn>, idle: Duration, head: Duration) -> Self {
+        Self { io, turn, idle, head, since: None, timer: None }
+    }
+
+    /// Ready when the client has been silent for too long.
+    fn poll_silence(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let turn = self.turn.0.load(Ordering::Acquire);
+        let limit = match turn {
+            IDLE => self.idle,
+            HEAD => self.head,
+            _ => {
+                self.since = None;
+                return Poll::Pending;
+            }
+        };
+        let start = match self.since {
+            Some((of, start)) if of == turn => start,
+            _ => {
+                let now = Instant::now();
+                self.since = Some((turn, now));
+                now
+            }
+        };
+        let deadline = start + limit;
+        let timer = self.timer.get_or_insert_with(|| Box::pin(sleep_until(deadline)));
+        if timer.deadline() > deadline {
+            timer.as_mut().reset(deadline);
+        }
+        loop {
+            ready!(timer.as_mut().poll(cx));
+            if timer.deadline() >= deadline {
+                return Poll::Ready(());
+            }
+            timer.as_mut().reset(deadline);
+        }
+    }
+}
+
+impl<I: AsyncRead + Unpin> AsyncRead for Watched<I> {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        let before = buf.filled().len();
+        match Pin::new(&mut this.io).poll_read(cx, buf) {
+            Poll::Ready(result) => {
+                if buf.filled().len() > before && this.turn.0.load(Ordering::Acquire) == IDLE {
+                    this.turn.change(IDLE, HEAD);
+                    this.since = Some((HEAD, Instant::now()));
+                }
+                Poll::Ready(result)
+            }
+            Poll::Pending => this
+                .poll_silence(cx)
+                .map(|()| Err(io::Error::new(io::ErrorKind::TimedOut, "the client is silent"))),
+        }
+    }
+}
+
+impl<I: AsyncWrite + Unpin> AsyncWrite for Watched<I> {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.get_mut().io).poll_write(cx, buf)
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().io).poll_flush(cx)
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().io).poll_shutdown(cx)
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.get_mut().io).poll_write_vectored(cx, bufs)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.io.is_write_vectored()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+    use super::*;
+
+    const IDLE_LIMIT: Duration = Duration::from_secs(75);
+    const HEAD_LIMIT: Duration = Duration::from_secs(10);
+
+    async fn silence_after(
+        script: impl AsyncFn(&mut tokio::io::DuplexStream, &Arc<Turn>),
+    ) -> Duration {
+        let (mut client, server) = tokio::io::duplex(1024);
+        let turn = Arc::new(Turn::default());
+        let mut io = Watched::new(server, Arc::clone(&turn), IDLE_LIMIT, HEAD_LIMIT);
+        script(&mut client, &turn).await;
+        let start = Instant::now();
+        let mut buf = [0; 64];
+        loop {
+            match tokio::time::timeout(Duration::from_secs(1_000), io.read(&mut buf)).await {
+                Ok(Ok(_)) => {}
+                Ok(Err(error)) => {
+                    assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+                    return start.elapsed();
+                }
+                Err(_) => return Duration::MAX,
+            }
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_idle_connection_and_a_slow_head_have_their_own_limits() {
+        let about = |got: Duration, want: Duration| got >= want && got < want * 2;
+        assert!(about(silence_after(async |_, _| {}).await, IDLE_LIMIT));
+        let head = silence_after(async |client, _| client.write_all(b"POST").await.unwrap()).await;
+        assert!(about(head, HEAD_LIMIT));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_exchange_and_a_tunnel_have_none_until_they_end() {
+        let exchange = silence_after(async |_, turn| std::mem::forget(turn.begin())).await;
+        assert_eq!(exchange, Duration::MAX);
+        let tunnel = silence_after(async |_, turn| {
+            let guard = turn.begin();
+            turn.upgrade();
+            drop(guard);
+        });
+        assert_eq!(tunnel.await, Duration::MAX);
+        let ended = silence_after(async |_, turn| drop(turn.begin())).await;
+        assert!(ended < Duration::MAX);
+    }
+}

@@ -1,0 +1,192 @@
+//! Connecting to upstreams, and where the proxy refuses to connect to.
+//!
+//! The guard looks at addresses after resolution, and the connection goes to the very address that
+//! was looked at: a name cannot lead elsewhere between check and use.
+
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
+use std::time::Duration;
+
+use tokio::net::{TcpStream, lookup_host};
+use tokio::time::{Instant, timeout};
+
+use crate::error::{Error, Sent};
+use crate::request::Authority;
+
+/// AWS's instance metadata over IPv6.
+const METADATA_V6: Ipv6Addr = Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254);
+/// Alibaba Cloud's instance metadata.
+const METADATA_ALIBABA: Ipv4Addr = Ipv4Addr::new(100, 100, 100, 200);
+/// Oracle Cloud's instance metadata.
+const METADATA_ORACLE: Ipv4Addr = Ipv4Addr::new(192, 0, 0, 192);
+
+/// The addresses that nobody may reach through the proxy.
+#[derive(Debug)]
+pub(crate) struct Guard {
+    own: Vec<SocketAddr>,
+}
+
+impl Guard {
+    /// `own`: where the engine itself listens.
+    pub(crate) fn new(own: Vec<SocketAddr>) -> Self {
+        Self { own }
+    }
+
+    /// Why `address` is refused, if it is.
+    pub(crate) fn refusal(&self, address: SocketAddr) -> Option<&'static str> {
+        let ip = plain(address.ip());
+        if is_own(&self.own, ip, address.port()) {
+            return Some("one of the engine's own ports");
+        }
+        let link_local = match ip {
+            IpAddr::V4(ip) => ip.is_link_local(),
+            IpAddr::V6(ip) => ip.is_unicast_link_local(),
+        };
+        if link_local {
+            return Some("a link-local address, where cloud metadata services are");
+        }
+        let metadata = match ip {
+            IpAddr::V4(ip) => ip == METADATA_ALIBABA || ip == METADATA_ORACLE,
+            IpAddr::V6(ip) => ip == METADATA_V6,
+        };
+        metadata.then_some("a cloud metadata service")
+    }
+}
+
+/// An IPv4 address in IPv6 clothes (mapped, compatible, NAT64) as itself.
+fn plain(ip: IpAddr) -> IpAddr {
+    let IpAddr::V6(v6) = ip else { return ip };
+    if v6.is_loopback() || v6.is_unspecified() {
+        return ip;
+    }
+    match v6.segments() {
+        [0, 0, 0, 0, 0, 0 | 0xffff, high, low] | [0x64, 0xff9b, 0, 0, 0, 0, high, low] => {
+            Ipv4Addr::from((u32::from(high) << 16) | u32::from(low)).into()
+        }
+        _ => ip,
+    }
+}
+
+/// Does (`ip`, `port`) lead to one of `listeners` on this machine, as far as can be told. The
+/// unspecified address leads to the loopback.
+pub(crate) fn is_own(listeners: &[SocketAddr], ip: IpAddr, port: u16) -> bool {
+    if !listeners.iter().any(|own| own.port() == port) {
+        return false;
+    }
+    let ip = plain(ip);
+    ip.is_loopback() || ip.is_unspecified() || is_of_this_machine(ip)
+}
+
+/// Only an address of this machine can be bound.
+fn is_of_this_machine(ip: IpAddr) -> bool {
+    UdpSocket::bind((ip, 0)).is_ok()
+}
+
+/// `host` as an address, if it is one (or `localhost`).
+pub(crate) fn literal(host: &str) -> Option<IpAddr> {
+    if host.eq_ignore_ascii_case("localhost") {
+        return Some(Ipv4Addr::LOCALHOST.into());
+    }
+    bare(host).parse().ok()
+}
+
+/// An IPv6 address without its brackets.
+fn bare(host: &str) -> &str {
+    host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(host)
+}
+
+/// Resolves and connects within `limit` in all. Every failure means that nothing was sent.
+pub(crate) async fn dial(
+    guard: &Guard,
+    authority: &Authority,
+    limit: Duration,
+) -> Result<TcpStream, Error> {
+    let deadline = Instant::now() + limit;
+    let allowed = resolve(guard, authority, limit).await?;
+    let mut last = io::Error::from(io::ErrorKind::AddrNotAvailable);
+    for (n, address) in allowed.iter().enumerate() {
+        // What is left is shared, so that an address that swallows packets does not use it all up.
+        let share = deadline.saturating_duration_since(Instant::now()) / (allowed.len() - n) as u32;
+        match timeout(share, TcpStream::connect(address)).await {
+            Ok(Ok(stream)) => {
+                let _ = stream.set_nodelay(true);
+                return Ok(stream);
+            }
+            Ok(Err(error)) => last = error,
+            Err(_) => last = io::ErrorKind::TimedOut.into(),
+        }
+    }
+    let detail = format!("could not connect to {authority}: {last}");
+    Err(match last.kind() {
+        io::ErrorKind::TimedOut => Error::UpstreamTimeout { detail, sent: Sent::Never },
+        _ => Error::Upstream { detail, sent: Sent::Never },
+    })
+}
+
+async fn resolve(
+    guard: &Guard,
+    authority: &Authority,
+    limit: Duration,
+) -> Result<Vec<SocketAddr>, Error> {
+    let found = match timeout(limit, lookup_host((bare(&authority.host), authority.port))).await {
+        Ok(Ok(found)) => found,
+        Ok(Err(error)) => {
+            let detail = format!("could not resolve {}: {error}", authority.host);
+            return Err(Error::Upstream { detail, sent: Sent::Never });
+        }
+        Err(_) => {
+            let detail = format!("could not resolve {} in time", authority.host);
+            return Err(Error::UpstreamTimeout { detail, sent: Sent::Never });
+        }
+    };
+    let (mut allowed, mut refused) = (Vec::new(), None);
+    for address in found {
+        match guard.refusal(address) {
+            None => allowed.push(address),
+            Some(why) => refused = Some(why),
+        }
+    }
+    match (allowed.is_empty(), refused) {
+        (false, _) => Ok(allowed),
+        (true, Some(why)) => {
+            Err(Error::Refused(format!("{authority} is {why}; the proxy does not connect there")))
+        }
+        (true, None) => {
+            let detail = format!("{} has no address", authority.host);
+            Err(Error::Upstream { detail, sent: Sent::Never })
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn own_ports_and_metadata_are_refused_in_every_spelling() {
+        let guard = Guard::new(vec!["127.0.0.1:3030".parse().unwrap()]);
+        for refused in [
+            "127.0.0.1:3030",
+            "127.9.9.9:3030",
+            "0.0.0.0:3030",
+            "[::1]:3030",
+            "[::]:3030",
+            "[::ffff:127.0.0.1]:3030",
+            "[::ffff:0.0.0.0]:3030",
+            "169.254.169.254:80",
+            "[::ffff:169.254.169.254]:80",
+            "[64:ff9b::a9fe:a9fe]:80",
+            "[::a9fe:a9fe]:80",
+            "[fe80::1]:80",
+            "[fd00:ec2::254]:80",
+            "100.100.100.200:80",
+        ] {
+            assert!(guard.refusal(refused.parse().unwrap()).is_some(), "{refused}");
+        }
+        for allowed in
+            ["127.0.0.1:80", "10.0.0.1:3030", "[::1]:80", "192.0.2.1:3030", "[fd00::1]:80"]
+        {
+            assert_eq!(guard.refusal(allowed.parse().unwrap()), None, "{allowed}");
+        }
+    }
+}

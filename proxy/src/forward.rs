@@ -1,0 +1,215 @@
+//! Step 4, send it: to the right upstream, and knowing whether bytes left.
+
+use std::pin::pin;
+use std::time::{Duration, Instant};
+
+use hyper::body::Incoming;
+use hyper::header::{CONNECTION, CONTENT_LENGTH, HeaderValue, TRAILER, UPGRADE};
+use hyper::http::request::Parts;
+use hyper::http::uri::PathAndQuery;
+use hyper::{Method, Request, Response, StatusCode, Uri, Version};
+use store::model::EffectClass;
+use tokio::time::timeout;
+
+use crate::Shared;
+use crate::body::{Body, FromUpstream, Outgoing, Timed};
+use crate::claim::Prepared;
+use crate::dial;
+use crate::error::{Error, Sent};
+use crate::headers;
+use crate::policy::Passed;
+use crate::pool::Connection;
+use crate::request::Target;
+use crate::respond::{self, Reply};
+use crate::serving::Link;
+
+/// A `once` call goes over a kept connection only if that was idle no longer: the upstream may
+/// close it at any time, and a request that was written then is of unknown outcome.
+const FRESH_ENOUGH: Duration = Duration::from_secs(1);
+
+/// The head of an answer, and the connection that its body comes by.
+#[derive(Debug)]
+pub(crate) struct Reached {
+    pub(crate) response: Response<Incoming>,
+    pub(crate) connection: Connection,
+    /// From the dispatch to the head of the answer.
+    pub(crate) took: Duration,
+}
+
+/// Why no answer came.
+#[derive(Debug)]
+struct Failure {
+    error: Error,
+    /// The connection was a kept one, and nothing was written to it.
+    stale: bool,
+    /// The request, where it was handed back untouched.
+    request: Option<Request<Outgoing>>,
+}
+
+/// Forwards what is not guarded, streaming both ways.
+pub(crate) async fn pass(
+    shared: &Shared,
+    link: &Link,
+    target: &Target,
+    mut head: Parts,
+    body: Outgoing,
+    why: (Passed, &str),
+) -> Result<Reply, Error> {
+    let told = match why {
+        (Passed::Read, _) => {
+            shared.config.store.count("passed", &target.authority.host);
+            None
+        }
+        (Passed::Bypassed, rule) => {
+            shared.config.store.count("bypassed", &target.authority.host);
+            Some(rule.split_ascii_whitespace().next().unwrap_or_default().trim_start_matches('-'))
+        }
+    };
+    let upgrade = headers::upgrade_of(&head.method, &head.headers);
+    prepare(shared, target, &mut head);
+    let mut request = Request::from_parts(head, body);
+    let client = upgrade.is_some().then(|| hyper::upgrade::on(&mut request));
+    if let Some(protocol) = upgrade {
+        request.headers_mut().insert(CONNECTION, HeaderValue::from_static("upgrade"));
+        request.headers_mut().insert(UPGRADE, protocol);
+    }
+    let mut reached = reach(shared, target, request, None).await.map_err(|f| f.error)?;
+    if let Some(client) = client
+        && reached.response.status() == StatusCode::SWITCHING_PROTOCOLS
+    {
+        let upstream = hyper::upgrade::on(&mut reached.response);
+        link.turn.upgrade();
+        shared.tunnels.spawn(crate::connect::join(client, upstream, shared.closing.clone()));
+        return Ok(respond::switching(shared, reached));
+    }
+    let idle = shared.config.timeouts.body_idle;
+    let (head, incoming) = reached.response.into_parts();
+    let body = Body::upstream(FromUpstream::new(Timed::new(incoming, idle), reached.connection));
+    Ok(respond::passed(shared, head, body, told, reached.took))
+}
+
+/// Sends a claimed call, at most once: again only where nothing of it can have left.
+pub(crate) async fn guarded(shared: &Shared, call: &Prepared) -> Result<Reached, Error> {
+    let age = (call.class == EffectClass::Once).then_some(FRESH_ENOUGH);
+    let first = match reach(shared, &call.target, call.request(), age).await {
+        Ok(reached) => return Ok(reached),
+        Err(failure) => failure,
+    };
+    if !first.stale {
+        return Err(first.error);
+    }
+    reach(shared, &call.target, call.request(), Some(Duration::ZERO)).await.map_err(|f| f.error)
+}
+
+/// Makes a request head that of the next hop: origin form, our Via, none of what is ours or the
+/// connection's.
+pub(crate) fn prepare(shared: &Shared, target: &Target, head: &mut Parts) {
+    let trailer = head.headers.remove(TRAILER);
+    headers::strip_request(&mut head.headers);
+    headers::add_via(&mut head.headers, &shared.config.instance);
+    if let Some(trailer) = trailer {
+        // hyper sends only the trailers that this field announces.
+        head.headers.insert(TRAILER, trailer);
+    }
+    headers::set_host(&mut head.headers, target);
+    let path_and_query = std::mem::take(&mut head.uri).into_parts().path_and_query;
+    head.uri = Uri::from(path_and_query.unwrap_or_else(|| PathAndQuery::from_static("/")));
+    head.version = Version::HTTP_11;
+}
+
+/// Tells the upstream the length that was counted, not the one that was announced.
+pub(crate) fn set_length(head: &mut Parts, length: u64, has_trailers: bool) {
+    let announced = head.headers.remove(CONTENT_LENGTH).is_some();
+    let expected = matches!(head.method, Method::POST | Method::PUT | Method::PATCH);
+    if !has_trailers && (length > 0 || announced || expected) {
+        head.headers.insert(CONTENT_LENGTH, HeaderValue::from(length));
+    }
+}
+
+/// Sends `request` and waits for the head of its answer. `age`: how old a kept connection may be.
+async fn reach(
+    shared: &Shared,
+    target: &Target,
+    request: Request<Outgoing>,
+    age: Option<Duration>,
+) -> Result<Reached, Failure> {
+    let started = Instant::now();
+    let mut request = request;
+    if age != Some(Duration::ZERO)
+        && let Some(kept) = shared.pool.take(&target.authority, age)
+    {
+        match attempt(shared, kept, request).await {
+            Err(Failure { request: Some(unsent), .. }) => request = unsent,
+            Ok((response, connection)) => {
+                return Ok(Reached { response, connection, took: started.elapsed() });
+            }
+            Err(failure) => return Err(failure),
+        }
+    }
+    let fresh = connect(shared, target).await;
+    let fresh = fresh.map_err(|error| Failure { error, stale: false, request: None })?;
+    let (response, connection) = attempt(shared, fresh, request).await?;
+    Ok(Reached { response, connection, took: started.elapsed() })
+}
+
+async fn connect(shared: &Shared, target: &Target) -> Result<Connection, Error> {
+    let limit = shared.config.timeouts.connect;
+    let stream = dial::dial(&shared.guard, &target.authority, limit).await?;
+    shared.pool.adopt(&target.authority, stream).await
+}
+
+async fn attempt(
+    shared: &Shared,
+    mut connection: Connection,
+    request: Request<Outgoing>,
+) -> Result<(Response<Incoming>, Connection), Failure> {
+    let before = connection.written();
+    connection.arm();
+    let limit = shared.config.timeouts.response_head;
+    let mut seen = before;
+    let result = {
+        let mut sending = pin!(connection.sender.try_send_request(request));
+        loop {
+            match timeout(limit, &mut sending).await {
+                Ok(result) => break Some(result),
+                // The limit is for the answer: it begins when the upload stops moving.
+                Err(_) if connection.written() > seen => seen = connection.written(),
+                Err(_) => break None,
+            }
+        }
+    };
+    let Some(result) = result else {
+        let detail = format!("no answer within {} s", limit.as_secs());
+        let error = Error::UpstreamTimeout { detail, sent: Sent::Maybe };
+        return Err(Failure { error, stale: false, request: None });
+    };
+    let mut failed = match result {
+        Ok(response) => return Ok((response, connection)),
+        Err(failed) => failed,
+    };
+    let request = failed.take_message();
+    let unsent = request.is_some() || connection.written() == before;
+    let sent = if unsent { Sent::Never } else { Sent::Maybe };
+    let error = explain(&failed.into_error(), shared, sent);
+    Err(Failure { error, stale: unsent && connection.reused, request })
+}
+
+/// What went wrong, in words; a client's own body that stalls is the client's fault.
+fn explain(error: &hyper::Error, shared: &Shared, sent: Sent) -> Error {
+    use std::error::Error as _;
+
+    let mut cause = error.source();
+    let mut innermost = String::new();
+    while let Some(inner) = cause {
+        let stalled = inner
+            .downcast_ref::<std::io::Error>()
+            .is_some_and(|inner| inner.kind() == std::io::ErrorKind::TimedOut);
+        if error.is_user() && stalled {
+            return Error::BodyStalled(shared.config.timeouts.body_stall.as_secs());
+        }
+        innermost = format!(": {inner}");
+        cause = inner.source();
+    }
+    let detail = format!("the upstream gave no answer: {error}{innermost}");
+    Error::Upstream { detail, sent }
+}

@@ -1,0 +1,67 @@
+//! Takes a request's body whole, before anything is claimed.
+
+use std::io;
+
+use bytes::Bytes;
+use http_body_util::BodyExt as _;
+use hyper::HeaderMap;
+use hyper::body::{Body as _, Incoming};
+use sha2::{Digest as _, Sha256};
+use store::key::Digest;
+
+use crate::Shared;
+use crate::body::Timed;
+use crate::error::Error;
+use crate::spool::{Spool, Stored};
+
+/// A request's body.
+#[derive(Debug)]
+pub(crate) struct Taken {
+    pub(crate) stored: Stored,
+    /// The SHA-256 of all its bytes.
+    pub(crate) sha256: Digest,
+    pub(crate) trailers: Option<HeaderMap>,
+}
+
+/// Refuses a body whose announced length is over the limit. To be called before it is polled, so
+/// that a client that waits for `100 Continue` sends nothing of it.
+pub(crate) fn check_announced(shared: &Shared, body: &Incoming) -> Result<(), Error> {
+    let limit = shared.config.max_request;
+    if body.size_hint().lower() > limit { Err(Error::TooLarge(limit)) } else { Ok(()) }
+}
+
+/// Reads the body to its end.
+pub(crate) async fn take(shared: &Shared, body: Incoming) -> Result<Taken, Error> {
+    let stall = shared.config.timeouts.body_stall;
+    let limit = shared.config.max_request;
+    let mut body = Timed::new(body, stall);
+    let mut spool = Spool::new(&shared.spool);
+    let mut hash = Sha256::new();
+    let (mut size, mut trailers) = (0_u64, None);
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(|error| match error.kind() {
+            io::ErrorKind::TimedOut => Error::BodyStalled(stall.as_secs()),
+            _ => Error::Malformed(format!("the request body broke off: {error}")),
+        })?;
+        match frame.into_data() {
+            Ok(data) => {
+                size += data.len() as u64;
+                if size > limit {
+                    return Err(Error::TooLarge(limit));
+                }
+                hash.update(&data);
+                keep(&mut spool, data).await?;
+            }
+            Err(frame) => trailers = frame.into_trailers().ok(),
+        }
+    }
+    let sha256 = Digest::from_bytes(hash.finalize().into());
+    Ok(Taken { stored: spool.done(), sha256, trailers })
+}
+
+async fn keep(spool: &mut Spool, data: Bytes) -> Result<(), Error> {
+    spool.push(data).await.map_err(|error| {
+        tracing::warn!(%error, "cannot spool a request body");
+        Error::StoreFull("there is no room to keep the request body; nothing was sent".to_owned())
+    })
+}

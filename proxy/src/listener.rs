@@ -1,0 +1,68 @@
+//! Accepting connections, and the orderly end.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::TcpListener;
+use tokio::time::{Instant, interval, sleep, timeout_at};
+use tokio_util::sync::CancellationToken;
+
+use crate::Shared;
+use crate::serving;
+
+/// How long to wait after a connection could not be accepted (no file descriptors left).
+const BREATH: Duration = Duration::from_millis(50);
+
+/// How often idle connections to upstreams are looked through.
+const SWEEP: Duration = Duration::from_secs(20);
+
+/// Serves until `shutdown`, then lets what runs come to its end, for as long as the config says.
+pub(crate) async fn serve(shared: Arc<Shared>, listener: TcpListener, shutdown: CancellationToken) {
+    let sweeping = sweep(&shared);
+    tokio::select! {
+        () = accept(&shared, &listener) => {}
+        () = sweeping => {}
+        () = shutdown.cancelled() => {}
+    }
+    drop(listener);
+    drain(&shared).await;
+}
+
+async fn accept(shared: &Arc<Shared>, listener: &TcpListener) {
+    loop {
+        match listener.accept().await {
+            Ok((stream, _)) => {
+                let _ = stream.set_nodelay(true);
+                shared.connections.spawn(serving::serve(Arc::clone(shared), stream, None));
+            }
+            Err(error) => {
+                tracing::warn!(%error, "cannot accept a connection");
+                sleep(BREATH).await;
+            }
+        }
+    }
+}
+
+async fn sweep(shared: &Shared) {
+    let mut ticks = interval(SWEEP);
+    loop {
+        ticks.tick().await;
+        shared.pool.sweep();
+    }
+}
+
+/// Connections end with their request; calls come to their end, clients or not; tunnels, which have
+/// none of their own, are closed last.
+async fn drain(shared: &Shared) {
+    shared.drain();
+    let deadline = Instant::now() + shared.config.timeouts.drain;
+    for tracker in [&shared.connections, &shared.exchanges] {
+        tracker.close();
+        if timeout_at(deadline, tracker.wait()).await.is_err() {
+            tracing::warn!(left = tracker.len(), "stopping with work under way");
+        }
+    }
+    shared.close();
+    shared.tunnels.close();
+    let _ = timeout_at(Instant::now() + BREATH, shared.tunnels.wait()).await;
+}

@@ -1,0 +1,176 @@
+//! One request through the six steps; every door ends here.
+
+use std::sync::Arc;
+
+use hyper::body::Incoming;
+use hyper::header::MAX_FORWARDS;
+use hyper::http::request::Parts;
+use hyper::{Method, Request};
+use store::call::{Call, Claim};
+use tokio::sync::OwnedSemaphorePermit;
+
+use crate::Shared;
+use crate::body::{Outgoing, Timed};
+use crate::call::{self, Received};
+use crate::claim::{self, Prepared};
+use crate::error::Error;
+use crate::headers;
+use crate::intake;
+use crate::owned::Owned;
+use crate::policy::Decision;
+use crate::record::{self, Running};
+use crate::request::{self, Form, Scheme, Target};
+use crate::respond::{self, Label, Reply};
+use crate::serving::Link;
+use crate::{confirm, connect, forward};
+
+/// Answers one request.
+pub(crate) async fn handle(
+    shared: Arc<Shared>,
+    link: Arc<Link>,
+    request: Request<Incoming>,
+) -> Reply {
+    let mut label = Label::default();
+    match route(&shared, &link, request, &mut label).await {
+        Ok(reply) => reply,
+        Err(error) => respond::problem(&shared, &error, Some(&label)),
+    }
+}
+
+/// Finds out what is asked, and of whom.
+async fn route(
+    shared: &Arc<Shared>,
+    link: &Link,
+    request: Request<Incoming>,
+    label: &mut Label,
+) -> Result<Reply, Error> {
+    let inside = link.inside.as_deref().map(|inside| (Scheme::Http, &inside.authority));
+    if request.method() == Method::TRACE {
+        return Ok(respond::not_allowed("GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS, CONNECT"));
+    }
+    let (head, body) = request.into_parts();
+    request::check_framing(&head.headers)?;
+    match request::form(&head, inside, &|authority| shared.is_own(authority))? {
+        Form::Forward(target) => {
+            forwarded(shared, link, target, Request::from_parts(head, body), label).await
+        }
+        Form::Own { path_and_query } => {
+            confirm::answer(shared, &head.method, &path_and_query).await
+        }
+        Form::Tunnel(authority) => {
+            connect::open(shared, link, Request::from_parts(head, body), authority).await
+        }
+        Form::Options => Ok(respond::options()),
+    }
+}
+
+/// A request for somebody else: passed on, or guarded.
+async fn forwarded(
+    shared: &Arc<Shared>,
+    link: &Link,
+    target: Target,
+    request: Request<Incoming>,
+    label: &mut Label,
+) -> Result<Reply, Error> {
+    let (mut head, body) = request.into_parts();
+    let credentials = link.inside.as_deref().and_then(|inside| inside.credentials.as_ref());
+    let asked = request::asked(
+        &head.headers,
+        credentials,
+        shared.config.require_token,
+        &shared.check_token(),
+    )?;
+    if headers::via_has(&head.headers, &shared.config.instance) {
+        return Err(Error::Loop);
+    }
+    if head.method == Method::OPTIONS && !hop_allowed(&mut head) {
+        return Ok(respond::options());
+    }
+    let decision = shared.policy.decide(&head.method, &target, &head.headers);
+    if let Decision::Pass { kind, rule } = &decision {
+        let body = Outgoing::Live(Timed::new(body, shared.config.timeouts.body_stall));
+        return forward::pass(shared, link, &target, head, body, (*kind, rule)).await;
+    }
+    let request = Received { target, head, asked };
+    Box::pin(guarded(shared, link, request, body, decision, label)).await
+}
+
+/// A call on its way to its effect: what is asked, which execution it means, may it run, send it,
+/// record what came of it, answer.
+async fn guarded(
+    shared: &Arc<Shared>,
+    link: &Link,
+    request: Received,
+    body: Incoming,
+    decision: Decision,
+    label: &mut Label,
+) -> Result<Reply, Error> {
+    let known = match &decision {
+        Decision::Guard { .. } => Some(call::scope(shared, &request).await?),
+        _ => None,
+    };
+    intake::check_announced(shared, &body)?;
+    let taken = intake::take(shared, body).await?;
+    let (class, rule) = match call::decide(shared, &request, &taken, decision) {
+        Decision::Pass { kind, rule } => {
+            let (head, body) = call::unguarded(request.head, &taken);
+            return forward::pass(shared, link, &request.target, head, body, (kind, &rule)).await;
+        }
+        Decision::Guard { class, rule } => (class, rule),
+        Decision::NeedsBody => return Err(Error::Internal),
+    };
+    let scope = match known {
+        Some(scope) => scope,
+        None => call::scope(shared, &request).await?,
+    };
+    let wants_trailers = request.wants_trailers();
+    let (call, prepared) = call::identify(shared, request, taken, scope, class, &rule).await?;
+    label.clone_from(&prepared.label);
+    let place = claim::place(shared)?;
+    // hyper drops this future when the client leaves; a claimed call must run to its end for the
+    // retry to find. So from the claim on the work is the server's.
+    let work = carry_out(Arc::clone(shared), call, prepared, place);
+    match Owned::new(&shared.exchanges, work).await? {
+        Carried::Out(reply) => Ok(reply),
+        Carried::Not(claim) => claim::refused(shared, claim, label, wants_trailers).await,
+    }
+}
+
+/// What became of a call that asked to run.
+enum Carried {
+    Out(Reply),
+    /// It is a duplicate, or in doubt.
+    Not(Claim),
+}
+
+async fn carry_out(
+    shared: Arc<Shared>,
+    call: Call,
+    prepared: Prepared,
+    place: OwnedSemaphorePermit,
+) -> Result<Carried, Error> {
+    let lease = match claim::ask(&shared, call).await? {
+        Claim::Execute(lease) => lease,
+        other => return Ok(Carried::Not(other)),
+    };
+    let running = Running::new(&shared, lease, &prepared, place);
+    let forwarded = forward::guarded(&shared, &prepared).await;
+    drop(prepared);
+    Ok(Carried::Out(match forwarded {
+        Ok(reached) => record::answer(running, reached).await,
+        Err(error) => record::failure(running, error).await,
+    }))
+}
+
+/// OPTIONS with `Max-Forwards` (RFC 9110, 7.6.2): false where it goes no further than here.
+fn hop_allowed(head: &mut Parts) -> bool {
+    let left = head.headers.get(MAX_FORWARDS).and_then(|value| value.to_str().ok()?.parse().ok());
+    match left {
+        None => true,
+        Some(0_u32) => false,
+        Some(left) => {
+            head.headers.insert(MAX_FORWARDS, (left - 1).into());
+            true
+        }
+    }
+}

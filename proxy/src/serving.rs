@@ -1,0 +1,120 @@
+//! One client's connection: HTTP/1.1, its limits, its end.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Instant;
+
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper::{Request, Response};
+use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncRead, AsyncWrite};
+
+use crate::body::Body;
+use crate::connect::Inside;
+use crate::deadline::{Turn, Watched};
+use crate::error::Error;
+use crate::respond::{self, Reply};
+use crate::{Observation, Phase, Shared, service};
+
+/// The most header fields of a request; more get hyper's own 431.
+const MAX_HEADERS: usize = 256;
+
+/// What a request knows of the connection that it came by.
+#[derive(Debug)]
+pub(crate) struct Link {
+    pub(crate) turn: Arc<Turn>,
+    /// The tunnel that the connection is inside of.
+    pub(crate) inside: Option<Arc<Inside>>,
+}
+
+/// Serves one connection until it ends, or, when the server drains, to the end of its request.
+pub(crate) fn serve<I>(
+    shared: Arc<Shared>,
+    io: I,
+    inside: Option<Arc<Inside>>,
+) -> Pin<Box<dyn Future<Output = ()> + Send>>
+where
+    I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let turn = Arc::new(Turn::default());
+    let limits = &shared.config.timeouts;
+    let io = Watched::new(io, Arc::clone(&turn), limits.idle, limits.request_head);
+    let link = Arc::new(Link { turn, inside });
+    let state = Arc::clone(&shared);
+    let service = service_fn(move |request: Request<Incoming>| {
+        let (shared, link) = (Arc::clone(&state), Arc::clone(&link));
+        async move { Ok::<_, std::convert::Infallible>(answer(shared, link, request).await) }
+    });
+    let mut builder = http1::Builder::new();
+    builder
+        .half_close(true)
+        .max_headers(MAX_HEADERS)
+        .preserve_header_case(true)
+        .title_case_headers(true)
+        .auto_date_header(false);
+    let connection = builder.serve_connection(TokioIo::new(io), service).with_upgrades();
+    Box::pin(async move {
+        let mut connection = pin!(connection);
+        let mut draining = pin!(shared.draining.cancelled());
+        let mut closing = pin!(shared.closing.cancelled());
+        let (mut registered, mut told) = (false, false);
+        std::future::poll_fn(|cx| {
+            if connection.as_mut().poll(cx).is_ready() {
+                return Poll::Ready(());
+            }
+            // Registered once: polling them each time would make all connections share a lock.
+            if !registered {
+                registered = true;
+                let _ = (draining.as_mut().poll(cx), closing.as_mut().poll(cx));
+            }
+            match shared.phase() {
+                Phase::Serving => {}
+                Phase::Draining if told => {}
+                Phase::Draining => {
+                    told = true;
+                    connection.as_mut().graceful_shutdown();
+                    return connection.as_mut().poll(cx).map(|_| ());
+                }
+                Phase::Closing => return Poll::Ready(()),
+            }
+            Poll::Pending
+        })
+        .await;
+    })
+}
+
+/// Answers one request, whatever happens on the way.
+async fn answer(
+    shared: Arc<Shared>,
+    link: Arc<Link>,
+    request: Request<Incoming>,
+) -> Response<Body> {
+    let started = Instant::now();
+    let turn = link.turn.begin();
+    let handling = service::handle(Arc::clone(&shared), link, request);
+    let reply = match (Caught(Box::pin(handling))).await {
+        Some(reply) => reply,
+        None => respond::problem(&shared, &Error::Internal, None),
+    };
+    let Reply { response, decision, upstream } = reply;
+    (shared.config.observer)(&Observation { decision, duration: started.elapsed(), upstream });
+    response.map(|body| body.during(turn))
+}
+
+/// A future whose panic is `None`: it ends one request and not the process.
+struct Caught<F>(Pin<Box<F>>);
+
+impl<F: Future> Future for Caught<F> {
+    type Output = Option<F::Output>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        match catch_unwind(AssertUnwindSafe(|| self.0.as_mut().poll(cx))) {
+            Ok(polled) => polled.map(Some),
+            Err(_) => Poll::Ready(None),
+        }
+    }
+}

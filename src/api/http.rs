@@ -1,0 +1,202 @@
+//! One HTTP request: refused, or routed to the methods, health, metrics.
+
+use std::convert::Infallible;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body_util::combinators::UnsyncBoxBody;
+use http_body_util::{BodyExt, Empty, Full, LengthLimitError, Limited};
+use hyper::header::{self, HeaderValue};
+use hyper::{Method, Request, Response, StatusCode};
+use jsonrpsee::types::Id;
+
+use super::dispatch::{bytes, refusal};
+use super::error::{Code, Error};
+use super::{Api, guard, health};
+
+/// The body of an answer.
+pub(crate) type Body = UnsyncBoxBody<Bytes, Infallible>;
+
+/// The largest body of a request, in bytes.
+pub(crate) const MAX_BODY: usize = 10 * 1024 * 1024;
+
+/// How long a body may take to come.
+const BODY_TIMEOUT: Duration = Duration::from_secs(30);
+
+pub(crate) const TEXT: &str = "text/plain; charset=utf-8";
+pub(crate) const JSON: &str = "application/json";
+
+const WELCOME: &str = "openclaw-state-engine: JSON-RPC 2.0 by POST (rpc.discover lists the methods), \
+                       GET /healthz, /readyz, /metrics\n";
+
+impl Api {
+    /// Answers one request. Whatever changes something runs to its end, also where the caller hangs
+    /// up and this future is dropped.
+    pub(crate) async fn handle<B>(&self, request: Request<B>) -> Response<Body>
+    where
+        B: hyper::body::Body<Data = Bytes> + Send,
+        B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    {
+        let (parts, body) = request.into_parts();
+        let headers = &parts.headers;
+        let foreign = match self
+            .guard
+            .host(headers, parts.uri.authority())
+            .and_then(|()| self.guard.origin(headers))
+        {
+            Ok(foreign) => foreign,
+            Err(error) => return self.refuse(error),
+        };
+        let mut response = match (&parts.method, parts.uri.path()) {
+            (&Method::POST, _) => match self.rpc(headers, body).await {
+                Ok(answer) => respond(StatusCode::OK, JSON, answer),
+                Err(error) => self.refuse(error),
+            },
+            (&Method::GET | &Method::HEAD, path) => match self.page(path, headers) {
+                Ok(response) => response,
+                Err(error) => self.refuse(error),
+            },
+            (&Method::OPTIONS, _) => preflight(foreign.is_some()),
+            _ => not_allowed(),
+        };
+        if let Some(origin) = foreign {
+            let headers = response.headers_mut();
+            headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin);
+            headers.insert(header::VARY, HeaderValue::from_static("Origin"));
+        }
+        response
+    }
+
+    async fn rpc<B>(&self, headers: &hyper::HeaderMap, body: B) -> Result<Bytes, Error>
+    where
+        B: hyper::body::Body<Data = Bytes> + Send,
+        B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    {
+        self.guard.token(headers)?;
+        guard::media_type(headers)?;
+        Ok(self.dispatcher.answer(read(body).await?).await)
+    }
+
+    fn page(&self, path: &str, headers: &hyper::HeaderMap) -> Result<Response<Body>, Error> {
+        Ok(match path {
+            "/healthz" => respond(StatusCode::OK, TEXT, "ok\n"),
+            "/readyz" => health::ready(&self.store.health(), self.is_draining()),
+            "/" => respond(StatusCode::OK, TEXT, WELCOME),
+            "/metrics" => {
+                self.guard.token(headers)?;
+                health::metrics(&self.registry)
+            }
+            _ => respond(StatusCode::NOT_FOUND, TEXT, WELCOME),
+        })
+    }
+
+    /// Answers a request that was refused before it was read as JSON-RPC.
+    fn refuse(&self, error: Error) -> Response<Body> {
+        self.dispatcher.metrics.api_refused(error.code.as_str());
+        let code = error.code;
+        let mut response = respond(code.status(), JSON, bytes(refusal(Id::Null, error)));
+        if code == Code::Unauthorized {
+            let challenge = HeaderValue::from_static("Bearer realm=\"openclaw-state-engine\"");
+            response.headers_mut().insert(header::WWW_AUTHENTICATE, challenge);
+        }
+        response
+    }
+}
+
+async fn read<B>(body: B) -> Result<Bytes, Error>
+where
+    B: hyper::body::Body<Data = Bytes> + Send,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    let too_large =
+        || Error::new(Code::Limit, format!("the body is larger than {MAX_BODY} bytes: send less"));
+    if body.size_hint().lower() > MAX_BODY as u64 {
+        return Err(too_large());
+    }
+    match tokio::time::timeout(BODY_TIMEOUT, Limited::new(body, MAX_BODY).collect()).await {
+        Ok(Ok(body)) => Ok(body.to_bytes()),
+        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(too_large()),
+        Ok(Err(_)) => Err(Error::new(Code::ParseError, "the body ended before it was whole")),
+        Err(_) => Err(Error::new(
+            Code::BodyStalled,
+            format!("the body took longer than {} s: send it again", BODY_TIMEOUT.as_secs()),
+        )),
+    }
+}
+
+/// An answer with a body of `media_type`.
+pub(crate) fn respond(
+    status: StatusCode,
+    media_type: &'static str,
+    body: impl Into<Bytes>,
+) -> Response<Body> {
+    let mut response = Response::new(Full::new(body.into()).boxed_unsync());
+    *response.status_mut() = status;
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(media_type));
+    response
+}
+
+/// A browser asks whether a page of another origin may send JSON: only where `--allow-origin` says
+/// so; without the headers the browser takes the answer for a no.
+fn preflight(allowed: bool) -> Response<Body> {
+    let mut response = not_allowed();
+    if allowed {
+        *response.status_mut() = StatusCode::NO_CONTENT;
+        *response.body_mut() = Empty::new().boxed_unsync();
+        let headers = response.headers_mut();
+        headers.remove(header::CONTENT_TYPE);
+        headers.insert(
+            header::ACCESS_CONTROL_ALLOW_METHODS,
+            HeaderValue::from_static("GET, HEAD, POST"),
+        );
+        headers.insert(
+            header::ACCESS_CONTROL_ALLOW_HEADERS,
+            HeaderValue::from_static("content-type, authorization"),
+        );
+    }
+    response
+}
+
+fn not_allowed() -> Response<Body> {
+    let mut response =
+        respond(StatusCode::METHOD_NOT_ALLOWED, TEXT, "use POST with a JSON-RPC 2.0 request\n");
+    response.headers_mut().insert(header::ALLOW, HeaderValue::from_static("GET, HEAD, POST"));
+    response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn bodies_are_bounded() {
+        let whole = vec![b' '; MAX_BODY];
+        assert_eq!(read(Full::new(Bytes::from(whole.clone()))).await.unwrap().len(), MAX_BODY);
+        let mut over = whole;
+        over.push(b' ');
+        let error = read(Full::new(Bytes::from(over.clone()))).await.unwrap_err();
+        assert_eq!(error.code, Code::Limit);
+
+        let (first, rest) = over.split_at(MAX_BODY / 2);
+        let frames = [first, rest].map(|part| {
+            Ok::<_, std::io::Error>(hyper::body::Frame::data(Bytes::copy_from_slice(part)))
+        });
+        let chunked = http_body_util::StreamBody::new(futures_util::stream::iter(frames));
+        assert_eq!(read(chunked).await.unwrap_err().code, Code::Limit);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_body_that_stalls_is_given_up() {
+        let stalled = http_body_util::StreamBody::new(futures_util::stream::pending::<
+            Result<hyper::body::Frame<Bytes>, std::io::Error>,
+        >());
+        assert_eq!(read(stalled).await.unwrap_err().code, Code::BodyStalled);
+    }
+
+    #[test]
+    fn preflights() {
+        assert_eq!(preflight(false).status(), StatusCode::METHOD_NOT_ALLOWED);
+        assert!(!preflight(false).headers().contains_key(header::ACCESS_CONTROL_ALLOW_METHODS));
+        assert_eq!(preflight(true).status(), StatusCode::NO_CONTENT);
+    }
+}

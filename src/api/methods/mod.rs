@@ -1,0 +1,179 @@
+//! The methods: decode the params, ask the store, answer.
+
+mod audit;
+mod channels;
+mod executions;
+mod goals;
+mod leases;
+mod memories;
+mod sessions;
+mod users;
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use jsonrpsee::{Methods, RpcModule};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use store::{Reader, Store};
+
+use super::error::Error;
+use super::params::decode;
+
+/// What the methods work with.
+#[derive(Debug)]
+pub(crate) struct Context {
+    store: Store,
+    /// Who settles a doubt by this API, for the audit.
+    actor: &'static str,
+}
+
+/// All methods, and which of them change something.
+pub(crate) fn all(store: Store, actor: &'static str) -> (Methods, HashSet<&'static str>) {
+    let mut registrar =
+        Registrar { module: RpcModule::new(Context { store, actor }), writes: HashSet::new() };
+    users::register(&mut registrar);
+    sessions::register(&mut registrar);
+    goals::register(&mut registrar);
+    executions::register(&mut registrar);
+    leases::register(&mut registrar);
+    memories::register(&mut registrar);
+    channels::register(&mut registrar);
+    audit::register(&mut registrar);
+    (registrar.module.into(), registrar.writes)
+}
+
+struct Registrar {
+    module: RpcModule<Context>,
+    writes: HashSet<&'static str>,
+}
+
+impl Registrar {
+    /// A method that changes nothing: it ends when its caller hangs up.
+    fn read<P, R, F, Fut>(&mut self, name: &'static str, handler: F)
+    where
+        P: DeserializeOwned + Send + 'static,
+        R: Serialize + Clone + 'static,
+        F: Fn(Arc<Context>, P) -> Fut + Copy + Send + Sync + 'static,
+        Fut: Future<Output = Result<R, Error>> + Send + 'static,
+    {
+        self.module
+            .register_async_method(name, move |params, context, _| async move {
+                let decoded = decode(&params)?;
+                drop(params);
+                handler(context, decoded).await
+            })
+            .expect("each method is registered once");
+    }
+
+    /// A method that changes something: it runs to its end though its caller hangs up.
+    fn write<P, R, F, Fut>(&mut self, name: &'static str, handler: F)
+    where
+        P: DeserializeOwned + Send + 'static,
+        R: Serialize + Clone + 'static,
+        F: Fn(Arc<Context>, P) -> Fut + Copy + Send + Sync + 'static,
+        Fut: Future<Output = Result<R, Error>> + Send + 'static,
+    {
+        self.writes.insert(name);
+        self.read(name, handler);
+    }
+}
+
+impl Context {
+    /// Reads a list outside of the threads that serve connections.
+    async fn list<T: Send + 'static>(
+        &self,
+        read: impl FnOnce(&Reader) -> Result<T, store::Error> + Send + 'static,
+    ) -> Result<T, Error> {
+        let reader = self.store.reader().clone();
+        match tokio::task::spawn_blocking(move || read(&reader)).await {
+            Ok(rows) => Ok(rows?),
+            Err(error) => match error.try_into_panic() {
+                Ok(panic) => std::panic::resume_unwind(panic),
+                Err(_) => Err(Error::internal()),
+            },
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use bytes::Bytes;
+    use serde_json::{Map, Value, json};
+    use store::Options;
+    use tokio_util::task::TaskTracker;
+
+    use super::*;
+    use crate::api::dispatch::Dispatcher;
+    use crate::api::metrics::Metrics;
+    use crate::api::openrpc;
+
+    /// The error that calling `method` with `params` gives, as (code, field).
+    async fn refused(
+        dispatcher: &Arc<Dispatcher>,
+        method: &Value,
+        params: &Map<String, Value>,
+    ) -> (Value, Value) {
+        let body = json!({"jsonrpc": "2.0", "id": 1, "method": method, "params": params});
+        let answer = dispatcher.answer(Bytes::from(body.to_string())).await;
+        let answer: Value = serde_json::from_slice(&answer).unwrap();
+        (answer["error"]["code"].clone(), answer["error"]["data"]["field"].clone())
+    }
+
+    /// A value that `schema` allows.
+    fn sample(schema: &Value) -> Value {
+        match schema["$ref"].as_str().unwrap().rsplit_once('/').unwrap().1 {
+            "Uuid" => json!("00000000-0000-7000-8000-000000000001"),
+            "Name" | "Label" | "Text" | "Evidence" => json!("text"),
+            "Count" | "WaitMs" | "Any" => json!(1),
+            "Outcome" | "Verdict" => json!("executed"),
+            "ChannelType" => json!("chat"),
+            _ => json!({"id": "00000000-0000-7000-8000-000000000001"}),
+        }
+    }
+
+    #[tokio::test]
+    async fn the_openrpc_document_tells_the_truth() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(Options::new(folder.path().join("state.db"))).unwrap();
+        let (methods, writes) = all(store.clone(), "api");
+        let document: Value = openrpc::document().decode().unwrap();
+        let described = document["methods"].as_array().unwrap();
+        let names: BTreeSet<_> = described.iter().map(|m| m["name"].as_str().unwrap()).collect();
+        assert_eq!(names, methods.method_names().collect());
+
+        let metrics = Metrics::new(None).0;
+        let tasks = TaskTracker::new();
+        let dispatcher = Arc::new(Dispatcher { methods, writes, tasks, metrics });
+        for method in described {
+            let name = &method["name"];
+            let params = method["params"].as_array().unwrap();
+            let (required, optional): (Vec<_>, Vec<_>) =
+                params.iter().partition(|param| param["required"] == true);
+            let text = |param: &Value| param["name"].as_str().unwrap().to_owned();
+            let whole: Map<_, _> =
+                required.iter().map(|param| (text(param), sample(&param["schema"]))).collect();
+            let (code, field) = refused(&dispatcher, name, &whole).await;
+            assert_ne!(code, -32602, "{name}: {field} is needed too");
+            for param in required {
+                let mut without = whole.clone();
+                without.remove(&text(param));
+                let expected = (json!(-32602), param["name"].clone());
+                assert_eq!(refused(&dispatcher, name, &without).await, expected, "{name}");
+            }
+            for param in optional {
+                let any = param["schema"]["anyOf"][0]["$ref"] == "#/components/schemas/Any";
+                if any {
+                    continue;
+                }
+                let mut wrong = whole.clone();
+                wrong.insert(text(param), json!({"no": "such type"}));
+                let expected = (json!(-32602), param["name"].clone());
+                assert_eq!(refused(&dispatcher, name, &wrong).await, expected, "{name}");
+            }
+        }
+        store.close().await;
+    }
+}

@@ -1,0 +1,39 @@
+use std::sync::Arc;
+
+use serde::Deserialize;
+use store::model::{NewUser, User};
+use uuid::Uuid;
+
+use super::{Context, Registrar};
+use crate::api::error::Error;
+use crate::api::params::{Label, Name};
+
+pub(super) fn register(to: &mut Registrar) {
+    to.write("create_user", create_user);
+    to.read("get_user", get_user);
+}
+
+#[derive(Deserialize)]
+struct CreateUser {
+    username: Name,
+    display_name: Option<Label>,
+    email: Option<Label>,
+}
+
+async fn create_user(context: Arc<Context>, params: CreateUser) -> Result<User, Error> {
+    let new = NewUser {
+        username: params.username.0,
+        display_name: params.display_name.map(|name| name.0),
+        email: params.email.map(|email| email.0),
+    };
+    Ok(context.store.create_user(new).await?)
+}
+
+#[derive(Deserialize)]
+struct GetUser {
+    id: Uuid,
+}
+
+async fn get_user(context: Arc<Context>, params: GetUser) -> Result<User, Error> {
+    Ok(context.store.reader().user(params.id)?)
+}
