@@ -118,13 +118,13 @@ fn a_key_is_scoped_to_method_origin_path_and_principal() {
     engine.send(&base).assert_is(200, "executed");
     let mut patch = base.clone();
     patch.method = "PATCH".to_owned();
-    let mut path = base.clone();
-    path.url = upstream.url("/b");
+    let mut below = base.clone();
+    below.url = upstream.url("/b");
     let mut origin = base.clone();
     origin.url = elsewhere.url("/a");
     for other in [
         patch,
-        path,
+        below,
         origin,
         base.clone().header("Authorization", "Bearer one"),
         base.clone().header("Authorization", "Bearer two"),

@@ -39,7 +39,7 @@ fn a_request_over_the_limit_is_refused_and_never_truncated() {
 fn a_large_body_is_spooled_and_arrives_whole() {
     let upstream = Upstream::echo();
     let engine = engine!().start();
-    let body: Vec<u8> = (0..20 * MIB).map(|i| (i * 31 >> 7) as u8).collect();
+    let body: Vec<u8> = (0..20 * MIB).map(|i| ((i * 31) >> 7) as u8).collect();
     let request = Request::new("POST", &upstream.url("/up")).body(body.clone());
     assert_eq!(engine.send(&request).status, 200);
     assert!(upstream.only().body == body, "the body is another one");
