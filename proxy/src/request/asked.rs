@@ -168,8 +168,7 @@ fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Error> {
     };
     let bytes = value.as_bytes();
     let bare = match bytes {
-        [b'"', bare @ .., b'"'] => bare,
-        bare => bare,
+        [b'"', bare @ .., b'"'] | bare => bare,
     };
     match std::str::from_utf8(bare) {
         Ok(key)

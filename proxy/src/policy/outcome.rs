@@ -1,0 +1,101 @@
+//! What an upstream's whole answer says about the effect (docs/SEMANTICS.md, "What an upstream's
+//! answer means").
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+
+use hyper::header::{CONTENT_TYPE, HeaderMap, RETRY_AFTER};
+use serde_json::value::RawValue;
+use store::model::EffectClass;
+use store::state::Knowledge;
+
+use super::table::{Answers, Means, Refusal};
+use super::{Policy, graphql};
+use crate::forms::plain;
+use crate::request::Target;
+
+impl Policy {
+    /// What is known of a call whose answer came whole, and why. `body` is the answer's, as it
+    /// came; `None` where it is too large to be looked at: then the status alone speaks.
+    ///
+    /// An answer that did not come whole is not for this function: it is unknown.
+    pub(crate) fn outcome(
+        &self,
+        target: &Target,
+        status: u16,
+        headers: &HeaderMap,
+        body: Option<&[u8]>,
+        class: EffectClass,
+    ) -> (Knowledge, &'static str) {
+        match status {
+            200..=299 => self
+                .refusals
+                .iter()
+                .filter(|refusal| refusal.is_about(target, headers))
+                .find_map(|refusal| refusal.read(&plain(headers, body?)?))
+                .unwrap_or((Knowledge::Executed, "it answered with success")),
+            300..=306 => (Knowledge::Executed, "it answered with a redirect"),
+            307 | 308 => (Knowledge::NotExecuted, "it sends the request elsewhere"),
+            408 => (Knowledge::Unknown, "it gave up waiting"),
+            409 | 425 if class == EffectClass::Keyed => {
+                (Knowledge::Unknown, "it may still work on an earlier send of the same key")
+            }
+            400..=499 => (Knowledge::NotExecuted, "it refused the request"),
+            501 | 505 => (Knowledge::NotExecuted, "it does not know the request"),
+            503 if headers.contains_key(RETRY_AFTER) => {
+                (Knowledge::NotExecuted, "it asks to come back later")
+            }
+            _ => (Knowledge::Unknown, "it failed and does not say how far it came"),
+        }
+    }
+}
+
+impl Refusal {
+    fn is_about(&self, target: &Target, headers: &HeaderMap) -> bool {
+        match &self.when {
+            Answers::At { host, path } => {
+                target.authority.host == *host && target.path().starts_with(path)
+            }
+            Answers::GraphQl => {
+                graphql::is_endpoint(target)
+                    || headers.get(CONTENT_TYPE).is_some_and(|value| {
+                        value.as_bytes().starts_with(b"application/graphql-response+json")
+                    })
+            }
+        }
+    }
+
+    /// `None` where the body refuses nothing, or is no object that every reader reads alike.
+    fn read(&self, body: &[u8]) -> Option<(Knowledge, &'static str)> {
+        let members = members(body)?;
+        let get = |name: &str| members.get(name).map(|value| value.get());
+        match &self.means {
+            Means::NotOk { unless } => {
+                let error =
+                    get("error").and_then(|text| serde_json::from_str::<Cow<'_, str>>(text).ok());
+                (get("ok")? == "false").then(|| match error {
+                    Some(error) if unless.contains(&error.as_ref()) => {
+                        (Knowledge::Unknown, "it says that a part may have been done")
+                    }
+                    _ => (Knowledge::NotExecuted, "its body says that it refused"),
+                })
+            }
+            Means::ErrorsWithoutData => {
+                let errors: Vec<&RawValue> = serde_json::from_str(get("errors")?).ok()?;
+                (!errors.is_empty() && get("data").is_none())
+                    .then_some((Knowledge::NotExecuted, "its body has errors and no data"))
+            }
+        }
+    }
+}
+
+/// The members of a JSON object without duplicates.
+fn members(body: &[u8]) -> Option<BTreeMap<String, &RawValue>> {
+    store::canonical::json(body)?;
+    serde_json::from_slice(body).ok()
+}
+
+/// Is `body` a JSON object with this member.
+pub(super) fn has_member(body: &[u8], name: &str) -> bool {
+    members(body).is_some_and(|members| members.contains_key(name))
+}

@@ -1,0 +1,149 @@
+//! What is kept of a request, with its secrets masked (docs/SEMANTICS.md, "Audit and what is
+//! stored").
+
+mod members;
+mod url;
+
+use std::collections::BTreeMap;
+
+use hyper::Method;
+use hyper::header::HeaderMap;
+use serde::Serialize;
+use store::key::Digest;
+use store::model::Json;
+
+pub(crate) use self::url::masked_url;
+use crate::forms::{Kind, kind, media_type};
+use crate::headers::{counts, is_secret_name};
+use crate::request::Target;
+
+/// The largest body that is kept, in bytes.
+pub(crate) const MAX_KEPT: usize = 64 * 1024;
+
+/// What stands in the place of a secret.
+const MASK: &str = "[masked]";
+
+/// A request as it is kept.
+#[derive(Serialize)]
+struct Stored<'a> {
+    method: &'a str,
+    url: String,
+    headers: BTreeMap<&'a str, Values>,
+    body: Body,
+}
+
+/// A field's value, or its values where it stands more than once.
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Values {
+    One(String),
+    Many(Vec<String>),
+}
+
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Body {
+    /// An empty one is null.
+    None(()),
+    /// Its own text but for masked members.
+    Json(Json),
+    Text(String),
+    Digest {
+        sha256: String,
+        size: u64,
+    },
+}
+
+/// `{method, url, headers, body}` with everything masked that is known or named as a secret. Only
+/// headers that count are kept. `body` is the request's, as it came; `None` where it is over
+/// [`MAX_KEPT`] or its rule keeps none: then its digest and size stand there, as they do for what
+/// is no text, is encoded, or holds a secret that cannot be cut out.
+pub(crate) fn input_json(
+    method: &Method,
+    target: &Target,
+    headers: &HeaderMap,
+    body: Option<&[u8]>,
+    sha256: &Digest,
+    size: u64,
+) -> Json {
+    let digest = || Body::Digest { sha256: sha256.hex(32), size };
+    let body = match body {
+        _ if size == 0 => Body::None(()),
+        Some(bytes) if bytes.len() <= MAX_KEPT => text_body(headers, bytes).unwrap_or_else(digest),
+        _ => digest(),
+    };
+    Json::of(&Stored {
+        method: method.as_str(),
+        url: masked_url(target),
+        headers: kept_headers(headers),
+        body,
+    })
+}
+
+fn kept_headers(headers: &HeaderMap) -> BTreeMap<&str, Values> {
+    headers
+        .keys()
+        .map(hyper::header::HeaderName::as_str)
+        .filter(|name| counts(name))
+        .map(|name| {
+            let mut values: Vec<String> = headers
+                .get_all(name)
+                .iter()
+                .map(|value| match std::str::from_utf8(value.as_bytes()) {
+                    Ok(text) if !is_secret_name(name) => text.to_owned(),
+                    Ok(_) => MASK.to_owned(),
+                    Err(_) => format!("sha256:{}", Digest::of(value.as_bytes()).hex(32)),
+                })
+                .collect();
+            let first = if values.len() == 1 { values.pop() } else { None };
+            (name, first.map_or_else(|| Values::Many(values), Values::One))
+        })
+        .collect()
+}
+
+/// `None` where only a digest may be kept.
+fn text_body(headers: &HeaderMap, bytes: &[u8]) -> Option<Body> {
+    if headers.contains_key(hyper::header::CONTENT_ENCODING) {
+        return None;
+    }
+    let text = std::str::from_utf8(bytes).ok()?;
+    let kind = kind(headers);
+    // Also where the type does not say JSON: `curl -d '{…}'` calls it a form.
+    if let Ok(json) = Json::parse(text) {
+        let masked = members::masked(json.as_str())?;
+        return Some(match kind {
+            Kind::Json => Body::Json(nestable(&masked)?),
+            _ => Body::Text(masked),
+        });
+    }
+    match kind {
+        Kind::Form => url::masked_pairs(text).map(Body::Text),
+        Kind::Raw if is_text(headers) && !mentions_secret(text) => {
+            Some(Body::Text(text.to_owned()))
+        }
+        _ => None,
+    }
+}
+
+/// The text as JSON, unless it is nested so deep that nothing can be put around it.
+fn nestable(text: &str) -> Option<Json> {
+    Json::parse(format!("[{text}]")).ok()?;
+    Json::parse(text).ok()
+}
+
+fn is_text(headers: &HeaderMap) -> bool {
+    media_type(headers).is_some_and(|kind| {
+        kind.type_() == mime::TEXT
+            || kind.suffix() == Some(mime::XML)
+            || ["xml", "graphql", "x-ndjson", "jsonl", "json", "yaml", "javascript"]
+                .contains(&kind.subtype().as_str())
+    })
+}
+
+/// Does any word of the text name a secret: then what it names cannot be told from the rest.
+fn mentions_secret(text: &str) -> bool {
+    text.split(|c: char| !(c.is_ascii_alphanumeric() || c == '_' || c == '-')).any(is_secret_name)
+}
+
+#[cfg(test)]
+mod tests;
