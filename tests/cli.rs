@@ -32,7 +32,7 @@ macro_rules! assert_said {
             (r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", "[id]"),
             (r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d", "[date and time]"),
             (r"Time: \d\d:\d\d:\d\d", "Time: [time]"),
-            (r"127\.0\.0\.1:\d+", "127.0.0.1:[port]"),
+            (r"127\.0\.0\.1:[3-6]\d{4}", "127.0.0.1:[port]"),
             (r"/\S*/engine\.db", "[database]"),
             (r"\d+:[0-9a-f]{16,64}", "[seq:hash]"),
             (r"process \d+", "process [pid]"),
@@ -85,12 +85,138 @@ impl Story {
 #[test]
 fn help_and_usage() {
     let builder = engine!();
-    assert_said!(builder.cli(["--help"]), @"");
-    assert_said!(builder.cli(["serve", "-h"]), @"");
-    assert_said!(builder.cli(["resolve", "-h"]), @"");
-    assert_said!(builder.cli(["nonsense"]), @"");
-    assert_said!(builder.cli(["serve", "--max-request", "5MB"]), @"");
-    assert_said!(verb(&builder, "resolve 0197a5b2-7c3e-7d4f-8a6b-1c2d3e4f5a6b --evidence x"), @"");
+    assert_said!(builder.cli(["--help"]), @"
+    exit 0
+    A sidecar for AI agents: their tool calls become durable, and a duplicate never acts twice
+
+    It guards HTTP calls as a proxy (`HTTP_PROXY`), and programs that speak its JSON-RPC state API. Data
+    goes to stdout, all else to stderr. Exit codes: 0 done, 1 the answer is no, 2 wrong usage or
+    unexpected, 3 the server cannot be reached, 70 the disk failed under a running engine.
+
+    Usage: openclaw-state-engine [OPTIONS] <COMMAND>
+
+    Commands:
+      serve       Run the engine: the state API and the proxy over one database
+      replay      Show what a session did: its goals, and the tool executions of each
+      executions  List executions, newest first
+      resolve     Settle an execution that is in doubt: it ran, or it did not
+      verify      Check the event chain and the store's invariants; works beside a running server too
+      token       Print the proxy token of a session, for a server with --require-token
+      help        Print this message or the help of the given subcommand(s)
+
+    Options:
+          --json
+              Print JSON: one document, and for lists one a line; fields that you do not know will be
+              added
+
+      -h, --help
+              Print help (see a summary with '-h')
+
+      -V, --version
+              Print version
+
+    Examples:
+      openclaw-state-engine serve
+      openclaw-state-engine executions --status in_doubt
+    ");
+    assert_said!(builder.cli(["serve", "-h"]), @"
+    exit 0
+    Run the engine: the state API and the proxy over one database
+
+    Usage: openclaw-state-engine serve [OPTIONS]
+
+    Options:
+          --database <FILE>           The database file [default: openclaw-state-engine/state.db in the
+                                      user's data folder] [env: STATE_ENGINE_DATABASE=]
+          --token <TOKEN>             The bearer token of the state API; safer in the environment, since
+                                      other users see flags [env: STATE_ENGINE_TOKEN]
+          --addr <IP:PORT>            Where the state API listens; beyond the loopback only with --token
+                                      [env: STATE_ENGINE_ADDR=] [default: 127.0.0.1:3030]
+          --proxy-addr <IP:PORT>      Where the proxy listens; beyond the loopback only with
+                                      --require-token [env: STATE_ENGINE_PROXY_ADDR=] [default:
+                                      127.0.0.1:3031]
+          --no-proxy                  Serve the state API alone [env: STATE_ENGINE_NO_PROXY=]
+          --max-request <SIZE>        The largest request body that the proxy takes: bytes, or 16MiB,
+                                      1GiB [env: STATE_ENGINE_MAX_REQUEST=] [default: 256MiB]
+          --pass <HOST[:PORT]>        A host whose calls are audited and never keyed, a local model
+                                      server, say; repeatable [env: STATE_ENGINE_PASS=]
+          --require-token             The proxy takes only calls with credentials SESSION:TOKEN; `token
+                                      SESSION` prints one [env: STATE_ENGINE_REQUIRE_TOKEN=]
+          --allow-host <HOST[:PORT]>  A further Host that the state API answers to, besides the
+                                      loopback's names; repeatable [env: STATE_ENGINE_ALLOW_HOST=]
+          --allow-origin <ORIGIN>     A web origin whose pages may use the state API (`null`: a page
+                                      opened as a file); repeatable [env: STATE_ENGINE_ALLOW_ORIGIN=]
+          --log-format <FORMAT>       How the log is written to stderr [env: STATE_ENGINE_LOG_FORMAT=]
+                                      [default: human] [possible values: human, json]
+          --json                      Print JSON: one document, and for lists one a line; fields that
+                                      you do not know will be added
+      -h, --help                      Print help (see more with '--help')
+      -V, --version                   Print version
+
+    Examples:
+      openclaw-state-engine serve
+      openclaw-state-engine serve --database agent.db --max-request 16MiB
+      openclaw-state-engine serve --pass 127.0.0.1:11434 --log-format json
+      openclaw-state-engine serve --addr 127.0.0.1:0 --no-proxy --json
+    ");
+    assert_said!(builder.cli(["resolve", "-h"]), @r#"
+    exit 0
+    Settle an execution that is in doubt: it ran, or it did not
+
+    Usage: openclaw-state-engine resolve [OPTIONS] --evidence <TEXT> <--ran|--did-not-run> <ID>
+
+    Arguments:
+      <ID>  The execution
+
+    Options:
+          --ran              It took effect
+          --did-not-run      It did not take effect
+          --attempt <N>      The attempt that was looked at: refused where another one is in doubt by
+                             now [default: the newest]
+          --output <JSON>    What the tool answered, where it ran and that is known
+          --evidence <TEXT>  How you know: 1 to 4,096 characters
+          --database <FILE>  The database file [default: openclaw-state-engine/state.db in the user's
+                             data folder] [env: STATE_ENGINE_DATABASE=]
+          --token <TOKEN>    The bearer token of the state API; safer in the environment, since other
+                             users see flags [env: STATE_ENGINE_TOKEN]
+          --json             Print JSON: one document, and for lists one a line; fields that you do not
+                             know will be added
+      -h, --help             Print help (see more with '--help')
+      -V, --version          Print version
+
+    Examples:
+      openclaw-state-engine executions --status in_doubt
+      openclaw-state-engine resolve [id] \
+        --did-not-run --evidence 'not in the provider log of 23 Feb'
+      openclaw-state-engine resolve [id] \
+        --ran --attempt 1 --output '{"id":"ch_1"}' --evidence 'ch_1 is there'
+    "#);
+    assert_said!(builder.cli(["nonsense"]), @"
+    exit 2
+    -- stderr
+    error: unrecognized subcommand 'nonsense'
+
+    Usage: openclaw-state-engine [OPTIONS] <COMMAND>
+
+    For more information, try '--help'.
+    ");
+    assert_said!(builder.cli(["serve", "--max-request", "5MB"]), @r#"
+    exit 2
+    -- stderr
+    error: invalid value '5MB' for '--max-request <SIZE>': the unit "MB" is none of B, KiB, MiB, GiB
+
+    For more information, try '--help'.
+    "#);
+    assert_said!(verb(&builder, "resolve 0197a5b2-7c3e-7d4f-8a6b-1c2d3e4f5a6b --evidence x"), @"
+    exit 2
+    -- stderr
+    error: the following required arguments were not provided:
+      <--ran|--did-not-run>
+
+    Usage: openclaw-state-engine resolve --evidence <TEXT> --database <FILE> <--ran|--did-not-run> <ID>
+
+    For more information, try '--help'.
+    ");
     let secretive = builder.env("STATE_ENGINE_TOKEN", "hunter2").cli(["serve", "--help"]);
     assert!(!stdout(&secretive).contains("hunter2"));
 }
@@ -98,15 +224,27 @@ fn help_and_usage() {
 #[test]
 fn doors_beyond_the_loopback_are_refused_before_anything_is_touched() {
     let builder = engine!();
-    assert_said!(verb(&builder, "serve --addr 0.0.0.0:0"), @"");
-    assert_said!(verb(&builder, "serve --addr 127.0.0.1:0 --proxy-addr 0.0.0.0:0"), @"");
+    assert_said!(verb(&builder, "serve --addr 0.0.0.0:0"), @"
+    exit 2
+    -- stderr
+    error: --addr 0.0.0.0:0 can be reached by other machines: set a token with --token or STATE_ENGINE_TOKEN
+    ");
+    assert_said!(verb(&builder, "serve --addr 127.0.0.1:0 --proxy-addr 0.0.0.0:0"), @"
+    exit 2
+    -- stderr
+    error: --proxy-addr 0.0.0.0:0 can be reached by other machines: add --require-token
+    ");
     assert!(!builder.database_path().exists());
 }
 
 #[test]
 fn without_a_database_there_is_nothing_to_read() {
     let builder = engine!();
-    assert_said!(verb(&builder, "executions"), @"");
+    assert_said!(verb(&builder, "executions"), @"
+    exit 2
+    -- stderr
+    error: there is no database at [database]; start the server, or name another file with --database
+    ");
     for line in ["verify", "token nightly", "replay --session 0197a5b2-7c3e-7d4f-8a6b-1c2d3e4f5a6b"]
     {
         assert_eq!(verb(&builder, line).status.code(), Some(2), "{line}");
@@ -124,7 +262,11 @@ fn a_server_that_holds_the_lock_and_does_not_answer_is_unreachable() {
     let holder =
         json!({"pid": std::process::id(), "api": format!("http://{gone}"), "version": "0"});
     fs::write(format!("{}.lock", builder.database_path().display()), holder.to_string()).unwrap();
-    assert_said!(verb(&builder, "executions"), @"");
+    assert_said!(verb(&builder, "executions"), @"
+    exit 3
+    -- stderr
+    error: the server at http://127.0.0.1:[port]/ cannot be reached: Connection refused (os error 111)
+    ");
     for line in [
         "replay --session 0197a5b2-7c3e-7d4f-8a6b-1c2d3e4f5a6b",
         "resolve 0197a5b2-7c3e-7d4f-8a6b-1c2d3e4f5a6b --ran --evidence x",
@@ -136,15 +278,23 @@ fn a_server_that_holds_the_lock_and_does_not_answer_is_unreachable() {
 #[test]
 fn what_is_not_there_is_a_no() {
     let running = engine!().start();
-    let ask = |builder: &Builder| {
-        assert_said!(verb(builder, "replay --session 0197a5b2-7c3e-7d4f-8a6b-1c2d3e4f5a6b"), @"");
-        assert_said!(
-            verb(builder, "resolve 0197a5b2-7c3e-7d4f-8a6b-1c2d3e4f5a6b --ran --evidence x"),
-            @""
-        );
-    };
-    ask(running.builder());
-    ask(&running.kill());
+    let nobody = "0197a5b2-7c3e-7d4f-8a6b-1c2d3e4f5a6b";
+    let replay = format!("replay --session {nobody}");
+    let resolve = format!("resolve {nobody} --ran --evidence x");
+    let beside = [&replay, &resolve].map(|line| verb(running.builder(), line));
+    assert_said!(beside[0], @"
+    exit 1
+    -- stderr
+    There is no session [id].
+    ");
+    assert_said!(beside[1], @"
+    exit 1
+    -- stderr
+    There is no execution [id].
+    ");
+    let stopped = running.kill();
+    let without = [&replay, &resolve].map(|line| verb(&stopped, line));
+    assert_eq!(without.map(|output| said(&output)), beside.map(|output| said(&output)));
 }
 
 #[test]
@@ -153,7 +303,60 @@ fn replay_beside_a_server_and_on_the_file_of_a_killed_one() {
     let story = Story::tell(&running);
     let line = format!("replay --session {}", story.session);
     let beside = verb(running.builder(), &line);
-    assert_said!(beside, @"");
+    assert_said!(beside, @r#"
+    exit 0
+    ╔═══════════════════════════════════════╗
+    ║            SESSION REPLAY             ║
+    ╚═══════════════════════════════════════╝
+    Session ID: [id]
+    User ID: [id]
+    Status: Active
+    Created: [date and time] UTC
+    ┌───────────────────────────────────────┐
+    │ GOALS (1)                             │
+    └───────────────────────────────────────┘
+    Goal #1: a goal
+      Status: Pending
+      Priority: Medium
+      ┌── TOOL EXECUTIONS (5) ──
+      │
+      │ Tool: send_email
+      │ Status: Pending
+      │ Input: {"subject":"Welcome!","to":"user@example.com"}
+      │ Idempotency Key: welcome-email-001
+      │ Time: [time]
+      │
+      │ Tool: charge
+      │ Status: Completed
+      │ Input: {"cents":100}
+      │ Output: {"ok":true}
+      │ Idempotency Key: charge-1
+      │ Time: [time]
+      │
+      │ Tool: charge
+      │ Status: Failed
+      │ Input: {"cents":200}
+      │ Error: card\u001b[31m declined
+      │ Idempotency Key: charge-2
+      │ Time: [time]
+      │
+      │ Tool: charge
+      │ Status: In Doubt
+      │ Input: {"cents":300}
+      │ Error: timeout
+      │ Idempotency Key: charge-3
+      │ Time: [time]
+      │ Settle: openclaw-state-engine resolve [id] --attempt 1 (--ran | --did-not-run) --evidence TEXT
+      │
+      │ Tool: charge
+      │ Status: Running
+      │ Input: {"cents":400}
+      │ Idempotency Key: charge-4
+      │ Time: [time]
+      └───────────────────────────
+    ═════════════════════════════════════════
+    Replay complete. 1 goal(s), 5 execution(s) total.
+    "#);
     let stopped = verb(&running.kill(), &line);
     let expected = stdout(&beside)
         .replace("Status: Running", "Status: running (engine stopped: outcome unknown)");
@@ -184,11 +387,43 @@ fn executions_are_listed_and_filtered() {
     let running = engine!().start();
     let story = Story::tell(&running);
     let beside = verb(running.builder(), "executions");
-    assert_said!(beside, @"");
-    assert_said!(verb(running.builder(), "executions --status in_doubt --limit 1"), @"");
-    assert_said!(verb(running.builder(), "executions --tool charge --limit 1 --status failed"), @"");
-    assert_said!(verb(running.builder(), "executions --tool nothing"), @"");
-    assert_said!(verb(running.builder(), "executions --status done"), @"");
+    assert_said!(beside, @"
+    exit 0
+    ID                                    STATUS     ATTEMPT  CREATED              TOOL        KEY
+    [id]  running    1        [date and time]  charge      charge-4
+    [id]  in_doubt   1        [date and time]  charge      charge-3
+    [id]  failed     1        [date and time]  charge      charge-2
+    [id]  completed  1        [date and time]  charge      charge-1
+    [id]  pending    0        [date and time]  send_email  welcome-email-001
+    ");
+    assert_said!(verb(running.builder(), "executions --status in_doubt"), @"
+    exit 0
+    ID                                    STATUS    ATTEMPT  CREATED              TOOL    KEY
+    [id]  in_doubt  1        [date and time]  charge  charge-3
+    ");
+    assert_said!(verb(running.builder(), "executions --limit 2"), @"
+    exit 0
+    ID                                    STATUS    ATTEMPT  CREATED              TOOL    KEY
+    [id]  running   1        [date and time]  charge  charge-4
+    [id]  in_doubt  1        [date and time]  charge  charge-3
+    -- stderr
+    There are more than 2: see --limit.
+    ");
+    assert_said!(verb(running.builder(), "executions --tool charge --limit 1 --status failed"), @"
+    exit 0
+    ID                                    STATUS  ATTEMPT  CREATED              TOOL    KEY
+    [id]  failed  1        [date and time]  charge  charge-2
+    ");
+    assert_said!(verb(running.builder(), "executions --tool nothing"), @"
+    exit 0
+    ");
+    assert_said!(verb(running.builder(), "executions --status done"), @r#"
+    exit 2
+    -- stderr
+    error: invalid value 'done' for '--status <STATUS>': "done" is none of pending, running, completed, failed, cancelled, in_doubt
+
+    For more information, try '--help'.
+    "#);
     let json = stdout(&verb(running.builder(), "executions --status in_doubt --json"));
     let only: Value = serde_json::from_str(json.trim()).unwrap();
     assert_eq!((&only["id"], &only["attempt"]), (&json!(story.doubtful), &json!(1)));
@@ -221,9 +456,20 @@ fn a_doubt_is_settled_beside_a_server() {
     let story = Story::tell(&running);
     let line =
         |more: &str| format!("resolve {} --evidence 'seen in the ledger' {more}", story.doubtful);
-    assert_said!(verb(running.builder(), &line("--ran --attempt 2")), @"");
-    assert_said!(verb(running.builder(), &line(r#"--ran --attempt 1 --output '{"id":7}'"#)), @"");
-    assert_said!(verb(running.builder(), &line("--did-not-run")), @"");
+    assert_said!(verb(running.builder(), &line("--ran --attempt 2")), @"
+    exit 1
+    -- stderr
+    the execution is in_doubt at attempt 1, not in doubt at attempt 2
+    ");
+    assert_said!(verb(running.builder(), &line(r#"--ran --attempt 1 --output '{"id":7}'"#)), @"
+    exit 0
+    Execution [id] is now completed (executed).
+    ");
+    assert_said!(verb(running.builder(), &line("--did-not-run")), @"
+    exit 1
+    -- stderr
+    Execution [id] is not in doubt: it is completed.
+    ");
     let settled = running.rpc("get_tool_execution", &json!({"id": story.doubtful}));
     assert_eq!((&settled["status"], &settled["output"]), (&json!("completed"), &json!({"id": 7})));
 }
@@ -234,8 +480,15 @@ fn a_doubt_is_settled_without_a_server() {
     let story = Story::tell(&running);
     let stopped = running.kill();
     let line = format!("resolve {} --did-not-run --evidence 'no trace'", story.doubtful);
-    assert_said!(verb(&stopped, &line), @"");
-    assert_said!(verb(&stopped, &line), @"");
+    assert_said!(verb(&stopped, &line), @"
+    exit 0
+    Execution [id] is now failed (not executed).
+    ");
+    assert_said!(verb(&stopped, &line), @"
+    exit 1
+    -- stderr
+    Execution [id] is not in doubt: it is failed.
+    ");
     let again = stopped.start();
     let settled = again.rpc("get_tool_execution", &json!({"id": story.doubtful}));
     assert_eq!(settled["status"], "failed");
@@ -246,7 +499,11 @@ fn verify_says_yes_and_no() {
     let running = engine!().start();
     Story::tell(&running);
     let beside = verb(running.builder(), "verify");
-    assert_said!(beside, @"");
+    assert_said!(beside, @"
+    exit 0
+    Head: [seq:hash]
+    12 event(s) and 5 execution(s) checked, 0 problem(s) found.
+    ");
     let report: Value =
         serde_json::from_str(&stdout(&verb(running.builder(), "verify --json"))).unwrap();
     let head = report["head"].as_str().unwrap();
@@ -275,7 +532,11 @@ fn a_session_has_one_token() {
 fn the_token_of_the_api_is_sent_by_verbs_too() {
     let running = engine!().arg("--token").arg("hunter2").start();
     let line = "executions";
-    assert_said!(verb(running.builder(), line), @"");
+    assert_said!(verb(running.builder(), line), @"
+    exit 2
+    -- stderr
+    error: the server wants a token: give it by --token or STATE_ENGINE_TOKEN
+    ");
     stdout(&verb(running.builder(), "executions --token hunter2"));
     stdout(&verb(&running.builder().clone().env("STATE_ENGINE_TOKEN", "hunter2"), line));
 }
@@ -311,22 +572,31 @@ fn colour_is_for_terminals_and_never_against_no_color() {
     let builder = || running.builder().clone();
     assert!(shown(builder().env("CLICOLOR_FORCE", "1")).contains("\u{1b}["));
     assert!(!shown(builder()).contains('\u{1b}'));
-    assert!(!shown(builder().env("NO_COLOR", "1")).contains('\u{1b}'));
+    let forced = builder().env("CLICOLOR_FORCE", "1").env("NO_COLOR", "1");
+    assert!(!shown(forced).contains('\u{1b}'));
 }
 
 #[test]
 fn one_process_owns_a_database() {
     let running = engine!().start();
     let second = verb(running.builder(), "serve --addr 127.0.0.1:0 --proxy-addr 127.0.0.1:0");
-    assert_said!(second, @"");
+    assert_said!(second, @"
+    exit 2
+    -- stderr
+    error: the database is in use by process [pid] (version 0.2.0, API http://127.0.0.1:[port])
+    ");
 }
 
 #[test]
 fn a_port_in_use_is_said_and_the_store_closed_again() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let line = format!("serve --no-proxy --addr {}", taken.local_addr().unwrap());
-    let builder = engine!();
-    assert_said!(verb(&builder, &line), @"");
+    let builder = engine!().env("STATE_ENGINE_LOG", "error");
+    assert_said!(verb(&builder, &line), @"
+    exit 2
+    -- stderr
+    error: cannot listen on 127.0.0.1:[port] (choose another with --addr): Address already in use (os error 98)
+    ");
     drop(builder.start());
 }
 

@@ -3,7 +3,6 @@
 use std::io;
 
 use hyper::HeaderMap;
-use hyper::header::TE;
 use hyper::http::request::Parts;
 use store::call::{Call, Scope};
 use store::key::Digest;
@@ -32,16 +31,6 @@ pub(crate) struct Received {
     pub(crate) asked: Asked,
 }
 
-impl Received {
-    /// The client takes trailers.
-    pub(crate) fn wants_trailers(&self) -> bool {
-        self.head.headers.get_all(TE).iter().any(|value| {
-            let codings = value.as_bytes().split(|byte| *byte == b',');
-            codings.into_iter().any(|coding| coding.trim_ascii().eq_ignore_ascii_case(b"trailers"))
-        })
-    }
-}
-
 /// Whose call it is.
 pub(crate) async fn scope(shared: &Shared, request: &Received) -> Result<Scope, Error> {
     Ok(shared.config.store.scope(&request.asked.scope).await?)
@@ -64,7 +53,7 @@ pub(crate) fn decide(
 
 /// A request that turned out not to be guarded after its body was taken.
 pub(crate) fn unguarded(mut head: Parts, taken: &Taken) -> (Parts, Outgoing) {
-    forward::set_length(&mut head, taken.stored.len(), taken.trailers.is_some());
+    forward::set_framing(&mut head, taken.stored.len(), taken.trailers.as_ref());
     (head, Outgoing::stored(&taken.stored, taken.trailers.as_ref()))
 }
 
@@ -77,7 +66,7 @@ pub(crate) async fn identify(
     class: EffectClass,
     rule: &str,
 ) -> Result<(Call, Prepared), Error> {
-    let Received { target, mut head, asked } = request;
+    let Received { target, head, asked } = request;
     let Taken { stored: body, sha256, trailers } = taken;
     let (digest, undone) = body_digest(&head.headers, &body, sha256).await.map_err(|error| {
         tracing::error!(%error, "cannot read a spooled body");
@@ -87,7 +76,7 @@ pub(crate) async fn identify(
     let none = HeaderMap::new();
     let store = &shared.config.store;
     let keyed = key::derive(&KeyInput {
-        scope: &scope,
+        whose: (&scope).into(),
         method: &head.method,
         target: &target,
         headers: &head.headers,
@@ -119,8 +108,6 @@ pub(crate) async fn identify(
         key: call.key.as_ref().map(|key| (key.text.clone(), key.explicit)),
         ..Label::default()
     };
-    forward::prepare(shared, &target, &mut head);
-    forward::set_length(&mut head, size, trailers.is_some());
     Ok((call, Prepared { target, class, head, body, trailers, label }))
 }
 

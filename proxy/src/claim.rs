@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use hyper::http::request::Parts;
 use hyper::{HeaderMap, Request};
-use store::call::{Call, Claim, Waiter};
+use store::call::{Call, Claim, Settled, Waiter};
 use store::model::EffectClass;
 use tokio::sync::{OwnedSemaphorePermit, TryAcquireError};
 use tokio::time::timeout;
@@ -13,8 +13,9 @@ use crate::Shared;
 use crate::body::Outgoing;
 use crate::error::Error;
 use crate::failpoint;
+use crate::forward;
 use crate::request::Target;
-use crate::respond::{self, Duplicate, Label, Reply};
+use crate::respond::{self, Duplicate, Label, Reply, Wants};
 use crate::spool::Stored;
 
 /// A call as it goes out, if it may.
@@ -22,7 +23,7 @@ use crate::spool::Stored;
 pub(crate) struct Prepared {
     pub(crate) target: Target,
     pub(crate) class: EffectClass,
-    /// The next hop's.
+    /// The client's; [`Self::for_next_hop`] makes it the next hop's.
     pub(crate) head: Parts,
     pub(crate) body: Stored,
     pub(crate) trailers: Option<HeaderMap>,
@@ -30,6 +31,12 @@ pub(crate) struct Prepared {
 }
 
 impl Prepared {
+    /// Makes the head that of the next hop; what is only a duplicate does not need it.
+    pub(crate) fn for_next_hop(&mut self, shared: &Shared) {
+        forward::prepare(shared, &self.target, &mut self.head);
+        forward::set_framing(&mut self.head, self.body.len(), self.trailers.as_ref());
+    }
+
     /// The request, anew.
     pub(crate) fn request(&self) -> Request<Outgoing> {
         let body = Outgoing::stored(&self.body, self.trailers.as_ref());
@@ -54,40 +61,41 @@ pub(crate) async fn ask(shared: &Shared, call: Call) -> Result<Claim, Error> {
     Ok(claim)
 }
 
-/// What a claim that is not granted means to its caller.
+/// What a claim that is not granted means to its caller. `label` learns what the store tells.
 pub(crate) async fn refused(
     shared: &Shared,
     claim: Claim,
-    label: &Label,
-    wants_trailers: bool,
+    target: &Target,
+    label: &mut Label,
+    wants: &Wants,
 ) -> Result<Reply, Error> {
     match claim {
         Claim::Replay(settled) => {
-            respond::duplicate(shared, &settled, Duplicate::Replayed, label, wants_trailers)
+            shared.config.store.count("replayed", &target.authority.host);
+            *label = label.of(&settled);
+            respond::duplicate(shared, &settled, Duplicate::Replayed, label, wants)
         }
-        Claim::Busy(waiter) => wait(shared, waiter, label, wants_trailers).await,
+        Claim::Busy(waiter) => {
+            label.execution_id = Some(waiter.execution_id);
+            let settled = wait(shared, waiter).await?;
+            *label = label.of(&settled);
+            respond::duplicate(shared, &settled, Duplicate::Coalesced, label, wants)
+        }
         Claim::InDoubt(doubt) => Err(Error::InDoubt(doubt)),
         Claim::Mismatch { execution_id } => Err(Error::KeyReuse(execution_id)),
         Claim::Execute(_) => Err(Error::Internal),
     }
 }
 
-/// Waits for the leader and shares its outcome, whatever it is.
-async fn wait(
-    shared: &Shared,
-    waiter: Waiter,
-    label: &Label,
-    wants_trailers: bool,
-) -> Result<Reply, Error> {
+/// Waits for the leader's outcome, whatever it is.
+async fn wait(shared: &Shared, waiter: Waiter) -> Result<Arc<Settled>, Error> {
     let execution_id = waiter.execution_id;
     let _place = shared
         .waiters
         .try_acquire()
         .map_err(|_| Error::QueueFull("too many requests wait for a running call".to_owned()))?;
     match timeout(shared.config.timeouts.max_wait, waiter.settled()).await {
-        Ok(Some(settled)) => {
-            respond::duplicate(shared, &settled, Duplicate::Coalesced, label, wants_trailers)
-        }
+        Ok(Some(settled)) => Ok(settled),
         Ok(None) | Err(_) => Err(Error::InProgress(execution_id)),
     }
 }

@@ -129,16 +129,18 @@ async fn first_word(
 /// The longest method that is taken for one, and the longest request line, in bytes.
 const LONGEST_METHOD: usize = 64;
 const LONGEST_LINE: usize = 80 * 1024;
+/// The most bytes of empty lines before it.
+const MOST_BLANK: usize = 8;
 
 /// A request line (`METHOD target HTTP/1.x`) is HTTP; a line that only might be one is left to
 /// the parser, which refuses it; everything else is none of our business.
 fn first_bytes(begun: &[u8]) -> Speech {
     let is_token = |byte: &u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(byte);
     // Empty lines before a request line are allowed (RFC 9112, 2.2).
-    let line = begun.trim_ascii_start();
+    let blank = begun.iter().take_while(|byte| matches!(byte, b'\r' | b'\n')).count();
+    let line = &begun[blank..];
     if line.is_empty() {
-        let blank = begun.iter().all(|byte| matches!(byte, b'\r' | b'\n')) && begun.len() <= 8;
-        return if blank { Speech::Undecided } else { Speech::Blind };
+        return if blank <= MOST_BLANK { Speech::Undecided } else { Speech::Blind };
     }
     let method = line.iter().take_while(|byte| is_token(byte)).count();
     match line.get(method) {

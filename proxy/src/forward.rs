@@ -7,7 +7,7 @@ use hyper::body::Incoming;
 use hyper::header::{CONNECTION, CONTENT_LENGTH, HeaderValue, TRAILER, UPGRADE};
 use hyper::http::request::Parts;
 use hyper::http::uri::PathAndQuery;
-use hyper::{Method, Request, Response, StatusCode, Uri, Version};
+use hyper::{HeaderMap, Method, Request, Response, StatusCode, Uri, Version};
 use store::model::EffectClass;
 use tokio::time::timeout;
 
@@ -89,7 +89,8 @@ pub(crate) async fn pass(
 }
 
 /// Sends a claimed call, at most once: again only where nothing of it can have left.
-pub(crate) async fn guarded(shared: &Shared, call: &Prepared) -> Result<Reached, Error> {
+pub(crate) async fn guarded(shared: &Shared, call: &mut Prepared) -> Result<Reached, Error> {
+    call.for_next_hop(shared);
     let age = (call.class == EffectClass::Once).then_some(FRESH_ENOUGH);
     let first = match reach(shared, &call.target, call.request(), age).await {
         Ok(reached) => return Ok(reached),
@@ -117,11 +118,17 @@ pub(crate) fn prepare(shared: &Shared, target: &Target, head: &mut Parts) {
     head.version = Version::HTTP_11;
 }
 
-/// Tells the upstream the length that was counted, not the one that was announced.
-pub(crate) fn set_length(head: &mut Parts, length: u64, has_trailers: bool) {
+/// Tells the upstream the length that was counted, not the one that was announced, and the
+/// trailers that came: hyper sends only those that are announced, in chunks.
+pub(crate) fn set_framing(head: &mut Parts, length: u64, trailers: Option<&HeaderMap>) {
     let announced = head.headers.remove(CONTENT_LENGTH).is_some();
     let expected = matches!(head.method, Method::POST | Method::PUT | Method::PATCH);
-    if !has_trailers && (length > 0 || announced || expected) {
+    head.headers.remove(TRAILER);
+    if let Some(trailers) = trailers {
+        for name in trailers.keys() {
+            head.headers.append(TRAILER, HeaderValue::from(name.clone()));
+        }
+    } else if length > 0 || announced || expected {
         head.headers.insert(CONTENT_LENGTH, HeaderValue::from(length));
     }
 }

@@ -273,8 +273,13 @@ impl Shared {
 
     /// Does `authority` name this proxy's own port.
     pub(crate) fn is_own(&self, authority: &Authority) -> bool {
-        dial::literal(&authority.host)
-            .is_some_and(|ip| dial::is_own(&self.config.proxy_addresses, ip, authority.port))
+        let named = || {
+            let base = self.config.confirm_base.strip_prefix("http://");
+            base.is_some_and(|base| base == authority.to_string())
+        };
+        let at_own = |ip| dial::is_own(&self.config.proxy_addresses, ip, authority.port);
+        self.config.proxy_addresses.iter().any(|own| own.port() == authority.port)
+            && (dial::literal(&authority.host).is_some_and(at_own) || named())
     }
 
     pub(crate) fn check_token(&self) -> impl Fn(&str, &str) -> bool {

@@ -20,7 +20,7 @@ use crate::owned::Owned;
 use crate::policy::Decision;
 use crate::record::{self, Running};
 use crate::request::{self, Form, Scheme, Target};
-use crate::respond::{self, Label, Reply};
+use crate::respond::{self, Label, Reply, Wants};
 use crate::serving::Link;
 use crate::{confirm, connect, forward};
 
@@ -44,12 +44,12 @@ async fn route(
     request: Request<Incoming>,
     label: &mut Label,
 ) -> Result<Reply, Error> {
-    let inside = link.inside.as_deref().map(|inside| (Scheme::Http, &inside.authority));
+    let inside = link.inside.as_deref().map(|inside| (&Scheme::Http, &inside.authority));
     if request.method() == Method::TRACE {
         return Ok(respond::not_allowed("GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS, CONNECT"));
     }
     let (head, body) = request.into_parts();
-    request::check_framing(&head.headers)?;
+    request::check_framing(&head)?;
     match request::form(&head, inside, &|authority| shared.is_own(authority))? {
         Form::Forward(target) => {
             forwarded(shared, link, target, Request::from_parts(head, body), label).await
@@ -123,7 +123,7 @@ async fn guarded(
         Some(scope) => scope,
         None => call::scope(shared, &request).await?,
     };
-    let wants_trailers = request.wants_trailers();
+    let wants = Wants::of(&request.head.headers);
     let (call, prepared) = call::identify(shared, request, taken, scope, class, &rule).await?;
     label.clone_from(&prepared.label);
     let place = claim::place(shared)?;
@@ -132,7 +132,7 @@ async fn guarded(
     let work = carry_out(Arc::clone(shared), call, prepared, place);
     match Owned::new(&shared.exchanges, work).await? {
         Carried::Out(reply) => Ok(reply),
-        Carried::Not(claim) => claim::refused(shared, claim, label, wants_trailers).await,
+        Carried::Not(claim, target) => claim::refused(shared, claim, &target, label, &wants).await,
     }
 }
 
@@ -140,21 +140,21 @@ async fn guarded(
 enum Carried {
     Out(Reply),
     /// It is a duplicate, or in doubt.
-    Not(Claim),
+    Not(Claim, Target),
 }
 
 async fn carry_out(
     shared: Arc<Shared>,
     call: Call,
-    prepared: Prepared,
+    mut prepared: Prepared,
     place: OwnedSemaphorePermit,
 ) -> Result<Carried, Error> {
     let lease = match claim::ask(&shared, call).await? {
         Claim::Execute(lease) => lease,
-        other => return Ok(Carried::Not(other)),
+        other => return Ok(Carried::Not(other, prepared.target)),
     };
     let running = Running::new(&shared, lease, &prepared, place);
-    let forwarded = forward::guarded(&shared, &prepared).await;
+    let forwarded = forward::guarded(&shared, &mut prepared).await;
     drop(prepared);
     Ok(Carried::Out(match forwarded {
         Ok(reached) => record::answer(running, reached).await,

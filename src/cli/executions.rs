@@ -83,18 +83,24 @@ pub(super) fn run(args: &Args, printer: &mut Printer) -> anyhow::Result<ExitStat
         after: args.after,
         before: args.before,
     };
-    let (mut rows, mut left, mut cursor) = (Vec::new(), args.limit, None);
-    while left > 0 {
-        let page = source.executions(&filter, left, cursor.as_deref())?;
-        left = left.saturating_sub(page.items.len());
-        cursor = page.next;
+    let (mut rows, mut shown, mut more, mut cursor) = (Vec::new(), 0, false, None);
+    while !more {
+        // One more than is shown tells whether there are more.
+        let wanted = (args.limit - shown).saturating_add(1);
+        let page = source.executions(&filter, wanted, cursor.as_deref())?;
         for execution in page.items {
+            if shown == args.limit {
+                more = true;
+                break;
+            }
+            shown += 1;
             if printer.json() {
                 printer.json_line(&execution)?;
             } else {
                 rows.push(cells(serde_json::from_str(execution.get())?, source.is_stopped()));
             }
         }
+        cursor = page.next;
         if cursor.is_none() {
             break;
         }
@@ -102,7 +108,7 @@ pub(super) fn run(args: &Args, printer: &mut Printer) -> anyhow::Result<ExitStat
     if !rows.is_empty() {
         printer.table(&["ID", "STATUS", "ATTEMPT", "CREATED", "TOOL", "KEY"], rows)?;
     }
-    if left == 0 && cursor.is_some() {
+    if more {
         printer.note(format_args!("There are more than {}: see --limit.", args.limit));
     }
     Ok(ExitStatus::Done)

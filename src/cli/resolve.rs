@@ -72,6 +72,7 @@ struct Facts {
     status: String,
     #[serde(default)]
     attempt: u32,
+    outcome: Option<String>,
 }
 
 /// What became of the verdict.
@@ -101,7 +102,9 @@ pub(super) fn run(args: &Args, printer: &mut Printer) -> anyhow::Result<ExitStat
         Answer::Settled(execution) if printer.json() => printer.document(&execution)?,
         Answer::Settled(execution) => {
             let facts: Facts = serde_json::from_str(execution.get())?;
-            printer.line(format_args!("Execution {} is now {}.", args.id, facts.status))?;
+            let known = facts.outcome.unwrap_or_default().replace('_', " ");
+            printer
+                .line(format_args!("Execution {} is now {} ({known}).", args.id, facts.status))?;
         }
         Answer::No(reason) => {
             printer.note(reason);

@@ -137,7 +137,7 @@ mod tests {
     #[tokio::test]
     async fn the_openrpc_document_tells_the_truth() {
         let folder = tempfile::tempdir().unwrap();
-        let store = Store::open(Options::new(folder.path().join("state.db"))).unwrap();
+        let store = Store::open(&Options::new(folder.path().join("state.db"))).unwrap();
         let (methods, writes) = all(store.clone(), "api");
         let document: Value = openrpc::document().decode().unwrap();
         let described = document["methods"].as_array().unwrap();

@@ -1,0 +1,331 @@
+//! Problems of ours (RFC 9457): the status, the code, and what to do next.
+
+use hyper::header::{CONTENT_TYPE, HeaderValue, LOCATION, PROXY_AUTHENTICATE, RETRY_AFTER};
+use hyper::{HeaderMap, Response, StatusCode};
+use serde::Serialize;
+use store::call::{Doubt, Problem, Settled};
+use store::model::Timestamp;
+use store::{Clock as _, SystemClock};
+use uuid::Uuid;
+
+use super::{Label, PROXY_STATUS, Reply, date, in_doubt};
+use crate::Shared;
+use crate::body::Body;
+use crate::error::{Error, Sent};
+
+/// A gateway problem of ours, to the caller whose call got no answer.
+pub(crate) fn unanswered(
+    shared: &Shared,
+    error: &Error,
+    settled: &Settled,
+    label: &Label,
+) -> Reply {
+    let label = label.of(settled);
+    build(shared, error, Some(&label), settled.doubt.as_ref())
+}
+
+/// A problem of ours.
+pub(crate) fn problem(shared: &Shared, error: &Error, label: Option<&Label>) -> Reply {
+    let doubt = match error {
+        Error::InDoubt(doubt) => Some(doubt),
+        _ => None,
+    };
+    build(shared, error, label, doubt)
+}
+
+/// The members of a problem (RFC 9457), with ours.
+#[derive(Debug, Serialize)]
+struct ProblemBody<'a> {
+    r#type: String,
+    title: &'static str,
+    status: u16,
+    detail: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    execution_id: Option<Uuid>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sent: Option<&'static str>,
+    #[serde(flatten, skip_serializing_if = "Option::is_none")]
+    doubt: Option<DoubtBody<'a>>,
+    #[serde(flatten, skip_serializing_if = "Option::is_none")]
+    kept: Option<KeptBody<'a>>,
+}
+
+#[derive(Debug, Serialize)]
+struct DoubtBody<'a> {
+    sent_at: Timestamp,
+    last_event: &'a str,
+    verify: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    retry_token: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    confirm_url: Option<String>,
+}
+
+#[derive(Debug, Serialize)]
+struct KeptBody<'a> {
+    answer_status: u16,
+    sha256: &'a str,
+    size: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    location: Option<&'a str>,
+}
+
+fn build(shared: &Shared, error: &Error, label: Option<&Label>, doubt: Option<&Doubt>) -> Reply {
+    let (status, code, title) = kind(error);
+    let execution_id = match error {
+        Error::InProgress(id) | Error::KeyReuse(id) | Error::NotKept { execution_id: id, .. } => {
+            Some(*id)
+        }
+        Error::InDoubt(doubt) => Some(doubt.execution_id),
+        _ => label.and_then(|label| label.execution_id),
+    };
+    let body = ProblemBody {
+        r#type: format!("urn:openclaw-state-engine:{code}"),
+        title,
+        status: status.as_u16(),
+        detail: detail(error, doubt),
+        execution_id,
+        sent: match error {
+            Error::Upstream { sent, .. } | Error::UpstreamTimeout { sent, .. } => {
+                Some(sent.as_str())
+            }
+            _ => None,
+        },
+        doubt: doubt.map(|doubt| doubt_body(shared, doubt)),
+        kept: match error {
+            Error::NotKept { status, sha256, size, location, .. } if *status > 0 => {
+                Some(KeptBody {
+                    answer_status: *status,
+                    sha256,
+                    size: *size,
+                    location: location.as_deref(),
+                })
+            }
+            _ => None,
+        },
+    };
+    let json = serde_json::to_vec(&body).unwrap_or_default();
+    let mut response = Response::new(Body::whole(json));
+    *response.status_mut() = status;
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+    headers.insert(PROXY_STATUS, proxy_status(error));
+    date(headers, SystemClock.now());
+    let (word, reason) = told(error, doubt, execution_id.is_some());
+    if let Some(word) = word {
+        let mut label = label.cloned().unwrap_or_default();
+        label.execution_id = execution_id;
+        if let Error::InDoubt(doubt) = error {
+            label.attempt = doubt.attempt;
+        }
+        label.put(headers, word, reason, false);
+    }
+    match error {
+        Error::InProgress(_) => retry_after(headers, 10),
+        Error::QueueFull(_) => retry_after(headers, 1),
+        Error::Credentials(_) => {
+            let scheme = HeaderValue::from_static("Basic realm=\"openclaw-state-engine\"");
+            headers.insert(PROXY_AUTHENTICATE, scheme);
+        }
+        Error::NotKept { location: Some(location), .. } => {
+            if let Ok(location) = HeaderValue::from_str(location) {
+                headers.insert(LOCATION, location);
+            }
+        }
+        _ => {}
+    }
+    if let Some(doubt) = doubt {
+        in_doubt(headers, doubt);
+    }
+    Reply { response, decision: word.unwrap_or(code), upstream: None }
+}
+
+/// Status, code and title of each error (docs/FAILURE_CONTRACT.md).
+fn kind(error: &Error) -> (StatusCode, &'static str, &'static str) {
+    use StatusCode as S;
+    match error {
+        Error::Malformed(_) => (S::BAD_REQUEST, "malformed", "The request cannot be understood"),
+        Error::Refused(_) => (S::FORBIDDEN, "refused", "The proxy does not do this"),
+        Error::UnknownScope(_) => (S::NOT_FOUND, "unknown-scope", "No such user, session or goal"),
+        Error::ForeignScope(_) => {
+            (S::FORBIDDEN, "foreign-scope", "The session or goal is somebody else's")
+        }
+        Error::SessionEnded(_) => (S::GONE, "session-ended", "The session has ended"),
+        Error::Credentials(_) => {
+            (S::PROXY_AUTHENTICATION_REQUIRED, "credentials", "The proxy needs the session's token")
+        }
+        Error::BodyStalled(_) => (S::REQUEST_TIMEOUT, "body-stalled", "The request body stalled"),
+        Error::TooLarge(_) => (S::PAYLOAD_TOO_LARGE, "too-large", "The request body is too large"),
+        Error::Misdirected(_) => {
+            (S::MISDIRECTED_REQUEST, "malformed", "The request came to the wrong place")
+        }
+        Error::Unsupported(_) => (S::NOT_IMPLEMENTED, "unsupported", "Not supported"),
+        Error::Loop => (S::LOOP_DETECTED, "loop", "The request has come back to its proxy"),
+        Error::Upstream { .. } => (S::BAD_GATEWAY, "upstream-failed", "The tool did not answer"),
+        Error::UpstreamTimeout { .. } => {
+            (S::GATEWAY_TIMEOUT, "upstream-timeout", "The tool did not answer in time")
+        }
+        Error::InProgress(_) => (S::CONFLICT, "in-progress", "The same call is still running"),
+        Error::KeyReuse(_) => {
+            (S::UNPROCESSABLE_ENTITY, "key-reuse", "The idempotency key belongs to another request")
+        }
+        Error::InDoubt(_) => {
+            (S::FAILED_DEPENDENCY, "in-doubt", "This call may already have taken effect")
+        }
+        Error::NotKept { .. } => {
+            (S::GONE, "response-not-kept", "The call took effect; its answer was not kept")
+        }
+        Error::QueueFull(_) => {
+            (S::SERVICE_UNAVAILABLE, "queue-full", "Too much is waiting already")
+        }
+        Error::StoreFull(_) => (S::INSUFFICIENT_STORAGE, "store-full", "The disk is full"),
+        Error::Internal => (S::INTERNAL_SERVER_ERROR, "internal", "Internal error"),
+    }
+}
+
+/// The word of `Idempotency-Status`, with its reason.
+fn told(
+    error: &Error,
+    doubt: Option<&Doubt>,
+    claimed: bool,
+) -> (Option<&'static str>, Option<&'static str>) {
+    let word = match error {
+        Error::InDoubt(doubt) if doubt.same_content => {
+            return (Some("in-doubt"), Some("same-content"));
+        }
+        _ if doubt.is_some() => "in-doubt",
+        Error::InProgress(_) => "in-progress",
+        Error::KeyReuse(_) => "key-reuse",
+        Error::NotKept { .. } => return (Some("replayed"), Some("response-not-kept")),
+        Error::Upstream { sent: Sent::Never, .. }
+        | Error::UpstreamTimeout { sent: Sent::Never, .. }
+        | Error::TooLarge(_)
+        | Error::BodyStalled(_)
+        | Error::QueueFull(_)
+        | Error::StoreFull(_) => "not-executed",
+        // Of unknown outcome, and nothing holds the next one back.
+        Error::Upstream { .. } | Error::UpstreamTimeout { .. } if claimed => {
+            return (Some("in-doubt"), Some("idempotent"));
+        }
+        _ => return (None, None),
+    };
+    (Some(word), None)
+}
+
+/// What happened and what to do next.
+fn detail(error: &Error, doubt: Option<&Doubt>) -> String {
+    let next = match error {
+        Error::InDoubt(doubt) => return doubt_detail(doubt),
+        Error::Upstream { sent: Sent::Never, .. }
+        | Error::UpstreamTimeout { sent: Sent::Never, .. } => {
+            "Nothing was sent: the call may be sent again."
+        }
+        Error::Upstream { .. } | Error::UpstreamTimeout { .. } if doubt.is_some() => {
+            "The request may have been carried out. Look it up before it is sent again; a plain \
+             repeat of it is held back."
+        }
+        Error::Upstream { .. } | Error::UpstreamTimeout { .. } => {
+            "The request may have been carried out."
+        }
+        Error::InProgress(_) => "Ask again later; it is not started twice.",
+        Error::KeyReuse(_) => "Use a new key for a new call, or send the first request unchanged.",
+        Error::NotKept { status: 0, .. } => {
+            "It was recorded as done by a person's decision; do not send it again."
+        }
+        Error::NotKept { .. } => "Do not send it again; look the result up at the tool.",
+        Error::TooLarge(_) => "Nothing was sent. `serve --max-request` raises the limit.",
+        Error::BodyStalled(_) => "Nothing was executed; send the request again.",
+        Error::QueueFull(_) => "Nothing was sent; try again shortly.",
+        Error::StoreFull(_) => "Nothing was sent; free disk space and try again.",
+        Error::Loop => "Check the proxy settings: it is its own upstream.",
+        Error::SessionEnded(_) => "Start another session, or set its status to active.",
+        Error::UnknownScope(_) => "Create it first, or leave the header out.",
+        _ => "",
+    };
+    let what = error.to_string();
+    if next.is_empty() { what } else { format!("{}. {next}", what.trim_end_matches('.')) }
+}
+
+fn doubt_detail(doubt: &Doubt) -> String {
+    let which = if doubt.same_content {
+        "A call with the same content, under another key,"
+    } else {
+        "This call"
+    };
+    let next = match doubt.retry_token {
+        Some(_) => {
+            "If it did not take effect, POST to confirm_url, or send it with the header \
+             Idempotency-Retry-Token: either allows one more attempt."
+        }
+        None => {
+            "An operator can settle it (openclaw-state-engine resolve); Agent-Repeat says that \
+             another call is meant."
+        }
+    };
+    format!(
+        "{which} was sent at {} and may already have taken effect; last seen: {}. Do not simply \
+         send it again: look up at the tool whether it took effect. {next}",
+        doubt.sent_at,
+        doubt.last_event.trim_end_matches('.'),
+    )
+}
+
+fn doubt_body<'a>(shared: &Shared, doubt: &'a Doubt) -> DoubtBody<'a> {
+    DoubtBody {
+        sent_at: doubt.sent_at,
+        last_event: &doubt.last_event,
+        verify: None,
+        retry_token: doubt.retry_token.as_deref(),
+        confirm_url: doubt
+            .retry_token
+            .as_ref()
+            .map(|token| format!("{}/confirm/{token}", shared.config.confirm_base)),
+    }
+}
+
+fn retry_after(headers: &mut HeaderMap, seconds: u64) {
+    headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
+}
+
+/// RFC 9209.
+fn proxy_status(error: &Error) -> HeaderValue {
+    HeaderValue::from_static(match error {
+        Error::Loop => "openclaw-state-engine; error=proxy_loop_detected",
+        Error::Refused(_) => "openclaw-state-engine; error=destination_ip_prohibited",
+        Error::Upstream { sent: Sent::Never, .. } => {
+            "openclaw-state-engine; error=destination_unavailable"
+        }
+        Error::Upstream { .. } => "openclaw-state-engine; error=http_response_incomplete",
+        Error::UpstreamTimeout { sent: Sent::Never, .. } => {
+            "openclaw-state-engine; error=connection_timeout"
+        }
+        Error::UpstreamTimeout { .. } => "openclaw-state-engine; error=http_response_timeout",
+        Error::Internal => "openclaw-state-engine; error=proxy_internal_error",
+        Error::QueueFull(_) | Error::StoreFull(_) => {
+            "openclaw-state-engine; error=proxy_internal_response"
+        }
+        _ => "openclaw-state-engine; error=http_request_error",
+    })
+}
+
+/// What duplicates of a call get to see where no answer of the tool came.
+pub(crate) fn as_stored(error: &Error) -> Option<Problem> {
+    let (Error::Upstream { detail, sent } | Error::UpstreamTimeout { detail, sent }) = error else {
+        return None;
+    };
+    Some(Problem {
+        status: kind(error).0.as_u16(),
+        detail: detail.clone(),
+        sent: sent.as_str().to_owned(),
+    })
+}
+
+pub(super) fn as_error(problem: &Problem) -> Error {
+    let sent = if problem.sent == Sent::Never.as_str() { Sent::Never } else { Sent::Maybe };
+    let detail = problem.detail.clone();
+    if problem.status == StatusCode::GATEWAY_TIMEOUT.as_u16() {
+        Error::UpstreamTimeout { detail, sent }
+    } else {
+        Error::Upstream { detail, sent }
+    }
+}

@@ -1,0 +1,136 @@
+//! Answers from the store, for the duplicates of a call.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use hyper::header::{ACCEPT_ENCODING, AGE, HeaderName, HeaderValue, SET_COOKIE, TE};
+use hyper::{HeaderMap, Response, StatusCode};
+use store::call::{Answer, AnswerBody, Settled};
+use store::state::Knowledge;
+use store::{Clock as _, SystemClock};
+use uuid::Uuid;
+
+use super::problem::as_error;
+use super::{Label, REPLAYED, Reply, bodiless, date, recode, with_trailers};
+use crate::Shared;
+use crate::error::Error;
+use crate::headers;
+
+/// How a duplicate came by the stored answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Duplicate {
+    /// The call was over.
+    Replayed,
+    /// It waited for the call.
+    Coalesced,
+}
+
+/// What a request says about the form of its answer.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Wants {
+    trailers: bool,
+    codings: Vec<HeaderValue>,
+}
+
+impl Wants {
+    pub(crate) fn of(headers: &HeaderMap) -> Self {
+        let trailers = headers.get_all(TE).iter().any(|value| {
+            let mut codings = value.as_bytes().split(|byte| *byte == b',');
+            codings.any(|coding| coding.trim_ascii().eq_ignore_ascii_case(b"trailers"))
+        });
+        Self { trailers, codings: headers.get_all(ACCEPT_ENCODING).iter().cloned().collect() }
+    }
+}
+
+/// What the call's outcome is to a duplicate of it.
+pub(crate) fn duplicate(
+    shared: &Shared,
+    settled: &Arc<Settled>,
+    how: Duplicate,
+    label: &Label,
+    wants: &Wants,
+) -> Result<Reply, Error> {
+    if settled.outcome == Knowledge::Unknown {
+        return Err(match (&settled.doubt, &settled.problem) {
+            (Some(doubt), _) => Error::InDoubt(doubt.clone()),
+            (None, Some(problem)) => as_error(problem),
+            (None, None) => match &settled.answer {
+                Some(answer) => return replay(shared, settled, answer, how, label, wants),
+                None => Error::Internal,
+            },
+        });
+    }
+    match (&settled.answer, &settled.problem) {
+        (Some(answer), _) => replay(shared, settled, answer, how, label, wants),
+        (None, Some(problem)) => Err(as_error(problem)),
+        (None, None) => Err(not_kept(settled.execution_id, None)),
+    }
+}
+
+fn replay(
+    shared: &Shared,
+    settled: &Settled,
+    answer: &Answer,
+    how: Duplicate,
+    label: &Label,
+    wants: &Wants,
+) -> Result<Reply, Error> {
+    let AnswerBody::Kept(body) = &answer.body else {
+        return Err(not_kept(settled.execution_id, Some(answer)));
+    };
+    let (mut head, ()) = Response::new(()).into_parts();
+    head.status = StatusCode::from_u16(answer.status).map_err(|_| Error::Internal)?;
+    head.headers = fields(&answer.headers);
+    headers::add_via(&mut head.headers, &shared.config.instance);
+    let (word, reason) = match (settled.outcome, how) {
+        (Knowledge::NotExecuted, _) => ("not-executed", Some("coalesced")),
+        (_, Duplicate::Replayed) => ("replayed", None),
+        (_, Duplicate::Coalesced) => ("coalesced", None),
+    };
+    label.of(settled).put(&mut head.headers, word, reason, answer.omitted_cookies);
+    head.headers.insert(REPLAYED, HeaderValue::from_static("true"));
+    let age = SystemClock.now().as_micros() - answer.received_at.as_micros();
+    head.headers.insert(AGE, HeaderValue::from(age.max(0) / 1_000_000));
+    date(&mut head.headers, answer.received_at);
+    bodiless(&mut head);
+    let trailers =
+        (wants.trailers && !answer.trailers.is_empty()).then(|| fields(&answer.trailers));
+    let body = recode::acceptable(&mut head.headers, body, &wants.codings);
+    let body = with_trailers(&mut head.headers, body, trailers);
+    Ok(Reply { response: Response::from_parts(head, body), decision: word, upstream: None })
+}
+
+fn not_kept(execution_id: Uuid, answer: Option<&Answer>) -> Error {
+    let (sha256, size) = match answer.map(|answer| &answer.body) {
+        Some(AnswerBody::Dropped { sha256, size }) => {
+            (store::key::Digest::from_bytes(*sha256).hex(32), *size)
+        }
+        _ => (String::new(), 0),
+    };
+    let location = answer.and_then(|answer| {
+        let field = answer.headers.iter().find(|(name, _)| name.eq_ignore_ascii_case("location"));
+        field.and_then(|(_, value)| String::from_utf8(value.to_vec()).ok())
+    });
+    let status = answer.map_or(0, |answer| answer.status);
+    Error::NotKept { execution_id, status, sha256, size, location }
+}
+
+/// The fields that are kept of an answer: all but Set-Cookie.
+pub(crate) fn stored_fields(headers: &HeaderMap) -> Vec<(String, Bytes)> {
+    headers
+        .iter()
+        .filter(|(name, _)| *name != SET_COOKIE)
+        .map(|(name, value)| (name.as_str().to_owned(), Bytes::copy_from_slice(value.as_bytes())))
+        .collect()
+}
+
+fn fields(stored: &[(String, Bytes)]) -> HeaderMap {
+    let mut headers = HeaderMap::with_capacity(stored.len() + 8);
+    for (name, value) in stored {
+        let name = HeaderName::from_bytes(name.as_bytes());
+        if let (Ok(name), Ok(value)) = (name, HeaderValue::from_maybe_shared(value.clone())) {
+            headers.append(name, value);
+        }
+    }
+    headers
+}

@@ -1,0 +1,257 @@
+//! What passes: reads, bypassed calls, tunnels, upgrades; and what is refused at once.
+
+mod support;
+
+use support::{Answer, Engine, Upstream, get, post};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, BufReader};
+use tokio::net::{TcpListener, TcpStream};
+
+const OK: &str = "HTTP/1.1 200 OK\r\nX-Upper: Yes\r\nContent-Length: 4\r\n\r\ndata";
+
+async fn tunnel(engine: &Engine, connect: &str) -> BufReader<TcpStream> {
+    let mut stream = BufReader::new(TcpStream::connect(engine.address).await.unwrap());
+    stream.write_all(connect.as_bytes()).await.unwrap();
+    let head = support::read_head(&mut stream).await;
+    assert!(head.starts_with("HTTP/1.1 200") || head.starts_with("HTTP/1.0 200"), "{head}");
+    stream
+}
+
+#[tokio::test]
+async fn reads_pass_and_carry_none_of_our_headers() {
+    let (engine, tool) = (Engine::start().await, Upstream::saying(OK).await);
+    for _ in 0..3 {
+        let answer = engine.ask(get(tool.address, "/a%2Fb?x=%zz", "")).await;
+        assert_eq!((answer.status, answer.text()), (200, "data"));
+        assert_eq!(answer.header("idempotency-status"), None);
+        assert!(answer.head.contains("X-Upper: Yes"), "{}", answer.head);
+        assert!(answer.header("via").unwrap().starts_with("1.1 ose-"));
+    }
+    assert_eq!(tool.hits(), 3);
+}
+
+#[tokio::test]
+async fn a_path_arrives_as_it_was_sent() {
+    let (engine, tool) = (Engine::start().await, Upstream::echo().await);
+    let answer = engine.ask(get(tool.address, "/a%2Fb/../c?x=%zz&y", "")).await;
+    assert!(answer.text().starts_with("GET /a%2Fb/../c?x=%zz&y HTTP/1.1\r\n"), "{}", answer.text());
+}
+
+#[tokio::test]
+async fn a_connection_is_used_again() {
+    let (engine, tool) = (Engine::start().await, Upstream::saying(OK).await);
+    let mut client = BufReader::new(TcpStream::connect(engine.address).await.unwrap());
+    for _ in 0..3 {
+        client.write_all(get(tool.address, "/", "").as_bytes()).await.unwrap();
+        assert_eq!(Answer::read(&mut client).await.text(), "data");
+    }
+}
+
+#[tokio::test]
+async fn a_head_answer_keeps_its_length() {
+    let (engine, tool) = (
+        Engine::start().await,
+        Upstream::saying("HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n").await,
+    );
+    let mut client = BufReader::new(TcpStream::connect(engine.address).await.unwrap());
+    for _ in 0..2 {
+        let head = get(tool.address, "/", "").replacen("GET", "HEAD", 1);
+        client.write_all(head.as_bytes()).await.unwrap();
+        let head = support::read_head(&mut client).await;
+        assert!(head.to_lowercase().contains("content-length: 99"), "{head}");
+    }
+}
+
+#[tokio::test]
+async fn two_posts_in_one_tunnel_are_guarded_as_in_absolute_form() {
+    let (engine, tool) = (Engine::start().await, Upstream::saying(OK).await);
+    let host = tool.address;
+    let mut inside =
+        tunnel(&engine, &format!("CONNECT {host} HTTP/1.1\r\nHost: {host}\r\n\r\n")).await;
+    let mut keys = Vec::new();
+    for body in ["a", "b"] {
+        let raw = post(host, "/act", "", body).replacen(&format!("http://{host}"), "", 1);
+        inside.write_all(raw.as_bytes()).await.unwrap();
+        let answer = Answer::read(&mut inside).await;
+        assert_eq!((answer.status, answer.told()), (200, "executed"));
+        keys.push(answer.header("idempotency-key").unwrap().to_owned());
+    }
+    assert_ne!(keys[0], keys[1]);
+    let absolute = engine.post(&tool, "", "a").await;
+    assert_eq!(absolute.told(), "replayed");
+    assert_eq!(absolute.header("idempotency-key"), Some(keys[0].as_str()));
+    assert_eq!(tool.hits(), 2);
+
+    let wrong = post(host, "/act", "", "c").replacen(&format!("http://{host}"), "", 1);
+    let wrong = wrong.replacen(&host.to_string(), "evil.example", 1);
+    inside.write_all(wrong.as_bytes()).await.unwrap();
+    assert_eq!(Answer::read(&mut inside).await.status, 421);
+}
+
+#[tokio::test]
+async fn connect_by_http_1_0_without_host_is_accepted() {
+    let (engine, tool) = (Engine::start().await, Upstream::saying(OK).await);
+    let mut inside = tunnel(&engine, &format!("CONNECT {} HTTP/1.0\r\n\r\n", tool.address)).await;
+    let raw = get(tool.address, "/", "").replacen(&format!("http://{}", tool.address), "", 1);
+    // In two parts: the first alone does not tell what the tunnel carries.
+    inside.write_all(&raw.as_bytes()[..2]).await.unwrap();
+    inside.flush().await.unwrap();
+    tokio::task::yield_now().await;
+    inside.write_all(&raw.as_bytes()[2..]).await.unwrap();
+    assert_eq!(Answer::read(&mut inside).await.text(), "data");
+}
+
+#[tokio::test]
+async fn other_protocols_are_carried_blindly() {
+    let engine = Engine::start().await;
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let connect = format!("CONNECT {address} HTTP/1.1\r\nHost: {address}\r\n\r\n");
+    // The client speaks first, and not HTTP.
+    let mut inside = tunnel(&engine, &connect).await;
+    let (mut server, _) = listener.accept().await.unwrap();
+    inside.write_all(b"\x16\x03\x01POST / HTTP/1.1\r\n").await.unwrap();
+    let mut got = [0; 20];
+    server.read_exact(&mut got).await.unwrap();
+    assert_eq!(&got, b"\x16\x03\x01POST / HTTP/1.1\r\n");
+    server.write_all(b"reply").await.unwrap();
+    let mut reply = [0; 5];
+    inside.read_exact(&mut reply).await.unwrap();
+    assert_eq!(&reply, b"reply");
+    // The server speaks first.
+    let mut inside = tunnel(&engine, &connect).await;
+    let (mut server, _) = listener.accept().await.unwrap();
+    server.write_all(b"220 hi").await.unwrap();
+    let mut banner = [0; 6];
+    inside.read_exact(&mut banner).await.unwrap();
+    inside.write_all(b"POST / HTTP/1.1\r\n\r\n").await.unwrap();
+    let mut got = [0; 19];
+    server.read_exact(&mut got).await.unwrap();
+    // A closed server closes the tunnel.
+    drop(server);
+    assert_eq!(inside.read(&mut [0]).await.unwrap(), 0);
+}
+
+#[tokio::test]
+async fn an_upgrade_is_passed_through_and_told_so() {
+    let engine = Engine::start().await;
+    let tool = Upstream::start(|seen, mut stream| {
+        Box::pin(async move {
+            assert_eq!(seen.header("upgrade"), Some("websocket"));
+            let raw = "HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n";
+            stream.write_all(raw.as_bytes()).await.ok()?;
+            let mut ping = [0; 4];
+            stream.read_exact(&mut ping).await.ok()?;
+            stream.write_all(&ping).await.ok()?;
+            None
+        })
+    })
+    .await;
+    let mut client = BufReader::new(TcpStream::connect(engine.address).await.unwrap());
+    let headers = "Connection: Upgrade\r\nUpgrade: websocket\r\n";
+    client.write_all(get(tool.address, "/ws", headers).as_bytes()).await.unwrap();
+    let answer = Answer::read(&mut client).await;
+    assert_eq!((answer.status, answer.told()), (101, "bypassed"));
+    client.write_all(b"ping").await.unwrap();
+    let mut pong = Vec::new();
+    client.read_to_end(&mut pong).await.unwrap();
+    assert_eq!(pong, b"ping");
+}
+
+#[tokio::test]
+async fn own_ports_and_metadata_are_refused_by_every_road() {
+    let engine = Engine::start().await;
+    let port = engine.address.port();
+    for host in [
+        format!("127.0.0.1:{port}"),
+        format!("localhost:{port}"),
+        format!("[::1]:{port}"),
+        format!("0.0.0.0:{port}"),
+        format!("[::ffff:127.0.0.1]:{port}"),
+        "127.0.0.1:3030".to_owned(),
+        "169.254.169.254:80".to_owned(),
+    ] {
+        let raw = format!("GET http://{host}/x HTTP/1.1\r\nHost: {host}\r\n\r\n");
+        let answer = engine.ask(raw).await;
+        assert_eq!(answer.status, 403, "{host}: {answer:?}");
+        assert_eq!(answer.json()["type"], "urn:openclaw-state-engine:refused");
+        if !host.ends_with(&format!(":{port}")) {
+            let raw = format!("CONNECT {host} HTTP/1.1\r\nHost: {host}\r\n\r\n");
+            assert_eq!(engine.ask(raw).await.status, 403, "{host}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_tunnel_to_the_proxy_itself_leads_to_confirm_alone() {
+    let engine = Engine::start().await;
+    let host = engine.address;
+    let mut inside = tunnel(&engine, &format!("CONNECT {host} HTTP/1.1\r\n\r\n")).await;
+    let raw = format!("POST /confirm/x HTTP/1.1\r\nHost: {host}\r\nContent-Length: 0\r\n\r\n");
+    inside.write_all(raw.as_bytes()).await.unwrap();
+    assert_eq!(Answer::read(&mut inside).await.status, 400);
+    inside.write_all(format!("GET / HTTP/1.1\r\nHost: {host}\r\n\r\n").as_bytes()).await.unwrap();
+    assert_eq!(Answer::read(&mut inside).await.status, 403);
+}
+
+#[tokio::test]
+async fn bad_requests_are_refused_before_anything_is_sent() {
+    let (engine, tool) = (Engine::start().await, Upstream::saying(OK).await);
+    let host = tool.address;
+    for (raw, status) in [
+        (format!("GET https://{host}/ HTTP/1.1\r\nHost: {host}\r\n\r\n"), 501),
+        (format!("GET http://u:p@{host}/ HTTP/1.1\r\nHost: {host}\r\n\r\n"), 400),
+        (format!("GET http://{host}/ HTTP/1.1\r\nHost: {host}\r\nHost: {host}\r\n\r\n"), 400),
+        (format!("GET / HTTP/1.1\r\nHost: {host}\r\n\r\n"), 421),
+        (format!("GET / HTTP/1.1\r\nHost: {}\r\n\r\n", engine.address), 404),
+        (format!("TRACE http://{host}/ HTTP/1.1\r\nHost: {host}\r\n\r\n"), 405),
+        (format!("CONNECT {} HTTP/1.1\r\n\r\n", host.ip()), 400),
+        ("OPTIONS * HTTP/1.1\r\nHost: x\r\n\r\n".to_owned(), 204),
+        (post(host, "/", "Transfer-Encoding: gzip, chunked\r\n", ""), 501),
+    ] {
+        assert_eq!(engine.ask(&raw).await.status, status, "{raw}");
+    }
+    assert_eq!(tool.hits(), 0);
+}
+
+#[tokio::test]
+async fn a_loop_is_seen() {
+    let engine = Engine::with(|config| config.instance = "me".to_owned()).await;
+    let tool = Upstream::saying(OK).await;
+    let answer = engine.ask(get(tool.address, "/", "Via: 1.0 other, 1.1 me\r\n")).await;
+    assert_eq!(answer.status, 508);
+    assert!(answer.header("proxy-status").unwrap().ends_with("error=proxy_loop_detected"));
+    assert_eq!(tool.hits(), 0);
+}
+
+#[tokio::test]
+async fn required_tokens_are_required_in_tunnels_too() {
+    let engine = Engine::with(|config| config.require_token = true).await;
+    let tool = Upstream::saying(OK).await;
+    let host = tool.address;
+    assert_eq!(engine.post(&tool, "", "x").await.status, 407);
+    assert_eq!(engine.ask(format!("CONNECT {host} HTTP/1.1\r\n\r\n")).await.status, 407);
+    let token = engine.store.session_token("mine");
+    let basic = base64(&format!("mine:{token}"));
+    let credentials = format!("Proxy-Authorization: Basic {basic}\r\n");
+    assert_eq!(engine.post(&tool, &credentials, "x").await.told(), "executed");
+    let mut inside =
+        tunnel(&engine, &format!("CONNECT {host} HTTP/1.1\r\n{credentials}\r\n")).await;
+    let raw = post(host, "/act", "", "x").replacen(&format!("http://{host}"), "", 1);
+    inside.write_all(raw.as_bytes()).await.unwrap();
+    assert_eq!(Answer::read(&mut inside).await.told(), "replayed");
+}
+
+fn base64(text: &str) -> String {
+    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    text.as_bytes()
+        .chunks(3)
+        .flat_map(|chunk| {
+            let bits = chunk.iter().fold(0_u32, |bits, byte| bits << 8 | u32::from(*byte))
+                << (8 * (3 - chunk.len()));
+            (0..4).map(move |place| match place <= chunk.len() {
+                true => char::from(DIGITS[(bits >> (18 - 6 * place) & 63) as usize]),
+                false => '=',
+            })
+        })
+        .collect()
+}
