@@ -76,6 +76,7 @@ async fn serve(
         Some(addr) => {
             let listener = bind(addr, "--proxy-addr").await?;
             let addr = listener.local_addr()?;
+            api.set_proxy(url(addr));
             let settings = proxy_settings(config, store, api_addr, addr, api.metrics().clone());
             let proxy = proxy::Proxy::new(settings).map_err(anyhow::Error::msg)?;
             Some((proxy, listener, addr))

@@ -1,4 +1,8 @@
 //! One effect by the state API: whoever asks, and however often, exactly one caller gets the lease.
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test stops at the first thing that is not as it must be"
+)]
 
 use std::time::Duration;
 

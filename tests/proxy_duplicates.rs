@@ -118,13 +118,13 @@ fn a_key_is_scoped_to_method_origin_path_and_principal() {
     engine.send(&base).assert_is(200, "executed");
     let mut patch = base.clone();
     patch.method = "PATCH".to_owned();
-    let mut path = base.clone();
-    path.url = upstream.url("/b");
+    let mut below = base.clone();
+    below.url = upstream.url("/b");
     let mut origin = base.clone();
     origin.url = elsewhere.url("/a");
     for other in [
         patch,
-        path,
+        below,
         origin,
         base.clone().header("Authorization", "Bearer one"),
         base.clone().header("Authorization", "Bearer two"),
@@ -351,7 +351,7 @@ fn bad_keys_are_refused_before_anything_is_sent() {
 #[test]
 fn secrets_of_a_request_are_neither_stored_nor_logged() {
     let upstream = Upstream::echo();
-    let engine = engine!().env("RUST_LOG", "trace").start();
+    let engine = engine!().env("STATE_ENGINE_LOG", "trace").start();
     let url = upstream.url("/hook?access_token=s3cr3t-query&page=2");
     let request = Request::post_json(&url, r#"{"password":"s3cr3t-member","to":"ada"}"#)
         .header("Authorization", "Bearer s3cr3t-bearer")

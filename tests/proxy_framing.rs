@@ -1,4 +1,8 @@
 //! Targets, framing and header rules: nothing malformed reaches a tool.
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test stops at the first thing that is not as it must be"
+)]
 
 use testkit::{Client, Request, Response, Upstream, engine};
 

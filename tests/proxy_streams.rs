@@ -1,4 +1,8 @@
 //! Streams flow as they come, and end only once they are on disk; everything else is held whole.
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test stops at the first thing that is not as it must be"
+)]
 
 use std::time::{Duration, Instant};
 
@@ -41,11 +45,11 @@ fn events_flow_before_the_stream_ends() {
         "multipart/x-mixed-replace; boundary=b",
     ] {
         let gate = Gate::new();
-        let held = gate.clone();
+        let shut = gate.clone();
         let upstream = Upstream::start(move |_, exchange| {
             exchange.begin_chunked(200, &[("Content-Type", kind)]);
             exchange.chunk("first\n");
-            held.wait();
+            shut.wait();
             exchange.chunk("second\n");
             exchange.end_chunked(&[]);
         });
@@ -141,9 +145,9 @@ fn a_hundred_callers_of_a_stream_get_the_same_bytes_and_one_that_leaves_changes_
     let mut framing = Client::framing(&head, "POST");
     let first = read_until(&mut leader, &mut framing, EVENTS[0].len());
 
-    let mut leaver = Client::connect(proxy).unwrap();
-    leaver.write(request.to_proxy()).unwrap();
-    drop(leaver);
+    let mut quitter = Client::connect(proxy).unwrap();
+    quitter.write(request.to_proxy()).unwrap();
+    drop(quitter);
     let opener = {
         let gate = gate.clone();
         std::thread::spawn(move || {

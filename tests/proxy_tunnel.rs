@@ -1,4 +1,8 @@
 //! CONNECT: clear HTTP in a tunnel is guarded, anything else is blind and counted; and what may be dialled.
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test stops at the first thing that is not as it must be"
+)]
 
 use std::io::Read;
 use std::net::{SocketAddr, TcpListener};

@@ -26,7 +26,6 @@ use dispatch::Dispatcher;
 use guard::Guard;
 
 pub(crate) use guard::Secret;
-pub(crate) use http::Body;
 pub(crate) use metrics::{Decision, Metrics};
 
 /// How the API is reached.

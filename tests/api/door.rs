@@ -4,13 +4,17 @@ use testkit::{Client, Engine, Response, engine};
 
 const CALL: &str = r#"{"jsonrpc":"2.0","id":1,"method":"get_stats"}"#;
 
+const HOST: &str = "Host: 127.0.0.1:{port}";
+const JSON: &str = "Content-Type: application/json";
+
 /// Sends a request of these lines, with `{port}` filled in, and a body.
 fn send(engine: &Engine, line: &str, fields: &[&str], body: &str) -> Response {
     let mut text = format!("{line} HTTP/1.1\r\n");
     for field in fields {
-        text += &format!("{field}\r\n");
+        text.push_str(field);
+        text.push_str("\r\n");
     }
-    text += &format!("Content-Length: {}\r\n\r\n{body}", body.len());
+    let text = format!("{text}Content-Length: {}\r\n\r\n{body}", body.len());
     let text = text.replace("{port}", &engine.api.port().to_string());
     let mut client = Client::connect(engine.api).unwrap();
     client.write(text.into_bytes()).unwrap();
@@ -24,8 +28,6 @@ fn foreign_pages_hosts_and_bodies_are_refused() {
         .arg("--allow-host=engine.internal")
         .arg("--allow-origin=https://app.example")
         .start();
-    const HOST: &str = "Host: 127.0.0.1:{port}";
-    const JSON: &str = "Content-Type: application/json";
     let table: &[(&str, &[&str], u16, &str)] = &[
         ("POST /", &[HOST, JSON], 200, ""),
         ("POST /any/path?at=all", &[HOST, JSON], 200, ""),
@@ -82,19 +84,17 @@ fn foreign_pages_hosts_and_bodies_are_refused() {
 #[test]
 fn a_token_is_needed_where_one_is_set() {
     let engine = engine!().arg("--no-proxy").env("STATE_ENGINE_TOKEN", "0123456789abcdef").start();
-    let host = "Host: 127.0.0.1:{port}";
-    let json = "Content-Type: application/json";
     let right = "Authorization: Bearer 0123456789abcdef";
     let wrong = "Authorization: Bearer 0123456789abcdeF";
     for (line, fields, status) in [
-        ("POST /", &[host, json, right][..], 200),
-        ("POST /", &[host, json, wrong], 401),
-        ("POST /", &[host, json], 401),
-        ("POST /", &[host, json, right, right], 401),
-        ("GET /metrics", &[host], 401),
-        ("GET /metrics", &[host, right], 200),
-        ("GET /healthz", &[host], 200),
-        ("GET /readyz", &[host], 200),
+        ("POST /", &[HOST, JSON, right][..], 200),
+        ("POST /", &[HOST, JSON, wrong], 401),
+        ("POST /", &[HOST, JSON], 401),
+        ("POST /", &[HOST, JSON, right, right], 401),
+        ("GET /metrics", &[HOST], 401),
+        ("GET /metrics", &[HOST, right], 200),
+        ("GET /healthz", &[HOST], 200),
+        ("GET /readyz", &[HOST], 200),
     ] {
         let answer = send(&engine, line, fields, CALL);
         assert_eq!(answer.status, status, "{line} {fields:?}: {}", answer.text());

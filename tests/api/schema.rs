@@ -4,13 +4,13 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-pub struct Document {
+pub(crate) struct Document {
     results: BTreeMap<String, Value>,
     schemas: Value,
 }
 
 impl Document {
-    pub fn new(document: &Value) -> Self {
+    pub(crate) fn new(document: &Value) -> Self {
         let methods = document["methods"].as_array().unwrap_or_else(|| panic!("{document}"));
         let results = methods
             .iter()
@@ -24,7 +24,7 @@ impl Document {
 
     /// Fails unless `result` is what the document says that `method` answers.
     #[track_caller]
-    pub fn check(&self, method: &str, result: &Value) {
+    pub(crate) fn check(&self, method: &str, result: &Value) {
         let schema = &self.results[method];
         if let Err(message) = self.conforms(schema, result, "result") {
             panic!("{method}: {message}: {result}");

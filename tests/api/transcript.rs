@@ -1,13 +1,15 @@
 //! What went over the socket, as a golden file in `tests/golden/api`. Every answer is also held
 //! against the `OpenRPC` document that the engine gives of itself.
 
+use std::fmt::Write as _;
+
 use serde_json::Value;
 use testkit::{Builder, Engine};
 
 use crate::schema::Document;
 
-pub struct Transcript {
-    pub engine: Engine,
+pub(crate) struct Transcript {
+    pub(crate) engine: Engine,
     document: Document,
     text: String,
     /// What changes from run to run, and what stands for it.
@@ -15,7 +17,7 @@ pub struct Transcript {
 }
 
 impl Transcript {
-    pub fn new(builder: &Builder) -> Self {
+    pub(crate) fn new(builder: &Builder) -> Self {
         let engine = builder.clone().arg("--no-proxy").start();
         let body = r#"{"jsonrpc":"2.0","id":0,"method":"rpc.discover"}"#;
         let document = Document::new(&engine.try_rpc_text(body).unwrap().json()["result"]);
@@ -23,7 +25,7 @@ impl Transcript {
     }
 
     /// Shows `value` (an id, a lease) as `<name>` from here on.
-    pub fn name(&mut self, value: &Value, name: &str) -> String {
+    pub(crate) fn name(&mut self, value: &Value, name: &str) -> String {
         let value = value.as_str().unwrap_or_else(|| panic!("{name} is no text: {value}"));
         self.names.push((value.to_owned(), format!("<{name}>")));
         value.to_owned()
@@ -31,7 +33,7 @@ impl Transcript {
 
     /// Calls a method with params as they stand, and gives the result.
     #[track_caller]
-    pub fn good(&mut self, what: &str, method: &str, params: &str) -> Value {
+    pub(crate) fn good(&mut self, what: &str, method: &str, params: &str) -> Value {
         let answer = self.call(what, method, params);
         assert!(answer["error"].is_null(), "{what}: {answer}");
         answer["result"].clone()
@@ -39,7 +41,7 @@ impl Transcript {
 
     /// Calls a method with params as they stand; the answer must be an error of this number.
     #[track_caller]
-    pub fn bad(&mut self, what: &str, code: i64, method: &str, params: &str) -> Value {
+    pub(crate) fn bad(&mut self, what: &str, code: i64, method: &str, params: &str) -> Value {
         let answer = self.call(what, method, params);
         assert_eq!(answer["error"]["code"], code, "{what}: {answer}");
         assert!(answer["error"]["data"]["code"].is_string(), "{what}: {answer}");
@@ -58,17 +60,18 @@ impl Transcript {
 
     /// Sends a body as it stands.
     #[track_caller]
-    pub fn raw(&mut self, what: &str, body: &str) -> Value {
+    pub(crate) fn raw(&mut self, what: &str, body: &str) -> Value {
         let answer = self.engine.try_rpc_text(body).unwrap();
         let text = answer.text();
         let body = if body.len() > 2_000 { "(long)" } else { body };
-        self.text += &format!("# {what}\n--> {body}\n<-- {} {text}\n\n", answer.status);
+        let status = answer.status;
+        writeln!(self.text, "# {what}\n--> {body}\n<-- {status} {text}\n").unwrap();
         assert_eq!(answer.header("content-type"), Some("application/json"), "{what}");
         answer.json()
     }
 
     /// Compares all of it with the golden file.
-    pub fn golden(self, file: &str) {
+    pub(crate) fn golden(self, file: &str) {
         let mut text = self.text;
         for (value, name) in &self.names {
             text = text.replace(value, name);

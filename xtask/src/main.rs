@@ -1,6 +1,7 @@
 //! The one command for people and CI.
 #![expect(clippy::print_stderr, reason = "a developer's tool talks to its terminal")]
 
+mod bench;
 mod check;
 mod command;
 mod test;
@@ -20,6 +21,7 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Verb {
     Test(test::Args),
+    Bench(bench::Args),
     /// Check format, lints, dependencies and documentation, then run all tests
     Check,
     /// Check bans, licences and sources of all dependencies
@@ -29,6 +31,7 @@ enum Verb {
 fn main() -> anyhow::Result<()> {
     match Cli::parse().verb {
         Verb::Test(args) => test::test(&args),
+        Verb::Bench(args) => bench::run(&args),
         Verb::Check => check::check(),
         Verb::Deny => check::deny(),
     }

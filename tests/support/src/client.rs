@@ -81,10 +81,10 @@ impl Request {
         let host = origin_of(&self.url).trim_start_matches("http://");
         let mut text = format!("{} {target} HTTP/1.1\r\nHost: {host}\r\n", self.method);
         for (name, value) in &self.fields {
-            text += &format!("{name}: {value}\r\n");
+            text += &[name, ": ", value, "\r\n"].concat();
         }
         if !self.body.is_empty() || matches!(self.method.as_str(), "POST" | "PUT" | "PATCH") {
-            text += &format!("Content-Length: {}\r\n", self.body.len());
+            text += &["Content-Length: ", &self.body.len().to_string(), "\r\n"].concat();
         }
         let mut bytes = (text + "\r\n").into_bytes();
         bytes.extend_from_slice(&self.body);

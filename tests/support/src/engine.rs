@@ -74,6 +74,7 @@ impl Builder {
     /// As [`Self::start`]; the status and what it wrote, where it ends first.
     pub fn try_start(&self) -> Result<Engine, (ExitStatus, String)> {
         let log = self.home.path().join("engine.log");
+        let said_before = fs::read(&log).map_or(0, |log| log.len());
         let log_file = fs::OpenOptions::new().create(true).append(true).open(&log).unwrap();
         let mut child = self
             .command()
@@ -96,16 +97,19 @@ impl Builder {
             if holder["pid"] != child.id() {
                 return None;
             }
-            let api = holder["api"].as_str()?.trim_start_matches("http://");
-            Some(Ok(api.trim_end_matches('/').parse::<SocketAddr>().ok()?))
+            let api = address(holder["api"].as_str()?)?;
+            let proxy = if self.args.iter().any(|arg| arg == "--no-proxy") {
+                api
+            } else {
+                let said = fs::read(&log).ok()?.split_off(said_before);
+                let said = String::from_utf8_lossy(&said).into_owned();
+                let line = said.lines().find_map(|line| line.strip_prefix("Proxy "))?.trim();
+                address(line.split(' ').next()?)?
+            };
+            Some(Ok((api, proxy)))
         });
-        let api = found?;
-        let mut engine = Engine { child, api, proxy: api, log, builder: self.clone() };
-        let ready = engine.http(&Request::get(&format!("http://{api}/readyz")));
-        if let Some(proxy) = ready.json()["proxy"].as_str() {
-            engine.proxy = proxy.trim_start_matches("http://").parse().unwrap();
-        }
-        Ok(engine)
+        let (api, proxy) = found?;
+        Ok(Engine { child, api, proxy, log, builder: self.clone() })
     }
 
     /// A verb of the CLI, with its output.
@@ -303,6 +307,10 @@ impl Engine {
     pub fn files(&self) -> Vec<(String, u64)> {
         files(self.builder.database.parent().unwrap())
     }
+}
+
+fn address(url: &str) -> Option<SocketAddr> {
+    url.strip_prefix("http://")?.trim_end_matches('/').parse().ok()
 }
 
 fn files(folder: &Path) -> Vec<(String, u64)> {

@@ -16,7 +16,7 @@ pub struct FsyncShim {
 }
 
 impl FsyncShim {
-    /// Compiles the shim into `folder` with `cc`, which the bundled SQLite needs too.
+    /// Compiles the shim into `folder` with `cc`, which the bundled `SQLite` needs too.
     pub fn build(folder: &Path) -> Self {
         let object = folder.join("fsync_shim.so");
         let source = folder.join("fsync_shim.c");

@@ -33,3 +33,17 @@ macro_rules! engine {
         $crate::Builder::new(env!("CARGO_BIN_EXE_openclaw-state-engine"))
     };
 }
+
+/// The binary built with the feature `failpoints`, with an empty store of its own.
+#[macro_export]
+macro_rules! engine_with_failpoints {
+    () => {{
+        let binary =
+            concat!(env!("CARGO_MANIFEST_DIR"), "/target/failpoints/openclaw-state-engine");
+        assert!(
+            std::path::Path::new(binary).exists(),
+            "{binary} is not there: `cargo xtask test` builds it"
+        );
+        $crate::Builder::new(binary)
+    }};
+}

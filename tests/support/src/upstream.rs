@@ -146,6 +146,10 @@ fn serve(stream: TcpStream, ledger: &Ledger, script: &dyn Fn(&Received, &mut Exc
     }
 }
 
+fn lines(fields: &[(&str, &str)]) -> String {
+    fields.iter().flat_map(|(name, value)| [name, ": ", value, "\r\n"]).collect()
+}
+
 /// The upstream's side of one request. Unless it is closed or reset, the connection is kept.
 pub struct Exchange {
     pub wire: Wire,
@@ -155,8 +159,7 @@ pub struct Exchange {
 impl Exchange {
     /// A whole answer with its length.
     pub fn answer(&mut self, status: u16, fields: &[(&str, &str)], body: &[u8]) {
-        let fields: String =
-            fields.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
+        let fields = lines(fields);
         let length = match status {
             204 | 304 => String::new(),
             _ => format!("Content-Length: {}\r\n", body.len()),
@@ -168,8 +171,7 @@ impl Exchange {
 
     /// The head of a chunked answer.
     pub fn begin_chunked(&mut self, status: u16, fields: &[(&str, &str)]) {
-        let fields: String =
-            fields.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
+        let fields = lines(fields);
         self.write(format!(
             "HTTP/1.1 {status} Scripted\r\n{fields}Transfer-Encoding: chunked\r\n\r\n"
         ));
@@ -185,8 +187,7 @@ impl Exchange {
 
     /// The last chunk, with trailer fields.
     pub fn end_chunked(&mut self, trailers: &[(&str, &str)]) {
-        let fields: String =
-            trailers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
+        let fields = lines(trailers);
         self.write(format!("0\r\n{fields}\r\n"));
     }
 

@@ -1,0 +1,23 @@
+// Requests by Node's fetch or by undici, as a user's program would send them.
+//
+// send.mjs LIBRARY METHOD URL BODY [NAME:VALUE ...]: the body as it comes, then a line with the
+// status and Idempotency-Status. BODY `a|b|c` sends three requests on one connection.
+const [library, method, url, bodies, ...fields] = process.argv.slice(2);
+const headers = Object.fromEntries(fields.map((field) => field.split(/:(.*)/s).slice(0, 2)));
+const signal = AbortSignal.timeout(1000 * Number(process.env.CLIENT_TIMEOUT ?? "30"));
+
+let send = fetch;
+let dispatcher;
+if (library === "undici") {
+  const undici = await import("undici");
+  dispatcher = new undici.EnvHttpProxyAgent();
+  send = (url, options) => undici.fetch(url, { ...options, dispatcher });
+}
+
+for (const body of bodies.split("|")) {
+  const answer = await send(url, { method, headers, signal, ...(body && { body }) });
+  for await (const piece of answer.body ?? []) process.stdout.write(piece);
+  const status = answer.headers.get("idempotency-status") ?? "-";
+  console.log(`\n${answer.status} ${status.split(";")[0]}`);
+}
+await dispatcher?.close();

@@ -1,0 +1,41 @@
+"""One request by requests or httpx, as a user's program would send it.
+
+send.py LIBRARY METHOD URL BODY [NAME:VALUE ...]: the body as it comes, then a line with the status
+and Idempotency-Status. LIBRARY `requests-retrying` retries 5xx by itself, POST too.
+"""
+
+import os
+import sys
+
+library, method, url, body, *fields = sys.argv[1:]
+headers = dict(field.split(":", 1) for field in fields)
+data = body.encode() or None
+timeout = float(os.environ.get("CLIENT_TIMEOUT", "30"))
+
+
+def show(pieces, answer):
+    for piece in pieces:
+        sys.stdout.buffer.write(piece)
+        sys.stdout.buffer.flush()
+    status = answer.headers.get("idempotency-status", "-").split(";")[0]
+    print(f"\n{answer.status_code} {status}")
+
+
+if library == "httpx":
+    import httpx
+
+    with httpx.Client(timeout=timeout, follow_redirects=True) as client:
+        with client.stream(method, url, content=data, headers=headers) as answer:
+            show(answer.iter_bytes(), answer)
+else:
+    import requests
+    from requests.adapters import HTTPAdapter
+    from urllib3.util import Retry
+
+    session = requests.Session()
+    if library == "requests-retrying":
+        retry = Retry(total=3, status_forcelist=[500, 502, 503, 504], allowed_methods=None, backoff_factor=0)
+        retry.raise_on_status = False
+        session.mount("http://", HTTPAdapter(max_retries=retry))
+    answer = session.request(method, url, data=data, headers=headers, timeout=timeout, stream=True)
+    show(answer.iter_content(None), answer)

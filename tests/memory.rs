@@ -1,0 +1,242 @@
+//! Memory and disk stay within bounds; measured on the process as the kernel counts it.
+#![expect(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "a test stops at the first wrong thing, and tells what it counted"
+)]
+
+use std::io::{Read as _, Write as _};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Barrier};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use serde_json::json;
+use testkit::{Client, Engine, Framing, Gate, Request, Upstream, engine, wait_until};
+
+const KIB: u64 = 1 << 10;
+const MIB: u64 = 1 << 20;
+
+/// In MiB.
+fn resident(engine: &Engine) -> u64 {
+    engine.memory_kib("VmRSS") / KIB
+}
+
+/// Reads requests whole without keeping them, waits for the gate, answers.
+fn discarding(gate: &Gate) -> (SocketAddr, Arc<AtomicUsize>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let addr = listener.local_addr().unwrap();
+    let hits = Arc::new(AtomicUsize::new(0));
+    let (gate, count) = (gate.clone(), Arc::clone(&hits));
+    thread::spawn(move || {
+        for stream in listener.incoming().flatten() {
+            let (gate, count) = (gate.clone(), Arc::clone(&count));
+            thread::spawn(move || {
+                let mut wire = testkit::Wire::new(stream);
+                while let Ok(Some(head)) = wire.read_head() {
+                    let mut framing = Framing::of(&head, Framing::Done);
+                    while let Ok(Some(_)) = wire.read_piece(&mut framing) {}
+                    count.fetch_add(1, Ordering::SeqCst);
+                    gate.wait();
+                    let _ = wire.write("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
+                }
+            });
+        }
+    });
+    (addr, hits)
+}
+
+#[test]
+fn an_idle_engine_is_small() {
+    let upstream = Upstream::echo();
+    let engine = engine!().start();
+    engine.post(&upstream.url("/"), "x").assert_is(200, "executed");
+    thread::sleep(Duration::from_millis(500));
+    let anonymous = engine.memory_kib("RssAnon") / KIB;
+    println!("idle: {} MiB, of which {anonymous} MiB are no mapped files", resident(&engine));
+    // The code of a debug build is mapped from a file of many MiB; release counts it all.
+    let counted = if cfg!(debug_assertions) { anonymous } else { resident(&engine) };
+    assert!(counted <= 15, "{counted} MiB");
+}
+
+#[test]
+fn a_large_download_passes_in_little_memory() {
+    const CHUNKS: u64 = 1_024;
+    let upstream = Upstream::start(|_, exchange| {
+        exchange.write(format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", CHUNKS * MIB));
+        let chunk = vec![b'a'; 1 << 20];
+        for _ in 0..CHUNKS {
+            exchange.write(&chunk);
+        }
+    });
+    let engine = engine!().start();
+    let idle = resident(&engine);
+    let mut client = Client::connect(engine.proxy).unwrap();
+    client.write(Request::get(&upstream.url("/big")).to_proxy()).unwrap();
+    client.head().unwrap();
+    let (mut total, mut most) = (0, 0);
+    let mut buffer = vec![0; 1 << 20];
+    let mut next = MIB;
+    while total < CHUNKS * MIB {
+        let n = client.wire.stream.read(&mut buffer).unwrap();
+        if n == 0 {
+            break;
+        }
+        total += n as u64;
+        if total > next {
+            most = most.max(resident(&engine));
+            next += 64 * MIB;
+        }
+    }
+    // What came with the head stays in the client's buffer.
+    assert!(total > CHUNKS * MIB - MIB, "{total} bytes came");
+    println!("1 GiB passed with {most} MiB, idle are {idle} MiB");
+    assert!(most <= idle + 32, "{most} MiB, idle {idle} MiB");
+}
+
+#[test]
+fn large_posts_at_once_are_spooled_and_a_kill_leaves_nothing_of_them() {
+    const POSTS: usize = 64;
+    const SIZE: usize = 15 << 20;
+    let gate = Gate::new();
+    let (addr, hits) = discarding(&gate);
+    let engine = engine!().start();
+    let proxy = engine.proxy;
+    let senders: Vec<_> = (0..POSTS)
+        .map(|i| {
+            thread::spawn(move || {
+                let url = format!("http://{addr}/up/{i}");
+                let head = format!(
+                    "POST {url} HTTP/1.1\r\nHost: {addr}\r\nContent-Length: {SIZE}\r\n\r\n"
+                );
+                let mut stream = TcpStream::connect(proxy).unwrap();
+                stream.write_all(head.as_bytes()).unwrap();
+                let piece = vec![b'a'; 64 << 10];
+                for _ in 0..SIZE / piece.len() {
+                    stream.write_all(&piece).unwrap();
+                }
+                stream
+            })
+        })
+        .collect();
+    let streams: Vec<_> = senders.into_iter().map(|sender| sender.join().unwrap()).collect();
+    wait_until("all are at the upstream", || (hits.load(Ordering::SeqCst) == POSTS).then_some(()));
+    let most = engine.memory_kib("VmHWM") / KIB;
+    println!("{POSTS} posts of 15 MiB at once: at most {most} MiB");
+    assert!(most < 200, "{most} MiB");
+    assert_eq!(engine.proxied().len(), POSTS);
+    let builder = engine.kill();
+    drop(streams);
+    gate.open();
+    let folder = builder.database_path().parent().unwrap();
+    for entry in walk(folder) {
+        let name = entry.display().to_string();
+        assert!(name.contains("engine.db"), "{name} is left");
+    }
+}
+
+fn walk(folder: &std::path::Path) -> Vec<std::path::PathBuf> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(folder).unwrap().flatten() {
+        if entry.path().is_dir() {
+            found.extend(walk(&entry.path()));
+        } else {
+            found.push(entry.path());
+        }
+    }
+    found
+}
+
+#[test]
+fn ten_thousand_idle_connections_are_cheap_and_the_last_still_answers() {
+    const CONNECTIONS: usize = 10_000;
+    let upstream = Upstream::echo();
+    let engine = engine!().start();
+    let request = Request::get(&upstream.url("/"));
+    let mut clients = Vec::with_capacity(CONNECTIONS);
+    for i in 0..CONNECTIONS {
+        let Ok(mut client) = Client::connect(engine.proxy) else {
+            println!("not tested: this process may not open {CONNECTIONS} files, only {i}");
+            return;
+        };
+        if i % 100 == 0 || i + 1 == CONNECTIONS {
+            client.write(request.to_proxy()).unwrap();
+            assert_eq!(client.answer("GET").unwrap().status, 200);
+        }
+        clients.push(client);
+    }
+    let most = engine.memory_kib("VmHWM") / KIB;
+    println!("{CONNECTIONS} idle connections: at most {most} MiB");
+    assert!(most < 400, "{most} MiB");
+    // The last was used, so that only the idle limit of 75 s could end it.
+    thread::sleep(Duration::from_mins(1));
+    let last = clients.last_mut().unwrap();
+    last.write(request.to_proxy()).unwrap();
+    assert_eq!(last.answer("GET").unwrap().status, 200);
+}
+
+/// For how long the WAL test loads the engine, in seconds; the full minute by the environment.
+fn load_seconds() -> u64 {
+    let given = std::env::var("STATE_ENGINE_TEST_LOAD_SECONDS");
+    given.ok().and_then(|text| text.parse().ok()).unwrap_or(20)
+}
+
+#[test]
+fn the_wal_stays_bounded_under_load_while_readers_page_without_pause() {
+    let engine = engine!().start();
+    let (user, session, goal) = engine.goal("ada");
+    let stop = AtomicBool::new(false);
+    let started = Barrier::new(21);
+    let wal = format!("{}-wal", engine.builder().database_path().display());
+    let (written, pages) = (AtomicUsize::new(0), AtomicUsize::new(0));
+    let most = thread::scope(|scope| {
+        for writer in 0..16 {
+            let (engine, stop, started, written) = (&engine, &stop, &started, &written);
+            let ids = (user.clone(), session.clone(), goal.clone());
+            scope.spawn(move || {
+                let mut client = Client::connect(engine.api).unwrap();
+                started.wait();
+                for n in 0.. {
+                    if stop.load(Ordering::Relaxed) {
+                        break;
+                    }
+                    let call = json!({
+                        "jsonrpc": "2.0", "id": 1, "method": "execute_tool_idempotent",
+                        "params": {
+                            "user_id": ids.0, "session_id": ids.1, "goal_id": ids.2, "tool_name": "t",
+                            "tool_input": {"writer": writer, "n": n, "pad": "x".repeat(2_000)},
+                        }
+                    });
+                    let url = format!("http://{}/", engine.api);
+                    let answer = client.ask(&Request::post_json(&url, call.to_string()));
+                    assert!(answer.text().contains("\"result\""), "{}", answer.text());
+                    written.fetch_add(1, Ordering::Relaxed);
+                }
+            });
+        }
+        for _ in 0..4 {
+            let (engine, stop, started, pages) = (&engine, &stop, &started, &pages);
+            scope.spawn(move || {
+                started.wait();
+                while !stop.load(Ordering::Relaxed) {
+                    engine.rpc("list_executions", &json!({"limit": 500}));
+                    pages.fetch_add(1, Ordering::Relaxed);
+                }
+            });
+        }
+        started.wait();
+        let begin = Instant::now();
+        let mut most = 0;
+        while begin.elapsed() < Duration::from_secs(load_seconds()) {
+            most = most.max(std::fs::metadata(&wal).map(|wal| wal.len()).unwrap_or_default());
+            thread::sleep(Duration::from_millis(50));
+        }
+        stop.store(true, Ordering::Relaxed);
+        most
+    });
+    let (written, pages) = (written.into_inner(), pages.into_inner());
+    println!("{written} calls and {pages} pages; the WAL had at most {} MiB", most / MIB);
+    assert!(written > 100 && pages > 10);
+    assert!(most <= 256 * MIB, "{} MiB", most / MIB);
+}

@@ -1,0 +1,114 @@
+//! What the noise of a machine cannot touch: fsyncs for a call, memory, the time of a restart.
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use anyhow::ensure;
+use testkit::{Builder, FsyncShim, Request};
+
+use super::load::{Numbers, Span};
+use super::report::{Goal, Report};
+use super::rows::{Bed, Row};
+use super::servers::Upstream;
+
+/// Fsyncs for a fresh call by each door, on runs of their own.
+pub(super) fn count_fsyncs(
+    report: &mut Report,
+    binary: &str,
+    folder: &Path,
+    upstream: &Upstream,
+    span: Span,
+) -> anyhow::Result<()> {
+    let shim = FsyncShim::build(folder);
+    let bed = Bed::fill(shim.preload(Builder::new(binary)), 1_000, upstream)?;
+    let engine = bed.builder.start();
+    let rows = bed.rows(&engine, upstream, "fsyncs");
+    for (name, goals) in [("API fresh", Some([1.0, 0.25, 0.08])), ("guarded fresh", None)] {
+        for (at, connections) in [1, 16, 64].into_iter().enumerate() {
+            let row = find(&rows, name)?;
+            let before = shim.syncs();
+            let run = row.run(connections, span, upstream, Some(&engine))?;
+            let per_call = (shim.syncs() - before) as f64 / run.answers as f64;
+            let what = format!("fsyncs for a call, {name}, c = {connections}");
+            // A checkpoint's own fsyncs are no part of a commit: a tenth is left for them.
+            if let Some(goals) = goals {
+                report.goals.push(Goal::at_most(
+                    &what,
+                    per_call,
+                    if at == 0 { 1.1 } else { goals[at] },
+                ));
+            }
+            if connections == 1 {
+                let least = if name == "API fresh" { 1.0 } else { 2.0 };
+                report.goals.push(Goal::at_least(format!("{what}, never fewer"), per_call, least));
+            }
+            report.figures.insert(what, per_call);
+        }
+    }
+    // A slow disk: what one commit a call gives is c = 1, where none can be shared.
+    shim.delay_us(2_000);
+    let row = find(&rows, "guarded fresh")?;
+    let alone = row.run(1, span, upstream, Some(&engine))?.per_second();
+    let shared = row.run(64, span, upstream, Some(&engine))?.per_second();
+    report
+        .figures
+        .insert("calls/s with 2 ms more an fsync, guarded fresh, c = 1".to_owned(), alone);
+    report
+        .figures
+        .insert("calls/s with 2 ms more an fsync, guarded fresh, c = 64".to_owned(), shared);
+    let what = "guarded fresh with 2 ms more an fsync, c = 64 / c = 1";
+    report.goals.push(Goal::at_least(what, shared / alone, 20.0));
+    Ok(())
+}
+
+fn find<'a>(rows: &'a [Row], name: &str) -> anyhow::Result<&'a Row> {
+    rows.iter()
+        .find(|row| row.name.starts_with(name))
+        .ok_or_else(|| anyhow::anyhow!("no row {name}"))
+}
+
+/// The memory of an engine that has nothing to do.
+pub(super) fn idle_memory(report: &mut Report, binary: &str) {
+    let engine = Builder::new(binary).start();
+    std::thread::sleep(Duration::from_secs(1));
+    let mib = engine.memory_kib("VmRSS") as f64 / 1024.0;
+    report.figures.insert("idle memory, MiB".to_owned(), mib);
+    report.goals.push(Goal::at_most("idle memory, MiB", mib, 15.0));
+}
+
+/// From the start of the process, after a kill under load, to the first answer from the store.
+pub(super) fn restart(
+    report: &mut Report,
+    bed: &Bed,
+    upstream: &Upstream,
+    label: &str,
+) -> anyhow::Result<()> {
+    let engine = bed.builder.start();
+    let fresh = bed.rows(&engine, upstream, label);
+    let span = Span { warm: Duration::ZERO, measured: Duration::from_secs(1) };
+    find(&fresh, "guarded fresh")?.run(16, span, upstream, Some(&engine))?;
+    let builder = engine.kill();
+    let wal = std::fs::metadata(format!("{}-wal", builder.database_path().display()));
+    let wal = wal.map(|wal| wal.len()).unwrap_or_default() as f64 / f64::from(1 << 20);
+    let start = Instant::now();
+    let engine = builder.start();
+    let known = bed.proxy_shape(&engine, upstream, Numbers::Below(bed.stored));
+    let number = format!("{:014}", bed.stored / 2);
+    let text = known.request.replace(super::load::PLACE, &number);
+    let mut client = testkit::Client::connect(engine.proxy)?;
+    client.write(text)?;
+    let answer = client.answer("POST")?;
+    let ms = start.elapsed().as_secs_f64() * 1e3;
+    ensure!(answer.word() == "replayed", "not from the store: {answer:?}");
+    report
+        .figures
+        .insert(format!("restart to the first answer @ {label}, ms (WAL of {wal:.0} MiB)"), ms);
+    report.goals.push(Goal::at_most(
+        format!("restart to the first answer @ {label}, ms, beside its checkpoint"),
+        ms,
+        100.0,
+    ));
+    let verified = engine.http(&Request::get(&format!("http://{}/healthz", engine.api)));
+    ensure!(verified.status == 200, "not healthy after a restart");
+    Ok(())
+}

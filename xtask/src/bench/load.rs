@@ -1,0 +1,328 @@
+//! A closed-loop load generator that checks every answer: a wrong one spoils the whole run.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, bail};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+
+/// Where the number of a call stands in a request: this many digits.
+pub(super) const PLACE: &str = "{000000NUMBER}";
+
+/// Which number the next call gets.
+#[derive(Clone)]
+pub(super) enum Numbers {
+    /// One that was never used.
+    Fresh(Arc<AtomicU64>),
+    /// One of those below, at random.
+    Below(u64),
+    /// All of these once, then no more.
+    Fill { next: Arc<AtomicU64>, end: u64 },
+}
+
+/// What an answer must be.
+#[derive(Clone)]
+pub(super) enum Expect {
+    /// The body that was sent.
+    Echo,
+    /// Each of these, with the number in its place, is in the body.
+    Contains(Vec<String>),
+}
+
+/// One kind of call.
+#[derive(Clone)]
+pub(super) struct Shape {
+    /// Head and body, with [`PLACE`] where the number belongs.
+    pub(super) request: String,
+    pub(super) numbers: Numbers,
+    pub(super) expect: Expect,
+}
+
+impl Shape {
+    /// A POST of 512 bytes of JSON; `target` and `head` as the peer wants them.
+    pub(super) fn post(target: &str, head: &str, numbers: Numbers) -> Self {
+        let start = format!("{{\"call\":\"{PLACE}\",\"pad\":\"");
+        let body = format!("{start}{}\"}}", "x".repeat(512 - start.len() - 2));
+        let request = format!(
+            "POST {target} HTTP/1.1\r\n{head}Content-Type: application/json\r\n\
+             Content-Length: {}\r\n\r\n{body}",
+            body.len()
+        );
+        Self { request, numbers, expect: Expect::Echo }
+    }
+
+    /// A GET whose answer names the number.
+    pub(super) fn get(target: &str, head: &str, numbers: Numbers) -> Self {
+        let request = format!("GET {target} HTTP/1.1\r\n{head}\r\n");
+        Self { request, numbers, expect: Expect::Contains(vec![PLACE.to_owned()]) }
+    }
+
+    /// A JSON-RPC call.
+    pub(super) fn rpc(addr: SocketAddr, body: &str, numbers: Numbers, contains: &[&str]) -> Self {
+        let request = format!(
+            "POST / HTTP/1.1\r\nHost: {addr}\r\nContent-Type: application/json\r\n\
+             Content-Length: {}\r\n\r\n{body}",
+            body.len()
+        );
+        let contains = contains.iter().map(|&text| text.to_owned()).collect();
+        Self { request, numbers, expect: Expect::Contains(contains) }
+    }
+}
+
+/// What a run showed: only answers that were right.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Run {
+    /// All of them, the warm-up's too: what the upstream's hits are compared with.
+    pub(super) answers: u64,
+    /// Those after the warm-up.
+    pub(super) measured: u64,
+    pub(super) seconds: f64,
+    /// Sorted, in nanoseconds.
+    pub(super) latencies: Vec<u64>,
+}
+
+impl Run {
+    pub(super) fn per_second(&self) -> f64 {
+        self.measured as f64 / self.seconds
+    }
+
+    /// In microseconds; `part` of 1.
+    pub(super) fn quantile(&self, part: f64) -> f64 {
+        let last = self.latencies.len().saturating_sub(1);
+        let at = (last as f64 * part).round() as usize;
+        self.latencies.get(at).map_or(f64::NAN, |ns| *ns as f64 / 1_000.0)
+    }
+}
+
+/// How long a run takes.
+#[derive(Clone, Copy)]
+pub(super) struct Span {
+    pub(super) warm: Duration,
+    pub(super) measured: Duration,
+}
+
+/// Runs `shape` on `connections` keep-alive connections, each with one call at a time.
+pub(super) fn run(
+    addr: SocketAddr,
+    shape: &Shape,
+    connections: usize,
+    span: Span,
+) -> anyhow::Result<Run> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(async {
+        let start = Instant::now();
+        let tasks: Vec<_> = (0..connections)
+            .map(|i| {
+                let caller = Caller::new(shape, i as u64);
+                tokio::spawn(caller.drive(addr, start + span.warm, span.measured))
+            })
+            .collect();
+        let mut all = Run { seconds: span.measured.as_secs_f64(), ..Run::default() };
+        for task in tasks {
+            let one = task.await.context("a caller")??;
+            all.answers += one.answers;
+            all.measured += one.measured;
+            all.latencies.extend(one.latencies);
+        }
+        all.latencies.sort_unstable();
+        Ok(all)
+    })
+}
+
+struct Caller {
+    request: Vec<u8>,
+    /// Where the number stands.
+    places: Vec<usize>,
+    body_at: usize,
+    numbers: Numbers,
+    expect: Expect,
+    random: u64,
+    /// What was read and not yet used.
+    buffer: Vec<u8>,
+}
+
+impl Caller {
+    fn new(shape: &Shape, seed: u64) -> Self {
+        let places = shape.request.match_indices(PLACE).map(|(at, _)| at).collect();
+        let body_at = shape.request.find("\r\n\r\n").map_or(0, |at| at + 4);
+        Self {
+            request: shape.request.clone().into_bytes(),
+            places,
+            body_at,
+            numbers: shape.numbers.clone(),
+            expect: shape.expect.clone(),
+            random: 0x9E37_79B9_7F4A_7C15 ^ (seed + 1).wrapping_mul(0xBF58_476D_1CE4_E5B9),
+            buffer: Vec::with_capacity(64 * 1024),
+        }
+    }
+
+    async fn drive(
+        mut self,
+        addr: SocketAddr,
+        from: Instant,
+        measured: Duration,
+    ) -> anyhow::Result<Run> {
+        let mut stream =
+            TcpStream::connect(addr).await.with_context(|| format!("connect to {addr}"))?;
+        stream.set_nodelay(true)?;
+        let mut run = Run::default();
+        let end = from + measured;
+        let mut begin = Instant::now();
+        while begin < end {
+            let Some(number) = self.next_number() else { break };
+            let digits = digits(number);
+            for at in &self.places {
+                self.request[*at..*at + PLACE.len()].copy_from_slice(&digits);
+            }
+            stream.write_all(&self.request).await.context("send")?;
+            let body = self.read_answer(&mut stream).await.context("read the answer")?;
+            let done = Instant::now();
+            self.check(&body, &digits)?;
+            run.answers += 1;
+            if begin >= from && done <= end {
+                run.measured += 1;
+                run.latencies.push((done - begin).as_nanos() as u64);
+            }
+            begin = done;
+        }
+        Ok(run)
+    }
+
+    fn next_number(&mut self) -> Option<u64> {
+        match &self.numbers {
+            Numbers::Fresh(next) => Some(next.fetch_add(1, Ordering::Relaxed)),
+            Numbers::Below(end) => {
+                self.random ^= self.random << 13;
+                self.random ^= self.random >> 7;
+                self.random ^= self.random << 17;
+                Some(self.random % end)
+            }
+            Numbers::Fill { next, end } => {
+                let number = next.fetch_add(1, Ordering::Relaxed);
+                (number < *end).then_some(number)
+            }
+        }
+    }
+
+    /// The body of a 200.
+    async fn read_answer(&mut self, stream: &mut TcpStream) -> anyhow::Result<Vec<u8>> {
+        loop {
+            let mut fields = [httparse::EMPTY_HEADER; 64];
+            let mut head = httparse::Response::new(&mut fields);
+            if let httparse::Status::Complete(length) = head.parse(&self.buffer)? {
+                if head.code != Some(200) {
+                    bail!("status {:?}: {}", head.code, String::from_utf8_lossy(&self.buffer));
+                }
+                let field = |name: &str| {
+                    let found =
+                        head.headers.iter().find(|field| field.name.eq_ignore_ascii_case(name));
+                    found.and_then(|field| std::str::from_utf8(field.value).ok())
+                };
+                let size = field("content-length").map(str::parse::<usize>).transpose()?;
+                let chunked = field("transfer-encoding").is_some();
+                self.buffer.drain(..length);
+                return match size {
+                    Some(size) => self.take(stream, size).await,
+                    None if chunked => self.take_chunks(stream).await,
+                    None => bail!("an answer without a length"),
+                };
+            }
+            self.fill(stream).await?;
+        }
+    }
+
+    async fn take(&mut self, stream: &mut TcpStream, size: usize) -> anyhow::Result<Vec<u8>> {
+        while self.buffer.len() < size {
+            self.fill(stream).await?;
+        }
+        Ok(self.buffer.drain(..size).collect())
+    }
+
+    async fn take_chunks(&mut self, stream: &mut TcpStream) -> anyhow::Result<Vec<u8>> {
+        let mut body = Vec::new();
+        loop {
+            match httparse::parse_chunk_size(&self.buffer) {
+                Ok(httparse::Status::Complete((start, size))) => {
+                    self.buffer.drain(..start);
+                    let chunk = self.take(stream, size as usize + 2).await?;
+                    if size == 0 {
+                        return Ok(body);
+                    }
+                    body.extend_from_slice(&chunk[..size as usize]);
+                }
+                Ok(httparse::Status::Partial) => self.fill(stream).await?,
+                Err(error) => bail!("{error}"),
+            }
+        }
+    }
+
+    async fn fill(&mut self, stream: &mut TcpStream) -> io::Result<()> {
+        match stream.read_buf(&mut self.buffer).await? {
+            0 => Err(io::ErrorKind::UnexpectedEof.into()),
+            _ => Ok(()),
+        }
+    }
+
+    fn check(&self, body: &[u8], digits: &[u8]) -> anyhow::Result<()> {
+        let right = match &self.expect {
+            Expect::Echo => body == &self.request[self.body_at..],
+            Expect::Contains(texts) => {
+                let digits = std::str::from_utf8(digits)?;
+                texts.iter().all(|text| contains(body, text.replace(PLACE, digits).as_bytes()))
+            }
+        };
+        if !right {
+            bail!("a wrong answer: {}", String::from_utf8_lossy(body));
+        }
+        Ok(())
+    }
+}
+
+fn contains(body: &[u8], text: &[u8]) -> bool {
+    memchr::memmem::find(body, text).is_some()
+}
+
+fn digits(number: u64) -> [u8; PLACE.len()] {
+    let mut digits = [b'0'; PLACE.len()];
+    let mut rest = number;
+    for digit in digits.iter_mut().rev() {
+        *digit += (rest % 10) as u8;
+        rest /= 10;
+    }
+    digits
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_number_fills_its_place() {
+        assert_eq!(&digits(0), b"00000000000000");
+        assert_eq!(&digits(1_234), b"00000000001234");
+    }
+
+    #[test]
+    fn a_post_has_512_bytes_of_json() {
+        let shape = Shape::post("/", "", Numbers::Below(1));
+        let body = shape.request.split("\r\n\r\n").nth(1).unwrap();
+        assert_eq!(body.len(), 512);
+        assert!(shape.request.contains("Content-Length: 512\r\n"));
+    }
+
+    #[test]
+    fn a_wrong_answer_is_seen() {
+        let shape = Shape::post("/", "", Numbers::Below(1));
+        let caller = Caller::new(&shape, 0);
+        let body = caller.request[caller.body_at..].to_vec();
+        assert!(caller.check(&body, b"").is_ok());
+        assert!(caller.check(&body[1..], b"").is_err());
+        let get = Caller::new(&Shape::get("/", "", Numbers::Below(1)), 0);
+        assert!(get.check(b"GET 00000000000007", &digits(7)).is_ok());
+        assert!(get.check(b"GET 00000000000008", &digits(7)).is_err());
+    }
+}

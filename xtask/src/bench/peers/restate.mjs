@@ -1,0 +1,9 @@
+// A handler that answers with its input: what Restate adds is all that is measured.
+import * as restate from "@restatedev/restate-sdk";
+
+const echo = restate.service({
+  name: "Echo",
+  handlers: { call: async (_ctx, input) => input },
+});
+
+restate.serve({ services: [echo], port: Number(process.env.PORT) });

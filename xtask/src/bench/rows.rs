@@ -1,0 +1,178 @@
+//! What is measured: who is asked, how, and what the upstream must have seen of it.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::time::Duration;
+
+use anyhow::{Context as _, ensure};
+use serde_json::json;
+use testkit::{Builder, Engine};
+
+use super::load::{self, Numbers, PLACE, Run, Shape, Span};
+use super::servers::Upstream;
+
+/// What the upstream, or the store, must have counted after a run.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Effects {
+    /// Each answer is one hit of the upstream.
+    Each,
+    /// Nothing reached the upstream.
+    None,
+    /// Each answer is one execution more, and nothing reached the upstream.
+    Stored,
+}
+
+/// One line of the table.
+pub(super) struct Row {
+    pub(super) name: String,
+    pub(super) addr: SocketAddr,
+    pub(super) shape: Shape,
+    pub(super) effects: Effects,
+}
+
+impl Row {
+    /// Runs it once; an error where one answer is wrong or the upstream saw more or less than it must.
+    pub(super) fn run(
+        &self,
+        connections: usize,
+        span: Span,
+        upstream: &Upstream,
+        engine: Option<&Engine>,
+    ) -> anyhow::Result<Run> {
+        let hits = upstream.hits();
+        let stored = engine.map_or(0, executions);
+        let run =
+            load::run(self.addr, &self.shape, connections, span).context(self.name.clone())?;
+        let hits = upstream.hits() - hits;
+        let stored = engine.map_or(0, executions) - stored;
+        let name = &self.name;
+        ensure!(run.measured > 0, "{name}: no answer");
+        let expected = if self.effects == Effects::Each { run.answers } else { 0 };
+        ensure!(hits == expected, "{name}: {hits} hits of the upstream, not {expected}");
+        if let Some(expected) = match self.effects {
+            Effects::Stored => Some(run.answers),
+            Effects::None if engine.is_some() => Some(0),
+            _ => None,
+        } {
+            ensure!(stored == expected, "{name}: {stored} new executions, not {expected}");
+        }
+        Ok(run)
+    }
+}
+
+/// How many executions the engine has stored.
+pub(super) fn executions(engine: &Engine) -> u64 {
+    let stats = engine.rpc("get_stats", &json!({}));
+    let counts = stats["executions"].as_object().cloned().unwrap_or_default();
+    counts.values().filter_map(serde_json::Value::as_u64).sum()
+}
+
+/// An engine with a store of known size, and the calls that it has not yet seen.
+pub(super) struct Bed {
+    pub(super) builder: Builder,
+    /// How many calls of each door are stored: those below.
+    pub(super) stored: u64,
+    ids: [String; 3],
+    next: Arc<AtomicU64>,
+}
+
+impl Bed {
+    /// Fills an empty store with `size` executions, half of them by each door.
+    pub(super) fn fill(builder: Builder, size: u64, upstream: &Upstream) -> anyhow::Result<Self> {
+        let engine = builder.start();
+        let (user, session, goal) = engine.goal("bench");
+        let next = Arc::new(AtomicU64::new(0));
+        let bed = Self { builder, stored: size / 2, ids: [user, session, goal], next };
+        let span = Span { warm: Duration::ZERO, measured: Duration::from_hours(1) };
+        for door in [Self::proxy_shape, Self::api_fresh_shape] {
+            let next = Arc::new(AtomicU64::new(0));
+            let shape = door(&bed, &engine, upstream, Numbers::Fill { next, end: bed.stored });
+            let addr =
+                if shape.request.starts_with("POST http") { engine.proxy } else { engine.api };
+            let run = load::run(addr, &shape, 64, span).context("fill the store")?;
+            ensure!(run.answers == bed.stored, "filled with {} of {}", run.answers, bed.stored);
+        }
+        bed.next.store(bed.stored, std::sync::atomic::Ordering::Relaxed);
+        ensure!(executions(&engine) == bed.stored * 2, "the store has another size");
+        engine.terminate();
+        let (status, _) = engine.wait();
+        ensure!(status.success(), "the engine ended with {status}");
+        Ok(bed)
+    }
+
+    /// A copy of the stopped store in a folder of its own.
+    pub(super) fn copy(&self, binary: &str) -> anyhow::Result<Self> {
+        let builder = Builder::new(binary);
+        let to = builder.database_path().parent().context("a database has a folder")?;
+        let from = self.builder.database_path().parent().context("a database has a folder")?;
+        std::fs::create_dir_all(to)?;
+        for entry in std::fs::read_dir(from)? {
+            let entry = entry?;
+            if entry.file_type()?.is_file() {
+                std::fs::copy(entry.path(), to.join(entry.file_name()))?;
+            }
+        }
+        let (ids, next) = (self.ids.clone(), Arc::clone(&self.next));
+        Ok(Self { builder, stored: self.stored, ids, next })
+    }
+
+    /// Passthrough, guarded and API calls, fresh and duplicate.
+    pub(super) fn rows(&self, engine: &Engine, upstream: &Upstream, label: &str) -> Vec<Row> {
+        let fresh = || Numbers::Fresh(Arc::clone(&self.next));
+        let known = || Numbers::Below(self.stored);
+        let get = format!("http://{}/get/{PLACE}", upstream.addr);
+        let host = format!("Host: {}\r\n", upstream.addr);
+        let row = |name: &str, addr, shape, effects| Row {
+            name: format!("{name} @ {label}"),
+            addr,
+            shape,
+            effects,
+        };
+        vec![
+            row("passthrough GET", engine.proxy, Shape::get(&get, &host, fresh()), Effects::Each),
+            row(
+                "guarded fresh",
+                engine.proxy,
+                self.proxy_shape(engine, upstream, fresh()),
+                Effects::Each,
+            ),
+            row(
+                "guarded duplicate",
+                engine.proxy,
+                self.proxy_shape(engine, upstream, known()),
+                Effects::None,
+            ),
+            row(
+                "API fresh",
+                engine.api,
+                self.api_fresh_shape(engine, upstream, fresh()),
+                Effects::Stored,
+            ),
+            row("API duplicate", engine.api, self.api_shape(engine, known(), true), Effects::None),
+        ]
+    }
+
+    /// A POST with a key derived from its content, in a named session: its window is a day.
+    pub(super) fn proxy_shape(&self, _: &Engine, upstream: &Upstream, numbers: Numbers) -> Shape {
+        let host = format!("Host: {}\r\nAgent-Session: {}\r\n", upstream.addr, self.ids[1]);
+        Shape::post(&format!("http://{}/post", upstream.addr), &host, numbers)
+    }
+
+    fn api_fresh_shape(&self, engine: &Engine, _: &Upstream, numbers: Numbers) -> Shape {
+        self.api_shape(engine, numbers, false)
+    }
+
+    fn api_shape(&self, engine: &Engine, numbers: Numbers, duplicate: bool) -> Shape {
+        let [user, session, goal] = &self.ids;
+        let key = format!("\"idempotency_key\":\"bench-{PLACE}\"");
+        let body = format!(
+            "{{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"execute_tool_idempotent\",\"params\":{{\
+             \"user_id\":\"{user}\",\"session_id\":\"{session}\",\"goal_id\":\"{goal}\",\
+             \"tool_name\":\"send_email\",\"tool_input\":{{\"to\":\"{PLACE}@example.com\"}},{key}}}}}"
+        );
+        let told = format!("\"duplicate\":{duplicate}");
+        let to = format!("{PLACE}@example.com");
+        Shape::rpc(engine.api, &body, numbers, &[&key, &told, &to])
+    }
+}
