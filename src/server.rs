@@ -89,6 +89,9 @@ async fn serve(
         proxy: proxy.as_ref().map(|(_, _, addr)| url(*addr)),
         database: config.database.display().to_string(),
     };
+    if let Some(proxy) = &at.proxy {
+        api.set_proxy(proxy.clone());
+    }
     let stop = CancellationToken::new();
     let mut doors = JoinSet::new();
     doors.spawn(serve_api(listener, api.clone(), stop.clone()));
