@@ -115,7 +115,7 @@ fn a_token_is_good_for_the_doubt_it_was_given_for_and_no_other() {
     let other = Request::post(&upstream.url("/pay"), "2 EUR");
     engine.send(&other).assert_is(500, "in-doubt");
     in_doubt(&engine, &other.clone().header("Idempotency-Retry-Token", &token));
-    for forged in ["", "x", &token[..token.len() - 1], &format!("{token}x")] {
+    for forged in ["x", &token[..token.len() - 1], &format!("{token}x")] {
         let answer = engine.send(&other.clone().header("Idempotency-Retry-Token", forged));
         assert_eq!(answer.status, 424, "{answer:?}");
     }

@@ -290,7 +290,7 @@ fn a_refusal_by_policy_comes_before_the_body_is_asked_for() {
         let mut client = Client::connect(engine.proxy).unwrap();
         client.write(format!("{head}Expect: 100-continue\r\n\r\n")).unwrap();
         let first = client.wire.read_head().unwrap().unwrap();
-        assert!(first.line.contains(" 403") || first.line.contains(" 413"), "{first:?}");
+        assert!(first.line.contains(" 403") || first.line.contains(" 413"), "{head} {first:?}");
     }
 }
 
