@@ -150,13 +150,9 @@ fn proxy_settings(
     settings.max_request = config.max_request;
     settings.confirm_base = url(addr);
     settings.timeouts.drain = config.drain;
+    settings.timeouts.max_wait = config.max_wait;
     settings.observer = Arc::new(move |seen| {
-        if let Some(decision) = api::Decision::from_word(seen.decision) {
-            metrics.call(decision, seen.duration);
-        }
-        if let Some(took) = seen.upstream {
-            metrics.upstream(took);
-        }
+        metrics.proxied(seen.decision, seen.duration, seen.upstream);
     });
     settings
 }

@@ -26,7 +26,7 @@ use dispatch::Dispatcher;
 use guard::Guard;
 
 pub(crate) use guard::Secret;
-pub(crate) use metrics::{Decision, Metrics};
+pub(crate) use metrics::Metrics;
 
 /// How the API is reached.
 #[derive(Debug, Clone)]
