@@ -22,6 +22,8 @@ pub(crate) mod env {
     pub(crate) const REQUIRE_TOKEN: &str = "STATE_ENGINE_REQUIRE_TOKEN";
     pub(crate) const ALLOW_HOST: &str = "STATE_ENGINE_ALLOW_HOST";
     pub(crate) const ALLOW_ORIGIN: &str = "STATE_ENGINE_ALLOW_ORIGIN";
+    pub(crate) const DRAIN: &str = "STATE_ENGINE_DRAIN";
+    pub(crate) const MAX_WAIT: &str = "STATE_ENGINE_MAX_WAIT";
     pub(crate) const LOG_FORMAT: &str = "STATE_ENGINE_LOG_FORMAT";
     /// Levels, in the syntax of `RUST_LOG`, which is read where this is absent.
     pub(crate) const LOG: &str = "STATE_ENGINE_LOG";
@@ -102,9 +104,13 @@ pub(crate) struct Flags {
     #[arg(long, hide = true)]
     max_page_count: Option<u64>,
 
-    /// How long running calls get at a stop, in seconds
-    #[arg(long, hide = true, default_value_t = 30)]
-    drain: u64,
+    /// How long running calls get at a stop
+    #[arg(long, hide = true, env = env::DRAIN, default_value = "30s")]
+    drain: Seconds,
+
+    /// How long a duplicate of a running call waits for its answer
+    #[arg(long, hide = true, env = env::MAX_WAIT, default_value = "300s")]
+    max_wait: Seconds,
 }
 
 /// How the log looks.
@@ -133,6 +139,7 @@ pub(crate) struct Config {
     pub(crate) allow_origin: Vec<String>,
     pub(crate) max_page_count: Option<u64>,
     pub(crate) drain: Duration,
+    pub(crate) max_wait: Duration,
 }
 
 impl TryFrom<Flags> for Config {
@@ -165,7 +172,8 @@ impl TryFrom<Flags> for Config {
             allow_host: flags.allow_host,
             allow_origin: flags.allow_origin,
             max_page_count: flags.max_page_count,
-            drain: Duration::from_secs(flags.drain),
+            drain: flags.drain.0,
+            max_wait: flags.max_wait.0,
         })
     }
 }
@@ -220,6 +228,19 @@ impl FromStr for Size {
         };
         let number: u64 = digits.parse().map_err(|_| "write bytes, or 16MiB, 1GiB".to_owned())?;
         number.checked_mul(unit).map(Self).ok_or_else(|| "too large".to_owned())
+    }
+}
+
+/// A time as `30s` or `30`.
+#[derive(Debug, Clone, Copy)]
+struct Seconds(Duration);
+
+impl FromStr for Seconds {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let number = text.strip_suffix('s').unwrap_or(text).parse();
+        number.map(|seconds| Self(Duration::from_secs(seconds))).map_err(|_| "write 30s".to_owned())
     }
 }
 

@@ -76,6 +76,7 @@ async fn serve(
         Some(addr) => {
             let listener = bind(addr, "--proxy-addr").await?;
             let addr = listener.local_addr()?;
+            api.set_proxy(url(addr));
             let settings = proxy_settings(config, store, api_addr, addr, api.metrics().clone());
             let proxy = proxy::Proxy::new(settings).map_err(anyhow::Error::msg)?;
             Some((proxy, listener, addr))
@@ -88,6 +89,9 @@ async fn serve(
         proxy: proxy.as_ref().map(|(_, _, addr)| url(*addr)),
         database: config.database.display().to_string(),
     };
+    if let Some(proxy) = &at.proxy {
+        api.set_proxy(proxy.clone());
+    }
     let stop = CancellationToken::new();
     let mut doors = JoinSet::new();
     doors.spawn(serve_api(listener, api.clone(), stop.clone()));
@@ -146,13 +150,9 @@ fn proxy_settings(
     settings.max_request = config.max_request;
     settings.confirm_base = url(addr);
     settings.timeouts.drain = config.drain;
+    settings.timeouts.max_wait = config.max_wait;
     settings.observer = Arc::new(move |seen| {
-        if let Some(decision) = api::Decision::from_word(seen.decision) {
-            metrics.call(decision, seen.duration);
-        }
-        if let Some(took) = seen.upstream {
-            metrics.upstream(took);
-        }
+        metrics.proxied(seen.decision, seen.duration, seen.upstream);
     });
     settings
 }

@@ -1,6 +1,10 @@
 //! The command line, by the real binary: what it prints, where it prints it, and how it exits.
 //!
 //! Snapshots show whole outputs; ids, times and ports in them are replaced by their kind.
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test stops at the first thing that is not as it must be"
+)]
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;

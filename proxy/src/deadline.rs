@@ -3,7 +3,7 @@
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -19,24 +19,37 @@ const EXCHANGE: u8 = 2;
 /// No HTTP any more.
 const UPGRADED: u8 = 3;
 
+/// For how long what a refused client still sends is read and thrown away. A connection that is
+/// closed with unread bytes is reset, and the client never sees why it was refused.
+const LINGER: Duration = Duration::from_secs(10);
+
 /// Whose turn it is on one connection.
 #[derive(Debug, Default)]
-pub(crate) struct Turn(AtomicU8);
+pub(crate) struct Turn {
+    whose: AtomicU8,
+    unread: AtomicBool,
+}
 
 impl Turn {
     /// A request's head is complete. The turn ends when the guard is dropped.
     pub(crate) fn begin(self: &Arc<Self>) -> TurnGuard {
-        self.0.store(EXCHANGE, Ordering::Release);
+        self.whose.store(EXCHANGE, Ordering::Release);
+        self.unread.store(false, Ordering::Release);
         TurnGuard(Arc::clone(self))
     }
 
     /// From here on the connection carries something else, without deadlines.
     pub(crate) fn upgrade(&self) {
-        self.0.store(UPGRADED, Ordering::Release);
+        self.whose.store(UPGRADED, Ordering::Release);
+    }
+
+    /// The request was answered, and its body may not have been read.
+    pub(crate) fn leave_unread(&self) {
+        self.unread.store(true, Ordering::Release);
     }
 
     fn change(&self, from: u8, to: u8) {
-        let _ = self.0.compare_exchange(from, to, Ordering::AcqRel, Ordering::Acquire);
+        let _ = self.whose.compare_exchange(from, to, Ordering::AcqRel, Ordering::Acquire);
     }
 }
 
@@ -60,16 +73,17 @@ pub(crate) struct Watched<I> {
     head: Duration,
     since: Option<(u8, Instant)>,
     timer: Option<Pin<Box<Sleep>>>,
+    shut: bool,
 }
 
 impl<I> Watched<I> {
     pub(crate) fn new(io: I, turn: Arc<Turn>, idle: Duration, head: Duration) -> Self {
-        Self { io, turn, idle, head, since: None, timer: None }
+        Self { io, turn, idle, head, since: None, timer: None, shut: false }
     }
 
     /// Ready when the client has been silent for too long.
     fn poll_silence(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let turn = self.turn.0.load(Ordering::Acquire);
+        let turn = self.turn.whose.load(Ordering::Acquire);
         let limit = match turn {
             IDLE => self.idle,
             HEAD => self.head,
@@ -101,6 +115,23 @@ impl<I> Watched<I> {
     }
 }
 
+impl<I: AsyncRead + Unpin> Watched<I> {
+    /// Ready when the client has nothing more to say, or has said too much for too long.
+    fn poll_linger(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let mut thrown_away = [0; 16 * 1024];
+        loop {
+            if self.timer.as_mut().is_none_or(|timer| timer.as_mut().poll(cx).is_ready()) {
+                return Poll::Ready(Ok(()));
+            }
+            let mut buf = ReadBuf::new(&mut thrown_away);
+            let read = ready!(Pin::new(&mut self.io).poll_read(cx, &mut buf));
+            if read.is_err() || buf.filled().is_empty() {
+                return Poll::Ready(Ok(()));
+            }
+        }
+    }
+}
+
 impl<I: AsyncRead + Unpin> AsyncRead for Watched<I> {
     fn poll_read(
         self: Pin<&mut Self>,
@@ -111,7 +142,7 @@ impl<I: AsyncRead + Unpin> AsyncRead for Watched<I> {
         let before = buf.filled().len();
         match Pin::new(&mut this.io).poll_read(cx, buf) {
             Poll::Ready(result) => {
-                if buf.filled().len() > before && this.turn.0.load(Ordering::Acquire) == IDLE {
+                if buf.filled().len() > before && this.turn.whose.load(Ordering::Acquire) == IDLE {
                     this.turn.change(IDLE, HEAD);
                     this.since = Some((HEAD, Instant::now()));
                 }
@@ -124,7 +155,7 @@ impl<I: AsyncRead + Unpin> AsyncRead for Watched<I> {
     }
 }
 
-impl<I: AsyncWrite + Unpin> AsyncWrite for Watched<I> {
+impl<I: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Watched<I> {
     fn poll_write(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -138,7 +169,17 @@ impl<I: AsyncWrite + Unpin> AsyncWrite for Watched<I> {
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().io).poll_shutdown(cx)
+        let this = self.get_mut();
+        if !this.shut {
+            ready!(Pin::new(&mut this.io).poll_shutdown(cx))?;
+            this.shut = true;
+            this.timer = Some(Box::pin(sleep_until(Instant::now() + LINGER)));
+        }
+        if this.turn.unread.load(Ordering::Acquire) {
+            this.poll_linger(cx)
+        } else {
+            Poll::Ready(Ok(()))
+        }
     }
 
     fn poll_write_vectored(
@@ -190,6 +231,18 @@ mod tests {
         assert!(about(silence_after(async |_, _| {}).await, IDLE_LIMIT));
         let head = silence_after(async |client, _| client.write_all(b"POST").await.unwrap()).await;
         assert!(about(head, HEAD_LIMIT));
+    }
+
+    #[tokio::test]
+    async fn a_refused_client_may_finish_its_body() {
+        let (mut client, server) = tokio::io::duplex(64);
+        let turn = Arc::new(Turn::default());
+        let mut io = Watched::new(server, Arc::clone(&turn), IDLE_LIMIT, HEAD_LIMIT);
+        turn.leave_unread();
+        let (shut, sent) =
+            tokio::join!(io.shutdown(), async move { client.write_all(&[0; 10_000]).await });
+        shut.unwrap();
+        sent.unwrap();
     }
 
     #[tokio::test(start_paused = true)]

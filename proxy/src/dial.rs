@@ -32,6 +32,14 @@ impl Guard {
         Self { own }
     }
 
+    /// Refuses a host that is an address nobody may reach, before anything is recorded of it.
+    /// (Names are looked at when they are resolved.)
+    pub(crate) fn check_literal(&self, authority: &Authority) -> Result<(), Error> {
+        let address = bare(&authority.host).parse().ok();
+        let why = address.and_then(|ip| self.refusal(SocketAddr::new(ip, authority.port)));
+        why.map_or(Ok(()), |why| Err(denied(authority, why)))
+    }
+
     /// Why `address` is refused, if it is.
     pub(crate) fn refusal(&self, address: SocketAddr) -> Option<&'static str> {
         let ip = plain(address.ip());
@@ -51,6 +59,10 @@ impl Guard {
         };
         metadata.then_some("a cloud metadata service")
     }
+}
+
+fn denied(authority: &Authority, why: &str) -> Error {
+    Error::Refused(format!("{authority} is {why}; the proxy does not connect there"))
 }
 
 /// An IPv4 address in IPv6 clothes (mapped, compatible, NAT64) as itself.
@@ -148,9 +160,7 @@ async fn resolve(
     }
     match (allowed.is_empty(), refused) {
         (false, _) => Ok(allowed),
-        (true, Some(why)) => {
-            Err(Error::Refused(format!("{authority} is {why}; the proxy does not connect there")))
-        }
+        (true, Some(why)) => Err(denied(authority, why)),
         (true, None) => {
             let detail = format!("{} has no address", authority.host);
             Err(Error::Upstream { detail, sent: Sent::Never })

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use http_body_util::BodyExt as _;
 use hyper::HeaderMap;
 use hyper::body::Body as _;
-use hyper::header::{CONTENT_TYPE, TRANSFER_ENCODING};
+use hyper::header::{CONTENT_TYPE, TRAILER, TRANSFER_ENCODING};
 use hyper::http::response::Parts;
 use sha2::{Digest as _, Sha256};
 use store::call::{Answer, AnswerBody, Finish, Settled};
@@ -114,21 +114,28 @@ pub(crate) async fn answer(running: Running, reached: Reached) -> Reply {
     let (mut head, incoming) = reached.response.into_parts();
     let length = incoming.size_hint().exact();
     let unverified = length.is_none() && !head.headers.contains_key(TRANSFER_ENCODING);
+    let announced = head.headers.remove(TRAILER);
     headers::strip_response(&mut head.headers);
     let timed = Timed::new(incoming, shared.config.timeouts.body_idle);
     let mut source = FromUpstream::new(timed, reached.connection);
     let mut recorder = Recorder::new(&shared);
     let facts = Facts::new(&head, received_at, unverified);
-    if is_stream(&head.headers) {
-        return flow(running, head, facts, length, recorder, source, None, reached.took);
-    }
-    match hold(&mut recorder, &mut source).await {
+    let held = if is_stream(&head.headers) {
+        Held::Long(None)
+    } else {
+        hold(&mut recorder, &mut source).await
+    };
+    match held {
         Held::Whole(trailers) => {
             whole(running, head, facts, recorder, trailers, reached.took).await
         }
         Held::Broken(error) => broken(running, facts, recorder, &error).await,
         Held::Long(next) => {
-            flow(running, head, facts, length, recorder, source, Some(next), reached.took)
+            if let Some(announced) = announced {
+                // hyper sends only the trailers that this field announces.
+                head.headers.insert(TRAILER, announced);
+            }
+            flow(running, head, facts, length, recorder, source, next, reached.took)
         }
     }
 }
@@ -233,7 +240,7 @@ enum Held {
     Whole(Option<HeaderMap>),
     Broken(io::Error),
     /// It cannot be held to its end; this frame is not in the spool any more.
-    Long(Bytes),
+    Long(Option<Bytes>),
 }
 
 async fn hold(recorder: &mut Recorder, source: &mut FromUpstream) -> Held {
@@ -243,7 +250,7 @@ async fn hold(recorder: &mut Recorder, source: &mut FromUpstream) -> Held {
             Ok(Ok(data)) => {
                 recorder.record(&data).await;
                 if !recorder.keeping {
-                    return Held::Long(data);
+                    return Held::Long(Some(data));
                 }
             }
             Ok(Err(frame)) => trailers = frame.into_trailers().ok(),

@@ -8,9 +8,7 @@ mod stored;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
-use hyper::header::{
-    CONNECTION, CONTENT_LENGTH, DATE, HeaderName, HeaderValue, RETRY_AFTER, TRAILER, UPGRADE,
-};
+use hyper::header::{CONNECTION, CONTENT_LENGTH, DATE, HeaderName, HeaderValue, TRAILER, UPGRADE};
 use hyper::http::response::Parts;
 use hyper::{HeaderMap, Response, StatusCode};
 use store::call::{Doubt, Settled};
@@ -33,7 +31,7 @@ const REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
 const EXECUTION_ID: HeaderName = HeaderName::from_static("agent-execution-id");
 const RETRY_TOKEN: HeaderName = HeaderName::from_static("idempotency-retry-token");
 const PROXY_STATUS: HeaderName = HeaderName::from_static("proxy-status");
-/// What the SDKs of OpenAI and Anthropic, and of Stripe, obey before their own retry rules.
+/// What the SDKs of `OpenAI` and Anthropic, and of Stripe, obey before their own retry rules.
 const DO_NOT_RETRY: [HeaderName; 2] =
     [HeaderName::from_static("x-should-retry"), HeaderName::from_static("stripe-should-retry")];
 
@@ -192,7 +190,6 @@ fn in_doubt(headers: &mut HeaderMap, doubt: &Doubt) {
     for name in DO_NOT_RETRY {
         headers.insert(name, HeaderValue::from_static("false"));
     }
-    headers.remove(RETRY_AFTER);
     if let Some(token) = &doubt.retry_token
         && let Ok(token) = HeaderValue::from_str(token)
     {

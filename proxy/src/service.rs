@@ -86,6 +86,7 @@ async fn forwarded(
     if head.method == Method::OPTIONS && !hop_allowed(&mut head) {
         return Ok(respond::options());
     }
+    shared.guard.check_literal(&target.authority)?;
     let decision = shared.policy.decide(&head.method, &target, &head.headers);
     if let Decision::Pass { kind, rule } = &decision {
         let body = Outgoing::Live(Timed::new(body, shared.config.timeouts.body_stall));

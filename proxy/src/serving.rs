@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Instant;
 
-use hyper::body::Incoming;
+use hyper::body::{Body as _, Incoming};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Request, Response};
@@ -95,12 +95,17 @@ async fn answer(
 ) -> Response<Body> {
     let started = Instant::now();
     let turn = link.turn.begin();
-    let handling = service::handle(Arc::clone(&shared), link, request);
+    let has_body = !request.body().is_end_stream();
+    let handling = service::handle(Arc::clone(&shared), Arc::clone(&link), request);
     let reply = match (Caught(Box::pin(handling))).await {
         Some(reply) => reply,
         None => respond::problem(&shared, &Error::Internal, None),
     };
     let Reply { response, decision, upstream } = reply;
+    if has_body && response.status().as_u16() >= 400 {
+        link.turn.leave_unread();
+    }
+    tracing::debug!(decision, status = response.status().as_u16(), "answered");
     (shared.config.observer)(&Observation { decision, duration: started.elapsed(), upstream });
     response.map(|body| body.during(turn))
 }

@@ -14,18 +14,20 @@ struct Readiness<'a> {
     ready: bool,
     /// What is not ready, in words.
     problems: Vec<&'a str>,
+    /// Where the proxy listens, unless there is none.
+    proxy: Option<&'a str>,
     store: &'a Health,
 }
 
 /// 200 while the engine takes calls, else 503; the body names what is not ready.
-pub(crate) fn ready(health: &Health, draining: bool) -> Response<Body> {
+pub(crate) fn ready(health: &Health, draining: bool, proxy: Option<&str>) -> Response<Body> {
     let mut problems: Vec<_> = health.problems.iter().map(String::as_str).collect();
     if draining {
         problems.push("the engine is stopping");
     }
     let ready = health.ready && !draining;
     let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-    match serde_json::to_vec(&Readiness { ready, problems, store: health }) {
+    match serde_json::to_vec(&Readiness { ready, problems, proxy, store: health }) {
         Ok(body) => respond(status, JSON, body),
         Err(_) => respond(StatusCode::INTERNAL_SERVER_ERROR, TEXT, "internal error\n"),
     }

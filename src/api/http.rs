@@ -6,6 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Empty, Full, LengthLimitError, Limited};
+use hyper::body::Frame;
 use hyper::header::{self, HeaderValue};
 use hyper::{Method, Request, Response, StatusCode};
 use jsonrpsee::types::Id;
@@ -19,6 +20,9 @@ pub(crate) type Body = UnsyncBoxBody<Bytes, Infallible>;
 
 /// The largest body of a request, in bytes.
 pub(crate) const MAX_BODY: usize = 10 * 1024 * 1024;
+
+/// How much of a body that is too large is read beyond [`MAX_BODY`], in bytes.
+const MAX_DISCARD: usize = 64 * 1024 * 1024;
 
 /// How long a body may take to come.
 const BODY_TIMEOUT: Duration = Duration::from_secs(30);
@@ -34,7 +38,7 @@ impl Api {
     /// up and this future is dropped.
     pub(crate) async fn handle<B>(&self, request: Request<B>) -> Response<Body>
     where
-        B: hyper::body::Body<Data = Bytes> + Send,
+        B: hyper::body::Body<Data = Bytes> + Send + Unpin,
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
         let (parts, body) = request.into_parts();
@@ -69,18 +73,22 @@ impl Api {
 
     async fn rpc<B>(&self, headers: &hyper::HeaderMap, body: B) -> Result<Bytes, Error>
     where
-        B: hyper::body::Body<Data = Bytes> + Send,
+        B: hyper::body::Body<Data = Bytes> + Send + Unpin,
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
         self.guard.token(headers)?;
         guard::media_type(headers)?;
-        Ok(self.dispatcher.answer(read(body).await?).await)
+        let waits_for_100 = headers.contains_key(header::EXPECT);
+        Ok(self.dispatcher.answer(read(body, waits_for_100).await?).await)
     }
 
     fn page(&self, path: &str, headers: &hyper::HeaderMap) -> Result<Response<Body>, Error> {
         Ok(match path {
             "/healthz" => respond(StatusCode::OK, TEXT, "ok\n"),
-            "/readyz" => health::ready(&self.store.health(), self.is_draining()),
+            "/readyz" => {
+                let proxy = self.proxy.get().map(String::as_str);
+                health::ready(&self.store.health(), self.is_draining(), proxy)
+            }
             "/" => respond(StatusCode::OK, TEXT, WELCOME),
             "/metrics" => {
                 self.guard.token(headers)?;
@@ -103,25 +111,41 @@ impl Api {
     }
 }
 
-async fn read<B>(body: B) -> Result<Bytes, Error>
+/// Reads a whole body. The rest of one that is too large is read and thrown away, else many clients
+/// would see a reset connection and never the answer; not where the client waits for a 100 first.
+async fn read<B>(mut body: B, waits_for_100: bool) -> Result<Bytes, Error>
 where
-    B: hyper::body::Body<Data = Bytes> + Send,
+    B: hyper::body::Body<Data = Bytes> + Send + Unpin,
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
-    let too_large =
-        || Error::new(Code::Limit, format!("the body is larger than {MAX_BODY} bytes: send less"));
-    if body.size_hint().lower() > MAX_BODY as u64 {
-        return Err(too_large());
+    let too_large = || {
+        let message = format!("the body is larger than {MAX_BODY} bytes: send less");
+        Err(Error::new(Code::Limit, message))
+    };
+    let announced = body.size_hint().lower();
+    if announced > (MAX_BODY + MAX_DISCARD) as u64 || (waits_for_100 && announced > MAX_BODY as u64)
+    {
+        return too_large();
     }
-    match tokio::time::timeout(BODY_TIMEOUT, Limited::new(body, MAX_BODY).collect()).await {
-        Ok(Ok(body)) => Ok(body.to_bytes()),
-        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(too_large()),
-        Ok(Err(_)) => Err(Error::new(Code::ParseError, "the body ended before it was whole")),
-        Err(_) => Err(Error::new(
-            Code::BodyStalled,
-            format!("the body took longer than {} s: send it again", BODY_TIMEOUT.as_secs()),
-        )),
-    }
+    let reading = async {
+        match Limited::new(&mut body, MAX_BODY).collect().await {
+            Ok(body) => Ok(body.to_bytes()),
+            Err(error) if error.is::<LengthLimitError>() => {
+                let _ = Limited::new(&mut body, MAX_DISCARD).map_frame(drop_data).collect().await;
+                too_large()
+            }
+            Err(_) => Err(Error::new(Code::ParseError, "the body ended before it was whole")),
+        }
+    };
+    tokio::time::timeout(BODY_TIMEOUT, reading).await.unwrap_or_else(|_| {
+        let message = format!("the body took longer than {BODY_TIMEOUT:?}: send it again");
+        Err(Error::new(Code::BodyStalled, message))
+    })
+}
+
+/// Keeps nothing of a frame.
+fn drop_data(frame: Frame<Bytes>) -> Frame<Bytes> {
+    frame.map_data(|_| Bytes::new())
 }
 
 /// An answer with a body of `media_type`.
@@ -171,26 +195,26 @@ mod tests {
     #[tokio::test]
     async fn bodies_are_bounded() {
         let whole = vec![b' '; MAX_BODY];
-        assert_eq!(read(Full::new(Bytes::from(whole.clone()))).await.unwrap().len(), MAX_BODY);
+        let most = read(Full::new(Bytes::from(whole.clone())), true).await.unwrap();
+        assert_eq!(most.len(), MAX_BODY);
         let mut over = whole;
         over.push(b' ');
-        let error = read(Full::new(Bytes::from(over.clone()))).await.unwrap_err();
+        let error = read(Full::new(Bytes::from(over.clone())), true).await.unwrap_err();
         assert_eq!(error.code, Code::Limit);
 
         let (first, rest) = over.split_at(MAX_BODY / 2);
-        let frames = [first, rest].map(|part| {
-            Ok::<_, std::io::Error>(hyper::body::Frame::data(Bytes::copy_from_slice(part)))
-        });
+        let frames = [first, rest]
+            .map(|part| Ok::<_, std::io::Error>(Frame::data(Bytes::copy_from_slice(part))));
         let chunked = http_body_util::StreamBody::new(futures_util::stream::iter(frames));
-        assert_eq!(read(chunked).await.unwrap_err().code, Code::Limit);
+        assert_eq!(read(chunked, false).await.unwrap_err().code, Code::Limit);
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_body_that_stalls_is_given_up() {
         let stalled = http_body_util::StreamBody::new(futures_util::stream::pending::<
-            Result<hyper::body::Frame<Bytes>, std::io::Error>,
+            Result<Frame<Bytes>, std::io::Error>,
         >());
-        assert_eq!(read(stalled).await.unwrap_err().code, Code::BodyStalled);
+        assert_eq!(read(stalled, false).await.unwrap_err().code, Code::BodyStalled);
     }
 
     #[test]

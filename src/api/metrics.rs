@@ -18,7 +18,7 @@ use store::Store;
 
 /// What became of a proxied call: the words of the header `Idempotency-Status`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(crate) enum Decision {
+enum Decision {
     Executed,
     Replayed,
     Coalesced,
@@ -30,7 +30,7 @@ pub(crate) enum Decision {
 }
 
 impl Decision {
-    pub(crate) const ALL: [Self; 8] = [
+    const ALL: [Self; 8] = [
         Self::Executed,
         Self::Replayed,
         Self::Coalesced,
@@ -42,7 +42,7 @@ impl Decision {
     ];
 
     /// The label's value.
-    pub(crate) const fn as_str(self) -> &'static str {
+    const fn as_str(self) -> &'static str {
         match self {
             Self::Executed => "executed",
             Self::Replayed => "replayed",
@@ -56,7 +56,7 @@ impl Decision {
     }
 
     /// The decision that a word of `Idempotency-Status` names.
-    pub(crate) fn from_word(word: &str) -> Option<Self> {
+    fn from_word(word: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|decision| decision.as_str() == word)
     }
 }
@@ -65,6 +65,7 @@ impl Decision {
 #[derive(Debug, Clone)]
 pub(crate) struct Metrics {
     calls: [(Counter, Histogram); Decision::ALL.len()],
+    proxied: Family<Proxied, Counter>,
     upstream: Histogram,
     requests: Family<Request, Counter>,
     refused: Family<Refusal, Counter>,
@@ -79,6 +80,12 @@ struct Request {
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Refusal {
     code: &'static str,
+}
+
+/// Wider than [`Decision`]: what was passed or refused is no call.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Proxied {
+    decision: &'static str,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -106,6 +113,7 @@ impl Metrics {
                 let label = DecisionLabel(decision);
                 (calls.get_or_create(&label).clone(), durations.get_or_create(&label).clone())
             }),
+            proxied: Family::default(),
             upstream: seconds(),
             requests: Family::default(),
             refused: Family::default(),
@@ -115,6 +123,11 @@ impl Metrics {
             "call_duration_seconds",
             "From the head of a proxied call to the end of its answer",
             durations,
+        );
+        registry.register(
+            "proxy_requests",
+            "Requests to the proxy: calls by what became of them, passed ones, tunnels, problems",
+            metrics.proxied.clone(),
         );
         registry.register(
             "upstream_duration_seconds",
@@ -139,16 +152,23 @@ impl Metrics {
         (metrics, registry)
     }
 
-    /// Counts a proxied call that ended with `decision`.
-    pub(crate) fn call(&self, decision: Decision, took: Duration) {
-        let (count, duration) = &self.calls[decision as usize];
-        count.inc();
-        duration.observe(took.as_secs_f64());
-    }
-
-    /// Counts the time that an upstream took.
-    pub(crate) fn upstream(&self, took: Duration) {
-        self.upstream.observe(took.as_secs_f64());
+    /// Counts a request that the proxy answered, and the upstream's part of it where it was asked.
+    /// `decision` is a word of `Idempotency-Status`, or what else the proxy calls its answers.
+    pub(crate) fn proxied(
+        &self,
+        decision: &'static str,
+        took: Duration,
+        upstream: Option<Duration>,
+    ) {
+        self.proxied.get_or_create(&Proxied { decision }).inc();
+        if let Some(decision) = Decision::from_word(decision) {
+            let (count, duration) = &self.calls[decision as usize];
+            count.inc();
+            duration.observe(took.as_secs_f64());
+        }
+        if let Some(upstream) = upstream {
+            self.upstream.observe(upstream.as_secs_f64());
+        }
     }
 
     pub(crate) fn api_request(&self, method: &'static str, ok: bool) {
@@ -229,10 +249,10 @@ mod tests {
         for (n, decision) in Decision::ALL.into_iter().enumerate() {
             assert_eq!(Decision::from_word(decision.as_str()), Some(decision));
             for _ in 0..=n {
-                metrics.call(decision, Duration::from_millis(1));
+                metrics.proxied(decision.as_str(), Duration::from_millis(1), None);
             }
         }
-        metrics.upstream(Duration::from_secs(1));
+        metrics.proxied("tunnel", Duration::ZERO, Some(Duration::from_secs(1)));
         metrics.api_request("get_user", false);
         let mut text = String::new();
         encode(&mut text, &registry).unwrap();
@@ -246,6 +266,8 @@ mod tests {
         }
         let lines = [
             "state_engine_upstream_duration_seconds_count 1\n",
+            "state_engine_proxy_requests_total{decision=\"tunnel\"} 1\n",
+            "state_engine_proxy_requests_total{decision=\"replayed\"} 2\n",
             "state_engine_call_duration_seconds_count{decision=\"replayed\"} 2\n",
             "state_engine_api_requests_total{method=\"get_user\",result=\"error\"} 1\n",
             "state_engine_build_info{version=",

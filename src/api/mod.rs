@@ -15,8 +15,8 @@ mod metrics;
 mod openrpc;
 mod params;
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use prometheus_client::registry::Registry;
 use store::Store;
@@ -26,8 +26,7 @@ use dispatch::Dispatcher;
 use guard::Guard;
 
 pub(crate) use guard::Secret;
-pub(crate) use http::Body;
-pub(crate) use metrics::{Decision, Metrics};
+pub(crate) use metrics::Metrics;
 
 /// How the API is reached.
 #[derive(Debug, Clone)]
@@ -50,6 +49,7 @@ pub(crate) struct Api {
     dispatcher: Arc<Dispatcher>,
     registry: Arc<Registry>,
     draining: Arc<AtomicBool>,
+    proxy: Arc<OnceLock<String>>,
 }
 
 impl Api {
@@ -70,12 +70,18 @@ impl Api {
             }),
             registry: Arc::new(registry),
             draining: Arc::default(),
+            proxy: Arc::default(),
         }
     }
 
     /// What the proxy counts into.
     pub(crate) fn metrics(&self) -> &Metrics {
         &self.dispatcher.metrics
+    }
+
+    /// Makes `/readyz` tell where the proxy listens; to be called once, before the API is served.
+    pub(crate) fn set_proxy(&self, url: String) {
+        self.proxy.get_or_init(|| url);
     }
 
     /// Makes `/readyz` say that the engine is stopping.

@@ -121,8 +121,18 @@ fn locate<P: DeserializeOwned>(text: &str, error: serde_json::Error) -> Error {
         field.push_str(missing);
         return Error::field(Code::InvalidParams, &field, "is missing");
     }
-    let limit = message.starts_with(TOO_LONG) || message == JsonError::Depth.to_string();
+    let message = &in_plain_words(message);
+    let limit = message.starts_with(TOO_LONG) || *message == JsonError::Depth.to_string();
     Error::field(if limit { Code::Limit } else { Code::InvalidParams }, &field, message)
+}
+
+/// Serde names Rust's own types of numbers, which say nothing to a caller.
+fn in_plain_words(message: &str) -> String {
+    match message.rsplit_once(", expected ") {
+        Some((what, "u32" | "u64" | "usize")) => format!("{what}, expected a whole number from 0"),
+        Some((what, "i64")) => format!("{what}, expected a whole number"),
+        _ => message.to_owned(),
+    }
 }
 
 #[cfg(test)]

@@ -8,6 +8,8 @@ mod test;
 mod tools;
 mod venv;
 
+use std::process::ExitCode;
+
 use clap::{Parser, Subcommand};
 
 /// Builds, checks and tests the tree
@@ -28,11 +30,18 @@ enum Verb {
     Deny,
 }
 
-fn main() -> anyhow::Result<()> {
-    match Cli::parse().verb {
+fn main() -> ExitCode {
+    let done = match Cli::parse().verb {
         Verb::Test(args) => test::test(&args),
         Verb::Bench(args) => bench::run(&args),
         Verb::Check => check::check(),
         Verb::Deny => check::deny(),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
     }
 }

@@ -140,7 +140,7 @@ fn build(shared: &Shared, error: &Error, label: Option<&Label>, doubt: Option<&D
     Reply { response, decision: word.unwrap_or(code), upstream: None }
 }
 
-/// Status, code and title of each error (docs/FAILURE_CONTRACT.md).
+/// Status, code and title of each error (`docs/FAILURE_CONTRACT.md`).
 fn kind(error: &Error) -> (StatusCode, &'static str, &'static str) {
     use StatusCode as S;
     match error {
@@ -287,7 +287,7 @@ fn retry_after(headers: &mut HeaderMap, seconds: u64) {
     headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
 }
 
-/// RFC 9209.
+/// The reason as an error type of RFC 9209.
 fn proxy_status(error: &Error) -> HeaderValue {
     HeaderValue::from_static(match error {
         Error::Loop => "openclaw-state-engine; error=proxy_loop_detected",

@@ -11,7 +11,7 @@ use hyper::header::{CONTENT_ENCODING, CONTENT_LENGTH, ETAG, HeaderValue};
 const MOST: u64 = 64 * 1024 * 1024;
 
 /// The body as it was stored, unless `codings` (Accept-Encoding, RFC 9110, 12.5.3) exclude its
-/// gzip: then decoded, under a weak ETag. Other codings stay: no answer would be worse.
+/// gzip: then decoded, under a weak `ETag`. Other codings stay: no answer would be worse.
 pub(super) fn acceptable(headers: &mut HeaderMap, body: &Bytes, codings: &[HeaderValue]) -> Bytes {
     let gzip = headers.get(CONTENT_ENCODING).is_some_and(|coding| is_gzip(coding.as_bytes()));
     if !gzip || accepts_gzip(codings) {

@@ -13,7 +13,7 @@ use uuid::Uuid;
 use super::problem::as_error;
 use super::{Label, REPLAYED, Reply, bodiless, date, recode, with_trailers};
 use crate::Shared;
-use crate::error::Error;
+use crate::error::{Error, Sent};
 use crate::headers;
 
 /// How a duplicate came by the stored answer.
@@ -63,6 +63,10 @@ pub(crate) fn duplicate(
     match (&settled.answer, &settled.problem) {
         (Some(answer), _) => replay(shared, settled, answer, how, label, wants),
         (None, Some(problem)) => Err(as_error(problem)),
+        (None, None) if settled.outcome == Knowledge::NotExecuted => Err(Error::Upstream {
+            detail: settled.error.clone().unwrap_or_else(|| "the call was not sent".to_owned()),
+            sent: Sent::Never,
+        }),
         (None, None) => Err(not_kept(settled.execution_id, None)),
     }
 }

@@ -35,9 +35,7 @@ impl Store {
         options: ExecuteOptions,
     ) -> Result<Executed, Error> {
         entities::check_name("tool_name", &call.tool_name)?;
-        let place = self
-            .reader()
-            .with(|conn| ids::place(conn, call.user_id, call.session_id, call.goal_id))?;
+        let place = self.place(&call)?;
         let key = Self::api_key(&call, place, &options)?;
         if let Some(executed) = self.known(&key, &options)? {
             return Ok(executed);
@@ -50,6 +48,17 @@ impl Store {
             .write(move |write| execute::execute(write, &job_call, place, &job_key, &wish))
             .await?;
         self.told(decided, &call, key, leased, wait).await
+    }
+
+    /// The row numbers of a call's place. Remembered: none of them ever moves.
+    pub(super) fn place(&self, call: &ToolCall) -> Result<Place, Error> {
+        let ids = (call.user_id, call.session_id, call.goal_id);
+        if let Some(place) = self.0.places.get(&ids) {
+            return Ok(place);
+        }
+        let place = self.reader().snapshot(|conn| ids::place(conn, ids.0, ids.1, ids.2))?;
+        self.0.places.insert(ids, place);
+        Ok(place)
     }
 
     fn api_key(
@@ -101,7 +110,7 @@ impl Store {
         key: &ToolCallKey,
         options: &ExecuteOptions,
     ) -> Result<Option<Executed>, Error> {
-        self.reader().with(|conn| {
+        self.reader().snapshot(|conn| {
             let Some(found) = claim::holder(conn, key.holder.as_bytes())? else { return Ok(None) };
             let over = matches!(
                 found.state,
@@ -243,7 +252,7 @@ impl Store {
     }
 
     fn completed(&self, key: &CallKey, now: Timestamp) -> Result<Option<Replay>, Error> {
-        self.reader().with(|conn| {
+        self.reader().snapshot(|conn| {
             let found = claim::holder(conn, key.holder.as_bytes())?.filter(|found| {
                 matches!(found.state, State::Completed { .. }) && !found.is_free(now)
             });

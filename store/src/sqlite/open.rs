@@ -7,6 +7,7 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
+use quick_cache::sync::Cache;
 use rusqlite::{Connection, OptionalExtension, params};
 use rustix::fs::Mode;
 use tokio::sync::Semaphore;
@@ -29,6 +30,9 @@ use super::{beside, connection, execute, fatal, queries, rows};
 use crate::clock::{SystemClock, TimeKeeper};
 use crate::model::Origin;
 use crate::{Error, Options};
+
+/// How many places of API calls are remembered.
+const MAX_PLACES: usize = 10_000;
 
 /// The name of the store's secret in `meta`.
 pub(super) const SECRET: &str = "secret";
@@ -96,6 +100,7 @@ impl Store {
             secret,
             scopes,
             replays,
+            places: Cache::new(MAX_PLACES),
             lock,
             max_queue: options.max_queue,
         })))

@@ -1,7 +1,7 @@
 //! Disk space that is kept back, so that calls in flight can be finished when the disk is full.
 
 use std::fs::{File, OpenOptions};
-use std::io;
+use std::io::{self, Read as _};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::PathBuf;
 
@@ -72,9 +72,19 @@ fn set_max_pages(conn: &Connection, pages: u64) -> rusqlite::Result<()> {
 }
 
 fn allocate(file: &File, bytes: u64) -> io::Result<()> {
+    use rustix::io::Errno;
+
     if file.metadata()?.len() >= bytes {
         return Ok(());
     }
-    rustix::fs::fallocate(file, rustix::fs::FallocateFlags::empty(), 0, bytes)?;
-    Ok(())
+    match rustix::fs::fallocate(file, rustix::fs::FallocateFlags::empty(), 0, bytes) {
+        Ok(()) => Ok(()),
+        // Not every file system can; written zeroes take their space everywhere but on those that
+        // compress, where the reserve is then smaller than it looks.
+        Err(Errno::OPNOTSUPP | Errno::NOSYS) => {
+            io::copy(&mut io::repeat(0).take(bytes), &mut &*file)?;
+            Ok(())
+        }
+        Err(error) => Err(error.into()),
+    }
 }

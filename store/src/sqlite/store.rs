@@ -3,10 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use quick_cache::sync::Cache;
 use tokio::sync::oneshot;
 use uuid::Uuid;
 
 use super::error::Fail;
+use super::ids::Place;
 use super::job::{Lane, Message, WriterHandle};
 use super::lock::DatabaseLock;
 use super::reader::Reader;
@@ -14,7 +16,7 @@ use super::replays::Replays;
 use super::scope::Scopes;
 use super::stats::{self, Health};
 use super::write::Write;
-use super::{entities, execute, ids};
+use super::{entities, execute};
 use crate::Error;
 use crate::key::Digest;
 use crate::model::{
@@ -37,6 +39,7 @@ pub(super) struct Inner {
     pub(super) secret: Secret,
     pub(super) scopes: Arc<Scopes>,
     pub(super) replays: Arc<Replays>,
+    pub(super) places: Cache<(Uuid, Uuid, Uuid), Place>,
     pub(super) lock: DatabaseLock,
     pub(super) max_queue: usize,
 }
@@ -154,9 +157,7 @@ impl Store {
     /// Records a tool call without a key, as `pending`.
     pub async fn create_tool_execution(&self, call: ToolCall) -> Result<Execution, Error> {
         entities::check_name("tool_name", &call.tool_name)?;
-        let place = self
-            .reader()
-            .with(|conn| ids::place(conn, call.user_id, call.session_id, call.goal_id))?;
+        let place = self.place(&call)?;
         let (_, row) = self.write(move |write| execute::create(write, &call, place)).await?;
         self.reader().execution_row(row)
     }

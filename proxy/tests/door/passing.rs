@@ -1,10 +1,11 @@
 //! What passes: reads, bypassed calls, tunnels, upgrades; and what is refused at once.
 
-mod support;
+use base64::prelude::{BASE64_STANDARD, Engine as _};
 
-use support::{Answer, Engine, Upstream, get, post};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::{TcpListener, TcpStream};
+
+use crate::support::{self, Answer, Engine, Upstream, get, post};
 
 const OK: &str = "HTTP/1.1 200 OK\r\nX-Upper: Yes\r\nContent-Length: 4\r\n\r\ndata";
 
@@ -214,6 +215,16 @@ async fn bad_requests_are_refused_before_anything_is_sent() {
 }
 
 #[tokio::test]
+async fn a_refused_client_that_goes_on_sending_still_sees_why() {
+    let engine = Engine::with(|config| config.max_request = 1_000).await;
+    let tool = Upstream::saying(OK).await;
+    let answer = engine.post(&tool, "", &"x".repeat(20_000_000)).await;
+    assert_eq!(answer.status, 413);
+    assert_eq!(answer.json()["type"], "urn:openclaw-state-engine:too-large");
+    assert_eq!(tool.hits(), 0);
+}
+
+#[tokio::test]
 async fn a_loop_is_seen() {
     let engine = Engine::with(|config| config.instance = "me".to_owned()).await;
     let tool = Upstream::saying(OK).await;
@@ -231,7 +242,7 @@ async fn required_tokens_are_required_in_tunnels_too() {
     assert_eq!(engine.post(&tool, "", "x").await.status, 407);
     assert_eq!(engine.ask(format!("CONNECT {host} HTTP/1.1\r\n\r\n")).await.status, 407);
     let token = engine.store.session_token("mine");
-    let basic = base64(&format!("mine:{token}"));
+    let basic = BASE64_STANDARD.encode(format!("mine:{token}"));
     let credentials = format!("Proxy-Authorization: Basic {basic}\r\n");
     assert_eq!(engine.post(&tool, &credentials, "x").await.told(), "executed");
     let mut inside =
@@ -239,19 +250,4 @@ async fn required_tokens_are_required_in_tunnels_too() {
     let raw = post(host, "/act", "", "x").replacen(&format!("http://{host}"), "", 1);
     inside.write_all(raw.as_bytes()).await.unwrap();
     assert_eq!(Answer::read(&mut inside).await.told(), "replayed");
-}
-
-fn base64(text: &str) -> String {
-    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    text.as_bytes()
-        .chunks(3)
-        .flat_map(|chunk| {
-            let bits = chunk.iter().fold(0_u32, |bits, byte| bits << 8 | u32::from(*byte))
-                << (8 * (3 - chunk.len()));
-            (0..4).map(move |place| match place <= chunk.len() {
-                true => char::from(DIGITS[(bits >> (18 - 6 * place) & 63) as usize]),
-                false => '=',
-            })
-        })
-        .collect()
 }

@@ -1,15 +1,14 @@
 //! Guarded calls: each acts once, and every caller gets the same answer.
 
-mod support;
-
 use std::sync::Arc;
 use std::time::Duration;
 
 use proxy::Timeouts;
-use support::{Answer, Engine, Upstream, post};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::TcpStream;
 use tokio::sync::Notify;
+
+use crate::support::{Answer, Engine, Upstream, post};
 
 const OK: &str =
     "HTTP/1.1 201 Created\r\nX-Tool: yes\r\nSet-Cookie: s=1\r\nContent-Length: 4\r\n\r\ndone";
@@ -134,7 +133,7 @@ async fn an_unknown_outcome_is_held_until_it_is_released() {
     let tool = Upstream::start(move |seen, mut stream| {
         Box::pin(async move {
             let raw = if seen.number == 1 {
-                "HTTP/1.1 500 Oops\r\nContent-Length: 4\r\nRetry-After: 1\r\n\r\noops"
+                "HTTP/1.1 500 Oops\r\nContent-Length: 4\r\n\r\noops"
             } else {
                 OK
             };
@@ -146,7 +145,6 @@ async fn an_unknown_outcome_is_held_until_it_is_released() {
     let first = engine.post(&tool, "", "pay").await;
     assert_eq!((first.status, first.text(), first.told()), (500, "oops", "in-doubt"));
     assert_eq!(first.header("x-should-retry"), Some("false"));
-    assert_eq!(first.header("retry-after"), None);
     assert!(first.header("idempotency-retry-token").is_some());
 
     let held = engine.post(&tool, "", "pay").await;
@@ -414,4 +412,33 @@ async fn a_drain_lets_calls_end() {
     assert_eq!(Answer::read(&mut client).await.status, 201);
     engine.serving.await.unwrap();
     assert!(TcpStream::connect(engine.address).await.is_err());
+}
+
+#[tokio::test]
+async fn trailers_are_kept_for_who_takes_them() {
+    let engine = Engine::start().await;
+    let tool = Upstream::saying(
+        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTrailer: X-Sum\r\n\r\n\
+         4\r\ndata\r\n0\r\nX-Sum: 7\r\n\r\n",
+    )
+    .await;
+    for (te, want) in [("TE: trailers\r\n", Some("7")), ("", None), ("TE: trailers\r\n", Some("7"))]
+    {
+        let answer = engine.post(&tool, te, "x").await;
+        assert_eq!((answer.text(), answer.header("x-sum")), ("data", want));
+    }
+    assert_eq!(tool.hits(), 1);
+}
+
+#[tokio::test]
+async fn a_request_with_trailers_arrives_with_them() {
+    let (engine, tool) = (Engine::start().await, Upstream::echo().await);
+    let host = tool.address;
+    let raw = format!(
+        "POST http://{host}/ HTTP/1.1\r\nHost: {host}\r\nTransfer-Encoding: chunked\r\n\
+         Trailer: X-Sum\r\n\r\n4\r\ndata\r\n0\r\nX-Sum: 7\r\n\r\n"
+    );
+    let answer = engine.ask(raw).await;
+    assert!(answer.text().to_lowercase().contains("x-sum: 7"), "{}", answer.text());
+    assert!(answer.text().ends_with("data"), "{}", answer.text());
 }

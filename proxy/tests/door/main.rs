@@ -1,0 +1,8 @@
+//! The proxy as a whole, before a real store and raw-socket tools.
+
+#[cfg(test)]
+mod guarded;
+#[cfg(test)]
+mod passing;
+#[cfg(test)]
+mod support;

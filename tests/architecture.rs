@@ -1,0 +1,158 @@
+//! The invariants of ARCHITECTURE.md: who may know whom, and where SQL stands.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use serde_json::Value;
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// The dependencies of a package of the workspace; without those of tests where `built` is set.
+fn dependencies(package: &str, built: bool) -> Vec<String> {
+    let output = Command::new(env!("CARGO"))
+        .args(["metadata", "--format-version", "1", "--no-deps", "--offline"])
+        .current_dir(root())
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let metadata: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let packages = metadata["packages"].as_array().unwrap();
+    let package = packages.iter().find(|found| found["name"] == package).unwrap();
+    let dependencies = package["dependencies"].as_array().unwrap();
+    let names: Vec<_> = dependencies
+        .iter()
+        .filter(|dependency| !built || dependency["kind"] != "dev")
+        .map(|dependency| dependency["name"].as_str().unwrap().to_owned())
+        .collect();
+    assert!(!names.is_empty());
+    names
+}
+
+fn assert_none(package: &str, built: bool, forbidden: &[&str]) {
+    for name in dependencies(package, built) {
+        let bad = forbidden.iter().any(|start| name.starts_with(start));
+        assert!(!bad, "{package} must not depend on {name}");
+    }
+}
+
+#[test]
+fn the_store_knows_no_http() {
+    let http = ["hyper", "http", "tower", "jsonrpsee", "reqwest", "axum", "h2", "tokio-rustls"];
+    assert_none("store", false, &http);
+}
+
+#[test]
+fn the_proxy_knows_no_database_and_no_json_rpc() {
+    let database = ["rusqlite", "libsqlite3", "sqlx", "diesel", "tokio-rusqlite"];
+    assert_none("proxy", true, &database);
+    assert_none("proxy", true, &["jsonrpsee"]);
+}
+
+#[test]
+fn arrows_run_from_the_binary_to_the_proxy_to_the_store() {
+    let binary = "openclaw-state-engine";
+    assert_none("store", false, &["proxy", binary]);
+    assert_none("proxy", false, &[binary]);
+    assert!(dependencies("proxy", true).contains(&"store".to_owned()));
+    let of_binary = dependencies(binary, true);
+    assert!(of_binary.contains(&"proxy".to_owned()) && of_binary.contains(&"store".to_owned()));
+}
+
+#[test]
+fn no_second_crypto_provider_and_no_tls() {
+    for package in ["openclaw-state-engine", "proxy", "store"] {
+        assert_none(package, true, &["rustls", "native-tls", "openssl", "aws-lc", "tokio-rustls"]);
+    }
+}
+
+/// The sources below a folder, with their paths from the root.
+fn sources(folder: &str) -> Vec<(PathBuf, String)> {
+    let mut found = Vec::new();
+    let mut folders = vec![root().join(folder)];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|ending| ending == "rs") {
+                let text = fs::read_to_string(&path).unwrap();
+                found.push((path.strip_prefix(root()).unwrap().to_owned(), text));
+            }
+        }
+    }
+    assert!(!found.is_empty(), "{folder} has no sources");
+    found
+}
+
+/// How statements begin, in upper case as they are written here.
+const STATEMENTS: &[&str] = &[
+    "SELECT ",
+    "INSERT INTO",
+    "INSERT OR",
+    "REPLACE INTO",
+    "DELETE FROM",
+    "CREATE TABLE",
+    "CREATE INDEX",
+    "ALTER TABLE",
+    "DROP TABLE",
+    "PRAGMA ",
+    "BEGIN IMMEDIATE",
+    "SAVEPOINT ",
+];
+
+fn has_sql(text: &str) -> Option<&'static str> {
+    let update = text.contains("UPDATE ") && text.contains(" SET ");
+    let statement = STATEMENTS.iter().find(|statement| text.contains(**statement));
+    statement.copied().or(update.then_some("UPDATE … SET"))
+}
+
+#[test]
+fn sql_stands_in_one_drawer() {
+    let drawer = Path::new("store/src/sqlite");
+    for folder in ["src", "proxy/src", "store/src"] {
+        for (path, text) in sources(folder) {
+            if !path.starts_with(drawer) {
+                assert_eq!(has_sql(&text), None, "{}", path.display());
+            }
+        }
+    }
+    let queries = fs::read_to_string(root().join(drawer).join("queries.rs")).unwrap();
+    assert!(has_sql(&queries).is_some(), "the drawer is not where it was");
+}
+
+#[test]
+fn the_proxy_and_the_binary_never_name_sqlite() {
+    for folder in ["src", "proxy/src"] {
+        for (path, text) in sources(folder) {
+            assert!(!text.contains("rusqlite"), "{}", path.display());
+        }
+    }
+}
+
+/// Another backend must fit behind the same signatures.
+#[test]
+fn no_public_signature_of_the_store_names_rusqlite() {
+    for (path, text) in sources("store/src") {
+        let mut rest = text.as_str();
+        while let Some(start) = rest.find("pub ") {
+            let item = &rest[start..];
+            let end = item.find(['{', ';']).unwrap_or(item.len());
+            let (item, after) = item.split_at(end);
+            assert!(!item.contains("rusqlite"), "{}: {item}", path.display());
+            rest = after;
+        }
+    }
+}
+
+#[test]
+fn a_lease_cannot_be_copied() {
+    let (_, text) =
+        sources("store/src").into_iter().find(|(path, _)| path.ends_with("lease.rs")).unwrap();
+    let (before, _) = text.split_once("pub struct Lease").unwrap();
+    let derive = before.rsplit("#[derive(").next().unwrap().split(')').next().unwrap();
+    assert!(!derive.contains("Clone") && !derive.contains("Copy"), "{derive}");
+    assert!(!text.contains("Clone for Lease"));
+}
