@@ -43,6 +43,9 @@ const CONNECTIONS: [usize; 3] = [1, 16, 64];
 
 /// Prints the table and writes it as JSON to `target/bench/report.json`.
 pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
+    if cfg!(debug_assertions) {
+        return run_optimized(args);
+    }
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().context("the workspace")?.to_owned();
     let folder = root.join("target/bench");
     fs::create_dir_all(&folder)?;
@@ -61,6 +64,16 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     say(&report.to_string());
     let spoiled = report.missing.iter().any(|missing| missing.starts_with("row "));
     ensure!(!spoiled, "a row was spoiled by a wrong answer");
+    Ok(())
+}
+
+/// The load generator, the upstream and the hop must not be what is slow.
+fn run_optimized(args: &Args) -> anyhow::Result<()> {
+    let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    cargo.args(["run", "--quiet", "--release", "--package", "xtask", "--", "bench"]);
+    cargo.args(args.peers.then_some("--peers")).args(args.quick.then_some("--quick"));
+    let status = cargo.status()?;
+    ensure!(status.success(), "bench: {status}");
     Ok(())
 }
 

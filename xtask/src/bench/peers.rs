@@ -61,8 +61,8 @@ fn restate(root: &Path, folder: &Path) -> anyhow::Result<Peer> {
     for file in ["package.json", "package-lock.json", "restate.mjs"] {
         fs::copy(sources.join(file), home.join(file))?;
     }
-    let installed = home.join("node_modules/.bin/restate-server");
-    if !installed.exists() {
+    let packages = home.join("node_modules/@restatedev");
+    if !packages.exists() {
         finish(Command::new("npm").args(["ci", "--no-audit", "--no-fund"]).current_dir(&home))?;
     }
     let [ingress, admin, node, service] = [free_addr()?, free_addr()?, free_addr()?, free_addr()?];
@@ -70,7 +70,7 @@ fn restate(root: &Path, folder: &Path) -> anyhow::Result<Peer> {
     sdk.arg("restate.mjs").env("PORT", service.port().to_string());
     let data = home.join("data");
     let _ = fs::remove_dir_all(&data);
-    let mut server = Command::new(installed);
+    let mut server = Command::new(restate_server(&packages)?);
     server
         .arg("--base-dir")
         .arg(data)
@@ -116,6 +116,15 @@ fn restate(root: &Path, folder: &Path) -> anyhow::Result<Peer> {
     peer.rows =
         vec![row("Restate fresh", fresh()), row("Restate duplicate", Numbers::Below(KNOWN))];
     Ok(peer)
+}
+
+/// The program itself, in the package of this platform; the one in `.bin` would outlive its end.
+fn restate_server(packages: &Path) -> anyhow::Result<PathBuf> {
+    fs::read_dir(packages)?
+        .flatten()
+        .map(|package| package.path().join("bin/restate-server"))
+        .find(|program| program.exists())
+        .context("npm installed no restate-server for this platform")
 }
 
 /// How many calls are stored for the duplicates of a peer.
