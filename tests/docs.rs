@@ -239,7 +239,7 @@ fn the_api_is_the_documented_one() {
         }
     }
 
-    for row in rows(part(&document, "Entities")).into_iter() {
+    for row in rows(part(&document, "Entities")) {
         let Some(schema) = discovered["components"]["schemas"].get(&row[0]) else { continue };
         let told: BTreeSet<_> =
             quoted(&row[1]).into_iter().map(|field| field.trim_end_matches('?')).collect();
