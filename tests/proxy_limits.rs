@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use testkit::{Client, Request, Upstream, engine};
+use testkit::{Client, Gate, Request, Upstream, engine};
 
 const MIB: usize = 1 << 20;
 
@@ -137,6 +137,27 @@ fn a_slow_reader_holds_up_nobody_else() {
     }
     let answer = slow.rest(head, "GET");
     assert_eq!((answer.body.len(), answer.whole), (64 * MIB, true));
+}
+
+#[test]
+fn a_waiter_is_told_when_its_wait_is_over() {
+    let gate = Gate::new();
+    let held = gate.clone();
+    let upstream = Upstream::start(move |_, exchange| {
+        held.wait();
+        exchange.answer(200, &[], b"late");
+    });
+    let engine = engine!().env("STATE_ENGINE_MAX_WAIT", "1s").start();
+    let request = Request::post(&upstream.url("/"), "x");
+    let mut leader = Client::connect(engine.proxy).unwrap();
+    leader.write(request.to_proxy()).unwrap();
+    upstream.wait_for_hits(1);
+    let waited = engine.send(&request);
+    waited.assert_problem(409, "in-progress");
+    assert!(waited.header("retry-after").is_some(), "{waited:?}");
+    gate.open();
+    leader.answer("POST").unwrap().assert_is(200, "executed");
+    assert_eq!(upstream.hits(), 1);
 }
 
 #[test]

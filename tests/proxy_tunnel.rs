@@ -99,9 +99,7 @@ fn what_is_no_http_passes_blind_both_ways() {
     let engine = engine!().start();
     let mut tunnel = open(&engine, &addr.to_string());
     tunnel.write(b"\x16hello").unwrap();
-    let mut answer = [0; 7];
-    tunnel.wire.stream.read_exact(&mut answer).unwrap();
-    assert_eq!(&answer, b"\x16server");
+    assert_eq!(tunnel.wire.read_bytes(7).unwrap(), b"\x16server");
     assert_eq!(&server.join().unwrap(), b"\x16hello");
     assert_eq!(engine.proxied().len(), 0);
 }
@@ -119,9 +117,7 @@ fn a_server_that_speaks_first_is_blind() {
     });
     let engine = engine!().start();
     let mut tunnel = open(&engine, &addr.to_string());
-    let mut greeting = [0; 10];
-    tunnel.wire.stream.read_exact(&mut greeting).unwrap();
-    assert_eq!(&greeting, b"220 mail\r\n");
+    assert_eq!(tunnel.wire.read_bytes(10).unwrap(), b"220 mail\r\n");
     // It would be a method of HTTP, but the server spoke first.
     tunnel.write(b"POST / x\n").unwrap();
     assert_eq!(&server.join().unwrap(), b"POST / x\n");
@@ -235,8 +231,7 @@ fn an_upgrade_passes_unguarded_and_is_told_so() {
         exchange.write(
             "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n",
         );
-        let mut said = [0; 4];
-        exchange.wire.stream.read_exact(&mut said).unwrap();
+        let said = exchange.wire.read_bytes(4).unwrap();
         exchange.write([b"got ", &said[..]].concat());
         exchange.close();
     });

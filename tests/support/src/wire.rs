@@ -162,6 +162,16 @@ impl Wire {
         }
     }
 
+    /// Exactly the next `n` bytes, whatever they are.
+    pub fn read_bytes(&mut self, n: usize) -> io::Result<Vec<u8>> {
+        while self.buffer.len() < n {
+            if self.fill()? == 0 {
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            }
+        }
+        Ok(self.buffer.drain(..n).collect())
+    }
+
     fn read_line(&mut self) -> io::Result<String> {
         loop {
             if let Some(end) = find(&self.buffer, b"\r\n") {
