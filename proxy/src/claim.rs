@@ -11,6 +11,7 @@ use tokio::time::timeout;
 
 use crate::Shared;
 use crate::body::Outgoing;
+use crate::call::Identified;
 use crate::error::Error;
 use crate::failpoint;
 use crate::forward;
@@ -44,6 +45,32 @@ impl Prepared {
     }
 }
 
+/// The answer of the same call, where it is completed: read without troubling the writer.
+pub(crate) fn known(
+    shared: &Shared,
+    call: &Identified,
+    label: &mut Label,
+    wants: &Wants,
+) -> Result<Option<Reply>, Error> {
+    let Some(key) = call.key() else { return Ok(None) };
+    let Some(settled) = shared.config.store.replay(key, call.fingerprint())? else {
+        return Ok(None);
+    };
+    replayed(shared, &settled, &call.request.target, label, wants).map(Some)
+}
+
+fn replayed(
+    shared: &Shared,
+    settled: &Settled,
+    target: &Target,
+    label: &mut Label,
+    wants: &Wants,
+) -> Result<Reply, Error> {
+    shared.config.store.count("replayed", &target.authority.host);
+    label.settle(settled);
+    respond::duplicate(shared, settled, Duplicate::Replayed, label, wants)
+}
+
 /// A place among the guarded calls in flight, as many as the store has room for outcomes.
 pub(crate) fn place(shared: &Shared) -> Result<OwnedSemaphorePermit, Error> {
     Arc::clone(&shared.in_flight).try_acquire_owned().map_err(|why| match why {
@@ -70,15 +97,11 @@ pub(crate) async fn refused(
     wants: &Wants,
 ) -> Result<Reply, Error> {
     match claim {
-        Claim::Replay(settled) => {
-            shared.config.store.count("replayed", &target.authority.host);
-            *label = label.of(&settled);
-            respond::duplicate(shared, &settled, Duplicate::Replayed, label, wants)
-        }
+        Claim::Replay(settled) => replayed(shared, &settled, target, label, wants),
         Claim::Busy(waiter) => {
             label.execution_id = Some(waiter.execution_id);
             let settled = wait(shared, waiter).await?;
-            *label = label.of(&settled);
+            label.settle(&settled);
             respond::duplicate(shared, &settled, Duplicate::Coalesced, label, wants)
         }
         Claim::InDoubt(doubt) => Err(Error::InDoubt(doubt)),

@@ -90,7 +90,8 @@ async fn forwarded(
     let decision = shared.policy.decide(&head.method, &target, &head.headers);
     if let Decision::Pass { kind, rule } = &decision {
         let body = Outgoing::Live(Timed::new(body, shared.config.timeouts.body_stall));
-        return forward::pass(shared, link, &target, head, body, (*kind, rule)).await;
+        // Boxed, like the other road, so that the common part stays small.
+        return Box::pin(forward::pass(shared, link, &target, head, body, (*kind, rule))).await;
     }
     let request = Received { target, head, asked };
     Box::pin(guarded(shared, link, request, body, decision, label)).await
@@ -112,10 +113,11 @@ async fn guarded(
     };
     intake::check_announced(shared, &body)?;
     let taken = intake::take(shared, body).await?;
-    let (class, rule) = match call::decide(shared, &request, &taken, decision) {
+    let decided = match call::decide(shared, &request, &taken, decision) {
         Decision::Pass { kind, rule } => {
             let (head, body) = call::unguarded(request.head, &taken);
-            return forward::pass(shared, link, &request.target, head, body, (kind, &rule)).await;
+            let why = (kind, &*rule);
+            return Box::pin(forward::pass(shared, link, &request.target, head, body, why)).await;
         }
         Decision::Guard { class, rule } => (class, rule),
         Decision::NeedsBody => return Err(Error::Internal),
@@ -125,8 +127,12 @@ async fn guarded(
         None => call::scope(shared, &request).await?,
     };
     let wants = Wants::of(&request.head.headers);
-    let (call, prepared) = call::identify(shared, request, taken, scope, class, &rule).await?;
-    label.clone_from(&prepared.label);
+    let call = call::identify(shared, request, taken, scope, decided).await?;
+    *label = call.label();
+    if let Some(reply) = claim::known(shared, &call, label, &wants)? {
+        return Ok(reply);
+    }
+    let (call, prepared) = call.into_call(label.clone());
     let place = claim::place(shared)?;
     // hyper drops this future when the client leaves; a claimed call must run to its end for the
     // retry to find. So from the claim on the work is the server's.
