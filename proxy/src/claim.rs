@@ -74,7 +74,7 @@ pub(crate) async fn refused(
         Claim::Busy(waiter) => {
             label.execution_id = Some(waiter.execution_id);
             let settled = wait(shared, waiter).await?;
-            *label = label.of(&settled);
+            label.settle(&settled);
             respond::duplicate(shared, &settled, Duplicate::Coalesced, label, wants)
         }
         Claim::InDoubt(doubt) => Err(Error::InDoubt(doubt)),
@@ -86,13 +86,13 @@ pub(crate) async fn refused(
 /// Answers a duplicate of a call that is over.
 pub(crate) fn replayed(
     shared: &Shared,
-    settled: &Arc<Settled>,
+    settled: &Settled,
     target: &Target,
     label: &mut Label,
     wants: &Wants,
 ) -> Result<Reply, Error> {
     shared.config.store.count("replayed", &target.authority.host);
-    *label = label.of(settled);
+    label.settle(settled);
     respond::duplicate(shared, settled, Duplicate::Replayed, label, wants)
 }
 
