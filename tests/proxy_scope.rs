@@ -196,3 +196,19 @@ fn required_tokens_are_checked_and_bind_the_session() {
     assert_eq!(upstream.hits(), 1);
     assert_eq!(upstream.only().header("proxy-authorization"), None);
 }
+
+#[test]
+fn the_run_of_the_agent_is_in_the_log_and_not_in_the_key() {
+    let upstream = Upstream::echo();
+    let engine = engine!().start();
+    let of =
+        |run: &str| engine.send(&Request::post(&upstream.url("/"), "x").header("Agent-Run", run));
+    let first = of("morning");
+    first.assert_is(200, "executed");
+    of("evening").assert_is(200, "replayed");
+    assert!(upstream.only().header("agent-run").is_none());
+    let id = first.header("agent-execution-id").unwrap();
+    let events = engine.rpc("list_events", &json!({"execution_id": id}));
+    let claimed = events.as_array().or(events["items"].as_array()).unwrap()[0].clone();
+    assert_eq!(claimed["detail"]["run"], "morning", "{claimed}");
+}

@@ -138,6 +138,7 @@ impl Identified {
             content: keyed.content,
             principal: keyed.principal,
             repeat: keyed.repeat,
+            run: asked.run,
             upstream_key_lifetime: key::UPSTREAM_KEY_LIFETIME,
             retry_token: asked.retry_token,
             rule: rule.to_owned(),

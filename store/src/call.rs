@@ -59,6 +59,8 @@ pub struct Call {
     pub content: Digest,
     /// Whose credentials it carries.
     pub principal: Digest,
+    /// Which run of the agent asks (`Agent-Run`), where it says so; for the audit.
+    pub run: Option<String>,
     /// A digest of `Agent-Repeat`, where the request has one.
     pub repeat: Option<Digest>,
     /// For the class `keyed`: for how long after the first send the upstream knows the key.

@@ -292,3 +292,62 @@ async fn what_left_a_call_in_doubt_is_never_replayed_after_a_verdict() {
     let f = f.reopen().await;
     assert!(replayed(&f.store, f.call("k", "a").await).await.answer.is_none());
 }
+
+#[tokio::test]
+async fn a_group_that_meets_a_full_store_loses_no_job_and_runs_none_twice() {
+    let f = Fixture::with(|options| {
+        options.max_page_count = Some(120);
+        options.reserve_bytes = 4 * 1024 * 1024;
+    });
+    let scope = f.scope().await;
+    let mut granted = 0;
+    let mut refused = 0;
+    for round in 0..20 {
+        let claims = (0..50).map(|n| {
+            let mut call = call(scope.clone(), &format!("{round}/{n}"), &format!("{round}/{n}"));
+            call.input = store::model::Json::of(&"x".repeat(2_000));
+            f.store.claim(call)
+        });
+        for claim in join_all(claims).await {
+            match claim {
+                Ok(Claim::Execute(lease)) => {
+                    granted += 1;
+                    f.finish(lease, Executed).await;
+                }
+                Err(Error::Full) => refused += 1,
+                other => panic!("{other:?}"),
+            }
+        }
+        if refused > 0 {
+            break;
+        }
+    }
+    assert!(granted > 0 && refused > 0, "{granted} granted, {refused} refused");
+    let report = f.store.reader().verify(None).unwrap();
+    assert!(report.findings.is_empty(), "{:?}", report.findings);
+    assert_eq!(report.executions, granted, "each granted claim is one row, each refused one none");
+}
+
+#[tokio::test]
+async fn while_a_foreign_program_writes_claims_are_refused_and_outcomes_wait() {
+    let f = Fixture::new();
+    let lease = f.execute(f.call("k", "a").await).await;
+    let refused = f.call("l", "b").await;
+    let foreign = rusqlite::Connection::open(&f.options.path).unwrap();
+    foreign.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let (outcome, claim) = tokio::join!(
+        async {
+            let finishing = f.store.finish(lease, finish(Executed));
+            let mut finishing = std::pin::pin!(finishing);
+            // The claim below is refused first: only then does the foreign program let go.
+            let early = tokio::time::timeout(std::time::Duration::from_secs(7), &mut finishing);
+            assert!(early.await.is_err(), "an outcome is told only once it is on disk");
+            foreign.execute_batch("ROLLBACK").unwrap();
+            finishing.await
+        },
+        f.store.claim(refused),
+    );
+    assert!(matches!(claim, Err(Error::Busy)), "{claim:?}");
+    assert_eq!(outcome.unwrap().outcome, Executed);
+    replayed(&f.store, f.call("k", "a").await).await;
+}

@@ -229,6 +229,7 @@ fn log_claim(write: &mut Write<'_>, row: i64, attempt: u32, call: &Call, why: &'
     let change = Change {
         status: Some(ExecutionStatus::Running.as_str()),
         rule: Some(&call.rule),
+        run: call.run.as_deref(),
         input: first.then(|| Digest::of(call.input.as_str().as_bytes()).hex(32)),
         why: (!first).then_some(why),
         ..Change::default()

@@ -59,6 +59,9 @@ pub(crate) struct Change<'a> {
     pub(crate) outcome: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) rule: Option<&'a str>,
+    /// The run of the agent that asked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) run: Option<&'a str>,
     /// SHA-256 of the stored input, in hex.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) input: Option<String>,

@@ -44,8 +44,8 @@ pub(super) fn run(writer: &mut Writer) {
 /// Tries once more to write outcomes that found no room.
 fn finish_parked(writer: &mut Writer) {
     let parked = std::mem::take(&mut writer.parked);
-    for job in parked {
-        writer.commit_one(job);
+    if !parked.is_empty() {
+        writer.commit_group(parked);
     }
     writer.shared.stalled.store(!writer.parked.is_empty(), Ordering::Relaxed);
 }

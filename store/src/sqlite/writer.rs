@@ -102,6 +102,12 @@ impl Writer {
                 self.apply(effects);
                 group.into_iter().for_each(Job::answer);
             }
+            // A foreign program writes: nothing was begun, and alone no job would fare better.
+            Err(error) if severity(&error) == Severity::Busy => {
+                for job in group {
+                    self.put_off(job, &error);
+                }
+            }
             Err(error) => {
                 // FULL, NOMEM and others may have rolled back the whole transaction, savepoints
                 // and all: no job of it is done, and none may be lost. Outcomes come first.
@@ -114,26 +120,30 @@ impl Writer {
         }
     }
 
-    pub(super) fn commit_one(&mut self, mut job: Box<dyn Job>) {
-        let failed = match self.transaction(&mut [job.as_mut()]) {
+    fn commit_one(&mut self, mut job: Box<dyn Job>) {
+        match self.transaction(&mut [job.as_mut()]) {
             Ok(effects) => {
                 self.apply(effects);
                 job.answer();
-                return;
             }
-            Err(error) => error,
-        };
-        let severity = severity(&failed);
-        if severity == Severity::Full {
-            self.shared.full.store(true, Ordering::Relaxed);
-            self.reserve.give_up(&self.conn);
+            Err(error) => {
+                if severity(&error) == Severity::Full {
+                    self.shared.full.store(true, Ordering::Relaxed);
+                    self.reserve.give_up(&self.conn);
+                }
+                self.put_off(job, &error);
+            }
         }
-        if job.lane() != Lane::Ordinary && severity != Severity::Statement {
-            // An outcome is not given up for want of room: housekeeping tries again.
+    }
+
+    /// Refuses a job that may be asked again. An outcome is not given up for want of room:
+    /// housekeeping tries again.
+    fn put_off(&mut self, mut job: Box<dyn Job>, error: &rusqlite::Error) {
+        if job.lane() != Lane::Ordinary && severity(error) != Severity::Statement {
             self.parked.push(job);
             return;
         }
-        refuse_sql(job.as_mut(), &failed);
+        refuse_sql(job.as_mut(), error);
         job.answer();
     }
 

@@ -99,6 +99,7 @@ pub(crate) fn call(scope: Scope, key: &str, input: &str) -> Call {
         content: Digest::of(format!("content {input}").as_bytes()),
         principal: Digest::of(b"nobody"),
         repeat: None,
+        run: None,
         upstream_key_lifetime: Duration::from_secs(12 * 3_600),
         retry_token: None,
         rule: "default".to_owned(),
