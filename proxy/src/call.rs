@@ -1,10 +1,11 @@
 //! Step 2, which execution it means: puts together what the store is asked, and what goes out.
 
 use std::io;
+use std::sync::Arc;
 
 use hyper::HeaderMap;
 use hyper::http::request::Parts;
-use store::call::{Call, Scope};
+use store::call::{Call, Scope, Settled};
 use store::key::Digest;
 use store::model::EffectClass;
 use tokio::task::spawn_blocking;
@@ -16,7 +17,7 @@ use crate::error::Error;
 use crate::forms;
 use crate::forward;
 use crate::intake::Taken;
-use crate::key::{self, KeyInput};
+use crate::key::{self, KeyInput, Keyed};
 use crate::policy::Decision;
 use crate::request::{Asked, Target};
 use crate::respond::Label;
@@ -57,58 +58,93 @@ pub(crate) fn unguarded(mut head: Parts, taken: &Taken) -> (Parts, Outgoing) {
     (head, Outgoing::stored(&taken.stored, taken.trailers.as_ref()))
 }
 
-/// Derives its keys, and makes it ready to go out.
+/// A request of which it is known which execution it means.
+#[derive(Debug)]
+pub(crate) struct Identified {
+    request: Received,
+    taken: Taken,
+    scope: Scope,
+    class: EffectClass,
+    tool_name: String,
+    keyed: Keyed,
+}
+
+/// Derives the keys of a request.
 pub(crate) async fn identify(
     shared: &Shared,
     request: Received,
     taken: Taken,
     scope: Scope,
     class: EffectClass,
-    rule: &str,
-) -> Result<(Call, Prepared), Error> {
-    let Received { target, head, asked } = request;
-    let Taken { stored: body, sha256, trailers } = taken;
-    let (digest, undone) = body_digest(&head.headers, &body, sha256).await.map_err(|error| {
+) -> Result<Identified, Error> {
+    let Received { target, head, asked } = &request;
+    let read = body_digest(&head.headers, &taken.stored, taken.sha256).await;
+    let (body, undone) = read.map_err(|error| {
         tracing::error!(%error, "cannot read a spooled body");
         Error::Internal
     })?;
-    let tool_name = key::tool_name(None, &head.method, &target);
+    let tool_name = key::tool_name(None, &head.method, target);
     let none = HeaderMap::new();
     let store = &shared.config.store;
     let keyed = key::derive(&KeyInput {
         whose: (&scope).into(),
         method: &head.method,
-        target: &target,
+        target,
         headers: &head.headers,
-        asked: &asked,
-        body: digest,
+        asked,
+        body,
         undone,
-        trailers: trailers.as_ref().unwrap_or(&none),
+        trailers: taken.trailers.as_ref().unwrap_or(&none),
         class,
         tool: &tool_name,
         keyed_digest: &|label, bytes| store.keyed_digest(label, bytes),
     });
-    let size = body.len();
-    let text = body.in_memory().map(|body| &body[..]);
-    let call = Call {
-        scope,
-        tool_name,
-        input: stored::input_json(&head.method, &target, &head.headers, text, &sha256, size),
-        class,
-        fingerprint: keyed.fingerprint,
-        content: keyed.content,
-        principal: keyed.principal,
-        repeat: keyed.repeat,
-        upstream_key_lifetime: key::UPSTREAM_KEY_LIFETIME,
-        retry_token: asked.retry_token,
-        rule: rule.to_owned(),
-        key: keyed.key,
-    };
-    let label = Label {
-        key: call.key.as_ref().map(|key| (key.text.clone(), key.explicit)),
-        ..Label::default()
-    };
-    Ok((call, Prepared { target, class, head, body, trailers, label }))
+    Ok(Identified { request, taken, scope, class, tool_name, keyed })
+}
+
+impl Identified {
+    /// What names the call to its caller.
+    pub(crate) fn label(&self) -> Label {
+        let key = self.keyed.key.as_ref().map(|key| (key.text.clone(), key.explicit));
+        Label { key, ..Label::default() }
+    }
+
+    pub(crate) fn target(&self) -> &Target {
+        &self.request.target
+    }
+
+    /// How it ended before, where it is known to be over. Most duplicates need no more than this.
+    pub(crate) fn replay(&self, shared: &Shared) -> Result<Option<Arc<Settled>>, Error> {
+        match &self.keyed.key {
+            Some(key) => Ok(shared.config.store.replay(key, &self.keyed.fingerprint)?),
+            None => Ok(None),
+        }
+    }
+
+    /// What it is to be recorded as, and what goes out.
+    pub(crate) fn prepare(self, rule: &str) -> (Call, Prepared) {
+        let label = self.label();
+        let Self { request, taken, scope, class, tool_name, keyed } = self;
+        let Received { target, head, asked } = request;
+        let Taken { stored: body, sha256, trailers } = taken;
+        let text = body.in_memory().map(|body| &body[..]);
+        let (method, headers) = (&head.method, &head.headers);
+        let call = Call {
+            scope,
+            tool_name,
+            input: stored::input_json(method, &target, headers, text, &sha256, body.len()),
+            class,
+            fingerprint: keyed.fingerprint,
+            content: keyed.content,
+            principal: keyed.principal,
+            repeat: keyed.repeat,
+            upstream_key_lifetime: key::UPSTREAM_KEY_LIFETIME,
+            retry_token: asked.retry_token,
+            rule: rule.to_owned(),
+            key: keyed.key,
+        };
+        (call, Prepared { target, class, head, body, trailers, label })
+    }
 }
 
 /// The digest of the body's canonical form; of a body on disk without blocking this task.

@@ -70,21 +70,30 @@ pub(crate) async fn refused(
     wants: &Wants,
 ) -> Result<Reply, Error> {
     match claim {
-        Claim::Replay(settled) => {
-            shared.config.store.count("replayed", &target.authority.host);
-            *label = label.of(&settled);
-            respond::duplicate(shared, &settled, Duplicate::Replayed, label, wants)
-        }
+        Claim::Replay(settled) => replayed(shared, &settled, target, label, wants),
         Claim::Busy(waiter) => {
             label.execution_id = Some(waiter.execution_id);
             let settled = wait(shared, waiter).await?;
-            *label = label.of(&settled);
+            label.settle(&settled);
             respond::duplicate(shared, &settled, Duplicate::Coalesced, label, wants)
         }
         Claim::InDoubt(doubt) => Err(Error::InDoubt(doubt)),
         Claim::Mismatch { execution_id } => Err(Error::KeyReuse(execution_id)),
         Claim::Execute(_) => Err(Error::Internal),
     }
+}
+
+/// Answers a duplicate of a call that is over.
+pub(crate) fn replayed(
+    shared: &Shared,
+    settled: &Settled,
+    target: &Target,
+    label: &mut Label,
+    wants: &Wants,
+) -> Result<Reply, Error> {
+    shared.config.store.count("replayed", &target.authority.host);
+    label.settle(settled);
+    respond::duplicate(shared, settled, Duplicate::Replayed, label, wants)
 }
 
 /// Waits for the leader's outcome, whatever it is.

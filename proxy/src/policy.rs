@@ -164,7 +164,11 @@ fn guard(method: &Method) -> Decision {
 }
 
 fn by_method(method: &Method) -> Cow<'static, str> {
-    format!("method {method}").into()
+    match method.as_str() {
+        "GET" => "method GET".into(),
+        "POST" => "method POST".into(),
+        other => format!("method {other}").into(),
+    }
 }
 
 /// gRPC frames messages of its own inside both bodies: there is no answer to replay.

@@ -120,12 +120,12 @@ pub(crate) async fn answer(running: Running, reached: Reached) -> Reply {
     let mut source = FromUpstream::new(timed, reached.connection);
     let mut recorder = Recorder::new(&shared);
     let facts = Facts::new(&head, received_at, unverified);
-    let held = if is_stream(&head.headers) {
+    let end = if is_stream(&head.headers) {
         Held::Long(None)
     } else {
         hold(&mut recorder, &mut source).await
     };
-    match held {
+    match end {
         Held::Whole(trailers) => {
             whole(running, head, facts, recorder, trailers, reached.took).await
         }

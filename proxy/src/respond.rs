@@ -92,13 +92,10 @@ impl Label {
         }
     }
 
-    /// The same call, as it was settled.
-    pub(crate) fn of(&self, settled: &Settled) -> Self {
-        Self {
-            key: self.key.clone(),
-            execution_id: Some(settled.execution_id),
-            attempt: settled.attempt,
-        }
+    /// Learns how the call was settled.
+    pub(crate) fn settle(&mut self, settled: &Settled) {
+        self.execution_id = Some(settled.execution_id);
+        self.attempt = settled.attempt;
     }
 }
 
@@ -151,7 +148,6 @@ pub(crate) fn answered(
     label: &Label,
     took: Duration,
 ) -> Reply {
-    let label = label.of(settled);
     let (word, reason) = match (settled.outcome, &settled.doubt) {
         (Knowledge::Executed, _) => ("executed", None),
         (Knowledge::NotExecuted, _) => ("not-executed", None),

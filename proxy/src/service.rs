@@ -125,9 +125,13 @@ async fn guarded(
         None => call::scope(shared, &request).await?,
     };
     let wants = Wants::of(&request.head.headers);
-    let (call, prepared) = call::identify(shared, request, taken, scope, class, &rule).await?;
-    label.clone_from(&prepared.label);
+    let identified = call::identify(shared, request, taken, scope, class).await?;
+    *label = identified.label();
+    if let Some(settled) = identified.replay(shared)? {
+        return claim::replayed(shared, &settled, identified.target(), label, &wants);
+    }
     let place = claim::place(shared)?;
+    let (call, prepared) = identified.prepare(&rule);
     // hyper drops this future when the client leaves; a claimed call must run to its end for the
     // retry to find. So from the claim on the work is the server's.
     let work = carry_out(Arc::clone(shared), call, prepared, place);

@@ -13,7 +13,7 @@ use crate::printer::{Printer, visible};
 Examples:
   openclaw-state-engine verify
   openclaw-state-engine verify --database agent.db --json
-  openclaw-state-engine verify --head 42:9f86d081884c7d65")]
+  openclaw-state-engine verify --head \"$(cat head.txt)\"")]
 pub(super) struct Args {
     #[command(flatten)]
     place: Place,

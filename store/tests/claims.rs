@@ -270,3 +270,25 @@ async fn a_full_store_refuses_claims_and_takes_outcomes() {
     assert!(f.store.reader().verify(None).unwrap().findings.is_empty());
     replayed(&f.store, call(scope, "kept", "kept")).await;
 }
+
+#[tokio::test]
+async fn what_left_a_call_in_doubt_is_never_replayed_after_a_verdict() {
+    let f = Fixture::new();
+    let lease = f.execute(f.call("k", "a").await).await;
+    let id = lease.execution_id();
+    let mut broken = finish(Unknown);
+    broken.answer = Some(answer("a half"));
+    f.store.finish(lease, broken).await.unwrap();
+    let verdict = store::call::Verdict {
+        id,
+        attempt: 1,
+        executed: true,
+        output: None,
+        evidence: "it is in the tool's log".to_owned(),
+        actor: "operator".to_owned(),
+    };
+    f.store.resolve(verdict).await.unwrap();
+    assert!(replayed(&f.store, f.call("k", "a").await).await.answer.is_none());
+    let f = f.reopen().await;
+    assert!(replayed(&f.store, f.call("k", "a").await).await.answer.is_none());
+}

@@ -1,9 +1,6 @@
 //! Unchanged clients through the real engine: curl, Python's requests and httpx, Node 24's fetch and
 //! undici, against httpbin and an upstream in raw sockets. Each test fails if nothing went through.
-#![expect(
-    clippy::unwrap_used,
-    reason = "a test stops at the first thing that is not as it must be"
-)]
+#![expect(clippy::unwrap_used, reason = "a test stops at the first wrong thing")]
 
 mod program;
 

@@ -20,8 +20,7 @@ pub(crate) fn unanswered(
     settled: &Settled,
     label: &Label,
 ) -> Reply {
-    let label = label.of(settled);
-    build(shared, error, Some(&label), settled.doubt.as_ref())
+    build(shared, error, Some(label), settled.doubt.as_ref())
 }
 
 /// A problem of ours.

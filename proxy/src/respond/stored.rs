@@ -1,7 +1,5 @@
 //! Answers from the store, for the duplicates of a call.
 
-use std::sync::Arc;
-
 use bytes::Bytes;
 use hyper::header::{ACCEPT_ENCODING, AGE, HeaderName, HeaderValue, SET_COOKIE, TE};
 use hyper::{HeaderMap, Response, StatusCode};
@@ -45,7 +43,7 @@ impl Wants {
 /// What the call's outcome is to a duplicate of it.
 pub(crate) fn duplicate(
     shared: &Shared,
-    settled: &Arc<Settled>,
+    settled: &Settled,
     how: Duplicate,
     label: &Label,
     wants: &Wants,
@@ -91,7 +89,7 @@ fn replay(
         (_, Duplicate::Replayed) => ("replayed", None),
         (_, Duplicate::Coalesced) => ("coalesced", None),
     };
-    label.of(settled).put(&mut head.headers, word, reason, answer.omitted_cookies);
+    label.put(&mut head.headers, word, reason, answer.omitted_cookies);
     head.headers.insert(REPLAYED, HeaderValue::from_static("true"));
     let age = SystemClock.now().as_micros() - answer.received_at.as_micros();
     head.headers.insert(AGE, HeaderValue::from(age.max(0) / 1_000_000));

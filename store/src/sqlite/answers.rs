@@ -10,7 +10,7 @@ use super::rows::{self, Brief};
 use crate::MAX_KEPT_BODY;
 use crate::call::{Answer, AnswerBody, Settled};
 use crate::key::Digest;
-use crate::state::Knowledge;
+use crate::state::{Knowledge, State};
 
 /// Writes an answer; the digest of its body.
 pub(super) fn put(conn: &Connection, execution: i64, answer: &Answer) -> rusqlite::Result<Digest> {
@@ -60,11 +60,16 @@ pub(super) fn get(conn: &Connection, execution: i64) -> rusqlite::Result<Option<
 
 /// How a terminal execution ended.
 pub(super) fn settled(conn: &Connection, execution: &Brief) -> rusqlite::Result<Settled> {
+    let answer = match execution.state {
+        // What came back left the call in doubt: it is no answer of a call that ran.
+        State::Completed { decided: true, .. } => None,
+        _ => get(conn, execution.id)?.map(Arc::new),
+    };
     Ok(Settled {
         execution_id: execution.uuid,
         attempt: execution.state.attempt(),
         outcome: execution.state.outcome().unwrap_or(Knowledge::Unknown),
-        answer: get(conn, execution.id)?.map(Arc::new),
+        answer,
         error: execution.error.clone(),
         problem: None,
         doubt: None,

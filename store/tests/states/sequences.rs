@@ -415,7 +415,7 @@ impl Place {
     }
 }
 
-/// The seed of this run: STATES_SEED, or a new one.
+/// The seed of this run: `STATES_SEED`, or a new one.
 fn seed() -> u64 {
     match std::env::var("STATES_SEED") {
         Ok(seed) => seed.parse().unwrap(),
@@ -470,7 +470,10 @@ fn random_sequences_end_alike_in_the_model_and_in_sqlite() {
                     .iter_mut()
                     .zip(&steps)
                     .map(|(subject, steps)| subject.run(&current.store, &place, steps));
-                checked = join_all(runs).await.into_iter().collect();
+                let ran = join_all(runs).await;
+                checked = ran.into_iter().zip(&sequences).try_for_each(|(ran, sequence)| {
+                    ran.map_err(|error| TestCaseError::fail(format!("{error}\nin {sequence:?}")))
+                });
                 if checked.is_err() || late {
                     break;
                 }
@@ -491,9 +494,7 @@ fn random_sequences_end_alike_in_the_model_and_in_sqlite() {
     });
     match result {
         Ok(()) => {}
-        Err(TestError::Fail(reason, sequences)) => {
-            panic!("STATES_SEED={seed}: {reason}\n{sequences:#?}")
-        }
+        Err(TestError::Fail(reason, _)) => panic!("STATES_SEED={seed}: {reason}"),
         Err(aborted) => panic!("STATES_SEED={seed}: {aborted}"),
     }
     let taken = taken.into_inner();
