@@ -1,25 +1,26 @@
 //! Step 5: consume the lease with the outcome, before the agent can act on the answer.
 
+mod flow;
+mod recorder;
+
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
-use http_body_util::BodyExt as _;
 use hyper::HeaderMap;
 use hyper::body::Body as _;
-use hyper::header::{CONTENT_TYPE, TRAILER, TRANSFER_ENCODING};
+use hyper::header::{TRAILER, TRANSFER_ENCODING};
 use hyper::http::response::Parts;
-use sha2::{Digest as _, Sha256};
 use store::call::{Answer, AnswerBody, Finish, Settled};
 use store::model::{EffectClass, Timestamp};
 use store::state::Knowledge;
-use store::{Clock as _, Lease, MAX_KEPT_BODY, SystemClock};
+use store::{Clock as _, Lease, SystemClock};
 use tokio::sync::OwnedSemaphorePermit;
-use tokio::time::timeout;
 
+use self::flow::flow;
+use self::recorder::{Held, Recorder, hold, is_stream};
 use crate::Shared;
-use crate::body::{Body, Feeder, FromUpstream, Timed, fed};
+use crate::body::{FromUpstream, Timed};
 use crate::claim::Prepared;
 use crate::error::{Error, Sent};
 use crate::failpoint;
@@ -27,7 +28,6 @@ use crate::forward::Reached;
 use crate::headers;
 use crate::request::Target;
 use crate::respond::{self, Label, Reply};
-use crate::spool::{Chunks, Spool};
 
 /// A claimed call whose outcome is not recorded yet.
 #[derive(Debug)]
@@ -173,93 +173,6 @@ impl Facts {
     }
 }
 
-/// Streams in the sense of the contract; chunked coding alone makes none.
-fn is_stream(headers: &HeaderMap) -> bool {
-    const STREAMS: [&str; 7] = [
-        "text/event-stream",
-        "application/x-ndjson",
-        "application/ndjson",
-        "application/jsonl",
-        "application/x-jsonl",
-        "application/json-seq",
-        "multipart/x-mixed-replace",
-    ];
-    let value = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or("");
-    let media = value.split(';').next().unwrap_or("").trim();
-    STREAMS.iter().any(|stream| media.eq_ignore_ascii_case(stream))
-}
-
-/// Takes down a body as it comes: its bytes up to the store's limit, its digest and size always.
-#[derive(Debug)]
-struct Recorder {
-    spool: Spool,
-    keeping: bool,
-    hash: Sha256,
-    size: u64,
-}
-
-impl Recorder {
-    fn new(shared: &Shared) -> Self {
-        Self { spool: Spool::new(&shared.spool), keeping: true, hash: Sha256::new(), size: 0 }
-    }
-
-    /// After it stopped keeping, the spool has all bytes before `data` and none of it.
-    async fn record(&mut self, data: &Bytes) {
-        self.hash.update(data);
-        self.size += data.len() as u64;
-        if !self.keeping {
-            return;
-        }
-        self.keeping = self.size <= MAX_KEPT_BODY as u64
-            && match self.spool.push(data.clone()).await {
-                Ok(()) => true,
-                Err(error) => {
-                    tracing::warn!(%error, "cannot spool an answer; its digest is kept alone");
-                    false
-                }
-            };
-    }
-
-    async fn finish(self) -> AnswerBody {
-        let dropped = AnswerBody::Dropped { sha256: self.hash.finalize().into(), size: self.size };
-        if !self.keeping {
-            return dropped;
-        }
-        match self.spool.done().load().await {
-            Ok(bytes) => AnswerBody::Kept(bytes),
-            Err(error) => {
-                tracing::warn!(%error, "cannot read a spooled answer; its digest is kept alone");
-                dropped
-            }
-        }
-    }
-}
-
-/// What became of a body that was to be held.
-enum Held {
-    Whole(Option<HeaderMap>),
-    Broken(io::Error),
-    /// It cannot be held to its end; this frame is not in the spool any more.
-    Long(Option<Bytes>),
-}
-
-async fn hold(recorder: &mut Recorder, source: &mut FromUpstream) -> Held {
-    let mut trailers = None;
-    while let Some(frame) = source.frame().await {
-        match frame.map(hyper::body::Frame::into_data) {
-            Ok(Ok(data)) => {
-                recorder.record(&data).await;
-                if !recorder.keeping {
-                    return Held::Long(Some(data));
-                }
-            }
-            Ok(Err(frame)) => trailers = frame.into_trailers().ok(),
-            Err(error) => return Held::Broken(error),
-        }
-    }
-    Held::Whole(trailers)
-}
-
 /// The finish of a call whose answer came whole.
 fn finished(
     running: &Running,
@@ -352,143 +265,5 @@ async fn settle_broken(
     match running.settle(finish).await {
         Ok(settled) => respond::unanswered(&shared, &told, &settled, &label),
         Err(error) => respond::problem(&shared, &error, Some(&label)),
-    }
-}
-
-/// Passes an answer on as it comes, from a task of its own: the client may leave.
-#[expect(clippy::too_many_arguments, reason = "the parts of one answer, each used once")]
-fn flow(
-    running: Running,
-    head: Parts,
-    facts: Facts,
-    length: Option<u64>,
-    recorder: Recorder,
-    source: FromUpstream,
-    next: Option<Bytes>,
-    took: Duration,
-) -> Reply {
-    let (feeder, body) = fed(length);
-    let reply = respond::flowing(&running.shared, head, Body::fed(body), &running.label, took);
-    let client = Client {
-        feeder: Some(feeder),
-        left: length,
-        last: Bytes::new(),
-        stall: running.shared.config.timeouts.body_stall,
-    };
-    let tracker = running.shared.exchanges.clone();
-    tracker.spawn(pump(running, facts, recorder, source, next, client));
-    reply
-}
-
-/// The client of an answer that flows, as long as it is there.
-#[derive(Debug)]
-struct Client {
-    feeder: Option<Feeder>,
-    /// How many bytes of the body it has not got, where its length is known.
-    left: Option<u64>,
-    /// The last byte of a body of known length: a client takes it for the end.
-    last: Bytes,
-    stall: Duration,
-}
-
-impl Client {
-    async fn give(&mut self, mut data: Bytes) {
-        let Some(feeder) = &self.feeder else { return };
-        if let Some(left) = &mut self.left {
-            *left = left.saturating_sub(data.len() as u64);
-            if *left == 0 && !data.is_empty() {
-                self.last = data.split_off(data.len() - 1);
-            }
-        }
-        if data.is_empty() {
-            return;
-        }
-        let taken = timeout(self.stall, feeder.data(data)).await;
-        if !matches!(taken, Ok(Ok(()))) {
-            self.feeder = None;
-        }
-    }
-
-    async fn end(self, trailers: Option<HeaderMap>) {
-        let Some(feeder) = self.feeder else { return };
-        let stall = self.stall;
-        let end = async move {
-            if self.last.is_empty() || feeder.data(self.last).await.is_ok() {
-                feeder.end(trailers).await;
-            }
-        };
-        let _ = timeout(stall, end).await;
-    }
-}
-
-async fn pump(
-    running: Running,
-    facts: Facts,
-    mut recorder: Recorder,
-    mut source: FromUpstream,
-    next: Option<Bytes>,
-    mut client: Client,
-) {
-    if let Some(next) = next {
-        if let Err(error) = backlog(&mut recorder, &mut client).await {
-            tracing::warn!(%error, "cannot read a spooled answer; the client's copy breaks off");
-            client.feeder = None;
-        }
-        client.give(next).await;
-    }
-    let mut trailers = None;
-    let mut broke = None;
-    while let Some(frame) = source.frame().await {
-        match frame.map(hyper::body::Frame::into_data) {
-            Ok(Ok(data)) => {
-                recorder.record(&data).await;
-                client.give(data).await;
-            }
-            Ok(Err(frame)) => trailers = frame.into_trailers().ok(),
-            Err(error) => {
-                broke = Some(error);
-                break;
-            }
-        }
-    }
-    let body = recorder.finish().await;
-    let finish = match &broke {
-        None => finished(&running, &facts, body, trailers.as_ref()),
-        Some(error) => truncated(&running, &facts, body, error).0,
-    };
-    // A client that is dropped instead of ended sees an answer that broke off.
-    if running.settle(finish).await.is_ok() && broke.is_none() {
-        client.end(trailers).await;
-    }
-}
-
-/// Gives the client what was held so far.
-async fn backlog(recorder: &mut Recorder, client: &mut Client) -> io::Result<()> {
-    let empty = Spool::new(recorder.spool.area());
-    let held = std::mem::replace(&mut recorder.spool, empty).done();
-    let mut chunks = Chunks::new(held);
-    while let Some(chunk) = chunks.next().await {
-        client.give(chunk?).await;
-    }
-    Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use hyper::header::HeaderValue;
-
-    use super::*;
-
-    #[test]
-    fn chunked_json_is_no_stream() {
-        let stream = |value: &'static str| {
-            let mut headers = HeaderMap::new();
-            headers.insert(CONTENT_TYPE, HeaderValue::from_static(value));
-            is_stream(&headers)
-        };
-        assert!(stream("Text/Event-Stream; charset=utf-8"));
-        assert!(stream("application/x-ndjson"));
-        assert!(!stream("application/json"));
-        assert!(!is_stream(&HeaderMap::new()));
     }
 }
