@@ -56,6 +56,10 @@ pub(crate) struct Live {
     touched: HashMap<i64, Timestamp>,
 }
 
+/// Past so many slots those are dropped that nobody waits at any more: an execution that is never
+/// settled would keep its slot for ever.
+const MAX_SLOTS: usize = 16_384;
+
 /// A session's last activity is written at most this often, in microseconds.
 const TOUCH_INTERVAL: i64 = 1_000_000;
 
@@ -132,6 +136,9 @@ impl Live {
     fn subscribe(&mut self, id: i64) -> watch::Receiver<Option<Arc<Settled>>> {
         if let Some(slot) = self.slots.get(&id) {
             return slot.subscribe();
+        }
+        if self.slots.len() >= MAX_SLOTS {
+            self.slots.retain(|_, slot| slot.receiver_count() > 0);
         }
         let (slot, receiver) = watch::channel(None);
         self.slots.insert(id, slot);
