@@ -11,7 +11,7 @@ use super::events::{Change, NewEvent};
 use super::job::WriterHandle;
 use super::queries;
 use super::rows::{self, Brief};
-use super::write::{Effect, Write};
+use super::write::{Effect, Told, Write};
 use crate::call::{Call, CallKey, Claim, Doubt, Finish, Settled};
 use crate::key::Digest;
 use crate::model::{EffectClass, ExecutionStatus, Origin};
@@ -250,15 +250,14 @@ pub(super) fn finish(
     }
     let event = Event::Finish { attempt, outcome: finish.outcome, tool_error: finish.tool_error };
     let next = state::next(execution.state, event, execution.class)?;
-    write.put_state(&execution, next)?;
-    write.conn.prepare_cached(queries::FINISH_PUT)?.execute(params![
-        execution.id,
-        finish.outcome.number(),
-        None::<&str>,
-        finish.error,
-        finish.last_event,
-        finish.sent_at.map(crate::model::Timestamp::as_micros),
-    ])?;
+    let told = Told {
+        outcome: finish.outcome,
+        output: None,
+        error: finish.error.as_deref(),
+        last_event: &finish.last_event,
+        sent_at: finish.sent_at,
+    };
+    write.put_finish(&execution, next, &told)?;
     let mut body = None;
     if let Some(answer) = &finish.answer {
         body = Some(answers::put(write.conn, execution.id, answer)?.hex(32));

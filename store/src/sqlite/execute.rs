@@ -12,7 +12,7 @@ use super::events::{Change, NewEvent};
 use super::ids::Place;
 use super::queries;
 use super::rows::Brief;
-use super::write::{Effect, Write};
+use super::write::{Effect, Told, Write};
 use crate::call::{ApiClaim, ApiFinish, Settled, ToolCallKey, Verdict, Waiter};
 use crate::key::Digest;
 use crate::model::{
@@ -266,16 +266,15 @@ pub(super) fn finish(
     let event = Event::Finish { attempt, outcome: finish.outcome, tool_error };
     let next = state::next(execution.state, event, execution.class)?;
     let overturned = was_decided(execution.state) && next != execution.state;
-    write.put_state(&execution, next)?;
     let output = finish.output.as_ref().map(Json::as_str);
-    write.conn.prepare_cached(queries::FINISH_PUT)?.execute(params![
-        execution.id,
-        finish.outcome.number(),
+    let told = Told {
+        outcome: finish.outcome,
         output,
-        finish.error,
-        finish.outcome.as_str(),
-        None::<i64>,
-    ])?;
+        error: finish.error.as_deref(),
+        last_event: finish.outcome.as_str(),
+        sent_at: None,
+    };
+    write.put_finish(&execution, next, &told)?;
     let kind = match execution.state {
         State::Running { .. } => "finished",
         _ if overturned => "verdict-overturned",

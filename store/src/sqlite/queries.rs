@@ -204,9 +204,11 @@ pub(super) const STATE_PUT: &str = "UPDATE executions SET
 pub(super) const ATTEMPT_PUT: &str = "UPDATE executions SET
   told = NULL, lease_ms = ?2, claim_id = ?3, started_at = ?4, sent_at = NULL, rule = COALESCE(?5, rule),
   error = NULL, output = NULL WHERE id = ?1";
+/// [`STATE_PUT`], and what the holder of the lease told.
 pub(super) const FINISH_PUT: &str = "UPDATE executions SET
-  told = ?2, output = ?3, error = ?4, last_event = ?5, sent_at = ?6,
-  first_sent_at = COALESCE(first_sent_at, ?6) WHERE id = ?1";
+  status = ?2, attempt = ?3, prior = ?4, known = ?5, decided = ?6, released = ?7, ended_at = ?8, updated_at = ?9,
+  completed_at = ?10, told = ?11, output = ?12, error = ?13, last_event = ?14, sent_at = ?15,
+  first_sent_at = COALESCE(first_sent_at, ?15) WHERE id = ?1";
 pub(super) const LAST_EVENT_PUT: &str = "UPDATE executions SET last_event = ?2 WHERE id = ?1";
 pub(super) const LEASE_PUT: &str = "UPDATE executions SET lease_ms = ?2 WHERE id = ?1";
 pub(super) const OUTPUT_PUT: &str = "UPDATE executions SET output = ?2, error = ?3 WHERE id = ?1";

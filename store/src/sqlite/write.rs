@@ -4,7 +4,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use rusqlite::{Connection, params};
+use rusqlite::{Connection, Statement, params};
 use tokio::sync::watch;
 
 use super::events::NewEvent;
@@ -12,7 +12,7 @@ use super::queries;
 use super::rows::Brief;
 use crate::call::{Settled, Waiter};
 use crate::model::Timestamp;
-use crate::state::State;
+use crate::state::{Knowledge, State};
 use crate::token::Secret;
 
 /// A job's hands: the open transaction, the time of this commit, the log and the live state.
@@ -63,6 +63,45 @@ const MAX_SLOTS: usize = 16_384;
 /// A session's last activity is written at most this often, in microseconds.
 const TOUCH_INTERVAL: i64 = 1_000_000;
 
+/// What the holder of a lease told of its attempt.
+pub(super) struct Told<'a> {
+    pub(super) outcome: Knowledge,
+    pub(super) output: Option<&'a str>,
+    pub(super) error: Option<&'a str>,
+    pub(super) last_event: &'a str,
+    pub(super) sent_at: Option<Timestamp>,
+}
+
+/// Binds the parameters 1 to 10 of a statement that writes a state.
+fn bind_state(
+    statement: &mut Statement<'_>,
+    id: i64,
+    state: State,
+    now: Timestamp,
+) -> rusqlite::Result<()> {
+    let (prior, released) = match state {
+        State::Running { prior, .. } => (prior, false),
+        State::InDoubt { prior, released, .. } => (prior, released),
+        _ => (Knowledge::NotExecuted, false),
+    };
+    let (known, decided) = match state {
+        State::Failed { known, decided, .. } => (Some(known.number()), decided),
+        State::Completed { decided, .. } => (None, decided),
+        _ => (None, false),
+    };
+    let ended = state.is_terminal().then_some(now.as_micros());
+    statement.raw_bind_parameter(1, id)?;
+    statement.raw_bind_parameter(2, state.status().number())?;
+    statement.raw_bind_parameter(3, state.attempt())?;
+    statement.raw_bind_parameter(4, prior.number())?;
+    statement.raw_bind_parameter(5, known)?;
+    statement.raw_bind_parameter(6, decided)?;
+    statement.raw_bind_parameter(7, released)?;
+    statement.raw_bind_parameter(8, ended)?;
+    statement.raw_bind_parameter(9, now.as_micros())?;
+    statement.raw_bind_parameter(10, ended)
+}
+
 impl Write<'_> {
     pub(super) fn event(&mut self, event: NewEvent) {
         self.events.push(event);
@@ -77,29 +116,30 @@ impl Write<'_> {
     /// Writes the state after a step, with the counters that follow from it. The row's other
     /// columns are the caller's.
     pub(super) fn put_state(&mut self, before: &Brief, after: State) -> rusqlite::Result<()> {
-        let (prior, released) = match after {
-            State::Running { prior, .. } => (prior, false),
-            State::InDoubt { prior, released, .. } => (prior, released),
-            _ => (crate::state::Knowledge::NotExecuted, false),
-        };
-        let (known, decided) = match after {
-            State::Failed { known, decided, .. } => (Some(known.number()), decided),
-            State::Completed { decided, .. } => (None, decided),
-            _ => (None, false),
-        };
-        let ended = after.is_terminal().then_some(self.now.as_micros());
-        self.conn.prepare_cached(queries::STATE_PUT)?.execute(params![
-            before.id,
-            after.status().number(),
-            after.attempt(),
-            prior.number(),
-            known,
-            decided,
-            released,
-            ended,
-            self.now.as_micros(),
-            ended,
-        ])?;
+        let mut statement = self.conn.prepare_cached(queries::STATE_PUT)?;
+        bind_state(&mut statement, before.id, after, self.now)?;
+        statement.raw_execute()?;
+        drop(statement);
+        self.count_change(before.state, after);
+        Ok(())
+    }
+
+    /// [`Write::put_state`], with what the holder of the lease told.
+    pub(super) fn put_finish(
+        &mut self,
+        before: &Brief,
+        after: State,
+        told: &Told<'_>,
+    ) -> rusqlite::Result<()> {
+        let mut statement = self.conn.prepare_cached(queries::FINISH_PUT)?;
+        bind_state(&mut statement, before.id, after, self.now)?;
+        statement.raw_bind_parameter(11, told.outcome.number())?;
+        statement.raw_bind_parameter(12, told.output)?;
+        statement.raw_bind_parameter(13, told.error)?;
+        statement.raw_bind_parameter(14, told.last_event)?;
+        statement.raw_bind_parameter(15, told.sent_at.map(Timestamp::as_micros))?;
+        statement.raw_execute()?;
+        drop(statement);
         self.count_change(before.state, after);
         Ok(())
     }
