@@ -71,3 +71,31 @@ async fn changed_executions_and_answers_are_named() {
     names("UPDATE answers SET sha256 = zeroblob(32) WHERE execution = 3", "executions", 3).await;
     names("PRAGMA foreign_keys = OFF; DELETE FROM executions WHERE id = 2", "keys", 0).await;
 }
+
+#[tokio::test]
+async fn what_passed_is_one_row_for_each_kind_and_host() {
+    let f = Fixture::new();
+    for _ in 0..3 {
+        f.store.count("passed", "tool.test");
+    }
+    f.store.count("passed", "other.test");
+    f.store.count("tunnel", "tool.test");
+    f.store.close().await;
+    let reader = Reader::open(&f.options.path).unwrap();
+    let rows: Vec<String> = reader
+        .events(None, None, None, 100)
+        .unwrap()
+        .into_iter()
+        .filter(|event| event.kind == "minute")
+        .map(|event| event.detail.as_str().to_owned())
+        .collect();
+    assert_eq!(
+        rows,
+        [
+            r#"{"kind":"passed","what":"other.test","count":1}"#,
+            r#"{"kind":"passed","what":"tool.test","count":3}"#,
+            r#"{"kind":"tunnel","what":"tool.test","count":1}"#,
+        ]
+    );
+    assert!(reader.verify(None).unwrap().findings.is_empty());
+}

@@ -12,7 +12,7 @@ use super::job::Lane;
 use super::replays::Replay;
 use super::rows::Brief;
 use super::store::Store;
-use super::{answers, claim, entities, execute, output, queries, rows, scope};
+use super::{answers, claim, entities, execute, output, queries, rows, scope, settle};
 use crate::call::{
     ApiClaim, ApiFinish, Call, CallKey, Claim, ExecuteOptions, Executed, Finish, Scope,
     ScopeRequest, Settled, ToolCallKey, Verdict,
@@ -170,7 +170,7 @@ impl Store {
     pub async fn finish_by_token(&self, finish: ApiFinish) -> Result<Execution, Error> {
         let (id, attempt) = self.lease_of(&finish.lease)?;
         let work =
-            move |write: &mut super::write::Write<'_>| execute::finish(write, id, attempt, &finish);
+            move |write: &mut super::write::Write<'_>| settle::finish(write, id, attempt, &finish);
         self.0.writer.run(Lane::ApiFinish, work).await??;
         self.reader().execution(id)
     }
@@ -190,7 +190,7 @@ impl Store {
             let message = "must be 1,000 to 3,600,000 milliseconds".to_owned();
             return Err(Error::Invalid { field: "lease_ms", message });
         }
-        self.write(move |write| execute::extend(write, id, attempt, ttl)).await?;
+        self.write(move |write| settle::extend(write, id, attempt, ttl)).await?;
         self.reader().execution(id)
     }
 
@@ -202,7 +202,7 @@ impl Store {
             return Err(Error::Invalid { field: "evidence", message });
         }
         let id = verdict.id;
-        let work = move |write: &mut super::write::Write<'_>| execute::resolve(write, &verdict);
+        let work = move |write: &mut super::write::Write<'_>| settle::resolve(write, &verdict);
         self.0.writer.run(Lane::ApiFinish, work).await?;
         self.reader().execution(id)
     }

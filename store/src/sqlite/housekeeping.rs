@@ -8,9 +8,9 @@ use rusqlite::{OptionalExtension, params};
 
 use super::error::Fail;
 use super::events::NewEvent;
-use super::execute;
 use super::job::Job;
 use super::queries;
+use super::settle;
 use super::write::{Effect, Write};
 use super::writer::Writer;
 
@@ -22,7 +22,7 @@ const EVENTS: Duration = Duration::from_secs(400 * 86_400);
 pub(super) fn run(writer: &mut Writer) {
     while let Some((row, attempt)) = writer.live.expired(Instant::now()) {
         attempt_now(writer, "a lease could not be ended", move |write| {
-            execute::expire(write, row, attempt)
+            settle::expire(write, row, attempt)
         });
     }
     if writer.every_second.due() {

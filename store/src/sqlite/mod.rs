@@ -24,6 +24,7 @@ mod replays;
 mod reserve;
 mod rows;
 mod scope;
+mod settle;
 mod shared;
 mod stats;
 mod store;

@@ -26,7 +26,7 @@ use super::shared::{Every, Shared};
 use super::store::{Inner, Store};
 use super::write::{Effect, Live, Write};
 use super::writer::Writer;
-use super::{beside, connection, execute, fatal, queries, rows};
+use super::{beside, connection, fatal, queries, rows, settle};
 use crate::clock::{SystemClock, TimeKeeper};
 use crate::model::Origin;
 use crate::{Error, Options};
@@ -148,7 +148,7 @@ fn recover_running(write: &mut Write<'_>) -> Result<(), Fail> {
                     .conn
                     .prepare_cached(queries::BRIEF_BY_ID)?
                     .query_row([row], rows::brief)?;
-                execute::lose(write, &execution, "the engine stopped while the call ran")?;
+                settle::lose(write, &execution, "the engine stopped while the call ran")?;
             }
         }
     }

@@ -11,7 +11,7 @@ use serde::Serialize;
 const COMMIT_BUCKETS: [f64; 12] =
     [0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 2.5];
 
-/// The most kinds of passing requests that one minute tells apart; the rest is counted as `other`.
+/// How many hosts of one kind of passing requests a minute tells apart; the rest is counted as `other`.
 const MAX_COUNTED: usize = 1_000;
 
 /// Numbers and switches that the writer sets and others read.
@@ -26,8 +26,16 @@ pub(crate) struct Shared {
     pub(crate) queued: AtomicI64,
     pub(crate) wal_pages: AtomicU64,
     commits: Mutex<Histogram>,
-    counts: Mutex<HashMap<(&'static str, String), u64>>,
-    decisions: Mutex<HashMap<&'static str, u64>>,
+    counts: Mutex<HashMap<&'static str, Counted>>,
+}
+
+/// What passed without a record of its own, of one kind.
+#[derive(Debug, Default)]
+struct Counted {
+    /// Since the start.
+    total: u64,
+    /// In this minute, by what it was.
+    minute: HashMap<String, u64>,
 }
 
 /// Cumulative counts by upper bound in seconds.
@@ -63,24 +71,32 @@ impl Shared {
 
     /// Counts something that is no execution, for the minute's row in the log.
     pub(crate) fn count(&self, kind: &'static str, what: &str) {
-        *lock(&self.decisions).entry(kind).or_default() += 1;
         let mut counts = lock(&self.counts);
-        if let Some(count) = counts.get_mut(&(kind, what.to_owned())) {
+        let counted = counts.entry(kind).or_default();
+        counted.total += 1;
+        if let Some(count) = counted.minute.get_mut(what) {
             *count += 1;
             return;
         }
-        let what = if counts.len() < MAX_COUNTED { what } else { "other" };
-        *counts.entry((kind, what.to_owned())).or_default() += 1;
+        let what = if counted.minute.len() < MAX_COUNTED { what } else { "other" };
+        *counted.minute.entry(what.to_owned()).or_default() += 1;
     }
 
+    /// The minute's counts by kind and what it was; the minute begins anew.
     pub(crate) fn take_counts(&self) -> Vec<((&'static str, String), u64)> {
-        let mut counts: Vec<_> = lock(&self.counts).drain().collect();
-        counts.sort_unstable();
-        counts
+        let mut counts = lock(&self.counts);
+        let mut taken: Vec<_> = counts
+            .iter_mut()
+            .flat_map(|(kind, counted)| {
+                counted.minute.drain().map(|(what, count)| ((*kind, what), count))
+            })
+            .collect();
+        taken.sort_unstable();
+        taken
     }
 
     pub(crate) fn decisions(&self) -> HashMap<&'static str, u64> {
-        lock(&self.decisions).clone()
+        lock(&self.counts).iter().map(|(kind, counted)| (*kind, counted.total)).collect()
     }
 
     pub(crate) fn add(counter: &AtomicI64, by: i64) {

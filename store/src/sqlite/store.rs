@@ -16,7 +16,7 @@ use super::replays::Replays;
 use super::scope::Scopes;
 use super::stats::{self, Health};
 use super::write::Write;
-use super::{entities, execute};
+use super::{entities, execute, settle};
 use crate::Error;
 use crate::key::Digest;
 use crate::model::{
@@ -169,7 +169,7 @@ impl Store {
         update: ExecutionUpdate,
         if_updated_at: Option<Timestamp>,
     ) -> Result<(), Error> {
-        self.write(move |write| execute::update(write, &update, if_updated_at)).await
+        self.write(move |write| settle::update(write, &update, if_updated_at)).await
     }
 
     /// Counts something that is no execution; written to the log as one row a minute of each

@@ -1,0 +1,239 @@
+//! How executions of the API end, or come back: told by the holder of the lease, lost, decided by a
+//! person, or updated as v0.1 does.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use rusqlite::params;
+use uuid::Uuid;
+
+use super::claim::brief_of;
+use super::error::Fail;
+use super::events::{Change, NewEvent};
+use super::execute::{log, millis};
+use super::queries;
+use super::rows::Brief;
+use super::write::{Effect, Told, Write};
+use crate::Error;
+use crate::call::{ApiFinish, Settled, Verdict};
+use crate::key::Digest;
+use crate::model::{ExecutionStatus, ExecutionUpdate, Json, Timestamp};
+use crate::state::{self, Event, Knowledge, State};
+
+/// Records what the holder of a lease tells. The inner error is told after the commit, since its
+/// event must be kept.
+pub(super) fn finish(
+    write: &mut Write<'_>,
+    id: Uuid,
+    attempt: u32,
+    finish: &ApiFinish,
+) -> Result<Result<(), Error>, Fail> {
+    let execution = brief_of(write, id)?;
+    let current = execution.state.attempt();
+    if attempt != current {
+        if finish.outcome == Knowledge::Executed {
+            late(write, &execution, attempt, "possible-duplicate", finish.outcome);
+        }
+        return Ok(Err(Error::Stale(format!(
+            "attempt {attempt} is over: attempt {current} is the current one; this outcome is kept in the log"
+        ))));
+    }
+    if let Some(told) = execution.told {
+        if told == finish.outcome {
+            return Ok(Ok(()));
+        }
+        late(write, &execution, attempt, "contradiction", finish.outcome);
+        return Ok(Err(Error::Stale(format!(
+            "attempt {attempt} was finished before as {told}; this outcome is kept in the log"
+        ))));
+    }
+    let tool_error = finish.error.is_some();
+    let event = Event::Finish { attempt, outcome: finish.outcome, tool_error };
+    let next = state::next(execution.state, event, execution.class)?;
+    let overturned = was_decided(execution.state) && next != execution.state;
+    let output = finish.output.as_ref().map(Json::as_str);
+    let told = Told {
+        outcome: finish.outcome,
+        output,
+        error: finish.error.as_deref(),
+        last_event: finish.outcome.as_str(),
+        sent_at: None,
+    };
+    write.put_finish(&execution, next, &told)?;
+    let kind = match execution.state {
+        State::Running { .. } => "finished",
+        _ if overturned => "verdict-overturned",
+        _ => "finished-late",
+    };
+    let change = Change { output: output_digest(output), ..Change::default() };
+    log(write, execution.id, next, kind, "api", change);
+    write.effects.push(Effect::Unleased(execution.id));
+    tell(write, &execution, next);
+    Ok(Ok(()))
+}
+
+const fn was_decided(state: State) -> bool {
+    matches!(state, State::Completed { decided: true, .. } | State::Failed { decided: true, .. })
+}
+
+fn output_digest(output: Option<&str>) -> Option<String> {
+    output.map(|text| Digest::of(text.as_bytes()).hex(32))
+}
+
+fn late(
+    write: &mut Write<'_>,
+    execution: &Brief,
+    attempt: u32,
+    kind: &'static str,
+    outcome: Knowledge,
+) {
+    let change = Change { outcome: Some(outcome.as_str()), ..Change::default() };
+    write.event(NewEvent::execution(kind, execution.id, attempt, "api", &change));
+}
+
+/// Prolongs a lease, or revives the execution of one that ran out.
+pub(super) fn extend(
+    write: &mut Write<'_>,
+    id: Uuid,
+    attempt: u32,
+    ttl: Duration,
+) -> Result<(), Fail> {
+    let execution = brief_of(write, id)?;
+    let lost = || {
+        Error::LeaseLost(format!(
+            "the lease of attempt {attempt} is gone: the execution is {} at attempt {}",
+            execution.state.status(),
+            execution.state.attempt()
+        ))
+    };
+    if execution.told.is_some() {
+        return Err(lost().into());
+    }
+    let next = state::next(execution.state, Event::Extend { attempt }, execution.class)
+        .map_err(|_| lost())?;
+    if next != execution.state {
+        write.put_state(&execution, next)?;
+        log(write, execution.id, next, "revived", "api", Change::default());
+    }
+    if execution.lease_ms != Some(millis(ttl)) {
+        write
+            .conn
+            .prepare_cached(queries::LEASE_PUT)?
+            .execute(params![execution.id, millis(ttl)])?;
+    }
+    write.effects.push(Effect::Leased(execution.id, attempt, ttl));
+    Ok(())
+}
+
+/// A lease ran out: the outcome of its attempt is unknown from now on.
+pub(super) fn expire(write: &mut Write<'_>, row: i64, attempt: u32) -> Result<(), Fail> {
+    let execution =
+        write.conn.prepare_cached(queries::BRIEF_BY_ID)?.query_row([row], super::rows::brief)?;
+    if !matches!(execution.state, State::Running { attempt: at, .. } if at == attempt) {
+        return Ok(());
+    }
+    lose(write, &execution, "lease expired")
+}
+
+/// Nobody will tell the outcome of the running attempt.
+pub(super) fn lose(write: &mut Write<'_>, execution: &Brief, why: &str) -> Result<(), Fail> {
+    let next = state::next(execution.state, Event::Lost, execution.class)?;
+    write.put_state(execution, next)?;
+    write.conn.prepare_cached(queries::LAST_EVENT_PUT)?.execute(params![execution.id, why])?;
+    let change = Change { why: Some(why), ..Change::default() };
+    log(write, execution.id, next, "lost", "engine", change);
+    tell(write, execution, next);
+    Ok(())
+}
+
+/// Records a decision about an execution in doubt.
+pub(super) fn resolve(write: &mut Write<'_>, verdict: &Verdict) -> Result<(), Fail> {
+    let execution = brief_of(write, verdict.id)?;
+    let event = Event::Verdict { attempt: verdict.attempt, executed: verdict.executed };
+    let next = state::next(execution.state, event, execution.class).map_err(|_| {
+        Error::Stale(format!(
+            "the execution is {} at attempt {}, not in doubt at attempt {}",
+            execution.state.status(),
+            execution.state.attempt(),
+            verdict.attempt
+        ))
+    })?;
+    write.put_state(&execution, next)?;
+    let output = verdict.output.as_ref().map(Json::as_str);
+    write.conn.prepare_cached(queries::OUTPUT_PUT)?.execute(params![
+        execution.id,
+        output,
+        (!verdict.executed).then_some("it did not run, by decision"),
+    ])?;
+    let change =
+        Change { why: Some(&verdict.evidence), output: output_digest(output), ..Change::default() };
+    log(write, execution.id, next, "verdict", &verdict.actor, change);
+    write.effects.push(Effect::Unleased(execution.id));
+    tell(write, &execution, next);
+    Ok(())
+}
+
+/// v0.1's update of an execution that was never leased.
+pub(super) fn update(
+    write: &mut Write<'_>,
+    update: &ExecutionUpdate,
+    if_updated_at: Option<Timestamp>,
+) -> Result<(), Fail> {
+    let brief = brief_of(write, update.id)?;
+    if brief.state.attempt() > 0 {
+        return Err(Error::LeaseLost(
+            "the execution was claimed under a lease: only finish_tool_execution, extend_lease and \
+             resolve_tool_execution change it"
+                .to_owned(),
+        )
+        .into());
+    }
+    let (row, now) = write
+        .conn
+        .prepare_cached(queries::EXECUTION_BY_UUID)?
+        .query_row([update.id.as_bytes()], super::rows::execution)?;
+    super::entities::check_fresh(now.updated_at, if_updated_at)?;
+    let status = update.status.unwrap_or(now.status);
+    let next = state::next(brief.state, Event::Set(status), brief.class)?;
+    let output = update.output.clone().unwrap_or(now.output);
+    let error = update.error.clone().unwrap_or(now.error);
+    let at = write.now;
+    let begun = status == ExecutionStatus::Running;
+    let started = update.started_at.unwrap_or(now.started_at).or(begun.then_some(at));
+    let ended = next.is_terminal();
+    let completed = update.completed_at.unwrap_or(now.completed_at).or(ended.then_some(at));
+    let ended_at = ended.then(|| brief.ended_at.unwrap_or(at));
+    write.conn.prepare_cached(queries::UNLEASED_PUT)?.execute(params![
+        row,
+        status.number(),
+        next.outcome().map(Knowledge::number),
+        output.as_ref().map(Json::as_str),
+        error,
+        started.map(Timestamp::as_micros),
+        completed.map(Timestamp::as_micros),
+        ended_at.map(Timestamp::as_micros),
+        at.as_micros(),
+    ])?;
+    write.count_change(brief.state, next);
+    let change =
+        Change { output: output_digest(output.as_ref().map(Json::as_str)), ..Change::default() };
+    log(write, row, next, "updated", "api", change);
+    if ended {
+        tell(write, &brief, next);
+    }
+    Ok(())
+}
+
+/// Tells those who wait that an execution is no longer running.
+fn tell(write: &mut Write<'_>, execution: &Brief, state: State) {
+    let settled = Settled {
+        execution_id: execution.uuid,
+        attempt: state.attempt(),
+        outcome: state.outcome().unwrap_or(Knowledge::Unknown),
+        answer: None,
+        error: None,
+        problem: None,
+        doubt: None,
+    };
+    write.effects.push(Effect::Settled(execution.id, Arc::new(settled)));
+}
