@@ -9,6 +9,7 @@ use std::time::Duration;
 use anyhow::{Context as _, bail};
 use clap::builder::BoolishValueParser;
 use etcetera::BaseStrategy as _;
+use proxy::PassRule;
 
 /// The name of each setting in the environment.
 pub(crate) mod env {
@@ -82,7 +83,7 @@ pub(crate) struct Flags {
 
     /// A host whose calls are audited and never keyed, a local model server, say; repeatable
     #[arg(long, value_name = "HOST[:PORT]", env = env::PASS, value_delimiter = ',')]
-    pass: Vec<HostPort>,
+    pass: Vec<PassRule>,
 
     /// The proxy takes only calls with credentials SESSION:TOKEN; `token SESSION` prints one
     #[arg(long, env = env::REQUIRE_TOKEN, value_parser = BoolishValueParser::new())]
@@ -132,7 +133,7 @@ pub(crate) struct Config {
     pub(crate) proxy_addr: Option<SocketAddr>,
     /// In bytes.
     pub(crate) max_request: u64,
-    pub(crate) pass: Vec<HostPort>,
+    pub(crate) pass: Vec<PassRule>,
     pub(crate) token: Option<Secret>,
     pub(crate) require_token: bool,
     pub(crate) allow_host: Vec<String>,
@@ -244,44 +245,6 @@ impl FromStr for Seconds {
     }
 }
 
-/// A host, and a port where only that one is meant.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct HostPort {
-    /// In lower case; an IPv6 address without brackets.
-    host: String,
-    port: Option<u16>,
-}
-
-impl fmt::Display for HostPort {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.host.contains(':') {
-            write!(f, "[{}]", self.host)?;
-        } else {
-            f.write_str(&self.host)?;
-        }
-        self.port.map_or(Ok(()), |port| write!(f, ":{port}"))
-    }
-}
-
-impl FromStr for HostPort {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let authority = hyper::http::uri::Authority::from_str(text)
-            .map_err(|_| "write HOST or HOST:PORT".to_owned())?;
-        if text.contains('@') || authority.host().is_empty() {
-            return Err("write HOST or HOST:PORT".to_owned());
-        }
-        let port = authority.port_u16();
-        let host = authority.host();
-        if port.is_none() && host.len() != text.len() {
-            return Err("the port is a number up to 65535".to_owned());
-        }
-        let host = host.trim_start_matches('[').trim_end_matches(']').to_ascii_lowercase();
-        Ok(Self { host, port })
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use clap::Parser;
@@ -344,7 +307,7 @@ mod tests {
 
     #[test]
     fn hosts_with_and_without_port() {
-        let parse = |text: &str| text.parse::<HostPort>();
+        let parse = |text: &str| text.parse::<PassRule>();
         for good in ["localhost", "127.0.0.1:11434", "[::1]:80", "[::1]"] {
             assert_eq!(parse(good).unwrap().to_string(), good);
         }

@@ -78,7 +78,7 @@ async fn serve(
             let addr = listener.local_addr()?;
             api.set_proxy(url(addr));
             let settings = proxy_settings(config, store, api_addr, addr, api.metrics().clone());
-            let proxy = proxy::Proxy::new(settings).map_err(anyhow::Error::msg)?;
+            let proxy = proxy::Proxy::new(settings);
             Some((proxy, listener, addr))
         }
         None => None,
@@ -145,7 +145,7 @@ fn proxy_settings(
         _ => ".".into(),
     };
     let mut settings = proxy::Config::new(store.clone(), addr, api, folder);
-    settings.pass = config.pass.iter().map(ToString::to_string).collect();
+    settings.pass.clone_from(&config.pass);
     settings.require_token = config.require_token;
     settings.max_request = config.max_request;
     settings.confirm_base = url(addr);

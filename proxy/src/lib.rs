@@ -45,7 +45,8 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
-use crate::policy::{PassRule, Policy};
+pub use crate::policy::PassRule;
+use crate::policy::Policy;
 use crate::request::Authority;
 
 /// How a proxy behaves. [`Config::new`] has the defaults.
@@ -57,8 +58,8 @@ pub struct Config {
     pub proxy_addresses: Vec<SocketAddr>,
     /// Where the state API listens: nobody reaches it through the proxy.
     pub api_addresses: Vec<SocketAddr>,
-    /// `HOST[:PORT]` whose requests are passed on unguarded, audited.
-    pub pass: Vec<String>,
+    /// Hosts whose requests are passed on unguarded, audited.
+    pub pass: Vec<PassRule>,
     /// Use the shipped table of POSTs that only read.
     pub reads_table: bool,
     /// Every request needs its session's token as proxy credentials.
@@ -173,9 +174,9 @@ pub struct Observation {
 pub struct Proxy(Arc<Shared>);
 
 impl Proxy {
-    /// A proxy that is not listening yet. `Err` names an entry of `pass` that is no `HOST[:PORT]`.
-    pub fn new(config: Config) -> Result<Self, String> {
-        Ok(Self(Arc::new(Shared::new(config)?)))
+    /// A proxy that is not listening yet.
+    pub fn new(config: Config) -> Self {
+        Self(Arc::new(Shared::new(config)))
     }
 
     /// Serves until `shutdown`, then drains: no new connections, and up to `timeouts.drain` for
@@ -232,11 +233,10 @@ impl fmt::Debug for Shared {
 }
 
 impl Shared {
-    fn new(config: Config) -> Result<Self, String> {
-        let pass = config.pass.iter().map(|rule| rule.parse::<PassRule>());
-        let policy = Policy::new(pass.collect::<Result<_, _>>()?, config.reads_table);
+    fn new(config: Config) -> Self {
+        let policy = Policy::new(config.pass.clone(), config.reads_table);
         let own = [config.proxy_addresses.as_slice(), &config.api_addresses].concat();
-        Ok(Self {
+        Self {
             policy,
             guard: dial::Guard::new(own),
             pool: Arc::default(),
@@ -250,7 +250,7 @@ impl Shared {
             closing: CancellationToken::new(),
             phase: AtomicU8::new(0),
             config,
-        })
+        }
     }
 
     pub(crate) fn phase(&self) -> Phase {

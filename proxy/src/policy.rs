@@ -54,7 +54,7 @@ pub(crate) enum Passed {
 
 /// A host that is never keyed: `HOST` for all its ports, or `HOST:PORT`.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct PassRule {
+pub struct PassRule {
     host: String,
     port: Option<u16>,
 }

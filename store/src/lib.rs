@@ -42,8 +42,6 @@ pub const MAX_NAME: usize = 255;
 pub struct Options {
     /// The database file; its folder is made (0700) where it is missing.
     pub path: PathBuf,
-    /// How many guarded proxied calls may be in flight: the depth of the lane for their outcomes.
-    pub max_in_flight: usize,
     /// How many other jobs may wait for the writer before callers get [`Error::Busy`].
     pub max_queue: usize,
     /// A cap on the database's size in pages, for tests of a full disk.
@@ -57,7 +55,6 @@ impl Options {
     pub fn new(path: impl Into<PathBuf>) -> Self {
         Self {
             path: path.into(),
-            max_in_flight: 4_096,
             max_queue: 8_192,
             max_page_count: None,
             reserve_bytes: 64 * 1024 * 1024,

@@ -13,7 +13,7 @@ use super::{connection, lock as file_lock, output, queries, rows};
 use crate::key::HolderKey;
 use crate::model::{Channel, Execution, Goal, Memory, Session, Stats, User};
 use crate::token::Secret;
-use crate::{Error, LockHolder};
+use crate::{Clock as _, Error, LockHolder, SystemClock};
 
 /// Idle connections that are kept.
 const MAX_IDLE: usize = 8;
@@ -207,7 +207,7 @@ impl Reader {
             .checked_add(1)
             .map_or_else(|| vec![0xff; 25], |end| end.to_be_bytes().to_vec());
         let user = user_id.map(|id| self.with(|conn| super::ids::user(conn, id))).transpose()?;
-        let now = self.now();
+        let now = SystemClock.now().as_micros();
         let expiry = !self.shared().jumped.load(Ordering::Relaxed);
         let holders =
             self.many(queries::HOLDERS_OF_TEXT, rusqlite::params![prefix, end], |row| {
@@ -233,12 +233,6 @@ impl Reader {
                     .to_owned(),
             )),
         }
-    }
-
-    #[expect(clippy::unused_self, reason = "the reader's time is the machine's")]
-    pub(super) fn now(&self) -> i64 {
-        use crate::clock::Clock as _;
-        crate::SystemClock.now().as_micros()
     }
 
     /// Counts over the whole store. Reads whole indices: seconds on millions of rows.
