@@ -15,13 +15,12 @@ use super::error::{Severity, severity};
 use super::shared::Shared;
 use super::{connection, fatal};
 
-const PAGE: u64 = 4_096;
-/// A passive checkpoint runs when this much more has gathered in the log …
-const PASSIVE_PAGES: u64 = 16 * 1024 * 1024 / PAGE;
+/// A passive checkpoint runs when this many more bytes have gathered in the log …
+const PASSIVE: u64 = 16 * 1024 * 1024;
 /// … or after this long without a commit. Each costs up to three fsyncs: no short timer.
 const QUIET: Duration = Duration::from_secs(10);
 /// Past this the writer itself restarts the log between two groups.
-const RESTART_PAGES: u64 = 64 * 1024 * 1024 / PAGE;
+const RESTART: u64 = 64 * 1024 * 1024;
 /// How long the writer leaves it after a reader was in the way.
 const RESTART_PAUSE: Duration = Duration::from_secs(2);
 
@@ -52,17 +51,23 @@ pub(super) fn all(conn: &Connection) {
 pub(super) struct Checkpoints {
     wake: SyncSender<()>,
     shared: Arc<Shared>,
+    /// In bytes.
+    page_size: u64,
     asked_at: u64,
     restart_not_before: Instant,
 }
 
 impl Checkpoints {
     /// Starts the checkpointer's thread for the database at `path`.
-    pub(super) fn start(path: PathBuf, shared: Arc<Shared>) -> std::io::Result<Self> {
+    pub(super) fn start(
+        path: PathBuf,
+        page_size: u64,
+        shared: Arc<Shared>,
+    ) -> std::io::Result<Self> {
         let (wake, asked) = mpsc::sync_channel(1);
         let for_thread = Arc::clone(&shared);
         fatal::spawn("checkpointer", move || checkpointer(&path, &asked, &for_thread))?;
-        Ok(Self { wake, shared, asked_at: 0, restart_not_before: Instant::now() })
+        Ok(Self { wake, shared, page_size, asked_at: 0, restart_not_before: Instant::now() })
     }
 
     /// After each commit of the writer.
@@ -73,12 +78,12 @@ impl Checkpoints {
             // The log began anew.
             self.asked_at = 0;
         }
-        if pages >= self.asked_at + PASSIVE_PAGES {
+        if pages >= self.asked_at + PASSIVE / self.page_size {
             self.asked_at = pages;
             // A full channel: it is already asked for.
             let _ = self.wake.try_send(());
         }
-        if pages >= RESTART_PAGES && Instant::now() >= self.restart_not_before {
+        if pages >= RESTART / self.page_size && Instant::now() >= self.restart_not_before {
             if restart(conn) {
                 self.asked_at = 0;
                 WAL_PAGES.set(0);

@@ -12,7 +12,7 @@ use super::job::Job;
 use super::queries;
 use super::settle;
 use super::write::{Effect, Write};
-use super::writer::Writer;
+use super::writer::{Undone, Writer};
 
 /// Bodies of answers are kept this long.
 const BODIES: Duration = Duration::from_secs(30 * 86_400);
@@ -169,8 +169,11 @@ impl Writer {
         work: impl FnMut(&mut Write<'_>) -> Result<(), Fail> + Send,
     ) -> Result<(), Fail> {
         let mut work = Own { work, refused: None };
-        let effects = self.transaction(&mut [&mut work])?;
-        self.apply(effects);
+        match self.transaction(&mut [&mut work]) {
+            Ok(effects) => self.apply(effects),
+            Err(Undone::Refused) => {}
+            Err(Undone::Failed(error)) => return Err(error.into()),
+        }
         match work.refused {
             None => Ok(()),
             Some(error) => Err(Fail::Refused(error)),

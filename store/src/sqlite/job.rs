@@ -27,8 +27,8 @@ pub(crate) enum Lane {
 /// What the writer can do with a job without knowing its result.
 pub(crate) trait Job: Send {
     fn lane(&self) -> Lane;
-    /// Does the work inside the open transaction and keeps the result. An error means that the
-    /// transaction, or the savepoint, must be undone.
+    /// Does the work inside the open transaction and keeps the result. An error means that what
+    /// it wrote must be undone.
     fn run(&mut self, write: &mut Write<'_>) -> Result<(), Fail>;
     /// Keeps a refusal as the result.
     fn refuse(&mut self, error: Error);

@@ -70,7 +70,8 @@ impl Store {
         let (sender, messages) = mpsc::channel();
         let scopes = Arc::new(Scopes::default());
         let replays = Arc::new(Replays::default());
-        let checkpoints = Checkpoints::start(path.clone(), Arc::clone(&shared))
+        let page_size = connection::page_size(&conn).map_err(refused)?;
+        let checkpoints = Checkpoints::start(path.clone(), page_size, Arc::clone(&shared))
             .map_err(|error| no_thread(path, &error))?;
         let mut writer = Writer {
             conn,

@@ -7,18 +7,19 @@ use std::path::PathBuf;
 
 use rusqlite::Connection;
 
+use super::connection::page_size;
+
 /// A file of zeroes beside the database, and a margin below SQLite's page limit where one is set.
 #[derive(Debug)]
 pub(super) struct Reserve {
     path: PathBuf,
     bytes: u64,
     max_page_count: Option<u64>,
-    page_size: u64,
 }
 
 impl Reserve {
     pub(super) fn new(path: PathBuf, bytes: u64, max_page_count: Option<u64>) -> Self {
-        Self { path, bytes, max_page_count, page_size: 4_096 }
+        Self { path, bytes, max_page_count }
     }
 
     /// Makes the reserve; an error means that there is no room for it.
@@ -51,8 +52,9 @@ impl Reserve {
             Err(error) => tracing::error!(%error, "the reserve could not be given up"),
         }
         if let Some(pages) = self.max_page_count {
-            let margin = self.bytes / self.page_size;
-            if let Err(error) = set_max_pages(conn, pages.saturating_add(margin)) {
+            let raised = page_size(conn)
+                .and_then(|size| set_max_pages(conn, pages.saturating_add(self.bytes / size)));
+            if let Err(error) = raised {
                 tracing::error!(%error, "the page limit could not be raised");
             }
         }

@@ -102,13 +102,14 @@ impl Writer {
                 self.apply(effects);
                 group.into_iter().for_each(Job::answer);
             }
+            Err(Undone::Refused) => group.into_iter().for_each(|job| self.commit_one(job)),
             // A foreign program writes: nothing was begun, and alone no job would fare better.
-            Err(error) if severity(&error) == Severity::Busy => {
+            Err(Undone::Failed(error)) if severity(&error) == Severity::Busy => {
                 for job in group {
                     self.put_off(job, &error);
                 }
             }
-            Err(error) => {
+            Err(Undone::Failed(error)) => {
                 // FULL, NOMEM and others may have rolled back the whole transaction, savepoints
                 // and all: no job of it is done, and none may be lost. Outcomes come first.
                 tracing::warn!(%error, jobs = group.len(), "group commit failed; committing one by one");
@@ -126,7 +127,8 @@ impl Writer {
                 self.apply(effects);
                 job.answer();
             }
-            Err(error) => {
+            Err(Undone::Refused) => job.answer(),
+            Err(Undone::Failed(error)) => {
                 if severity(&error) == Severity::Full {
                     self.shared.full.store(true, Ordering::Relaxed);
                     self.reserve.give_up(&self.conn);
@@ -147,12 +149,12 @@ impl Writer {
         job.answer();
     }
 
-    /// Runs the jobs in one transaction, a savepoint each, and commits. On `Err` nothing of it is
-    /// left. Does not return when the pages can no longer be trusted.
+    /// Runs the jobs in one transaction and commits. On `Err` nothing of it is left. Does not return
+    /// when the pages can no longer be trusted.
     pub(super) fn transaction(
         &mut self,
         jobs: &mut [&mut (dyn Job + '_)],
-    ) -> rusqlite::Result<Vec<Effect>> {
+    ) -> Result<Vec<Effect>, Undone> {
         let began = Instant::now();
         let (now, jump) = self.keeper.now();
         let mut write = Write {
@@ -183,8 +185,10 @@ impl Writer {
                 self.checkpoints.committed(&self.conn);
                 Ok(effects)
             }
-            Err(error) => {
-                if severity(&error) == Severity::Fatal {
+            Err(undone) => {
+                if let Undone::Failed(error) = &undone
+                    && severity(error) == Severity::Fatal
+                {
                     fatal::die(&format!("the database failed: {error}"));
                 }
                 self.live.undo();
@@ -193,7 +197,7 @@ impl Writer {
                 {
                     fatal::die(&format!("a rollback failed: {error}"));
                 }
-                Err(error)
+                Err(undone)
             }
         }
     }
@@ -218,33 +222,48 @@ struct Jump {
     seconds: u64,
 }
 
-fn run_all(write: &mut Write<'_>, jobs: &mut [&mut (dyn Job + '_)]) -> rusqlite::Result<()> {
+/// Why nothing of a transaction was written.
+#[derive(Debug)]
+pub(super) enum Undone {
+    /// A job refused after it had written something. It keeps its refusal; the others of its group
+    /// have done nothing.
+    Refused,
+    /// The database did.
+    Failed(rusqlite::Error),
+}
+
+impl From<rusqlite::Error> for Undone {
+    fn from(error: rusqlite::Error) -> Self {
+        Self::Failed(error)
+    }
+}
+
+/// Jobs have no savepoints: nearly all that refuse do so before they write, and the copies of pages
+/// that a savepoint takes would be paid for by every call.
+fn run_all(write: &mut Write<'_>, jobs: &mut [&mut (dyn Job + '_)]) -> Result<(), Undone> {
     let conn = write.conn;
     conn.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
     for job in jobs {
         let (events, effects) = (write.events.len(), write.effects.len());
-        conn.prepare_cached("SAVEPOINT job")?.execute([])?;
+        let before = conn.total_changes();
         match job.run(write) {
-            Ok(()) => {}
+            Ok(()) => continue,
             Err(Fail::Sql(error))
                 if severity(&error) != Severity::Statement || conn.is_autocommit() =>
             {
-                return Err(error);
+                return Err(error.into());
             }
-            Err(fail) => {
-                write.events.truncate(events);
-                write.effects.truncate(effects);
-                conn.prepare_cached("ROLLBACK TO job")?.execute([])?;
-                match fail {
-                    Fail::Refused(error) => job.refuse(error),
-                    Fail::Sql(error) => {
-                        tracing::error!(%error, "a statement failed");
-                        job.refuse(Error::Internal);
-                    }
-                }
+            Err(Fail::Refused(error)) => job.refuse(error),
+            Err(Fail::Sql(error)) => {
+                tracing::error!(%error, "a statement failed");
+                job.refuse(Error::Internal);
             }
         }
-        conn.prepare_cached("RELEASE job")?.execute([])?;
+        if conn.total_changes() != before {
+            return Err(Undone::Refused);
+        }
+        write.events.truncate(events);
+        write.effects.truncate(effects);
     }
     Ok(())
 }
