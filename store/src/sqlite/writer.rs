@@ -267,3 +267,6 @@ fn run_all(write: &mut Write<'_>, jobs: &mut [&mut (dyn Job + '_)]) -> Result<()
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;
