@@ -14,6 +14,8 @@ mod methods;
 mod metrics;
 mod openrpc;
 mod params;
+#[cfg(test)]
+mod typescript;
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};

@@ -7,6 +7,7 @@ use crate::model::{EffectClass, ExecutionStatus, words};
 words! {
     /// What is known of an attempt, or of an execution over all its attempts. Ordered: the more
     /// certain an effect, the greater, so that the join of two attempts is their maximum.
+    #[cfg_attr(feature = "typescript", ts(rename = "Outcome"))]
     Knowledge {
         NotExecuted = 0 "not_executed",
         Unknown = 1 "unknown",

@@ -4,6 +4,7 @@
 mod bench;
 mod check;
 mod command;
+mod generate;
 mod test;
 mod tools;
 mod venv;
@@ -26,6 +27,8 @@ enum Verb {
     Bench(bench::Args),
     /// Check format, lints, dependencies and documentation, then run all tests
     Check,
+    /// Write the TypeScript types of the wire anew
+    Gen,
     /// Check bans, licences and sources of all dependencies
     Deny,
 }
@@ -35,6 +38,7 @@ fn main() -> ExitCode {
         Verb::Test(args) => test::test(&args),
         Verb::Bench(args) => bench::run(&args),
         Verb::Check => check::check(),
+        Verb::Gen => generate::generate(),
         Verb::Deny => check::deny(),
     };
     match done {

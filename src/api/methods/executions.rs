@@ -68,16 +68,20 @@ enum OnMismatch {
 
 /// The execution, with what v0.1 did not tell.
 #[derive(Debug, Clone, Serialize)]
-struct ExecutedAnswer {
+#[cfg_attr(test, derive(ts_rs::TS), ts(rename = "ExecutedTool"))]
+pub(crate) struct ExecutedAnswer {
     #[serde(flatten)]
     execution: Execution,
     duplicate: bool,
     input_mismatch: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(test, ts(type = "Claim", optional))]
     claim: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(test, ts(optional))]
     lease: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(test, ts(type = "BusyReason", optional))]
     reason: Option<&'static str>,
 }
 

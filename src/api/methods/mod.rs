@@ -19,6 +19,8 @@ use store::{Reader, Store};
 
 use super::error::Error;
 use super::params::decode;
+#[cfg(test)]
+pub(super) use executions::ExecutedAnswer;
 
 /// What the methods work with.
 #[derive(Debug)]

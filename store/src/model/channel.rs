@@ -26,6 +26,7 @@ words! {
 
 /// Where a user talks to an agent.
 #[derive(Debug, Clone, PartialEq, Serialize)]
+#[cfg_attr(feature = "typescript", derive(ts_rs::TS))]
 pub struct Channel {
     pub id: Uuid,
     pub user_id: Uuid,
@@ -33,7 +34,9 @@ pub struct Channel {
     pub channel_name: String,
     pub channel_identifier: String,
     pub status: ChannelStatus,
+    #[cfg_attr(feature = "typescript", ts(type = "JsonObject"))]
     pub metadata: Json,
+    #[cfg_attr(feature = "typescript", ts(type = "JsonObject"))]
     pub config: Json,
     pub last_message_at: Option<Timestamp>,
     pub created_at: Timestamp,

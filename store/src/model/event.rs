@@ -5,6 +5,7 @@ use super::{Json, Timestamp};
 
 /// One row of the append-only log: who changed what, when, by which rule and why.
 #[derive(Debug, Clone, PartialEq, Serialize)]
+#[cfg_attr(feature = "typescript", derive(ts_rs::TS))]
 pub struct Event {
     /// Its number; without gaps.
     pub seq: i64,

@@ -39,6 +39,7 @@ words! {
 
 /// One logical effect on the world: a tool call that is meant to happen once.
 #[derive(Debug, Clone, PartialEq, Serialize)]
+#[cfg_attr(feature = "typescript", derive(ts_rs::TS), ts(rename = "ToolExecution"))]
 pub struct Execution {
     pub id: Uuid,
     pub goal_id: Uuid,
@@ -62,7 +63,7 @@ pub struct Execution {
     pub effect: EffectClass,
     /// It was claimed under a lease at least once: only the lease methods change it.
     pub leased: bool,
-    /// Which rule decided that and how it is guarded; `None` for the API.
+    /// Which rule decided that and how it is guarded; null for the API.
     pub rule: Option<String>,
 }
 

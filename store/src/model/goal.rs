@@ -26,6 +26,7 @@ words! {
 
 /// What a session is meant to reach; executions belong to goals.
 #[derive(Debug, Clone, PartialEq, Serialize)]
+#[cfg_attr(feature = "typescript", derive(ts_rs::TS))]
 pub struct Goal {
     pub id: Uuid,
     pub user_id: Uuid,
@@ -35,6 +36,7 @@ pub struct Goal {
     pub description: Option<String>,
     pub status: GoalStatus,
     pub priority: Priority,
+    #[cfg_attr(feature = "typescript", ts(type = "JsonObject"))]
     pub context: Json,
     pub result: Option<Json>,
     pub started_at: Option<Timestamp>,

@@ -11,6 +11,7 @@ pub const MAX_DEPTH: usize = 128;
 /// One JSON value as the text that was sent: 30-digit integers, 1.00000000000000000001 and duplicate
 /// member names survive, since no number or map is ever built from it.
 #[derive(Clone)]
+#[cfg_attr(feature = "typescript", derive(ts_rs::TS), ts(type = "unknown"))]
 pub struct Json(Box<RawValue>);
 
 /// Why a text was refused as JSON.

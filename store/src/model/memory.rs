@@ -23,6 +23,7 @@ words! {
 
 /// A text that an agent keeps about its user.
 #[derive(Debug, Clone, PartialEq, Serialize)]
+#[cfg_attr(feature = "typescript", derive(ts_rs::TS))]
 pub struct Memory {
     pub id: Uuid,
     pub user_id: Uuid,
@@ -30,6 +31,7 @@ pub struct Memory {
     pub importance: Importance,
     pub content: String,
     /// An array of numbers, as its text.
+    #[cfg_attr(feature = "typescript", ts(type = "number[] | null"))]
     pub embedding: Option<Json>,
     pub source_session_id: Option<Uuid>,
     pub source_tool_execution_id: Option<Uuid>,

@@ -26,18 +26,20 @@ pub use user::{NewUser, User};
 
 /// A page of a list, with the cursor of the next page while there is one.
 #[derive(Debug, Clone, serde::Serialize)]
+#[cfg_attr(feature = "typescript", derive(ts_rs::TS))]
 pub struct Page<T> {
     /// The rows of this page.
     pub items: Vec<T>,
-    /// Pass it back to get the next page; `None` on the last one.
+    /// Pass it back to get the next page; null on the last one.
     pub next: Option<String>,
 }
 
 /// Declares a closed set of words as the wire spells them, each with the number that the store keeps.
 macro_rules! words {
     ($(#[$doc:meta])* $name:ident { $($(#[$vdoc:meta])* $variant:ident = $number:literal $word:literal),+ $(,)? }) => {
-        $(#[$doc])*
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+        #[cfg_attr(feature = "typescript", derive(ts_rs::TS))]
+        $(#[$doc])*
         pub enum $name { $($(#[$vdoc])* #[serde(rename = $word)] $variant),+ }
 
         impl $name {

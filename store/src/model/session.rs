@@ -16,13 +16,16 @@ words! {
 
 /// One run of work by an agent for a user, over restarts.
 #[derive(Debug, Clone, PartialEq, Serialize)]
+#[cfg_attr(feature = "typescript", derive(ts_rs::TS))]
 pub struct Session {
     pub id: Uuid,
     pub user_id: Uuid,
     pub channel_id: Option<Uuid>,
     pub status: SessionStatus,
     /// As stored, with the session's name (if it has one) shown as the member `name`.
+    #[cfg_attr(feature = "typescript", ts(type = "JsonObject"))]
     pub metadata: Json,
+    #[cfg_attr(feature = "typescript", ts(type = "JsonObject"))]
     pub context: Json,
     pub last_activity_at: Timestamp,
     pub created_at: Timestamp,

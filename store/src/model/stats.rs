@@ -4,6 +4,7 @@ use serde::Serialize;
 
 /// Counts over the whole store, each taken at one moment of its own.
 #[derive(Debug, Clone, Default, Serialize)]
+#[cfg_attr(feature = "typescript", derive(ts_rs::TS))]
 pub struct Stats {
     pub users: u64,
     pub sessions: BTreeMap<String, u64>,

@@ -5,11 +5,13 @@ use super::{Json, Timestamp};
 
 /// Whom executions, sessions and memories belong to; no key, result or record crosses users.
 #[derive(Debug, Clone, PartialEq, Serialize)]
+#[cfg_attr(feature = "typescript", derive(ts_rs::TS))]
 pub struct User {
     pub id: Uuid,
     pub username: String,
     pub display_name: Option<String>,
     pub email: Option<String>,
+    #[cfg_attr(feature = "typescript", ts(type = "JsonObject"))]
     pub metadata: Json,
     pub active: bool,
     pub created_at: Timestamp,

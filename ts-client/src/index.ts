@@ -1,0 +1,48 @@
+export { StateEngineClient } from "./client.js";
+export type { ExecuteOptions, ExecutionFilter, UpdateOptions } from "./client.js";
+export {
+  ConnectionError,
+  InDoubtError,
+  InProgressError,
+  isStateEngineError,
+  NotExecutedError,
+  RpcError,
+  StateEngineError,
+  ToolFailedError,
+} from "./errors.js";
+export type { ErrorFacts, ToolRan } from "./errors.js";
+export type { RunToolCall, RunToolOptions, ToolContext } from "./run-tool.js";
+export type { CallOptions, ClientOptions } from "./transport.js";
+export type {
+  BusyReason,
+  Channel,
+  ChannelStatus,
+  ChannelType,
+  Claim,
+  EffectClass,
+  Event as AuditEvent,
+  ExecutedTool,
+  ExecutionPage,
+  ExecutionStatus,
+  Goal,
+  GoalStatus,
+  Importance,
+  JsonObject,
+  Memory,
+  MemoryType,
+  Methods,
+  OnMismatch,
+  Origin,
+  Outcome,
+  Page,
+  Priority,
+  Session,
+  SessionStatus,
+  Stats,
+  Timestamp,
+  ToolExecution,
+  User,
+  Verdict,
+} from "./wire.js";
+export { wrapTools } from "./wrap-tools.js";
+export type { ToolScope, WrappedCall } from "./wrap-tools.js";

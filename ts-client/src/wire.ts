@@ -1,0 +1,618 @@
+// Generated from the engine's own types by `cargo xtask gen`: do not edit.
+
+/** A JSON object. */
+export type JsonObject = { [key in string]: unknown };
+
+/** Any JSON. The engine keeps its text; JavaScript rounds numbers of more than 15 digits. */
+export type Json = unknown;
+
+/** A point in time: RFC 3339, UTC, with microseconds. */
+export type Timestamp = string;
+
+/**
+ * Where a session is in its life; `active` and `paused` ones take proxied calls.
+ */
+export type SessionStatus = "active" | "paused" | "completed" | "failed" | "abandoned";
+
+/**
+ * Where a goal is in its life.
+ */
+export type GoalStatus = "pending" | "in_progress" | "completed" | "failed" | "cancelled";
+
+/**
+ * How urgent a goal is; the stored number sorts.
+ */
+export type Priority = "low" | "medium" | "high" | "critical";
+
+/**
+ * The state of an execution as the wire tells it (docs/SEMANTICS.md, "States").
+ */
+export type ExecutionStatus = "pending" | "running" | "completed" | "failed" | "cancelled" | "in_doubt";
+
+/**
+ * Which door an execution came by.
+ */
+export type Origin = "api" | "proxy";
+
+/**
+ * What repeating a call would do, as far as rules and its method tell.
+ */
+export type EffectClass = "once" | "idempotent" | "keyed";
+
+/**
+ * What is known of an attempt, or of an execution over all its attempts. Ordered: the more
+ * certain an effect, the greater, so that the join of two attempts is their maximum.
+ */
+export type Outcome = "not_executed" | "unknown" | "executed";
+
+/**
+ * How long a memory is meant to last.
+ */
+export type MemoryType = "short_term" | "long_term";
+
+/**
+ * How much a memory matters.
+ */
+export type Importance = "low" | "medium" | "high" | "critical";
+
+/**
+ * What kind of place a channel is.
+ */
+export type ChannelType = "chat" | "email" | "calendar" | "voice" | "webhook" | "custom";
+
+/**
+ * Whether a channel is in use.
+ */
+export type ChannelStatus = "active" | "paused" | "inactive";
+
+/**
+ * Whom executions, sessions and memories belong to; no key, result or record crosses users.
+ */
+export type User = {
+  id: string,
+  username: string,
+  display_name: string | null,
+  email: string | null,
+  metadata: JsonObject,
+  active: boolean,
+  created_at: Timestamp,
+  updated_at: Timestamp,
+};
+
+/**
+ * One run of work by an agent for a user, over restarts.
+ */
+export type Session = {
+  id: string,
+  user_id: string,
+  channel_id: string | null,
+  status: SessionStatus,
+  /**
+   * As stored, with the session's name (if it has one) shown as the member `name`.
+   */
+  metadata: JsonObject,
+  context: JsonObject,
+  last_activity_at: Timestamp,
+  created_at: Timestamp,
+  updated_at: Timestamp,
+};
+
+/**
+ * What a session is meant to reach; executions belong to goals.
+ */
+export type Goal = {
+  id: string,
+  user_id: string,
+  session_id: string,
+  parent_goal_id: string | null,
+  title: string,
+  description: string | null,
+  status: GoalStatus,
+  priority: Priority,
+  context: JsonObject,
+  result: Json | null,
+  started_at: Timestamp | null,
+  completed_at: Timestamp | null,
+  created_at: Timestamp,
+  updated_at: Timestamp,
+};
+
+/**
+ * One logical effect on the world: a tool call that is meant to happen once.
+ */
+export type ToolExecution = {
+  id: string,
+  goal_id: string,
+  session_id: string,
+  user_id: string,
+  tool_name: string,
+  tool_input: Json,
+  status: ExecutionStatus,
+  output: Json | null,
+  error: string | null,
+  idempotency_key: string | null,
+  started_at: Timestamp | null,
+  completed_at: Timestamp | null,
+  created_at: Timestamp,
+  updated_at: Timestamp,
+  /**
+   * The number of the newest dispatch, from 1; 0 while it was never leased.
+   */
+  attempt: number,
+  /**
+   * What is known of it, once it is terminal or in doubt.
+   */
+  outcome: Outcome | null,
+  origin: Origin,
+  effect: EffectClass,
+  /**
+   * It was claimed under a lease at least once: only the lease methods change it.
+   */
+  leased: boolean,
+  /**
+   * Which rule decided that and how it is guarded; null for the API.
+   */
+  rule: string | null,
+};
+
+/**
+ * A text that an agent keeps about its user.
+ */
+export type Memory = {
+  id: string,
+  user_id: string,
+  memory_type: MemoryType,
+  importance: Importance,
+  content: string,
+  /**
+   * An array of numbers, as its text.
+   */
+  embedding: number[] | null,
+  source_session_id: string | null,
+  source_tool_execution_id: string | null,
+  tags: Array<string>,
+  expires_at: Timestamp | null,
+  created_at: Timestamp,
+  updated_at: Timestamp,
+};
+
+/**
+ * Where a user talks to an agent.
+ */
+export type Channel = {
+  id: string,
+  user_id: string,
+  channel_type: ChannelType,
+  channel_name: string,
+  channel_identifier: string,
+  status: ChannelStatus,
+  metadata: JsonObject,
+  config: JsonObject,
+  last_message_at: Timestamp | null,
+  created_at: Timestamp,
+  updated_at: Timestamp,
+};
+
+/**
+ * A page of a list, with the cursor of the next page while there is one.
+ */
+export type Page<T> = {
+  /**
+   * The rows of this page.
+   */
+  items: Array<T>,
+  /**
+   * Pass it back to get the next page; null on the last one.
+   */
+  next: string | null,
+};
+
+/**
+ * One row of the append-only log: who changed what, when, by which rule and why.
+ */
+export type Event = {
+  /**
+   * Its number; without gaps.
+   */
+  seq: number,
+  at: Timestamp,
+  /**
+   * `claimed`, `finished`, `verdict`, `boot`, … (docs/TRANSACTIONS.md lists them).
+   */
+  kind: string,
+  execution_id: string | null,
+  session_id: string | null,
+  attempt: number | null,
+  /**
+   * Who did it: `proxy`, `api`, `engine`, `operator`.
+   */
+  actor: string,
+  /**
+   * What else is known of it; digests stand for bodies.
+   */
+  detail: Json,
+  /**
+   * SHA-256 over this row and the hash before it, in hex.
+   */
+  hash: string,
+};
+
+/**
+ * Counts over the whole store, each taken at one moment of its own.
+ */
+export type Stats = {
+  users: number,
+  sessions: {
+  [key in string]: number },
+  goals: number,
+  /**
+   * By status.
+   */
+  executions: {
+  [key in string]: number },
+  memories: number,
+  channels: number,
+  events: number,
+  /**
+   * Calls by decision since this process started (`executed`, `replayed`, …).
+   */
+  decisions: {
+  [key in string]: number },
+  database_bytes: number,
+  wal_bytes: number,
+};
+
+/**
+ * The execution, with what v0.1 did not tell.
+ */
+export type ExecutedTool = {
+  duplicate: boolean,
+  input_mismatch: boolean,
+  claim?: Claim,
+  lease?: string,
+  reason?: BusyReason,
+  id: string,
+  goal_id: string,
+  session_id: string,
+  user_id: string,
+  tool_name: string,
+  tool_input: Json,
+  status: ExecutionStatus,
+  output: Json | null,
+  error: string | null,
+  idempotency_key: string | null,
+  started_at: Timestamp | null,
+  completed_at: Timestamp | null,
+  created_at: Timestamp,
+  updated_at: Timestamp,
+  /**
+   * The number of the newest dispatch, from 1; 0 while it was never leased.
+   */
+  attempt: number,
+  /**
+   * What is known of it, once it is terminal or in doubt.
+   */
+  outcome: Outcome | null,
+  origin: Origin,
+  effect: EffectClass,
+  /**
+   * It was claimed under a lease at least once: only the lease methods change it.
+   */
+  leased: boolean,
+  /**
+   * Which rule decided that and how it is guarded; null for the API.
+   */
+  rule: string | null,
+};
+
+export type Claim = "execute" | "replay" | "busy" | "in_doubt";
+
+export type BusyReason = "leased" | "unleased";
+
+export type Verdict = "executed" | "not_executed";
+
+export type OnMismatch = "return" | "error";
+
+export type ExecutionPage = Page<ToolExecution>;
+
+/** Params and result of each method. */
+export interface Methods {
+  /** Makes a user; a second one of the same username is a CONFLICT. */
+  "create_user": {
+    params: {
+      username: string;
+      display_name?: string | null;
+      email?: string | null;
+    };
+    result: User;
+  };
+  /** A user by id. */
+  "get_user": {
+    params: {
+      id: string;
+    };
+    result: User;
+  };
+  /** Begins a session. Proxied calls find it by its name. */
+  "create_session": {
+    params: {
+      user_id: string;
+      channel_id?: string | null;
+      name?: string | null;
+    };
+    result: Session;
+  };
+  /** A session by id. */
+  "get_session": {
+    params: {
+      id: string;
+    };
+    result: Session;
+  };
+  /** The user's active session with the latest activity. */
+  "get_active_session": {
+    params: {
+      user_id: string;
+    };
+    result: Session | null;
+  };
+  /** Sessions, newest first; without a user, of all users. */
+  "list_sessions": {
+    params: {
+      user_id?: string | null;
+    };
+    result: Array<Session>;
+  };
+  /** Stores the changed members of a session. */
+  "update_session": {
+    params: {
+      session: Session;
+      if_updated_at?: Timestamp | null;
+    };
+    result: null;
+  };
+  /** Makes a goal of a session. */
+  "create_goal": {
+    params: {
+      user_id: string;
+      session_id: string;
+      title: string;
+      description?: string | null;
+    };
+    result: Goal;
+  };
+  /** A goal by id. */
+  "get_goal": {
+    params: {
+      id: string;
+    };
+    result: Goal;
+  };
+  /** Stores the changed members of a goal. */
+  "update_goal": {
+    params: {
+      goal: Goal;
+      if_updated_at?: Timestamp | null;
+    };
+    result: null;
+  };
+  /** Goals that are pending or in progress: critical ones first, then the oldest. */
+  "list_pending_goals": {
+    params: {
+      session_id: string;
+    };
+    result: Array<Goal>;
+  };
+  /** All goals of a session. */
+  "list_goals": {
+    params: {
+      session_id: string;
+    };
+    result: Array<Goal>;
+  };
+  /** Records a tool call without a key. */
+  "create_tool_execution": {
+    params: {
+      user_id: string;
+      session_id: string;
+      goal_id: string;
+      tool_name: string;
+      tool_input: unknown;
+    };
+    result: ToolExecution;
+  };
+  /** The execution that holds the key, new or old; with lease: true it says who may run it. */
+  "execute_tool_idempotent": {
+    params: {
+      user_id: string;
+      session_id: string;
+      goal_id: string;
+      tool_name: string;
+      tool_input: unknown;
+      idempotency_key?: string | null;
+      lease?: boolean | null;
+      lease_ms?: number | null;
+      wait_ms?: number | null;
+      claim_id?: string | null;
+      on_mismatch?: OnMismatch | null;
+    };
+    result: ExecutedTool;
+  };
+  /** An execution by id. */
+  "get_tool_execution": {
+    params: {
+      id: string;
+    };
+    result: ToolExecution;
+  };
+  /** The present holder of a key; a CONFLICT where several users or namespaces hold it. */
+  "find_by_idempotency_key": {
+    params: {
+      key: string;
+      user_id?: string | null;
+    };
+    result: ToolExecution | null;
+  };
+  /** Stores the changed members of an execution that was never leased. */
+  "update_tool_execution": {
+    params: {
+      execution: ToolExecution;
+      if_updated_at?: Timestamp | null;
+    };
+    result: null;
+  };
+  /** The executions of a goal, oldest first. */
+  "list_tool_executions": {
+    params: {
+      goal_id: string;
+    };
+    result: Array<ToolExecution>;
+  };
+  /** Records the outcome of a leased execution. May be repeated. */
+  "finish_tool_execution": {
+    params: {
+      lease: string;
+      outcome: Outcome;
+      output?: unknown | null;
+      error?: string | null;
+    };
+    result: ToolExecution;
+  };
+  /** Keeps a lease, and revives an execution in doubt of that attempt that nobody settled. */
+  "extend_lease": {
+    params: {
+      lease: string;
+      lease_ms?: number | null;
+    };
+    result: ToolExecution;
+  };
+  /** Settles an execution that is in doubt at that attempt; STALE where it is not. */
+  "resolve_tool_execution": {
+    params: {
+      id: string;
+      attempt: number;
+      verdict: Verdict;
+      evidence: string;
+      output?: unknown | null;
+    };
+    result: ToolExecution;
+  };
+  /** Waits until an execution is over or in doubt; after the timeout, as it is then. */
+  "await_tool_execution": {
+    params: {
+      id: string;
+      timeout_ms: number;
+    };
+    result: ToolExecution;
+  };
+  /** The executions of a session, oldest first; after: the id of the last one seen. */
+  "list_session_executions": {
+    params: {
+      session_id: string;
+      limit?: number | null;
+      after?: string | null;
+    };
+    result: Array<ToolExecution>;
+  };
+  /** Executions by filter, newest first, page by page. */
+  "list_executions": {
+    params: {
+      user_id?: string | null;
+      session_id?: string | null;
+      goal_id?: string | null;
+      status?: ExecutionStatus | null;
+      tool_name?: string | null;
+      origin?: Origin | null;
+      after?: Timestamp | null;
+      before?: Timestamp | null;
+      limit?: number | null;
+      cursor?: string | null;
+    };
+    result: ExecutionPage;
+  };
+  /** Keeps a text about a user. */
+  "create_memory": {
+    params: {
+      user_id: string;
+      content: string;
+      importance?: Importance | null;
+      tags?: Array<string> | null;
+    };
+    result: Memory;
+  };
+  /** A memory by id. */
+  "get_memory": {
+    params: {
+      id: string;
+    };
+    result: Memory;
+  };
+  /** Stores the changed members of a memory. */
+  "update_memory": {
+    params: {
+      memory: Memory;
+      if_updated_at?: Timestamp | null;
+    };
+    result: null;
+  };
+  /** Memories of a user, newest first; 50 unless limit says otherwise. */
+  "list_memories": {
+    params: {
+      user_id: string;
+      limit?: number | null;
+    };
+    result: Array<Memory>;
+  };
+  /** Makes a channel of a user. */
+  "create_channel": {
+    params: {
+      user_id: string;
+      channel_type: ChannelType;
+      channel_name: string;
+      channel_identifier: string;
+    };
+    result: Channel;
+  };
+  /** A channel by id. */
+  "get_channel": {
+    params: {
+      id: string;
+    };
+    result: Channel;
+  };
+  /** Stores the changed members of a channel. */
+  "update_channel": {
+    params: {
+      channel: Channel;
+      if_updated_at?: Timestamp | null;
+    };
+    result: null;
+  };
+  /** Channels of a user, newest first. */
+  "list_channels": {
+    params: {
+      user_id: string;
+    };
+    result: Array<Channel>;
+  };
+  /** The audit log, oldest first; after: the number of the last event seen. */
+  "list_events": {
+    params: {
+      execution_id?: string | null;
+      session_id?: string | null;
+      after?: number | null;
+      limit?: number | null;
+    };
+    result: Array<Event>;
+  };
+  /** Counts over the whole store. */
+  "get_stats": {
+    params: Record<string, never>;
+    result: Stats;
+  };
+  /** This document. */
+  "rpc.discover": {
+    params: Record<string, never>;
+    result: JsonObject;
+  };
+}

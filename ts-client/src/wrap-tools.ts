@@ -1,0 +1,80 @@
+import type { StateEngineClient } from "./client.js";
+import { runTool, type RunToolOptions } from "./run-tool.js";
+
+/** A call of a wrapped tool, as its framework made it. */
+export interface WrappedCall {
+  tool: string;
+  input: unknown;
+  /** The framework's id of this call, where it gives one. */
+  callId: string | undefined;
+}
+
+/** Whose calls wrapped tools make, and how they are guarded. */
+export interface ToolScope extends Omit<RunToolOptions, "signal"> {
+  client: StateEngineClient;
+  userId: string;
+  sessionId: string;
+  goalId: string;
+  /**
+   * The key of a call. Unless given, the same tool with the same input is the same call within the
+   * goal. `({ callId }) => callId` tells equal calls apart, where the framework keeps its ids over a
+   * restart.
+   */
+  key?: ((call: WrappedCall) => string | undefined) | undefined;
+}
+
+/** Runs a call of a framework's tool by `runTool`, in `scope`. For adapters. */
+export function runScoped<T>(
+  scope: ToolScope,
+  call: WrappedCall,
+  fn: () => T | Promise<T>,
+  signal?: AbortSignal,
+): Promise<T> {
+  const { client, userId, sessionId, goalId, key, ...options } = scope;
+  const { tool, input } = call;
+  return runTool(client, { userId, sessionId, goalId, tool, input, key: key?.(call) }, fn, { ...options, signal });
+}
+
+/**
+ * Makes each tool of a map run at most once for the same call. A tool is a function (one argument is
+ * its input; of several, their list), or an object with `execute(input, …)`; an object with neither
+ * is left alone, unless it can be run in a way that would not be guarded, which is refused.
+ */
+export function wrapTools<T extends Record<string, unknown>>(tools: T, scope: ToolScope): T {
+  return Object.fromEntries(
+    Object.entries(tools).map(([name, tool]) => [name, wrapTool(name, tool, scope)]),
+  ) as T;
+}
+
+type Callable = (...args: unknown[]) => unknown;
+
+function wrapTool(name: string, tool: unknown, scope: ToolScope): unknown {
+  if (typeof tool === "function") {
+    return (...args: unknown[]) => {
+      const input = args.length > 1 ? args : args[0];
+      return runScoped(scope, { tool: name, input, callId: undefined }, () => (tool as Callable)(...args));
+    };
+  }
+  if (typeof tool !== "object" || tool === null) throw new TypeError(`${name} is no tool`);
+  const { execute, invoke, func } = tool as Record<string, unknown>;
+  if (typeof execute === "function") {
+    const guarded = (input: unknown, ...rest: unknown[]) => {
+      const { toolCallId, abortSignal } = (rest[0] ?? {}) as { toolCallId?: unknown; abortSignal?: AbortSignal };
+      const callId = typeof toolCallId === "string" ? toolCallId : undefined;
+      return runScoped(
+        scope,
+        { tool: name, input, callId },
+        () => (execute as Callable).call(tool, input, ...rest),
+        abortSignal,
+      );
+    };
+    return Object.create(Object.getPrototypeOf(tool) as object, {
+      ...Object.getOwnPropertyDescriptors(tool),
+      execute: { value: guarded, enumerable: true, writable: true, configurable: true },
+    });
+  }
+  if (typeof invoke === "function" || typeof func === "function") {
+    throw new TypeError(`${name} has no execute: use the adapter of its framework, or wrap its function`);
+  }
+  return tool;
+}
