@@ -26,7 +26,6 @@ export class StateEngineError extends Error {
   readonly retryable: boolean;
   readonly toolRan: ToolRan;
   readonly executionId: string | undefined;
-  readonly [BRAND] = true;
 
   constructor(message: string, facts: ErrorFacts) {
     super(message, facts.cause === undefined ? undefined : { cause: facts.cause });
@@ -35,6 +34,10 @@ export class StateEngineError extends Error {
     this.retryable = facts.retryable;
     this.toolRan = facts.toolRan;
     this.executionId = facts.executionId;
+  }
+
+  get [BRAND](): true {
+    return true;
   }
 }
 

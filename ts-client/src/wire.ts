@@ -367,7 +367,7 @@ export interface Methods {
   "update_session": {
     params: {
       session: Session;
-      if_updated_at?: Timestamp | null;
+      if_updated_at?: string | null;
     };
     result: null;
   };
@@ -392,7 +392,7 @@ export interface Methods {
   "update_goal": {
     params: {
       goal: Goal;
-      if_updated_at?: Timestamp | null;
+      if_updated_at?: string | null;
     };
     result: null;
   };
@@ -457,7 +457,7 @@ export interface Methods {
   "update_tool_execution": {
     params: {
       execution: ToolExecution;
-      if_updated_at?: Timestamp | null;
+      if_updated_at?: string | null;
     };
     result: null;
   };
@@ -523,8 +523,8 @@ export interface Methods {
       status?: ExecutionStatus | null;
       tool_name?: string | null;
       origin?: Origin | null;
-      after?: Timestamp | null;
-      before?: Timestamp | null;
+      after?: string | null;
+      before?: string | null;
       limit?: number | null;
       cursor?: string | null;
     };
@@ -551,7 +551,7 @@ export interface Methods {
   "update_memory": {
     params: {
       memory: Memory;
-      if_updated_at?: Timestamp | null;
+      if_updated_at?: string | null;
     };
     result: null;
   };
@@ -584,7 +584,7 @@ export interface Methods {
   "update_channel": {
     params: {
       channel: Channel;
-      if_updated_at?: Timestamp | null;
+      if_updated_at?: string | null;
     };
     result: null;
   };

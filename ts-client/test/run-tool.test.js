@@ -1,0 +1,221 @@
+import assert from "node:assert/strict";
+import { fork } from "node:child_process";
+import { once } from "node:events";
+import { after, before, test } from "node:test";
+import { fileURLToPath } from "node:url";
+
+import {
+  InDoubtError,
+  InProgressError,
+  NotExecutedError,
+  StateEngineClient,
+  ToolFailedError,
+} from "@openclaw/ts-client";
+
+import { begin, Engine, gate } from "./support.js";
+
+let engine;
+before(async () => {
+  engine = await Engine.start();
+});
+after(() => engine.remove());
+
+/** A call in a scope of its own, and a tool that counts its runs. */
+async function prepared(options) {
+  const { client, userId, sessionId, goalId } = await begin(engine, options);
+  const call = { userId, sessionId, goalId, tool: "send", input: { to: "ann" } };
+  return { client, call };
+}
+
+test("racing callers run it once, and all get what was recorded", async () => {
+  const { client, call } = await prepared();
+  let runs = 0;
+  const tool = () => {
+    runs += 1;
+    return { at: new Date(0), left: undefined };
+  };
+  const results = await Promise.all(Array.from({ length: 20 }, () => client.runTool(call, tool)));
+  assert.equal(runs, 1);
+  for (const result of results) assert.deepEqual(result, { at: "1970-01-01T00:00:00.000Z" });
+  assert.deepEqual(await client.runTool(call, tool), results[0]);
+  assert.equal(runs, 1);
+});
+
+test("the tool is told its execution, attempt and key", async () => {
+  const { client, call } = await prepared();
+  const context = await client.runTool({ ...call, key: "mail-7" }, ({ signal: _, ...context }) => context);
+  const holder = await client.findByIdempotencyKey("mail-7", { userId: call.userId });
+  assert.deepEqual(context, { executionId: holder.id, attempt: 1, key: "mail-7" });
+});
+
+test("a result that is undefined is null for everyone", async () => {
+  const { client, call } = await prepared();
+  assert.equal(await client.runTool(call, () => undefined), null);
+  assert.equal(await client.runTool(call, () => 1), null);
+});
+
+test("another input under the same key is refused", async () => {
+  const { client, call } = await prepared();
+  await client.runTool({ ...call, key: "k" }, () => 1);
+  const other = client.runTool({ ...call, key: "k", input: { to: "bob" } }, () => assert.fail("it ran"));
+  await assert.rejects(other, { code: "KEY_REUSE", toolRan: "no" });
+});
+
+test("a tool that throws leaves the call in doubt, for all callers, until it is settled", async () => {
+  const { client, call } = await prepared();
+  const broken = new Error("socket hang up");
+  const first = await client.runTool(call, () => Promise.reject(broken)).catch((error) => error);
+  assert.ok(first instanceof InDoubtError);
+  assert.deepEqual([first.code, first.toolRan, first.retryable, first.cause], ["IN_DOUBT", "unknown", false, broken]);
+  assert.match(first.message, /socket hang up/);
+  const never = () => assert.fail("it ran again");
+  await assert.rejects(client.runTool(call, never), { code: "IN_DOUBT", executionId: first.executionId });
+  await client.resolveToolExecution(first.executionId, 1, "executed", "it is in the outbox", { output: "sent" });
+  assert.equal(await client.runTool(call, never), "sent");
+});
+
+test("a decision that it did not run lets the next call run it", async () => {
+  const { client, call } = await prepared();
+  const { executionId } = await client.runTool(call, () => Promise.reject(new Error("?"))).catch((error) => error);
+  await client.resolveToolExecution(executionId, 1, "not_executed", "the outbox is empty");
+  assert.equal(await client.runTool(call, ({ attempt }) => attempt), 2);
+});
+
+test("a tool can say that it had no effect: the next call runs it", async () => {
+  const { client, call } = await prepared();
+  const refused = client.runTool(call, () => Promise.reject(new NotExecutedError("no such address")));
+  await assert.rejects(refused, { name: "NotExecutedError", message: "no such address", toolRan: "no", retryable: true });
+  assert.equal(await client.runTool(call, ({ attempt }) => attempt), 2);
+});
+
+test("a tool can say that it ran and failed: everyone gets that failure", async () => {
+  const { client, call } = await prepared();
+  const failed = { name: "ToolFailedError", message: "over quota", toolRan: "yes", retryable: false };
+  await assert.rejects(client.runTool(call, () => Promise.reject(new ToolFailedError("over quota"))), failed);
+  await assert.rejects(client.runTool(call, () => assert.fail("it ran again")), failed);
+});
+
+test("classify says what other errors mean", async () => {
+  const { client, call } = await prepared();
+  const refused = Object.assign(new Error("connect ECONNREFUSED"), { code: "ECONNREFUSED" });
+  const classify = (error) => (error.code === "ECONNREFUSED" ? "not_executed" : "unknown");
+  await assert.rejects(client.runTool(call, () => Promise.reject(refused), { classify }), { code: "NOT_EXECUTED" });
+  assert.equal(await client.runTool(call, () => "sent", { classify }), "sent");
+});
+
+test("a result that cannot be kept is a failure that acted", async () => {
+  for (const result of [1n, () => {}, "x".repeat(11 * 1024 * 1024)]) {
+    const { client, call } = await prepared();
+    await assert.rejects(client.runTool(call, () => result), { code: "TOOL_FAILED", toolRan: "yes", message: /cannot be kept/ });
+    await assert.rejects(client.runTool(call, () => 1), { code: "TOOL_FAILED" });
+  }
+});
+
+test("a duplicate waits no longer than it was told", async () => {
+  const { client, call } = await prepared();
+  const { opened, open } = gate();
+  const running = gate();
+  const first = client.runTool(call, async () => {
+    running.open();
+    await opened;
+    return "late";
+  });
+  await running.opened;
+  await assert.rejects(client.runTool(call, () => 1, { waitMs: 1 }), InProgressError);
+  const second = client.runTool(call, () => 1);
+  open();
+  assert.deepEqual(await Promise.all([first, second]), ["late", "late"]);
+});
+
+test("an abort before the tool runs gives the claim back", async () => {
+  const { client, call } = await prepared();
+  const never = () => assert.fail("it ran");
+  await assert.rejects(client.runTool(call, never, { signal: AbortSignal.abort() }), { code: "ABORTED", toolRan: "no" });
+  const stop = new AbortController();
+  const claims = async (...args) => {
+    const response = await fetch(...args);
+    stop.abort();
+    return response;
+  };
+  const during = new StateEngineClient({ url: engine.url, fetch: claims });
+  await assert.rejects(during.runTool(call, never, { signal: stop.signal }), { code: "ABORTED", toolRan: "no" });
+  assert.equal(await client.runTool(call, ({ attempt }) => attempt), 2);
+});
+
+test("an abort while it runs is the tool's to obey, and its end is recorded", async () => {
+  const { client, call } = await prepared();
+  const stop = new AbortController();
+  const result = await client.runTool(
+    call,
+    async ({ signal }) => {
+      const stopped = once(signal, "abort");
+      stop.abort("enough");
+      await stopped;
+      return signal.reason;
+    },
+    { signal: stop.signal },
+  );
+  assert.equal(result, "enough");
+  assert.equal(await client.runTool(call, () => 1), "enough");
+});
+
+test("heartbeats keep a lease that is shorter than the tool runs", async () => {
+  let beats = 0;
+  const enough = gate();
+  const counting = (url, init) => {
+    if (init.body.includes('"extend_lease"') && ++beats === 4) enough.open();
+    return fetch(url, init);
+  };
+  // Four beats of a third of a lease: the lease would have run out.
+  const { client, call } = await prepared({ fetch: counting });
+  const result = await client.runTool(call, () => enough.opened.then(() => "done"), { leaseMs: 1_000 });
+  assert.equal(result, "done");
+  const [execution] = await client.listToolExecutions(call.goalId);
+  const kinds = (await client.listEvents({ executionId: execution.id })).map(({ kind }) => kind);
+  assert.ok(!kinds.includes("lost"), kinds.join());
+  assert.equal(kinds.at(-1), "finished");
+});
+
+test("an engine that is killed while the tool runs is told when it is back", async () => {
+  const own = await Engine.start();
+  try {
+    const { client, userId, sessionId, goalId } = await begin(own);
+    const call = { userId, sessionId, goalId, tool: "send", input: 1 };
+    const result = client.runTool(call, async () => {
+      await own.kill();
+      setImmediate(() => void own.restart());
+      return "sent";
+    });
+    assert.equal(await result, "sent");
+    assert.equal(await client.runTool(call, () => assert.fail("it ran again")), "sent");
+  } finally {
+    await own.remove();
+  }
+});
+
+test("callers in several processes run it once; one that dies in the tool leaves doubt, never a second run", async () => {
+  const { client, call } = await prepared();
+  const program = fileURLToPath(new URL("./programs/one-call.js", import.meta.url));
+  const start = (input) => {
+    const given = { url: engine.url, call: { ...call, input }, options: { leaseMs: 1_000 } };
+    return fork(program, [JSON.stringify(given)], { stdio: ["ignore", "ignore", "ignore", "ipc"] });
+  };
+  const said = async (child) => (await once(child, "message"))[0];
+
+  const racing = [1, 2, 3].map(() => start("race"));
+  const [winner] = await Promise.race(racing.map(async (child) => [child, await said(child)]));
+  const results = racing.map(said);
+  winner.send("go on");
+  for (const { result, ran } of await Promise.all(results)) {
+    assert.deepEqual([result, ran], [{ by: winner.pid }, undefined]);
+  }
+
+  const doomed = start("death");
+  assert.equal((await said(doomed)).ran, doomed.pid);
+  doomed.kill("SIGKILL");
+  // The wait ends when the dead process's lease runs out.
+  await assert.rejects(
+    client.runTool({ ...call, input: "death" }, () => assert.fail("it ran again")),
+    { code: "IN_DOUBT", toolRan: "unknown" },
+  );
+});
