@@ -87,7 +87,10 @@ export class Engine {
     child.stdout.resume();
     this.url = opened.get("State API");
     this.proxy = opened.get("Proxy");
-    if (!this.url || !this.proxy) throw new Error(`the engine did not start:\n${said}`);
+    if (!this.url || !this.proxy) {
+      await this.#end("SIGKILL");
+      throw new Error(`the engine did not open both doors:\n${said}`);
+    }
   }
 
   async #end(signal) {
