@@ -45,6 +45,7 @@ const METHODS: &[Method] = &[
         "User",
     ),
     method("get_user", "A user by id.", ID, &[], "User"),
+    method("find_user", "The user of that name, or null.", &[("username", "Name")], &[], "User?"),
     method(
         "create_session",
         "Begins a session. Proxied calls find it by its name.",

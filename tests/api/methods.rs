@@ -71,6 +71,9 @@ fn users() {
     t.good("by id", "get_user", &id(&ada));
     t.bad("unknown", -32002, "get_user", &id(NOBODY));
     t.bad("no id at all", -32602, "get_user", r#"{"id":"ada"}"#);
+    t.good("by name", "find_user", r#"{"username":"ada"}"#);
+    t.good("a name nobody has", "find_user", r#"{"username":"Ada"}"#);
+    t.bad("no name to find", -32602, "find_user", "{}");
     t.golden("users");
 }
 

@@ -11,6 +11,7 @@ use crate::api::params::{Label, Name};
 pub(super) fn register(to: &mut Registrar) {
     to.write("create_user", create_user);
     to.read("get_user", get_user);
+    to.read("find_user", find_user);
 }
 
 #[derive(Deserialize)]
@@ -36,4 +37,17 @@ struct GetUser {
 
 async fn get_user(context: Arc<Context>, params: GetUser) -> Result<User, Error> {
     Ok(context.store.reader().user(params.id)?)
+}
+
+#[derive(Deserialize)]
+struct FindUser {
+    username: Name,
+}
+
+async fn find_user(context: Arc<Context>, params: FindUser) -> Result<Option<User>, Error> {
+    match context.store.reader().user_by_name(&params.username.0) {
+        Ok(user) => Ok(Some(user)),
+        Err(store::Error::NotFound { .. }) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
 }
