@@ -79,6 +79,11 @@ export class StateEngineClient {
     return this.#repeatable("get_user", { id }, options);
   }
 
+  /** The user of a name, or null: so that an agent that starts again finds its own. */
+  findUser(username: string, options?: CallOptions): Result<"find_user"> {
+    return this.#repeatable("find_user", { username }, options);
+  }
+
   createSession(userId: string, channelId?: string | null, options: CallOptions & { name?: string } = {}): Result<"create_session"> {
     const params = { user_id: userId, channel_id: channelId ?? null, name: options.name ?? null };
     return this.#once("create_session", params, options);

@@ -333,6 +333,13 @@ export interface Methods {
     };
     result: User;
   };
+  /** The user of that name, or null. */
+  "find_user": {
+    params: {
+      username: string;
+    };
+    result: User | null;
+  };
   /** Begins a session. Proxied calls find it by its name. */
   "create_session": {
     params: {

@@ -27,6 +27,8 @@ test("users, sessions and goals", async () => {
   const user = await client.createUser(name, "Ann", "ann@example.com");
   assert.deepEqual([user.username, user.display_name, user.email], [name, "Ann", "ann@example.com"]);
   assert.deepEqual(await client.getUser(user.id), user);
+  assert.deepEqual(await client.findUser(name), user);
+  assert.equal(await client.findUser(randomUUID()), null);
   await assert.rejects(client.createUser(name), { code: "CONFLICT", toolRan: "no" });
 
   assert.equal(await client.getActiveSession(user.id), null);
