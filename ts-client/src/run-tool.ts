@@ -1,5 +1,12 @@
 import type { StateEngineClient } from "./client.js";
-import { InDoubtError, InProgressError, NotExecutedError, RpcError, ToolFailedError } from "./errors.js";
+import {
+  InDoubtError,
+  InProgressError,
+  isStateEngineError,
+  NotExecutedError,
+  RpcError,
+  ToolFailedError,
+} from "./errors.js";
 import { aborted } from "./transport.js";
 import type { Outcome, ToolExecution } from "./wire.js";
 
@@ -219,8 +226,11 @@ function kept(result: unknown): { output?: unknown; error?: string } {
 }
 
 function outcomeOf(error: unknown, classify: ((error: unknown) => Outcome) | undefined): Outcome {
-  if (error instanceof NotExecutedError) return "not_executed";
-  if (error instanceof ToolFailedError) return "executed";
+  // One with an execution is about another call that the tool made, and no word about this one.
+  if (isStateEngineError(error) && error.executionId === undefined) {
+    if (error.code === "NOT_EXECUTED") return "not_executed";
+    if (error.code === "TOOL_FAILED") return "executed";
+  }
   return classify?.(error) ?? "unknown";
 }
 

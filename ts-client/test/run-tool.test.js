@@ -95,6 +95,13 @@ test("a tool can say that it ran and failed: everyone gets that failure", async 
   await assert.rejects(client.runTool(call, () => assert.fail("it ran again")), failed);
 });
 
+test("what a guarded call inside of the tool said is no word about the tool", async () => {
+  const { client, call } = await prepared();
+  const inner = () => client.runTool({ ...call, input: 2 }, () => Promise.reject(new NotExecutedError("refused")));
+  const outer = await client.runTool(call, inner).catch((error) => error);
+  assert.deepEqual([outer.code, outer.cause.code], ["IN_DOUBT", "NOT_EXECUTED"]);
+});
+
 test("classify says what other errors mean", async () => {
   const { client, call } = await prepared();
   const refused = Object.assign(new Error("connect ECONNREFUSED"), { code: "ECONNREFUSED" });
