@@ -1,5 +1,4 @@
 export { StateEngineClient } from "./client.js";
-export type { ExecuteOptions, ExecutionFilter, UpdateOptions } from "./client.js";
 export {
   ConnectionError,
   InDoubtError,
@@ -11,6 +10,7 @@ export {
   ToolFailedError,
 } from "./errors.js";
 export type { ErrorFacts, ToolRan } from "./errors.js";
+export type { ExecuteOptions, ExecutionFilter, UpdateOptions } from "./options.js";
 export type { RunToolCall, RunToolOptions, ToolContext } from "./run-tool.js";
 export type { CallOptions, ClientOptions } from "./transport.js";
 export type {

@@ -1,4 +1,4 @@
-import type { StateEngineClient } from "./client.js";
+import type { StateApi } from "./api.js";
 import {
   InDoubtError,
   InProgressError,
@@ -56,7 +56,7 @@ const RECORD_RETRIES = 8;
 
 /** The implementation of `StateEngineClient.runTool`. */
 export async function runTool<T>(
-  client: StateEngineClient,
+  client: StateApi,
   call: RunToolCall,
   fn: (context: ToolContext) => T | Promise<T>,
   options: RunToolOptions,
@@ -113,7 +113,7 @@ function settled(execution: ToolExecution, cause?: unknown): unknown {
 }
 
 async function wait(
-  client: StateEngineClient,
+  client: StateApi,
   busy: ToolExecution,
   { signal, waitMs = 300_000 }: RunToolOptions,
 ): Promise<ToolExecution> {
@@ -130,7 +130,7 @@ type Told = { outcome: Outcome; output?: unknown; error?: string };
 
 /** A claimed call: kept alive while the tool runs, and recorded before its result is handed on. */
 class HeldLease {
-  readonly #client: StateEngineClient;
+  readonly #client: StateApi;
   readonly #execution: ToolExecution;
   readonly #lease: string;
   readonly #stop = new AbortController();
@@ -139,7 +139,7 @@ class HeldLease {
   readonly #onAbort = () => this.#stop.abort(this.#signal?.reason);
 
   constructor(
-    client: StateEngineClient,
+    client: StateApi,
     execution: ToolExecution,
     lease: string,
     leaseMs: number,

@@ -67,6 +67,12 @@ test("a small ESM project runs", async () => {
   await run(process.execPath, ["main.js", engine.url], cwd);
 });
 
+const canRequire = process.features.require_module ? {} : { skip: "this Node cannot require ES modules" };
+test("CommonJS requires it", canRequire, async () => {
+  const said = await run(process.execPath, ["-p", 'typeof require("@openclaw/ts-client").wrapTools'], typescript);
+  assert.equal(said, "function\n");
+});
+
 test("a small TypeScript project with node16 resolution type-checks and runs", async () => {
   const cwd = typescript;
   const text = `import { StateEngineClient, StateEngineError, type ToolRan } from "@openclaw/ts-client";

@@ -5,7 +5,7 @@ import { test } from "node:test";
 
 const golden = new URL("./surface.snapshot.txt", import.meta.url);
 const entries = ["index", "adapters/ai", "adapters/langchain", "adapters/openai-agents"];
-const declared = ["index", "client", "errors", "run-tool", "transport", "wrap-tools", ...entries.slice(1)];
+const declared = ["index", "api", "client", "errors", "options", "run-tool", "transport", "wrap-tools", ...entries.slice(1)];
 
 test("exports and declarations are those of the snapshot", async () => {
   let text = "";
