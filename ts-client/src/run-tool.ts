@@ -51,8 +51,8 @@ export interface ToolContext {
 
 /** One wait on the engine; longer ones are made of several. */
 const SLICE_MS = 25_000;
-/** The outcome of a tool that ran must not be lost to a moment without engine. */
-const RECORD_RETRIES = 8;
+/** Neither the outcome of a tool that ran nor those who wait for it should be lost to a restart. */
+const PATIENCE = { maxRetries: 8 };
 
 /** The implementation of `StateEngineClient.runTool`. */
 export async function runTool<T>(
@@ -119,7 +119,7 @@ async function wait(
 ): Promise<ToolExecution> {
   const until = performance.now() + waitMs;
   for (let left = waitMs; left > 0; left = until - performance.now()) {
-    const options = signal === undefined ? {} : { signal };
+    const options = signal === undefined ? PATIENCE : { ...PATIENCE, signal };
     const now = await client.awaitToolExecution(busy.id, Math.ceil(Math.min(left, SLICE_MS)), options);
     if (now.status !== "running" && now.status !== "pending") return now;
   }
@@ -182,12 +182,11 @@ class HeldLease {
   async finish(told: Told): Promise<ToolExecution> {
     const { outcome, output, error } = told;
     const record = { ...(output === undefined ? {} : { output }), ...(error === undefined ? {} : { error }) };
-    const options = { maxRetries: RECORD_RETRIES };
     try {
-      return await this.#client.finishToolExecution(this.#lease, outcome, record, options);
+      return await this.#client.finishToolExecution(this.#lease, outcome, record, PATIENCE);
     } catch (refusal) {
       if (!(refusal instanceof RpcError)) throw refusal;
-      if (refusal.code === "STALE") return this.#client.getToolExecution(this.#execution.id, options);
+      if (refusal.code === "STALE") return this.#client.getToolExecution(this.#execution.id, PATIENCE);
       if ((refusal.code === "LIMIT" || refusal.code === "INVALID_PARAMS") && output !== undefined) {
         return this.finish({ outcome, error: `it ran, and its result cannot be kept: ${refusal.message}` });
       }
