@@ -19,23 +19,20 @@ async fn a_refusal_after_a_write_undoes_that_job_alone() {
     let writing = store.clone();
     // Holds the writer, so that the next three jobs are one group.
     let first = tokio::spawn(async move {
-        let wait = move |_: &mut _| {
-            let _ = (begun.send(()), gate.recv());
-            Ok(())
-        };
-        writing.write(wait).await
+        writing
+            .write(move |_| {
+                let _ = (begun.send(()), gate.recv());
+                Ok(())
+            })
+            .await
     });
     begins.recv().unwrap();
-    let refusing = |write: &mut crate::sqlite::write::Write<'_>| -> Result<(), _> {
+    let refused = store.write(|write| {
         entities::create_user(write, &user("undone"))?;
-        Err(Error::Conflict("after a write".to_owned()).into())
-    };
+        Err::<(), _>(Error::Conflict("after a write".to_owned()).into())
+    });
     let group = async {
-        tokio::join!(
-            store.create_user(user("before")),
-            store.write(refusing),
-            store.create_user(user("after")),
-        )
+        tokio::join!(store.create_user(user("before")), refused, store.create_user(user("after")),)
     };
     let open = async { go.send(()).unwrap() };
     let ((before, refused, after), ()) = tokio::join!(group, open);
