@@ -2,6 +2,7 @@
 
 #[cfg(test)]
 mod guarded;
+mod limits;
 #[cfg(test)]
 mod passing;
 #[cfg(test)]
