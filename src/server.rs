@@ -42,6 +42,8 @@ const GRACE: Duration = Duration::from_secs(2);
 #[derive(Debug, Serialize)]
 struct Doors {
     api: String,
+    /// The dashboard; where a token is set, it signs one browser in.
+    dashboard: String,
     proxy: Option<String>,
     database: String,
 }
@@ -86,6 +88,7 @@ async fn serve(
 
     let at = Doors {
         api: url(api_addr),
+        dashboard: url(api_addr) + &api.dashboard(),
         proxy: proxy.as_ref().map(|(_, _, addr)| url(*addr)),
         database: config.database.display().to_string(),
     };
@@ -163,6 +166,7 @@ impl Doors {
             printer.json_line(self)?;
         } else {
             printer.line(format_args!("State API  {}", self.api))?;
+            printer.line(format_args!("Dashboard  {}", self.dashboard))?;
             if let Some(proxy) = &self.proxy {
                 printer.line(format_args!(
                     "Proxy      {proxy}   (start agents with HTTP_PROXY={proxy})"

@@ -73,12 +73,22 @@ pub(crate) async fn refused(
         Claim::Replay(settled) => replayed(shared, &settled, target, label, wants),
         Claim::Busy(waiter) => {
             label.execution_id = Some(waiter.execution_id);
-            let settled = wait(shared, waiter).await?;
+            let execution_id = waiter.execution_id;
+            let settled = wait(shared, waiter).await;
+            let answered = if settled.is_ok() { "coalesced" } else { "in-progress" };
+            shared.config.store.duplicate(execution_id, answered);
+            let settled = settled?;
             label.settle(&settled);
             respond::duplicate(shared, &settled, Duplicate::Coalesced, label, wants)
         }
-        Claim::InDoubt(doubt) => Err(Error::InDoubt(doubt)),
-        Claim::Mismatch { execution_id } => Err(Error::KeyReuse(execution_id)),
+        Claim::InDoubt(doubt) => {
+            shared.config.store.duplicate(doubt.execution_id, "in-doubt");
+            Err(Error::InDoubt(doubt))
+        }
+        Claim::Mismatch { execution_id } => {
+            shared.config.store.duplicate(execution_id, "key-reuse");
+            Err(Error::KeyReuse(execution_id))
+        }
         Claim::Execute(_) => Err(Error::Internal),
     }
 }
@@ -92,6 +102,7 @@ pub(crate) fn replayed(
     wants: &Wants,
 ) -> Result<Reply, Error> {
     shared.config.store.count("replayed", &target.authority.host);
+    shared.config.store.duplicate(settled.execution_id, "replayed");
     label.settle(settled);
     respond::duplicate(shared, settled, Duplicate::Replayed, label, wants)
 }

@@ -13,7 +13,7 @@ use jsonrpsee::types::Id;
 
 use super::dispatch::{bytes, refusal};
 use super::error::{Code, Error};
-use super::{Api, guard, health};
+use super::{Api, guard, health, pages};
 
 /// The body of an answer.
 pub(crate) type Body = UnsyncBoxBody<Bytes, Infallible>;
@@ -31,7 +31,8 @@ pub(crate) const TEXT: &str = "text/plain; charset=utf-8";
 pub(crate) const JSON: &str = "application/json";
 
 const WELCOME: &str = "openclaw-state-engine: JSON-RPC 2.0 by POST (rpc.discover lists the methods), \
-                       GET /healthz, /readyz, /metrics\n";
+                       GET /healthz, /readyz, /metrics, \
+                       /events; a browser gets the dashboard\n";
 
 impl Api {
     /// Answers one request. Whatever changes something runs to its end, also where the caller hangs
@@ -76,7 +77,7 @@ impl Api {
         B: hyper::body::Body<Data = Bytes> + Send + Unpin,
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
-        self.guard.token(headers)?;
+        self.authorize(headers)?;
         guard::media_type(headers)?;
         let waits_for_100 = headers.contains_key(header::EXPECT);
         Ok(self.dispatcher.answer(read(body, waits_for_100).await?).await)
@@ -89,12 +90,31 @@ impl Api {
                 let proxy = self.proxy.get().map(String::as_str);
                 health::ready(&self.store.health(), self.is_draining(), proxy)
             }
-            "/" => respond(StatusCode::OK, TEXT, WELCOME),
+            "/" if !pages::wants_html(headers) => respond(StatusCode::OK, TEXT, WELCOME),
             "/metrics" => {
-                self.guard.token(headers)?;
+                self.authorize(headers)?;
                 health::metrics(&self.registry)
             }
-            _ => respond(StatusCode::NOT_FOUND, TEXT, WELCOME),
+            "/events" => {
+                self.authorize(headers)?;
+                self.feed.open(headers)?
+            }
+            "/sign-in" => {
+                self.guard.token(headers)?;
+                self.sign_ins.by_token()
+            }
+            _ => match (path.strip_prefix("/sign-in/"), pages::get(path, headers)) {
+                (Some(ticket), _) => self.sign_ins.by_ticket(ticket),
+                (None, Some(page)) => page,
+                (None, None) => respond(StatusCode::NOT_FOUND, TEXT, WELCOME),
+            },
+        })
+    }
+
+    /// Refuses who shows neither the token nor what a sign-in with it gave.
+    fn authorize(&self, headers: &hyper::HeaderMap) -> Result<(), Error> {
+        self.guard.token(headers).or_else(|error| {
+            if self.sign_ins.admits(headers) { Ok(()) } else { Err(error) }
         })
     }
 
@@ -175,7 +195,7 @@ fn preflight(allowed: bool) -> Response<Body> {
         );
         headers.insert(
             header::ACCESS_CONTROL_ALLOW_HEADERS,
-            HeaderValue::from_static("content-type, authorization"),
+            HeaderValue::from_static("content-type, authorization, last-event-id"),
         );
     }
     response

@@ -1,6 +1,7 @@
 //! Every metric: its name, its help, its labels. No key, URL or id is ever a label.
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use prometheus_client::collector::Collector;
@@ -15,6 +16,8 @@ use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::Registry;
 use store::Store;
+
+use super::activity::Activity;
 
 /// What became of a proxied call: the words of the header `Idempotency-Status`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -55,6 +58,11 @@ impl Decision {
         }
     }
 
+    /// The tool did not run for it, since it had run, ran, or may have run before.
+    const fn is_duplicate(self) -> bool {
+        matches!(self, Self::Replayed | Self::Coalesced | Self::InProgress | Self::KeyReuse)
+    }
+
     /// The decision that a word of `Idempotency-Status` names.
     fn from_word(word: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|decision| decision.as_str() == word)
@@ -69,6 +77,7 @@ pub(crate) struct Metrics {
     upstream: Histogram,
     requests: Family<Request, Counter>,
     refused: Family<Refusal, Counter>,
+    activity: Arc<Activity>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -117,6 +126,7 @@ impl Metrics {
             upstream: seconds(),
             requests: Family::default(),
             refused: Family::default(),
+            activity: Arc::default(),
         };
         registry.register("calls", "Proxied calls, by what became of them", calls);
         registry.register(
@@ -165,10 +175,21 @@ impl Metrics {
             let (count, duration) = &self.calls[decision as usize];
             count.inc();
             duration.observe(took.as_secs_f64());
+            if decision != Decision::Bypassed {
+                // A doubt is told without asking the tool only of a duplicate.
+                let held = decision == Decision::InDoubt && upstream.is_none();
+                let overhead = upstream.map(|upstream| took.saturating_sub(upstream));
+                self.activity.call(held || decision.is_duplicate(), overhead);
+            }
         }
         if let Some(upstream) = upstream {
             self.upstream.observe(upstream.as_secs_f64());
         }
+    }
+
+    /// What happened in the last hour.
+    pub(crate) fn activity(&self) -> &Activity {
+        &self.activity
     }
 
     pub(crate) fn api_request(&self, method: &'static str, ok: bool) {

@@ -1,31 +1,37 @@
-//! The state API: JSON-RPC 2.0 by POST on any path, health and metrics by GET.
+//! The state API: JSON-RPC 2.0 by POST on any path; health, metrics and the dashboard by GET.
 //!
 //! The order of a request: [`guard`] refuses who may not ask, [`http`] reads the body, [`envelope`]
 //! finds requests in it, [`dispatch`] runs each by jsonrpsee's registry, [`methods`] decode params
 //! and ask the store, [`error`] says what went wrong.
 
+mod activity;
 mod dispatch;
 mod envelope;
 mod error;
+mod feed;
 mod guard;
 mod health;
 mod http;
 mod methods;
 mod metrics;
 mod openrpc;
+mod pages;
 mod params;
+mod sign_in;
 #[cfg(test)]
 mod typescript;
 
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use prometheus_client::registry::Registry;
 use store::Store;
+use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use dispatch::Dispatcher;
+use feed::Feed;
 use guard::Guard;
+use sign_in::SignIns;
 
 pub(crate) use guard::Secret;
 pub(crate) use metrics::Metrics;
@@ -50,7 +56,9 @@ pub(crate) struct Api {
     guard: Arc<Guard>,
     dispatcher: Arc<Dispatcher>,
     registry: Arc<Registry>,
-    draining: Arc<AtomicBool>,
+    feed: Arc<Feed>,
+    sign_ins: Arc<SignIns>,
+    draining: CancellationToken,
     proxy: Arc<OnceLock<String>>,
 }
 
@@ -60,8 +68,11 @@ impl Api {
         let (metrics, registry) = Metrics::new(Some(store.clone()));
         // Who settles a doubt by this API: whoever shows the token is the operator.
         let actor = if token.is_some() { "operator" } else { "api" };
-        let (methods, writes) = methods::all(store.clone(), actor);
+        let (methods, writes) = methods::all(store.clone(), actor, metrics.clone());
+        let draining = CancellationToken::new();
         Self {
+            feed: Arc::new(Feed::new(store.clone(), draining.clone())),
+            sign_ins: Arc::new(SignIns::new(store.clone())),
             store,
             guard: Arc::new(Guard { port, allow_hosts, allow_origins, token }),
             dispatcher: Arc::new(Dispatcher {
@@ -71,7 +82,7 @@ impl Api {
                 metrics,
             }),
             registry: Arc::new(registry),
-            draining: Arc::default(),
+            draining,
             proxy: Arc::default(),
         }
     }
@@ -86,13 +97,22 @@ impl Api {
         self.proxy.get_or_init(|| url);
     }
 
-    /// Makes `/readyz` say that the engine is stopping.
+    /// Where a browser finds the dashboard, below the API's own URL: where a token is set, a path
+    /// that signs one browser in.
+    pub(crate) fn dashboard(&self) -> String {
+        if self.guard.token.is_none() {
+            return "/".to_owned();
+        }
+        format!("/sign-in/{}", self.sign_ins.ticket())
+    }
+
+    /// Makes `/readyz` say that the engine is stopping, and ends the streams of events.
     pub(crate) fn drain(&self) {
-        self.draining.store(true, Ordering::Relaxed);
+        self.draining.cancel();
     }
 
     fn is_draining(&self) -> bool {
-        self.draining.load(Ordering::Relaxed)
+        self.draining.is_cancelled()
     }
 
     /// Resolves when nothing that changes something runs any more. To be called once no connection

@@ -38,7 +38,9 @@ async fn create_tool_execution(
 ) -> Result<Execution, Error> {
     let CreateToolExecution { user_id, session_id, goal_id, tool_name, tool_input } = params;
     let call = ToolCall { user_id, session_id, goal_id, tool_name: tool_name.0, tool_input };
-    Ok(context.store.create_tool_execution(call).await?)
+    let execution = context.store.create_tool_execution(call).await?;
+    context.metrics.activity().call(false, None);
+    Ok(execution)
 }
 
 #[derive(Deserialize)]
@@ -121,7 +123,25 @@ async fn execute_tool_idempotent(
         tool_name: params.tool_name.0,
         tool_input: params.tool_input,
     };
-    Ok(context.store.execute(call, options).await?.into())
+    let executed = context.store.execute(call, options).await?;
+    let stopped = stopped(&executed);
+    if let Some(answered) = stopped {
+        context.store.duplicate(executed.execution.id, answered);
+    }
+    context.metrics.activity().call(stopped.is_some(), None);
+    Ok(executed.into())
+}
+
+/// How a duplicate was answered; `None` for a call that may run. Of v0.1's unleased calls nobody
+/// knows who runs them: whoever finds the execution pending is not counted.
+fn stopped(executed: &Executed) -> Option<&'static str> {
+    match (&executed.claim, executed.execution.status) {
+        _ if !executed.duplicate => None,
+        (Some(ApiClaim::Execute { .. }), _) | (None, ExecutionStatus::Pending) => None,
+        (Some(ApiClaim::Busy { .. }), _) => Some("in-progress"),
+        (Some(ApiClaim::InDoubt), _) => Some("in-doubt"),
+        (Some(ApiClaim::Replay) | None, _) => Some("replayed"),
+    }
 }
 
 #[derive(Deserialize)]

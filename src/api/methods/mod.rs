@@ -6,6 +6,7 @@ mod executions;
 mod goals;
 mod leases;
 mod memories;
+mod overview;
 mod sessions;
 mod users;
 
@@ -18,6 +19,7 @@ use serde::de::DeserializeOwned;
 use store::{Reader, Store};
 
 use super::error::Error;
+use super::metrics::Metrics;
 use super::params::decode;
 #[cfg(test)]
 pub(super) use executions::ExecutedAnswer;
@@ -28,12 +30,17 @@ pub(crate) struct Context {
     store: Store,
     /// Who settles a doubt by this API, for the audit.
     actor: &'static str,
+    metrics: Metrics,
 }
 
 /// All methods, and which of them change something.
-pub(crate) fn all(store: Store, actor: &'static str) -> (Methods, HashSet<&'static str>) {
-    let mut registrar =
-        Registrar { module: RpcModule::new(Context { store, actor }), writes: HashSet::new() };
+pub(crate) fn all(
+    store: Store,
+    actor: &'static str,
+    metrics: Metrics,
+) -> (Methods, HashSet<&'static str>) {
+    let module = RpcModule::new(Context { store, actor, metrics });
+    let mut registrar = Registrar { module, writes: HashSet::new() };
     users::register(&mut registrar);
     sessions::register(&mut registrar);
     goals::register(&mut registrar);
@@ -42,6 +49,7 @@ pub(crate) fn all(store: Store, actor: &'static str) -> (Methods, HashSet<&'stat
     memories::register(&mut registrar);
     channels::register(&mut registrar);
     audit::register(&mut registrar);
+    overview::register(&mut registrar);
     (registrar.module.into(), registrar.writes)
 }
 
@@ -109,7 +117,6 @@ mod tests {
 
     use super::*;
     use crate::api::dispatch::Dispatcher;
-    use crate::api::metrics::Metrics;
     use crate::api::openrpc;
 
     /// The error that calling `method` with `params` gives, as (code, field).
@@ -140,13 +147,13 @@ mod tests {
     async fn the_openrpc_document_tells_the_truth() {
         let folder = tempfile::tempdir().unwrap();
         let store = Store::open(&Options::new(folder.path().join("state.db"))).unwrap();
-        let (methods, writes) = all(store.clone(), "api");
+        let metrics = Metrics::new(None).0;
+        let (methods, writes) = all(store.clone(), "api", metrics.clone());
         let document: Value = openrpc::document().decode().unwrap();
         let described = document["methods"].as_array().unwrap();
         let names: BTreeSet<_> = described.iter().map(|m| m["name"].as_str().unwrap()).collect();
         assert_eq!(names, methods.method_names().collect());
 
-        let metrics = Metrics::new(None).0;
         let tasks = TaskTracker::new();
         let dispatcher = Arc::new(Dispatcher { methods, writes, tasks, metrics });
         for method in described {

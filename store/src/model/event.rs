@@ -21,4 +21,6 @@ pub struct Event {
     pub detail: Json,
     /// SHA-256 over this row and the hash before it, in hex.
     pub hash: String,
+    /// The hash of the row before it, in hex; `None` where there is none, or it was pruned.
+    pub previous: Option<String>,
 }

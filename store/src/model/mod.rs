@@ -6,6 +6,7 @@ mod execution;
 mod goal;
 mod json;
 mod memory;
+mod overview;
 mod session;
 mod stats;
 mod time;
@@ -19,6 +20,10 @@ pub use execution::{
 pub use goal::{Goal, GoalStatus, GoalUpdate, NewGoal, Priority};
 pub use json::{Json, JsonError, MAX_DEPTH};
 pub use memory::{Importance, Memory, MemoryType, MemoryUpdate, NewMemory};
+pub use overview::{
+    AnswerDetail, Excerpt, ExecutionDetail, ExecutionSummary, RequestDetail, SearchFilter,
+    SessionFilter, SessionSummary,
+};
 pub use session::{NewSession, Session, SessionStatus, SessionUpdate};
 pub use stats::Stats;
 pub use time::Timestamp;

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use rusqlite::{OptionalExtension, params};
 
+use super::duplicates;
 use super::error::Fail;
 use super::events::NewEvent;
 use super::job::Job;
@@ -28,6 +29,7 @@ pub(super) fn run(writer: &mut Writer) {
     if writer.every_second.due() {
         finish_parked(writer);
         drop_bodies(writer);
+        duplicates::flush(writer, false);
         if writer.shared.full.load(Ordering::Relaxed) {
             take_reserve(writer);
         }
@@ -130,7 +132,7 @@ fn before(write: &Write<'_>, age: Duration) -> i64 {
 }
 
 /// Runs a job of the writer's own; what fails is logged and left to the next time.
-fn attempt_now(
+pub(super) fn attempt_now(
     writer: &mut Writer,
     otherwise: &'static str,
     work: impl FnMut(&mut Write<'_>) -> Result<(), Fail> + Send,

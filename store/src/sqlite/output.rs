@@ -80,7 +80,7 @@ fn digest(sha256: Digest, size: u64) -> Json {
     Json::of(&DigestOnly { sha256: sha256.hex(32), size })
 }
 
-fn is_json(answer: &Answer) -> bool {
+pub(super) fn is_json(answer: &Answer) -> bool {
     answer.headers.iter().any(|(name, value)| {
         name.eq_ignore_ascii_case("content-type")
             && std::str::from_utf8(value).is_ok_and(|value| {

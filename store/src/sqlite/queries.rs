@@ -164,6 +164,82 @@ pub(super) const EXECUTIONS_FILTERED_IN_DOUBT: &str = concat!(
        AND (?9 IS NULL OR e.created_at >= ?9) AND (?10 IS NULL OR e.created_at < ?10)
      ORDER BY e.id DESC LIMIT ?2"
 );
+
+/// An execution of a list: `g`, `s` and `u` are its goal, session and user, `a` its answer.
+macro_rules! summary_columns {
+    () => {
+        "e.id, e.uuid, g.uuid, s.uuid, u.uuid, e.tool, e.status, e.attempt, e.known, e.origin, e.class, e.rule,
+         e.idempotency_key, substr(e.error, 1, 300),
+         CASE e.origin WHEN 1 THEN
+           substr(json_extract(e.input, '$.method') || ' ' || json_extract(e.input, '$.url'), 1, 500)
+         ELSE substr(e.input, 1, 300) END,
+         a.status, e.last_event, e.duplicates, e.started_at, e.sent_at, e.completed_at, e.created_at, e.updated_at
+         FROM executions e JOIN goals g ON g.id = e.goal JOIN sessions s ON s.id = e.session
+         JOIN users u ON u.id = e.user LEFT JOIN answers a ON a.execution = e.id"
+    };
+}
+/// What a search looks for in the rows from ?1 up to ?2; an absent filter is NULL.
+macro_rules! search_filter {
+    () => {
+        " e.id >= ?1 AND e.id < ?2
+          AND (?5 IS NULL OR u.uuid = ?5) AND (?6 IS NULL OR g.uuid = ?6)
+          AND (?7 IS NULL OR e.status = ?7) AND (?8 IS NULL OR e.origin = ?8)
+          AND (?9 IS NULL OR e.tool LIKE ?9 ESCAPE '\\')
+          AND (?11 = 0 OR e.duplicates > 0)
+          AND (?12 IS NULL OR e.created_at >= ?12) AND (?13 IS NULL OR e.created_at < ?13)
+          AND (?10 IS NULL OR e.tool LIKE ?10 ESCAPE '\\' OR e.idempotency_key LIKE ?10 ESCAPE '\\'
+            OR e.error LIKE ?10 ESCAPE '\\' OR e.input LIKE ?10 ESCAPE '\\' OR e.output LIKE ?10 ESCAPE '\\'
+            OR hex(e.uuid) LIKE ?14 ESCAPE '\\')
+          ORDER BY e.id DESC LIMIT ?3"
+    };
+}
+/// A step of a search; ?4 is the row of the session, for [`SEARCH_SESSION`] and [`SEARCH_IN_DOUBT`].
+pub(super) const SEARCH: &str =
+    concat!("SELECT ", summary_columns!(), " WHERE ?4 IS NULL AND ", search_filter!());
+/// As [`SEARCH`], for one session, by its index.
+pub(super) const SEARCH_SESSION: &str =
+    concat!("SELECT ", summary_columns!(), " WHERE e.session = ?4 AND ", search_filter!());
+/// As [`SEARCH`], for what is in doubt, by its partial index.
+pub(super) const SEARCH_IN_DOUBT: &str = concat!(
+    "SELECT ",
+    summary_columns!(),
+    " WHERE e.id IN (SELECT id FROM executions WHERE status = 5) AND e.status = 5
+       AND (?4 IS NULL OR e.session = ?4) AND ",
+    search_filter!()
+);
+pub(super) const SUMMARY_BY_UUID: &str =
+    concat!("SELECT ", summary_columns!(), " WHERE e.uuid = ?1");
+pub(super) const EXECUTION_NEWEST: &str = "SELECT MAX(id) FROM executions";
+pub(super) const EXECUTION_TEXTS: &str = "SELECT e.input, e.output, u.username, s.name, g.title
+  FROM executions e JOIN goals g ON g.id = e.goal JOIN sessions s ON s.id = e.session
+  JOIN users u ON u.id = e.user WHERE e.id = ?1";
+pub(super) const DUPLICATES_ADD: &str =
+    "UPDATE executions SET duplicates = duplicates + ?2 WHERE uuid = ?1 RETURNING id, attempt";
+
+macro_rules! session_summary_columns {
+    () => {
+        "SELECT s.id, s.uuid, u.uuid, u.username, s.name, s.status, s.last_activity_at, s.created_at, s.updated_at
+         FROM sessions s JOIN users u ON u.id = s.user WHERE "
+    };
+}
+/// A page of sessions behind (activity, row), the latest activity first.
+pub(super) const SESSION_SUMMARIES: &str = concat!(
+    session_summary_columns!(),
+    "(s.last_activity_at, s.id) < (?1, ?2)
+       AND (?4 IS NULL OR u.uuid = ?4) AND (?5 IS NULL OR s.status = ?5)
+       AND (?6 IS NULL OR s.name LIKE ?6 ESCAPE '\\' OR u.username LIKE ?6 ESCAPE '\\'
+         OR EXISTS (SELECT 1 FROM goals g WHERE g.session = s.id AND g.title LIKE ?6 ESCAPE '\\'))
+     ORDER BY s.last_activity_at DESC, s.id DESC LIMIT ?3"
+);
+pub(super) const SESSION_SUMMARY: &str = concat!(session_summary_columns!(), "s.uuid = ?1");
+/// By `executions_by_session_status` alone.
+pub(super) const SESSION_EXECUTIONS: &str =
+    "SELECT status, COUNT(*), SUM(duplicates) FROM executions WHERE session = ?1 GROUP BY status";
+pub(super) const SESSION_GOALS: &str =
+    "SELECT status, COUNT(*), 0 FROM goals WHERE session = ?1 GROUP BY status";
+pub(super) const SESSION_LATEST_GOAL: &str =
+    "SELECT substr(title, 1, 200) FROM goals WHERE session = ?1 ORDER BY id DESC LIMIT 1";
+
 pub(super) const EXECUTION_INSERT: &str = "INSERT INTO executions
   (uuid, user, session, goal, origin, class, status, attempt, lease_ms, claim_id, tool, input, idempotency_key,
    fingerprint, content, principal, repeat, rule, started_at, created_at, updated_at)
@@ -235,8 +311,8 @@ pub(super) const EVENT_RANGE: &str =
   FROM events WHERE seq > ?1 ORDER BY seq LIMIT ?2";
 macro_rules! event_columns {
     () => {
-        "v.seq, v.at, v.kind, e.uuid, COALESCE(s.uuid, es.uuid), v.attempt, v.actor, v.detail, v.hash
-         FROM events v LEFT JOIN executions e ON e.id = v.execution LEFT JOIN sessions es ON es.id = e.session
+        "v.seq, v.at, v.kind, e.uuid, COALESCE(s.uuid, es.uuid), v.attempt, v.actor, v.detail, v.hash, w.hash
+         FROM events v LEFT JOIN events w ON w.seq = v.seq - 1 LEFT JOIN executions e ON e.id = v.execution LEFT JOIN sessions es ON es.id = e.session
          LEFT JOIN sessions s ON s.id = v.session"
     };
 }
@@ -256,6 +332,12 @@ pub(super) const EVENTS_OF_SESSION: &str = concat!(
           WHERE x.session = (SELECT id FROM sessions WHERE uuid = ?3))
       AND v.seq > ?1 ORDER BY v.seq LIMIT ?2"
 );
+
+/// The outcome that was told last.
+pub(super) const EVENT_FINISHED: &str = "SELECT detail FROM events
+  WHERE execution = ?1 AND kind IN ('finished', 'finished-late') ORDER BY seq DESC LIMIT 1";
+pub(super) const EVENTS_DUPLICATES: &str = "SELECT detail FROM events
+  WHERE execution = ?1 AND kind = 'duplicates' ORDER BY seq DESC LIMIT 100";
 
 pub(super) const META_GET: &str = "SELECT value FROM meta WHERE name = ?1";
 pub(super) const META_PUT: &str = "INSERT INTO meta (name, value) VALUES (?1, ?2) ON CONFLICT (name) DO UPDATE SET value = excluded.value";

@@ -1,13 +1,15 @@
 //! Rows to entities. The order of columns is queries.rs's.
 
+use std::collections::BTreeMap;
+
 use rusqlite::Row;
 use rusqlite::types::Type;
 use uuid::Uuid;
 
 use crate::model::{
-    Channel, ChannelStatus, ChannelType, EffectClass, Event, Execution, ExecutionStatus, Goal,
-    GoalStatus, Importance, Json, Memory, MemoryType, Origin, Priority, Session, SessionStatus,
-    Timestamp, User,
+    Channel, ChannelStatus, ChannelType, EffectClass, Event, Execution, ExecutionStatus,
+    ExecutionSummary, Goal, GoalStatus, Importance, Json, Memory, MemoryType, Origin, Priority,
+    Session, SessionStatus, SessionSummary, Timestamp, User,
 };
 use crate::state::{Knowledge, State};
 
@@ -182,13 +184,7 @@ pub(super) fn channel(row: &Row<'_>) -> Result<Channel> {
 pub(super) fn execution(row: &Row<'_>) -> Result<(i64, Execution)> {
     let status = word(row, 7, ExecutionStatus::from_number)?;
     let attempt: u32 = row.get(15)?;
-    let known = optional_word(row, 16, Knowledge::from_number)?;
-    let outcome = match status {
-        ExecutionStatus::Completed => Some(Knowledge::Executed),
-        ExecutionStatus::InDoubt => Some(Knowledge::Unknown),
-        ExecutionStatus::Failed => known,
-        ExecutionStatus::Pending | ExecutionStatus::Running | ExecutionStatus::Cancelled => None,
-    };
+    let outcome = outcome(status, optional_word(row, 16, Knowledge::from_number)?);
     let execution = Execution {
         id: uuid(row, 1)?,
         goal_id: uuid(row, 2)?,
@@ -214,6 +210,66 @@ pub(super) fn execution(row: &Row<'_>) -> Result<(i64, Execution)> {
     Ok((row.get(0)?, execution))
 }
 
+/// What is known of an execution, from its status and what a failed one keeps.
+const fn outcome(status: ExecutionStatus, known: Option<Knowledge>) -> Option<Knowledge> {
+    match status {
+        ExecutionStatus::Completed => Some(Knowledge::Executed),
+        ExecutionStatus::InDoubt => Some(Knowledge::Unknown),
+        ExecutionStatus::Failed => known,
+        ExecutionStatus::Pending | ExecutionStatus::Running | ExecutionStatus::Cancelled => None,
+    }
+}
+
+/// An execution of a list with its row number; what only the log knows is put in by the reader.
+pub(super) fn execution_summary(row: &Row<'_>) -> Result<(i64, ExecutionSummary)> {
+    let status = word(row, 6, ExecutionStatus::from_number)?;
+    let summary = ExecutionSummary {
+        id: uuid(row, 1)?,
+        goal_id: uuid(row, 2)?,
+        session_id: uuid(row, 3)?,
+        user_id: uuid(row, 4)?,
+        tool_name: row.get(5)?,
+        status,
+        attempt: row.get(7)?,
+        outcome: outcome(status, optional_word(row, 8, Knowledge::from_number)?),
+        origin: word(row, 9, Origin::from_number)?,
+        effect: word(row, 10, EffectClass::from_number)?,
+        rule: row.get(11)?,
+        idempotency_key: row.get(12)?,
+        error: row.get(13)?,
+        preview: row.get::<_, Option<String>>(14)?.unwrap_or_default(),
+        answer_status: row.get(15)?,
+        last_event: row.get(16)?,
+        duplicates: row.get::<_, i64>(17)?.unsigned_abs(),
+        duplicate_times: Vec::new(),
+        started_at: optional_time(row, 18)?,
+        sent_at: optional_time(row, 19)?,
+        first_byte_at: None,
+        completed_at: optional_time(row, 20)?,
+        created_at: time(row, 21)?,
+        updated_at: time(row, 22)?,
+    };
+    Ok((row.get(0)?, summary))
+}
+
+/// A session of a list, behind its row number; its counts are put in by the reader.
+pub(super) fn session_summary(row: &Row<'_>) -> Result<SessionSummary> {
+    Ok(SessionSummary {
+        id: uuid(row, 1)?,
+        user_id: uuid(row, 2)?,
+        username: row.get(3)?,
+        name: row.get(4)?,
+        status: word(row, 5, SessionStatus::from_number)?,
+        latest_goal: None,
+        goals: BTreeMap::new(),
+        executions: BTreeMap::new(),
+        duplicates: 0,
+        last_activity_at: time(row, 6)?,
+        created_at: time(row, 7)?,
+        updated_at: time(row, 8)?,
+    })
+}
+
 pub(super) fn event(row: &Row<'_>) -> Result<Event> {
     let hash: Vec<u8> = row.get(8)?;
     Ok(Event {
@@ -226,6 +282,7 @@ pub(super) fn event(row: &Row<'_>) -> Result<Event> {
         actor: row.get(6)?,
         detail: json(row, 7)?,
         hash: crate::key::hex(&hash),
+        previous: row.get::<_, Option<Vec<u8>>>(9)?.map(|hash| crate::key::hex(&hash)),
     })
 }
 

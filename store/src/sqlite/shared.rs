@@ -6,6 +6,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use serde::Serialize;
+use tokio::sync::watch;
+
+use super::duplicates::Duplicates;
 
 /// Upper bounds of the commit histogram's buckets, in seconds.
 const COMMIT_BUCKETS: [f64; 12] =
@@ -25,6 +28,9 @@ pub(crate) struct Shared {
     pub(crate) events: AtomicI64,
     pub(crate) queued: AtomicI64,
     pub(crate) wal_pages: AtomicU64,
+    /// The number of the newest event, for those who wait for the next one.
+    pub(crate) newest: watch::Sender<i64>,
+    pub(crate) duplicates: Duplicates,
     commits: Mutex<Histogram>,
     counts: Mutex<HashMap<&'static str, Counted>>,
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use quick_cache::sync::Cache;
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 use uuid::Uuid;
 
 use super::error::Fail;
@@ -176,6 +176,18 @@ impl Store {
     /// (kind, what). A crash loses the running minute's counts.
     pub fn count(&self, kind: &'static str, what: &str) {
         self.0.writer.shared.count(kind, what);
+    }
+
+    /// Notes that a duplicate of an execution was stopped, and how it was answered (`replayed`,
+    /// `coalesced`, …). Counted on the execution within seconds, as one event a minute at most; a
+    /// crash loses what was not yet written.
+    pub fn duplicate(&self, execution: Uuid, answered: &'static str) {
+        self.0.writer.shared.duplicates.note(execution, answered);
+    }
+
+    /// Tells the number of the newest event whenever there is a newer one.
+    pub fn newest_event(&self) -> watch::Receiver<i64> {
+        self.0.writer.shared.newest.subscribe()
     }
 
     /// A digest under the store's secret: equal for equal inputs, and no way back.

@@ -18,7 +18,7 @@ use super::reserve::Reserve;
 use super::scope::Scopes;
 use super::shared::{Every, Shared};
 use super::write::{Effect, Live, Write};
-use super::{fatal, housekeeping};
+use super::{duplicates, fatal, housekeeping};
 use crate::Error;
 use crate::clock::TimeKeeper;
 use crate::token::Secret;
@@ -65,6 +65,7 @@ impl Writer {
             housekeeping::run(&mut self);
         };
         housekeeping::flush_counts(&mut self);
+        duplicates::flush(&mut self, true);
         checkpoint::all(&self.conn);
         let _ = stopped.send(());
     }
@@ -181,6 +182,7 @@ impl Writer {
                 let effects = write.effects;
                 self.live.committed();
                 self.shared.events.store(head.seq, Ordering::Relaxed);
+                self.shared.newest.send_replace(head.seq);
                 self.shared.observe_commit(began.elapsed());
                 self.checkpoints.committed(&self.conn);
                 Ok(effects)

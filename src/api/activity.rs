@@ -1,0 +1,168 @@
+//! What the dashboard's figures need beside the store: tool calls a minute over the last hour, and
+//! what the engine itself costs a call.
+
+use std::collections::VecDeque;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use serde::Serialize;
+use store::model::Timestamp;
+use store::{Clock as _, SystemClock};
+
+const MINUTE: i64 = 60_000_000;
+const MINUTES: usize = 60;
+
+/// The first bucket ends at 50 µs, each further one a quarter later, the last at about 80 s.
+const BUCKETS: usize = 64;
+const FIRST: f64 = 0.000_05;
+const GROWTH: f64 = 1.25;
+
+/// Counts by the minute, the newest last; bounded.
+#[derive(Debug, Default)]
+pub(crate) struct Activity(Mutex<VecDeque<Minute>>);
+
+#[derive(Debug)]
+struct Minute {
+    /// Since the epoch.
+    number: i64,
+    calls: u64,
+    duplicates: u64,
+    overhead: [u32; BUCKETS],
+}
+
+/// The last hour.
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct LastHour {
+    /// Minutes in which something happened, oldest first.
+    minutes: Vec<MinuteCounts>,
+    overhead: Overhead,
+}
+
+#[derive(Debug, Clone, Serialize)]
+struct MinuteCounts {
+    at: Timestamp,
+    /// Tool calls, their duplicates among them.
+    calls: u64,
+    /// Calls that were answered without running the tool.
+    duplicates: u64,
+}
+
+/// The time of proxied calls that reached their tool, without the tool's part of it.
+#[derive(Debug, Clone, Serialize)]
+struct Overhead {
+    calls: u64,
+    /// Upper bounds of the buckets, in seconds; null without calls.
+    p50_seconds: Option<f64>,
+    p99_seconds: Option<f64>,
+}
+
+impl Activity {
+    /// Counts a tool call.
+    pub(crate) fn call(&self, duplicate: bool, overhead: Option<Duration>) {
+        self.call_at(SystemClock.now().as_micros() / MINUTE, duplicate, overhead);
+    }
+
+    fn call_at(&self, number: i64, duplicate: bool, overhead: Option<Duration>) {
+        let mut minutes = self.lock();
+        // A clock that was set back counts on in the newest minute.
+        if minutes.back().is_none_or(|minute| minute.number < number) {
+            if minutes.len() == MINUTES {
+                minutes.pop_front();
+            }
+            minutes.push_back(Minute { number, calls: 0, duplicates: 0, overhead: [0; BUCKETS] });
+        }
+        let Some(minute) = minutes.back_mut() else { return };
+        minute.calls += 1;
+        minute.duplicates += u64::from(duplicate);
+        if let Some(overhead) = overhead {
+            minute.overhead[bucket(overhead.as_secs_f64())] += 1;
+        }
+    }
+
+    pub(crate) fn last_hour(&self) -> LastHour {
+        self.last_hour_at(SystemClock.now().as_micros() / MINUTE)
+    }
+
+    fn last_hour_at(&self, now: i64) -> LastHour {
+        let minutes = self.lock();
+        let mut overhead = [0_u64; BUCKETS];
+        let mut counts = Vec::new();
+        for minute in minutes.iter().filter(|minute| minute.number > now - MINUTES as i64) {
+            for (sum, count) in overhead.iter_mut().zip(minute.overhead) {
+                *sum += u64::from(count);
+            }
+            counts.push(MinuteCounts {
+                at: Timestamp::from_micros(minute.number * MINUTE),
+                calls: minute.calls,
+                duplicates: minute.duplicates,
+            });
+        }
+        let calls = overhead.iter().sum();
+        LastHour {
+            minutes: counts,
+            overhead: Overhead {
+                calls,
+                p50_seconds: quantile(&overhead, calls, 0.5),
+                p99_seconds: quantile(&overhead, calls, 0.99),
+            },
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, VecDeque<Minute>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn bucket(seconds: f64) -> usize {
+    if seconds <= FIRST {
+        return 0;
+    }
+    let steps = (seconds / FIRST).log(GROWTH).ceil();
+    (steps as usize).min(BUCKETS - 1)
+}
+
+/// The upper bound of the bucket in which the quantile lies.
+fn quantile(buckets: &[u64; BUCKETS], count: u64, q: f64) -> Option<f64> {
+    let rank = (q * count as f64).ceil() as u64;
+    let mut seen = 0;
+    let at = buckets.iter().position(|in_bucket| {
+        seen += in_bucket;
+        count > 0 && seen >= rank
+    })?;
+    Some(FIRST * GROWTH.powi(i32::try_from(at).unwrap_or(i32::MAX)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_hour_is_kept_and_no_more() {
+        let activity = Activity::default();
+        for number in 0..200 {
+            activity.call_at(number, number % 2 == 0, None);
+        }
+        let hour = activity.last_hour_at(199);
+        assert_eq!(hour.minutes.len(), MINUTES);
+        assert_eq!(hour.minutes.iter().map(|minute| minute.duplicates).sum::<u64>(), 30);
+        assert_eq!(hour.minutes[59].at, Timestamp::from_micros(199 * MINUTE));
+        assert_eq!(activity.last_hour_at(230).minutes.len(), 29);
+        assert!(hour.overhead.p50_seconds.is_none());
+    }
+
+    #[test]
+    fn quantiles_are_bounds_of_what_was_seen() {
+        let activity = Activity::default();
+        for _ in 0..98 {
+            activity.call_at(0, false, Some(Duration::from_millis(1)));
+        }
+        activity.call_at(0, false, Some(Duration::from_secs(1)));
+        activity.call_at(0, false, Some(Duration::from_hours(1)));
+        let overhead = activity.last_hour_at(0).overhead;
+        assert_eq!(overhead.calls, 100);
+        let (p50, p99) = (overhead.p50_seconds.unwrap(), overhead.p99_seconds.unwrap());
+        assert!((0.001..0.001 * GROWTH).contains(&p50), "{p50}");
+        assert!((1.0..GROWTH).contains(&p99), "{p99}");
+        assert_eq!(bucket(0.0), 0);
+    }
+}

@@ -1,0 +1,117 @@
+use std::sync::Arc;
+
+use serde::Deserialize;
+use store::model::{
+    ExecutionDetail, ExecutionStatus, ExecutionSummary, Origin, Page, SearchFilter, SessionFilter,
+    SessionStatus, SessionSummary, Timestamp,
+};
+use uuid::Uuid;
+
+use super::{Context, Registrar};
+use crate::api::activity::LastHour;
+use crate::api::error::Error;
+use crate::api::params::{self, Label};
+
+/// How much of each text of an execution is shown unless more is asked for, in bytes.
+const TEXT: usize = 64 * 1024;
+
+pub(super) fn register(to: &mut Registrar) {
+    to.read("list_session_summaries", list_session_summaries);
+    to.read("get_session_summary", get_session_summary);
+    to.read("search_executions", search_executions);
+    to.read("get_execution_detail", get_execution_detail);
+    to.read("get_activity", get_activity);
+}
+
+#[derive(Deserialize)]
+struct ListSessionSummaries {
+    user_id: Option<Uuid>,
+    status: Option<SessionStatus>,
+    text: Option<Label>,
+    limit: Option<usize>,
+    cursor: Option<String>,
+}
+
+async fn list_session_summaries(
+    context: Arc<Context>,
+    params: ListSessionSummaries,
+) -> Result<Page<SessionSummary>, Error> {
+    let filter = SessionFilter {
+        user_id: params.user_id,
+        status: params.status,
+        text: params.text.map(|text| text.0),
+    };
+    let limit = params::page(params.limit, 50)?;
+    let cursor = params.cursor;
+    context.list(move |reader| reader.session_summaries(&filter, limit, cursor.as_deref())).await
+}
+
+#[derive(Deserialize)]
+struct GetSessionSummary {
+    id: Uuid,
+}
+
+async fn get_session_summary(
+    context: Arc<Context>,
+    params: GetSessionSummary,
+) -> Result<SessionSummary, Error> {
+    context.list(move |reader| reader.session_summary(params.id)).await
+}
+
+#[derive(Deserialize)]
+struct SearchExecutions {
+    user_id: Option<Uuid>,
+    session_id: Option<Uuid>,
+    goal_id: Option<Uuid>,
+    status: Option<ExecutionStatus>,
+    origin: Option<Origin>,
+    tool: Option<Label>,
+    text: Option<Label>,
+    duplicated: Option<bool>,
+    after: Option<Timestamp>,
+    before: Option<Timestamp>,
+    limit: Option<usize>,
+    cursor: Option<String>,
+}
+
+async fn search_executions(
+    context: Arc<Context>,
+    params: SearchExecutions,
+) -> Result<Page<ExecutionSummary>, Error> {
+    let filter = SearchFilter {
+        user_id: params.user_id,
+        session_id: params.session_id,
+        goal_id: params.goal_id,
+        status: params.status,
+        origin: params.origin,
+        tool: params.tool.map(|text| text.0),
+        text: params.text.map(|text| text.0),
+        duplicated: params.duplicated.unwrap_or(false),
+        after: params.after,
+        before: params.before,
+    };
+    let limit = params::page(params.limit, 50)?;
+    let cursor = params.cursor;
+    context.list(move |reader| reader.search(&filter, limit, cursor.as_deref())).await
+}
+
+#[derive(Deserialize)]
+struct GetExecutionDetail {
+    id: Uuid,
+    text_bytes: Option<usize>,
+}
+
+async fn get_execution_detail(
+    context: Arc<Context>,
+    params: GetExecutionDetail,
+) -> Result<ExecutionDetail, Error> {
+    let limit = params.text_bytes.unwrap_or(TEXT);
+    context.list(move |reader| reader.execution_detail(params.id, limit)).await
+}
+
+#[derive(Deserialize)]
+struct NoParams {}
+
+async fn get_activity(context: Arc<Context>, _: NoParams) -> Result<LastHour, Error> {
+    Ok(context.metrics.activity().last_hour())
+}
