@@ -1,0 +1,86 @@
+// Calls of the state API. The engine is wherever this module came from, also for a page opened as a
+// file.
+
+export const engine = new URL(import.meta.url).origin;
+export const isFile = location.protocol === "file:";
+
+const PAGE_KEY = "state-engine-page";
+
+/** The token, for a page opened as a file: such a page has no cookie and no storage of its own. */
+let bearer = null;
+
+/** What the engine refused, or that it did not answer (`code` "UNREACHABLE"). */
+export class ApiError extends Error {
+  constructor(code, message) {
+    super(message);
+    this.code = code;
+  }
+}
+
+function stored() {
+  try {
+    return localStorage.getItem(PAGE_KEY);
+  } catch {
+    return null;
+  }
+}
+
+/** Keeps what a sign-in gave to this page. */
+export function keepPageKey(key) {
+  localStorage.setItem(PAGE_KEY, key);
+}
+
+/** The headers by which a request shows that it may be made. */
+export function credentials() {
+  const headers = {};
+  const key = stored();
+  if (bearer) headers.Authorization = `Bearer ${bearer}`;
+  else if (key) headers["State-Engine-Page"] = key;
+  return headers;
+}
+
+/** Signs this browser in by the engine's token. */
+export async function signIn(token) {
+  const answer = await reach("/sign-in", { headers: { Authorization: `Bearer ${token}` } });
+  if (!answer.ok) throw new ApiError("UNAUTHORIZED", "This is not the engine's token.");
+  if (isFile) bearer = token;
+  else keepPageKey((await answer.json()).page_key);
+}
+
+async function reach(path, options) {
+  try {
+    return await fetch(engine + path, options);
+  } catch (cause) {
+    if (cause.name === "AbortError") throw cause;
+    throw new ApiError("UNREACHABLE", "The engine does not answer.");
+  }
+}
+
+/** The text of the answer to a call, whatever it says. */
+export async function rpcText(method, params, signal) {
+  const answer = await reach("/", {
+    method: "POST",
+    headers: { "Content-Type": "application/json", ...credentials() },
+    body: JSON.stringify({ jsonrpc: "2.0", id: 1, method, params }),
+    signal,
+  });
+  return answer.text();
+}
+
+/** The result of a call; throws `ApiError`. */
+export async function rpc(method, params = {}, signal) {
+  const text = await rpcText(method, params, signal);
+  let answer;
+  try {
+    answer = JSON.parse(text);
+  } catch {
+    throw new ApiError("UNREADABLE", "The engine's answer is not understood.");
+  }
+  if (answer.error) throw new ApiError(answer.error.data?.code ?? "", answer.error.message);
+  return answer.result;
+}
+
+/** `/readyz`: whether calls are taken, and where the proxy listens. */
+export async function readiness() {
+  return (await reach("/readyz", {})).json();
+}

@@ -1,0 +1,152 @@
+// Small parts that all views share.
+
+import { html, useEffect, useRef, useState } from "../vendor/preact-htm.js";
+import { ago, count, moment, span } from "./format.js";
+import { lines } from "./json.js";
+import { duration, parts } from "./phases.js";
+import { useNow } from "./live.js";
+
+const WORDS = { in_doubt: "in doubt", in_progress: "in progress" };
+const ICONS = {
+  completed: "✓",
+  failed: "✕",
+  in_doubt: "?",
+  running: "▸",
+  pending: "○",
+  cancelled: "–",
+  active: "●",
+};
+
+export const word = (status) => WORDS[status] ?? status;
+
+/** A status in words, with a sign: colour alone tells nothing. */
+export function Chip({ status }) {
+  return html`<span class=${`chip is-${status}`}>
+    <span aria-hidden="true">${ICONS[status] ?? "·"}</span> ${word(status)}
+  </span>`;
+}
+
+/** How many executions have which status, as a bar and in numbers. */
+export function Counts({ counts }) {
+  const order = ["completed", "running", "pending", "failed", "cancelled", "in_doubt"];
+  const shown = order.filter((status) => counts[status] > 0);
+  if (shown.length === 0) return html`<span class="faint">no calls</span>`;
+  return html`<div class="counts">
+    <div class="stack" aria-hidden="true">
+      ${shown.map(
+        (status) =>
+          html`<span class=${`fill is-${status}`} style=${{ flexGrow: counts[status] }}></span>`,
+      )}
+    </div>
+    <div class="legend">
+      ${shown.map(
+        (status) => html`<span class=${`count is-${status}`}>
+          <b>${count(counts[status])}</b> ${word(status)}</span>`,
+      )}
+    </div>
+  </div>`;
+}
+
+export function Ago({ time }) {
+  const now = useNow();
+  return html`<time datetime=${time} title=${moment(time)}>${ago(time, now)}</time>`;
+}
+
+/** Where the time of a call went. */
+export function PhaseBar({ call }) {
+  const shown = parts(call);
+  const took = duration(call);
+  const label = shown.map((part) => `${part.name} ${span(part.ms)}`).join(", ");
+  return html`<div class="phases">
+    <div class="bar" role="img" aria-label=${label || "no step is known yet"} title=${label}>
+      ${shown.map(
+        (part) => html`<span
+          class=${`step-${part.step.replace(" ", "-")}`}
+          style=${{ flexGrow: Math.max(part.ms, 0.001) }}></span>`,
+      )}
+    </div>
+    <span class="took">${took === null ? "running" : span(took)}</span>
+  </div>`;
+}
+
+export function Duplicates({ n }) {
+  if (n === 0) return null;
+  return html`<span class="dup" title=${`${n} duplicates were stopped`}>
+    <span aria-hidden="true">⇉</span> ${count(n)} stopped</span>`;
+}
+
+/** A button that copies a text, and says so. */
+export function Copy({ text, label }) {
+  const [done, setDone] = useState("");
+  const copy = () =>
+    navigator.clipboard.writeText(text).then(
+      () => setDone("copied"),
+      () => setDone("not copied"),
+    );
+  useEffect(() => {
+    const timer = done && setTimeout(() => setDone(""), 1500);
+    return () => clearTimeout(timer);
+  }, [done]);
+  return html`<button type="button" class="quiet small" onClick=${copy} aria-label=${`Copy ${label}`}>
+    ${done || "Copy"}
+  </button>`;
+}
+
+/** Gives a text to the user as a file. */
+export function download(name, text) {
+  const url = URL.createObjectURL(new Blob([text], { type: "application/json" }));
+  const anchor = Object.assign(document.createElement("a"), { href: url, download: name });
+  anchor.click();
+  setTimeout(() => URL.revokeObjectURL(url), 1000);
+}
+
+/** JSON, laid out; long ones in part. */
+export function Json({ text }) {
+  const [all, setAll] = useState(false);
+  const laid = lines(text);
+  const shown = all ? laid : laid.slice(0, 200);
+  return html`<pre class="code" tabindex="0">${shown.map(
+    (line) =>
+      html`<span class="line" style=${{ paddingLeft: `${line.depth * 1.25}em` }}>${line.parts.map(
+        (part) => html`<span class=${`j-${part.kind}`}>${part.text}</span>`,
+      )}</span>`,
+  )}</pre>
+  ${shown.length < laid.length &&
+  html`<button type="button" class="quiet" onClick=${() => setAll(true)}>
+    Show all ${count(laid.length)} lines
+  </button>`}`;
+}
+
+/** What could not be read, and a way to try again. */
+export function Problem({ error, reload }) {
+  return html`<div class="problem" role="alert">
+    <p>${error.message}</p>
+    ${reload && html`<button type="button" onClick=${reload}>Try again</button>`}
+  </div>`;
+}
+
+/** Loads the next page when the end of a list comes into sight. */
+export function More({ next, load, busy }) {
+  const ref = useRef(null);
+  useEffect(() => {
+    if (!next || busy) return undefined;
+    const observer = new IntersectionObserver((entries) => {
+      if (entries.some((entry) => entry.isIntersecting)) load();
+    });
+    observer.observe(ref.current);
+    return () => observer.disconnect();
+  }, [next, busy]);
+  if (!next) return null;
+  return html`<div class="more" ref=${ref}>
+    <button type="button" class="quiet" onClick=${load} disabled=${busy}>
+      ${busy ? "Loading…" : "Load more"}
+    </button>
+  </div>`;
+}
+
+/** Grey lines in the place of rows that are on their way: what comes does not push anything. */
+export function Skeleton({ rows = 8 }) {
+  return html`<div class="skeleton" aria-hidden="true">
+    ${Array.from({ length: rows }, () => html`<div></div>`)}
+  </div>`;
+}

@@ -1,7 +1,7 @@
 //! What the dashboard's figures need beside the store: tool calls a minute over the last hour, and
 //! what the engine itself costs a call.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -19,7 +19,14 @@ const GROWTH: f64 = 1.25;
 
 /// Counts by the minute, the newest last; bounded.
 #[derive(Debug, Default)]
-pub(crate) struct Activity(Mutex<VecDeque<Minute>>);
+pub(crate) struct Activity(Mutex<State>);
+
+#[derive(Debug, Default)]
+struct State {
+    minutes: VecDeque<Minute>,
+    /// How many duplicates there were in all when the last call was counted.
+    duplicates: u64,
+}
 
 #[derive(Debug)]
 struct Minute {
@@ -36,6 +43,8 @@ pub(crate) struct LastHour {
     /// Minutes in which something happened, oldest first.
     minutes: Vec<MinuteCounts>,
     overhead: Overhead,
+    /// Proxied calls since the start, by what became of them.
+    decisions: BTreeMap<&'static str, u64>,
 }
 
 #[derive(Debug, Clone, Serialize)]
@@ -57,13 +66,14 @@ struct Overhead {
 }
 
 impl Activity {
-    /// Counts a tool call.
-    pub(crate) fn call(&self, duplicate: bool, overhead: Option<Duration>) {
-        self.call_at(SystemClock.now().as_micros() / MINUTE, duplicate, overhead);
+    /// Counts a tool call; `duplicates` were stopped in all since the start.
+    pub(crate) fn call(&self, duplicates: u64, overhead: Option<Duration>) {
+        self.call_at(SystemClock.now().as_micros() / MINUTE, duplicates, overhead);
     }
 
-    fn call_at(&self, number: i64, duplicate: bool, overhead: Option<Duration>) {
-        let mut minutes = self.lock();
+    fn call_at(&self, number: i64, duplicates: u64, overhead: Option<Duration>) {
+        let mut state = self.lock();
+        let State { minutes, duplicates: before } = &mut *state;
         // A clock that was set back counts on in the newest minute.
         if minutes.back().is_none_or(|minute| minute.number < number) {
             if minutes.len() == MINUTES {
@@ -73,21 +83,22 @@ impl Activity {
         }
         let Some(minute) = minutes.back_mut() else { return };
         minute.calls += 1;
-        minute.duplicates += u64::from(duplicate);
+        minute.duplicates += duplicates.saturating_sub(*before);
+        *before = duplicates.max(*before);
         if let Some(overhead) = overhead {
             minute.overhead[bucket(overhead.as_secs_f64())] += 1;
         }
     }
 
-    pub(crate) fn last_hour(&self) -> LastHour {
-        self.last_hour_at(SystemClock.now().as_micros() / MINUTE)
+    pub(crate) fn last_hour(&self, decisions: BTreeMap<&'static str, u64>) -> LastHour {
+        LastHour { decisions, ..self.last_hour_at(SystemClock.now().as_micros() / MINUTE) }
     }
 
     fn last_hour_at(&self, now: i64) -> LastHour {
-        let minutes = self.lock();
+        let state = self.lock();
         let mut overhead = [0_u64; BUCKETS];
         let mut counts = Vec::new();
-        for minute in minutes.iter().filter(|minute| minute.number > now - MINUTES as i64) {
+        for minute in state.minutes.iter().filter(|minute| minute.number > now - MINUTES as i64) {
             for (sum, count) in overhead.iter_mut().zip(minute.overhead) {
                 *sum += u64::from(count);
             }
@@ -105,10 +116,11 @@ impl Activity {
                 p50_seconds: quantile(&overhead, calls, 0.5),
                 p99_seconds: quantile(&overhead, calls, 0.99),
             },
+            decisions: BTreeMap::new(),
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, VecDeque<Minute>> {
+    fn lock(&self) -> MutexGuard<'_, State> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -140,7 +152,7 @@ mod tests {
     fn an_hour_is_kept_and_no_more() {
         let activity = Activity::default();
         for number in 0..200 {
-            activity.call_at(number, number % 2 == 0, None);
+            activity.call_at(number, number as u64 / 2, None);
         }
         let hour = activity.last_hour_at(199);
         assert_eq!(hour.minutes.len(), MINUTES);
@@ -154,10 +166,10 @@ mod tests {
     fn quantiles_are_bounds_of_what_was_seen() {
         let activity = Activity::default();
         for _ in 0..98 {
-            activity.call_at(0, false, Some(Duration::from_millis(1)));
+            activity.call_at(0, 0, Some(Duration::from_millis(1)));
         }
-        activity.call_at(0, false, Some(Duration::from_secs(1)));
-        activity.call_at(0, false, Some(Duration::from_hours(1)));
+        activity.call_at(0, 0, Some(Duration::from_secs(1)));
+        activity.call_at(0, 0, Some(Duration::from_hours(1)));
         let overhead = activity.last_hour_at(0).overhead;
         assert_eq!(overhead.calls, 100);
         let (p50, p99) = (overhead.p50_seconds.unwrap(), overhead.p99_seconds.unwrap());

@@ -1,5 +1,6 @@
 //! Every metric: its name, its help, its labels. No key, URL or id is ever a label.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -58,11 +59,6 @@ impl Decision {
         }
     }
 
-    /// The tool did not run for it, since it had run, ran, or may have run before.
-    const fn is_duplicate(self) -> bool {
-        matches!(self, Self::Replayed | Self::Coalesced | Self::InProgress | Self::KeyReuse)
-    }
-
     /// The decision that a word of `Idempotency-Status` names.
     fn from_word(word: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|decision| decision.as_str() == word)
@@ -78,6 +74,7 @@ pub(crate) struct Metrics {
     requests: Family<Request, Counter>,
     refused: Family<Refusal, Counter>,
     activity: Arc<Activity>,
+    store: Option<Store>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -127,6 +124,7 @@ impl Metrics {
             requests: Family::default(),
             refused: Family::default(),
             activity: Arc::default(),
+            store: store.clone(),
         };
         registry.register("calls", "Proxied calls, by what became of them", calls);
         registry.register(
@@ -176,15 +174,27 @@ impl Metrics {
             count.inc();
             duration.observe(took.as_secs_f64());
             if decision != Decision::Bypassed {
-                // A doubt is told without asking the tool only of a duplicate.
-                let held = decision == Decision::InDoubt && upstream.is_none();
-                let overhead = upstream.map(|upstream| took.saturating_sub(upstream));
-                self.activity.call(held || decision.is_duplicate(), overhead);
+                self.tool_call(upstream.map(|upstream| took.saturating_sub(upstream)));
             }
         }
         if let Some(upstream) = upstream {
             self.upstream.observe(upstream.as_secs_f64());
         }
+    }
+
+    /// Proxied calls since the start, by what became of them.
+    pub(crate) fn decisions(&self) -> BTreeMap<&'static str, u64> {
+        Decision::ALL
+            .into_iter()
+            .map(|decision| (decision.as_str(), self.calls[decision as usize].0.get()))
+            .collect()
+    }
+
+    /// Counts a tool call of either door for the last hour's figures; `overhead` is its time without
+    /// the tool's part, where the tool was asked.
+    pub(crate) fn tool_call(&self, overhead: Option<Duration>) {
+        let duplicates = self.store.as_ref().map_or(0, Store::duplicates);
+        self.activity.call(duplicates, overhead);
     }
 
     /// What happened in the last hour.

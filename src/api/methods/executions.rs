@@ -39,7 +39,7 @@ async fn create_tool_execution(
     let CreateToolExecution { user_id, session_id, goal_id, tool_name, tool_input } = params;
     let call = ToolCall { user_id, session_id, goal_id, tool_name: tool_name.0, tool_input };
     let execution = context.store.create_tool_execution(call).await?;
-    context.metrics.activity().call(false, None);
+    context.metrics.tool_call(None);
     Ok(execution)
 }
 
@@ -124,11 +124,10 @@ async fn execute_tool_idempotent(
         tool_input: params.tool_input,
     };
     let executed = context.store.execute(call, options).await?;
-    let stopped = stopped(&executed);
-    if let Some(answered) = stopped {
+    if let Some(answered) = stopped(&executed) {
         context.store.duplicate(executed.execution.id, answered);
     }
-    context.metrics.activity().call(stopped.is_some(), None);
+    context.metrics.tool_call(None);
     Ok(executed.into())
 }
 

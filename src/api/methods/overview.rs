@@ -113,5 +113,5 @@ async fn get_execution_detail(
 struct NoParams {}
 
 async fn get_activity(context: Arc<Context>, _: NoParams) -> Result<LastHour, Error> {
-    Ok(context.metrics.activity().last_hour())
+    Ok(context.metrics.activity().last_hour(context.metrics.decisions()))
 }

@@ -11,6 +11,8 @@ pub struct Stats {
     pub goals: u64,
     /// By status.
     pub executions: BTreeMap<String, u64>,
+    /// Duplicates that were stopped, as far as they are written.
+    pub duplicates: u64,
     pub memories: u64,
     pub channels: u64,
     pub events: u64,

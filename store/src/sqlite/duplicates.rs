@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use rusqlite::{OptionalExtension, params};
@@ -39,7 +40,10 @@ pub(super) struct Noted {
 
 /// What was noted and is not written yet.
 #[derive(Debug, Default)]
-pub(crate) struct Duplicates(Mutex<State>);
+pub(crate) struct Duplicates {
+    total: AtomicU64,
+    state: Mutex<State>,
+}
 
 #[derive(Debug, Default)]
 struct State {
@@ -49,7 +53,8 @@ struct State {
 
 impl Duplicates {
     pub(super) fn note(&self, execution: Uuid, answered: &'static str) {
-        let mut state = lock(&self.0);
+        self.total.fetch_add(1, Ordering::Relaxed);
+        let mut state = lock(&self.state);
         if state.pending.len() >= MAX_PENDING && !state.pending.contains_key(&execution) {
             return;
         }
@@ -63,9 +68,13 @@ impl Duplicates {
         }
     }
 
+    pub(super) fn total(&self) -> u64 {
+        self.total.load(Ordering::Relaxed)
+    }
+
     /// Takes what may be written now; all of it at the end.
     fn take(&self, at_the_end: bool) -> Vec<(Uuid, Noted)> {
-        let mut state = lock(&self.0);
+        let mut state = lock(&self.state);
         let State { pending, written } = &mut *state;
         written.retain(|_, at| at.elapsed() < INTERVAL);
         let due: Vec<Uuid> = pending
@@ -134,11 +143,11 @@ mod tests {
         for n in 0..=MAX_PENDING as u128 {
             duplicates.note(Uuid::from_u128(n), "replayed");
         }
-        assert_eq!(lock(&duplicates.0).pending.len(), MAX_PENDING);
+        assert_eq!(lock(&duplicates.state).pending.len(), MAX_PENDING);
         assert_eq!(duplicates.take(false).len(), MAX_WRITTEN);
         for _ in 0..100 {
             duplicates.note(Uuid::from_u128(1), "replayed");
         }
-        assert!(lock(&duplicates.0).pending.values().all(|noted| noted.times.len() <= MAX_TIMES));
+        assert!(lock(&duplicates.state).pending.values().all(|noted| noted.times.len() <= MAX_TIMES));
     }
 }

@@ -348,6 +348,7 @@ pub(super) const COUNT_MEMORIES: &str = "SELECT COUNT(*) FROM memories";
 pub(super) const COUNT_CHANNELS: &str = "SELECT COUNT(*) FROM channels";
 pub(super) const COUNT_SESSIONS: &str = "SELECT status, COUNT(*) FROM sessions GROUP BY status";
 pub(super) const COUNT_EXECUTIONS: &str = "SELECT status, COUNT(*) FROM executions GROUP BY status";
+pub(super) const SUM_DUPLICATES: &str = "SELECT COALESCE(SUM(duplicates), 0) FROM executions";
 pub(super) const COUNT_IN_DOUBT: &str = "SELECT COUNT(*) FROM executions WHERE status = 5";
 
 /// What `verify` compares of an execution with its events.

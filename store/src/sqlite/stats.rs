@@ -68,6 +68,7 @@ pub(super) fn stats(reader: &Reader) -> Result<Stats, Error> {
         executions: by_status(queries::COUNT_EXECUTIONS, |n| {
             ExecutionStatus::from_number(n).map(ExecutionStatus::as_str)
         })?,
+        duplicates: count(queries::SUM_DUPLICATES)?,
         memories: count(queries::COUNT_MEMORIES)?,
         channels: count(queries::COUNT_CHANNELS)?,
         events: events.unsigned_abs(),

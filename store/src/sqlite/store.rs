@@ -185,6 +185,11 @@ impl Store {
         self.0.writer.shared.duplicates.note(execution, answered);
     }
 
+    /// How many duplicates were stopped since the start.
+    pub fn duplicates(&self) -> u64 {
+        self.0.writer.shared.duplicates.total()
+    }
+
     /// Tells the number of the newest event whenever there is a newer one.
     pub fn newest_event(&self) -> watch::Receiver<i64> {
         self.0.writer.shared.newest.subscribe()
