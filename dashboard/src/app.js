@@ -61,12 +61,12 @@ function App() {
   return html`<a class="skip" href="#main" onClick=${skip}>To the content</a>
     <${Bar} route=${route} doubts=${doubts} search=${search} help=${() => setHelp(true)} />
     <${Banners} route=${route} doubts=${doubts} />
-    <div class=${back ? "split" : ""}>
-      <main id="main" tabindex="-1"><${View} route=${route} /></main>
+    <main id="main" tabindex="-1" class=${back ? "split" : ""}>
+      <div class="view"><${View} route=${route} /></div>
       ${back &&
-      html`<aside aria-label="Call"><${Call} key=${route.params.call} id=${route.params.call}
-        close=${back} /></aside>`}
-    </div>
+      html`<div class="pane"><${Call} key=${route.params.call} id=${route.params.call}
+        close=${back} /></div>`}
+    </main>
     ${help && html`<${Help} close=${() => setHelp(false)} />`}`;
 }
 

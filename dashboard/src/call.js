@@ -27,9 +27,11 @@ export function Call({ id, close }) {
     return html`<section class="detail"><${Problem} error=${error} reload=${reload} /></section>`;
   }
   if (!call) return html`<section class="detail"><${Skeleton} /></section>`;
-  return html`<section class=${close ? "detail" : "detail alone"} aria-labelledby="call-title">
+  const alone = !close && html`<nav class="crumbs"><a href=${link(["calls"])}>Calls</a></nav>`;
+  return html`${alone}<section class=${close ? "detail" : "detail alone"} aria-labelledby="call-title">
+    <h1 class="hidden">Call</h1>
     <div class="head">
-      <${close ? "h2" : "h1"} id="call-title">${call.tool_name}<//>
+      <h2 id="call-title">${call.tool_name}</h2>
       <${Chip} status=${call.status} />
       <span class="grow"></span>
       ${close && html`<a class="button quiet small" href=${link(["calls", id])}>Open alone</a>`}

@@ -74,19 +74,22 @@ export function usePages({ method, params, order, one }, deps) {
     run(async (mine) => {
       const page = await read(undefined, mine.abort.signal);
       const fresh = new Set(page.items.map((item) => item.id));
+      // A row that the first page would show and does not is no longer part of the list.
+      const end = page.next ? page.items.at(-1) : null;
+      const goes = (item) => !fresh.has(item.id) && (end === null || (end && order(item, end) < 0));
       const changed = new Set(changes.map((change) => change.execution_id));
       const stale = one
-        ? state.items.filter((item) => changed.has(item.id) && !fresh.has(item.id))
+        ? state.items.filter((item) => changed.has(item.id) && !fresh.has(item.id) && !goes(item))
         : [];
       const again = await Promise.all(
         stale.slice(0, MAX_SINGLE).map((item) => one(item.id, mine.abort.signal)),
       );
       if (mine !== current.current) return;
       setState((old) => {
-        const touches = old.items.some((item) => fresh.has(item.id));
+        const touches = page.items.length === 0 || old.items.some((item) => fresh.has(item.id));
         // More came than one page holds: what lies between is not known, so the list begins anew.
         if (page.next && old.items.length > 0 && !touches) return { ...old, ...page, error: null };
-        const items = merge(old.items, [...page.items, ...again], order);
+        const items = merge(old.items.filter((item) => !goes(item)), [...page.items, ...again], order);
         return { ...old, items, error: null, next: old.loaded ? old.next : page.next };
       });
     }),

@@ -1,6 +1,6 @@
 // Small parts that all views share.
 
-import { html, useEffect, useRef, useState } from "../vendor/preact-htm.js";
+import { html, useEffect, useMemo, useRef, useState } from "../vendor/preact-htm.js";
 import { ago, count, moment, span } from "./format.js";
 import { lines } from "./json.js";
 import { duration, parts } from "./phases.js";
@@ -102,9 +102,9 @@ export function download(name, text) {
 
 /** JSON, laid out; long ones in part. */
 export function Json({ text }) {
-  const [all, setAll] = useState(false);
-  const laid = lines(text);
-  const shown = all ? laid : laid.slice(0, 200);
+  const [most, setMost] = useState(200);
+  const laid = useMemo(() => lines(text), [text]);
+  const shown = laid.slice(0, most);
   return html`<pre class="code" tabindex="0">${shown.map(
     (line) =>
       html`<span class="line" style=${{ paddingLeft: `${line.depth * 1.25}em` }}>${line.parts.map(
@@ -112,8 +112,8 @@ export function Json({ text }) {
       )}</span>`,
   )}</pre>
   ${shown.length < laid.length &&
-  html`<button type="button" class="quiet" onClick=${() => setAll(true)}>
-    Show all ${count(laid.length)} lines
+  html`<button type="button" class="quiet" onClick=${() => setMost(most * 10)}>
+    ${count(shown.length)} of ${count(laid.length)} lines are shown: show more
   </button>`}`;
 }
 

@@ -51,10 +51,11 @@ export function scale(moments) {
 
 /** What stands above the chart, as far as there is room: its ends, and how long each fold is. */
 function labels(time) {
-  const clock = (at) => timeOfDay(new Date(at / 1000).toISOString());
-  const all = [{ left: 0, width: 9, text: clock(time.first) }];
+  const millis = time.last - time.first < 10_000_000;
+  const clock = (at) => timeOfDay(new Date(at / 1000).toISOString(), { millis });
+  const all = [{ left: 0, width: 12, text: clock(time.first) }];
   for (const gap of time.gaps) all.push({ left: gap.left, width: 6, text: span(gap.ms) });
-  const end = { left: 92, text: clock(time.last) };
+  const end = { left: 88, text: clock(time.last) };
   const shown = [];
   let free = 0;
   for (const label of all) {

@@ -38,10 +38,13 @@ export async function openPage(browser, options = {}) {
   return page;
 }
 
-/** What axe finds wrong on a page, in words. */
-export async function violations(page) {
+/** What axe finds wrong on a page, in words; by all rules, or by those named. */
+export async function violations(page, rules) {
   await page.evaluate(axe);
-  const { violations: found } = await page.evaluate(() => globalThis.axe.run(document));
+  const { violations: found } = await page.evaluate(
+    (runOnly) => globalThis.axe.run(document, runOnly ? { runOnly } : {}),
+    rules,
+  );
   return found.map(
     ({ id, nodes }) => `${id}: ${nodes.map((node) => `${node.html} ${node.failureSummary}`).join("; ")}`,
   );

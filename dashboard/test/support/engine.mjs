@@ -24,7 +24,6 @@ export class Engine {
   static async start(flags = [], { folder, env = {}, addr = "127.0.0.1:0" } = {}) {
     const engine = new Engine();
     engine.folder = folder ?? mkdtempSync(join(tmpdir(), "dashboard-"));
-    engine.keeps = folder !== undefined;
     engine.database = join(engine.folder, "state.db");
     const clean = Object.fromEntries(
       Object.entries(process.env).filter(([name]) => !/^STATE_ENGINE_|_proxy$/i.test(name)),
@@ -47,7 +46,7 @@ export class Engine {
   async stop({ keep = false } = {}) {
     this.process.kill("SIGTERM");
     await this.ended;
-    if (!keep && !this.keeps) rmSync(this.folder, { recursive: true, force: true });
+    if (!keep) rmSync(this.folder, { recursive: true, force: true });
   }
 
   /** The result of a method; an error is thrown. */
