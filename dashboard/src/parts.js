@@ -15,6 +15,7 @@ const ICONS = {
   pending: "○",
   cancelled: "–",
   active: "●",
+  in_progress: "▸",
 };
 
 export const word = (status) => WORDS[status] ?? status;
@@ -23,6 +24,13 @@ export const word = (status) => WORDS[status] ?? status;
 export function Chip({ status }) {
   return html`<span class=${`chip is-${status}`}>
     <span aria-hidden="true">${ICONS[status] ?? "·"}</span> ${word(status)}
+  </span>`;
+}
+
+/** A status by its sign alone, for where there is no room; its word is told all the same. */
+export function Sign({ status }) {
+  return html`<span class=${`sign is-${status}`} title=${word(status)}>
+    <span aria-hidden="true">${ICONS[status] ?? "·"}</span><span class="hidden">${word(status)}</span>
   </span>`;
 }
 

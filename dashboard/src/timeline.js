@@ -2,7 +2,7 @@
 
 import { html } from "../vendor/preact-htm.js";
 import { micros, moment, plural, span, timeOfDay } from "./format.js";
-import { Chip, word } from "./parts.js";
+import { Sign, word } from "./parts.js";
 import { extent } from "./phases.js";
 
 /** Quiet time is folded where it is so many times as long as most others between two moments. */
@@ -88,8 +88,8 @@ export function Timeline({ calls, goals, open, shown }) {
     ${lanes.slice(0, MAX_LANES).map(
       ({ goal, calls: inLane }) => html`<div class="lane" key=${goal.id}>
         <div class="lane-head">
+          ${goal.status && html`<${Sign} status=${goal.status} />`}
           <span class="goal" title=${goal.title}>${goal.title}</span>
-          ${goal.status && html`<${Chip} status=${goal.status} />`}
         </div>
         <div class="track">
           ${time.gaps.map(

@@ -380,3 +380,41 @@ fn channels() {
     t.bad("of nobody said", -32602, "list_channels", "{}");
     t.golden("channels");
 }
+
+#[test]
+fn overviews() {
+    let mut scene = Scene::new();
+    let (greeted, lease) = scene.leased("greeting");
+    let finish = format!(r#"{{"lease":"{lease}","outcome":"executed","output":{{"sent":1.0}}}}"#);
+    scene.t.good("it ran", "finish_tool_execution", &finish);
+    let (lost, lease) = scene.leased("lost");
+    let finish = format!(r#"{{"lease":"{lease}","outcome":"unknown"}}"#);
+    scene.t.good("nobody knows", "finish_tool_execution", &finish);
+    let Scene { mut t, user, session, goal } = scene;
+
+    t.good("all sessions", "list_session_summaries", "{}");
+    let filter = format!(r#"{{"user_id":"{user}","status":"active","text":"GREET","limit":1}}"#);
+    t.good("by filter", "list_session_summaries", &filter);
+    t.good("none fits", "list_session_summaries", r#"{"text":"100%"}"#);
+    t.bad("an unknown status", -32602, "list_session_summaries", r#"{"status":"gone"}"#);
+    t.bad("no cursor of ours", -32602, "list_session_summaries", r#"{"cursor":"x"}"#);
+    t.good("one", "get_session_summary", &id(&session));
+    t.bad("unknown", -32002, "get_session_summary", &id(NOBODY));
+
+    t.good("newest first", "search_executions", r#"{"limit":1}"#);
+    let filter = format!(
+        r#"{{"session_id":"{session}","goal_id":"{goal}","status":"completed","origin":"api","tool":"EMAIL","text":"\"to\""}}"#
+    );
+    t.good("by filter", "search_executions", &filter);
+    t.good("with duplicates alone", "search_executions", r#"{"duplicated":true}"#);
+    t.bad("of no session", -32002, "search_executions", &format!(r#"{{"session_id":"{NOBODY}"}}"#));
+    t.bad("no cursor of ours", -32602, "search_executions", r#"{"cursor":"x"}"#);
+    t.bad("too long a text", -32018, "search_executions", &format!(r#"{{"text":"{}"}}"#, "x".repeat(256)));
+
+    t.good("all that is kept", "get_execution_detail", &id(&greeted));
+    let cut = format!(r#"{{"id":"{lost}","text_bytes":5}}"#);
+    t.good("texts cut", "get_execution_detail", &cut);
+    t.bad("unknown", -32002, "get_execution_detail", &id(NOBODY));
+    t.good("the log of one", "list_events", &format!(r#"{{"execution_id":"{lost}"}}"#));
+    t.golden("overviews");
+}

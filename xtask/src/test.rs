@@ -14,6 +14,7 @@ const NPM_PACKAGES: &[&str] = &[
     "examples/failure-demo",
     "examples/email-agent",
     "integrations/openclaw",
+    "dashboard",
 ];
 
 /// Run all tests of the tree: Rust, doctests, real clients, npm packages

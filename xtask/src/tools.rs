@@ -29,6 +29,11 @@ const TOOLS: &[Tool] = &[
         how: "apt-get install nodejs npm (Node 20 or later)",
     },
     Tool {
+        probe: &["chromium", "--version"],
+        why: "the dashboard is tested in it",
+        how: "apt-get install chromium",
+    },
+    Tool {
         probe: &["curl", "--version"],
         why: "it is one of the real clients",
         how: "apt-get install curl",

@@ -18,7 +18,7 @@ try {
   const session = `#/sessions/${ada.session.id}`;
   const pictures = [
     ["sessions-light", "light", wide, "#/", ".sessions .dup"],
-    ["session-light", "light", wide, `${session}?call=${sent.id}`, ".echo >> nth=0"],
+    ["session-light", "light", { width: 1180, height: 660 }, `${session}?call=${sent.id}`, ".echo >> nth=0"],
     ["session-dark", "dark", wide, session, ".echo >> nth=0"],
     ["doubt-light", "light", wide, "#/doubt", ".settle >> nth=1"],
     ["stats-dark", "dark", wide, "#/stats", ".tile"],

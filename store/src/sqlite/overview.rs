@@ -77,22 +77,15 @@ fn parse(cursor: &str) -> Option<(i64, i64)> {
 
 /// Puts in what a session did: reads of indexes alone, but for the goals.
 fn count(conn: &Connection, row: i64, summary: &mut SessionSummary) -> rusqlite::Result<()> {
-    let mut duplicates = 0;
-    summary.executions = by_status(
-        conn,
-        queries::SESSION_EXECUTIONS,
-        row,
-        |n| ExecutionStatus::from_number(n).map(ExecutionStatus::as_str),
-        |extra| duplicates += extra,
-    )?;
-    summary.duplicates = duplicates;
-    summary.goals = by_status(
-        conn,
-        queries::SESSION_GOALS,
-        row,
-        |n| GoalStatus::from_number(n).map(GoalStatus::as_str),
-        |_| {},
-    )?;
+    let executions = counts(conn, queries::SESSION_EXECUTIONS, row)?;
+    summary.executions = executions_by_status(&executions);
+    summary.duplicates = conn
+        .prepare_cached(queries::SESSION_DUPLICATES)?
+        .query_row([row], |row| Ok(row.get::<_, i64>(0)?.unsigned_abs()))?;
+    summary.goals = counts(conn, queries::SESSION_GOALS, row)?
+        .into_iter()
+        .filter_map(|(status, n)| Some((GoalStatus::from_number(status)?.to_string(), n)))
+        .collect();
     summary.latest_goal = conn
         .prepare_cached(queries::SESSION_LATEST_GOAL)?
         .query_row([row], |row| row.get(0))
@@ -100,21 +93,23 @@ fn count(conn: &Connection, row: i64, summary: &mut SessionSummary) -> rusqlite:
     Ok(())
 }
 
-fn by_status(
-    conn: &Connection,
-    sql: &str,
-    session: i64,
-    word: fn(i64) -> Option<&'static str>,
-    mut extra: impl FnMut(u64),
-) -> rusqlite::Result<BTreeMap<String, u64>> {
+fn counts(conn: &Connection, sql: &str, session: i64) -> rusqlite::Result<Vec<(i64, u64)>> {
     let mut statement = conn.prepare_cached(sql)?;
-    let mut rows = statement.query([session])?;
-    let mut counts = BTreeMap::new();
-    while let Some(row) = rows.next()? {
-        extra(row.get::<_, i64>(2)?.unsigned_abs());
-        if let Some(word) = word(row.get(0)?) {
-            counts.insert(word.to_owned(), row.get::<_, i64>(1)?.unsigned_abs());
-        }
-    }
-    Ok(counts)
+    let rows =
+        statement.query_map([session], |row| Ok((row.get(0)?, row.get::<_, i64>(1)?.unsigned_abs())))?;
+    rows.collect()
+}
+
+/// Counts by status from rows that tell those that completed as the rest of all (-1).
+pub(super) fn executions_by_status(counts: &[(i64, u64)]) -> BTreeMap<String, u64> {
+    let all: u64 = counts.iter().filter(|(status, _)| *status < 0).map(|(_, n)| n).sum();
+    let others: u64 = counts.iter().filter(|(status, _)| *status >= 0).map(|(_, n)| n).sum();
+    let completed = (ExecutionStatus::Completed, all.saturating_sub(others));
+    counts
+        .iter()
+        .filter_map(|(status, n)| Some((ExecutionStatus::from_number(*status)?, *n)))
+        .chain([completed])
+        .filter(|(_, n)| *n > 0)
+        .map(|(status, n)| (status.to_string(), n))
+        .collect()
 }

@@ -232,11 +232,16 @@ pub(super) const SESSION_SUMMARIES: &str = concat!(
      ORDER BY s.last_activity_at DESC, s.id DESC LIMIT ?3"
 );
 pub(super) const SESSION_SUMMARY: &str = concat!(session_summary_columns!(), "s.uuid = ?1");
-/// By `executions_by_session_status` alone.
-pub(super) const SESSION_EXECUTIONS: &str =
-    "SELECT status, COUNT(*), SUM(duplicates) FROM executions WHERE session = ?1 GROUP BY status";
+/// A session's executions by status, but for those that completed; then all of them as -1. By indexes
+/// alone: `+` keeps the few that run from being looked for among all of the session.
+pub(super) const SESSION_EXECUTIONS: &str = "
+  SELECT status, COUNT(*) FROM executions WHERE session = ?1 AND status NOT IN (1, 2) GROUP BY status
+  UNION ALL SELECT 1, COUNT(*) FROM executions WHERE status = 1 AND +session = ?1
+  UNION ALL SELECT -1, COUNT(*) FROM executions WHERE session = ?1";
+pub(super) const SESSION_DUPLICATES: &str = "SELECT COALESCE(SUM(duplicates), 0) FROM executions
+  WHERE session = ?1 AND duplicates > 0";
 pub(super) const SESSION_GOALS: &str =
-    "SELECT status, COUNT(*), 0 FROM goals WHERE session = ?1 GROUP BY status";
+    "SELECT status, COUNT(*) FROM goals WHERE session = ?1 GROUP BY status";
 pub(super) const SESSION_LATEST_GOAL: &str =
     "SELECT substr(title, 1, 200) FROM goals WHERE session = ?1 ORDER BY id DESC LIMIT 1";
 
@@ -347,8 +352,13 @@ pub(super) const COUNT_GOALS: &str = "SELECT COUNT(*) FROM goals";
 pub(super) const COUNT_MEMORIES: &str = "SELECT COUNT(*) FROM memories";
 pub(super) const COUNT_CHANNELS: &str = "SELECT COUNT(*) FROM channels";
 pub(super) const COUNT_SESSIONS: &str = "SELECT status, COUNT(*) FROM sessions GROUP BY status";
-pub(super) const COUNT_EXECUTIONS: &str = "SELECT status, COUNT(*) FROM executions GROUP BY status";
-pub(super) const SUM_DUPLICATES: &str = "SELECT COALESCE(SUM(duplicates), 0) FROM executions";
+/// As [`SESSION_EXECUTIONS`], of the whole store.
+pub(super) const COUNT_EXECUTIONS: &str = "
+  SELECT status, COUNT(*) FROM executions WHERE status NOT IN (1, 2) GROUP BY status
+  UNION ALL SELECT 1, COUNT(*) FROM executions WHERE status = 1
+  UNION ALL SELECT -1, COUNT(*) FROM executions";
+pub(super) const SUM_DUPLICATES: &str =
+    "SELECT COALESCE(SUM(duplicates), 0) FROM executions WHERE duplicates > 0";
 pub(super) const COUNT_IN_DOUBT: &str = "SELECT COUNT(*) FROM executions WHERE status = 5";
 
 /// What `verify` compares of an execution with its events.

@@ -6,11 +6,11 @@ use std::sync::atomic::Ordering;
 
 use serde::Serialize;
 
-use super::queries;
 use super::reader::Reader;
 use super::shared::Histogram;
+use super::{overview, queries};
 use crate::Error;
-use crate::model::{ExecutionStatus, SessionStatus, Stats};
+use crate::model::{SessionStatus, Stats};
 
 /// How the store is, from memory and file sizes alone.
 #[derive(Debug, Clone, Serialize)]
@@ -65,9 +65,11 @@ pub(super) fn stats(reader: &Reader) -> Result<Stats, Error> {
             SessionStatus::from_number(n).map(SessionStatus::as_str)
         })?,
         goals: count(queries::COUNT_GOALS)?,
-        executions: by_status(queries::COUNT_EXECUTIONS, |n| {
-            ExecutionStatus::from_number(n).map(ExecutionStatus::as_str)
-        })?,
+        executions: overview::executions_by_status(&reader.many(
+            queries::COUNT_EXECUTIONS,
+            [],
+            |row| Ok((row.get(0)?, row.get::<_, i64>(1)?.unsigned_abs())),
+        )?),
         duplicates: count(queries::SUM_DUPLICATES)?,
         memories: count(queries::COUNT_MEMORIES)?,
         channels: count(queries::COUNT_CHANNELS)?,
