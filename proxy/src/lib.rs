@@ -20,6 +20,7 @@ mod intake;
 mod key;
 mod listener;
 mod owned;
+mod pattern;
 mod policy;
 mod pool;
 mod record;
@@ -45,7 +46,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
-pub use crate::policy::PassRule;
+pub use crate::pattern::{HostName, HostPattern};
 use crate::policy::Policy;
 use crate::request::Authority;
 
@@ -59,7 +60,7 @@ pub struct Config {
     /// Where the state API listens: nobody reaches it through the proxy.
     pub api_addresses: Vec<SocketAddr>,
     /// Hosts whose requests are passed on unguarded, audited.
-    pub pass: Vec<PassRule>,
+    pub pass: Vec<HostPattern>,
     /// Use the shipped table of POSTs that only read.
     pub reads_table: bool,
     /// Every request needs its session's token as proxy credentials.

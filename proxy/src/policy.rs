@@ -5,8 +5,6 @@ mod outcome;
 mod table;
 
 use std::borrow::Cow;
-use std::fmt;
-use std::str::FromStr;
 
 use hyper::Method;
 use hyper::header::{CONTENT_TYPE, HeaderMap};
@@ -15,7 +13,8 @@ use store::model::EffectClass;
 use self::table::{READS, REFUSALS, Read, Refusal};
 use crate::forms::{Kind, kind, pairs, plain};
 use crate::headers::upgrade_of;
-use crate::request::{Authority, Target};
+use crate::pattern::HostPattern;
+use crate::request::Target;
 
 /// Methods that ask and change nothing.
 const READ_METHODS: &[&str] = &["GET", "HEAD", "OPTIONS", "QUERY", "PROPFIND", "REPORT", "SEARCH"];
@@ -23,7 +22,7 @@ const READ_METHODS: &[&str] = &["GET", "HEAD", "OPTIONS", "QUERY", "PROPFIND", "
 /// What decides about requests; it holds no state and reads no clock.
 #[derive(Debug, Clone)]
 pub(crate) struct Policy {
-    pass: Vec<PassRule>,
+    pass: Vec<HostPattern>,
     reads: &'static [Read],
     refusals: &'static [Refusal],
 }
@@ -52,52 +51,9 @@ pub(crate) enum Passed {
     Bypassed,
 }
 
-/// A host that is never keyed: `HOST` for all its ports, or `HOST:PORT`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PassRule {
-    host: String,
-    port: Option<u16>,
-}
-
-impl PassRule {
-    fn matches(&self, authority: &Authority) -> bool {
-        self.host == authority.host && self.port.is_none_or(|port| port == authority.port)
-    }
-}
-
-impl FromStr for PassRule {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let whole = hyper::http::uri::Authority::try_from(text)
-            .ok()
-            .filter(|whole| !whole.as_str().contains('@') && !whole.host().is_empty())
-            .ok_or_else(|| format!("{text:?} is no HOST or HOST:PORT"))?;
-        let port = match whole.as_str().get(whole.host().len()..) {
-            None | Some("") => None,
-            Some(_) => Some(
-                whole
-                    .port_u16()
-                    .filter(|port| *port > 0)
-                    .ok_or_else(|| format!("{text:?} names no port between 1 and 65535"))?,
-            ),
-        };
-        Ok(Self { host: whole.host().to_ascii_lowercase(), port })
-    }
-}
-
-impl fmt::Display for PassRule {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.port {
-            None => f.write_str(&self.host),
-            Some(port) => write!(f, "{}:{port}", self.host),
-        }
-    }
-}
-
 impl Policy {
     /// `reads_table` switches the shipped table of POSTs that only read.
-    pub(crate) fn new(pass: Vec<PassRule>, reads_table: bool) -> Self {
+    pub(crate) fn new(pass: Vec<HostPattern>, reads_table: bool) -> Self {
         Self { pass, reads: if reads_table { READS } else { &[] }, refusals: REFUSALS }
     }
 

@@ -4,7 +4,7 @@ use store::state::Knowledge::{self, Executed, NotExecuted, Unknown};
 
 use super::table::{Answers, When};
 use super::*;
-use crate::request::Scheme;
+use crate::request::{Authority, Scheme};
 
 fn target(url: &str) -> Target {
     let rest = url.strip_prefix("http://").unwrap();
@@ -87,11 +87,6 @@ fn what_passes_unguarded() {
         ("POST", "http://h/x", &websocket, "once: method POST"),
     ] {
         assert_eq!(decide(&policy, method, url, list, ""), want, "{method} {url} {list:?}");
-    }
-    for bad in
-        ["", ":80", "a b", "host:", "host:0", "host:x", "host:70000", "u@host", "http://host"]
-    {
-        assert!(bad.parse::<PassRule>().is_err(), "{bad}");
     }
 }
 
