@@ -9,7 +9,7 @@ use std::time::Duration;
 use anyhow::{Context as _, bail};
 use clap::builder::BoolishValueParser;
 use etcetera::BaseStrategy as _;
-use proxy::HostPattern;
+use proxy::{HostPattern, UpstreamCa};
 
 /// The name of each setting in the environment.
 pub(crate) mod env {
@@ -19,6 +19,8 @@ pub(crate) mod env {
     pub(crate) const NO_PROXY: &str = "STATE_ENGINE_NO_PROXY";
     pub(crate) const MAX_REQUEST: &str = "STATE_ENGINE_MAX_REQUEST";
     pub(crate) const PASS: &str = "STATE_ENGINE_PASS";
+    pub(crate) const INTERCEPT: &str = "STATE_ENGINE_INTERCEPT";
+    pub(crate) const UPSTREAM_CA: &str = "STATE_ENGINE_UPSTREAM_CA";
     pub(crate) const TOKEN: &str = "STATE_ENGINE_TOKEN";
     pub(crate) const REQUIRE_TOKEN: &str = "STATE_ENGINE_REQUIRE_TOKEN";
     pub(crate) const ALLOW_HOST: &str = "STATE_ENGINE_ALLOW_HOST";
@@ -85,6 +87,22 @@ pub(crate) struct Flags {
     #[arg(long, value_name = "HOST[:PORT]", env = env::PASS, value_delimiter = ',')]
     pass: Vec<HostPattern>,
 
+    /// A host (or *.HOST) whose TLS the proxy opens, so that its calls are guarded; its clients must
+    /// trust the CA that `ca export` prints; repeatable
+    #[arg(long, value_name = "HOST[:PORT]", env = env::INTERCEPT, value_delimiter = ',')]
+    intercept: Vec<HostPattern>,
+
+    /// A file of CA certificates that upstreams may be verified by, besides the system's; with HOST=
+    /// for that host alone; repeatable
+    #[arg(
+        long,
+        value_name = "[HOST=]FILE",
+        env = env::UPSTREAM_CA,
+        value_delimiter = ',',
+        value_parser = upstream_ca
+    )]
+    upstream_ca: Vec<UpstreamCa>,
+
     /// The proxy takes only calls with credentials SESSION:TOKEN; `token SESSION` prints one
     #[arg(long, env = env::REQUIRE_TOKEN, value_parser = BoolishValueParser::new())]
     require_token: bool,
@@ -134,6 +152,8 @@ pub(crate) struct Config {
     /// In bytes.
     pub(crate) max_request: u64,
     pub(crate) pass: Vec<HostPattern>,
+    pub(crate) intercept: Vec<HostPattern>,
+    pub(crate) upstream_ca: Vec<UpstreamCa>,
     pub(crate) token: Option<Secret>,
     pub(crate) require_token: bool,
     pub(crate) allow_host: Vec<String>,
@@ -168,6 +188,8 @@ impl TryFrom<Flags> for Config {
             proxy_addr,
             max_request: flags.max_request.0,
             pass: flags.pass,
+            intercept: flags.intercept,
+            upstream_ca: flags.upstream_ca,
             token: flags.place.token,
             require_token: flags.require_token,
             allow_host: flags.allow_host,
@@ -181,6 +203,18 @@ impl TryFrom<Flags> for Config {
 
 fn is_loopback(addr: SocketAddr) -> bool {
     addr.ip().to_canonical().is_loopback()
+}
+
+/// `[HOST=]FILE`.
+fn upstream_ca(text: &str) -> Result<UpstreamCa, String> {
+    let (hosts, file) = match text.split_once('=') {
+        Some((host, file)) => (Some(host.parse()?), file),
+        None => (None, text),
+    };
+    if file.is_empty() {
+        return Err("write FILE or HOST=FILE".to_owned());
+    }
+    Ok(UpstreamCa { hosts, file: file.into() })
 }
 
 /// A text that no log and no error may show.

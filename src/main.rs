@@ -1,6 +1,7 @@
 //! A sidecar for AI agents: their tool calls become durable, and a duplicate never acts twice.
 
 mod api;
+mod ca;
 mod cli;
 mod client;
 mod config;

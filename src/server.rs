@@ -21,6 +21,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::api::{self, Api};
+use crate::ca;
 use crate::cli::ExitStatus;
 use crate::config::Config;
 use crate::printer::Printer;
@@ -79,8 +80,11 @@ async fn serve(
             let listener = bind(addr, "--proxy-addr").await?;
             let addr = listener.local_addr()?;
             api.set_proxy(url(addr));
-            let settings = proxy_settings(config, store, api_addr, addr, api.metrics().clone());
-            let proxy = proxy::Proxy::new(settings);
+            let settings = proxy_settings(config, store, api_addr, addr, api.metrics().clone())?;
+            let proxy = proxy::Proxy::new(settings)?;
+            if let Some(pem) = proxy.ca_pem() {
+                api.set_ca(pem.to_owned());
+            }
             Some((proxy, listener, addr))
         }
         None => None,
@@ -141,7 +145,7 @@ fn proxy_settings(
     api: SocketAddr,
     addr: SocketAddr,
     metrics: api::Metrics,
-) -> proxy::Config {
+) -> anyhow::Result<proxy::Config> {
     // Beside the database: on the disk that is known to be large and the owner's alone.
     let folder = match config.database.parent() {
         Some(folder) if folder != Path::new("") => folder.to_owned(),
@@ -149,6 +153,11 @@ fn proxy_settings(
     };
     let mut settings = proxy::Config::new(store.clone(), addr, api, folder);
     settings.pass.clone_from(&config.pass);
+    settings.intercept.clone_from(&config.intercept);
+    settings.upstream_ca.clone_from(&config.upstream_ca);
+    if !config.intercept.is_empty() {
+        settings.ca = ca::Files::beside(&config.database).load()?;
+    }
     settings.require_token = config.require_token;
     settings.max_request = config.max_request;
     settings.confirm_base = url(addr);
@@ -157,7 +166,7 @@ fn proxy_settings(
     settings.observer = Arc::new(move |seen| {
         metrics.proxied(seen.decision, seen.duration, seen.upstream);
     });
-    settings
+    Ok(settings)
 }
 
 impl Doors {

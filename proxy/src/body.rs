@@ -2,6 +2,8 @@
 
 use std::io;
 use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -289,6 +291,14 @@ pub(crate) enum Outgoing {
     Live(Timed),
     /// Kept whole before; trailers where the client sent some.
     Stored(Chunks, Option<HeaderMap>),
+    /// Counts how many bytes were taken.
+    Watched(Box<Outgoing>, Arc<AtomicU64>),
+}
+
+impl Default for Outgoing {
+    fn default() -> Self {
+        Self::Whole(Bytes::new())
+    }
 }
 
 impl Outgoing {
@@ -317,6 +327,14 @@ impl HttpBody for Outgoing {
                 Some(chunk) => Poll::Ready(Some(chunk.map(Frame::data))),
                 None => Poll::Ready(trailers.take().map(|trailers| Ok(Frame::trailers(trailers)))),
             },
+            Self::Watched(body, taken) => {
+                let frame = ready!(Pin::new(body.as_mut()).poll_frame(cx));
+                let data = frame.as_ref().and_then(|frame| frame.as_ref().ok()?.data_ref());
+                if let Some(data) = data {
+                    taken.fetch_add(data.len() as u64, Ordering::AcqRel);
+                }
+                Poll::Ready(frame)
+            }
         }
     }
 
@@ -325,6 +343,7 @@ impl HttpBody for Outgoing {
             Self::Whole(bytes) => bytes.is_empty(),
             Self::Live(body) => body.is_end_stream(),
             Self::Stored(chunks, trailers) => chunks.left() == 0 && trailers.is_none(),
+            Self::Watched(body, _) => body.is_end_stream(),
         }
     }
 
@@ -334,6 +353,7 @@ impl HttpBody for Outgoing {
             Self::Live(body) => body.size_hint(),
             Self::Stored(chunks, None) => SizeHint::with_exact(chunks.left()),
             Self::Stored(_, Some(_)) => SizeHint::default(),
+            Self::Watched(body, _) => body.size_hint(),
         }
     }
 }

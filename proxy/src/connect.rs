@@ -4,15 +4,19 @@
 //! decides: a client that begins with an HTTP request gets each of its requests guarded, in the
 //! tunnel's scope; anything else (TLS above all), and a server that speaks first, is carried
 //! blindly and audited by host. No timer decides: it would leave a slow agent unguarded.
+//!
+//! A tunnel to a host that is to be intercepted is answered without dialling, and TLS that begins
+//! in it is ours: its requests are guarded like those in clear.
 
 use std::io;
 use std::sync::Arc;
+use std::time::Duration;
 
 use hyper::Request;
 use hyper::body::Incoming;
 use hyper::upgrade::{OnUpgrade, Upgraded};
 use hyper_util::rt::TokioIo;
-use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _, copy_bidirectional};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, copy_bidirectional};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
@@ -20,14 +24,21 @@ use tokio_util::sync::CancellationToken;
 use crate::Shared;
 use crate::dial;
 use crate::error::Error;
-use crate::request::{Authority, ProxyCredentials, asked};
+use crate::request::{Authority, ProxyCredentials, Scheme, asked};
 use crate::respond::{self, Reply};
 use crate::rewind::Rewind;
-use crate::serving::{self, Link};
+use crate::serving::{self, Link, Protocol};
+use crate::tls::HTTP2;
+
+/// For how long a tunnel that may be opened waits for its client, before the upstream is dialled to
+/// hear whether it speaks first. What the client says after that still decides.
+const SILENCE: Duration = Duration::from_secs(2);
 
 /// What every request inside a tunnel inherits.
 #[derive(Debug)]
 pub(crate) struct Inside {
+    /// `Https` where TLS with the client was ours.
+    pub(crate) scheme: Scheme,
     pub(crate) authority: Authority,
     pub(crate) credentials: Option<ProxyCredentials>,
 }
@@ -41,16 +52,20 @@ pub(crate) async fn open(
 ) -> Result<Reply, Error> {
     let asked = asked(request.headers(), None, shared.config.require_token, &shared.check_token())?;
     // To ourselves there is nothing to dial: such a tunnel leads to `/confirm/` alone.
-    let upstream = if shared.is_own(&authority) {
-        None
+    let (ours, upstream) = if shared.is_own(&authority) {
+        (Ours::Own, None)
+    } else if shared.interceptor.as_ref().is_some_and(|one| one.covers(&authority)) {
+        // Duplicates need no upstream: it is dialled when a request is to be sent there.
+        shared.guard.check_literal(&authority)?;
+        (Ours::Intercepted, None)
     } else {
         let limit = shared.config.timeouts.connect;
-        Some(dial::dial(&shared.guard, &authority, limit).await?)
+        (Ours::No, Some(dial::dial(&shared.guard, &authority, limit).await?))
     };
     let client = hyper::upgrade::on(&mut request);
-    let inside = Arc::new(Inside { authority, credentials: asked.credentials });
+    let inside = Inside { scheme: Scheme::Http, authority, credentials: asked.credentials };
     link.turn.upgrade();
-    let work = carry(Arc::clone(shared), client, upstream, inside);
+    let work = carry(Arc::clone(shared), client, ours, upstream, inside);
     let closing = shared.closing.clone();
     shared.tunnels.spawn(async move {
         let _ = closing.run_until_cancelled(work).await;
@@ -58,35 +73,78 @@ pub(crate) async fn open(
     Ok(respond::connected())
 }
 
+/// What of a tunnel is the engine's own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Ours {
+    No,
+    /// Its TLS.
+    Intercepted,
+    /// It leads to the proxy itself.
+    Own,
+}
+
 async fn carry(
     shared: Arc<Shared>,
     client: OnUpgrade,
-    upstream: Option<TcpStream>,
-    inside: Arc<Inside>,
+    ours: Ours,
+    mut upstream: Option<TcpStream>,
+    inside: Inside,
 ) {
     let Ok(client) = client.await else { return };
     let mut client = TokioIo::new(client);
-    let Some(mut upstream) = upstream else {
+    if ours == Ours::Own {
         let _counted = shared.connections.token();
-        return serving::serve(Arc::clone(&shared), client, Some(inside)).await;
-    };
+        return serving::serve(shared.clone(), client, Some(inside.into()), Protocol::Http1).await;
+    }
     let mut begun = Vec::new();
-    match first_word(&shared, &mut client, &upstream, &mut begun).await {
-        Ok(Speech::Http) => {
-            if let Ok(connection) = shared.pool.adopt(&inside.authority, upstream).await {
-                connection.give_back();
+    let speech = first_word(&shared, &mut client, &mut upstream, &inside, &mut begun).await;
+    let Ok(speech) = speech else { return };
+    let client = Rewind::new(begun.into(), client);
+    match speech {
+        Speech::Http => {
+            if let Some(upstream) = upstream {
+                shared.pool.keep(&inside.authority, upstream).await;
             }
             let _counted = shared.connections.token();
-            let client = Rewind::new(begun.into(), client);
-            serving::serve(Arc::clone(&shared), client, Some(inside)).await;
+            serving::serve(shared.clone(), client, Some(inside.into()), Protocol::Http1).await;
         }
-        Ok(Speech::Blind) => {
-            shared.config.store.count("tunnel", &inside.authority.host);
-            if upstream.write_all(&begun).await.is_ok() {
-                let _ = copy_bidirectional(&mut client, &mut upstream).await;
-            }
-        }
-        Ok(Speech::Undecided) | Err(_) => {}
+        Speech::Tls if ours == Ours::Intercepted => intercepted(shared, client, inside).await,
+        Speech::Tls | Speech::Blind => blind(&shared, client, upstream, &inside.authority).await,
+        Speech::Undecided => {}
+    }
+}
+
+/// The client's TLS ends here, and its requests are guarded.
+async fn intercepted<I>(shared: Arc<Shared>, client: I, inside: Inside)
+where
+    I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let Some(interceptor) = &shared.interceptor else { return };
+    let limit = shared.config.timeouts.request_head;
+    let Some(client) = interceptor.accept(client, &inside.authority, limit).await else { return };
+    let protocol = match client.get_ref().1.alpn_protocol() {
+        Some(HTTP2) => Protocol::Http2,
+        _ => Protocol::Http1,
+    };
+    let inside = Inside { scheme: Scheme::Https, ..inside };
+    let _counted = shared.connections.token();
+    serving::serve(shared.clone(), client, Some(inside.into()), protocol).await;
+}
+
+/// Bytes as they come, both ways.
+async fn blind(
+    shared: &Shared,
+    mut client: impl AsyncRead + AsyncWrite + Unpin,
+    upstream: Option<TcpStream>,
+    authority: &Authority,
+) {
+    shared.config.store.count("tunnel", &authority.host);
+    let upstream = match upstream {
+        Some(upstream) => Ok(upstream),
+        None => dial::dial(&shared.guard, authority, shared.config.timeouts.connect).await,
+    };
+    if let Ok(mut upstream) = upstream {
+        let _ = copy_bidirectional(&mut client, &mut upstream).await;
     }
 }
 
@@ -94,24 +152,40 @@ async fn carry(
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Speech {
     Http,
+    Tls,
     Blind,
     /// More bytes are needed; as a result: nobody spoke to the end.
     Undecided,
 }
 
 /// Waits until it is clear what the tunnel carries; `begun` gets what the client has sent so far.
+/// An upstream that was not dialled yet is, if the client stays silent.
 async fn first_word(
     shared: &Shared,
     client: &mut (impl AsyncRead + Unpin),
-    upstream: &TcpStream,
+    upstream: &mut Option<TcpStream>,
+    inside: &Inside,
     begun: &mut Vec<u8>,
 ) -> io::Result<Speech> {
-    let mut peeked = [0];
-    tokio::select! {
-        biased;
-        read = client.read_buf(begun) => if read? == 0 { return Ok(Speech::Undecided) },
-        spoken = upstream.peek(&mut peeked) => {
-            return Ok(if spoken? == 0 { Speech::Undecided } else { Speech::Blind });
+    if upstream.is_none() {
+        match timeout(SILENCE, client.read_buf(begun)).await {
+            Ok(Ok(0)) => return Ok(Speech::Undecided),
+            Ok(read) => drop(read?),
+            Err(_) => {
+                let limit = shared.config.timeouts.connect;
+                let dialled = dial::dial(&shared.guard, &inside.authority, limit).await;
+                *upstream = Some(dialled.map_err(io::Error::other)?);
+            }
+        }
+    }
+    if let (true, Some(upstream)) = (begun.is_empty(), upstream) {
+        let mut peeked = [0];
+        tokio::select! {
+            biased;
+            read = client.read_buf(begun) => if read? == 0 { return Ok(Speech::Undecided) },
+            spoken = upstream.peek(&mut peeked) => {
+                return Ok(if spoken? == 0 { Speech::Undecided } else { Speech::Blind });
+            }
         }
     }
     let rest = async {
@@ -132,6 +206,9 @@ const LONGEST_LINE: usize = 80 * 1024;
 /// The most bytes of empty lines before it.
 const MOST_BLANK: usize = 8;
 
+/// The first byte of a TLS connection: a record of the handshake (RFC 8446, 5.1).
+const HANDSHAKE: u8 = 22;
+
 /// A request line (`METHOD target HTTP/1.x`) is HTTP; a line that only might be one is left to
 /// the parser, which refuses it; everything else is none of our business.
 fn first_bytes(begun: &[u8]) -> Speech {
@@ -139,6 +216,9 @@ fn first_bytes(begun: &[u8]) -> Speech {
     // Empty lines before a request line are allowed (RFC 9112, 2.2).
     let blank = begun.iter().take_while(|byte| matches!(byte, b'\r' | b'\n')).count();
     let line = &begun[blank..];
+    if begun.first() == Some(&HANDSHAKE) {
+        return Speech::Tls;
+    }
     if line.is_empty() {
         return if blank <= MOST_BLANK { Speech::Undecided } else { Speech::Blind };
     }
@@ -184,8 +264,7 @@ mod tests {
             assert_eq!(first_bytes(http), Speech::Http, "{http:?}");
         }
         for blind in [
-            &b"\x16\x03\x01\x02\x00"[..],
-            b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+            &b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"[..],
             b"SSH-2.0-OpenSSH_9\r\n",
             b"SET key value\r\n",
             b"\x00\x00",
@@ -193,6 +272,7 @@ mod tests {
         ] {
             assert_eq!(first_bytes(blind), Speech::Blind, "{blind:?}");
         }
+        assert_eq!(first_bytes(b"\x16\x03\x01\x02\x00"), Speech::Tls);
         for undecided in [&b""[..], b"PO", b"POST /pay HT", b"\r\n"] {
             assert_eq!(first_bytes(undecided), Speech::Undecided, "{undecided:?}");
         }

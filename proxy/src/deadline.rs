@@ -3,7 +3,7 @@
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -28,14 +28,39 @@ const LINGER: Duration = Duration::from_secs(10);
 pub(crate) struct Turn {
     whose: AtomicU8,
     unread: AtomicBool,
+    /// Of a connection with many requests at once: how many of them run.
+    running: Option<AtomicUsize>,
+    /// How many have begun.
+    begun: AtomicUsize,
 }
 
 impl Turn {
+    /// On a connection that carries many requests at once (HTTP/2).
+    pub(crate) fn multiplexed() -> Self {
+        Self { running: Some(AtomicUsize::new(0)), ..Self::default() }
+    }
+
     /// A request's head is complete. The turn ends when the guard is dropped.
     pub(crate) fn begin(self: &Arc<Self>) -> TurnGuard {
-        self.whose.store(EXCHANGE, Ordering::Release);
-        self.unread.store(false, Ordering::Release);
+        self.begun.fetch_add(1, Ordering::AcqRel);
+        match &self.running {
+            Some(running) => {
+                running.fetch_add(1, Ordering::AcqRel);
+            }
+            None => {
+                self.whose.store(EXCHANGE, Ordering::Release);
+                self.unread.store(false, Ordering::Release);
+            }
+        }
         TurnGuard(Arc::clone(self))
+    }
+
+    fn whose(&self) -> u8 {
+        match &self.running {
+            Some(running) if running.load(Ordering::Acquire) == 0 => IDLE,
+            Some(_) => EXCHANGE,
+            None => self.whose.load(Ordering::Acquire),
+        }
     }
 
     /// From here on the connection carries something else, without deadlines.
@@ -43,9 +68,10 @@ impl Turn {
         self.whose.store(UPGRADED, Ordering::Release);
     }
 
-    /// The request was answered, and its body may not have been read.
+    /// The request was answered, and its body may not have been read. Where requests share a
+    /// connection it does not end with one of them.
     pub(crate) fn leave_unread(&self) {
-        self.unread.store(true, Ordering::Release);
+        self.unread.store(self.running.is_none(), Ordering::Release);
     }
 
     fn change(&self, from: u8, to: u8) {
@@ -59,7 +85,12 @@ pub(crate) struct TurnGuard(Arc<Turn>);
 
 impl Drop for TurnGuard {
     fn drop(&mut self) {
-        self.0.change(EXCHANGE, IDLE);
+        match &self.0.running {
+            Some(running) => {
+                running.fetch_sub(1, Ordering::AcqRel);
+            }
+            None => self.0.change(EXCHANGE, IDLE),
+        }
     }
 }
 
@@ -71,7 +102,8 @@ pub(crate) struct Watched<I> {
     turn: Arc<Turn>,
     idle: Duration,
     head: Duration,
-    since: Option<(u8, Instant)>,
+    /// Whose turn it was, after how many requests, and since when.
+    since: Option<((u8, usize), Instant)>,
     timer: Option<Pin<Box<Sleep>>>,
     shut: bool,
 }
@@ -83,7 +115,7 @@ impl<I> Watched<I> {
 
     /// Ready when the client has been silent for too long.
     fn poll_silence(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let turn = self.turn.whose.load(Ordering::Acquire);
+        let turn = self.turn.whose();
         let limit = match turn {
             IDLE => self.idle,
             HEAD => self.head,
@@ -92,6 +124,7 @@ impl<I> Watched<I> {
                 return Poll::Pending;
             }
         };
+        let turn = (turn, self.turn.begun.load(Ordering::Acquire));
         let start = match self.since {
             Some((of, start)) if of == turn => start,
             _ => {
@@ -142,9 +175,13 @@ impl<I: AsyncRead + Unpin> AsyncRead for Watched<I> {
         let before = buf.filled().len();
         match Pin::new(&mut this.io).poll_read(cx, buf) {
             Poll::Ready(result) => {
-                if buf.filled().len() > before && this.turn.whose.load(Ordering::Acquire) == IDLE {
+                if buf.filled().len() > before
+                    && this.turn.running.is_none()
+                    && this.turn.whose() == IDLE
+                {
                     this.turn.change(IDLE, HEAD);
-                    this.since = Some((HEAD, Instant::now()));
+                    let begun = this.turn.begun.load(Ordering::Acquire);
+                    this.since = Some(((HEAD, begun), Instant::now()));
                 }
                 Poll::Ready(result)
             }
@@ -257,5 +294,20 @@ mod tests {
         assert_eq!(tunnel.await, Duration::MAX);
         let ended = silence_after(async |_, turn| drop(turn.begin())).await;
         assert!(ended < Duration::MAX);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn many_requests_at_once_end_their_turn_together() {
+        let (_client, server) = tokio::io::duplex(1024);
+        let turn = Arc::new(Turn::multiplexed());
+        let mut io = Watched::new(server, Arc::clone(&turn), IDLE_LIMIT, HEAD_LIMIT);
+        let (first, second) = (turn.begin(), turn.begin());
+        drop(first);
+        let mut buf = [0; 1];
+        let running = tokio::time::timeout(IDLE_LIMIT * 3, io.read(&mut buf)).await;
+        assert!(running.is_err(), "one of them still runs");
+        drop(second);
+        let idle = tokio::time::timeout(IDLE_LIMIT * 2, io.read(&mut buf)).await.unwrap();
+        assert_eq!(idle.unwrap_err().kind(), io::ErrorKind::TimedOut);
     }
 }

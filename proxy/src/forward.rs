@@ -18,8 +18,8 @@ use crate::dial;
 use crate::error::{Error, Sent};
 use crate::headers;
 use crate::policy::Passed;
-use crate::pool::Connection;
-use crate::request::Target;
+use crate::pool::{Connection, Transport};
+use crate::request::{Scheme, Target};
 use crate::respond::{self, Reply};
 use crate::serving::Link;
 
@@ -142,10 +142,12 @@ async fn reach(
 ) -> Result<Reached, Failure> {
     let started = Instant::now();
     let mut request = request;
+    // Only HTTP/1.1 hands a connection over to another protocol.
+    let alone = request.headers().contains_key(UPGRADE);
     if age != Some(Duration::ZERO)
-        && let Some(kept) = shared.pool.take(&target.authority, age)
+        && let Some(kept) = shared.pool.take(target, age, alone)
     {
-        match attempt(shared, kept, request).await {
+        match attempt(shared, target, kept, request).await {
             Err(Failure { request: Some(unsent), .. }) => request = unsent,
             Ok((response, connection)) => {
                 return Ok(Reached { response, connection, took: started.elapsed() });
@@ -153,34 +155,44 @@ async fn reach(
             Err(failure) => return Err(failure),
         }
     }
-    let fresh = connect(shared, target).await;
+    let fresh = connect(shared, target, alone).await;
     let fresh = fresh.map_err(|error| Failure { error, stale: false, request: None })?;
-    let (response, connection) = attempt(shared, fresh, request).await?;
+    let (response, connection) = attempt(shared, target, fresh, request).await?;
     Ok(Reached { response, connection, took: started.elapsed() })
 }
 
-async fn connect(shared: &Shared, target: &Target) -> Result<Connection, Error> {
+async fn connect(shared: &Shared, target: &Target, alone: bool) -> Result<Connection, Error> {
     let limit = shared.config.timeouts.connect;
     let stream = dial::dial(&shared.guard, &target.authority, limit).await?;
-    shared.pool.adopt(&target.authority, stream).await
+    let transport = match target.scheme {
+        Scheme::Http => Transport::Plain(stream),
+        Scheme::Https => {
+            let secured = shared.upstreams.secure(stream, &target.authority, alone, limit).await?;
+            Transport::Tls(Box::new(secured))
+        }
+    };
+    shared.pool.adopt(target, transport).await
 }
 
 async fn attempt(
     shared: &Shared,
+    target: &Target,
     mut connection: Connection,
-    request: Request<Outgoing>,
+    mut request: Request<Outgoing>,
 ) -> Result<(Response<Incoming>, Connection), Failure> {
-    let before = connection.written();
+    let progress = connection.progress();
+    let before = progress.get();
     connection.arm();
+    connection.shape(&mut request, target);
     let limit = shared.config.timeouts.response_head;
     let mut seen = before;
     let result = {
-        let mut sending = pin!(connection.sender.try_send_request(request));
+        let mut sending = pin!(connection.send(request));
         loop {
             match timeout(limit, &mut sending).await {
                 Ok(result) => break Some(result),
                 // The limit is for the answer: it begins when the upload stops moving.
-                Err(_) if connection.written() > seen => seen = connection.written(),
+                Err(_) if progress.get() > seen => seen = progress.get(),
                 Err(_) => break None,
             }
         }
@@ -195,7 +207,7 @@ async fn attempt(
         Err(failed) => failed,
     };
     let request = failed.take_message();
-    let unsent = request.is_some() || connection.written() == before;
+    let unsent = request.is_some() || connection.proves_unsent(before, failed.error());
     let sent = if unsent { Sent::Never } else { Sent::Maybe };
     let error = explain(&failed.into_error(), shared, sent);
     Err(Failure { error, stale: unsent && connection.reused, request })

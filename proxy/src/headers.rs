@@ -106,6 +106,20 @@ pub(crate) fn set_host(headers: &mut HeaderMap, target: &Target) {
     }
 }
 
+/// One Cookie field again of the many that HTTP/2 may make of it (RFC 9113, 8.2.3): the same call has
+/// the same principal by either version.
+pub(crate) fn join_cookies(headers: &mut HeaderMap) {
+    if headers.get_all(header::COOKIE).iter().nth(1).is_none() {
+        return;
+    }
+    let crumbs: Vec<_> =
+        headers.get_all(header::COOKIE).iter().map(HeaderValue::as_bytes).collect();
+    if let Ok(mut whole) = HeaderValue::from_bytes(&crumbs.join(&b"; "[..])) {
+        whole.set_sensitive(true);
+        headers.insert(header::COOKIE, whole);
+    }
+}
+
 /// True where this proxy has handled the message before.
 pub(crate) fn via_has(headers: &HeaderMap, id: &str) -> bool {
     headers.get_all(header::VIA).iter().flat_map(tokens).any(|hop| {

@@ -31,6 +31,7 @@ mod service;
 mod serving;
 mod spool;
 mod stored;
+mod tls;
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -49,6 +50,11 @@ use uuid::Uuid;
 pub use crate::pattern::{HostName, HostPattern};
 use crate::policy::Policy;
 use crate::request::Authority;
+pub use crate::tls::ca::Ca;
+pub use crate::tls::constraints::CaFacts;
+use crate::tls::intercept::Interceptor;
+pub use crate::tls::upstream::UpstreamCa;
+use crate::tls::upstream::Upstreams;
 
 /// How a proxy behaves. [`Config::new`] has the defaults.
 #[derive(Clone)]
@@ -79,6 +85,12 @@ pub struct Config {
     pub max_in_flight: usize,
     /// How many duplicates may wait for running calls.
     pub max_waiters: usize,
+    /// Hosts whose tunnels are opened, so that calls inside of TLS are guarded; all others are blind.
+    pub intercept: Vec<HostPattern>,
+    /// Signs for them; `None`: one is made, which lives in memory as long as the proxy does.
+    pub ca: Option<Ca>,
+    /// Further certificates that upstreams may be verified by, besides the platform's.
+    pub upstream_ca: Vec<UpstreamCa>,
     /// How long things may take.
     pub timeouts: Timeouts,
     /// Is told of every answered request; must not block.
@@ -102,6 +114,9 @@ impl Config {
             confirm_base: format!("http://{proxy}"),
             max_in_flight: 4_096,
             max_waiters: 10_000,
+            intercept: Vec::new(),
+            ca: None,
+            upstream_ca: Vec::new(),
             timeouts: Timeouts::default(),
             observer: Arc::new(|_| {}),
         }
@@ -115,6 +130,7 @@ impl fmt::Debug for Config {
             .field("api_addresses", &self.api_addresses)
             .field("pass", &self.pass)
             .field("require_token", &self.require_token)
+            .field("intercept", &self.intercept)
             .finish_non_exhaustive()
     }
 }
@@ -122,7 +138,7 @@ impl fmt::Debug for Config {
 /// How long things may take.
 #[derive(Debug, Clone)]
 pub struct Timeouts {
-    /// Resolving and connecting to an upstream, in all.
+    /// Resolving and connecting to an upstream, in all; and TLS with it, again.
     pub connect: Duration,
     /// From the last written byte of a request to the head of its answer.
     pub response_head: Duration,
@@ -130,7 +146,7 @@ pub struct Timeouts {
     pub body_idle: Duration,
     /// Between two parts of a request's body, or until a client takes the next part of its answer.
     pub body_stall: Duration,
-    /// From the first byte of a request's head to its last.
+    /// From the first byte of a request's head to its last; and a client's TLS handshake.
     pub request_head: Duration,
     /// Between two requests of a connection.
     pub idle: Duration,
@@ -175,9 +191,16 @@ pub struct Observation {
 pub struct Proxy(Arc<Shared>);
 
 impl Proxy {
-    /// A proxy that is not listening yet.
-    pub fn new(config: Config) -> Self {
-        Self(Arc::new(Shared::new(config)))
+    /// A proxy that is not listening yet. Refuses a file of certificates that cannot be used, and a
+    /// CA that may not sign for all intercepted hosts.
+    pub fn new(config: Config) -> Result<Self, SetupError> {
+        Ok(Self(Arc::new(Shared::new(config)?)))
+    }
+
+    /// The certificate, in PEM, that clients of intercepted hosts must trust; `None` where no host
+    /// is intercepted.
+    pub fn ca_pem(&self) -> Option<&str> {
+        self.0.interceptor.as_ref().map(|interceptor| interceptor.ca().pem())
     }
 
     /// Serves until `shutdown`, then drains: no new connections, and up to `timeouts.drain` for
@@ -197,6 +220,11 @@ impl Proxy {
     }
 }
 
+/// Why a proxy cannot be set up, and what to do about it.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct SetupError(String);
+
 /// Where a proxy is in its life.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Phase {
@@ -213,6 +241,8 @@ pub(crate) struct Shared {
     pub(crate) policy: Policy,
     pub(crate) guard: dial::Guard,
     pub(crate) pool: Arc<pool::Pool>,
+    pub(crate) upstreams: Upstreams,
+    pub(crate) interceptor: Option<Interceptor>,
     pub(crate) spool: Arc<spool::Area>,
     pub(crate) in_flight: Arc<Semaphore>,
     pub(crate) waiters: Semaphore,
@@ -234,13 +264,18 @@ impl fmt::Debug for Shared {
 }
 
 impl Shared {
-    fn new(config: Config) -> Self {
+    fn new(config: Config) -> Result<Self, SetupError> {
+        let interceptor = Interceptor::new(&config.intercept, config.ca.as_ref())?;
+        let own_ca = interceptor.as_ref().map(Interceptor::ca).or(config.ca.as_ref());
+        let upstreams = Upstreams::new(&config.upstream_ca, own_ca.map(Ca::certificate))?;
         let policy = Policy::new(config.pass.clone(), config.reads_table);
         let own = [config.proxy_addresses.as_slice(), &config.api_addresses].concat();
-        Self {
+        Ok(Self {
             policy,
             guard: dial::Guard::new(own),
             pool: Arc::default(),
+            upstreams,
+            interceptor,
             spool: Arc::new(spool::Area::new(config.spool_dir.clone(), config.spool_quota)),
             in_flight: Arc::new(Semaphore::new(config.max_in_flight)),
             waiters: Semaphore::new(config.max_waiters),
@@ -251,7 +286,7 @@ impl Shared {
             closing: CancellationToken::new(),
             phase: AtomicU8::new(0),
             config,
-        }
+        })
     }
 
     pub(crate) fn phase(&self) -> Phase {

@@ -8,7 +8,7 @@ use tokio::time::{Instant, interval, sleep, timeout_at};
 use tokio_util::sync::CancellationToken;
 
 use crate::Shared;
-use crate::serving;
+use crate::serving::{self, Protocol};
 
 /// How long to wait after a connection could not be accepted (no file descriptors left).
 const BREATH: Duration = Duration::from_millis(50);
@@ -33,7 +33,12 @@ async fn accept(shared: &Arc<Shared>, listener: &TcpListener) {
         match listener.accept().await {
             Ok((stream, _)) => {
                 let _ = stream.set_nodelay(true);
-                shared.connections.spawn(serving::serve(Arc::clone(shared), stream, None));
+                shared.connections.spawn(serving::serve(
+                    Arc::clone(shared),
+                    stream,
+                    None,
+                    Protocol::Http1,
+                ));
             }
             Err(error) => {
                 tracing::warn!(%error, "cannot accept a connection");

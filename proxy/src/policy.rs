@@ -111,6 +111,12 @@ impl Policy {
     }
 }
 
+/// Is `host` one of the table's providers of language models.
+pub(crate) fn is_llm_provider(host: &str) -> bool {
+    let host = host.strip_suffix('.').unwrap_or(host);
+    table::llm_providers().any(|row| row.is_of(host))
+}
+
 fn guard(method: &Method) -> Decision {
     let class = match method.as_str() {
         "PUT" | "DELETE" => EffectClass::Idempotent,
@@ -140,14 +146,20 @@ fn is_grpc(headers: &HeaderMap) -> bool {
 impl Read {
     fn by_head(&self, target: &Target) -> bool {
         match &self.when {
-            table::When::Host(host) => target.authority.host == *host,
+            table::When::PathEnd(end) => target.path().ends_with(end),
+            _ => self.is_of(&target.authority.host),
+        }
+    }
+
+    /// Does it name this host.
+    fn is_of(&self, host: &str) -> bool {
+        match &self.when {
+            table::When::Host(own) => host == *own,
             table::When::HostBetween(prefix, suffix) => {
-                let host = &target.authority.host;
                 host.len() > prefix.len() + suffix.len()
                     && host.starts_with(prefix)
                     && host.ends_with(suffix)
             }
-            table::When::PathEnd(end) => target.path().ends_with(end),
             _ => false,
         }
     }

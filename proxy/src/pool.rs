@@ -1,21 +1,26 @@
 //! Connections to upstreams: made, counted, kept for the next request.
 
+mod multiplexed;
+mod wire;
+
 use std::collections::HashMap;
-use std::io;
-use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
+use hyper::body::Incoming;
+use hyper::client::conn::TrySendError;
 use hyper::client::conn::http1::{Builder, SendRequest};
+use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
+use self::multiplexed::{Multiplexed, Stream};
+pub(crate) use self::wire::Transport;
+use self::wire::{Counted, Wire};
 use crate::body::Outgoing;
 use crate::error::{Error, Sent};
-use crate::request::Authority;
+use crate::request::{Authority, Scheme, Target};
 
 /// How many idle connections one host may have, and all hosts together.
 const PER_HOST: usize = 256;
@@ -27,7 +32,7 @@ const KEPT: Duration = Duration::from_secs(60);
 /// The most header fields of an answer.
 const MAX_HEADERS: usize = 256;
 
-/// The idle connections.
+/// The idle connections, and those that many requests share.
 #[derive(Debug, Default)]
 pub(crate) struct Pool {
     idle: Mutex<Idle>,
@@ -35,62 +40,167 @@ pub(crate) struct Pool {
 
 #[derive(Debug, Default)]
 struct Idle {
-    by_host: HashMap<Authority, Vec<Connection>>,
+    kept: Kept,
+    /// Of those in `kept`.
     count: usize,
+    /// HTTP/2, by TLS alone; idle or not.
+    shared: HashMap<Authority, Vec<Arc<Multiplexed>>>,
+}
+
+#[derive(Debug, Default)]
+struct Kept {
+    http: HashMap<Authority, Vec<Connection>>,
+    https: HashMap<Authority, Vec<Connection>>,
+}
+
+impl Kept {
+    fn by_host(&mut self, scheme: Scheme) -> &mut HashMap<Authority, Vec<Connection>> {
+        match scheme {
+            Scheme::Http => &mut self.http,
+            Scheme::Https => &mut self.https,
+        }
+    }
 }
 
 /// A connection to an upstream, for one request at a time.
 #[derive(Debug)]
 pub(crate) struct Connection {
-    pub(crate) sender: SendRequest<Outgoing>,
+    sender: Sender,
     wire: Arc<Wire>,
     pool: Arc<Pool>,
+    scheme: Scheme,
     authority: Authority,
     since: Instant,
     /// It has carried a request before, so the upstream may be about to close it.
     pub(crate) reused: bool,
 }
 
+#[derive(Debug)]
+enum Sender {
+    /// HTTP/1.1: nobody else's.
+    Alone(SendRequest<Outgoing>),
+    /// A stream of an HTTP/2 connection.
+    Shared(Stream),
+}
+
 impl Connection {
-    /// How many bytes were ever written to it.
-    pub(crate) fn written(&self) -> u64 {
-        self.wire.written.load(Ordering::Acquire)
+    /// How far sending has come.
+    pub(crate) fn progress(&self) -> Progress {
+        match &self.sender {
+            Sender::Alone(_) => Progress::Wire(Arc::clone(&self.wire)),
+            Sender::Shared(stream) => Progress::Body(stream.sent()),
+        }
     }
 
     /// From here on a flush means that a guarded request was sent.
     pub(crate) fn arm(&self) {
-        self.wire.armed.store(self.written() + 1, Ordering::Release);
+        self.wire.arm();
+    }
+
+    /// Gives the request the form that this connection's protocol wants.
+    pub(crate) fn shape(&self, request: &mut Request<Outgoing>, target: &Target) {
+        match &self.sender {
+            Sender::Alone(_) => multiplexed::unshape(request, target),
+            Sender::Shared(stream) => stream.shape(request, target),
+        }
+    }
+
+    /// Sends a request that was shaped for it.
+    pub(crate) async fn send(
+        &mut self,
+        request: Request<Outgoing>,
+    ) -> Result<Response<Incoming>, TrySendError<Request<Outgoing>>> {
+        match &mut self.sender {
+            Sender::Alone(sender) => sender.try_send_request(request).await,
+            Sender::Shared(stream) => stream.send(request).await,
+        }
+    }
+
+    /// Does a failure prove that the upstream has not begun with the request. `before`: what
+    /// [`Progress::get`] was before it was sent.
+    pub(crate) fn proves_unsent(&self, before: u64, error: &hyper::Error) -> bool {
+        match &self.sender {
+            Sender::Alone(_) => self.wire.written() == before,
+            Sender::Shared(_) => multiplexed::refused(error),
+        }
+    }
+
+    /// The end of an answer is always told: a lost connection does not look like one.
+    pub(crate) fn tells_ends(&self) -> bool {
+        self.scheme == Scheme::Https
     }
 
     /// Keeps it for the next request.
     pub(crate) fn give_back(mut self) {
-        if self.sender.is_closed() {
-            return;
+        match &self.sender {
+            Sender::Alone(sender) if !sender.is_closed() => {}
+            // It was never taken out.
+            _ => return,
         }
         self.since = Instant::now();
         self.reused = true;
-        self.wire.armed.store(u64::MAX, Ordering::Release);
+        self.wire.disarm();
         let pool = Arc::clone(&self.pool);
         pool.put(self);
+    }
+
+    /// `None`: it is a stream, and others look after it.
+    fn alone(&self) -> Option<&SendRequest<Outgoing>> {
+        match &self.sender {
+            Sender::Alone(sender) => Some(sender),
+            Sender::Shared(_) => None,
+        }
+    }
+}
+
+/// How far sending has come, in bytes: of the connection, or of the body where others share it.
+#[derive(Debug)]
+pub(crate) enum Progress {
+    Wire(Arc<Wire>),
+    Body(Arc<AtomicU64>),
+}
+
+impl Progress {
+    pub(crate) fn get(&self) -> u64 {
+        match self {
+            Self::Wire(wire) => wire.written(),
+            Self::Body(sent) => sent.load(Ordering::Acquire),
+        }
     }
 }
 
 impl Pool {
-    /// An idle connection to `authority` that has been so for at most `age`.
-    pub(crate) fn take(&self, authority: &Authority, age: Option<Duration>) -> Option<Connection> {
-        let now = Instant::now();
+    /// A connection to the target's host that has been idle for at most `age`, or is shared and has
+    /// been heard of since. `alone`: not a shared one.
+    pub(crate) fn take(
+        self: &Arc<Self>,
+        target: &Target,
+        age: Option<Duration>,
+        alone: bool,
+    ) -> Option<Connection> {
+        let limit = age.unwrap_or(KEPT).min(KEPT);
         let mut guard = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
         let idle = &mut *guard;
-        let kept = idle.by_host.get_mut(authority)?;
-        let limit = age.unwrap_or(KEPT).min(KEPT);
+        if target.scheme == Scheme::Https
+            && !alone
+            && let Some(shared) = idle.shared.get(&target.authority)
+            && let Some(found) = shared.iter().find(|connection| connection.has_room(limit))
+        {
+            let (stream, wire) = (found.stream(), found.wire());
+            let stream = self.connection(Sender::Shared(stream), wire, target);
+            return Some(Connection { reused: true, ..stream });
+        }
+        let now = Instant::now();
+        let kept = idle.kept.by_host(target.scheme).get_mut(&target.authority)?;
         // The newest is last. One that is not ready still writes a request that was answered early.
         for place in (0..kept.len()).rev() {
             let connection = &kept[place];
             if now.duration_since(connection.since) > limit {
                 break;
             }
-            let closed = connection.sender.is_closed();
-            if closed || connection.sender.is_ready() {
+            let sender = connection.alone();
+            let closed = sender.is_none_or(SendRequest::is_closed);
+            if closed || sender.is_some_and(SendRequest::is_ready) {
                 idle.count -= 1;
                 let connection = kept.remove(place);
                 if !closed {
@@ -107,9 +217,10 @@ impl Pool {
         if idle.count >= IN_ALL {
             return;
         }
-        let kept = match idle.by_host.get_mut(&connection.authority) {
+        let by_host = idle.kept.by_host(connection.scheme);
+        let kept = match by_host.get_mut(&connection.authority) {
             Some(kept) => kept,
-            None => idle.by_host.entry(connection.authority.clone()).or_default(),
+            None => by_host.entry(connection.authority.clone()).or_default(),
         };
         if kept.len() < PER_HOST {
             kept.push(connection);
@@ -122,117 +233,93 @@ impl Pool {
         let now = Instant::now();
         let mut guard = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
         let idle = &mut *guard;
-        idle.by_host.retain(|_, kept| {
-            kept.retain(|c| !c.sender.is_closed() && now.duration_since(c.since) <= KEPT);
-            !kept.is_empty()
+        let stays = |c: &Connection| {
+            c.alone().is_some_and(|sender| !sender.is_closed())
+                && now.duration_since(c.since) <= KEPT
+        };
+        for by_host in [&mut idle.kept.http, &mut idle.kept.https] {
+            by_host.retain(|_, kept| {
+                kept.retain(stays);
+                !kept.is_empty()
+            });
+        }
+        idle.count = idle.kept.http.values().chain(idle.kept.https.values()).map(Vec::len).sum();
+        idle.shared.retain(|_, shared| {
+            shared.retain(|connection| connection.is_of_use(KEPT));
+            !shared.is_empty()
         });
-        idle.count = idle.by_host.values().map(Vec::len).sum();
     }
 
-    /// Speaks HTTP on a fresh connection.
+    /// From now on others may use it too, unless there are enough already.
+    fn share(&self, authority: &Authority, made: &Arc<Multiplexed>) {
+        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        let shared = idle.shared.entry(authority.clone()).or_default();
+        shared.retain(|connection| connection.is_of_use(KEPT));
+        if shared.len() < PER_HOST {
+            shared.push(Arc::clone(made));
+        }
+    }
+
+    /// Speaks HTTP on a fresh connection: the version that its TLS has agreed on, else 1.1.
     pub(crate) async fn adopt(
         self: &Arc<Self>,
-        authority: &Authority,
-        stream: TcpStream,
+        target: &Target,
+        transport: Transport,
     ) -> Result<Connection, Error> {
-        let wire = Arc::new(Wire { written: AtomicU64::new(0), armed: AtomicU64::new(u64::MAX) });
-        let io = TokioIo::new(Counted { io: stream, wire: Arc::clone(&wire) });
+        let multiplexed = transport.is_http2();
+        let wire = Arc::<Wire>::default();
+        let io = TokioIo::new(Counted::new(transport, Arc::clone(&wire)));
+        if multiplexed {
+            let made = Multiplexed::handshake(io, Arc::clone(&wire)).await;
+            let made = made.map_err(|error| mute(&target.authority, &error))?;
+            let stream = made.stream();
+            self.share(&target.authority, &made);
+            return Ok(self.connection(Sender::Shared(stream), wire, target));
+        }
         let (sender, connection) = Builder::new()
             .preserve_header_case(true)
             .title_case_headers(true)
             .max_headers(MAX_HEADERS)
             .handshake(io)
             .await
-            .map_err(|error| Error::Upstream {
-                detail: format!("could not speak HTTP with {authority}: {error}"),
-                sent: Sent::Never,
-            })?;
+            .map_err(|error| mute(&target.authority, &error))?;
         tokio::spawn(async move {
             // Whoever waits for the answer gets the error too.
             let _ = connection.with_upgrades().await;
         });
-        Ok(Connection {
+        Ok(self.connection(Sender::Alone(sender), wire, target))
+    }
+
+    /// Keeps a connection that was made before it was known what for.
+    pub(crate) async fn keep(self: &Arc<Self>, authority: &Authority, stream: TcpStream) {
+        let (scheme, authority) = (Scheme::Http, authority.clone());
+        let target = Target { scheme, authority, path_and_query: String::new() };
+        if let Ok(connection) = self.adopt(&target, Transport::Plain(stream)).await {
+            connection.give_back();
+        }
+    }
+
+    fn connection(
+        self: &Arc<Self>,
+        sender: Sender,
+        wire: Arc<Wire>,
+        target: &Target,
+    ) -> Connection {
+        Connection {
             sender,
             wire,
             pool: Arc::clone(self),
-            authority: authority.clone(),
+            scheme: target.scheme,
+            authority: target.authority.clone(),
             since: Instant::now(),
             reused: false,
-        })
-    }
-}
-
-#[derive(Debug)]
-struct Wire {
-    written: AtomicU64,
-    /// The count of written bytes from which a flush passes the failpoint `after-send`.
-    armed: AtomicU64,
-}
-
-/// A stream that counts what was written: zero bytes prove that a request did not run.
-#[derive(Debug)]
-struct Counted {
-    io: TcpStream,
-    wire: Arc<Wire>,
-}
-
-impl Counted {
-    fn count(&self, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
-        if let Poll::Ready(Ok(bytes)) = &written {
-            self.wire.written.fetch_add(*bytes as u64, Ordering::AcqRel);
         }
-        written
     }
 }
 
-impl AsyncRead for Counted {
-    fn poll_read(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().io).poll_read(cx, buf)
-    }
-}
-
-impl AsyncWrite for Counted {
-    fn poll_write(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        let this = self.get_mut();
-        let written = Pin::new(&mut this.io).poll_write(cx, buf);
-        this.count(written)
-    }
-
-    fn poll_write_vectored(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bufs: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        let this = self.get_mut();
-        let written = Pin::new(&mut this.io).poll_write_vectored(cx, bufs);
-        this.count(written)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.io.is_write_vectored()
-    }
-
-    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let this = self.get_mut();
-        let flushed = Pin::new(&mut this.io).poll_flush(cx);
-        if cfg!(feature = "failpoints")
-            && this.wire.written.load(Ordering::Acquire) >= this.wire.armed.load(Ordering::Acquire)
-        {
-            this.wire.armed.store(u64::MAX, Ordering::Release);
-            crate::failpoint::hit("after-send");
-        }
-        flushed
-    }
-
-    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().io).poll_shutdown(cx)
+fn mute(authority: &Authority, error: &hyper::Error) -> Error {
+    Error::Upstream {
+        detail: format!("could not speak HTTP with {authority}: {error}"),
+        sent: Sent::Never,
     }
 }

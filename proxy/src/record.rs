@@ -113,7 +113,9 @@ pub(crate) async fn answer(running: Running, reached: Reached) -> Reply {
     let received_at = SystemClock.now();
     let (mut head, incoming) = reached.response.into_parts();
     let length = incoming.size_hint().exact();
-    let unverified = length.is_none() && !head.headers.contains_key(TRANSFER_ENCODING);
+    let unverified = length.is_none()
+        && !head.headers.contains_key(TRANSFER_ENCODING)
+        && !reached.connection.tells_ends();
     let announced = head.headers.remove(TRAILER);
     headers::strip_response(&mut head.headers);
     let timed = Timed::new(incoming, shared.config.timeouts.body_idle);

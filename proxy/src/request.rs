@@ -5,10 +5,10 @@ mod asked;
 use std::fmt;
 use std::net::Ipv6Addr;
 
-use hyper::Method;
 use hyper::header::{CONTENT_LENGTH, HOST, TRANSFER_ENCODING};
 use hyper::http::request::Parts;
 use hyper::http::uri;
+use hyper::{Method, Version};
 
 pub(crate) use self::asked::{Asked, ProxyCredentials, asked};
 use crate::error::Error;
@@ -17,8 +17,7 @@ use crate::error::Error;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum Scheme {
     Http,
-    /// Only inside an intercepted tunnel.
-    #[cfg_attr(not(test), expect(dead_code, reason = "tunnels are not intercepted yet"))]
+    /// Inside an intercepted tunnel, and where a route leads.
     Https,
 }
 
@@ -147,6 +146,12 @@ pub(crate) fn form(
     }
     if parts.method == Method::CONNECT {
         return connect(parts, inside.is_some());
+    }
+    if parts.version == Version::HTTP_2
+        && let (Some(host), Some((scheme, tunnel))) = (parts.headers.get(HOST), inside)
+    {
+        // Beside `:authority` it must say the same (RFC 9113, 8.3.1).
+        same_host(&Authority::parse(host.as_bytes(), Some(scheme.default_port()))?, tunnel)?;
     }
     let form = match (parts.uri.scheme(), parts.uri.authority()) {
         (Some(scheme), Some(authority)) => {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use hyper::body::Incoming;
 use hyper::header::MAX_FORWARDS;
 use hyper::http::request::Parts;
-use hyper::{Method, Request};
+use hyper::{Method, Request, Version};
 use store::call::{Call, Claim};
 use tokio::sync::OwnedSemaphorePermit;
 
@@ -19,7 +19,7 @@ use crate::intake;
 use crate::owned::Owned;
 use crate::policy::Decision;
 use crate::record::{self, Running};
-use crate::request::{self, Form, Scheme, Target};
+use crate::request::{self, Form, Target};
 use crate::respond::{self, Label, Reply, Wants};
 use crate::serving::Link;
 use crate::{confirm, connect, forward};
@@ -44,12 +44,15 @@ async fn route(
     request: Request<Incoming>,
     label: &mut Label,
 ) -> Result<Reply, Error> {
-    let inside = link.inside.as_deref().map(|inside| (&Scheme::Http, &inside.authority));
+    let inside = link.inside.as_deref().map(|inside| (&inside.scheme, &inside.authority));
     if request.method() == Method::TRACE {
         return Ok(respond::not_allowed("GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS, CONNECT"));
     }
-    let (head, body) = request.into_parts();
+    let (mut head, body) = request.into_parts();
     request::check_framing(&head)?;
+    if head.version == Version::HTTP_2 {
+        headers::join_cookies(&mut head.headers);
+    }
     match request::form(&head, inside, &|authority| shared.is_own(authority))? {
         Form::Forward(target) => {
             forwarded(shared, link, target, Request::from_parts(head, body), label).await

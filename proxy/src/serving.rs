@@ -1,4 +1,4 @@
-//! One client's connection: HTTP/1.1, its limits, its end.
+//! One client's connection: HTTP/1.1 or, in an intercepted tunnel, HTTP/2; its limits, its end.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::{Pin, pin};
@@ -7,10 +7,10 @@ use std::task::{Context, Poll};
 use std::time::Instant;
 
 use hyper::body::{Body as _, Incoming};
-use hyper::server::conn::http1;
+use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper::{Request, Response};
-use hyper_util::rt::TokioIo;
+use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use crate::body::Body;
@@ -22,6 +22,17 @@ use crate::{Observation, Phase, Shared, service};
 
 /// The most header fields of a request; more get hyper's own 431.
 const MAX_HEADERS: usize = 256;
+
+/// The same for HTTP/2, in bytes; how many requests a client may have under way on a connection.
+const MAX_HEAD: u32 = 256 * 1024;
+const MAX_STREAMS: u32 = 256;
+
+/// What was agreed upon to be spoken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Protocol {
+    Http1,
+    Http2,
+}
 
 /// What a request knows of the connection that it came by.
 #[derive(Debug)]
@@ -36,11 +47,15 @@ pub(crate) fn serve<I>(
     shared: Arc<Shared>,
     io: I,
     inside: Option<Arc<Inside>>,
+    protocol: Protocol,
 ) -> Pin<Box<dyn Future<Output = ()> + Send>>
 where
     I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let turn = Arc::new(Turn::default());
+    let turn = Arc::new(match protocol {
+        Protocol::Http1 => Turn::default(),
+        Protocol::Http2 => Turn::multiplexed(),
+    });
     let limits = &shared.config.timeouts;
     let io = Watched::new(io, Arc::clone(&turn), limits.idle, limits.request_head);
     let link = Arc::new(Link { turn, inside });
@@ -49,42 +64,60 @@ where
         let (shared, link) = (Arc::clone(&state), Arc::clone(&link));
         async move { Ok::<_, std::convert::Infallible>(answer(shared, link, request).await) }
     });
-    let mut builder = http1::Builder::new();
-    builder
-        .half_close(true)
-        .max_headers(MAX_HEADERS)
-        .preserve_header_case(true)
-        .title_case_headers(true)
-        .auto_date_header(false);
-    let connection = builder.serve_connection(TokioIo::new(io), service).with_upgrades();
-    Box::pin(async move {
-        let mut connection = pin!(connection);
-        let mut draining = pin!(shared.draining.cancelled());
-        let mut closing = pin!(shared.closing.cancelled());
-        let (mut registered, mut told) = (false, false);
-        std::future::poll_fn(|cx| {
-            if connection.as_mut().poll(cx).is_ready() {
-                return Poll::Ready(());
+    let io = TokioIo::new(io);
+    // Chosen by what was agreed: a builder that waits for the first bytes never gives a silent
+    // client up.
+    match protocol {
+        Protocol::Http1 => {
+            let mut builder = http1::Builder::new();
+            builder
+                .half_close(true)
+                .max_headers(MAX_HEADERS)
+                .preserve_header_case(true)
+                .title_case_headers(true)
+                .auto_date_header(false);
+            let connection = builder.serve_connection(io, service).with_upgrades();
+            Box::pin(to_its_end(shared, connection, |one| one.graceful_shutdown()))
+        }
+        Protocol::Http2 => {
+            let mut builder = http2::Builder::new(TokioExecutor::new());
+            builder
+                .max_header_list_size(MAX_HEAD)
+                .max_concurrent_streams(MAX_STREAMS)
+                .auto_date_header(false);
+            let connection = builder.serve_connection(io, service);
+            Box::pin(to_its_end(shared, connection, |one| one.graceful_shutdown()))
+        }
+    }
+}
+
+async fn to_its_end<C: Future>(shared: Arc<Shared>, connection: C, wind_down: fn(Pin<&mut C>)) {
+    let mut connection = pin!(connection);
+    let mut draining = pin!(shared.draining.cancelled());
+    let mut closing = pin!(shared.closing.cancelled());
+    let (mut registered, mut told) = (false, false);
+    std::future::poll_fn(|cx| {
+        if connection.as_mut().poll(cx).is_ready() {
+            return Poll::Ready(());
+        }
+        // Registered once: polling them each time would make all connections share a lock.
+        if !registered {
+            registered = true;
+            let _ = (draining.as_mut().poll(cx), closing.as_mut().poll(cx));
+        }
+        match shared.phase() {
+            Phase::Serving => {}
+            Phase::Draining if told => {}
+            Phase::Draining => {
+                told = true;
+                wind_down(connection.as_mut());
+                return connection.as_mut().poll(cx).map(|_| ());
             }
-            // Registered once: polling them each time would make all connections share a lock.
-            if !registered {
-                registered = true;
-                let _ = (draining.as_mut().poll(cx), closing.as_mut().poll(cx));
-            }
-            match shared.phase() {
-                Phase::Serving => {}
-                Phase::Draining if told => {}
-                Phase::Draining => {
-                    told = true;
-                    connection.as_mut().graceful_shutdown();
-                    return connection.as_mut().poll(cx).map(|_| ());
-                }
-                Phase::Closing => return Poll::Ready(()),
-            }
-            Poll::Pending
-        })
-        .await;
+            Phase::Closing => return Poll::Ready(()),
+        }
+        Poll::Pending
     })
+    .await;
 }
 
 /// Answers one request, whatever happens on the way.

@@ -30,6 +30,11 @@ const BODY_TIMEOUT: Duration = Duration::from_secs(30);
 pub(crate) const TEXT: &str = "text/plain; charset=utf-8";
 pub(crate) const JSON: &str = "application/json";
 
+/// RFC 8555, 9.1.
+const PEM: &str = "application/pem-certificate-chain";
+
+const NO_CA: &str = "no host is intercepted, so there is no CA: name hosts with --intercept\n";
+
 const WELCOME: &str = "openclaw-state-engine: JSON-RPC 2.0 by POST (rpc.discover lists the methods), \
                        GET /healthz, /readyz, /metrics, \
                        /events; a browser gets the dashboard\n";
@@ -91,6 +96,11 @@ impl Api {
                 health::ready(&self.store.health(), self.is_draining(), proxy)
             }
             "/" if !pages::wants_html(headers) => respond(StatusCode::OK, TEXT, WELCOME),
+            // Everybody may have it: it is what clients are to trust.
+            "/ca.pem" => match self.ca.get() {
+                Some(pem) => respond(StatusCode::OK, PEM, pem.clone()),
+                None => respond(StatusCode::NOT_FOUND, TEXT, NO_CA),
+            },
             "/metrics" => {
                 self.authorize(headers)?;
                 health::metrics(&self.registry)

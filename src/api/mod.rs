@@ -60,6 +60,7 @@ pub(crate) struct Api {
     sign_ins: Arc<SignIns>,
     draining: CancellationToken,
     proxy: Arc<OnceLock<String>>,
+    ca: Arc<OnceLock<String>>,
 }
 
 impl Api {
@@ -84,6 +85,7 @@ impl Api {
             registry: Arc::new(registry),
             draining,
             proxy: Arc::default(),
+            ca: Arc::default(),
         }
     }
 
@@ -104,6 +106,11 @@ impl Api {
             return "/".to_owned();
         }
         format!("/sign-in/{}", self.sign_ins.ticket())
+    }
+
+    /// Makes `/ca.pem` show this certificate; to be called once, before the API is served.
+    pub(crate) fn set_ca(&self, pem: String) {
+        self.ca.get_or_init(|| pem);
     }
 
     /// Makes `/readyz` say that the engine is stopping, and ends the streams of events.

@@ -1,5 +1,6 @@
 //! The command line: one file a verb.
 
+mod ca;
 mod executions;
 mod replay;
 mod resolve;
@@ -48,6 +49,7 @@ enum Verb {
     Resolve(resolve::Args),
     Verify(verify::Args),
     Token(token::Args),
+    Ca(ca::Args),
 }
 
 impl Cli {
@@ -60,6 +62,7 @@ impl Cli {
             Verb::Resolve(args) => resolve::run(&args, printer),
             Verb::Verify(args) => verify::run(&args, printer),
             Verb::Token(args) => token::run(&args, printer),
+            Verb::Ca(args) => ca::run(&args, printer),
         }
     }
 }
@@ -142,6 +145,6 @@ mod tests {
                 }
             }
         }
-        assert_eq!(verbs, 6);
+        assert_eq!(verbs, 7);
     }
 }

@@ -96,6 +96,11 @@ pub(super) const READS: &[Read] = &[
     },
 ];
 
+/// The rows of providers of language models.
+pub(super) fn llm_providers() -> impl Iterator<Item = &'static Read> {
+    READS.iter().filter(|row| row.name == "llm-provider")
+}
+
 /// 2xx answers of one service that mean that nothing was done.
 #[derive(Debug)]
 pub(super) struct Refusal {

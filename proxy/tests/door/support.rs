@@ -35,7 +35,7 @@ impl Engine {
         let api = SocketAddr::from(([127, 0, 0, 1], 3030));
         let mut config = Config::new(store.clone(), address, api, folder.path().to_owned());
         change(&mut config);
-        let proxy = Proxy::new(config);
+        let proxy = Proxy::new(config).unwrap();
         let shutdown = CancellationToken::new();
         let stop = shutdown.clone();
         let serving = tokio::spawn(async move { proxy.serve(listener, stop).await });

@@ -1,0 +1,156 @@
+//! The certificate authority of interception: what it signs is good for the opted-in hosts alone.
+
+use std::fmt;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use rcgen::{
+    BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa,
+    Issuer, KeyPair, KeyUsagePurpose, SanType,
+};
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
+use store::{Clock as _, SystemClock};
+use time::{Duration, OffsetDateTime};
+use uuid::Uuid;
+
+use super::constraints::{self, Constraints};
+use crate::SetupError;
+use crate::pattern::HostPattern;
+
+/// For how long a CA is good.
+const CA_VALIDITY: Duration = Duration::days(730);
+/// For how long a leaf is.
+pub(super) const LEAF_VALIDITY: Duration = Duration::days(7);
+/// How far a client's clock may be behind.
+const SKEW: Duration = Duration::days(1);
+
+/// The longest common name, in characters (RFC 5280, appendix A.1).
+const LONGEST_NAME: usize = 63;
+
+/// Signs leaf certificates for intercepted hosts. Its own certificate has critical name constraints:
+/// whoever trusts it trusts it for those hosts, and whoever steals its key gets no others.
+///
+/// The key is in memory alone unless [`Ca::key_pem`] is written somewhere. Clone is cheap.
+#[derive(Clone)]
+pub struct Ca(Arc<Inner>);
+
+struct Inner {
+    issuer: Issuer<'static, KeyPair>,
+    certificate: CertificateDer<'static>,
+    pem: String,
+    constraints: Constraints,
+    not_after: OffsetDateTime,
+}
+
+impl fmt::Debug for Ca {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Ca").field("constraints", &self.0.constraints).finish_non_exhaustive()
+    }
+}
+
+impl Ca {
+    /// A new one, P-256, good for `hosts` (their ports do not count: certificates have none). A
+    /// pattern `*.HOST` lets it sign for `HOST` itself too: constraints cannot say less.
+    pub fn generate(hosts: &[HostPattern]) -> Result<Self, SetupError> {
+        let failed = |error: rcgen::Error| SetupError(format!("no CA can be made: {error}"));
+        let key = KeyPair::generate().map_err(failed)?;
+        let now = now();
+        let mut params = CertificateParams::default();
+        params.not_before = now - SKEW;
+        params.not_after = now + CA_VALIDITY;
+        params.distinguished_name = DistinguishedName::new();
+        // Two of them must not have one name: clients would try the wrong key.
+        let name = Uuid::now_v7().simple().to_string();
+        let name = format!("openclaw-state-engine interception {}", &name[name.len() - 12..]);
+        params.distinguished_name.push(DnType::CommonName, name);
+        params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
+        params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+        params.name_constraints = Some(constraints::for_hosts(hosts));
+        let certificate = params.self_signed(&key).map_err(failed)?;
+        Self::new(certificate.pem(), certificate.der().clone(), key)
+    }
+
+    /// The one that [`Ca::pem`] and [`Ca::key_pem`] were written from. Refuses what is no pair, has
+    /// no name constraints, or has expired.
+    pub fn from_pem(certificate: &str, key: &str) -> Result<Self, SetupError> {
+        let der = CertificateDer::from_pem_slice(certificate.as_bytes())
+            .map_err(|error| SetupError(format!("the CA's certificate: {error}")))?;
+        let key = KeyPair::from_pem(key)
+            .map_err(|error| SetupError(format!("the CA's private key: {error}")))?;
+        Self::new(certificate.to_owned(), der, key)
+    }
+
+    fn new(
+        pem: String,
+        certificate: CertificateDer<'static>,
+        key: KeyPair,
+    ) -> Result<Self, SetupError> {
+        let facts = constraints::read(&certificate)?;
+        if facts.public_key != key.public_key_raw() {
+            return Err(SetupError("the CA's certificate and key are no pair".to_owned()));
+        }
+        if facts.not_after <= now() {
+            return Err(SetupError(format!("the CA has expired at {}", facts.not_after)));
+        }
+        let (constraints, not_after) = (facts.constraints, facts.not_after);
+        if constraints.is_empty() {
+            return Err(SetupError(
+                "the CA has no name constraints: it could sign for every host".to_owned(),
+            ));
+        }
+        let issuer = Issuer::from_ca_cert_der(&certificate, key)
+            .map_err(|error| SetupError(format!("the CA's certificate: {error}")))?;
+        Ok(Self(Arc::new(Inner { issuer, certificate, pem, constraints, not_after })))
+    }
+
+    /// Its certificate, to be trusted by clients.
+    pub fn pem(&self) -> &str {
+        &self.0.pem
+    }
+
+    /// Its private key, for a file that nobody else can read.
+    pub fn key_pem(&self) -> String {
+        self.0.issuer.key().serialize_pem()
+    }
+
+    /// The first of `hosts` that it may not sign for.
+    pub fn uncovered<'a>(&self, hosts: &'a [HostPattern]) -> Option<&'a HostPattern> {
+        hosts.iter().find(|host| !self.0.constraints.permit(host.host()))
+    }
+
+    pub(crate) fn certificate(&self) -> CertificateDer<'static> {
+        self.0.certificate.clone()
+    }
+
+    /// A certificate for `host`, a name without its last dot or an address without brackets, and its
+    /// key, its alone.
+    pub(super) fn issue(
+        &self,
+        host: &str,
+    ) -> Result<(CertificateDer<'static>, PrivateKeyDer<'static>), rcgen::Error> {
+        let key = KeyPair::generate()?;
+        let now = now();
+        let mut params = CertificateParams::default();
+        params.not_before = now - SKEW;
+        params.not_after = (now + LEAF_VALIDITY).min(self.0.not_after);
+        params.distinguished_name = DistinguishedName::new();
+        let name = if host.len() <= LONGEST_NAME { host } else { "intercepted host" };
+        params.distinguished_name.push(DnType::CommonName, name);
+        params.subject_alt_names = vec![match host.parse::<IpAddr>() {
+            Ok(address) => SanType::IpAddress(address),
+            Err(_) => SanType::DnsName(host.try_into()?),
+        }];
+        params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
+        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
+        params.use_authority_key_identifier_extension = true;
+        let leaf = params.signed_by(&key, &self.0.issuer)?;
+        let key = PrivatePkcs8KeyDer::from(key.serialize_der());
+        Ok((leaf.der().clone(), key.into()))
+    }
+}
+
+fn now() -> OffsetDateTime {
+    let seconds = SystemClock.now().as_micros() / 1_000_000;
+    OffsetDateTime::from_unix_timestamp(seconds).unwrap_or(OffsetDateTime::UNIX_EPOCH)
+}

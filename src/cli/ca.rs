@@ -1,0 +1,213 @@
+use std::fs::OpenOptions;
+use std::io::{ErrorKind, Write as _};
+use std::path::{PathBuf, absolute};
+
+use anyhow::{Context as _, bail};
+use chrono::{DateTime, Utc};
+use clap::Subcommand;
+use proxy::{Ca, CaFacts, HostPattern};
+use serde::Serialize;
+
+use super::{ExitStatus, source};
+use crate::ca::Files;
+use crate::config::{Place, env};
+use crate::printer::Printer;
+
+/// Make, show or export the CA that signs for intercepted hosts
+///
+/// Without `ca init` the engine makes one in memory at each start. Either way it may sign for the
+/// intercepted hosts alone: its certificate says so, and clients hold it to that.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  openclaw-state-engine ca init --intercept api.example.com --intercept '*.tools.example'
+  openclaw-state-engine ca show --json
+  openclaw-state-engine ca export engine-ca.pem")]
+pub(super) struct Args {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    Init(Init),
+    Show(Show),
+    Export(Export),
+}
+
+/// Make a CA that outlives the engine: ca.pem and ca.key beside the database
+///
+/// Nothing is overwritten, and no system's trust store is touched.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  openclaw-state-engine ca init --intercept api.example.com
+  openclaw-state-engine ca init --intercept '*.tools.example' --database agent.db")]
+struct Init {
+    /// A host that it may sign for; repeatable
+    #[arg(
+        long,
+        value_name = "HOST[:PORT]",
+        env = env::INTERCEPT,
+        value_delimiter = ',',
+        required = true
+    )]
+    intercept: Vec<HostPattern>,
+
+    #[command(flatten)]
+    place: Place,
+}
+
+/// Show whom the CA may sign for, and until when
+///
+/// Of a running engine its own CA, else the one beside the database; 1 where there is none.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  openclaw-state-engine ca show
+  openclaw-state-engine ca show --database agent.db --json")]
+struct Show {
+    #[command(flatten)]
+    place: Place,
+}
+
+/// Print the CA's certificate in PEM, or write it to a new file
+///
+/// Of a running engine its own CA, else the one beside the database; 1 where there is none. The key
+/// is never printed.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  openclaw-state-engine ca export > engine-ca.pem
+  openclaw-state-engine ca export engine-ca.pem")]
+struct Export {
+    /// Where to; it must not be there yet [default: stdout]
+    file: Option<PathBuf>,
+
+    #[command(flatten)]
+    place: Place,
+}
+
+/// A CA as it is shown.
+#[derive(Debug, Serialize)]
+struct Shown {
+    subject: String,
+    sha256: String,
+    permitted: Vec<String>,
+    excluded: Vec<String>,
+    not_before: String,
+    not_after: String,
+    /// `None`: in the memory of a running engine.
+    file: Option<String>,
+}
+
+pub(super) fn run(args: &Args, printer: &mut Printer) -> anyhow::Result<ExitStatus> {
+    match &args.verb {
+        Verb::Init(args) => init(args, printer),
+        Verb::Show(args) => show(args, printer),
+        Verb::Export(args) => export(args, printer),
+    }
+}
+
+fn init(args: &Init, printer: &mut Printer) -> anyhow::Result<ExitStatus> {
+    let files = Files::beside(&args.place.database()?);
+    let ca = Ca::generate(&args.intercept)?;
+    files.create(&ca)?;
+    print(&Found { pem: ca.pem().to_owned(), file: Some(files.certificate.clone()) }, printer)?;
+    printer.note(format_args!(
+        "its key is in {}; a running engine takes it up at its next start",
+        files.key.display()
+    ));
+    Ok(ExitStatus::Done)
+}
+
+fn show(args: &Show, printer: &mut Printer) -> anyhow::Result<ExitStatus> {
+    let Some(found) = find(&args.place)? else { return Ok(none(printer)) };
+    print(&found, printer)?;
+    Ok(ExitStatus::Done)
+}
+
+fn export(args: &Export, printer: &mut Printer) -> anyhow::Result<ExitStatus> {
+    let Some(found) = find(&args.place)? else { return Ok(none(printer)) };
+    let Some(path) = &args.file else {
+        printer.line(found.pem.trim_end())?;
+        return Ok(ExitStatus::Done);
+    };
+    let own = Files::beside(&args.place.database()?);
+    if [&own.certificate, &own.key].iter().any(|own| absolute(own).ok() == absolute(path).ok()) {
+        bail!("{} is where the engine keeps a CA of its own: name another file", path.display());
+    }
+    let file = OpenOptions::new().write(true).create_new(true).open(path);
+    match file {
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => {
+            bail!("{} is there already: name another file, or remove it", path.display())
+        }
+        file => file
+            .and_then(|mut file| file.write_all(found.pem.as_bytes()))
+            .with_context(|| path.display().to_string())?,
+    }
+    printer.note(format_args!("written to {}", path.display()));
+    Ok(ExitStatus::Done)
+}
+
+struct Found {
+    pem: String,
+    file: Option<PathBuf>,
+}
+
+/// The CA that counts: a running engine's, which may be in memory alone, else the files'.
+fn find(place: &Place) -> anyhow::Result<Option<Found>> {
+    let database = place.database()?;
+    let files = Files::beside(&database);
+    let persistent = std::fs::read_to_string(&files.certificate).ok();
+    if let Some(client) = source::server_of(&database, place)? {
+        let Some(pem) = client.get("ca.pem")? else { return Ok(None) };
+        let file = (persistent.as_ref() == Some(&pem)).then_some(files.certificate);
+        return Ok(Some(Found { pem, file }));
+    }
+    Ok(persistent.map(|pem| Found { pem, file: Some(files.certificate) }))
+}
+
+fn none(printer: &mut Printer) -> ExitStatus {
+    printer.note(
+        "there is no CA: `ca init` makes one; a running engine has one where --intercept names hosts",
+    );
+    ExitStatus::No
+}
+
+fn print(found: &Found, printer: &mut Printer) -> anyhow::Result<()> {
+    let facts = CaFacts::of_pem(&found.pem)?;
+    let time = |seconds| {
+        DateTime::<Utc>::from_timestamp(seconds, 0).map_or_else(String::new, |time| {
+            time.to_rfc3339_opts(chrono::SecondsFormat::Secs, true)
+        })
+    };
+    let shown = Shown {
+        subject: facts.subject,
+        sha256: facts.fingerprint,
+        permitted: facts.permitted,
+        excluded: facts.excluded,
+        not_before: time(facts.not_before),
+        not_after: time(facts.not_after),
+        file: found.file.as_ref().map(|file| file.display().to_string()),
+    };
+    if printer.json() {
+        printer.document(&shown)?;
+        return Ok(());
+    }
+    let file = shown.file.as_deref().unwrap_or("in the engine's memory, gone when it ends");
+    for (name, value) in [
+        ("Subject", shown.subject.as_str()),
+        ("SHA-256", &shown.sha256),
+        ("Signs for", &shown.permitted.join(", ")),
+        ("Never for", &shown.excluded.join(", ")),
+        ("From", &shown.not_before),
+        ("Until", &shown.not_after),
+        ("File", file),
+    ] {
+        if !value.is_empty() {
+            printer.line(format_args!("{name:<10} {}", crate::printer::visible(value)))?;
+        }
+    }
+    Ok(())
+}
