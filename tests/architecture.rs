@@ -66,10 +66,11 @@ fn arrows_run_from_the_binary_to_the_proxy_to_the_store() {
 }
 
 #[test]
-fn no_second_crypto_provider_and_no_tls() {
+fn no_second_crypto_provider_and_no_tls_in_the_store() {
     for package in ["openclaw-state-engine", "proxy", "store"] {
-        assert_none(package, true, &["rustls", "native-tls", "openssl", "aws-lc", "tokio-rustls"]);
+        assert_none(package, true, &["native-tls", "openssl", "aws-lc"]);
     }
+    assert_none("store", true, &["rustls", "ring"]);
 }
 
 /// The sources below a folder, with their paths from the root.

@@ -106,6 +106,7 @@ fn help_and_usage() {
       resolve     Settle an execution that is in doubt: it ran, or it did not
       verify      Check the event chain and the store's invariants; works beside a running server too
       token       Print the proxy token of a session, for a server with --require-token
+      ca          Make, show or export the CA that signs for intercepted hosts
       help        Print this message or the help of the given subcommand(s)
 
     Options:
@@ -130,32 +131,38 @@ fn help_and_usage() {
     Usage: openclaw-state-engine serve [OPTIONS]
 
     Options:
-          --database <FILE>           The database file [default: openclaw-state-engine/state.db in the
-                                      user's data folder] [env: STATE_ENGINE_DATABASE=]
-          --token <TOKEN>             The bearer token of the state API; safer in the environment, since
-                                      other users see flags [env: STATE_ENGINE_TOKEN]
-          --addr <IP:PORT>            Where the state API listens; beyond the loopback only with --token
-                                      [env: STATE_ENGINE_ADDR=] [default: 127.0.0.1:3030]
-          --proxy-addr <IP:PORT>      Where the proxy listens; beyond the loopback only with
-                                      --require-token [env: STATE_ENGINE_PROXY_ADDR=] [default:
-                                      127.0.0.1:3031]
-          --no-proxy                  Serve the state API alone [env: STATE_ENGINE_NO_PROXY=]
-          --max-request <SIZE>        The largest request body that the proxy takes: bytes, or 16MiB,
-                                      1GiB [env: STATE_ENGINE_MAX_REQUEST=] [default: 256MiB]
-          --pass <HOST[:PORT]>        A host whose calls are audited and never keyed, a local model
-                                      server, say; repeatable [env: STATE_ENGINE_PASS=]
-          --require-token             The proxy takes only calls with credentials SESSION:TOKEN; `token
-                                      SESSION` prints one [env: STATE_ENGINE_REQUIRE_TOKEN=]
-          --allow-host <HOST[:PORT]>  A further Host that the state API answers to, besides the
-                                      loopback's names; repeatable [env: STATE_ENGINE_ALLOW_HOST=]
-          --allow-origin <ORIGIN>     A web origin whose pages may use the state API (`null`: a page
-                                      opened as a file); repeatable [env: STATE_ENGINE_ALLOW_ORIGIN=]
-          --log-format <FORMAT>       How the log is written to stderr [env: STATE_ENGINE_LOG_FORMAT=]
-                                      [default: human] [possible values: human, json]
-          --json                      Print JSON: one document, and for lists one a line; fields that
-                                      you do not know will be added
-      -h, --help                      Print help (see more with '--help')
-      -V, --version                   Print version
+          --database <FILE>            The database file [default: openclaw-state-engine/state.db in the
+                                       user's data folder] [env: STATE_ENGINE_DATABASE=]
+          --token <TOKEN>              The bearer token of the state API; safer in the environment,
+                                       since other users see flags [env: STATE_ENGINE_TOKEN]
+          --addr <IP:PORT>             Where the state API listens; beyond the loopback only with
+                                       --token [env: STATE_ENGINE_ADDR=] [default: 127.0.0.1:3030]
+          --proxy-addr <IP:PORT>       Where the proxy listens; beyond the loopback only with
+                                       --require-token [env: STATE_ENGINE_PROXY_ADDR=] [default:
+                                       127.0.0.1:3031]
+          --no-proxy                   Serve the state API alone [env: STATE_ENGINE_NO_PROXY=]
+          --max-request <SIZE>         The largest request body that the proxy takes: bytes, or 16MiB,
+                                       1GiB [env: STATE_ENGINE_MAX_REQUEST=] [default: 256MiB]
+          --pass <HOST[:PORT]>         A host whose calls are audited and never keyed, a local model
+                                       server, say; repeatable [env: STATE_ENGINE_PASS=]
+          --intercept <HOST[:PORT]>    A host (or *.HOST) whose TLS the proxy opens, so that its calls
+                                       are guarded; its clients must trust the CA that `ca export`
+                                       prints; repeatable [env: STATE_ENGINE_INTERCEPT=]
+          --upstream-ca <[HOST=]FILE>  A file of CA certificates that upstreams may be verified by,
+                                       besides the system's; with HOST= for that host alone; repeatable
+                                       [env: STATE_ENGINE_UPSTREAM_CA=]
+          --require-token              The proxy takes only calls with credentials SESSION:TOKEN; `token
+                                       SESSION` prints one [env: STATE_ENGINE_REQUIRE_TOKEN=]
+          --allow-host <HOST[:PORT]>   A further Host that the state API answers to, besides the
+                                       loopback's names; repeatable [env: STATE_ENGINE_ALLOW_HOST=]
+          --allow-origin <ORIGIN>      A web origin whose pages may use the state API (`null`: a page
+                                       opened as a file); repeatable [env: STATE_ENGINE_ALLOW_ORIGIN=]
+          --log-format <FORMAT>        How the log is written to stderr [env: STATE_ENGINE_LOG_FORMAT=]
+                                       [default: human] [possible values: human, json]
+          --json                       Print JSON: one document, and for lists one a line; fields that
+                                       you do not know will be added
+      -h, --help                       Print help (see more with '--help')
+      -V, --version                    Print version
 
     Examples:
       openclaw-state-engine serve

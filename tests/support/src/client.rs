@@ -78,7 +78,8 @@ impl Request {
     }
 
     fn bytes(&self, target: &str) -> Vec<u8> {
-        let host = origin_of(&self.url).trim_start_matches("http://");
+        let origin = origin_of(&self.url);
+        let host = origin.split_once("://").map_or(origin, |(_, host)| host);
         let mut text = format!("{} {target} HTTP/1.1\r\nHost: {host}\r\n", self.method);
         for (name, value) in &self.fields {
             text += &[name, ": ", value, "\r\n"].concat();

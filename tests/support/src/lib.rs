@@ -11,6 +11,7 @@ mod client;
 mod engine;
 mod fsync;
 mod gate;
+mod tls;
 mod upstream;
 mod wire;
 
@@ -20,6 +21,7 @@ pub use client::{Client, Request, Response, origin_of, path_of};
 pub use engine::{Builder, Engine, RpcError};
 pub use fsync::FsyncShim;
 pub use gate::{Gate, all_at_once, wait_until};
+pub use tls::{Ending, Identity, TestCa, Trusting, block_on, text_of};
 pub use upstream::{Exchange, Received, Upstream};
 pub use wire::{Framing, Head, Wire};
 
