@@ -9,7 +9,7 @@ use testkit::{Client, Engine, Request};
 /// Programs and libraries that are tested.
 pub(crate) const CLIENTS: [&str; 5] = ["curl", "requests", "httpx", "fetch", "undici"];
 
-fn here(path: &str) -> PathBuf {
+pub(crate) fn here(path: &str) -> PathBuf {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(path);
     assert!(path.exists(), "{} is not there: `cargo xtask test` installs it", path.display());
     path

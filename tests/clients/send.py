@@ -1,4 +1,4 @@
-"""One request by requests or httpx, as a user's program would send it.
+"""One request by requests or httpx (`httpx-http2` where it is offered), as a user's program would send it.
 
 send.py LIBRARY METHOD URL BODY [NAME:VALUE ...]: the body as it comes, then a line with the status
 and Idempotency-Status. LIBRARY `requests-retrying` retries 5xx by itself, POST too.
@@ -21,12 +21,14 @@ def show(pieces, answer):
     print(f"\n{answer.status_code} {status}")
 
 
-if library == "httpx":
+if library.startswith("httpx"):
     import httpx
 
-    with httpx.Client(timeout=timeout, follow_redirects=True) as client:
+    http2 = library == "httpx-http2"
+    with httpx.Client(timeout=timeout, follow_redirects=True, http2=http2) as client:
         with client.stream(method, url, content=data, headers=headers) as answer:
             show(answer.iter_bytes(), answer)
+            print(answer.http_version, file=sys.stderr)
 else:
     import requests
     from requests.adapters import HTTPAdapter

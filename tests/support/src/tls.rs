@@ -11,7 +11,7 @@ use rcgen::{
 };
 use rustls::crypto::ring::default_provider;
 use rustls::pki_types::pem::PemObject as _;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer, ServerName};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::{ClientConfig, HandshakeKind, RootCertStore, ServerConfig};
 use tempfile::TempDir;
 use tokio::io::{AsyncWriteExt as _, copy_bidirectional};
@@ -38,8 +38,8 @@ pub struct TestCa {
 
 /// A certificate and its key.
 pub struct Identity {
-    chain: Vec<CertificateDer<'static>>,
-    key: PrivateKeyDer<'static>,
+    pub certificate: String,
+    pub key: String,
 }
 
 impl Default for TestCa {
@@ -97,10 +97,7 @@ impl TestCa {
         params.use_authority_key_identifier_extension = true;
         let key = KeyPair::generate().unwrap();
         let leaf = params.signed_by(&key, &self.issuer).unwrap();
-        Identity {
-            chain: vec![leaf.der().clone()],
-            key: PrivatePkcs8KeyDer::from(key.serialize_der()).into(),
-        }
+        Identity { certificate: leaf.pem(), key: key.serialize_pem() }
     }
 }
 
@@ -120,7 +117,9 @@ impl Identity {
             .with_safe_default_protocol_versions()
             .unwrap()
             .with_no_client_auth();
-        let mut config = config.with_single_cert(self.chain, self.key).unwrap();
+        let leaf = CertificateDer::from_pem_slice(self.certificate.as_bytes()).unwrap();
+        let key = PrivateKeyDer::from_pem_slice(self.key.as_bytes()).unwrap();
+        let mut config = config.with_single_cert(vec![leaf], key).unwrap();
         config.alpn_protocols = protocols.iter().map(|name| name.as_bytes().to_vec()).collect();
         Arc::new(config)
     }
@@ -211,8 +210,6 @@ impl Trusting {
         let (outer, _) = listener.accept()?;
         block_on(async {
             let mut secured = self.secure(client.wire.stream, name).await?;
-            // A server that does not trust its client, or is refused by it, says so after the
-            // handshake; a first byte tells the client's part of it.
             let kind = secured.get_ref().1.handshake_kind().unwrap();
             outer.set_nonblocking(true)?;
             let mut outer = tokio::net::TcpStream::from_std(outer)?;

@@ -18,6 +18,8 @@ pub(super) fn judge(report: &mut Report) {
         ("guarded fresh @ 10,000", "squid POST", [0.5, 1.2, 1.2]),
         ("guarded duplicate @ 10,000", "bare hop POST", [2.0, 2.0, 2.0]),
         ("passthrough GET @ 10,000", "bare hop GET", [0.9, 0.9, 0.9]),
+        ("intercepted GET @ 10,000", "mitmdump https GET", [20.0, 20.0, 20.0]),
+        ("intercepted fresh @ 10,000", "mitmdump https POST", [10.0, 10.0, 10.0]),
         ("guarded fresh @ 1,000,000", "guarded fresh @ 10,000", [0.75, 0.75, 0.75]),
         ("guarded duplicate @ 1,000,000", "guarded duplicate @ 10,000", [0.75, 0.75, 0.75]),
         ("API fresh @ 1,000,000", "API fresh @ 10,000", [0.75, 0.75, 0.75]),

@@ -6,8 +6,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, bail};
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use anyhow::{Context as _, bail, ensure};
+use testkit::Trusting;
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
 /// Where the number of a call stands in a request: this many digits.
@@ -40,9 +41,48 @@ pub(super) struct Shape {
     pub(super) request: String,
     pub(super) numbers: Numbers,
     pub(super) expect: Expect,
+    /// By TLS, in a tunnel.
+    pub(super) tunnel: Option<Tunnel>,
+}
+
+/// A tunnel to where TLS is spoken, by whoever holds a certificate that is trusted.
+#[derive(Clone)]
+pub(super) struct Tunnel {
+    pub(super) host: &'static str,
+    pub(super) port: u16,
+    pub(super) trusting: Trusting,
+}
+
+impl Tunnel {
+    pub(super) fn authority(&self) -> String {
+        format!("{}:{}", self.host, self.port)
+    }
+
+    async fn open(
+        &self,
+        mut proxy: TcpStream,
+    ) -> anyhow::Result<impl AsyncRead + AsyncWrite + Unpin + use<>> {
+        let authority = self.authority();
+        let connect = format!("CONNECT {authority} HTTP/1.1\r\nHost: {authority}\r\n\r\n");
+        proxy.write_all(connect.as_bytes()).await?;
+        let mut head = Vec::new();
+        while !head.ends_with(b"\r\n\r\n") {
+            if proxy.read_buf(&mut head).await? == 0 {
+                break;
+            }
+        }
+        ensure!(head.starts_with(b"HTTP/1.1 200"), "{}", String::from_utf8_lossy(&head));
+        Ok(self.trusting.secure(proxy.into_std()?, self.host).await?)
+    }
 }
 
 impl Shape {
+    /// The same in a tunnel.
+    pub(super) fn inside(mut self, tunnel: &Tunnel) -> Self {
+        self.tunnel = Some(tunnel.clone());
+        self
+    }
+
     /// A POST of 512 bytes of JSON; `target` and `head` as the peer wants them.
     pub(super) fn post(target: &str, head: &str, numbers: Numbers) -> Self {
         let start = format!("{{\"call\":\"{PLACE}\",\"pad\":\"");
@@ -52,13 +92,13 @@ impl Shape {
              Content-Length: {}\r\n\r\n{body}",
             body.len()
         );
-        Self { request, numbers, expect: Expect::Echo }
+        Self { request, numbers, expect: Expect::Echo, tunnel: None }
     }
 
     /// A GET whose answer names the number.
     pub(super) fn get(target: &str, head: &str, numbers: Numbers) -> Self {
         let request = format!("GET {target} HTTP/1.1\r\n{head}\r\n");
-        Self { request, numbers, expect: Expect::Contains(vec![PLACE.to_owned()]) }
+        Self { request, numbers, expect: Expect::Contains(vec![PLACE.to_owned()]), tunnel: None }
     }
 
     /// A JSON-RPC call.
@@ -69,7 +109,7 @@ impl Shape {
             body.len()
         );
         let contains = contains.iter().map(|&text| text.to_owned()).collect();
-        Self { request, numbers, expect: Expect::Contains(contains) }
+        Self { request, numbers, expect: Expect::Contains(contains), tunnel: None }
     }
 }
 
@@ -140,6 +180,7 @@ struct Caller {
     body_at: usize,
     numbers: Numbers,
     expect: Expect,
+    tunnel: Option<Tunnel>,
     random: u64,
     /// What was read and not yet used.
     buffer: Vec<u8>,
@@ -155,6 +196,7 @@ impl Caller {
             body_at,
             numbers: shape.numbers.clone(),
             expect: shape.expect.clone(),
+            tunnel: shape.tunnel.clone(),
             random: 0x9E37_79B9_7F4A_7C15 ^ (seed + 1).wrapping_mul(0xBF58_476D_1CE4_E5B9),
             buffer: Vec::with_capacity(64 * 1024),
         }
@@ -166,9 +208,24 @@ impl Caller {
         from: Instant,
         measured: Duration,
     ) -> anyhow::Result<Run> {
-        let mut stream =
+        let stream =
             TcpStream::connect(addr).await.with_context(|| format!("connect to {addr}"))?;
         stream.set_nodelay(true)?;
+        match self.tunnel.take() {
+            None => self.drive_on(stream, from, measured).await,
+            Some(tunnel) => {
+                let stream = tunnel.open(stream).await.context("open a tunnel")?;
+                self.drive_on(stream, from, measured).await
+            }
+        }
+    }
+
+    async fn drive_on(
+        mut self,
+        mut stream: impl AsyncRead + AsyncWrite + Unpin,
+        from: Instant,
+        measured: Duration,
+    ) -> anyhow::Result<Run> {
         let mut run = Run::default();
         let end = from + measured;
         let mut begin = Instant::now();
@@ -179,6 +236,7 @@ impl Caller {
                 self.request[*at..*at + PLACE.len()].copy_from_slice(&digits);
             }
             stream.write_all(&self.request).await.context("send")?;
+            stream.flush().await.context("send")?;
             let body = self.read_answer(&mut stream).await.context("read the answer")?;
             let done = Instant::now();
             self.check(&body, &digits)?;
@@ -209,7 +267,10 @@ impl Caller {
     }
 
     /// The body of a 200.
-    async fn read_answer(&mut self, stream: &mut TcpStream) -> anyhow::Result<Vec<u8>> {
+    async fn read_answer(
+        &mut self,
+        stream: &mut (impl AsyncRead + Unpin),
+    ) -> anyhow::Result<Vec<u8>> {
         loop {
             let mut fields = [httparse::EMPTY_HEADER; 64];
             let mut head = httparse::Response::new(&mut fields);
@@ -235,14 +296,21 @@ impl Caller {
         }
     }
 
-    async fn take(&mut self, stream: &mut TcpStream, size: usize) -> anyhow::Result<Vec<u8>> {
+    async fn take(
+        &mut self,
+        stream: &mut (impl AsyncRead + Unpin),
+        size: usize,
+    ) -> anyhow::Result<Vec<u8>> {
         while self.buffer.len() < size {
             self.fill(stream).await?;
         }
         Ok(self.buffer.drain(..size).collect())
     }
 
-    async fn take_chunks(&mut self, stream: &mut TcpStream) -> anyhow::Result<Vec<u8>> {
+    async fn take_chunks(
+        &mut self,
+        stream: &mut (impl AsyncRead + Unpin),
+    ) -> anyhow::Result<Vec<u8>> {
         let mut body = Vec::new();
         loop {
             match httparse::parse_chunk_size(&self.buffer) {
@@ -260,7 +328,7 @@ impl Caller {
         }
     }
 
-    async fn fill(&mut self, stream: &mut TcpStream) -> io::Result<()> {
+    async fn fill(&mut self, stream: &mut (impl AsyncRead + Unpin)) -> io::Result<()> {
         match stream.read_buf(&mut self.buffer).await? {
             0 => Err(io::ErrorKind::UnexpectedEof.into()),
             _ => Ok(()),

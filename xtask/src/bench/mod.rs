@@ -19,7 +19,7 @@ use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail, ensure};
-use testkit::{Builder, Engine};
+use testkit::Engine;
 
 use self::load::{Numbers, PLACE, Shape, Span};
 use self::process::Cost;
@@ -117,7 +117,7 @@ impl<'a> Bench<'a> {
         let mut beds = Vec::new();
         for (label, size) in sizes {
             note(&format!("a store of {label} executions"));
-            beds.push((*label, Bed::fill(Builder::new(binary), *size, upstream)?));
+            beds.push((*label, Bed::fill(rows::builder(binary, upstream), *size, upstream)?));
         }
         let (peers, missing) =
             if args.peers { peers::start(root, upstream) } else { Default::default() };
@@ -192,7 +192,8 @@ impl<'a> Bench<'a> {
         }
         for (label, bed) in &self.beds {
             // A small store would grow under the load: each round gets a copy of it.
-            let copy = if *label == "10,000" { Some(bed.copy(self.binary)?) } else { None };
+            let copy =
+                if *label == "10,000" { Some(bed.copy(self.binary, self.upstream)?) } else { None };
             let bed = copy.as_ref().unwrap_or(bed);
             let engine = bed.builder.start();
             for row in bed.rows(&engine, self.upstream, label) {

@@ -9,9 +9,9 @@ use std::sync::atomic::AtomicU64;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail, ensure};
-use testkit::Request;
+use testkit::{Request, Trusting};
 
-use super::load::{Expect, Numbers, PLACE, Shape};
+use super::load::{Expect, Numbers, PLACE, Shape, Tunnel};
 use super::rows::{Effects, Row};
 use super::servers::Upstream;
 
@@ -158,11 +158,15 @@ fn mitmdump(folder: &Path, upstream: &Upstream) -> anyhow::Result<Peer> {
     command
         .arg(addr.port().to_string())
         .arg("--set")
-        .arg(format!("confdir={}", venv.join("conf").display()));
+        .arg(format!("confdir={}", venv.join("conf").display()))
+        .arg("--set")
+        .arg(format!("ssl_verify_upstream_trusted_ca={}", upstream.ca.file().display()));
     let children = vec![background(&mut command, folder)?];
     let rows = proxy_rows("mitmdump", addr, upstream);
-    let peer = Peer { rows, children };
+    let mut peer = Peer { rows, children };
     wait_for(addr)?;
+    let ca = fs::read_to_string(venv.join("conf/mitmproxy-ca-cert.pem"))?;
+    peer.rows.extend(secured_rows("mitmdump https", addr, upstream, &ca));
     Ok(peer)
 }
 
@@ -198,7 +202,8 @@ fn squid(folder: &Path, upstream: &Upstream) -> anyhow::Result<Peer> {
     let mut command = Command::new(binary);
     command.arg("-N").arg("-f").arg(&config);
     let children = vec![background(&mut command, &home)?];
-    let rows = proxy_rows("squid", addr, upstream);
+    let mut rows = proxy_rows("squid", addr, upstream);
+    rows.extend(secured_rows("squid blind tunnel", addr, upstream, upstream.ca.pem()));
     let peer = Peer { rows, children };
     wait_for(addr)?;
     Ok(peer)
@@ -215,6 +220,23 @@ fn proxy_rows(name: &str, addr: SocketAddr, upstream: &Upstream) -> Vec<Row> {
         effects: Effects::Each,
     };
     vec![row("POST", post), row("GET", get)]
+}
+
+/// The same by TLS in a tunnel, with whoever holds a certificate that `ca` has signed.
+fn secured_rows(name: &str, addr: SocketAddr, upstream: &Upstream, ca: &str) -> Vec<Row> {
+    let trusting = Trusting::new(ca, &["http/1.1"]);
+    let tunnel = Tunnel { host: "localhost", port: upstream.secured.port(), trusting };
+    let host = format!("Host: {}\r\n", tunnel.authority());
+    let row = |kind: &str, shape: Shape| Row {
+        name: format!("{name} {kind}"),
+        addr,
+        shape: shape.inside(&tunnel),
+        effects: Effects::Each,
+    };
+    vec![
+        row("POST", Shape::post("/post", &host, fresh())),
+        row("GET", Shape::get(&format!("/get/{PLACE}"), &host, fresh())),
+    ]
 }
 
 /// An address that was free a moment ago.

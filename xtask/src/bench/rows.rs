@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
 use serde_json::json;
-use testkit::{Builder, Engine};
+use testkit::{Builder, Engine, Request, Trusting};
 
-use super::load::{self, Numbers, PLACE, Run, Shape, Span};
+use super::load::{self, Numbers, PLACE, Run, Shape, Span, Tunnel};
 use super::servers::Upstream;
 
 /// What the upstream, or the store, must have counted after a run.
@@ -68,6 +68,22 @@ pub(super) fn executions(engine: &Engine) -> u64 {
     counts.values().filter_map(serde_json::Value::as_u64).sum()
 }
 
+/// How many calls by TLS are stored for the duplicates of them.
+pub(super) const SECURED: u64 = 200;
+
+/// An engine on an empty store, which opens the tunnels to the upstream.
+pub(super) fn builder(binary: &str, upstream: &Upstream) -> Builder {
+    let builder = Builder::new(binary).arg("--intercept").arg("localhost");
+    builder.arg("--upstream-ca").arg(upstream.ca.file())
+}
+
+/// A tunnel through the engine, opened by it.
+fn tunnel(engine: &Engine, upstream: &Upstream) -> Tunnel {
+    let ca = engine.http(&Request::get(&format!("http://{}/ca.pem", engine.api))).text();
+    let trusting = Trusting::new(&ca, &["http/1.1"]);
+    Tunnel { host: "localhost", port: upstream.secured.port(), trusting }
+}
+
 /// An engine with a store of known size, and the calls that it has not yet seen.
 pub(super) struct Bed {
     pub(super) builder: Builder,
@@ -94,7 +110,11 @@ impl Bed {
             ensure!(run.answers == bed.stored, "filled with {} of {}", run.answers, bed.stored);
         }
         bed.next.store(bed.stored, std::sync::atomic::Ordering::Relaxed);
-        ensure!(executions(&engine) == bed.stored * 2, "the store has another size");
+        let all = Numbers::Fill { next: Arc::new(AtomicU64::new(0)), end: SECURED };
+        let secured = bed.secured_shape(&tunnel(&engine, upstream), all);
+        load::run(engine.proxy, &secured, 16, span).context("fill the store by TLS")?;
+        let stored = bed.stored * 2 + SECURED;
+        ensure!(executions(&engine) == stored, "the store has another size");
         engine.terminate();
         let (status, _) = engine.wait();
         ensure!(status.success(), "the engine ended with {status}");
@@ -102,8 +122,8 @@ impl Bed {
     }
 
     /// A copy of the stopped store in a folder of its own.
-    pub(super) fn copy(&self, binary: &str) -> anyhow::Result<Self> {
-        let builder = Builder::new(binary);
+    pub(super) fn copy(&self, binary: &str, upstream: &Upstream) -> anyhow::Result<Self> {
+        let builder = builder(binary, upstream);
         let to = builder.database_path().parent().context("a database has a folder")?;
         let from = self.builder.database_path().parent().context("a database has a folder")?;
         std::fs::create_dir_all(to)?;
@@ -123,6 +143,9 @@ impl Bed {
         let known = || Numbers::Below(self.stored);
         let get = format!("http://{}/get/{PLACE}", upstream.addr);
         let host = format!("Host: {}\r\n", upstream.addr);
+        let tunnel = tunnel(engine, upstream);
+        let secured_host = format!("Host: {}\r\n", tunnel.authority());
+        let secured_get = Shape::get(&format!("/get/{PLACE}"), &secured_host, fresh());
         let row = |name: &str, addr, shape, effects| Row {
             name: format!("{name} @ {label}"),
             addr,
@@ -150,6 +173,19 @@ impl Bed {
                 Effects::Stored,
             ),
             row("API duplicate", engine.api, self.api_shape(engine, known(), true), Effects::None),
+            row("intercepted GET", engine.proxy, secured_get.inside(&tunnel), Effects::Each),
+            row(
+                "intercepted fresh",
+                engine.proxy,
+                self.secured_shape(&tunnel, fresh()),
+                Effects::Each,
+            ),
+            row(
+                "intercepted duplicate",
+                engine.proxy,
+                self.secured_shape(&tunnel, Numbers::Below(SECURED)),
+                Effects::None,
+            ),
         ]
     }
 
@@ -157,6 +193,13 @@ impl Bed {
     pub(super) fn proxy_shape(&self, _: &Engine, upstream: &Upstream, numbers: Numbers) -> Shape {
         let host = format!("Host: {}\r\nAgent-Session: {}\r\n", upstream.addr, self.ids[1]);
         Shape::post(&format!("http://{}/post", upstream.addr), &host, numbers)
+    }
+
+    /// The same by TLS, in a tunnel.
+    fn secured_shape(&self, tunnel: &Tunnel, numbers: Numbers) -> Shape {
+        let authority = tunnel.authority();
+        let head = format!("Host: {authority}\r\nAgent-Session: {}\r\n", self.ids[1]);
+        Shape::post("/post", &head, numbers).inside(tunnel)
     }
 
     fn api_fresh_shape(&self, engine: &Engine, _: &Upstream, numbers: Numbers) -> Shape {

@@ -12,12 +12,17 @@ use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::client::legacy::Client;
 use hyper_util::rt::{TokioExecutor, TokioIo};
+use testkit::TestCa;
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
+use tokio_rustls::TlsAcceptor;
 
 /// Answers a POST with its body and a GET with its path in 512 bytes; counts both.
 pub(super) struct Upstream {
     pub(super) addr: SocketAddr,
+    /// The same behind TLS, for `localhost`, with a certificate that `ca` has signed.
+    pub(super) secured: SocketAddr,
+    pub(super) ca: TestCa,
     hits: Arc<AtomicU64>,
     _runtime: Runtime,
 }
@@ -26,7 +31,7 @@ impl Upstream {
     pub(super) fn start() -> anyhow::Result<Self> {
         let hits = Arc::new(AtomicU64::new(0));
         let count = Arc::clone(&hits);
-        let (runtime, addr) = serve(move |request: Request<Incoming>| {
+        let answer = move |request: Request<Incoming>| {
             count.fetch_add(1, Ordering::Relaxed);
             async move {
                 let get = *request.method() == Method::GET;
@@ -38,8 +43,13 @@ impl Upstream {
                     body
                 })))
             }
-        })?;
-        Ok(Self { addr, hits, _runtime: runtime })
+        };
+        let ca = TestCa::new();
+        let acceptor = TlsAcceptor::from(ca.sign(&["localhost"]).server(&["http/1.1"]));
+        let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+        let addr = serve(&runtime, answer.clone(), None)?;
+        let secured = serve(&runtime, answer, Some(acceptor))?;
+        Ok(Self { addr, secured, ca, hits, _runtime: runtime })
     }
 
     pub(super) fn hits(&self) -> u64 {
@@ -56,7 +66,8 @@ pub(super) struct Hop {
 impl Hop {
     pub(super) fn start() -> anyhow::Result<Self> {
         let client = Client::builder(TokioExecutor::new()).build_http::<Full<Bytes>>();
-        let (runtime, addr) = serve(move |request: Request<Incoming>| {
+        let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+        let answer = move |request: Request<Incoming>| {
             let client = client.clone();
             async move {
                 let (head, body) = request.into_parts();
@@ -70,24 +81,26 @@ impl Hop {
                 let (head, body) = answer.into_parts();
                 Ok(Response::from_parts(head, Full::new(body.collect().await?.to_bytes())))
             }
-        })?;
+        };
+        let addr = serve(&runtime, answer, None)?;
         Ok(Self { addr, _runtime: runtime })
     }
 }
 
 fn serve<F>(
+    runtime: &Runtime,
     answer: impl Fn(Request<Incoming>) -> F + Clone + Send + Sync + 'static,
-) -> anyhow::Result<(Runtime, SocketAddr)>
+    acceptor: Option<TlsAcceptor>,
+) -> anyhow::Result<SocketAddr>
 where
     F: Future<Output = Result<Response<Full<Bytes>>, hyper::Error>> + Send,
 {
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0"))?;
     let addr = listener.local_addr()?;
     runtime.spawn(async move {
         while let Ok((stream, _)) = listener.accept().await {
             let _ = stream.set_nodelay(true);
-            let answer = answer.clone();
+            let (answer, acceptor) = (answer.clone(), acceptor.clone());
             tokio::spawn(async move {
                 let service = service_fn(move |request| {
                     let answer = answer(request);
@@ -100,9 +113,15 @@ where
                     }
                 });
                 let http = hyper::server::conn::http1::Builder::new();
-                let _ = http.serve_connection(TokioIo::new(stream), service).await;
+                let Some(acceptor) = acceptor else {
+                    let _ = http.serve_connection(TokioIo::new(stream), service).await;
+                    return;
+                };
+                if let Ok(stream) = acceptor.accept(stream).await {
+                    let _ = http.serve_connection(TokioIo::new(stream), service).await;
+                }
             });
         }
     });
-    Ok((runtime, addr))
+    Ok(addr)
 }

@@ -1,0 +1,189 @@
+//! Unchanged clients by https through an opened tunnel, to an upstream by Node that counts.
+
+use std::io::{BufRead as _, BufReader};
+use std::process::{Child, Command, Stdio};
+
+use testkit::{Builder, Engine, Request, TestCa, engine, wait_until};
+
+use crate::program::{Said, command, here};
+use crate::{JSON, went_through};
+
+/// What is sent by each; the second of a pair is the first by the other version of HTTP.
+const CLIENTS: [&str; 7] =
+    ["curl", "curl --http1.1", "requests", "httpx", "httpx-http2", "fetch", "undici"];
+
+/// Node's server with a certificate for `localhost`.
+struct Secure {
+    child: Child,
+    port: u16,
+    ca: TestCa,
+}
+
+impl Secure {
+    fn start() -> Self {
+        let ca = TestCa::new();
+        let identity = ca.sign(&["localhost"]);
+        let files = ["leaf.pem", "leaf.key"].map(|name| ca.file().with_file_name(name));
+        std::fs::write(&files[0], identity.certificate).unwrap();
+        std::fs::write(&files[1], identity.key).unwrap();
+        let mut child = Command::new(here("tests/clients/node_modules/.bin/node"))
+            .arg(here("tests/clients/secure_upstream.mjs"))
+            .args(files)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::inherit())
+            .spawn()
+            .unwrap();
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        Self { child, port: line.trim().parse().unwrap(), ca }
+    }
+
+    fn url(&self, path: &str) -> String {
+        format!("https://localhost:{}{path}", self.port)
+    }
+
+    /// Asks it past the engine.
+    fn ask(&self, path: &str) -> String {
+        let curl = Command::new("curl")
+            .args(["--silent", "--show-error", "--noproxy", "*", "--cacert"])
+            .arg(self.ca.file())
+            .arg(self.url(path))
+            .output()
+            .unwrap();
+        assert!(curl.status.success(), "{curl:?}");
+        String::from_utf8(curl.stdout).unwrap()
+    }
+
+    fn hits(&self) -> usize {
+        self.ask("/count").parse().unwrap()
+    }
+
+    /// An engine that opens its tunnels.
+    fn builder(&self) -> Builder {
+        let builder = engine!().arg("--intercept").arg("localhost");
+        builder.arg("--upstream-ca").arg(self.ca.file())
+    }
+}
+
+impl Drop for Secure {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// A client that knows the proxy and the CA by its environment.
+fn https(client: &str, engine: &Engine, url: &str) -> Command {
+    let (name, version) = client.split_once(' ').unwrap_or((client, ""));
+    let mut command = command(name, engine, "POST", url, JSON);
+    if !version.is_empty() {
+        command.arg(version);
+    }
+    let pem = engine.http(&Request::get(&format!("http://{}/ca.pem", engine.api))).text();
+    let file = engine.builder().home().join("engine-ca.pem");
+    std::fs::write(&file, pem).unwrap();
+    let proxy = format!("http://{}", engine.proxy);
+    for name in ["https_proxy", "HTTPS_PROXY"] {
+        command.env(name, &proxy);
+    }
+    for name in ["CURL_CA_BUNDLE", "REQUESTS_CA_BUNDLE", "SSL_CERT_FILE", "NODE_EXTRA_CA_CERTS"] {
+        command.env(name, &file);
+    }
+    command
+}
+
+fn send(client: &str, engine: &Engine, url: &str) -> Said {
+    let output = https(client, engine, url).output().unwrap();
+    assert!(output.status.success(), "{client} {url}: {output:?}");
+    if client == "httpx-http2" {
+        assert_eq!(String::from_utf8_lossy(&output.stderr).trim(), "HTTP/2");
+    }
+    Said::of(&output.stdout)
+}
+
+#[test]
+fn each_client_is_guarded_by_https() {
+    let upstream = Secure::start();
+    for client in CLIENTS {
+        let engine = upstream.builder().start();
+        let before = upstream.hits();
+        let first = send(client, &engine, &upstream.url("/act"));
+        first.assert_is(client, 200, "executed");
+        let told = format!("{} HTTP/2.0 POST /act {JSON}", before + 1);
+        assert_eq!(first.body, told, "{client}");
+        let second = send(client, &engine, &upstream.url("/act"));
+        second.assert_is(client, 200, "replayed");
+        assert_eq!(second.body, first.body, "{client}: replayed byte for byte");
+        assert_eq!(upstream.hits() - before, 1, "{client}");
+        went_through(&engine, 1);
+    }
+}
+
+#[test]
+fn the_same_call_by_either_version_of_http_acts_once() {
+    let upstream = Secure::start();
+    let engine = upstream.builder().start();
+    let version = |client: &str| {
+        let mut command = https(client, &engine, &upstream.url("/act"));
+        let output = command.args(["--write-out", "\n%{http_version}"]).output().unwrap();
+        let text = String::from_utf8(output.stdout).unwrap();
+        text.rsplit_once('\n').unwrap().1.to_owned()
+    };
+    assert_eq!(version("curl"), "2");
+    assert_eq!(version("curl --http1.1"), "1.1");
+    send("curl", &engine, &upstream.url("/act")).assert_is("curl", 200, "replayed");
+    assert_eq!(upstream.hits(), 1);
+    went_through(&engine, 1);
+}
+
+/// The client is killed while the tool works, the engine after it has answered; the retry gets what
+/// the tool answered, by a CA that has outlived both.
+#[test]
+fn a_retry_by_https_after_kills_acts_once() {
+    for client in ["curl", "requests", "fetch"] {
+        let upstream = Secure::start();
+        let builder = upstream.builder();
+        let database = builder.database_path().to_owned();
+        let init = ["ca", "init", "--intercept", "localhost", "--database"];
+        let init = builder.cli(init.iter().map(AsRef::as_ref).chain([database.as_os_str()]));
+        assert!(init.status.success(), "{init:?}");
+        let engine = builder.start();
+        let mut killed = https(client, &engine, &upstream.url("/slow")).spawn().unwrap();
+        wait_until("the tool works", || (upstream.hits() == 1).then_some(()));
+        killed.kill().unwrap();
+        killed.wait().unwrap();
+        upstream.ask("/go");
+        wait_until("the answer is stored", || {
+            (engine.proxied().first()?["status"] == "completed").then_some(())
+        });
+        let engine = engine.kill_and_restart();
+        let retry = send(client, &engine, &upstream.url("/slow"));
+        retry.assert_is(client, 200, "replayed");
+        assert_eq!(upstream.hits(), 1, "{client}");
+        went_through(&engine, 1);
+    }
+}
+
+#[test]
+fn https_to_a_host_that_was_not_named_is_the_clients_own() {
+    let upstream = Secure::start();
+    let engine = engine!().arg("--intercept").arg("elsewhere.example").start();
+    let mut hits = 0;
+    for client in ["curl", "requests", "httpx", "fetch"] {
+        for _ in 0..2 {
+            let mut command = https(client, &engine, &upstream.url("/act"));
+            for name in
+                ["CURL_CA_BUNDLE", "REQUESTS_CA_BUNDLE", "SSL_CERT_FILE", "NODE_EXTRA_CA_CERTS"]
+            {
+                command.env(name, upstream.ca.file());
+            }
+            let output = command.output().unwrap();
+            assert!(output.status.success(), "{client}: {output:?}");
+            Said::of(&output.stdout).assert_is(client, 200, "-");
+            hits += 1;
+            assert_eq!(upstream.hits(), hits, "{client}");
+        }
+    }
+    assert!(engine.proxied().is_empty());
+}
