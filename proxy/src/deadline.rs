@@ -43,14 +43,11 @@ impl Turn {
     /// A request's head is complete. The turn ends when the guard is dropped.
     pub(crate) fn begin(self: &Arc<Self>) -> TurnGuard {
         self.begun.fetch_add(1, Ordering::AcqRel);
-        match &self.running {
-            Some(running) => {
-                running.fetch_add(1, Ordering::AcqRel);
-            }
-            None => {
-                self.whose.store(EXCHANGE, Ordering::Release);
-                self.unread.store(false, Ordering::Release);
-            }
+        if let Some(running) = &self.running {
+            running.fetch_add(1, Ordering::AcqRel);
+        } else {
+            self.whose.store(EXCHANGE, Ordering::Release);
+            self.unread.store(false, Ordering::Release);
         }
         TurnGuard(Arc::clone(self))
     }

@@ -7,7 +7,8 @@ use std::task::{Context, Poll};
 use std::time::Instant;
 
 use hyper::body::{Body as _, Incoming};
-use hyper::server::conn::{http1, http2};
+use hyper::server::conn::http1::{self, UpgradeableConnection};
+use hyper::server::conn::http2;
 use hyper::service::service_fn;
 use hyper::{Request, Response};
 use hyper_util::rt::{TokioExecutor, TokioIo};
@@ -77,7 +78,7 @@ where
                 .title_case_headers(true)
                 .auto_date_header(false);
             let connection = builder.serve_connection(io, service).with_upgrades();
-            Box::pin(to_its_end(shared, connection, |one| one.graceful_shutdown()))
+            Box::pin(to_its_end(shared, connection, UpgradeableConnection::graceful_shutdown))
         }
         Protocol::Http2 => {
             let mut builder = http2::Builder::new(TokioExecutor::new());
@@ -86,7 +87,7 @@ where
                 .max_concurrent_streams(MAX_STREAMS)
                 .auto_date_header(false);
             let connection = builder.serve_connection(io, service);
-            Box::pin(to_its_end(shared, connection, |one| one.graceful_shutdown()))
+            Box::pin(to_its_end(shared, connection, http2::Connection::graceful_shutdown))
         }
     }
 }

@@ -179,7 +179,7 @@ impl fmt::Display for Shown<'_> {
         match self.0 {
             GeneralName::DNSName(name) => f.write_str(name),
             GeneralName::IPAddress(bytes) => match (
-                <[u8; 8]>::try_from(*bytes).map(|both| u64::from_be_bytes(both)),
+                <[u8; 8]>::try_from(*bytes).map(u64::from_be_bytes),
                 <[u8; 32]>::try_from(*bytes),
             ) {
                 (Ok(both), _) => {

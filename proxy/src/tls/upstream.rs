@@ -137,7 +137,7 @@ impl Upstreams {
     }
 
     fn distrust_own(&self, roots: &mut RootCertStore) {
-        let own = self.own.as_ref().and_then(|own| webpki_key(own));
+        let own = self.own.as_ref().and_then(webpki_key);
         if let Some(own) = own {
             roots.roots.retain(|root| root.subject_public_key_info.as_ref() != own);
         }
