@@ -5,6 +5,7 @@ mod bench;
 mod check;
 mod command;
 mod generate;
+mod openclaw;
 mod test;
 mod tools;
 mod venv;
@@ -25,6 +26,7 @@ struct Cli {
 enum Verb {
     Test(test::Args),
     Bench(bench::Args),
+    Openclaw(openclaw::Args),
     /// Check format, lints, dependencies and documentation, then run all tests
     Check,
     /// Write the TypeScript types of the wire anew
@@ -37,6 +39,7 @@ fn main() -> ExitCode {
     let done = match Cli::parse().verb {
         Verb::Test(args) => test::test(&args),
         Verb::Bench(args) => bench::run(&args),
+        Verb::Openclaw(args) => openclaw::test(&args),
         Verb::Check => check::check(),
         Verb::Gen => generate::generate(),
         Verb::Deny => check::deny(),

@@ -81,7 +81,8 @@ fn test_npm() -> anyhow::Result<()> {
     Ok(())
 }
 
-fn npm_ci(package: &str) -> anyhow::Result<()> {
+/// `node_modules` of `package` has what its lock file says; made anew when that changes.
+pub(crate) fn npm_ci(package: &str) -> anyhow::Result<()> {
     let folder = root().join(package);
     let lock = fs::read(folder.join("package-lock.json")).context("package-lock.json")?;
     let installed = folder.join("node_modules/.installed-lock.json");

@@ -1,0 +1,233 @@
+import { until } from "./gateway.ts";
+import type { World } from "./world.ts";
+
+export interface Case {
+  name: string;
+  expected: string;
+  /** What was seen, in the words of `expected`. */
+  run(world: World): Promise<string>;
+}
+
+function mail(subject: string): string {
+  return `send_email {"to":"ann@example.org","subject":"${subject}"}`;
+}
+
+function mails(count: number): string {
+  return count === 1 ? "1 mail" : `${count} mails`;
+}
+
+/** What the model was given in the end: `result`, or the kind of answer that the plugin gave. */
+function given(results: readonly string[]): string {
+  const last = results.at(-1) ?? "nothing";
+  if (last.includes("Already done, NOT run again")) return "the stored result";
+  if (last.includes("is UNKNOWN")) return "outcome unknown";
+  if (last.includes("being executed right now")) return "in flight";
+  if (last.includes("cannot record the call")) return "engine down";
+  return last.includes("accepted") ? "a result" : last;
+}
+
+/** Kills the gateway between a tool's end and the transcript, and lets it resume the turn by itself. */
+async function crashBeforeTranscript(world: World, gateway: World["guarded"], subject: string): Promise<string> {
+  gateway.stopBeforeTranscript();
+  gateway.turn(subject, `CALL ${mail(subject)}`).catch(() => {});
+  await gateway.stopped();
+  const asked = world.model.seen.length;
+  await world.crash(gateway);
+  await until("the resumed turn ends", () => world.model.seen.slice(asked).some((seen) => seen.length > 0 && given(seen) !== seen.at(-1)));
+  return `${mails(world.sink.count(subject))}; the model got ${given(world.model.results)}`;
+}
+
+export const INSTALLATION = "the plugin installs with one command (npm-pack)";
+
+/** In the order that needs the fewest starts of a gateway. */
+export const CASES: Case[] = [
+  {
+    name: INSTALLATION,
+    expected: "installed",
+    async run(world) {
+      await world.guarded.configure();
+      const args = [`npm-pack:${world.packed}`, "--force", "--accept-capabilities"];
+      const said = await world.guarded.openclaw("plugins", "install", ...args);
+      return /installed/i.test(said) ? "installed" : said;
+    },
+  },
+  {
+    name: "1: the same call in two turns, a legitimate repeat",
+    expected: "2 mails",
+    async run(world) {
+      const gateway = await world.running(world.guarded);
+      await gateway.turn("row1", `CALL ${mail("row 1")}`);
+      await gateway.turn("row1", `CALL ${mail("row 1")}`);
+      return mails(world.sink.count("row 1"));
+    },
+  },
+  {
+    name: "2: the same call twice in one run",
+    expected: "1 mail; the model got the stored result",
+    async run(world) {
+      const gateway = await world.running(world.guarded);
+      await gateway.turn("row2", `TWICE ${mail("row 2")}`);
+      return `${mails(world.sink.count("row 2"))}; the model got ${given(world.model.results)}`;
+    },
+  },
+  {
+    name: "3: two identical calls in one message",
+    expected: "1 mail; the second was told: in flight",
+    async run(world) {
+      const gateway = await world.running(world.guarded);
+      await gateway.turn("row3", `PAIR ${mail("row 3")}`);
+      return `${mails(world.sink.count("row 3"))}; the second was told: ${given(world.model.results)}`;
+    },
+  },
+  {
+    name: "4: SIGKILL after the effect, before the transcript",
+    expected: "1 mail; the model got the stored result",
+    async run(world) {
+      return crashBeforeTranscript(world, await world.running(world.guarded), "row 4");
+    },
+  },
+  {
+    name: "6: SIGKILL during the effect",
+    expected: "1 mail; the model got outcome unknown; settled as not run, the next call: 2 mails",
+    async run(world) {
+      const gateway = await world.running(world.guarded);
+      world.sink.holding = true;
+      const arrives = world.sink.next();
+      gateway.turn("row 6", `CALL ${mail("row 6")}`).catch(() => {});
+      await arrives;
+      const asked = world.model.seen.length;
+      await world.crash(gateway);
+      world.sink.release();
+      await until("the resumed turn ends", () => world.model.seen.slice(asked).some((seen) => given(seen) === "outcome unknown"));
+      const first = `${mails(world.sink.count("row 6"))}; the model got ${given(world.model.results)}`;
+      const { items } = await world.engine.call<{ items: { id: string; attempt: number }[] }>("list_executions", {
+        status: "in_doubt",
+        tool_name: "send_email",
+      });
+      const [doubt] = items;
+      if (doubt === undefined) return `${first}; nothing is in doubt`;
+      const verdict = { id: doubt.id, attempt: doubt.attempt, verdict: "not_executed", evidence: "the outbox is empty" };
+      await world.engine.call("resolve_tool_execution", verdict);
+      await gateway.turn("row 6", `CALL ${mail("row 6")}`);
+      return `${first}; settled as not run, the next call: ${mails(world.sink.count("row 6"))}`;
+    },
+  },
+  {
+    name: "/tools/invoke, the same idempotencyKey twice",
+    expected: "1 mail; 200, then 403 tool_call_blocked",
+    async run(world) {
+      const gateway = await world.running(world.guarded);
+      const args = { to: "ann@example.org", subject: "invoked" };
+      const first = await gateway.invoke("send_email", args, "order-17");
+      const second = await gateway.invoke("send_email", args, "order-17");
+      const count = mails(world.sink.count("invoked"));
+      return `${count}; ${first.status}, then ${second.status} ${second.body.error?.type}`;
+    },
+  },
+  {
+    name: "/tools/invoke without a key is recorded and never held back",
+    expected: "2 mails; 2 recorded",
+    async run(world) {
+      const gateway = await world.running(world.guarded);
+      const args = { to: "ann@example.org", subject: "unkeyed" };
+      await gateway.invoke("send_email", args);
+      await gateway.invoke("send_email", args);
+      const recorded = async () => {
+        const { items } = await world.engine.call<{ items: { tool_input: { subject?: string } }[] }>("list_executions", { limit: 100 });
+        return items.filter(({ tool_input }) => tool_input.subject === "unkeyed").length;
+      };
+      await until("both are recorded", async () => (await recorded()) >= 2);
+      return `${mails(world.sink.count("unkeyed"))}; ${await recorded()} recorded`;
+    },
+  },
+  {
+    name: "a tool of an MCP server on stdio, twice in one run",
+    expected: "1 mail; the model got the stored result",
+    async run(world) {
+      const gateway = await world.running(world.guarded);
+      await gateway.turn("mcp", "TWICE outbox__send_mail {}");
+      return `${mails(world.sink.count("by mcp"))}; the model got ${given(world.model.results)}`;
+    },
+  },
+  {
+    name: "engine down, onEngineDown: block",
+    expected: "0 mails; the model got engine down; after its start: 1 mail",
+    async run(world) {
+      const gateway = await world.running(world.guarded);
+      await world.engine.kill();
+      await gateway.turn("down", `CALL ${mail("down")}`);
+      const seen = `${mails(world.sink.count("down"))}; the model got ${given(world.model.results)}`;
+      await world.engine.start();
+      await until("the claim that was given up is given back", async () => {
+        const { items } = await world.engine.call<{ items: unknown[] }>("list_executions", { status: "running" });
+        return items.length === 0;
+      });
+      await gateway.turn("down", `CALL ${mail("down")}`);
+      return `${seen}; after its start: ${mails(world.sink.count("down"))}`;
+    },
+  },
+  {
+    name: "engine down, onEngineDown: allow (the setting is changed in the running gateway)",
+    expected: "1 mail; the model got a result",
+    async run(world) {
+      const gateway = await world.running(world.guarded);
+      await gateway.openclaw("config", "set", "plugins.entries.state-engine.config.onEngineDown", "allow");
+      await world.engine.kill();
+      try {
+        await until("the setting is taken up", async () => {
+          await gateway.turn("allow", `CALL ${mail("allow")}`);
+          return world.sink.count("allow") > 0;
+        });
+        return `${mails(world.sink.count("allow"))}; the model got ${given(world.model.results)}`;
+      } finally {
+        await world.engine.start();
+      }
+    },
+  },
+  {
+    name: "5: as 4, through Tool Search, with the ledger in the resumed prompt",
+    expected: "1 mail; the model got the stored result; ledger: yes",
+    async run(world) {
+      const seen = await crashBeforeTranscript(world, await world.running(world.searching), "row 5");
+      const ledger = world.model.conversation.includes("Tool calls of the interrupted turn");
+      return `${seen}; ledger: ${ledger ? "yes" : "no"}`;
+    },
+  },
+  {
+    name: "control without the plugin: as 4",
+    expected: "2 mails; the model got a result",
+    async run(world) {
+      return crashBeforeTranscript(world, await world.running(world.bare), "control");
+    },
+  },
+  {
+    name: "control without the plugin: /tools/invoke, the same idempotencyKey twice",
+    expected: "2 mails; 200, then 200",
+    async run(world) {
+      const gateway = await world.running(world.bare);
+      const args = { to: "ann@example.org", subject: "control invoked" };
+      const first = await gateway.invoke("send_email", args, "order-18");
+      const second = await gateway.invoke("send_email", args, "order-18");
+      return `${mails(world.sink.count("control invoked"))}; ${first.status}, then ${second.status}`;
+    },
+  },
+  {
+    name: "proxy.proxyUrl at the engine's proxy, no plugin: a tool that uses fetch, twice",
+    expected: "1 mail; the model got a result",
+    async run(world) {
+      const gateway = await world.running(world.proxied);
+      await gateway.turn("fetched", `TWICE ${mail("fetched")}`);
+      return `${mails(world.sink.count("fetched"))}; the model got ${given(world.model.results)}`;
+    },
+  },
+  {
+    name: "proxy.proxyUrl at the engine's proxy, no plugin: exec runs curl, twice",
+    expected: "1 mail; the model got a result",
+    async run(world) {
+      const gateway = await world.running(world.proxied);
+      const command = `curl -sS -d 'subject="curled"' ${world.sink.url}`;
+      await gateway.turn("curled", `TWICE exec ${JSON.stringify({ command })}`);
+      return `${mails(world.sink.count("curled"))}; the model got ${given(world.model.results)}`;
+    },
+  },
+];

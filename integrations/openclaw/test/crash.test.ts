@@ -1,0 +1,52 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { Host } from "./host.ts";
+import { engineOfThisFile, mail, type Recorded, recorded } from "./world.ts";
+
+const engine = await engineOfThisFile();
+
+test("SIGKILL after the effect: a result that was recorded and not delivered is replayed, told in the ledger, then meant anew", async () => {
+  const entries = { "state-engine": { hooks: { allowConversationAccess: true } } };
+  const start = () => Host.start({ engineUrl: engine.url }, { plugins: { entries } });
+  const first = await start();
+  const crashed = mail("crashed", "r1");
+  assert.equal(await first.before(crashed), undefined);
+  await first.ended(crashed, "mail 1 sent");
+  await first.kill();
+
+  const second = await start();
+  const context = {
+    agentId: "main",
+    sessionKey: crashed.session,
+    inputProvenance: { kind: "internal_system", sourceTool: "main_session_restart_recovery" },
+  };
+  const told = await second.hook<{ prependContext: string }>("before_prompt_build", {}, context);
+  assert.match(told.prependContext, /send_email.*completed before the interruption; result: mail 1 sent/);
+  const again = await second.call(mail("crashed", "r2"), () => "a second mail");
+  assert.match(again, /Already done.*mail 1 sent/s);
+  await second.hook("agent_end", { runId: "r2" }, context);
+  assert.equal(await second.call(mail("crashed", "r3"), () => "a second mail"), "a second mail");
+  await second.kill();
+});
+
+test("SIGKILL during the effect: a call that was under way is unknown until a person settles it", async () => {
+  const first = await Host.start({ engineUrl: engine.url });
+  assert.equal(await first.before(mail("cut off", "r1")), undefined);
+  await first.kill();
+
+  const second = await Host.start({ engineUrl: engine.url });
+  const soon = await second.before(mail("cut off", "r2"));
+  assert.match(soon?.blockReason ?? "", /by another process, and no outcome is known yet/);
+  const [{ id, attempt }] = (await recorded(engine, "send_email")).filter(
+    ({ tool_input }) => tool_input["subject"] === "cut off",
+  ) as [Recorded];
+  await engine.call("await_tool_execution", { id, timeout_ms: 30_000 });
+  const later = await second.before(mail("cut off", "r2"));
+  assert.match(later?.blockReason ?? "", new RegExp(`UNKNOWN.*resolve ${id} --ran`, "s"));
+  const verdict = { id, attempt, verdict: "not_executed", evidence: "the outbox is empty" };
+  await engine.call("resolve_tool_execution", verdict);
+  assert.equal(await second.call(mail("cut off", "r3"), () => "sent at last"), "sent at last");
+  const [settled] = (await recorded(engine, "send_email")).filter((one) => one.id === id);
+  assert.deepEqual([settled?.status, settled?.attempt], ["completed", attempt + 1]);
+  await second.kill();
+});

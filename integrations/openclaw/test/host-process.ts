@@ -1,0 +1,28 @@
+// A process that loads the built plugin as OpenClaw does, and runs its hooks as the test says. It can be
+// killed as the gateway can.
+import type { PluginApi } from "../src/host.ts";
+
+type Handler = (event: unknown, context: unknown) => unknown;
+
+const handlers = new Map<string, Handler>();
+const said: string[] = [];
+const config = JSON.parse(process.argv[2] ?? "{}") as { plugin: unknown; host: unknown };
+const api = {
+  pluginConfig: config.plugin,
+  config: config.host,
+  logger: { info: (line: string) => said.push(line), warn: (line: string) => said.push(line) },
+  on: (hook: string, handler: Handler) => handlers.set(hook, handler),
+  registerAgentToolResultMiddleware: (handler: Handler) => handlers.set("middleware", handler),
+};
+const built = new URL("../../dist/index.js", import.meta.url).href;
+const plugin = (await import(built)) as { default: { register(api: PluginApi): void } };
+plugin.default.register(api as unknown as PluginApi);
+
+process.on("message", ({ id, hook, event, context }: { id: number; hook: string; event: unknown; context: unknown }) => {
+  void (async () => {
+    const result = hook === "said" ? said : await handlers.get(hook)?.(event, context);
+    // After what the hook left to be done in the next turn of the event loop.
+    setImmediate(() => process.send?.({ id, result }));
+  })();
+});
+process.send?.({ hooks: [...handlers.keys()] });

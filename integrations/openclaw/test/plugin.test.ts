@@ -1,0 +1,121 @@
+import assert from "node:assert/strict";
+import { after, test } from "node:test";
+import { Host } from "./host.ts";
+import { engineOfThisFile, mail, recorded } from "./world.ts";
+
+const engine = await engineOfThisFile();
+const host = await Host.start({ engineUrl: engine.url });
+
+after(() => host.kill());
+
+test("the same call in two runs is meant twice", async () => {
+  let effects = 0;
+  const effect = () => `mail ${(effects += 1)}`;
+  assert.equal(await host.call(mail("two runs", "r1"), effect), "mail 1");
+  assert.equal(await host.call(mail("two runs", "r2"), effect), "mail 2");
+});
+
+test("the same call twice in one run has one effect", async () => {
+  const first = mail("one run", "r1");
+  assert.equal(await host.call(first, () => "mail sent"), "mail sent");
+  const again = mail("one run", "r1");
+  const blocked = await host.before(again);
+  assert.match(blocked?.blockReason ?? "", /Already done, NOT run again.*mail sent/s);
+  const written = await host.persisted(again, blocked?.blockReason ?? "");
+  assert.equal(written?.message.isError, false, "a replayed result is no error in the transcript");
+});
+
+test("of twins at once one runs, and the other is not kept waiting", async () => {
+  const [one, other] = [mail("twins", "r1"), mail("twins", "r1")];
+  const answers = await Promise.all([host.before(one), host.before(other)]);
+  assert.deepEqual(answers.map((blocked) => blocked?.block), [undefined, true]);
+  assert.match(answers[1]?.blockReason ?? "", /being executed right now/);
+  await host.ended(one, "mail sent");
+});
+
+test("the members' order is not part of a call, its session is", async () => {
+  const params = { subject: "order", to: "ann@example.org" };
+  await host.call(mail("order", "r1"), () => "sent");
+  const blocked = await host.before(mail("order", "r1", { params }));
+  assert.match(blocked?.blockReason ?? "", /Already done/);
+  assert.equal(await host.before(mail("order", "r1", { session: "agent:main:other" })), undefined);
+});
+
+test("a failed call may be repeated once its error was delivered", async () => {
+  const failing = mail("failing", "r1");
+  assert.equal(await host.before(failing), undefined);
+  await host.ended(failing, "mailbox full", { details: { status: "error" } });
+  const unseen = await host.before(mail("failing", "r1"));
+  assert.match(unseen?.blockReason ?? "", /ended with an error.*mailbox full/s);
+  await host.persisted(failing, "mailbox full");
+  assert.equal(await host.before(mail("failing", "r1")), undefined);
+});
+
+test("a call that another plugin vetoed did not run", async () => {
+  const vetoed = mail("vetoed", "r1");
+  assert.equal(await host.before(vetoed), undefined);
+  await host.ended(vetoed, "no", { isError: true, details: { status: "blocked" } });
+  const [execution] = (await recorded(engine, "send_email")).filter(({ tool_input }) => tool_input["subject"] === "vetoed");
+  assert.equal(execution?.outcome, "not_executed");
+});
+
+test("a result that the host made up is no delivery", async () => {
+  const lost = mail("made up", "r1");
+  assert.equal(await host.before(lost), undefined);
+  await host.ended(lost, "sent");
+  await host.persisted(lost, "missing tool result", true);
+  const blocked = await host.before(mail("made up", "r2"));
+  assert.match(blocked?.blockReason ?? "", /Already done/);
+});
+
+test("a call inside of Tool Search is delivered by the one around it", async () => {
+  const inner = mail("inner", "r1", { id: "tool_search_code:call_outer:send_email:1" });
+  const outer = { ...inner, tool: "tool_call", id: "call_outer" };
+  assert.equal(await host.before(outer), undefined);
+  assert.equal(await host.before(inner), undefined);
+  await host.hook(
+    "after_tool_call",
+    { toolName: inner.tool, toolCallId: inner.id, params: inner.params, result: { content: [{ type: "text", text: "sent" }] } },
+    { sessionKey: inner.session },
+  );
+  await host.ended(outer, "sent");
+  await host.persisted(outer, "sent");
+  assert.equal(await host.before(mail("inner", "r2")), undefined, "it was delivered, so it is meant again");
+});
+
+test("reads are recorded without their output, and never held back", async () => {
+  const look = { tool: "get_weather", params: { city: "Bonn", api_key: "hunter2" }, run: "r1" };
+  for (const id of ["look_1", "look_2"]) {
+    assert.equal(await host.before({ ...look, id }), undefined);
+    await host.ended({ ...look, id }, "rain");
+  }
+  for (;;) {
+    const looks = await recorded(engine, "get_weather");
+    if (looks.length === 2 && looks.every(({ status }) => status === "completed")) break;
+  }
+  const looks = await recorded(engine, "get_weather");
+  assert.deepEqual(looks.map(({ output }) => output), [null, null]);
+  assert.equal(looks[0]?.tool_input["api_key"], "[masked]");
+});
+
+test("/tools/invoke: a key passes once, no key always, the adapter's own calls are left to it", async () => {
+  const run = "none";
+  const params = { subject: "invoked" };
+  const invoked = (id: string, more = params) => host.before({ tool: "send_email", params: more, run, id });
+  assert.equal(await invoked("http-direct-operator-order-1"), undefined);
+  assert.match((await invoked("http-direct-operator-order-1"))?.blockReason ?? "", /passed to the tool/);
+  const other = await invoked("http-direct-operator-order-1", { subject: "another" });
+  assert.match(other?.blockReason ?? "", /other arguments/);
+  assert.equal(await invoked("http-direct-operator-1763850000000"), undefined);
+  assert.equal(await invoked("http-direct-operator-1763850000001"), undefined);
+  assert.equal(await invoked("http-direct-operator-ose:order-2"), undefined);
+  assert.equal(await invoked("http-direct-operator-ose:order-2"), undefined);
+});
+
+test("hooks that see the conversation are asked for only where the operator allows them", async () => {
+  assert.ok(!host.hooks.includes("before_prompt_build"));
+  const entries = { "state-engine": { hooks: { allowConversationAccess: true } } };
+  const allowed = await Host.start({ engineUrl: engine.url }, { plugins: { entries } });
+  assert.ok(allowed.hooks.includes("before_prompt_build"));
+  await allowed.kill();
+});

@@ -1,0 +1,63 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { canonical, digest, masked } from "../src/canonical.ts";
+import { invoked, recordedByCaller } from "../src/invoked.ts";
+import { type Policy, policyOf } from "../src/policy.ts";
+import { kept, textOf } from "../src/results.ts";
+
+test("what a tool's name tells", () => {
+  const table: [string, Policy][] = [
+    ["send_email", "run"],
+    ["outbox__send_mail", "run"],
+    ["github__create_issue", "run"],
+    ["github__list_issues", "record"],
+    ["getWeather", "record"],
+    ["getaway_book", "run"],
+    ["read", "record"],
+    ["exec", "crash"],
+    ["apply_patch", "crash"],
+    ["toString", "run"],
+  ];
+  for (const [tool, policy] of table) assert.equal(policyOf(tool, {}, {}), policy, tool);
+  assert.equal(policyOf("message", { action: "read" }, {}), "record");
+  assert.equal(policyOf("message", { action: "send" }, {}), "run");
+});
+
+test("the operator's longest pattern decides", () => {
+  const chosen = { "*": "record", "pay*": "session", "pay_test": "ignore", "a.b": "crash" } as const;
+  const table: [string, Policy][] = [
+    ["pay_now", "session"],
+    ["pay_test", "ignore"],
+    ["send_email", "record"],
+    ["a.b", "crash"],
+    ["axb", "record"],
+  ];
+  for (const [tool, policy] of table) assert.equal(policyOf(tool, {}, chosen), policy, tool);
+});
+
+test("one text for equal values, another for others", () => {
+  assert.equal(canonical({ b: [1, { d: null, c: "x" }], a: undefined }), '{"b":[1,{"c":"x","d":null}]}');
+  assert.notEqual(digest("a", "bc"), digest("ab", "c"));
+});
+
+test("members named like a secret are masked at any depth", () => {
+  const given = { env: { API_KEY: "k", PATH: "/bin" }, list: [{ password: 7 }], tokens: 3 };
+  const expected = { env: { API_KEY: "[masked]", PATH: "/bin" }, list: [{ password: "[masked]" }], tokens: 3 };
+  assert.deepEqual(masked(given), expected);
+});
+
+test("ids of calls that came by /tools/invoke or tools.invoke", () => {
+  assert.deepEqual(invoked("http-direct-operator-order-1"), { key: "order-1" });
+  assert.deepEqual(invoked("rpc-direct-operator-order-1"), { key: "order-1" });
+  assert.deepEqual(invoked("http-direct-operator-1763850000000"), { key: undefined });
+  assert.equal(invoked("call_1"), undefined);
+  assert.equal(invoked(undefined), undefined);
+  assert.ok(recordedByCaller({ key: "ose:1" }));
+});
+
+test("a long result is cut at a character, an image is named and not kept", () => {
+  const long = kept({ content: [{ type: "text", text: "é".repeat(200_000) }, { type: "image", data: "…" }] }, false);
+  assert.equal(long.truncated, true);
+  assert.equal(long.content[0]?.text?.length, 131_072);
+  assert.ok(textOf(long).endsWith("(image: not kept)\n(cut for the record)"));
+});
