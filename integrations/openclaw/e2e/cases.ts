@@ -150,6 +150,23 @@ export const CASES: Case[] = [
     },
   },
   {
+    name: "a sub-agent's tool, twice in its run",
+    expected: "1 mail; recorded in the sub-agent's own session",
+    async run(world) {
+      const gateway = await world.running(world.guarded);
+      const task = `TWICE ${mail("sub")}`;
+      await gateway.turn("parent", `CALL sessions_spawn ${JSON.stringify({ task })}`);
+      const replayed = () => world.model.seen.some((seen) => seen.length === 2 && given(seen) === "the stored result" && seen[0] === subMail());
+      const subMail = () => `mail ${world.sink.mails.findIndex((one) => one.includes('"sub"')) + 1} accepted`;
+      await until("the sub-agent has called twice", replayed);
+      const { items } = await world.engine.call<{ items: { session_id: string; tool_input: { subject?: string } }[] }>("list_executions", { limit: 100 });
+      const id = items.find(({ tool_input }) => tool_input.subject === "sub")?.session_id;
+      const session = await world.engine.call<{ metadata: { name: string } }>("get_session", { id });
+      const own = session.metadata.name.includes(":subagent:") ? "the sub-agent's own session" : session.metadata.name;
+      return `${mails(world.sink.count("sub"))}; recorded in ${own}`;
+    },
+  },
+  {
     name: "engine down, onEngineDown: block",
     expected: "0 mails; the model got engine down; after its start: 1 mail",
     async run(world) {

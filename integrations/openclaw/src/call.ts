@@ -5,6 +5,8 @@ import { kept, statusOf, textOf } from "./results.ts";
 
 const MAX_ERROR = 1_000;
 const AGAIN_MS = 5_000;
+/** How long a tool that was cancelled has to say how it ended. */
+const GRACE_MS = 5_000;
 
 /** How a tool call ended, as the host tells it. */
 export interface Ending {
@@ -30,6 +32,16 @@ export class Call {
     this.#lease = lease;
     this.#signal = signal;
     this.#keeper = setInterval(() => void this.#keep(), KEEP_EVERY_MS).unref();
+    const onAbort = () => void setTimeout(() => this.#letGo(), GRACE_MS).unref();
+    signal?.addEventListener("abort", onAbort, { once: true });
+  }
+
+  /** Nobody may ever tell how a cancelled call ended: its lease runs out, and it is in doubt. Should its
+   * ending be told after all, it is recorded. */
+  #letGo(): void {
+    if (this.finishing) return;
+    clearInterval(this.#keeper);
+    this.known.live = false;
   }
 
   /** Records how it ended. The first ending counts; others wait for it to be recorded. Returns after a

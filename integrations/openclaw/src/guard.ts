@@ -1,7 +1,7 @@
-import { randomUUID } from "node:crypto";
 import { Call, type Ending } from "./call.ts";
 import { canonical, digest, masked } from "./canonical.ts";
-import { type Claimed, Engine, type Execution, type Place } from "./engine.ts";
+import { Claims } from "./claims.ts";
+import { type Claimed, Engine, EngineError, type Execution } from "./engine.ts";
 import { type Known, keyOf } from "./goal.ts";
 import type { BeforeToolCall, BeforeToolCallResult, Logger, ToolCallContext } from "./host.ts";
 import { invoked, recordedByCaller } from "./invoked.ts";
@@ -12,10 +12,11 @@ import { Sessions } from "./sessions.ts";
 import type { Settings } from "./settings.ts";
 import * as texts from "./texts.ts";
 
-/** A hook has 15 s; the claims before and after take their part of it. */
-const WAIT_MS = 3_000;
-const RELEASE_TRIES = 100;
+/** Of the 15 s that the host gives to a hook, after which it blocks the call by itself. */
+const HOOK_MS = 13_000;
 const MAX_HANDED = 10_000;
+/** Words of the engine by which a remembered user, session or goal is gone or over. */
+const FORGET = new Set(["NOT_FOUND", "CONFLICT"]);
 
 /** What the model was given for a call: to be marked when it stands in the transcript. */
 export interface Handed {
@@ -29,6 +30,7 @@ export class Guard {
   #settings: Settings;
   #log: Logger;
   readonly #engine: Engine;
+  readonly #claims: Claims;
   readonly #sessions: Sessions;
   readonly #calls = new Map<string, Call>();
   readonly #notes = new Map<string, Promise<Execution>>();
@@ -38,6 +40,7 @@ export class Guard {
     this.#settings = settings;
     this.#log = log;
     this.#engine = new Engine(settings.engineUrl, settings.token);
+    this.#claims = new Claims(this.#engine);
     this.#sessions = new Sessions(this.#engine, log);
   }
 
@@ -57,26 +60,39 @@ export class Guard {
       this.#note(event, context);
       return undefined;
     }
+    const late = AbortSignal.timeout(HOOK_MS);
+    const decide = () =>
+      by?.key === undefined
+        ? this.#claim(event, context, policy, late)
+        : this.#invoke(event, context, by.key);
     try {
-      if (by?.key !== undefined) return await this.#invoke(event, context, by.key);
-      return await this.#claim(event, context, policy);
+      const decided = decide().catch((error: unknown) => {
+        if (!(error instanceof EngineError) || !FORGET.has(error.code ?? "")) throw error;
+        this.#sessions.forget(context.agentId, nameOf(context));
+        return decide();
+      });
+      return await Promise.race([decided, rejected(late)]);
     } catch (error) {
       return this.#down(event, error);
     }
   }
 
+  get #allows(): boolean {
+    return this.#settings.onEngineDown === "allow";
+  }
+
   #down(event: BeforeToolCall, error: unknown): BeforeToolCallResult | undefined {
     const why = error instanceof Error ? error.message : String(error);
-    const allowed = this.#settings.onEngineDown === "allow";
-    const became = allowed ? "runs unrecorded" : "is held back";
+    const became = this.#allows ? "runs unrecorded" : "is held back";
     this.#log.warn(`state-engine: ${event.toolName} ${became}: ${why}`);
-    return allowed ? undefined : block(texts.engineDown(this.#engine.url, why));
+    return this.#allows ? undefined : block(texts.engineDown(this.#engine.url, why));
   }
 
   async #claim(
     event: BeforeToolCall,
     context: ToolCallContext,
     policy: Policy,
+    late: AbortSignal,
   ): Promise<BeforeToolCallResult | undefined> {
     const session = await this.#session(context);
     const turn = await session.turn(runOf(event, context));
@@ -88,13 +104,13 @@ export class Guard {
     known.runId = turn.runId;
     let granted: Claimed | undefined;
     try {
-      const claimed = await this.#ask(known, event);
+      const claimed = await this.#claims.claim(known.goal.place, known.key, event, () => this.#allows);
       known.executionId = claimed.id;
       if (claimed.claim !== "execute" || claimed.lease === undefined) {
         return this.#refuse(known, claimed, event, context);
       }
-      if (context.abortSignal?.aborted) {
-        await this.#engine.finish(claimed.lease, "not_executed", { error: "cancelled" });
+      if (context.abortSignal?.aborted || (late.aborted && !this.#allows)) {
+        await this.#claims.giveBack(claimed.lease, "cancelled before it began");
         return block(texts.cancelled());
       }
       granted = claimed;
@@ -103,44 +119,6 @@ export class Guard {
       return undefined;
     } finally {
       if (granted === undefined) known.live = false;
-    }
-  }
-
-  /** Claims; where another process runs it, waits a little for that to end. */
-  async #ask(known: Known, event: BeforeToolCall): Promise<Claimed> {
-    const claimed = await this.#askOnce(known, event);
-    if (claimed.claim !== "busy") return claimed;
-    const settled = await this.#engine.wait(claimed.id, WAIT_MS);
-    return settled.status === "running" ? claimed : this.#askOnce(known, event);
-  }
-
-  async #askOnce(known: Known, event: BeforeToolCall): Promise<Claimed> {
-    const call = {
-      tool_name: event.toolName,
-      tool_input: masked(event.params),
-      idempotency_key: known.key,
-      claim_id: randomUUID(),
-    };
-    try {
-      return await this.#engine.claim(known.goal.place, call);
-    } catch (error) {
-      if (this.#settings.onEngineDown === "block") void this.#release(known.goal.place, call);
-      throw error;
-    }
-  }
-
-  /** A claim without an answer may have been granted; since the call does not run, it is given back. */
-  async #release(place: Place, call: Parameters<Engine["claim"]>[1]): Promise<void> {
-    for (let tries = 0; tries < RELEASE_TRIES; tries += 1) {
-      try {
-        const { claim, lease } = await this.#engine.claim(place, call);
-        if (claim === "execute" && lease !== undefined) {
-          await this.#engine.finish(lease, "not_executed", { error: "held back: the engine did not answer" });
-        }
-        return;
-      } catch {
-        // Down still.
-      }
     }
   }
 
@@ -166,13 +144,8 @@ export class Guard {
   ): Promise<BeforeToolCallResult | undefined> {
     const session = await this.#session(context);
     const { place } = await session.turn("invoked");
-    const call = {
-      tool_name: event.toolName,
-      tool_input: masked(event.params),
-      idempotency_key: keyOf(place.session_id, digest("invoked/v1", event.toolName, key), 1),
-      claim_id: randomUUID(),
-    };
-    const claimed = await this.#engine.claim(place, call);
+    const id = keyOf(place.session_id, digest("invoked/v1", event.toolName, key), 1);
+    const claimed = await this.#claims.claim(place, id, event, () => this.#allows);
     if (claimed.claim !== "execute" || claimed.lease === undefined) {
       return block(claimed.input_mismatch ? texts.otherInput(claimed) : texts.invokedBefore(claimed));
     }
@@ -254,13 +227,22 @@ export class Guard {
   }
 
   #session(context: ToolCallContext): Promise<Session> {
-    const name = context.sessionKey ?? context.sessionId ?? "unnamed";
-    return this.#sessions.of(context.agentId, name);
+    return this.#sessions.of(context.agentId, nameOf(context));
   }
 }
 
 function block(blockReason: string): BeforeToolCallResult {
   return { block: true, blockReason };
+}
+
+function rejected(signal: AbortSignal): Promise<never> {
+  return new Promise((_, reject) => {
+    signal.addEventListener("abort", () => reject(new EngineError(`no decision in ${HOOK_MS} ms`)));
+  });
+}
+
+function nameOf({ sessionKey, sessionId }: ToolCallContext): string {
+  return sessionKey ?? sessionId ?? "unnamed";
 }
 
 function runOf(event: BeforeToolCall, context: ToolCallContext): string {

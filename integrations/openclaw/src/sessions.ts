@@ -25,9 +25,16 @@ export class Sessions {
   }
 
   of(agentId: string | undefined, sessionKey: string): Promise<Session> {
-    const agent = agentId ?? /^agent:([^:]+):/.exec(sessionKey)?.[1] ?? "main";
+    const agent = agentOf(agentId, sessionKey);
     const id = `${agent}\n${sessionKey}`;
     return remembered(this.#sessions, id, () => this.#read(agent, sessionKey));
+  }
+
+  /** The engine no longer knows the session as it was, or its user; it is read again when it is needed. */
+  forget(agentId: string | undefined, sessionKey: string): void {
+    const agent = agentOf(agentId, sessionKey);
+    this.#agents.delete(agent);
+    this.#sessions.delete(`${agent}\n${sessionKey}`);
   }
 
   async #read(agentId: string, sessionKey: string): Promise<Session> {
@@ -54,6 +61,10 @@ export class Sessions {
       }
     }
   }
+}
+
+function agentOf(agentId: string | undefined, sessionKey: string): string {
+  return agentId ?? /^agent:([^:]+):/.exec(sessionKey)?.[1] ?? "main";
 }
 
 /** What `make` gave once for `key`; a failure is forgotten. */

@@ -50,3 +50,14 @@ test("SIGKILL during the effect: a call that was under way is unknown until a pe
   assert.deepEqual([settled?.status, settled?.attempt], ["completed", attempt + 1]);
   await second.kill();
 });
+
+test("a session that a person ended in the engine goes on in a new one", async () => {
+  const host = await Host.start({ engineUrl: engine.url });
+  assert.equal(await host.call(mail("ended", "r1"), () => "sent"), "sent");
+  const [{ session_id }] = (await recorded(engine, "send_email")).filter(
+    ({ tool_input }) => tool_input["subject"] === "ended",
+  ) as [Recorded];
+  await engine.call("update_session", { session: { id: session_id, status: "completed" } });
+  assert.equal(await host.call(mail("ended", "r2"), () => "sent anew"), "sent anew");
+  await host.kill();
+});

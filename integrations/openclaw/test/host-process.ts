@@ -18,8 +18,21 @@ const built = new URL("../../dist/index.js", import.meta.url).href;
 const plugin = (await import(built)) as { default: { register(api: PluginApi): void } };
 plugin.default.register(api as unknown as PluginApi);
 
-process.on("message", ({ id, hook, event, context }: { id: number; hook: string; event: unknown; context: unknown }) => {
+interface Asked {
+  id: number;
+  hook: string;
+  event: unknown;
+  context: { toolCallId?: string; abortSignal?: AbortSignal };
+}
+
+const running = new Map<string, AbortController>();
+
+process.on("message", ({ id, hook, event, context }: Asked) => {
+  const controller = new AbortController();
+  if (hook === "before_tool_call") running.set(String(context.toolCallId), controller);
+  context.abortSignal = controller.signal;
   void (async () => {
+    if (hook === "cancel") running.get(String(context.toolCallId))?.abort();
     const result = hook === "said" ? said : await handlers.get(hook)?.(event, context);
     // After what the hook left to be done in the next turn of the event loop.
     setImmediate(() => process.send?.({ id, result }));

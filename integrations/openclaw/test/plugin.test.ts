@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { after, test } from "node:test";
+import { until } from "../e2e/gateway.ts";
 import { Host } from "./host.ts";
 import { engineOfThisFile, mail, recorded } from "./world.ts";
 
@@ -89,10 +90,10 @@ test("reads are recorded without their output, and never held back", async () =>
     assert.equal(await host.before({ ...look, id }), undefined);
     await host.ended({ ...look, id }, "rain");
   }
-  for (;;) {
+  await until("both ends are recorded", async () => {
     const looks = await recorded(engine, "get_weather");
-    if (looks.length === 2 && looks.every(({ status }) => status === "completed")) break;
-  }
+    return looks.length === 2 && looks.every(({ status }) => status === "completed");
+  });
   const looks = await recorded(engine, "get_weather");
   assert.deepEqual(looks.map(({ output }) => output), [null, null]);
   assert.equal(looks[0]?.tool_input["api_key"], "[masked]");

@@ -7,6 +7,7 @@ import type { ToolCall } from "./host.ts";
 
 export interface Recorded {
   id: string;
+  session_id: string;
   tool_name: string;
   tool_input: Record<string, unknown>;
   status: string;
