@@ -1,3 +1,4 @@
+import { OpenClawAgent } from "../src/agent.ts";
 import { until } from "./gateway.ts";
 import type { World } from "./world.ts";
 
@@ -24,6 +25,12 @@ function given(results: readonly string[]): string {
   if (last.includes("being executed right now")) return "in flight";
   if (last.includes("cannot record the call")) return "engine down";
   return last.includes("accepted") ? "a result" : last;
+}
+
+/** The newest executions. */
+async function recorded(world: World): Promise<{ session_id: string; tool_input: { subject?: string } }[]> {
+  const { items } = await world.engine.call<{ items: Awaited<ReturnType<typeof recorded>> }>("list_executions", { limit: 200 });
+  return items;
 }
 
 /** Kills the gateway between a tool's end and the transcript, and lets it resume the turn by itself. */
@@ -132,12 +139,24 @@ export const CASES: Case[] = [
       const args = { to: "ann@example.org", subject: "unkeyed" };
       await gateway.invoke("send_email", args);
       await gateway.invoke("send_email", args);
-      const recorded = async () => {
-        const { items } = await world.engine.call<{ items: { tool_input: { subject?: string } }[] }>("list_executions", { limit: 100 });
-        return items.filter(({ tool_input }) => tool_input.subject === "unkeyed").length;
-      };
-      await until("both are recorded", async () => (await recorded()) >= 2);
-      return `${mails(world.sink.count("unkeyed"))}; ${await recorded()} recorded`;
+      const both = async () => (await recorded(world)).filter(({ tool_input }) => tool_input.subject === "unkeyed");
+      await until("both are recorded", async () => (await both()).length >= 2);
+      return `${mails(world.sink.count("unkeyed"))}; ${(await both()).length} recorded`;
+    },
+  },
+  {
+    name: "OpenClawAgent by /tools/invoke: a call, its repeat, and its repeat by a new copy",
+    expected: "1 mail; 1 execution",
+    async run(world) {
+      const { url: gatewayUrl, token: gatewayToken } = await world.running(world.guarded);
+      for (let copy = 0; copy < 2; copy += 1) {
+        const agent = new OpenClawAgent({ userId: "program", engineUrl: world.engine.url, gatewayUrl, gatewayToken });
+        await agent.init();
+        await agent.execute("send_email", { to: "ann@example.org", subject: "program" });
+        await agent.execute("send_email", { to: "ann@example.org", subject: "program" });
+      }
+      const executions = (await recorded(world)).filter(({ tool_input }) => tool_input.subject === "program");
+      return `${mails(world.sink.count("program"))}; ${executions.length} execution`;
     },
   },
   {
@@ -159,8 +178,7 @@ export const CASES: Case[] = [
       const replayed = () => world.model.seen.some((seen) => seen.length === 2 && given(seen) === "the stored result" && seen[0] === subMail());
       const subMail = () => `mail ${world.sink.mails.findIndex((one) => one.includes('"sub"')) + 1} accepted`;
       await until("the sub-agent has called twice", replayed);
-      const { items } = await world.engine.call<{ items: { session_id: string; tool_input: { subject?: string } }[] }>("list_executions", { limit: 100 });
-      const id = items.find(({ tool_input }) => tool_input.subject === "sub")?.session_id;
+      const id = (await recorded(world)).find(({ tool_input }) => tool_input.subject === "sub")?.session_id;
       const session = await world.engine.call<{ metadata: { name: string } }>("get_session", { id });
       const own = session.metadata.name.includes(":subagent:") ? "the sub-agent's own session" : session.metadata.name;
       return `${mails(world.sink.count("sub"))}; recorded in ${own}`;
@@ -191,7 +209,9 @@ export const CASES: Case[] = [
       await gateway.openclaw("config", "set", "plugins.entries.state-engine.config.onEngineDown", "allow");
       await world.engine.kill();
       try {
+        // A gateway in the midst of a run refuses to change a plugin, and does not try again by itself.
         await until("the setting is taken up", async () => {
+          await gateway.openclaw("plugins", "reload", "state-engine").catch(() => {});
           await gateway.turn("allow", `CALL ${mail("allow")}`);
           return world.sink.count("allow") > 0;
         });

@@ -50,6 +50,12 @@ export class Gateway {
     return join(this.#setting.home, "openclaw.json");
   }
 
+  get url(): string {
+    return `http://127.0.0.1:${this.#port}`;
+  }
+
+  readonly token = TOKEN;
+
   get log(): string {
     return join(this.#setting.home, "gateway.log");
   }
@@ -72,7 +78,7 @@ export class Gateway {
     const deadline = Date.now() + READY_MS;
     while (Date.now() < deadline) {
       if (this.#child?.exitCode !== null) throw new Error(`the gateway ended: see ${this.log}`);
-      const ready = await fetch(`http://127.0.0.1:${this.#port}/readyz`).catch(() => undefined);
+      const ready = await fetch(`${this.url}/readyz`).catch(() => undefined);
       if (ready?.ok) return;
       await new Promise((resolve) => setTimeout(resolve, 200));
     }
@@ -153,7 +159,7 @@ export class Gateway {
 
   /** One turn of the agent in the session of `user`; its last words. */
   async turn(user: string, text: string): Promise<string> {
-    const answer = await fetch(`http://127.0.0.1:${this.#port}/v1/chat/completions`, {
+    const answer = await fetch(`${this.url}/v1/chat/completions`, {
       method: "POST",
       headers: { authorization: `Bearer ${TOKEN}`, "content-type": "application/json" },
       body: JSON.stringify({ model: "openclaw", user, messages: [{ role: "user", content: text }] }),
@@ -164,7 +170,7 @@ export class Gateway {
   }
 
   async invoke(tool: string, args: unknown, idempotencyKey?: string): Promise<Invocation> {
-    const answer = await fetch(`http://127.0.0.1:${this.#port}/tools/invoke`, {
+    const answer = await fetch(`${this.url}/tools/invoke`, {
       method: "POST",
       headers: { authorization: `Bearer ${TOKEN}`, "content-type": "application/json" },
       body: JSON.stringify({ tool, args, idempotencyKey }),

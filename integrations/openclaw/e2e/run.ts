@@ -17,7 +17,7 @@ rmSync(home, { recursive: true, force: true });
 mkdirSync(home, { recursive: true });
 const { version } = JSON.parse(readFileSync(join(installed, "package.json"), "utf8")) as { version: string };
 const { stdout } = await promisify(execFile)("npm", ["pack", "--silent", "--pack-destination", home], { cwd: here });
-const world = await World.create({ installed, home, plugin: here, packed: join(home, stdout.trim()) });
+const world = await World.create({ installed, home, plugin: here, packed: join(home, stdout.trim().split("\n").at(-1) ?? "") });
 const rows: string[][] = [];
 const began = Date.now();
 try {

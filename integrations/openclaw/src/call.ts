@@ -1,4 +1,4 @@
-import { type Engine, EngineError, KEEP_EVERY_MS } from "./engine.ts";
+import { type Engine, KEEP_EVERY_MS, refused } from "./engine.ts";
 import type { Known } from "./goal.ts";
 import type { Logger, ToolResult } from "./host.ts";
 import { kept, statusOf, textOf } from "./results.ts";
@@ -84,7 +84,7 @@ export class Call {
     } catch (error) {
       const { executionId } = this.known;
       this.#log.warn(`state-engine: the outcome of execution ${executionId} is not recorded: ${String(error)}`);
-      if (!(error instanceof EngineError) || error.code === undefined) return false;
+      if (!refused(error)) return false;
     }
     clearInterval(this.#keeper);
     this.known.live = false;
@@ -96,7 +96,7 @@ export class Call {
       await this.#engine.keep(this.#lease);
     } catch (error) {
       // Settled by a person meanwhile, or over.
-      if (error instanceof EngineError && error.code !== undefined) clearInterval(this.#keeper);
+      if (refused(error)) clearInterval(this.#keeper);
     }
   }
 }

@@ -1,6 +1,6 @@
 import { randomUUID } from "node:crypto";
 import { masked } from "./canonical.ts";
-import type { Claimed, Engine, Place } from "./engine.ts";
+import { type Claimed, type Engine, type Place, refused } from "./engine.ts";
 import type { BeforeToolCall } from "./host.ts";
 
 /** How long a hook waits for one that another process runs. */
@@ -25,24 +25,20 @@ export class Claims {
   }
 
   async #once(place: Place, key: string, event: BeforeToolCall, runs: () => boolean): Promise<Claimed> {
-    const call = {
-      tool_name: event.toolName,
-      tool_input: masked(event.params),
-      idempotency_key: key,
-      claim_id: randomUUID(),
-    };
+    const claimId = randomUUID();
+    const ask = () => this.#engine.claim(place, event.toolName, masked(event.params), key, claimId);
     try {
-      return await this.#engine.claim(place, call);
+      return await ask();
     } catch (error) {
-      if (!runs()) void this.#release(place, call);
+      if (!runs() && !refused(error)) void this.#release(ask);
       throw error;
     }
   }
 
-  async #release(place: Place, call: Parameters<Engine["claim"]>[1]): Promise<void> {
+  async #release(ask: () => Promise<Claimed>): Promise<void> {
     for (let tries = 0; tries < RELEASE_TRIES; tries += 1) {
       try {
-        const { claim, lease } = await this.#engine.claim(place, call);
+        const { claim, lease } = await ask();
         if (claim === "execute" && lease !== undefined) await this.giveBack(lease, "the engine did not answer");
         return;
       } catch {

@@ -1,40 +1,7 @@
-/** The state API, as far as the plugin uses it. */
+import { type ExecutedTool, type Goal, type Outcome, RpcError, StateEngineClient, type ToolExecution } from "@openclaw/ts-client";
 
-export interface Execution {
-  id: string;
-  goal_id: string;
-  tool_name: string;
-  status: "pending" | "running" | "completed" | "failed" | "cancelled" | "in_doubt";
-  outcome: "executed" | "not_executed" | "unknown" | null;
-  output: unknown;
-  error: string | null;
-  idempotency_key: string | null;
-  attempt: number;
-  started_at: string | null;
-  completed_at: string | null;
-  created_at: string;
-}
-
-export interface Claimed extends Execution {
-  claim: "execute" | "replay" | "busy" | "in_doubt";
-  lease?: string;
-  input_mismatch: boolean;
-}
-
-export interface Goal {
-  id: string;
-  title: string;
-  context: Record<string, unknown>;
-}
-
-interface Named {
-  id: string;
-}
-
-interface Session extends Named {
-  status: string;
-  metadata: { name?: string };
-}
+export type Execution = ToolExecution;
+export type Claimed = ExecutedTool;
 
 export interface Place {
   user_id: string;
@@ -42,142 +9,103 @@ export interface Place {
   goal_id: string;
 }
 
-/** No answer of the engine, or one that says that it did not do what was asked. */
-export class EngineError extends Error {
-  /** The engine's own word; none where no answer came. */
-  readonly code: string | undefined;
-
-  constructor(message: string, code?: string) {
-    super(message);
-    this.code = code;
-  }
-}
-
-/** A claim waits so long, of the 15 s that the host gives to a hook. */
-const CLAIM_MS = 6_000;
-const CALL_MS = 5_000;
-const PAUSE_MS = 100;
+/** One try; the hooks have a limit of their own for all of them. */
+const TRY_MS = 4_000;
+const RETRIES = 4;
 /** How long a call lives after its process died; `keep` prolongs it. */
 const LEASE_MS = 15_000;
 export const KEEP_EVERY_MS = 5_000;
 
+/** Whether the engine itself refused, and would again: else it may be asked later. */
+export function refused(error: unknown): error is RpcError {
+  return error instanceof RpcError && !error.retryable;
+}
+
+/** The state API, in the plugin's words. */
 export class Engine {
   readonly url: string;
-  readonly #token: string | undefined;
+  readonly #client: StateEngineClient;
 
   constructor(url: string, token: string | undefined) {
     this.url = url;
-    this.#token = token;
+    const timing = { timeout: TRY_MS, maxRetries: RETRIES };
+    this.#client = new StateEngineClient({ url, ...timing, ...(token === undefined ? {} : { token }) });
   }
 
+  /** The user of a name; made where there is none. */
   async user(username: string): Promise<string> {
-    const found = await this.#call<Named | null>("find_user", { username });
+    const found = await this.#client.findUser(username);
     if (found) return found.id;
     try {
-      return (await this.#call<Named>("create_user", { username })).id;
+      return (await this.#client.createUser(username)).id;
     } catch (error) {
-      const other =
-        error instanceof EngineError && error.code === "CONFLICT"
-          ? await this.#call<Named | null>("find_user", { username })
-          : null;
-      if (other) return other.id;
+      // Made by another process meanwhile, or by a try whose answer was lost.
+      const made = await this.#client.findUser(username);
+      if (made) return made.id;
       throw error;
     }
   }
 
   /** The user's sessions by name, the newest of each that is not over. */
   async sessions(user_id: string): Promise<Map<string, string>> {
-    const all = await this.#call<Session[]>("list_sessions", { user_id });
+    const all = await this.#client.listSessions(user_id);
     const open = all.filter(({ status }) => status === "active" || status === "paused");
-    return new Map(open.reverse().map(({ id, metadata }) => [metadata.name ?? id, id]));
+    return new Map(open.reverse().map(({ id, metadata }) => [String(metadata["name"] ?? id), id]));
   }
 
   async createSession(user_id: string, name: string): Promise<string> {
-    return (await this.#call<Named>("create_session", { user_id, name })).id;
+    return (await this.#client.createSession(user_id, null, { name })).id;
   }
 
   createGoal(user_id: string, session_id: string, title: string): Promise<Goal> {
-    return this.#call("create_goal", { user_id, session_id, title });
+    return this.#client.createGoal(user_id, session_id, title);
   }
 
   pendingGoals(session_id: string): Promise<Goal[]> {
-    return this.#call("list_pending_goals", { session_id });
+    return this.#client.listPendingGoals(session_id);
   }
 
-  /** Stores the members that are given; may be repeated. */
-  async updateGoal(goal: { id: string; status: string; context: unknown }): Promise<void> {
-    await this.#call("update_goal", { goal });
+  /** Stores the members that are given. */
+  async updateGoal(goal: Pick<Goal, "id" | "status" | "context">): Promise<void> {
+    await this.#client.updateGoal(goal as Goal);
   }
 
   executions(goal_id: string): Promise<Execution[]> {
-    return this.#call("list_tool_executions", { goal_id });
+    return this.#client.listToolExecutions(goal_id);
   }
 
   execution(id: string): Promise<Execution> {
-    return this.#call("get_tool_execution", { id });
+    return this.#client.getToolExecution(id);
   }
 
-  /** Asks whether a call may run. May be repeated: the same `claim_id` gets the same lease again. */
-  claim(
-    place: Place,
-    call: { tool_name: string; tool_input: unknown; idempotency_key: string; claim_id: string },
-  ): Promise<Claimed> {
-    const params = { ...place, ...call, lease: true, lease_ms: LEASE_MS };
-    return this.#call("execute_tool_idempotent", params, CLAIM_MS);
+  /** Asks whether a call may run. The same `claimId` gets the same lease again. */
+  claim(place: Place, tool: string, input: unknown, key: string, claimId: string): Promise<Claimed> {
+    const { user_id, session_id, goal_id } = place;
+    const options = { lease: true, leaseMs: LEASE_MS, claimId };
+    return this.#client.executeToolIdempotent(user_id, session_id, goal_id, tool, input, key, options);
   }
 
   /** Notes a call that is never held back. */
-  note(place: Place, tool_name: string, tool_input: unknown): Promise<Execution> {
-    return this.#call("create_tool_execution", { ...place, tool_name, tool_input });
+  note({ user_id, session_id, goal_id }: Place, tool: string, input: unknown): Promise<Execution> {
+    return this.#client.createToolExecution(user_id, session_id, goal_id, tool, input);
   }
 
   /** Notes how a noted call ended. */
-  async noted(execution: Execution, error: string | undefined): Promise<void> {
-    const status = error === undefined ? "completed" : "failed";
-    await this.#call("update_tool_execution", { execution: { ...execution, status, error } });
+  async noted(execution: Execution, error: string | null): Promise<void> {
+    const status = error === null ? "completed" : "failed";
+    await this.#client.updateToolExecution({ ...execution, status, error });
   }
 
   /** Waits for one that another process runs. */
-  wait(id: string, timeout_ms: number): Promise<Execution> {
-    return this.#call("await_tool_execution", { id, timeout_ms }, timeout_ms + CALL_MS);
+  wait(id: string, timeoutMs: number): Promise<Execution> {
+    return this.#client.awaitToolExecution(id, timeoutMs);
   }
 
-  keep(lease: string): Promise<Execution> {
-    return this.#call("extend_lease", { lease, lease_ms: LEASE_MS });
+  async keep(lease: string): Promise<void> {
+    await this.#client.extendLease(lease, LEASE_MS);
   }
 
-  finish(
-    lease: string,
-    outcome: "executed" | "not_executed" | "unknown",
-    result: { output?: unknown; error?: string },
-  ): Promise<Execution> {
-    return this.#call("finish_tool_execution", { lease, outcome, ...result });
-  }
-
-  /** Calls until there is an answer or the time is up. Each method here may be repeated. */
-  async #call<T>(method: string, params: unknown, ms = CALL_MS): Promise<T> {
-    const deadline = AbortSignal.timeout(ms);
-    const body = JSON.stringify({ jsonrpc: "2.0", id: 1, method, params });
-    const headers: Record<string, string> = { "content-type": "application/json" };
-    if (this.#token) headers["authorization"] = `Bearer ${this.#token}`;
-    for (;;) {
-      let why: unknown;
-      try {
-        const answer = await fetch(this.url, { method: "POST", body, headers, signal: deadline });
-        const read = (await answer.json()) as {
-          result?: T;
-          error?: { message: string; data?: { code?: string } };
-        };
-        if (read.error === undefined) return read.result as T;
-        const code = read.error.data?.code ?? "UNKNOWN";
-        if (code !== "BUSY") throw new EngineError(read.error.message, code);
-        why = read.error.message;
-      } catch (error) {
-        if (error instanceof EngineError) throw error;
-        why = error instanceof Error && error.cause instanceof Error ? error.cause.message : error;
-      }
-      await new Promise((resolve) => setTimeout(resolve, PAUSE_MS));
-      if (deadline.aborted) throw new EngineError(`${method}: no answer in ${ms} ms (${why})`);
-    }
+  async finish(lease: string, outcome: Outcome, record: { output?: unknown; error?: string }): Promise<void> {
+    await this.#client.finishToolExecution(lease, outcome, record);
   }
 }

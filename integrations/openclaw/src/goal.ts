@@ -1,4 +1,5 @@
-import type { Engine, Execution, Goal, Place } from "./engine.ts";
+import type { Goal } from "@openclaw/ts-client";
+import { type Engine, type Execution, type Place, refused } from "./engine.ts";
 import type { Logger } from "./host.ts";
 
 /** One guarded call, as the plugin remembers it. All of it can be read again from the engine. */
@@ -40,23 +41,24 @@ export class TurnGoal {
   readonly #delivered: Set<string>;
   readonly #engine: Engine;
   readonly #log: Logger;
+  #resumed: boolean;
   #status: "in_progress" | "completed" = "in_progress";
   #writing: Promise<void> | undefined;
   #dirty = false;
 
-  constructor(engine: Engine, log: Logger, place: Place, runId: string, delivered: string[] = []) {
+  constructor(engine: Engine, log: Logger, place: Place, runId: string, context: Record<string, unknown> = {}) {
     this.#engine = engine;
     this.#log = log;
     this.place = place;
     this.runId = runId;
-    this.#delivered = new Set(delivered);
+    const { delivered, resumed } = context;
+    this.#delivered = new Set(Array.isArray(delivered) ? delivered.map(String) : []);
+    this.#resumed = resumed === true;
   }
 
   /** A turn that an earlier process left open, with its guarded calls. */
   static async read(engine: Engine, log: Logger, place: Omit<Place, "goal_id">, goal: Goal): Promise<TurnGoal> {
-    const listed = goal.context["delivered"];
-    const delivered = Array.isArray(listed) ? listed.map(String) : [];
-    const turn = new TurnGoal(engine, log, { ...place, goal_id: goal.id }, `before ${goal.id}`, delivered);
+    const turn = new TurnGoal(engine, log, { ...place, goal_id: goal.id }, `before ${goal.id}`, goal.context);
     for (const execution of await engine.executions(goal.id)) turn.#remember(execution);
     return turn;
   }
@@ -81,6 +83,15 @@ export class TurnGoal {
   /** Nothing of it is open: every result was delivered. */
   get settled(): boolean {
     return this.calls.every((call) => call.delivered && !call.live);
+  }
+
+  /** A run goes on where this turn was interrupted: its calls are that run's. Once, and not by a later run,
+   * which means its calls anew. */
+  resumeBy(runId: string): void {
+    if (this.#resumed || this.settled) return;
+    this.#resumed = true;
+    for (const call of this.calls) call.runId = runId;
+    this.#save();
   }
 
   deliver(call: Known): void {
@@ -111,12 +122,12 @@ export class TurnGoal {
   async #write(): Promise<void> {
     for (let tries = 0; this.#dirty && tries < TRIES; tries += 1) {
       this.#dirty = false;
-      const context = { delivered: [...this.#delivered] };
+      const context = { delivered: [...this.#delivered], resumed: this.#resumed };
       try {
         await this.#engine.updateGoal({ id: this.place.goal_id, status: this.#status, context });
       } catch (error) {
-        this.#dirty = true;
-        this.#log.warn(`state-engine: a delivery is not recorded yet: ${String(error)}`);
+        this.#dirty = !refused(error);
+        this.#log.warn(`state-engine: a delivery is not recorded: ${String(error)}`);
         await new Promise((resolve) => setTimeout(resolve, AGAIN_MS).unref());
       }
     }

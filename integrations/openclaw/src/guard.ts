@@ -1,7 +1,7 @@
 import { Call, type Ending } from "./call.ts";
 import { canonical, digest, masked } from "./canonical.ts";
 import { Claims } from "./claims.ts";
-import { type Claimed, Engine, EngineError, type Execution } from "./engine.ts";
+import { type Claimed, Engine, type Execution, refused } from "./engine.ts";
 import { type Known, keyOf } from "./goal.ts";
 import type { BeforeToolCall, BeforeToolCallResult, Logger, ToolCallContext } from "./host.ts";
 import { invoked, recordedByCaller } from "./invoked.ts";
@@ -35,6 +35,8 @@ export class Guard {
   readonly #calls = new Map<string, Call>();
   readonly #notes = new Map<string, Promise<Execution>>();
   readonly #handed = new Map<string, Handed>();
+  /** What a resumed run was told in its prompt, by run. */
+  readonly #told = new Map<string, Known[]>();
 
   constructor(settings: Settings, log: Logger) {
     this.#settings = settings;
@@ -67,7 +69,7 @@ export class Guard {
         : this.#invoke(event, context, by.key);
     try {
       const decided = decide().catch((error: unknown) => {
-        if (!(error instanceof EngineError) || !FORGET.has(error.code ?? "")) throw error;
+        if (!refused(error) || !FORGET.has(error.code)) throw error;
         this.#sessions.forget(context.agentId, nameOf(context));
         return decide();
       });
@@ -173,7 +175,7 @@ export class Guard {
     const noted = this.#notes.get(id);
     if (noted) {
       this.#notes.delete(id);
-      const error = ending.isError ? "the tool reported an error" : undefined;
+      const error = ending.isError ? "the tool reported an error" : null;
       noted.then((execution) => this.#engine.noted(execution, error)).catch(() => {});
       return;
     }
@@ -211,18 +213,24 @@ export class Guard {
   /** What a resumed run is told of calls whose results it never saw. */
   async ledger(context: ToolCallContext): Promise<string | undefined> {
     const session = await this.#session(context);
-    const executions = await Promise.all(session.undelivered().map((id) => this.#engine.execution(id)));
-    const calls = executions
-      .filter(({ outcome, status }) => outcome === "executed" || status === "in_doubt" || status === "running")
-      .map((execution) => ({
-        execution,
-        text: execution.outcome === "executed" ? textOf(execution.output ?? execution.error) : undefined,
-      }));
+    const calls: { execution: Execution; text: string | undefined }[] = [];
+    const told: Known[] = [];
+    for (const known of session.undelivered()) {
+      if (known.executionId === undefined) continue;
+      const execution = await this.#engine.execution(known.executionId);
+      const executed = execution.outcome === "executed";
+      if (execution.outcome === "not_executed") continue;
+      if (executed) told.push(known);
+      calls.push({ execution, text: executed ? textOf(execution.output ?? execution.error) : undefined });
+    }
+    if (context.runId !== undefined) this.#told.set(context.runId, told);
     return calls.length === 0 ? undefined : texts.ledger(calls);
   }
 
-  /** A run of the agent is over. */
+  /** A run of the agent is over: what its prompt told it has reached it. */
   async ended(runId: string, context: ToolCallContext): Promise<void> {
+    for (const known of this.#told.get(runId) ?? []) known.goal.deliver(known);
+    this.#told.delete(runId);
     await (await this.#session(context)).end(runId);
   }
 
@@ -237,7 +245,7 @@ function block(blockReason: string): BeforeToolCallResult {
 
 function rejected(signal: AbortSignal): Promise<never> {
   return new Promise((_, reject) => {
-    signal.addEventListener("abort", () => reject(new EngineError(`no decision in ${HOOK_MS} ms`)));
+    signal.addEventListener("abort", () => reject(new Error(`no decision in ${HOOK_MS} ms`)));
   });
 }
 

@@ -11,6 +11,8 @@ export class Session {
   readonly #turns = new Map<string, Promise<TurnGoal>>();
   readonly #known = new Map<string, Known>();
   #open: TurnGoal[] = [];
+  /** What earlier processes left open; the first run resumes it. */
+  #interrupted: TurnGoal[] = [];
 
   private constructor(engine: Engine, log: Logger, place: Omit<Place, "goal_id">) {
     this.#engine = engine;
@@ -24,6 +26,7 @@ export class Session {
     for (const goal of await engine.pendingGoals(place.session_id)) {
       const turn = await TurnGoal.read(engine, log, place, goal);
       session.#open.push(turn);
+      session.#interrupted.push(turn);
       for (const call of turn.calls) session.#put(call);
     }
     return session;
@@ -48,6 +51,7 @@ export class Session {
 
   async #begin(runId: string): Promise<TurnGoal> {
     this.#closeSettled();
+    for (const turn of this.#interrupted.splice(0)) turn.resumeBy(runId);
     const { user_id, session_id } = this.#place;
     const goal = await this.#engine.createGoal(user_id, session_id, `OpenClaw turn ${runId}`);
     const turn = new TurnGoal(this.#engine, this.#log, { ...this.#place, goal_id: goal.id }, runId);
@@ -111,9 +115,8 @@ export class Session {
     this.#known.set(call.base, call);
   }
 
-  /** Executions of earlier turns whose results did not reach the model. */
-  undelivered(): string[] {
-    const ids = this.#open.flatMap((turn) => turn.calls.filter((call) => !call.delivered && !call.live));
-    return ids.flatMap(({ executionId }) => executionId ?? []);
+  /** Calls of earlier turns whose results did not reach the model. */
+  undelivered(): Known[] {
+    return this.#open.flatMap((turn) => turn.calls.filter((call) => !call.delivered && !call.live));
   }
 }

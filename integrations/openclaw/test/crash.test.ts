@@ -5,27 +5,44 @@ import { engineOfThisFile, mail, type Recorded, recorded } from "./world.ts";
 
 const engine = await engineOfThisFile();
 
-test("SIGKILL after the effect: a result that was recorded and not delivered is replayed, told in the ledger, then meant anew", async () => {
-  const entries = { "state-engine": { hooks: { allowConversationAccess: true } } };
-  const start = () => Host.start({ engineUrl: engine.url }, { plugins: { entries } });
+const entries = { "state-engine": { hooks: { allowConversationAccess: true } } };
+const start = () => Host.start({ engineUrl: engine.url }, { plugins: { entries } });
+
+function resumed(session: string | undefined, runId: string): unknown {
+  const inputProvenance = { kind: "internal_system", sourceTool: "main_session_restart_recovery" };
+  return { agentId: "main", sessionKey: session, runId, inputProvenance };
+}
+
+test("SIGKILL after the effect: the result is replayed to the run that resumes, and the next run means it anew", async () => {
   const first = await start();
-  const crashed = mail("crashed", "r1");
-  assert.equal(await first.before(crashed), undefined);
-  await first.ended(crashed, "mail 1 sent");
+  const session = "agent:main:crashed";
+  await first.call(mail("delivered", "r1", { session }), () => "mail 1");
+  const lost = mail("lost", "r1", { session });
+  assert.equal(await first.before(lost), undefined);
+  await first.ended(lost, "mail 2");
   await first.kill();
 
   const second = await start();
-  const context = {
-    agentId: "main",
-    sessionKey: crashed.session,
-    inputProvenance: { kind: "internal_system", sourceTool: "main_session_restart_recovery" },
-  };
-  const told = await second.hook<{ prependContext: string }>("before_prompt_build", {}, context);
-  assert.match(told.prependContext, /send_email.*completed before the interruption; result: mail 1 sent/);
-  const again = await second.call(mail("crashed", "r2"), () => "a second mail");
-  assert.match(again, /Already done.*mail 1 sent/s);
-  await second.hook("agent_end", { runId: "r2" }, context);
-  assert.equal(await second.call(mail("crashed", "r3"), () => "a second mail"), "a second mail");
+  assert.match(await second.call(mail("lost", "r2", { session }), () => "mail 3"), /Already done.*mail 2/s);
+  const again = await second.call(mail("delivered", "r2", { session }), () => "mail 3");
+  assert.match(again, /Already done.*mail 1/s, "the resumed run is the same run");
+  assert.equal(await second.call(mail("lost", "r3", { session }), () => "mail 3"), "mail 3");
+  assert.equal(await second.call(mail("delivered", "r3", { session }), () => "mail 4"), "mail 4");
+  await second.kill();
+});
+
+test("SIGKILL after the effect: what the resumed prompt told need not be asked for, and is over with that run", async () => {
+  const first = await start();
+  const lost = mail("told", "r1");
+  assert.equal(await first.before(lost), undefined);
+  await first.ended(lost, "mail 1");
+  await first.kill();
+
+  const second = await start();
+  const told = await second.hook<{ prependContext: string }>("before_prompt_build", {}, resumed(lost.session, "r2"));
+  assert.match(told.prependContext, /send_email.*completed before the interruption; result: mail 1/);
+  await second.hook("agent_end", { runId: "r2" }, resumed(lost.session, "r2"));
+  assert.equal(await second.call(mail("told", "r3"), () => "mail 2"), "mail 2");
   await second.kill();
 });
 
