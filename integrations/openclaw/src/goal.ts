@@ -75,14 +75,14 @@ export class TurnGoal {
       runId: this.runId,
       executionId: execution.id,
       live: false,
-      delivered: this.#delivered.has(execution.id),
+      delivered: this.#delivered.has(execution.id) || execution.outcome === "not_executed",
       failed: execution.status === "failed",
     });
   }
 
-  /** Nothing of it is open: every result was delivered. */
+  /** Nothing of it is open: every result there is was delivered. */
   get settled(): boolean {
-    return this.calls.every((call) => call.delivered && !call.live);
+    return this.calls.every((call) => !call.live && (call.delivered || call.executionId === undefined));
   }
 
   /** A run goes on where this turn was interrupted: its calls are that run's. Once, and not by a later run,

@@ -104,15 +104,23 @@ export class Guard {
     if (known.live) return block(texts.inFlight());
     known.live = true;
     known.runId = turn.runId;
+    const unheardOf = known.executionId === undefined;
     let granted: Claimed | undefined;
     try {
       const claimed = await this.#claims.claim(known.goal.place, known.key, event, () => this.#allows);
       known.executionId = claimed.id;
+      if (policy === "session" && unheardOf && claimed.claim === "replay" && claimed.status === "failed") {
+        // It failed in a turn that is closed, so that its error was delivered: the next one counts.
+        known.delivered = known.failed = true;
+        known.live = false;
+        return await this.#claim(event, context, policy, late);
+      }
       if (claimed.claim !== "execute" || claimed.lease === undefined) {
         return this.#refuse(known, claimed, event, context);
       }
       if (context.abortSignal?.aborted || (late.aborted && !this.#allows)) {
         await this.#claims.giveBack(claimed.lease, "cancelled before it began");
+        delete known.executionId;
         return block(texts.cancelled());
       }
       granted = claimed;

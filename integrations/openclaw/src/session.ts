@@ -93,11 +93,6 @@ export class Session {
     return this.#next(base, turn, policy, counted ? known.n + 1 : 1);
   }
 
-  /** The one after `known`, where that turns out to be over. */
-  after(known: Known, turn: TurnGoal, policy: Policy): Known {
-    return this.#next(known.base, turn, policy, known.n + 1);
-  }
-
   #next(base: string, turn: TurnGoal, policy: Policy, n: number): Known {
     const scope = policy === "session" ? this.#place.session_id : turn.place.goal_id;
     const key = keyOf(scope, base, n);

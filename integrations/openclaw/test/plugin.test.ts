@@ -26,6 +26,34 @@ test("the same call twice in one run has one effect", async () => {
   assert.equal(written?.message.isError, false, "a replayed result is no error in the transcript");
 });
 
+test("exec: a repeat is ordinary work once the result arrived, and a replay where it did not", async () => {
+  const exec = (id: string) => ({ tool: "exec", params: { command: "make test" }, run: "r1", id, session: "agent:main:exec" });
+  const lost = exec("exec_1");
+  assert.equal(await host.before(lost), undefined);
+  await host.ended(lost, "1 failed");
+  assert.match(await host.call(exec("exec_2"), () => "all passed"), /Already done.*1 failed/s);
+  assert.equal(await host.call(exec("exec_3"), () => "all passed"), "all passed");
+});
+
+test("session: once in the session, in whatever run and process", async () => {
+  const tools = { "pay_*": "session" };
+  const pay = (run: string, amount = 7) => ({ tool: "pay_bill", params: { amount }, run, id: `pay_${run}_${amount}`, session: "agent:main:pay" });
+  const first = await Host.start({ engineUrl: engine.url, tools });
+  assert.equal(await first.call(pay("r1"), () => "paid"), "paid");
+  assert.match(await first.call(pay("r2"), () => "paid again"), /Already done.*paid/s);
+  const failing = pay("r2", 8);
+  assert.equal(await first.before(failing), undefined);
+  await first.ended(failing, "no funds", { isError: true });
+  await first.persisted(failing, "no funds");
+  assert.equal(await first.call(pay("r3", 8), () => "paid 8"), "paid 8");
+  assert.equal(await first.call(pay("r4", 9), () => "paid 9"), "paid 9");
+  await first.kill();
+  const second = await Host.start({ engineUrl: engine.url, tools });
+  assert.match(await second.call(pay("r5"), () => "paid again"), /Already done.*paid/s);
+  assert.match(await second.call(pay("r5", 8), () => "paid again"), /Already done.*paid 8/s);
+  await second.kill();
+});
+
 test("of twins at once one runs, and the other is not kept waiting", async () => {
   const [one, other] = [mail("twins", "r1"), mail("twins", "r1")];
   const answers = await Promise.all([host.before(one), host.before(other)]);
