@@ -7,7 +7,7 @@ import type { BeforeToolCall, BeforeToolCallResult, Logger, ToolCallContext } fr
 import { invoked, recordedByCaller } from "./invoked.ts";
 import { isWrapper, type Policy, policyOf } from "./policy.ts";
 import { textOf } from "./results.ts";
-import type { Session } from "./session.ts";
+import { NO_RUN, type Session } from "./session.ts";
 import { Sessions } from "./sessions.ts";
 import type { Settings } from "./settings.ts";
 import * as texts from "./texts.ts";
@@ -153,7 +153,7 @@ export class Guard {
     key: string,
   ): Promise<BeforeToolCallResult | undefined> {
     const session = await this.#session(context);
-    const { place } = await session.turn("invoked");
+    const { place } = await session.turn(NO_RUN);
     const id = keyOf(place.session_id, digest("invoked/v1", event.toolName, key), 1);
     const claimed = await this.#claims.claim(place, id, event, () => this.#allows);
     if (claimed.claim !== "execute" || claimed.lease === undefined) {
@@ -262,7 +262,7 @@ function nameOf({ sessionKey, sessionId }: ToolCallContext): string {
 }
 
 function runOf(event: BeforeToolCall, context: ToolCallContext): string {
-  return event.runId ?? context.runId ?? context.sessionId ?? "unnamed";
+  return event.runId ?? context.runId ?? NO_RUN;
 }
 
 /** Ids of tool calls are the model's, and may come again in another session. */

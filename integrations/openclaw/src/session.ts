@@ -3,6 +3,9 @@ import { type Known, keyOf, TurnGoal } from "./goal.ts";
 import type { Logger } from "./host.ts";
 import type { Policy } from "./policy.ts";
 
+/** In place of a run's id: calls that come between the turns of the agent, and end none of them. */
+export const NO_RUN = "none";
+
 /** A session of an agent: its turns, and the newest of each call that a later one could repeat. */
 export class Session {
   readonly #engine: Engine;
@@ -50,10 +53,13 @@ export class Session {
   }
 
   async #begin(runId: string): Promise<TurnGoal> {
-    this.#closeSettled();
-    for (const turn of this.#interrupted.splice(0)) turn.resumeBy(runId);
     const { user_id, session_id } = this.#place;
-    const goal = await this.#engine.createGoal(user_id, session_id, `OpenClaw turn ${runId}`);
+    if (runId !== NO_RUN) {
+      this.#closeSettled();
+      for (const turn of this.#interrupted.splice(0)) turn.resumeBy(runId);
+    }
+    const title = runId === NO_RUN ? "OpenClaw: calls outside of a run" : `OpenClaw turn ${runId}`;
+    const goal = await this.#engine.createGoal(user_id, session_id, title);
     const turn = new TurnGoal(this.#engine, this.#log, { ...this.#place, goal_id: goal.id }, runId);
     this.#open.push(turn);
     return turn;
@@ -87,7 +93,7 @@ export class Session {
     const known = this.#known.get(base);
     if (known === undefined) return this.#next(base, turn, policy, 1);
     if (known.live || !known.delivered) return known;
-    const sameRun = known.runId === turn.runId;
+    const sameRun = known.runId === turn.runId && turn.runId !== NO_RUN;
     if (!known.failed && (policy === "session" || (policy === "run" && sameRun))) return known;
     const counted = policy === "session" || known.goal === turn;
     return this.#next(base, turn, policy, counted ? known.n + 1 : 1);

@@ -141,6 +141,15 @@ test("/tools/invoke: a key passes once, no key always, the adapter's own calls a
   assert.equal(await invoked("http-direct-operator-ose:order-2"), undefined);
 });
 
+test("/tools/invoke between two calls of a run does not end the run", async () => {
+  await host.call(mail("between", "r1"), () => "sent");
+  const event = { toolName: "send_email", params: {}, toolCallId: "http-direct-operator-key-9" };
+  const context = { agentId: "main", sessionKey: "agent:main:between" };
+  assert.equal(await host.hook("before_tool_call", event, context), undefined);
+  const blocked = await host.before(mail("between", "r1"));
+  assert.match(blocked?.blockReason ?? "", /Already done/);
+});
+
 test("hooks that see the conversation are asked for only where the operator allows them", async () => {
   assert.ok(!host.hooks.includes("before_prompt_build"));
   const entries = { "state-engine": { hooks: { allowConversationAccess: true } } };
