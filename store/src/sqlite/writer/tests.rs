@@ -13,7 +13,7 @@ fn user(name: &str) -> NewUser {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_refusal_after_a_write_undoes_that_job_alone() {
     let folder = tempfile::tempdir().unwrap();
-    let store = Store::open(&Options::new(&folder.path().join("state.db"))).unwrap();
+    let store = Store::open(&Options::new(folder.path().join("state.db"))).unwrap();
     let (begun, begins) = mpsc::channel();
     let (go, gate) = mpsc::channel::<()>();
     let writing = store.clone();
