@@ -39,6 +39,7 @@ struct Minute {
 
 /// The last hour.
 #[derive(Debug, Clone, Serialize)]
+#[cfg_attr(test, derive(ts_rs::TS), ts(rename = "Activity"))]
 pub(crate) struct LastHour {
     /// Minutes in which something happened, oldest first.
     minutes: Vec<MinuteCounts>,
@@ -48,7 +49,8 @@ pub(crate) struct LastHour {
 }
 
 #[derive(Debug, Clone, Serialize)]
-struct MinuteCounts {
+#[cfg_attr(test, derive(ts_rs::TS))]
+pub(super) struct MinuteCounts {
     at: Timestamp,
     /// Tool calls, their duplicates among them.
     calls: u64,
@@ -58,7 +60,8 @@ struct MinuteCounts {
 
 /// The time of proxied calls that reached their tool, without the tool's part of it.
 #[derive(Debug, Clone, Serialize)]
-struct Overhead {
+#[cfg_attr(test, derive(ts_rs::TS))]
+pub(super) struct Overhead {
     calls: u64,
     /// Upper bounds of the buckets, in seconds; null without calls.
     p50_seconds: Option<f64>,

@@ -122,7 +122,8 @@ async fn changes(store: &Store, after: i64, to: i64) -> Option<String> {
     let reader = store.reader().clone();
     let read = move || reader.events(None, None, Some(after), MAX_TOLD as usize);
     let events = tokio::task::spawn_blocking(read).await.ok()?;
-    let events = events.inspect_err(|error| tracing::warn!(%error, "changes cannot be told")).ok()?;
+    let events =
+        events.inspect_err(|error| tracing::warn!(%error, "changes cannot be told")).ok()?;
     let mut text = String::new();
     for event in events.into_iter().filter(|event| event.seq <= to) {
         let Event { seq, at, kind, execution_id, session_id, attempt, .. } = event;

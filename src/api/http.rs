@@ -123,9 +123,9 @@ impl Api {
 
     /// Refuses who shows neither the token nor what a sign-in with it gave.
     fn authorize(&self, headers: &hyper::HeaderMap) -> Result<(), Error> {
-        self.guard.token(headers).or_else(|error| {
-            if self.sign_ins.admits(headers) { Ok(()) } else { Err(error) }
-        })
+        self.guard
+            .token(headers)
+            .or_else(|error| if self.sign_ins.admits(headers) { Ok(()) } else { Err(error) })
     }
 
     /// Answers a request that was refused before it was read as JSON-RPC.

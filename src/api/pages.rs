@@ -69,9 +69,10 @@ const PAGES: &[Page] = pages! {
 
 /// A browser asks for a page to show.
 pub(crate) fn wants_html(headers: &HeaderMap) -> bool {
-    headers.get_all(header::ACCEPT).iter().any(|accept| {
-        accept.to_str().is_ok_and(|accept| accept.contains("text/html"))
-    })
+    headers
+        .get_all(header::ACCEPT)
+        .iter()
+        .any(|accept| accept.to_str().is_ok_and(|accept| accept.contains("text/html")))
 }
 
 /// The file at `path`, or `None` where there is none.
@@ -83,9 +84,10 @@ pub(crate) fn get(path: &str, headers: &HeaderMap) -> Option<Response<Body>> {
     let page = PAGES.iter().find(|page| page.path == name)?;
     let bytes = page.read();
     let tag = format!("\"{}\"", Digest::of(&bytes).hex(16));
-    let known = headers.get_all(header::IF_NONE_MATCH).iter().any(|tags| {
-        tags.to_str().is_ok_and(|tags| tags.split(',').any(|one| one.trim() == tag))
-    });
+    let known = headers
+        .get_all(header::IF_NONE_MATCH)
+        .iter()
+        .any(|tags| tags.to_str().is_ok_and(|tags| tags.split(',').any(|one| one.trim() == tag)));
     let (status, bytes) = if known {
         (StatusCode::NOT_MODIFIED, Bytes::new())
     } else {

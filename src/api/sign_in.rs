@@ -82,7 +82,8 @@ impl SignIns {
     /// sees it. A ticket works once.
     pub(crate) fn by_ticket(&self, ticket: &str) -> Response<Body> {
         let mut state = self.lock();
-        let right = state.ticket.as_ref().is_some_and(|it| it.as_bytes().ct_eq(ticket.as_bytes()).into());
+        let right =
+            state.ticket.as_ref().is_some_and(|it| it.as_bytes().ct_eq(ticket.as_bytes()).into());
         if !right {
             drop(state);
             return go_to("/#/sign-in?used=1");

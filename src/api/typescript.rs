@@ -9,6 +9,7 @@ use store::model as m;
 use store::state::Knowledge;
 use ts_rs::{Config, TS};
 
+use super::activity::{LastHour, MinuteCounts, Overhead};
 use super::methods::ExecutedAnswer;
 use super::openrpc;
 
@@ -28,6 +29,13 @@ export type Timestamp = string;
 /// Words that only params and added fields use; `schemas.json` lists them.
 const WORDS: &[&str] = &["Claim", "BusyReason", "Verdict", "OnMismatch"];
 
+/// Pages by name, and of what they are.
+const PAGES: &[(&str, &str)] = &[
+    ("ExecutionPage", "ToolExecution"),
+    ("SessionSummaryPage", "SessionSummary"),
+    ("ExecutionSummaryPage", "ExecutionSummary"),
+];
+
 fn generate() -> String {
     let mut text = HEAD.to_owned();
     let document: Value = openrpc::document().decode().unwrap();
@@ -39,7 +47,8 @@ fn generate() -> String {
         m::SessionStatus, m::GoalStatus, m::Priority, m::ExecutionStatus, m::Origin,
         m::EffectClass, Knowledge, m::MemoryType, m::Importance, m::ChannelType, m::ChannelStatus,
         m::User, m::Session, m::Goal, m::Execution, m::Memory, m::Channel, m::Page<m::Execution>,
-        m::Event, m::Stats, ExecutedAnswer,
+        m::Event, m::Stats, ExecutedAnswer, m::SessionSummary, m::ExecutionSummary, m::Excerpt,
+        m::RequestDetail, m::AnswerDetail, m::ExecutionDetail, MinuteCounts, Overhead, LastHour,
     }
     let schemas = &document["components"]["schemas"];
     for name in WORDS {
@@ -48,8 +57,10 @@ fn generate() -> String {
         write!(text, "\nexport type {name} = {words};\n").unwrap();
         known.push((*name).to_owned());
     }
-    text.push_str("\nexport type ExecutionPage = Page<ToolExecution>;\n");
-    known.push("ExecutionPage".to_owned());
+    for (page, item) in PAGES {
+        write!(text, "\nexport type {page} = Page<{item}>;\n").unwrap();
+        known.push((*page).to_owned());
+    }
     methods(&mut text, &document, &known);
     text
 }

@@ -162,7 +162,9 @@ async fn a_database_of_the_version_before_is_migrated() {
     first.execute_batch(include_str!("../migrations/0001_init.sql")).unwrap();
     assert_eq!(schema(&conn), schema(&first), "it is what version 1 made");
     drop(conn);
-    let store = Store::open(&f.options).unwrap();
+    let Fixture { store, options, dir: _dir } = f;
+    drop(store);
+    let store = Store::open(&options).unwrap();
     let found = store.reader().search(&SearchFilter::default(), 10, None).unwrap().items;
     assert_eq!(found.len(), 2);
     assert!(store.reader().verify(None).unwrap().findings.is_empty());
@@ -190,5 +192,8 @@ async fn counts_read_indexes_alone() {
         "SELECT id FROM sessions WHERE (last_activity_at, id) < (5, 5)
          ORDER BY last_activity_at DESC, id DESC LIMIT 5",
     );
-    assert!(sessions.contains("INDEX sessions_by_activity") && !sessions.contains("TEMP"), "{sessions}");
+    assert!(
+        sessions.contains("INDEX sessions_by_activity") && !sessions.contains("TEMP"),
+        "{sessions}"
+    );
 }

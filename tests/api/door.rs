@@ -72,7 +72,10 @@ fn foreign_pages_hosts_and_bodies_are_refused() {
 
     let allowed = send(&engine, "OPTIONS /", &[HOST, "Origin: https://app.example"], "");
     assert_eq!(allowed.status, 204);
-    assert_eq!(allowed.header("access-control-allow-headers"), Some("content-type, authorization"));
+    assert_eq!(
+        allowed.header("access-control-allow-headers"),
+        Some("content-type, authorization, last-event-id")
+    );
     let own = send(&engine, "OPTIONS /", &[HOST], "");
     assert_eq!((own.status, own.header("allow")), (405, Some("GET, HEAD, POST")));
     assert_eq!(send(&engine, "DELETE /", &[HOST], "").status, 405);

@@ -409,7 +409,12 @@ fn overviews() {
     t.good("with duplicates alone", "search_executions", r#"{"duplicated":true}"#);
     t.bad("of no session", -32002, "search_executions", &format!(r#"{{"session_id":"{NOBODY}"}}"#));
     t.bad("no cursor of ours", -32602, "search_executions", r#"{"cursor":"x"}"#);
-    t.bad("too long a text", -32018, "search_executions", &format!(r#"{{"text":"{}"}}"#, "x".repeat(256)));
+    t.bad(
+        "too long a text",
+        -32018,
+        "search_executions",
+        &format!(r#"{{"text":"{}"}}"#, "x".repeat(256)),
+    );
 
     t.good("all that is kept", "get_execution_detail", &id(&greeted));
     let cut = format!(r#"{{"id":"{lost}","text_bytes":5}}"#);

@@ -262,6 +262,40 @@ export class StateApi {
     return this.#repeatable("list_events", params, options);
   }
 
+  /** Sessions with counts of what they did, the latest activity first; params are the wire's. */
+  listSessionSummaries(
+    filter: Params<"list_session_summaries"> = {},
+    options?: CallOptions,
+  ): Result<"list_session_summaries"> {
+    return this.#repeatable("list_session_summaries", filter, options);
+  }
+
+  getSessionSummary(id: string, options?: CallOptions): Result<"get_session_summary"> {
+    return this.#repeatable("get_session_summary", { id }, options);
+  }
+
+  /** Executions without bodies, newest first; params are the wire's. A short page may have a `next`. */
+  searchExecutions(
+    filter: Params<"search_executions"> = {},
+    options?: CallOptions,
+  ): Result<"search_executions"> {
+    return this.#repeatable("search_executions", filter, options);
+  }
+
+  /** All that is kept of an execution; each text up to `textBytes` (65,536). */
+  getExecutionDetail(
+    id: string,
+    textBytes: number | null = null,
+    options?: CallOptions,
+  ): Result<"get_execution_detail"> {
+    return this.#repeatable("get_execution_detail", { id, text_bytes: textBytes }, options);
+  }
+
+  /** Tool calls of the last hour by the minute. */
+  getActivity(options?: CallOptions): Result<"get_activity"> {
+    return this.#repeatable("get_activity", {}, options);
+  }
+
   getStats(options?: CallOptions): Result<"get_stats"> {
     return this.#repeatable("get_stats", {}, options);
   }

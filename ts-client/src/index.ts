@@ -14,6 +14,7 @@ export type { ExecuteOptions, ExecutionFilter, UpdateOptions } from "./options.j
 export type { RunToolCall, RunToolOptions, ToolContext } from "./run-tool.js";
 export type { CallOptions, ClientOptions } from "./transport.js";
 export type {
+  Activity,
   BusyReason,
   Channel,
   ChannelStatus,
@@ -22,8 +23,10 @@ export type {
   EffectClass,
   Event as AuditEvent,
   ExecutedTool,
+  ExecutionDetail,
   ExecutionPage,
   ExecutionStatus,
+  ExecutionSummary,
   Goal,
   GoalStatus,
   Importance,
@@ -38,6 +41,7 @@ export type {
   Priority,
   Session,
   SessionStatus,
+  SessionSummary,
   Stats,
   Timestamp,
   ToolExecution,

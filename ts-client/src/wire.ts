@@ -235,6 +235,10 @@ export type Event = {
    * SHA-256 over this row and the hash before it, in hex.
    */
   hash: string,
+  /**
+   * The hash of the row before it, in hex; `None` where there is none, or it was pruned.
+   */
+  previous: string | null,
 };
 
 /**
@@ -250,6 +254,10 @@ export type Stats = {
    */
   executions: {
   [key in string]: number },
+  /**
+   * Duplicates that were stopped, as far as they are written.
+   */
+  duplicates: number,
   memories: number,
   channels: number,
   events: number,
@@ -305,6 +313,252 @@ export type ExecutedTool = {
   rule: string | null,
 };
 
+/**
+ * A session with counts of what it did.
+ */
+export type SessionSummary = {
+  id: string,
+  user_id: string,
+  username: string,
+  name: string | null,
+  status: SessionStatus,
+  /**
+   * The title of its newest goal, cut at 200 characters.
+   */
+  latest_goal: string | null,
+  /**
+   * By status.
+   */
+  goals: {
+  [key in string]: number },
+  /**
+   * By status.
+   */
+  executions: {
+  [key in string]: number },
+  /**
+   * How many duplicates of its executions were stopped.
+   */
+  duplicates: number,
+  last_activity_at: Timestamp,
+  created_at: Timestamp,
+  updated_at: Timestamp,
+};
+
+/**
+ * An execution without what was sent and answered.
+ */
+export type ExecutionSummary = {
+  id: string,
+  goal_id: string,
+  session_id: string,
+  user_id: string,
+  tool_name: string,
+  status: ExecutionStatus,
+  attempt: number,
+  outcome: Outcome | null,
+  origin: Origin,
+  effect: EffectClass,
+  rule: string | null,
+  idempotency_key: string | null,
+  /**
+   * Cut at 300 characters.
+   */
+  error: string | null,
+  /**
+   * What was asked: method and URL of a proxied call, else the beginning of the input.
+   */
+  preview: string,
+  /**
+   * The status that the upstream answered with.
+   */
+  answer_status: number | null,
+  /**
+   * What was seen last of the newest attempt.
+   */
+  last_event: string | null,
+  duplicates: number,
+  /**
+   * When duplicates came, oldest first: at most 64 of them.
+   */
+  duplicate_times: Array<Timestamp>,
+  started_at: Timestamp | null,
+  /**
+   * When the newest attempt's first byte went out; known of a proxied one that is over.
+   */
+  sent_at: Timestamp | null,
+  first_byte_at: Timestamp | null,
+  completed_at: Timestamp | null,
+  created_at: Timestamp,
+  updated_at: Timestamp,
+};
+
+/**
+ * A text that may be long, as much of it as was asked for.
+ */
+export type Excerpt = {
+  /**
+   * `None` where only digest and size are kept, or it is no text.
+   */
+  text: string | null,
+  /**
+   * It is JSON, written as it came.
+   */
+  json: boolean,
+  /**
+   * `text` is only its beginning.
+   */
+  cut: boolean,
+  /**
+   * Of the whole, in bytes.
+   */
+  size: number,
+  /**
+   * Of the whole, in hex, where it is stored.
+   */
+  sha256: string | null,
+};
+
+/**
+ * What a proxied call asked, as it is kept: secrets are masked.
+ */
+export type RequestDetail = {
+  method: string,
+  url: string,
+  headers: Json,
+  body: Excerpt | null,
+};
+
+/**
+ * What an upstream answered.
+ */
+export type AnswerDetail = {
+  status: number,
+  /**
+   * As they came, in order; `Set-Cookie` is never kept.
+   */
+  headers: Array<[string,
+  string]>,
+  trailers: Array<[string,
+  string]>,
+  /**
+   * It had `Set-Cookie`.
+   */
+  cookies_omitted: boolean,
+  received_at: Timestamp,
+  body: Excerpt,
+};
+
+/**
+ * One execution with everything that is kept of it.
+ */
+export type ExecutionDetail = {
+  username: string,
+  session_name: string | null,
+  goal_title: string,
+  /**
+   * Duplicates by how they were answered, of the newest 100 events that tell of them.
+   */
+  answered: {
+  [key in string]: number },
+  /**
+   * Of a proxied execution.
+   */
+  request: RequestDetail | null,
+  answer: AnswerDetail | null,
+  /**
+   * Of an execution by the API.
+   */
+  input: Excerpt | null,
+  output: Excerpt | null,
+  /**
+   * Its oldest 500 events.
+   */
+  events: Array<Event>,
+  id: string,
+  goal_id: string,
+  session_id: string,
+  user_id: string,
+  tool_name: string,
+  status: ExecutionStatus,
+  attempt: number,
+  outcome: Outcome | null,
+  origin: Origin,
+  effect: EffectClass,
+  rule: string | null,
+  idempotency_key: string | null,
+  /**
+   * Cut at 300 characters.
+   */
+  error: string | null,
+  /**
+   * What was asked: method and URL of a proxied call, else the beginning of the input.
+   */
+  preview: string,
+  /**
+   * The status that the upstream answered with.
+   */
+  answer_status: number | null,
+  /**
+   * What was seen last of the newest attempt.
+   */
+  last_event: string | null,
+  duplicates: number,
+  /**
+   * When duplicates came, oldest first: at most 64 of them.
+   */
+  duplicate_times: Array<Timestamp>,
+  started_at: Timestamp | null,
+  /**
+   * When the newest attempt's first byte went out; known of a proxied one that is over.
+   */
+  sent_at: Timestamp | null,
+  first_byte_at: Timestamp | null,
+  completed_at: Timestamp | null,
+  created_at: Timestamp,
+  updated_at: Timestamp,
+};
+
+export type MinuteCounts = {
+  at: Timestamp,
+  /**
+   * Tool calls, their duplicates among them.
+   */
+  calls: number,
+  /**
+   * Calls that were answered without running the tool.
+   */
+  duplicates: number,
+};
+
+/**
+ * The time of proxied calls that reached their tool, without the tool's part of it.
+ */
+export type Overhead = {
+  calls: number,
+  /**
+   * Upper bounds of the buckets, in seconds; null without calls.
+   */
+  p50_seconds: number | null,
+  p99_seconds: number | null,
+};
+
+/**
+ * The last hour.
+ */
+export type Activity = {
+  /**
+   * Minutes in which something happened, oldest first.
+   */
+  minutes: Array<MinuteCounts>,
+  overhead: Overhead,
+  /**
+   * Proxied calls since the start, by what became of them.
+   */
+  decisions: {
+  [key in string]: number },
+};
+
 export type Claim = "execute" | "replay" | "busy" | "in_doubt";
 
 export type BusyReason = "leased" | "unleased";
@@ -314,6 +568,10 @@ export type Verdict = "executed" | "not_executed";
 export type OnMismatch = "return" | "error";
 
 export type ExecutionPage = Page<ToolExecution>;
+
+export type SessionSummaryPage = Page<SessionSummary>;
+
+export type ExecutionSummaryPage = Page<ExecutionSummary>;
 
 /** Params and result of each method. */
 export interface Methods {
@@ -611,6 +869,55 @@ export interface Methods {
       limit?: number | null;
     };
     result: Array<Event>;
+  };
+  /** Sessions with counts of what they did, the latest activity first, page by page. */
+  "list_session_summaries": {
+    params: {
+      user_id?: string | null;
+      status?: SessionStatus | null;
+      text?: string | null;
+      limit?: number | null;
+      cursor?: string | null;
+    };
+    result: SessionSummaryPage;
+  };
+  /** One session with its counts. */
+  "get_session_summary": {
+    params: {
+      id: string;
+    };
+    result: SessionSummary;
+  };
+  /** Executions without bodies, newest first. A page may be short and yet have a cursor. */
+  "search_executions": {
+    params: {
+      user_id?: string | null;
+      session_id?: string | null;
+      goal_id?: string | null;
+      status?: ExecutionStatus | null;
+      origin?: Origin | null;
+      tool?: string | null;
+      text?: string | null;
+      duplicated?: boolean | null;
+      after?: string | null;
+      before?: string | null;
+      limit?: number | null;
+      cursor?: string | null;
+    };
+    result: ExecutionSummaryPage;
+  };
+  /** All that is kept of an execution, with its events; texts up to text_bytes (65,536). */
+  "get_execution_detail": {
+    params: {
+      id: string;
+      text_bytes?: number | null;
+    };
+    result: ExecutionDetail;
+  };
+  /** Tool calls of the last hour, by the minute. */
+  "get_activity": {
+    params: Record<string, never>;
+    result: Activity;
   };
   /** Counts over the whole store. */
   "get_stats": {

@@ -5,13 +5,12 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 use uuid::Uuid;
 
-use super::{
-    EffectClass, Event, ExecutionStatus, Json, Origin, SessionStatus, Timestamp,
-};
+use super::{EffectClass, Event, ExecutionStatus, Json, Origin, SessionStatus, Timestamp};
 use crate::state::Knowledge;
 
 /// A session with counts of what it did.
 #[derive(Debug, Clone, Serialize)]
+#[cfg_attr(feature = "typescript", derive(ts_rs::TS))]
 pub struct SessionSummary {
     pub id: Uuid,
     pub user_id: Uuid,
@@ -42,6 +41,7 @@ pub struct SessionFilter {
 
 /// An execution without what was sent and answered.
 #[derive(Debug, Clone, Serialize)]
+#[cfg_attr(feature = "typescript", derive(ts_rs::TS))]
 pub struct ExecutionSummary {
     pub id: Uuid,
     pub goal_id: Uuid,
@@ -97,6 +97,7 @@ pub struct SearchFilter {
 
 /// A text that may be long, as much of it as was asked for.
 #[derive(Debug, Clone, Serialize)]
+#[cfg_attr(feature = "typescript", derive(ts_rs::TS))]
 pub struct Excerpt {
     /// `None` where only digest and size are kept, or it is no text.
     pub text: Option<String>,
@@ -112,6 +113,7 @@ pub struct Excerpt {
 
 /// What a proxied call asked, as it is kept: secrets are masked.
 #[derive(Debug, Clone, Serialize)]
+#[cfg_attr(feature = "typescript", derive(ts_rs::TS))]
 pub struct RequestDetail {
     pub method: String,
     pub url: String,
@@ -121,6 +123,7 @@ pub struct RequestDetail {
 
 /// What an upstream answered.
 #[derive(Debug, Clone, Serialize)]
+#[cfg_attr(feature = "typescript", derive(ts_rs::TS))]
 pub struct AnswerDetail {
     pub status: u16,
     /// As they came, in order; `Set-Cookie` is never kept.
@@ -134,6 +137,7 @@ pub struct AnswerDetail {
 
 /// One execution with everything that is kept of it.
 #[derive(Debug, Clone, Serialize)]
+#[cfg_attr(feature = "typescript", derive(ts_rs::TS))]
 pub struct ExecutionDetail {
     #[serde(flatten)]
     pub summary: ExecutionSummary,

@@ -148,6 +148,8 @@ mod tests {
         for _ in 0..100 {
             duplicates.note(Uuid::from_u128(1), "replayed");
         }
-        assert!(lock(&duplicates.state).pending.values().all(|noted| noted.times.len() <= MAX_TIMES));
+        assert!(
+            lock(&duplicates.state).pending.values().all(|noted| noted.times.len() <= MAX_TIMES)
+        );
     }
 }

@@ -95,8 +95,8 @@ fn count(conn: &Connection, row: i64, summary: &mut SessionSummary) -> rusqlite:
 
 fn counts(conn: &Connection, sql: &str, session: i64) -> rusqlite::Result<Vec<(i64, u64)>> {
     let mut statement = conn.prepare_cached(sql)?;
-    let rows =
-        statement.query_map([session], |row| Ok((row.get(0)?, row.get::<_, i64>(1)?.unsigned_abs())))?;
+    let rows = statement
+        .query_map([session], |row| Ok((row.get(0)?, row.get::<_, i64>(1)?.unsigned_abs())))?;
     rows.collect()
 }
 

@@ -8,9 +8,7 @@ use uuid::Uuid;
 use super::duplicates::Noted;
 use super::{ids, queries, reader::Reader, rows};
 use crate::Error;
-use crate::model::{
-    ExecutionStatus, ExecutionSummary, Origin, Page, SearchFilter, Timestamp,
-};
+use crate::model::{ExecutionStatus, ExecutionSummary, Origin, Page, SearchFilter, Timestamp};
 
 /// How many rows one step of a search looks at.
 const STEP: i64 = 5_000;
