@@ -393,7 +393,7 @@ fn overviews() {
     let Scene { mut t, user, session, goal } = scene;
 
     t.good("all sessions", "list_session_summaries", "{}");
-    let filter = format!(r#"{{"user_id":"{user}","status":"active","text":"GREET","limit":1}}"#);
+    let filter = format!(r#"{{"user_id":"{user}","status":"active","text":"GREET","limit":9}}"#);
     t.good("by filter", "list_session_summaries", &filter);
     t.good("none fits", "list_session_summaries", r#"{"text":"100%"}"#);
     t.bad("an unknown status", -32602, "list_session_summaries", r#"{"status":"gone"}"#);
