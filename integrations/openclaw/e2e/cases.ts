@@ -17,6 +17,8 @@ function mails(count: number): string {
   return count === 1 ? "1 mail" : `${count} mails`;
 }
 
+const ANSWERS = new Set(["the stored result", "outcome unknown", "a result"]);
+
 /** What the model was given in the end: `result`, or the kind of answer that the plugin gave. */
 function given(results: readonly string[]): string {
   const last = results.at(-1) ?? "nothing";
@@ -33,15 +35,30 @@ async function recorded(world: World): Promise<{ session_id: string; tool_input:
   return items;
 }
 
-/** Kills the gateway between a tool's end and the transcript, and lets it resume the turn by itself. */
-async function crashBeforeTranscript(world: World, gateway: World["guarded"], subject: string): Promise<string> {
+/** What a resumed turn was given; it goes on by itself, some seconds after the gateway is ready. */
+async function resumed(world: World, subject: string): Promise<string> {
+  const mine = () => given(world.model.results(`"${subject}"`));
+  const ended = () => ANSWERS.has(mine());
+  await until(`the resumed turn of ${subject} ends`, ended);
+  return `${mails(world.sink.count(subject))}; the model got ${mine()}`;
+}
+
+/** Kills the gateway between a tool's end and the transcript, and starts it again. */
+async function crashBeforeTranscript(world: World, gateway: World["guarded"], subject: string): Promise<void> {
   gateway.stopBeforeTranscript();
   gateway.turn(subject, `CALL ${mail(subject)}`).catch(() => {});
   await gateway.stopped();
-  const asked = world.model.seen.length;
-  await world.crash(gateway);
-  await until("the resumed turn ends", () => world.model.seen.slice(asked).some((seen) => seen.length > 0 && given(seen) !== seen.at(-1)));
-  return `${mails(world.sink.count(subject))}; the model got ${given(world.model.results)}`;
+  await gateway.kill();
+  await noneRuns(world);
+  await gateway.start();
+}
+
+/** Waits for the leases of a dead gateway to run out. */
+async function noneRuns(world: World): Promise<void> {
+  await until("no execution is running", async () => {
+    const { items } = await world.engine.call<{ items: unknown[] }>("list_executions", { status: "running" });
+    return items.length === 0;
+  });
 }
 
 export const INSTALLATION = "the plugin installs with one command (npm-pack)";
@@ -74,7 +91,7 @@ export const CASES: Case[] = [
     async run(world) {
       const gateway = await world.running(world.guarded);
       await gateway.turn("row2", `TWICE ${mail("row 2")}`);
-      return `${mails(world.sink.count("row 2"))}; the model got ${given(world.model.results)}`;
+      return `${mails(world.sink.count("row 2"))}; the model got ${given(world.model.results("row 2"))}`;
     },
   },
   {
@@ -83,30 +100,31 @@ export const CASES: Case[] = [
     async run(world) {
       const gateway = await world.running(world.guarded);
       await gateway.turn("row3", `PAIR ${mail("row 3")}`);
-      return `${mails(world.sink.count("row 3"))}; the second was told: ${given(world.model.results)}`;
+      return `${mails(world.sink.count("row 3"))}; the second was told: ${given(world.model.results("row 3"))}`;
     },
   },
   {
     name: "4: SIGKILL after the effect, before the transcript",
     expected: "1 mail; the model got the stored result",
     async run(world) {
-      return crashBeforeTranscript(world, await world.running(world.guarded), "row 4");
-    },
-  },
-  {
-    name: "6: SIGKILL during the effect",
-    expected: "1 mail; the model got outcome unknown; settled as not run, the next call: 2 mails",
-    async run(world) {
       const gateway = await world.running(world.guarded);
+      // The call of row 6 is under way: one SIGKILL serves both.
       world.sink.holding = true;
       const arrives = world.sink.next();
       gateway.turn("row 6", `CALL ${mail("row 6")}`).catch(() => {});
       await arrives;
-      const asked = world.model.seen.length;
-      await world.crash(gateway);
+      world.sink.holding = false;
+      await crashBeforeTranscript(world, gateway, "row 4");
       world.sink.release();
-      await until("the resumed turn ends", () => world.model.seen.slice(asked).some((seen) => given(seen) === "outcome unknown"));
-      const first = `${mails(world.sink.count("row 6"))}; the model got ${given(world.model.results)}`;
+      return resumed(world, "row 4");
+    },
+  },
+  {
+    name: "6: SIGKILL during the effect (the same SIGKILL as in 4)",
+    expected: "1 mail; the model got outcome unknown; settled as not run, the next call: 2 mails",
+    async run(world) {
+      const gateway = await world.running(world.guarded);
+      const first = await resumed(world, "row 6");
       const { items } = await world.engine.call<{ items: { id: string; attempt: number }[] }>("list_executions", {
         status: "in_doubt",
         tool_name: "send_email",
@@ -165,7 +183,7 @@ export const CASES: Case[] = [
     async run(world) {
       const gateway = await world.running(world.guarded);
       await gateway.turn("mcp", "TWICE outbox__send_mail {}");
-      return `${mails(world.sink.count("by mcp"))}; the model got ${given(world.model.results)}`;
+      return `${mails(world.sink.count("by mcp"))}; the model got ${given(world.model.results("outbox__send_mail"))}`;
     },
   },
   {
@@ -175,8 +193,7 @@ export const CASES: Case[] = [
       const gateway = await world.running(world.guarded);
       const task = `TWICE ${mail("sub")}`;
       await gateway.turn("parent", `CALL sessions_spawn ${JSON.stringify({ task })}`);
-      const replayed = () => world.model.seen.some((seen) => seen.length === 2 && given(seen) === "the stored result" && seen[0] === subMail());
-      const subMail = () => `mail ${world.sink.mails.findIndex((one) => one.includes('"sub"')) + 1} accepted`;
+      const replayed = () => given(world.model.results('"sub"')) === "the stored result";
       await until("the sub-agent has called twice", replayed);
       const id = (await recorded(world)).find(({ tool_input }) => tool_input.subject === "sub")?.session_id;
       const session = await world.engine.call<{ metadata: { name: string } }>("get_session", { id });
@@ -191,12 +208,9 @@ export const CASES: Case[] = [
       const gateway = await world.running(world.guarded);
       await world.engine.kill();
       await gateway.turn("down", `CALL ${mail("down")}`);
-      const seen = `${mails(world.sink.count("down"))}; the model got ${given(world.model.results)}`;
+      const seen = `${mails(world.sink.count("down"))}; the model got ${given(world.model.results("down"))}`;
       await world.engine.start();
-      await until("the claim that was given up is given back", async () => {
-        const { items } = await world.engine.call<{ items: unknown[] }>("list_executions", { status: "running" });
-        return items.length === 0;
-      });
+      await noneRuns(world);
       await gateway.turn("down", `CALL ${mail("down")}`);
       return `${seen}; after its start: ${mails(world.sink.count("down"))}`;
     },
@@ -215,7 +229,7 @@ export const CASES: Case[] = [
           await gateway.turn("allow", `CALL ${mail("allow")}`);
           return world.sink.count("allow") > 0;
         });
-        return `${mails(world.sink.count("allow"))}; the model got ${given(world.model.results)}`;
+        return `${mails(world.sink.count("allow"))}; the model got ${given(world.model.results("allow"))}`;
       } finally {
         await world.engine.start();
       }
@@ -225,8 +239,9 @@ export const CASES: Case[] = [
     name: "5: as 4, through Tool Search, with the ledger in the resumed prompt",
     expected: "1 mail; the model got the stored result; ledger: yes",
     async run(world) {
-      const seen = await crashBeforeTranscript(world, await world.running(world.searching), "row 5");
-      const ledger = world.model.conversation.includes("Tool calls of the interrupted turn");
+      await crashBeforeTranscript(world, await world.running(world.searching), "row 5");
+      const seen = await resumed(world, "row 5");
+      const ledger = world.model.read.includes("Tool calls of the interrupted turn");
       return `${seen}; ledger: ${ledger ? "yes" : "no"}`;
     },
   },
@@ -234,7 +249,8 @@ export const CASES: Case[] = [
     name: "control without the plugin: as 4",
     expected: "2 mails; the model got a result",
     async run(world) {
-      return crashBeforeTranscript(world, await world.running(world.bare), "control");
+      await crashBeforeTranscript(world, await world.running(world.bare), "control");
+      return resumed(world, "control");
     },
   },
   {
@@ -254,7 +270,7 @@ export const CASES: Case[] = [
     async run(world) {
       const gateway = await world.running(world.proxied);
       await gateway.turn("fetched", `TWICE ${mail("fetched")}`);
-      return `${mails(world.sink.count("fetched"))}; the model got ${given(world.model.results)}`;
+      return `${mails(world.sink.count("fetched"))}; the model got ${given(world.model.results("fetched"))}`;
     },
   },
   {
@@ -264,7 +280,7 @@ export const CASES: Case[] = [
       const gateway = await world.running(world.proxied);
       const command = `curl -sS -d 'subject="curled"' ${world.sink.url}`;
       await gateway.turn("curled", `TWICE exec ${JSON.stringify({ command })}`);
-      return `${mails(world.sink.count("curled"))}; the model got ${given(world.model.results)}`;
+      return `${mails(world.sink.count("curled"))}; the model got ${given(world.model.results("curled"))}`;
     },
   },
 ];

@@ -6,8 +6,8 @@ import { join } from "node:path";
 import { promisify } from "node:util";
 
 const TOKEN = "token-of-the-tests";
-const READY_MS = 120_000;
-const TURN_MS = 90_000;
+const READY_MS = 180_000;
+const TURN_MS = 150_000;
 
 /** What one gateway is started with. */
 export interface Setting {

@@ -12,8 +12,11 @@ interface Asked {
   tools?: { function: { name: string } }[];
 }
 
-/** What a request to the model held of the conversation's tool results, oldest first. */
-export type Seen = string[];
+/** What a request to the model held: the tool results after the last order, oldest first. */
+export interface Seen {
+  order: string;
+  results: string[];
+}
 
 const ORDER = /(CALL|TWICE|PAIR) (\S+) (\{.*?\})(?:\s|$)/s;
 /** What OpenClaw puts in place of a result that was lost. */
@@ -23,8 +26,8 @@ const LOST = /missing tool result|interrupted|aborted/i;
  * `CALL tool {json}` once, `TWICE` one after the other, `PAIR` both in one message. */
 export class Model {
   readonly seen: Seen[] = [];
-  /** All text of the last conversation. */
-  conversation = "";
+  /** All text that it was ever sent. */
+  read = "";
   #server: Server;
   #calls = 0;
 
@@ -48,14 +51,14 @@ export class Model {
     this.#server.close();
   }
 
-  /** The last conversation's results that came after the last order. */
-  get results(): string[] {
-    return this.seen.at(-1) ?? [];
+  /** The results that the model was given last for an order that contains `text`. */
+  results(text: string): string[] {
+    return this.seen.findLast(({ order }) => order.includes(text))?.results ?? [];
   }
 
   async #answer(request: IncomingMessage): Promise<unknown[]> {
     const asked = JSON.parse(await read(request)) as Asked;
-    this.conversation = asked.messages.map(({ content }) => textOf(content)).join("\n");
+    this.read += asked.messages.map(({ content }) => textOf(content)).join("\n");
     const orders = asked.messages.flatMap((message, at) => {
       const order = message.role === "user" ? ORDER.exec(textOf(message.content)) : null;
       return order ? [{ at, order }] : [];
@@ -65,7 +68,7 @@ export class Model {
     const [, verb, tool, json] = last.order;
     const results = asked.messages.slice(last.at).filter((message) => message.role === "tool");
     const texts = results.map((message) => textOf(message.content));
-    this.seen.push(texts);
+    this.seen.push({ order: last.order[0], results: texts });
     const real = texts.filter((text) => !LOST.test(text) || text.includes("[state-engine]")).length;
     const wanted = verb === "CALL" ? 1 : 2;
     if (real >= wanted) return chunks({ content: `DONE ${texts.at(-1)}` }, "stop");

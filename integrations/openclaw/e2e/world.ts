@@ -95,12 +95,6 @@ export class World {
     return gateway;
   }
 
-  /** SIGKILL and a new start. */
-  async crash(gateway: Gateway): Promise<void> {
-    await gateway.kill();
-    await gateway.start();
-  }
-
   gatewayLog(): string {
     return this.#last?.tail() ?? "";
   }
