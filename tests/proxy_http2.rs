@@ -15,6 +15,7 @@ use h2::client::SendRequest;
 use hyper::http::{HeaderMap, Method, Request, StatusCode};
 use testkit::{
     Client, Ending, Engine, Response, TestCa, Trusting, Upstream, all_at_once, block_on, engine,
+    engine_with_failpoints,
 };
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
@@ -259,6 +260,27 @@ fn anything_else_that_happens_to_a_stream_leaves_it_in_doubt() {
         post(&engine, &upstream, "x").assert_problem(424, "in-doubt");
         assert_eq!(upstream.begun(), 1, "{act:?}");
     }
+}
+
+#[test]
+fn killed_after_the_send_it_is_in_doubt_by_either_version() {
+    let ca = TestCa::new();
+    let (by_http1, behind_tls) = echo(&ca);
+    let by_http2 = Http2::start(&ca, &[]);
+    for to in [behind_tls, by_http2.addr] {
+        let builder = engine_with_failpoints!().arg("--intercept").arg("localhost");
+        let builder = builder.arg("--upstream-ca").arg(ca.file());
+        let engine = builder.clone().env("STATE_ENGINE_FAILPOINT", "after-send:1").start();
+        let call = testkit::Request::post(&format!("https://localhost:{}/", to.port()), "x");
+        let mut client = tunnel(&engine, to);
+        client.write(call.to_origin()).unwrap();
+        assert!(client.answer("POST").is_err(), "nobody is told of anything");
+        let (status, _) = engine.wait();
+        assert!(!status.success(), "it was to be killed: {status}");
+        let engine = builder.start();
+        tunnel(&engine, to).ask(&call).assert_problem(424, "in-doubt");
+    }
+    assert!(by_http1.hits() <= 1 && by_http2.begun() <= 1, "one effect at most");
 }
 
 /// A client's HTTP/2 connection inside of an opened tunnel.

@@ -18,7 +18,7 @@ use crate::dial;
 use crate::error::{Error, Sent};
 use crate::headers;
 use crate::policy::Passed;
-use crate::pool::{Connection, Transport};
+use crate::pool::{Connection, Counted, Transport};
 use crate::request::{Scheme, Target};
 use crate::respond::{self, Reply};
 use crate::serving::Link;
@@ -164,6 +164,7 @@ async fn reach(
 async fn connect(shared: &Shared, target: &Target, alone: bool) -> Result<Connection, Error> {
     let limit = shared.config.timeouts.connect;
     let stream = dial::dial(&shared.guard, &target.authority, limit).await?;
+    let stream = Counted::new(stream);
     let transport = match target.scheme {
         Scheme::Http => Transport::Plain(stream),
         Scheme::Https => {

@@ -16,8 +16,8 @@ use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 
 use self::multiplexed::{Multiplexed, Stream};
-pub(crate) use self::wire::Transport;
-use self::wire::{Counted, Wire};
+use self::wire::Wire;
+pub(crate) use self::wire::{Counted, Transport};
 use crate::body::Outgoing;
 use crate::error::{Error, Sent};
 use crate::request::{Authority, Scheme, Target};
@@ -267,8 +267,8 @@ impl Pool {
         transport: Transport,
     ) -> Result<Connection, Error> {
         let multiplexed = transport.is_http2();
-        let wire = Arc::<Wire>::default();
-        let io = TokioIo::new(Counted::new(transport, Arc::clone(&wire)));
+        let wire = transport.wire();
+        let io = TokioIo::new(transport);
         if multiplexed {
             let made = Multiplexed::handshake(io, Arc::clone(&wire)).await;
             let made = made.map_err(|error| mute(&target.authority, &error))?;
@@ -294,7 +294,7 @@ impl Pool {
     pub(crate) async fn keep(self: &Arc<Self>, authority: &Authority, stream: TcpStream) {
         let (scheme, authority) = (Scheme::Http, authority.clone());
         let target = Target { scheme, authority, path_and_query: String::new() };
-        if let Ok(connection) = self.adopt(&target, Transport::Plain(stream)).await {
+        if let Ok(connection) = self.adopt(&target, Transport::Plain(Counted::new(stream))).await {
             connection.give_back();
         }
     }

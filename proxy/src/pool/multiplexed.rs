@@ -22,7 +22,7 @@ use hyper::{Request, Response, Uri, Version};
 use hyper_util::rt::TokioIo;
 use tokio::sync::mpsc;
 
-use super::wire::{Counted, Wire};
+use super::wire::{Transport, Wire};
 use crate::body::Outgoing;
 use crate::headers;
 use crate::request::Target;
@@ -43,7 +43,7 @@ pub(super) struct Multiplexed {
 
 impl Multiplexed {
     pub(super) async fn handshake(
-        io: TokioIo<Counted>,
+        io: TokioIo<Transport>,
         wire: Arc<Wire>,
     ) -> Result<Arc<Self>, hyper::Error> {
         let (executor, spawned) = OneTask::new();
@@ -176,7 +176,7 @@ impl<F: Future<Output = ()> + Send + 'static> hyper::rt::Executor<F> for OneTask
 
 /// Polls the connection and all that it has spawned, until nothing is left.
 async fn drive(
-    connection: Connection<TokioIo<Counted>, Outgoing, OneTask>,
+    connection: Connection<TokioIo<Transport>, Outgoing, OneTask>,
     mut spawned: mpsc::UnboundedReceiver<Task>,
 ) {
     let mut connection = Some(Box::pin(connection));

@@ -16,8 +16,8 @@ use crate::tls::HTTP2;
 /// A byte stream to an upstream.
 #[derive(Debug)]
 pub(crate) enum Transport {
-    Plain(TcpStream),
-    Tls(Box<TlsStream<TcpStream>>),
+    Plain(Counted),
+    Tls(Box<TlsStream<Counted>>),
 }
 
 impl Transport {
@@ -28,6 +28,13 @@ impl Transport {
             Self::Tls(stream) => stream.get_ref().1.alpn_protocol() == Some(HTTP2),
         }
     }
+
+    pub(super) fn wire(&self) -> Arc<Wire> {
+        match self {
+            Self::Plain(counted) => Arc::clone(&counted.wire),
+            Self::Tls(stream) => Arc::clone(&stream.get_ref().0.wire),
+        }
+    }
 }
 
 /// What is known of a connection's bytes.
@@ -35,7 +42,7 @@ impl Transport {
 pub(crate) struct Wire {
     made: Instant,
     written: AtomicU64,
-    /// When bytes came last, in milliseconds after `made`; kept for TLS only.
+    /// When bytes came last, in milliseconds after `made`.
     heard: AtomicU64,
     /// The count of written bytes from which a flush passes the failpoint `after-send`.
     armed: AtomicU64,
@@ -53,7 +60,7 @@ impl Default for Wire {
 }
 
 impl Wire {
-    /// How many bytes were ever written; by TLS: were given to it to be written.
+    /// How many bytes were ever written.
     pub(super) fn written(&self) -> u64 {
         self.written.load(Ordering::Acquire)
     }
@@ -77,16 +84,17 @@ impl Wire {
     }
 }
 
-/// A stream that counts its bytes: none written proves that a request did not run.
+/// A connection that counts its bytes, those of TLS where that is spoken over it: none written proves
+/// that a request did not run.
 #[derive(Debug)]
-pub(super) struct Counted {
-    transport: Transport,
+pub(crate) struct Counted {
+    io: TcpStream,
     wire: Arc<Wire>,
 }
 
 impl Counted {
-    pub(super) fn new(transport: Transport, wire: Arc<Wire>) -> Self {
-        Self { transport, wire }
+    pub(crate) fn new(io: TcpStream) -> Self {
+        Self { io, wire: Arc::default() }
     }
 
     fn count(&self, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
@@ -104,17 +112,12 @@ impl AsyncRead for Counted {
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let this = self.get_mut();
-        match &mut this.transport {
-            Transport::Plain(stream) => Pin::new(stream).poll_read(cx, buf),
-            Transport::Tls(stream) => {
-                let before = buf.filled().len();
-                let polled = Pin::new(stream).poll_read(cx, buf);
-                if buf.filled().len() > before {
-                    this.wire.hear();
-                }
-                polled
-            }
+        let before = buf.filled().len();
+        let polled = Pin::new(&mut this.io).poll_read(cx, buf);
+        if buf.filled().len() > before {
+            this.wire.hear();
         }
+        polled
     }
 }
 
@@ -125,10 +128,7 @@ impl AsyncWrite for Counted {
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
-        let written = match &mut this.transport {
-            Transport::Plain(stream) => Pin::new(stream).poll_write(cx, buf),
-            Transport::Tls(stream) => Pin::new(stream).poll_write(cx, buf),
-        };
+        let written = Pin::new(&mut this.io).poll_write(cx, buf);
         this.count(written)
     }
 
@@ -138,26 +138,17 @@ impl AsyncWrite for Counted {
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
-        let written = match &mut this.transport {
-            Transport::Plain(stream) => Pin::new(stream).poll_write_vectored(cx, bufs),
-            Transport::Tls(stream) => Pin::new(stream).poll_write_vectored(cx, bufs),
-        };
+        let written = Pin::new(&mut this.io).poll_write_vectored(cx, bufs);
         this.count(written)
     }
 
     fn is_write_vectored(&self) -> bool {
-        match &self.transport {
-            Transport::Plain(stream) => stream.is_write_vectored(),
-            Transport::Tls(stream) => stream.is_write_vectored(),
-        }
+        self.io.is_write_vectored()
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
-        let flushed = match &mut this.transport {
-            Transport::Plain(stream) => Pin::new(stream).poll_flush(cx),
-            Transport::Tls(stream) => Pin::new(stream).poll_flush(cx),
-        };
+        let flushed = Pin::new(&mut this.io).poll_flush(cx);
         if cfg!(feature = "failpoints")
             && this.wire.written() >= this.wire.armed.load(Ordering::Acquire)
         {
@@ -168,9 +159,64 @@ impl AsyncWrite for Counted {
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match &mut self.get_mut().transport {
-            Transport::Plain(stream) => Pin::new(stream).poll_shutdown(cx),
-            Transport::Tls(stream) => Pin::new(stream).poll_shutdown(cx),
+        Pin::new(&mut self.get_mut().io).poll_shutdown(cx)
+    }
+}
+
+impl AsyncRead for Transport {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Plain(stream) => Pin::new(stream).poll_read(cx, buf),
+            Self::Tls(stream) => Pin::new(stream).poll_read(cx, buf),
+        }
+    }
+}
+
+impl AsyncWrite for Transport {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        match self.get_mut() {
+            Self::Plain(stream) => Pin::new(stream).poll_write(cx, buf),
+            Self::Tls(stream) => Pin::new(stream).poll_write(cx, buf),
+        }
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        match self.get_mut() {
+            Self::Plain(stream) => Pin::new(stream).poll_write_vectored(cx, bufs),
+            Self::Tls(stream) => Pin::new(stream).poll_write_vectored(cx, bufs),
+        }
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        match self {
+            Self::Plain(stream) => stream.is_write_vectored(),
+            Self::Tls(stream) => stream.is_write_vectored(),
+        }
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Plain(stream) => Pin::new(stream).poll_flush(cx),
+            Self::Tls(stream) => Pin::new(stream).poll_flush(cx),
+        }
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Plain(stream) => Pin::new(stream).poll_shutdown(cx),
+            Self::Tls(stream) => Pin::new(stream).poll_shutdown(cx),
         }
     }
 }

@@ -11,7 +11,6 @@ use rustls::crypto::CryptoProvider;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{CertificateError, ClientConfig, RootCertStore};
-use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
@@ -20,6 +19,7 @@ use super::{HTTP1, HTTP2, provider};
 use crate::SetupError;
 use crate::error::{Error, Sent};
 use crate::pattern::HostPattern;
+use crate::pool::Counted;
 use crate::request::Authority;
 
 /// Certificates of a file, for all hosts or some.
@@ -69,11 +69,11 @@ impl Upstreams {
     /// `alone`: HTTP/1.1 is wanted.
     pub(crate) async fn secure(
         &self,
-        stream: TcpStream,
+        stream: Counted,
         authority: &Authority,
         alone: bool,
         limit: Duration,
-    ) -> Result<TlsStream<TcpStream>, Error> {
+    ) -> Result<TlsStream<Counted>, Error> {
         let failed = |detail: String| Error::Upstream { detail, sent: Sent::Never };
         let name = server_name(authority)
             .ok_or_else(|| failed(format!("{} cannot have a certificate", authority.host)))?;
