@@ -9,7 +9,7 @@ use std::time::Duration;
 use anyhow::{Context as _, bail};
 use clap::builder::BoolishValueParser;
 use etcetera::BaseStrategy as _;
-use proxy::{HostPattern, UpstreamCa};
+use proxy::{Chain, HostPattern, Hop, UpstreamCa};
 
 /// The name of each setting in the environment.
 pub(crate) mod env {
@@ -23,6 +23,8 @@ pub(crate) mod env {
     pub(crate) const UPSTREAM_CA: &str = "STATE_ENGINE_UPSTREAM_CA";
     pub(crate) const TOKEN: &str = "STATE_ENGINE_TOKEN";
     pub(crate) const REQUIRE_TOKEN: &str = "STATE_ENGINE_REQUIRE_TOKEN";
+    pub(crate) const UPSTREAM_PROXY: &str = "STATE_ENGINE_UPSTREAM_PROXY";
+    pub(crate) const UPSTREAM_DIRECT: &str = "STATE_ENGINE_UPSTREAM_DIRECT";
     pub(crate) const ALLOW_HOST: &str = "STATE_ENGINE_ALLOW_HOST";
     pub(crate) const ALLOW_ORIGIN: &str = "STATE_ENGINE_ALLOW_ORIGIN";
     pub(crate) const DRAIN: &str = "STATE_ENGINE_DRAIN";
@@ -107,6 +109,14 @@ pub(crate) struct Flags {
     #[arg(long, env = env::REQUIRE_TOKEN, value_parser = BoolishValueParser::new())]
     require_token: bool,
 
+    /// The proxy that calls go out through: http://[USER:PASSWORD@]HOST:PORT
+    #[arg(long, value_name = "URL", env = env::UPSTREAM_PROXY, hide_env_values = true)]
+    upstream_proxy: Option<Hop>,
+
+    /// Hosts that are reached without --upstream-proxy, in the form of NO_PROXY
+    #[arg(long, value_name = "HOSTS", env = env::UPSTREAM_DIRECT, requires = "upstream_proxy")]
+    upstream_direct: Option<String>,
+
     /// A further Host that the state API answers to, besides the loopback's names; repeatable
     #[arg(long, value_name = "HOST[:PORT]", env = env::ALLOW_HOST, value_delimiter = ',')]
     allow_host: Vec<String>,
@@ -156,6 +166,7 @@ pub(crate) struct Config {
     pub(crate) upstream_ca: Vec<UpstreamCa>,
     pub(crate) token: Option<Secret>,
     pub(crate) require_token: bool,
+    pub(crate) upstream_proxy: Option<Chain>,
     pub(crate) allow_host: Vec<String>,
     pub(crate) allow_origin: Vec<String>,
     pub(crate) max_page_count: Option<u64>,
@@ -192,6 +203,10 @@ impl TryFrom<Flags> for Config {
             upstream_ca: flags.upstream_ca,
             token: flags.place.token,
             require_token: flags.require_token,
+            upstream_proxy: flags.upstream_proxy.map(|hop| {
+                let direct = flags.upstream_direct.as_deref().unwrap_or_default();
+                Chain::new(Some(hop.clone()), Some(hop), direct)
+            }),
             allow_host: flags.allow_host,
             allow_origin: flags.allow_origin,
             max_page_count: flags.max_page_count,

@@ -41,20 +41,27 @@ const GRACE: Duration = Duration::from_secs(2);
 
 /// Where the doors are, as `serve` prints it.
 #[derive(Debug, Serialize)]
-struct Doors {
-    api: String,
+pub(crate) struct Doors {
+    pub(crate) api: String,
     /// The dashboard; where a token is set, it signs one browser in.
     dashboard: String,
-    proxy: Option<String>,
+    pub(crate) proxy: Option<String>,
     database: String,
+}
+
+/// An engine whose doors are open.
+pub(crate) struct Engine {
+    pub(crate) at: Doors,
+    api: Api,
+    doors: JoinSet<()>,
+    stop: CancellationToken,
+    /// How long running calls get at the end.
+    drain: Duration,
 }
 
 /// Runs the engine until SIGTERM or SIGINT.
 pub(crate) fn run(config: &Config, printer: &mut Printer) -> anyhow::Result<ExitStatus> {
-    raise_open_files();
-    let mut options = Options::new(&config.database);
-    options.max_page_count = config.max_page_count;
-    let store = Store::open(&options)?;
+    let store = open_store(config)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let ended = runtime.block_on(async {
         let ended = serve(config, &store, printer).await;
@@ -66,12 +73,38 @@ pub(crate) fn run(config: &Config, printer: &mut Printer) -> anyhow::Result<Exit
     ended
 }
 
+/// Opens the database as its owner, and makes room for its connections.
+pub(crate) fn open_store(config: &Config) -> Result<Store, store::Error> {
+    raise_open_files();
+    let mut options = Options::new(&config.database);
+    options.max_page_count = config.max_page_count;
+    Store::open(&options)
+}
+
 async fn serve(
     config: &Config,
     store: &Store,
     printer: &mut Printer,
 ) -> anyhow::Result<ExitStatus> {
     let mut signals = Signals::listen()?;
+    let mut engine = open(config, store).await?;
+    engine.at.print(printer)?;
+    tokio::select! {
+        name = signals.next() => tracing::info!(signal = name, "stopping"),
+        error = engine.failed() => return Err(error),
+    }
+    tokio::select! {
+        () = engine.close() => {}
+        name = signals.next() => {
+            tracing::warn!(signal = name, "second signal: leaving at once");
+            leave(ExitStatus::Unexpected)
+        }
+    }
+    Ok(ExitStatus::Done)
+}
+
+/// Opens both doors and tells other processes where they are.
+pub(crate) async fn open(config: &Config, store: &Store) -> anyhow::Result<Engine> {
     let listener = bind(config.addr, "--addr").await?;
     let api_addr = listener.local_addr()?;
     let api = Api::new(store.clone(), api_settings(config, api_addr));
@@ -107,27 +140,29 @@ async fn serve(
         doors.spawn(async move { proxy.serve(listener, stop).await });
     }
     store.announce(&at.api)?;
-    at.print(printer)?;
+    Ok(Engine { at, api, doors, stop, drain: config.drain })
+}
 
-    tokio::select! {
-        name = signals.next() => tracing::info!(signal = name, "stopping"),
-        // No door ends before it is told to, unless it panicked.
-        ended = doors.join_next() => anyhow::bail!("a listener has ended: {ended:?}"),
+impl Engine {
+    /// Why a door has ended by itself; none does before it is told to, unless it panicked.
+    pub(crate) async fn failed(&mut self) -> anyhow::Error {
+        let ended = self.doors.join_next().await;
+        anyhow::anyhow!("a listener has ended: {ended:?}")
     }
-    api.drain();
-    stop.cancel();
-    let drained = async { while doors.join_next().await.is_some() {} };
-    tokio::select! {
-        () = drained => tracing::info!("stopped"),
-        () = tokio::time::sleep(config.drain + GRACE) => {
-            tracing::warn!("calls still run: what the proxy holds is in doubt at the next start");
-        }
-        name = signals.next() => {
-            tracing::warn!(signal = name, "second signal: leaving at once");
-            leave(ExitStatus::Unexpected)
+
+    /// Takes no more connections and gives running calls their time; what still runs then is in
+    /// doubt at the next start.
+    pub(crate) async fn close(mut self) {
+        self.api.drain();
+        self.stop.cancel();
+        let drained = async { while self.doors.join_next().await.is_some() {} };
+        tokio::select! {
+            () = drained => tracing::info!("stopped"),
+            () = tokio::time::sleep(self.drain + GRACE) => {
+                tracing::warn!("calls still run: what the proxy holds is in doubt at the next start");
+            }
         }
     }
-    Ok(ExitStatus::Done)
 }
 
 fn api_settings(config: &Config, addr: SocketAddr) -> api::Settings {
@@ -159,6 +194,7 @@ fn proxy_settings(
         settings.ca = ca::Files::beside(&config.database).load()?;
     }
     settings.require_token = config.require_token;
+    settings.upstream_proxy.clone_from(&config.upstream_proxy);
     settings.max_request = config.max_request;
     settings.confirm_base = url(addr);
     settings.timeouts.drain = config.drain;

@@ -5,13 +5,15 @@
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::{TcpStream, lookup_host};
 use tokio::time::{Instant, timeout};
 
+use crate::chain::{self, Chain, Hop};
 use crate::error::{Error, Sent};
-use crate::request::Authority;
+use crate::request::{Authority, Scheme};
 
 /// AWS's instance metadata over IPv6.
 const METADATA_V6: Ipv6Addr = Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254);
@@ -20,16 +22,21 @@ const METADATA_ALIBABA: Ipv4Addr = Ipv4Addr::new(100, 100, 100, 200);
 /// Oracle Cloud's instance metadata.
 const METADATA_ORACLE: Ipv4Addr = Ipv4Addr::new(192, 0, 0, 192);
 
-/// The addresses that nobody may reach through the proxy.
+/// The addresses that nobody may reach through the proxy, and by which way all others are reached.
 #[derive(Debug)]
 pub(crate) struct Guard {
     own: Vec<SocketAddr>,
+    chain: Option<Chain>,
 }
 
 impl Guard {
-    /// `own`: where the engine itself listens.
-    pub(crate) fn new(own: Vec<SocketAddr>) -> Self {
-        Self { own }
+    /// `own`: where the engine itself listens. `chain`: the user's own proxy.
+    pub(crate) fn new(own: Vec<SocketAddr>, chain: Option<Chain>) -> Self {
+        Self { own, chain }
+    }
+
+    fn hop(&self, scheme: Scheme, authority: &Authority) -> Option<&Arc<Hop>> {
+        self.chain.as_ref().and_then(|chain| chain.hop(scheme, authority))
     }
 
     /// Refuses a host that is an address nobody may reach, before anything is recorded of it.
@@ -107,8 +114,34 @@ fn bare(host: &str) -> &str {
     host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(host)
 }
 
-/// Resolves and connects within `limit` in all. Every failure means that nothing was sent.
+/// A stream to `authority` for TLS or whatever else is no clear HTTP: direct, or a tunnel through
+/// the user's proxy. Every failure means that nothing was sent.
 pub(crate) async fn dial(
+    guard: &Guard,
+    authority: &Authority,
+    limit: Duration,
+) -> Result<TcpStream, Error> {
+    match guard.hop(Scheme::Https, authority) {
+        Some(hop) => chain::tunnel(guard, hop, authority, limit).await,
+        None => direct(guard, authority, limit).await,
+    }
+}
+
+/// A stream for clear HTTP to `authority`, and the proxy that it leads to instead, which wants its
+/// requests in absolute form. Every failure means that nothing was sent.
+pub(crate) async fn dial_http(
+    guard: &Guard,
+    authority: &Authority,
+    limit: Duration,
+) -> Result<(TcpStream, Option<Arc<Hop>>), Error> {
+    match guard.hop(Scheme::Http, authority) {
+        Some(hop) => Ok((direct(guard, hop.authority(), limit).await?, Some(Arc::clone(hop)))),
+        None => Ok((direct(guard, authority, limit).await?, None)),
+    }
+}
+
+/// Resolves and connects within `limit` in all. Every failure means that nothing was sent.
+pub(crate) async fn direct(
     guard: &Guard,
     authority: &Authority,
     limit: Duration,
@@ -174,7 +207,7 @@ mod tests {
 
     #[test]
     fn own_ports_and_metadata_are_refused_in_every_spelling() {
-        let guard = Guard::new(vec!["127.0.0.1:3030".parse().unwrap()]);
+        let guard = Guard::new(vec!["127.0.0.1:3030".parse().unwrap()], None);
         for refused in [
             "127.0.0.1:3030",
             "127.9.9.9:3030",

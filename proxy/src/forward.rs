@@ -163,7 +163,10 @@ async fn reach(
 
 async fn connect(shared: &Shared, target: &Target, alone: bool) -> Result<Connection, Error> {
     let limit = shared.config.timeouts.connect;
-    let stream = dial::dial(&shared.guard, &target.authority, limit).await?;
+    let (stream, hop) = match target.scheme {
+        Scheme::Http => dial::dial_http(&shared.guard, &target.authority, limit).await?,
+        Scheme::Https => (dial::dial(&shared.guard, &target.authority, limit).await?, None),
+    };
     let stream = Counted::new(stream);
     let transport = match target.scheme {
         Scheme::Http => Transport::Plain(stream),
@@ -172,7 +175,9 @@ async fn connect(shared: &Shared, target: &Target, alone: bool) -> Result<Connec
             Transport::Tls(Box::new(secured))
         }
     };
-    shared.pool.adopt(target, transport).await
+    let mut connection = shared.pool.adopt(target, transport).await?;
+    connection.hop = hop;
+    Ok(connection)
 }
 
 async fn attempt(

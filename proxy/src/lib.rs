@@ -6,6 +6,7 @@
 
 mod body;
 mod call;
+mod chain;
 mod claim;
 mod confirm;
 mod connect;
@@ -47,6 +48,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
+pub use crate::chain::{Chain, Hop};
 pub use crate::pattern::{HostName, HostPattern};
 use crate::policy::Policy;
 use crate::request::Authority;
@@ -67,6 +69,8 @@ pub struct Config {
     pub api_addresses: Vec<SocketAddr>,
     /// Hosts whose requests are passed on unguarded, audited.
     pub pass: Vec<HostPattern>,
+    /// The user's own proxy, which calls go out through.
+    pub upstream_proxy: Option<Chain>,
     /// Use the shipped table of POSTs that only read.
     pub reads_table: bool,
     /// Every request needs its session's token as proxy credentials.
@@ -105,6 +109,7 @@ impl Config {
             proxy_addresses: vec![proxy],
             api_addresses: vec![api],
             pass: Vec::new(),
+            upstream_proxy: None,
             reads_table: true,
             require_token: false,
             max_request: 256 * 1024 * 1024,
@@ -272,7 +277,7 @@ impl Shared {
         let own = [config.proxy_addresses.as_slice(), &config.api_addresses].concat();
         Ok(Self {
             policy,
-            guard: dial::Guard::new(own),
+            guard: dial::Guard::new(own, config.upstream_proxy.clone()),
             pool: Arc::default(),
             upstreams,
             interceptor,

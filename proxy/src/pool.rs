@@ -11,7 +11,9 @@ use std::time::{Duration, Instant};
 use hyper::body::Incoming;
 use hyper::client::conn::TrySendError;
 use hyper::client::conn::http1::{Builder, SendRequest};
-use hyper::{Request, Response};
+use hyper::header::{HOST, PROXY_AUTHORIZATION};
+use hyper::http::uri;
+use hyper::{Request, Response, Uri};
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 
@@ -19,6 +21,7 @@ use self::multiplexed::{Multiplexed, Stream};
 use self::wire::Wire;
 pub(crate) use self::wire::{Counted, Transport};
 use crate::body::Outgoing;
+use crate::chain::Hop;
 use crate::error::{Error, Sent};
 use crate::request::{Authority, Scheme, Target};
 
@@ -71,6 +74,8 @@ pub(crate) struct Connection {
     scheme: Scheme,
     authority: Authority,
     since: Instant,
+    /// The proxy at its other end, where it does not lead to the upstream itself.
+    pub(crate) hop: Option<Arc<Hop>>,
     /// It has carried a request before, so the upstream may be about to close it.
     pub(crate) reused: bool,
 }
@@ -92,6 +97,20 @@ impl Connection {
         }
     }
 
+    /// Gives a request the form that the other end wants: to a proxy the absolute one, with the
+    /// proxy's credentials; to all others neither. A request may be tried on more than one connection.
+    fn address(&self, request: &mut Request<Outgoing>) {
+        let host = request.headers().get(HOST).and_then(|host| host.to_str().ok()?.parse().ok());
+        let mut parts = std::mem::take(request.uri_mut()).into_parts();
+        parts.scheme = self.hop.is_some().then_some(uri::Scheme::HTTP);
+        parts.authority = self.hop.as_ref().and(host);
+        *request.uri_mut() = Uri::from_parts(parts).unwrap_or_default();
+        match self.hop.as_ref().and_then(|hop| hop.authorization()) {
+            Some(ours) => request.headers_mut().insert(PROXY_AUTHORIZATION, ours.clone()),
+            None => request.headers_mut().remove(PROXY_AUTHORIZATION),
+        };
+    }
+
     /// From here on a flush means that a guarded request was sent.
     pub(crate) fn arm(&self) {
         self.wire.arm();
@@ -100,7 +119,10 @@ impl Connection {
     /// Gives the request the form that this connection's protocol wants.
     pub(crate) fn shape(&self, request: &mut Request<Outgoing>, target: &Target) {
         match &self.sender {
-            Sender::Alone(_) => multiplexed::unshape(request, target),
+            Sender::Alone(_) => {
+                multiplexed::unshape(request, target);
+                self.address(request);
+            }
             Sender::Shared(stream) => stream.shape(request, target),
         }
     }
@@ -312,6 +334,7 @@ impl Pool {
             scheme: target.scheme,
             authority: target.authority.clone(),
             since: Instant::now(),
+            hop: None,
             reused: false,
         }
     }

@@ -48,7 +48,7 @@ pub(crate) struct Authority {
 impl Authority {
     /// Reads `host[:port]`. Refuses userinfo, an empty host, a port that is none, and brackets
     /// around anything but an IPv6 address; `default_port: None` refuses a missing port too.
-    fn parse(text: &[u8], default_port: Option<u16>) -> Result<Self, Error> {
+    pub(crate) fn parse(text: &[u8], default_port: Option<u16>) -> Result<Self, Error> {
         let malformed =
             |what: &str| Error::Malformed(format!("{:?} {what}", String::from_utf8_lossy(text)));
         let whole = uri::Authority::try_from(text).map_err(|_| malformed("is no host and port"))?;

@@ -11,6 +11,8 @@ use crate::error::Error;
 
 /// The longest value of a header of ours, in characters.
 const MAX_VALUE: usize = store::MAX_NAME;
+/// The longest user part of credentials, in characters: a session's name, `~` and a run.
+const MAX_USER: usize = MAX_VALUE + 33;
 /// The longest retry token, in characters.
 const MAX_RETRY_TOKEN: usize = 1_024;
 
@@ -21,7 +23,7 @@ pub(crate) struct Asked {
     pub(crate) scope: ScopeRequest,
     /// `Idempotency-Key`, without its quotes.
     pub(crate) key: Option<String>,
-    /// `Agent-Run`.
+    /// `Agent-Run`, else the run that the credentials name.
     pub(crate) run: Option<String>,
     /// `Agent-Repeat`.
     pub(crate) repeat: Option<String>,
@@ -31,25 +33,45 @@ pub(crate) struct Asked {
     pub(crate) credentials: Option<ProxyCredentials>,
 }
 
-/// `http://SESSION:TOKEN@proxy`, as Basic credentials (RFC 7617) carry it.
+/// `http://SESSION:TOKEN@proxy` or `http://SESSION~RUN:TOKEN@proxy`, as Basic credentials (RFC 7617)
+/// carry it.
 #[derive(Clone, PartialEq, Eq)]
 pub(crate) struct ProxyCredentials {
+    /// As written, with the run: what the token is made of.
+    user: String,
     /// Not empty.
     pub(crate) session: String,
-    pub(crate) token: String,
+    run: Option<String>,
+    token: String,
+}
+
+impl ProxyCredentials {
+    /// What follows the last `~` is the run where it is a UUID without hyphens, in lower case; any
+    /// other `~` belongs to the session's name.
+    pub(crate) fn new(user: &str, token: &str) -> Self {
+        let is_run = |run: &str| {
+            run.len() == 32 && run.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
+        };
+        let (session, run) = match user.rsplit_once('~') {
+            Some((session, run)) if is_run(run) && readable(session) => {
+                (session, Some(run.to_owned()))
+            }
+            _ => (user, None),
+        };
+        Self { user: user.to_owned(), session: session.to_owned(), run, token: token.to_owned() }
+    }
 }
 
 impl fmt::Debug for ProxyCredentials {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:[redacted]", self.session)
+        write!(f, "{}:[redacted]", self.user)
     }
 }
 
 /// Reads the headers that are for the engine. `tunnel` is what the CONNECT carried, if the request
 /// came inside a tunnel.
 ///
-/// With `require_token`, credentials must be there and `check(session, token)` must hold (else
-/// 407), and no header may name another scope than they do (403). Without, the token is ignored.
+/// With `require_token`, credentials must be there and `check(user, token)` must hold (else 407), and no header may name another scope than they do (403). Without, the token is ignored.
 pub(crate) fn asked(
     headers: &HeaderMap,
     tunnel: Option<&ProxyCredentials>,
@@ -69,10 +91,11 @@ pub(crate) fn asked(
     if require_token {
         check_token(credentials.as_ref(), &named, check)?;
     }
+    let run = text(headers, "agent-run", MAX_VALUE)?;
     Ok(Asked {
         scope: agreed(named, credentials.as_ref())?,
         key: idempotency_key(headers)?,
-        run: text(headers, "agent-run", MAX_VALUE)?,
+        run: run.or_else(|| credentials.as_ref()?.run.clone()),
         repeat: text(headers, "agent-repeat", MAX_VALUE)?,
         retry_token: text(headers, "idempotency-retry-token", MAX_RETRY_TOKEN)?,
         credentials,
@@ -101,7 +124,7 @@ fn check_token(
             "this proxy wants credentials: http://SESSION:TOKEN@host:port".to_owned(),
         )
     })?;
-    if !check(&credentials.session, &credentials.token) {
+    if !check(&credentials.user, &credentials.token) {
         return Err(Error::Credentials("the token is not the one of this session".to_owned()));
     }
     let other_session =
@@ -151,8 +174,8 @@ fn proxy_credentials(
     let pair = BASE64_STANDARD.decode(encoded).ok().and_then(|bytes| String::from_utf8(bytes).ok());
     match pair.as_deref().and_then(|pair| pair.split_once(':')) {
         Some(("", _)) => Ok(None),
-        Some((session, token)) if readable(session) && session.chars().count() <= MAX_VALUE => {
-            Ok(Some(ProxyCredentials { session: session.to_owned(), token: token.to_owned() }))
+        Some((user, token)) if readable(user) && user.chars().count() <= MAX_USER => {
+            Ok(Some(ProxyCredentials::new(user, token)))
         }
         _ if require_token => {
             Err(Error::Credentials("Proxy-Authorization cannot be read".to_owned()))

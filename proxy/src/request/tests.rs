@@ -330,8 +330,8 @@ fn scope_by_headers_and_credentials() {
 
 #[test]
 fn scope_where_tokens_are_required() {
-    let tunnel = ProxyCredentials { session: "trip".to_owned(), token: "right".to_owned() };
-    let wrong = ProxyCredentials { token: "wrong".to_owned(), ..tunnel.clone() };
+    let tunnel = ProxyCredentials::new("trip", "right");
+    let wrong = ProxyCredentials::new("trip", "wrong");
     let (right, bad, other) = (basic("trip:right"), basic("trip:bad"), basic("other:right"));
     for (list, tunnel, want) in [
         (&[][..], None, "407"),
@@ -363,8 +363,31 @@ fn scope_where_tokens_are_required() {
 }
 
 #[test]
+fn credentials_may_name_the_run() {
+    let run = "0198c0de000070008000000000000001";
+    let told = |user: &str, header: Option<&str>| {
+        let credentials = basic(&format!("{user}:t"));
+        let mut list = vec![("proxy-authorization", credentials.as_str())];
+        list.extend(header.map(|run| ("agent-run", run)));
+        // The token is over the text as written.
+        let check = |of: &str, token: &str| of == user && token == "t";
+        let asked = asked(&headers(&list), None, true, &check).unwrap();
+        (asked.scope.session.unwrap(), asked.run.unwrap_or_else(|| "-".to_owned()))
+    };
+    let pair = |session: &str, run: &str| (session.to_owned(), run.to_owned());
+    assert_eq!(told(&format!("trip~{run}"), None), pair("trip", run));
+    assert_eq!(told(&format!("a~b~{run}"), None), pair("a~b", run));
+    assert_eq!(told(&format!("trip~{run}"), Some("own")), pair("trip", "own"));
+    for name in ["trip~1", "trip~", &format!("~{run}"), &format!("trip~{}", run.to_uppercase())] {
+        assert_eq!(told(name, None), pair(name, "-"));
+    }
+    let longest = "x".repeat(255);
+    assert_eq!(told(&format!("{longest}~{run}"), None), pair(&longest, run));
+}
+
+#[test]
 fn a_token_is_never_shown() {
-    let credentials = ProxyCredentials { session: "trip".to_owned(), token: "hunter2".to_owned() };
+    let credentials = ProxyCredentials::new("trip", "hunter2");
     assert_eq!(format!("{credentials:?}"), "trip:[redacted]");
 }
 
