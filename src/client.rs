@@ -145,6 +145,46 @@ impl Client {
         })
     }
 
+    /// Where the server is.
+    pub(crate) fn url(&self) -> String {
+        self.uri.to_string().trim_end_matches('/').to_owned()
+    }
+
+    /// The body of a page, whatever its status.
+    pub(crate) fn get_any(&self, path: &str) -> Result<Bytes, Error> {
+        self.get_page(path).map(|(_, body)| body)
+    }
+
+    /// The body of a page; `None` where there is no such page.
+    pub(crate) fn get(&self, path: &str) -> Result<Option<Bytes>, Error> {
+        match self.get_page(path)? {
+            (StatusCode::OK, body) => Ok(Some(body)),
+            (StatusCode::NOT_FOUND, _) => Ok(None),
+            (StatusCode::UNAUTHORIZED, _) => Err(Error::Token),
+            (status, _) => Err(Error::Answer(format!("{path}: HTTP status {status}"))),
+        }
+    }
+
+    fn get_page(&self, path: &str) -> Result<(StatusCode, Bytes), Error> {
+        let uri = format!("{}{path}", self.url());
+        let uri: Uri = uri.parse().map_err(|_| Error::Answer(format!("{uri} is no URL")))?;
+        let mut request = Request::new(Full::default());
+        *request.uri_mut() = uri;
+        if let Some(authorization) = &self.authorization {
+            request.headers_mut().insert(AUTHORIZATION, authorization.clone());
+        }
+        let page = async {
+            let response = self.http.request(request).await.map_err(|e| root_cause(&e))?;
+            let status = response.status();
+            let body = response.into_body().collect().await.map_err(|e| e.to_string())?;
+            Ok((status, body.to_bytes()))
+        };
+        self.runtime
+            .block_on(async { tokio::time::timeout(CALL_TIMEOUT, page).await })
+            .unwrap_or_else(|_| Err(format!("no answer within {} s", CALL_TIMEOUT.as_secs())))
+            .map_err(|cause: String| self.unreachable(&cause))
+    }
+
     async fn exchange(&self, body: Vec<u8>) -> Result<Bytes, Error> {
         let mut request = Request::new(Full::new(Bytes::from(body)));
         *request.method_mut() = Method::POST;

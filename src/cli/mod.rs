@@ -4,6 +4,7 @@ mod ca;
 mod executions;
 mod replay;
 mod resolve;
+mod run;
 mod serve;
 mod source;
 mod token;
@@ -50,6 +51,7 @@ enum Verb {
     Verify(verify::Args),
     Token(token::Args),
     Ca(ca::Args),
+    Run(Box<run::Args>),
 }
 
 impl Cli {
@@ -63,6 +65,7 @@ impl Cli {
             Verb::Verify(args) => verify::run(&args, printer),
             Verb::Token(args) => token::run(&args, printer),
             Verb::Ca(args) => ca::run(&args, printer),
+            Verb::Run(args) => run::run(&args, printer),
         }
     }
 }
@@ -78,6 +81,11 @@ pub(crate) enum ExitStatus {
     Unexpected,
     /// 3: the server cannot be reached.
     Unreachable,
+    /// That of a program that was run.
+    Child {
+        /// As a shell gives it: 128 + n for signal n.
+        code: u8,
+    },
 }
 
 impl ExitStatus {
@@ -88,6 +96,7 @@ impl ExitStatus {
             Self::No => 1,
             Self::Unexpected => 2,
             Self::Unreachable => 3,
+            Self::Child { code } => code,
         }
     }
 }

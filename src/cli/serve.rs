@@ -28,13 +28,14 @@ pub(super) struct Args {
 pub(super) fn run(args: Args, printer: &mut Printer) -> anyhow::Result<ExitStatus> {
     let log_format = args.flags.log_format;
     let config = Config::try_from(args.flags)?;
-    start_log(log_format)?;
+    start_log(log_format, "info")?;
     server::run(&config, printer)
 }
 
-fn start_log(format: LogFormat) -> anyhow::Result<()> {
+/// Starts the log on stderr; `level` holds where the environment names none.
+pub(super) fn start_log(format: LogFormat, level: &str) -> anyhow::Result<()> {
     let levels = std::env::var(env::LOG).or_else(|_| std::env::var("RUST_LOG"));
-    let levels = EnvFilter::try_new(levels.as_deref().unwrap_or("info"))?;
+    let levels = EnvFilter::try_new(levels.as_deref().unwrap_or(level))?;
     let log = tracing_subscriber::fmt()
         .with_env_filter(levels)
         .with_writer(std::io::stderr)

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 
-use rusqlite::{Connection, OptionalExtension, Params, Row};
+use rusqlite::{Connection, OptionalExtension, Params, Row, params};
 use uuid::Uuid;
 
 use super::error::{self, Fail};
@@ -13,7 +13,7 @@ use super::{connection, lock as file_lock, output, queries, rows};
 use crate::key::HolderKey;
 use crate::model::{Channel, Execution, Goal, Memory, Session, Stats, User};
 use crate::token::Secret;
-use crate::{Clock as _, Error, LockHolder, SystemClock};
+use crate::{Clock as _, DEFAULT_USER, Error, LockHolder, SystemClock};
 
 /// Idle connections that are kept.
 const MAX_IDLE: usize = 8;
@@ -238,6 +238,17 @@ impl Reader {
     /// Counts over the whole store. Reads whole indices: seconds on millions of rows.
     pub fn stats(&self) -> Result<Stats, Error> {
         super::stats::stats(self)
+    }
+
+    /// The newest session of this name of the user `local` that takes calls: the one that a proxied
+    /// call means by the name alone.
+    pub fn session_by_name(&self, name: &str) -> Result<Option<Session>, Error> {
+        let owner =
+            self.one(queries::USER_ID_BY_NAME, [DEFAULT_USER], |row| row.get::<_, i64>(0))?;
+        let Some(owner) = owner else { return Ok(None) };
+        let id =
+            self.one(queries::SESSION_BY_NAME, params![owner, name], |row| rows::uuid(row, 1))?;
+        id.map(|id| self.session(id)).transpose()
     }
 
     /// The proxy token of a session, as `token SESSION` prints it.

@@ -1,0 +1,254 @@
+//! The engine that guards a program: the one that runs, else one that is brought along.
+
+use std::fs::{File, OpenOptions, TryLockError};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, bail};
+use clap::Parser;
+use serde::Deserialize;
+use store::{Reader, Store};
+use tokio::runtime::Runtime;
+
+use super::outward::Outward;
+use crate::cli::source;
+use crate::client::{self, Client};
+use crate::config::{Config, Flags, Place};
+use crate::printer::Printer;
+use crate::server;
+
+/// How long an engine that just starts, or just ends, is waited for.
+const PATIENCE: Duration = Duration::from_secs(15);
+/// How often it is looked at.
+const BREATH: Duration = Duration::from_millis(50);
+
+/// An engine with both doors open.
+pub(in crate::cli) struct Engine {
+    database: PathBuf,
+    client: Client,
+    reader: Reader,
+    api: String,
+    /// `HOST:PORT`.
+    proxy: String,
+    notes: Vec<String>,
+    own: Option<Own>,
+    /// Held for as long as an engine of somebody else's is used.
+    in_use: Option<File>,
+}
+
+/// An engine of this process.
+struct Own {
+    runtime: Runtime,
+    engine: server::Engine,
+    store: Store,
+}
+
+/// The settings of `serve` that come by the environment, and what `run` says.
+#[derive(Debug, Parser)]
+struct Line {
+    #[command(flatten)]
+    flags: Flags,
+}
+
+#[derive(Deserialize)]
+struct Readiness {
+    proxy: Option<String>,
+}
+
+impl Engine {
+    /// Asks the lock who serves the database of `place`; where nobody does, serves it on two free
+    /// ports of the loopback, with session tokens required.
+    pub(in crate::cli) fn find_or_bring(place: &Place, outward: &Outward) -> anyhow::Result<Self> {
+        let database = place.database()?;
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let in_use = in_use(&database)?;
+            let found = match source::server_of(&database, place) {
+                Ok(Some(client)) => Self::running(&database, client, in_use, outward).map(Some),
+                Ok(None) => Self::bring(&database, place, outward),
+                Err(error) => Err(error),
+            };
+            match found {
+                Ok(Some(engine)) => return Ok(engine),
+                // Somebody was faster, or is just starting or ending.
+                Ok(None) if Instant::now() < deadline => {}
+                Err(error) if Instant::now() < deadline && is_unreachable(&error) => {}
+                Ok(None) => bail!("{} is opened and closed all the time", database.display()),
+                Err(error) => return Err(error),
+            }
+            thread::sleep(BREATH);
+        }
+    }
+
+    fn running(
+        database: &Path,
+        client: Client,
+        in_use: Option<File>,
+        outward: &Outward,
+    ) -> anyhow::Result<Self> {
+        let api = client.url();
+        let proxy = proxy_of(&client)?.with_context(|| {
+            format!("the engine at {api} has no proxy: start it without --no-proxy")
+        })?;
+        let own_proxy = outward.hops().any(|hop| hop.address() == proxy);
+        let mut notes = Vec::new();
+        if let Some(hop) = outward.hops().next().filter(|_| !own_proxy) {
+            notes.push(format!(
+                "warning: the engine at {api} goes out by its own way, not through {}; that needs \
+                 serve --upstream-proxy",
+                hop.address()
+            ));
+        }
+        let reader = Reader::open(database)?;
+        let database = database.to_owned();
+        Ok(Self { database, client, reader, api, proxy, notes, own: None, in_use })
+    }
+
+    /// `None` where somebody else has just taken the database.
+    fn bring(database: &Path, place: &Place, outward: &Outward) -> anyhow::Result<Option<Self>> {
+        let config = config(database, outward)?;
+        let store = match server::open_store(&config) {
+            Ok(store) => store,
+            Err(store::Error::Locked { .. }) => return Ok(None),
+            Err(error) => return Err(error.into()),
+        };
+        let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+        let engine = match runtime.block_on(server::open(&config, &store)) {
+            Ok(engine) => engine,
+            Err(error) => {
+                runtime.block_on(store.close());
+                return Err(error);
+            }
+        };
+        let api = engine.at.api.clone();
+        let proxy = engine.at.proxy.as_deref().map(address).map(str::to_owned);
+        let proxy = proxy.context("run needs the proxy")?;
+        Ok(Some(Self {
+            database: database.to_owned(),
+            client: Client::new(&api, place.token())?,
+            reader: Reader::open(database)?,
+            api,
+            proxy,
+            notes: Vec::new(),
+            own: Some(Own { runtime, engine, store }),
+            in_use: None,
+        }))
+    }
+
+    pub(in crate::cli) fn client(&self) -> &Client {
+        &self.client
+    }
+
+    pub(in crate::cli) fn reader(&self) -> &Reader {
+        &self.reader
+    }
+
+    /// The URL of the state API.
+    pub(in crate::cli) fn api(&self) -> &str {
+        &self.api
+    }
+
+    /// `HOST:PORT` of the proxy.
+    pub(in crate::cli) fn proxy(&self) -> &str {
+        &self.proxy
+    }
+
+    pub(in crate::cli) fn database(&self) -> &Path {
+        &self.database
+    }
+
+    /// What the user should know of it.
+    pub(in crate::cli) fn notes(&self) -> Vec<String> {
+        self.notes.clone()
+    }
+
+    /// Ends an engine of this process: when no other `run` uses it any more, and what runs is
+    /// recorded.
+    pub(in crate::cli) fn close(self, printer: &mut Printer) {
+        let Self { own, in_use, database, .. } = self;
+        drop(in_use);
+        let Some(own) = own else { return };
+        let alone = wait_for_others(&database, printer);
+        own.runtime.block_on(async {
+            own.engine.close().await;
+            own.store.close().await;
+        });
+        own.runtime.shutdown_background();
+        drop(alone);
+    }
+}
+
+fn config(database: &Path, outward: &Outward) -> anyhow::Result<Config> {
+    let line = Line::try_parse_from([
+        "run".as_ref(),
+        "--database".as_ref(),
+        database.as_os_str(),
+        "--addr=127.0.0.1:0".as_ref(),
+        "--proxy-addr=127.0.0.1:0".as_ref(),
+        "--require-token".as_ref(),
+    ])?;
+    let mut config = Config::try_from(line.flags)?;
+    if config.proxy_addr.is_none() {
+        bail!("the environment switches the proxy off, and run needs it");
+    }
+    if let Some(chain) = outward.chain() {
+        config.upstream_proxy = Some(chain);
+    }
+    Ok(config)
+}
+
+/// The proxy of a running engine, as `HOST:PORT`.
+fn proxy_of(client: &Client) -> anyhow::Result<Option<String>> {
+    let ready = client.get_any("/readyz")?;
+    let ready: Readiness = serde_json::from_slice(&ready)
+        .map_err(|error| client::Error::Answer(format!("/readyz: {error}")))?;
+    Ok(ready.proxy.map(|url| address(&url).to_owned()))
+}
+
+fn address(url: &str) -> &str {
+    url.strip_prefix("http://").unwrap_or(url).trim_end_matches('/')
+}
+
+fn is_unreachable(error: &anyhow::Error) -> bool {
+    matches!(error.downcast_ref(), Some(client::Error::Unreachable { .. }))
+}
+
+/// `<database>.runs`: locked, shared, by each `run` that uses the engine of another; the kernel
+/// frees the lock, however a process ends.
+fn in_use(database: &Path) -> anyhow::Result<Option<File>> {
+    if !database.exists() {
+        return Ok(None);
+    }
+    let file = lock_file(database)?;
+    file.lock_shared()?;
+    Ok(Some(file))
+}
+
+fn lock_file(database: &Path) -> anyhow::Result<File> {
+    let mut path = database.as_os_str().to_owned();
+    path.push(".runs");
+    let mut options = OpenOptions::new();
+    options.read(true).write(true).create(true).truncate(false).mode(0o600);
+    options.open(&path).with_context(|| path.to_string_lossy().into_owned())
+}
+
+/// Waits until no other `run` uses this process's engine. What it returns keeps others from starting
+/// to: they wait, and find nobody who serves the database.
+fn wait_for_others(database: &Path, printer: &mut Printer) -> Option<File> {
+    let file = lock_file(database).ok()?;
+    let mut told = false;
+    loop {
+        match file.try_lock() {
+            Ok(()) => return Some(file),
+            Err(TryLockError::WouldBlock) => {}
+            Err(TryLockError::Error(_)) => return None,
+        }
+        if !told {
+            told = true;
+            printer.note("another run still uses this engine: waiting for its end");
+        }
+        thread::sleep(BREATH);
+    }
+}

@@ -1,0 +1,182 @@
+//! The environment of a guarded program: every variable by which some client finds a proxy or whom
+//! it trusts. All of them are set or unset; one that is left over would lead around the engine.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+
+use super::trust::Trust;
+
+/// The environment by name.
+pub(in crate::cli) type Variables = BTreeMap<String, String>;
+
+/// What a guarded program is told.
+pub(in crate::cli) struct Wanted<'a> {
+    /// `HOST:PORT`.
+    pub(in crate::cli) proxy: &'a str,
+    /// `SESSION~RUN`.
+    pub(in crate::cli) user: &'a str,
+    pub(in crate::cli) token: &'a str,
+    pub(in crate::cli) api: &'a str,
+    pub(in crate::cli) session: &'a str,
+    pub(in crate::cli) run: &'a str,
+    pub(in crate::cli) database: &'a Path,
+    /// `None`: nothing is intercepted, and nobody needs to trust us.
+    pub(in crate::cli) trust: Option<&'a Trust>,
+    pub(in crate::cli) java: bool,
+    /// From [`node_warns`].
+    pub(in crate::cli) node_warns: bool,
+}
+
+/// What becomes of each variable; `None` unsets it.
+pub(in crate::cli) type Changes = BTreeMap<String, Option<OsString>>;
+
+/// Read by clients for one scheme each. curl reads `http_proxy` in lower case only.
+const PROXY: [&str; 4] = ["http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"];
+
+/// Would lead around the engine, or lead it astray: what they name is the engine's way out.
+const ALL_PROXY: [&str; 2] = ["all_proxy", "ALL_PROXY"];
+
+/// Replace the roots of the clients that read them.
+const BUNDLE: [&str; 12] = [
+    "SSL_CERT_FILE",
+    "REQUESTS_CA_BUNDLE",
+    "CURL_CA_BUNDLE",
+    "GIT_SSL_CAINFO",
+    "PIP_CERT",
+    "CARGO_HTTP_CAINFO",
+    "AWS_CA_BUNDLE",
+    "CODEX_CA_CERTIFICATE",
+    "GRPC_DEFAULT_SSL_ROOTS_FILE_PATH",
+    "HTTPLIB2_CA_CERTS",
+    "NIX_SSL_CERT_FILE",
+    "BUNDLE_SSL_CA_CERT",
+];
+
+/// Are added to the roots of the clients that read them.
+const EXTRA: [&str; 2] = ["NODE_EXTRA_CA_CERTS", "DENO_CERT"];
+
+/// Makes Node 22 and 24 quiet about `NODE_USE_ENV_PROXY`.
+const NODE_QUIET: &str = "--disable-warning=UNDICI-EHPA";
+
+/// What stays as it is in the user part of a URL.
+const USER_INFO: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+
+/// This process's own; names and values that are no text are left out.
+pub(in crate::cli) fn inherited() -> Variables {
+    std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+        .collect()
+}
+
+/// The hosts of `no_proxy` and `NO_PROXY`, each once; `None` where none is named.
+pub(in crate::cli) fn no_proxy(inherited: &Variables) -> Option<String> {
+    let mut hosts: Vec<&str> = Vec::new();
+    for name in ["no_proxy", "NO_PROXY"] {
+        let listed = inherited.get(name).map(String::as_str).unwrap_or_default();
+        for host in listed.split([',', ' ']).map(str::trim).filter(|host| !host.is_empty()) {
+            if !hosts.contains(&host) {
+                hosts.push(host);
+            }
+        }
+    }
+    (!hosts.is_empty()).then(|| hosts.join(","))
+}
+
+/// What the user should know.
+pub(in crate::cli) fn notes(inherited: &Variables) -> Vec<String> {
+    let around = no_proxy(inherited).map(|hosts| {
+        format!("warning: calls to {hosts} go around the engine and are not guarded (no_proxy)")
+    });
+    around.into_iter().collect()
+}
+
+/// The Node on PATH knows [`NODE_QUIET`] and needs it. An older one refuses to start with it.
+pub(in crate::cli) fn node_warns(inherited: &Variables) -> bool {
+    let mut node = Command::new("node");
+    node.arg("--version").stdin(Stdio::null()).stderr(Stdio::null());
+    node.env_remove("NODE_OPTIONS");
+    if let Some(path) = inherited.get("PATH") {
+        node.env("PATH", path);
+    }
+    let version = node.output().map(|output| output.stdout).unwrap_or_default();
+    let version = String::from_utf8_lossy(&version);
+    let major = version.trim().strip_prefix('v').and_then(|rest| rest.split('.').next());
+    major.and_then(|major| major.parse().ok()).is_some_and(|major: u32| major >= 22)
+}
+
+/// What is to be changed of `inherited` so that a program's calls go through the engine.
+pub(in crate::cli) fn changes(wanted: &Wanted<'_>, inherited: &Variables) -> Changes {
+    let mut changes = Changes::new();
+    let mut set = |name: &str, value: Option<OsString>| changes.insert(name.to_owned(), value);
+    let url = format!(
+        "http://{}:{}@{}",
+        utf8_percent_encode(wanted.user, USER_INFO),
+        wanted.token,
+        wanted.proxy
+    );
+    for name in PROXY {
+        set(name, Some(url.as_str().into()));
+    }
+    for name in ALL_PROXY {
+        set(name, None);
+    }
+    for name in ["no_proxy", "NO_PROXY"] {
+        set(name, no_proxy(inherited).map(Into::into));
+    }
+    set("NODE_USE_ENV_PROXY", Some("1".into()));
+    if wanted.node_warns {
+        set("NODE_OPTIONS", Some(appended(inherited, "NODE_OPTIONS", NODE_QUIET).into()));
+    }
+    set("STATE_ENGINE_URL", Some(wanted.api.into()));
+    set("STATE_ENGINE_SESSION", Some(wanted.session.into()));
+    set("STATE_ENGINE_RUN", Some(wanted.run.into()));
+    set("STATE_ENGINE_DATABASE", Some(wanted.database.into()));
+    if let Some(trust) = wanted.trust {
+        for name in BUNDLE {
+            set(name, Some(trust.bundle().into()));
+        }
+        for name in EXTRA {
+            set(name, Some(trust.extra().into()));
+        }
+        // curl prefers it to SSL_CERT_FILE, and our CA is not in there.
+        set("SSL_CERT_DIR", None);
+        // uv brings its own roots unless it is told to use the system's.
+        for name in ["UV_NATIVE_TLS", "UV_SYSTEM_CERTS"] {
+            set(name, Some("1".into()));
+        }
+    }
+    if wanted.java {
+        let options = appended(inherited, "JAVA_TOOL_OPTIONS", &java(wanted));
+        set("JAVA_TOOL_OPTIONS", Some(options.into()));
+    }
+    changes
+}
+
+fn appended(inherited: &Variables, name: &str, more: &str) -> String {
+    match inherited.get(name).map(|value| value.trim()).filter(|value| !value.is_empty()) {
+        Some(value) if value.split_whitespace().any(|word| word == more) => value.to_owned(),
+        Some(value) => format!("{value} {more}"),
+        None => more.to_owned(),
+    }
+}
+
+/// Java reads no variable but this one. It sends no credentials that stand here.
+fn java(wanted: &Wanted<'_>) -> String {
+    let (host, port) = wanted.proxy.rsplit_once(':').unwrap_or((wanted.proxy, "80"));
+    let mut options = String::new();
+    for scheme in ["http", "https"] {
+        options += &format!("-D{scheme}.proxyHost={host} -D{scheme}.proxyPort={port} ");
+    }
+    options += "-Dhttp.nonProxyHosts=";
+    if let Some(store) = wanted.trust.and_then(Trust::java) {
+        options += &format!(
+            " -Djavax.net.ssl.trustStore={} -Djavax.net.ssl.trustStorePassword=changeit",
+            store.display()
+        );
+    }
+    options
+}

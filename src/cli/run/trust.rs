@@ -1,0 +1,142 @@
+//! Whom a guarded program trusts: whom it trusted before, and the engine's CA.
+
+use std::collections::BTreeSet;
+use std::fs::OpenOptions;
+use std::io::Write as _;
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use anyhow::{Context as _, bail};
+use base64::prelude::{BASE64_STANDARD, Engine as _};
+use rustls_native_certs::load_native_certs;
+use tempfile::TempDir;
+
+use super::environment::Variables;
+
+/// Files with further certificates that the user may have named.
+const USERS: [&str; 4] =
+    ["REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "NODE_EXTRA_CA_CERTS", "DENO_CERT"];
+
+/// Certificate files in a folder of their own, which goes with this value.
+pub(in crate::cli) struct Trust {
+    folder: TempDir,
+    java: Option<PathBuf>,
+}
+
+impl Trust {
+    /// `ca`: the engine's, in PEM. `java`: make a trust store of Java's too.
+    pub(in crate::cli) fn new(
+        ca: &[u8],
+        variables: &Variables,
+        java: bool,
+    ) -> anyhow::Result<Self> {
+        let folder = tempfile::Builder::new().prefix("openclaw-state-engine-").tempdir()?;
+        let mut trust = Self { folder, java: None };
+        let ca = std::str::from_utf8(ca).context("the engine's CA is no PEM")?;
+        let users = of_user(variables)?;
+        trust.write("ca.pem", [ca])?;
+        trust.write("extra.pem", users.iter().map(String::as_str).chain([ca]))?;
+        // SSL_CERT_FILE and SSL_CERT_DIR are read here, else the system's own roots.
+        let system = load_native_certs();
+        if system.certs.is_empty() {
+            bail!(
+                "no certificates of this system were found ({:?}): install ca-certificates",
+                system.errors
+            );
+        }
+        let roots: BTreeSet<String> = system.certs.iter().map(|root| pem(root)).collect();
+        let all = roots.iter().chain(&users).map(String::as_str).chain([ca]);
+        trust.write("bundle.pem", all)?;
+        if java {
+            trust.java = Some(trust.java_store()?);
+        }
+        Ok(trust)
+    }
+
+    /// All roots, and the engine's CA.
+    pub(in crate::cli) fn bundle(&self) -> PathBuf {
+        self.folder.path().join("bundle.pem")
+    }
+
+    /// What the user had added, and the engine's CA.
+    pub(in crate::cli) fn extra(&self) -> PathBuf {
+        self.folder.path().join("extra.pem")
+    }
+
+    /// Java's roots and the engine's CA, under the password `changeit`.
+    pub(in crate::cli) fn java(&self) -> Option<&Path> {
+        self.java.as_deref()
+    }
+
+    fn write<'a>(
+        &self,
+        name: &str,
+        texts: impl IntoIterator<Item = &'a str>,
+    ) -> anyhow::Result<()> {
+        let path = self.folder.path().join(name);
+        let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path)?;
+        for text in texts {
+            file.write_all(text.trim_end().as_bytes())?;
+            file.write_all(b"\n")?;
+        }
+        Ok(())
+    }
+
+    /// Java reads no PEM: a copy of its own store, with one certificate more.
+    fn java_store(&self) -> anyhow::Result<PathBuf> {
+        let cacerts = java_home()?.join("lib/security/cacerts");
+        let store = self.folder.path().join("java.p12");
+        std::fs::copy(&cacerts, &store).with_context(|| cacerts.display().to_string())?;
+        let added = Command::new("keytool")
+            .args(["-importcert", "-noprompt", "-alias", "openclaw-state-engine"])
+            .args(["-storepass", "changeit", "-file"])
+            .arg(self.folder.path().join("ca.pem"))
+            .arg("-keystore")
+            .arg(&store)
+            .stdin(Stdio::null())
+            .output()
+            .context("--java needs keytool, which comes with Java")?;
+        if !added.status.success() {
+            bail!("keytool: {}", String::from_utf8_lossy(&added.stdout).trim());
+        }
+        Ok(store)
+    }
+}
+
+/// Where the `java` of PATH lives.
+fn java_home() -> anyhow::Result<PathBuf> {
+    let told = Command::new("java")
+        .args(["-XshowSettings:properties", "-version"])
+        .stdin(Stdio::null())
+        .output()
+        .context("--java needs java on PATH")?;
+    let told = String::from_utf8_lossy(&told.stderr).into_owned();
+    let home = told.lines().find_map(|line| line.trim().strip_prefix("java.home = "));
+    home.map(PathBuf::from).context("java does not tell its java.home")
+}
+
+fn of_user(variables: &Variables) -> anyhow::Result<BTreeSet<String>> {
+    let files = USERS.iter().filter_map(|name| {
+        let file = variables.get(*name).filter(|file| !file.is_empty())?;
+        Some((name, file))
+    });
+    // REQUESTS_CA_BUNDLE may be a folder, which OpenSSL's hashed names are for.
+    files
+        .filter(|(_, file)| !Path::new(file).is_dir())
+        .map(|(name, file)| {
+            std::fs::read_to_string(file).with_context(|| format!("{name} names {file}"))
+        })
+        .collect()
+}
+
+fn pem(der: &[u8]) -> String {
+    let encoded = BASE64_STANDARD.encode(der);
+    let mut text = String::from("-----BEGIN CERTIFICATE-----\n");
+    for line in encoded.as_bytes().chunks(64) {
+        text.push_str(&String::from_utf8_lossy(line));
+        text.push('\n');
+    }
+    text.push_str("-----END CERTIFICATE-----\n");
+    text
+}
