@@ -61,7 +61,8 @@ impl Engine {
     /// Asks the lock who serves the database of `place`; where nobody does, serves it on two free
     /// ports of the loopback, with session tokens required.
     pub(in crate::cli) fn find_or_bring(place: &Place, outward: &Outward) -> anyhow::Result<Self> {
-        let database = place.database()?;
+        // The program may have another working folder.
+        let database = std::path::absolute(place.database()?)?;
         let deadline = Instant::now() + PATIENCE;
         loop {
             let in_use = in_use(&database)?;

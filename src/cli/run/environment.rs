@@ -41,7 +41,7 @@ const PROXY: [&str; 4] = ["http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROX
 const ALL_PROXY: [&str; 2] = ["all_proxy", "ALL_PROXY"];
 
 /// Replace the roots of the clients that read them.
-const BUNDLE: [&str; 12] = [
+const BUNDLE: [&str; 13] = [
     "SSL_CERT_FILE",
     "REQUESTS_CA_BUNDLE",
     "CURL_CA_BUNDLE",
@@ -54,6 +54,7 @@ const BUNDLE: [&str; 12] = [
     "HTTPLIB2_CA_CERTS",
     "NIX_SSL_CERT_FILE",
     "BUNDLE_SSL_CA_CERT",
+    "CLOUDSDK_CORE_CUSTOM_CA_CERTS_FILE",
 ];
 
 /// Are added to the roots of the clients that read them.

@@ -117,7 +117,8 @@ impl Builder {
         self.command().args(args).stdin(Stdio::null()).output().unwrap()
     }
 
-    fn command(&self) -> Command {
+    /// The binary, in an environment without proxies and with a home of its own.
+    pub fn command(&self) -> Command {
         let mut command = Command::new(&self.binary);
         for (name, _) in std::env::vars_os() {
             let text = name.to_string_lossy();

@@ -1,0 +1,318 @@
+//! `run`: an unchanged program is guarded, by the engine that runs or by one that is brought along;
+//! its signals, its status, and what becomes of its session.
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test stops at the first thing that is not as it must be"
+)]
+
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::os::unix::process::ExitStatusExt as _;
+use std::process::{Child, Command, Output, Stdio};
+
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::{Value, json};
+use testkit::{Builder, Gate, Upstream, engine};
+
+fn run(builder: &Builder, args: &[&str]) -> Command {
+    let mut command = builder.command();
+    command.arg("run").arg("--database").arg(builder.database_path()).args(args);
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+}
+
+/// Runs a line of shell, in which `$URL` is the upstream's.
+fn shell(builder: &Builder, session: &str, upstream: &Upstream, line: &str) -> Output {
+    let session = ["--session", session];
+    let flags = if session[1].is_empty() { &[][..] } else { &session[..] };
+    let mut command = run(builder, flags);
+    command.args(["--", "sh", "-c", line]).env("URL", upstream.url("/act"));
+    command.output().unwrap()
+}
+
+fn out(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+fn err(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+/// All executions of the store, which nobody serves, newest first.
+fn executions(builder: &Builder) -> Vec<Value> {
+    let database = builder.database_path().to_str().unwrap();
+    let listed = builder.cli(["executions", "--json", "--database", database]);
+    assert!(listed.status.success(), "{}", err(&listed));
+    out(&listed).lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+const POST: &str = "curl -sS -d hello $URL; echo";
+
+#[test]
+fn an_unchanged_program_acts_once_and_its_session_is_completed() {
+    let (builder, upstream) = (engine!(), Upstream::echo());
+    let ran = shell(&builder, "trip", &upstream, &format!("{POST}; {POST}"));
+    assert_eq!(ran.status.code(), Some(0), "{}", err(&ran));
+    assert_eq!(out(&ran), "1 POST /act hello\n1 POST /act hello\n");
+    assert_eq!(err(&ran), "", "nothing is to be told");
+    assert_eq!(upstream.hits(), 1);
+    let sent = upstream.only();
+    assert!(sent.header("proxy-authorization").is_none() && sent.header("via").is_some());
+
+    // It was completed: the same call in the next session of this name is another.
+    let again = shell(&builder, "trip", &upstream, POST);
+    assert_eq!(out(&again), "2 POST /act hello\n");
+    let recorded = executions(&builder);
+    assert_eq!(recorded.len(), 2, "{recorded:#?}");
+    assert_ne!(recorded[0]["session_id"], recorded[1]["session_id"]);
+}
+
+#[test]
+fn a_failed_run_is_gone_on_with_by_the_next_one() {
+    let (builder, upstream) = (engine!(), Upstream::echo());
+    let first =
+        shell(&builder, "trip", &upstream, &format!("{POST}; echo $STATE_ENGINE_RUN; exit 7"));
+    assert_eq!(first.status.code(), Some(7), "{}", err(&first));
+    let second = shell(&builder, "trip", &upstream, &format!("{POST}; echo $STATE_ENGINE_RUN"));
+    assert_eq!(second.status.code(), Some(0), "{}", err(&second));
+    let (first, second) = (out(&first), out(&second));
+    let (first, second): (Vec<_>, Vec<_>) = (first.lines().collect(), second.lines().collect());
+    assert_eq!((first[0], second[0]), ("1 POST /act hello", "1 POST /act hello"));
+    assert_eq!(upstream.hits(), 1);
+
+    // The run was recorded with the claim.
+    assert_ne!(first[1], second[1], "each run is told apart");
+    let engine = builder.start();
+    let execution = &engine.proxied()[0];
+    let events = engine.rpc("list_events", &json!({"execution_id": execution["id"]}));
+    let claimed = events.as_array().unwrap().iter().find(|event| event["kind"] == "claimed");
+    assert_eq!(claimed.unwrap()["detail"]["run"], first[1], "{events}");
+    let session = engine.rpc("get_session", &json!({"id": execution["session_id"]}));
+    assert_eq!(session["status"], "completed");
+}
+
+#[test]
+fn without_a_name_each_run_has_a_session_of_its_own_that_is_told() {
+    let (builder, upstream) = (engine!(), Upstream::echo());
+    let first = shell(&builder, "", &upstream, &format!("{POST}; exit 1"));
+    let told = err(&first);
+    let name = told.split("--session ").nth(1).unwrap().split(')').next().unwrap();
+    assert_eq!(out(&shell(&builder, "", &upstream, POST)), "2 POST /act hello\n");
+    assert_eq!(out(&shell(&builder, name, &upstream, POST)), "1 POST /act hello\n");
+}
+
+#[test]
+fn the_status_of_the_program_is_passed_on() {
+    let (builder, upstream) = (engine!(), Upstream::echo());
+    for (line, status) in
+        [("exit 0", 0), ("exit 42", 42), ("kill -9 $$", 137), ("kill -TERM $$", 143)]
+    {
+        let ran = shell(&builder, "s", &upstream, line);
+        assert_eq!(ran.status.code(), Some(status), "{line}: {}", err(&ran));
+    }
+    for (program, status) in [("/nowhere/at/all", 127), ("/", 126)] {
+        let ran = run(&builder, &["--", program]).output().unwrap();
+        assert_eq!(ran.status.code(), Some(status), "{program}: {}", err(&ran));
+        assert!(err(&ran).contains(&format!("cannot run {program}")), "{}", err(&ran));
+    }
+}
+
+#[test]
+fn wrong_usage_is_told_before_anything_runs() {
+    let builder = engine!();
+    let refused = |args: &[&str]| {
+        let ran = run(&builder, args).output().unwrap();
+        assert_eq!((ran.status.code(), out(&ran)), (Some(2), String::new()), "{args:?}");
+        err(&ran)
+    };
+    refused(&["--session", "s"]);
+    assert!(refused(&["--session", "a:b", "--", "echo"]).contains("colon"));
+    let unknown = "0198c0de-0000-7000-8000-000000000001";
+    assert!(refused(&["--session", unknown, "--", "echo"]).contains("there is no session"));
+    let mut socks = run(&builder, &["--", "echo"]);
+    let ran = socks.env("ALL_PROXY", "socks5://ann:hunter2@127.0.0.1:1").output().unwrap();
+    assert_eq!((ran.status.code(), out(&ran)), (Some(2), String::new()));
+    assert!(err(&ran).contains("--upstream-proxy none"), "{}", err(&ran));
+    assert!(!err(&ran).contains("hunter2"));
+}
+
+/// The lines that a program prints, as it prints them.
+struct Lines(std::io::Lines<BufReader<std::process::ChildStdout>>);
+
+impl Lines {
+    fn of(child: &mut Child) -> Self {
+        Self(BufReader::new(child.stdout.take().unwrap()).lines())
+    }
+
+    #[track_caller]
+    fn expect(&mut self, line: &str) {
+        assert_eq!(self.0.next().unwrap().unwrap(), line);
+    }
+}
+
+#[test]
+fn signals_reach_the_program_and_its_answer_to_them_counts() {
+    let builder = engine!();
+    for signal in [Signal::INT, Signal::TERM, Signal::HUP, Signal::QUIT, Signal::USR1] {
+        let wait = "trap 'echo got; exit 40' INT TERM HUP QUIT USR1; echo ready; while :; do sleep 0.05; done";
+        let mut child = run(&builder, &["--session", "s", "--", "sh", "-c", wait]).spawn().unwrap();
+        let mut lines = Lines::of(&mut child);
+        lines.expect("ready");
+        kill_process(Pid::from_child(&child), signal).unwrap();
+        lines.expect("got");
+        assert_eq!(child.wait().unwrap().code(), Some(40), "{signal:?}");
+    }
+}
+
+/// `nohup run … &`, and a background job of a script: what was ignored stays ignored, for both.
+#[test]
+fn a_signal_that_was_ignored_stays_so() {
+    let builder = engine!();
+    let wait = "echo ready; read line; echo still here";
+    let mut nohup = Command::new("nohup");
+    let command = run(&builder, &["--session", "s", "--", "sh", "-c", wait]);
+    nohup.arg(command.get_program()).args(command.get_args());
+    for (name, value) in command.get_envs() {
+        match value {
+            Some(value) => nohup.env(name, value),
+            None => nohup.env_remove(name),
+        };
+    }
+    let mut child =
+        nohup.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+    let mut lines = Lines::of(&mut child);
+    lines.expect("ready");
+    kill_process(Pid::from_child(&child), Signal::HUP).unwrap();
+    child.stdin.take().unwrap().write_all(b"go\n").unwrap();
+    lines.expect("still here");
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+}
+
+/// Ctrl-C at a terminal goes to the whole foreground group; the program must see it once.
+#[test]
+fn ctrl_c_at_a_terminal_is_one_signal() {
+    let builder = engine!();
+    let program = "import signal, sys, threading, time\n\
+        seen = []\n\
+        signal.signal(signal.SIGINT, lambda *_: seen.append(1))\n\
+        print('ready', flush=True)\n\
+        while not seen: time.sleep(0.02)\n\
+        sys.stdin.readline()\n\
+        print('seen', len(seen), flush=True)\n\
+        sys.exit(len(seen) + 50)\n";
+    // The line typed after Ctrl-C is read only after both signals would have come.
+    let terminal = "import os, pty, sys\n\
+        pid, tty = pty.fork()\n\
+        if pid == 0: os.execv(sys.argv[1], sys.argv[1:])\n\
+        said = b''\n\
+        while b'ready' not in said: said += os.read(tty, 1000)\n\
+        os.write(tty, b'\\x03')\n\
+        os.write(tty, b'more\\n')\n\
+        _, status = os.waitpid(pid, 0)\n\
+        print(os.waitstatus_to_exitcode(status))\n";
+    let command = run(&builder, &["--session", "s", "--", "python3", "-c", program]);
+    let mut python = Command::new("python3");
+    python.arg("-c").arg(terminal).arg(command.get_program()).args(command.get_args());
+    for (name, value) in command.get_envs() {
+        match value {
+            Some(value) => python.env(name, value),
+            None => python.env_remove(name),
+        };
+    }
+    let ran = python.stdin(Stdio::null()).output().unwrap();
+    assert_eq!(out(&ran), "51\n", "{}", err(&ran));
+}
+
+#[test]
+fn the_engine_that_runs_is_used_and_left_running() {
+    let upstream = Upstream::echo();
+    let mut engine = engine!().arg("--require-token").start();
+    let builder = engine.builder().clone();
+    let ran =
+        shell(&builder, "trip", &upstream, &format!("{POST}; echo $STATE_ENGINE_URL $http_proxy"));
+    assert!(ran.status.success(), "{}", err(&ran));
+    let said = out(&ran);
+    let (api, proxy) = (format!("http://{}", engine.api), format!("@{}", engine.proxy));
+    assert!(said.starts_with("1 POST /act hello\n") && said.contains(&api), "{said}");
+    assert!(said.trim_end().ends_with(&proxy), "{said}");
+    assert!(engine.is_running());
+    let execution = &engine.proxied()[0];
+    let session = engine.rpc("get_session", &json!({"id": execution["session_id"]}));
+    assert_eq!(
+        (&session["status"], &session["metadata"]["name"]),
+        (&json!("completed"), &json!("trip"))
+    );
+}
+
+#[test]
+fn an_engine_without_a_proxy_cannot_guard() {
+    let engine = engine!().arg("--no-proxy").start();
+    let ran = run(engine.builder(), &["--", "echo", "unguarded"]).output().unwrap();
+    assert_eq!((ran.status.code(), out(&ran)), (Some(2), String::new()));
+    assert!(err(&ran).contains("--no-proxy"), "{}", err(&ran));
+}
+
+/// The engine that the first `run` has brought serves the second to its end.
+#[test]
+fn an_engine_that_was_brought_stays_for_those_who_use_it() {
+    let (builder, upstream) = (engine!(), Upstream::echo());
+    let line = "echo $STATE_ENGINE_URL; read go; curl -sS -d $STATE_ENGINE_SESSION $URL; echo";
+    let start = |session: &str| {
+        let mut command = run(&builder, &["--session", session, "--", "sh", "-c", line]);
+        command.stdin(Stdio::piped()).env("URL", upstream.url("/act"));
+        command.spawn().unwrap()
+    };
+    let mut first = start("first");
+    let mut first_said = Lines::of(&mut first);
+    let api = first_said.0.next().unwrap().unwrap();
+    let mut second = start("second");
+    let mut second_said = Lines::of(&mut second);
+    second_said.expect(&api);
+    let go = |child: &mut Child| child.stdin.take().unwrap().write_all(b"\n").unwrap();
+    go(&mut first);
+    first_said.expect("1 POST /act first");
+    let mut told = BufReader::new(first.stderr.take().unwrap()).lines();
+    assert!(told.next().unwrap().unwrap().contains("another run still uses this engine"));
+    go(&mut second);
+    second_said.expect("2 POST /act second");
+    assert_eq!(second.wait().unwrap().code(), Some(0));
+    assert_eq!(first.wait().unwrap().code(), Some(0));
+    assert_eq!(executions(&builder).len(), 2);
+}
+
+/// The program is killed while the tool works, and so is `run`: the outcome is not lost.
+#[test]
+fn a_killed_run_leaves_its_call_in_doubt() {
+    let builder = engine!();
+    let upstream = Upstream::start(|_, exchange| exchange.stall());
+    let mut command = run(&builder, &["--session", "s", "--", "curl", "-sS", "-d", "x"]);
+    let mut child = command.arg(upstream.url("/pay")).spawn().unwrap();
+    upstream.wait_for_hits(1);
+    child.kill().unwrap();
+    assert_eq!(child.wait().unwrap().signal(), Some(9));
+    let again = run(&builder, &["--session", "s", "--", "curl", "-sS", "-d", "x"])
+        .arg(upstream.url("/pay"))
+        .output()
+        .unwrap();
+    assert!(out(&again).contains("urn:openclaw-state-engine:in-doubt"), "{}", out(&again));
+    assert_eq!(upstream.hits(), 1);
+}
+
+/// A call whose program went away is recorded before `run` ends.
+#[test]
+fn a_call_that_outlives_its_program_is_recorded() {
+    let builder = engine!();
+    let gate = Gate::new();
+    let held = gate.clone();
+    let upstream = Upstream::start(move |_, exchange| {
+        held.wait();
+        exchange.answer(200, &[], b"done");
+    });
+    let gives_up = "curl -s -m 0.3 -d x $URL; echo gone; exit 1";
+    let mut command = run(&builder, &["--session", "s", "--", "sh", "-c", gives_up]);
+    let mut child = command.env("URL", upstream.url("/act")).spawn().unwrap();
+    Lines::of(&mut child).expect("gone");
+    upstream.wait_for_hits(1);
+    gate.open();
+    assert_eq!(child.wait().unwrap().code(), Some(1));
+    assert_eq!(executions(&builder)[0]["status"], "completed");
+}

@@ -1,0 +1,136 @@
+//! The user's own proxy: calls go out through it, by `run` and by `serve --upstream-proxy`.
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test stops at the first thing that is not as it must be"
+)]
+
+use std::io::copy;
+use std::net::{SocketAddr, TcpStream};
+use std::process::Stdio;
+use std::thread;
+
+use testkit::{Client, Engine, Exchange, Received, Request, Upstream, engine};
+
+/// `ann:p@ss`, as a URL writes it and as Basic credentials carry it.
+const USER_INFO: &str = "ann:p%40ss";
+const BASIC: &str = "Basic YW5uOnBAc3M=";
+
+/// A proxy that answers clear HTTP by itself, and leads every tunnel to `tool`.
+fn proxy(tool: SocketAddr) -> Upstream {
+    Upstream::start(move |request, exchange| match request.method() {
+        "CONNECT" => tunnel(request, exchange, tool),
+        _ => exchange.answer(200, &[], request.target().as_bytes()),
+    })
+}
+
+fn tunnel(request: &Received, exchange: &mut Exchange, tool: SocketAddr) {
+    if request.target().starts_with("refused") {
+        return exchange.answer(403, &[], b"not for you");
+    }
+    exchange.write("HTTP/1.1 200 Connection established\r\n\r\n");
+    let (mut from, mut to) =
+        (exchange.wire.stream.try_clone().unwrap(), TcpStream::connect(tool).unwrap());
+    let (mut back, mut out) = (to.try_clone().unwrap(), from.try_clone().unwrap());
+    thread::spawn(move || {
+        let _ = copy(&mut back, &mut out);
+        let _ = out.shutdown(std::net::Shutdown::Both);
+    });
+    let _ = copy(&mut from, &mut to);
+    exchange.close();
+}
+
+fn serve(proxy: &Upstream) -> Engine {
+    engine!()
+        .arg("--upstream-proxy")
+        .arg(format!("http://{USER_INFO}@{}", proxy.addr))
+        .arg("--upstream-direct")
+        .arg("direct.example, 127.0.0.2")
+        .start()
+}
+
+#[test]
+fn clear_http_goes_out_in_absolute_form_and_is_guarded() {
+    let proxy = proxy(SocketAddr::from(([127, 0, 0, 1], 9)));
+    let engine = serve(&proxy);
+    let post = Request::post("http://tool.invalid:8080/act?q=%2F", "x")
+        .header("Proxy-Authorization", "Basic czp0");
+    let first = engine.send(&post);
+    first.assert_is(200, "executed");
+    assert_eq!(first.text(), "http://tool.invalid:8080/act?q=%2F");
+    engine.send(&post).assert_is(200, "replayed");
+    let sent = proxy.only();
+    assert_eq!(sent.header("host"), Some("tool.invalid:8080"));
+    assert_eq!(sent.header("proxy-authorization"), Some(BASIC), "ours, not the client's");
+    // Reads too, over the kept connection, and without a port where it is the scheme's own.
+    for _ in 0..2 {
+        let read = engine.send(&Request::get("http://tool.invalid/read"));
+        assert_eq!((read.status, read.text().as_str()), (200, "http://tool.invalid/read"));
+    }
+    let log = engine.log();
+    assert!(!log.contains("YW5uOnBAc3M") && !log.contains("p%40ss"), "{log}");
+}
+
+#[test]
+fn tunnels_go_through_it_by_connect() {
+    let tool = Upstream::echo();
+    let proxy = proxy(tool.addr);
+    let engine = serve(&proxy);
+    let (mut client, head) = Client::tunnel(engine.proxy, "tool.invalid:443", "").unwrap();
+    assert!(head.line.contains(" 200"), "{head:?}");
+    client.ask(&Request::post("http://tool.invalid:443/act", "x")).assert_is(200, "executed");
+    let asked = proxy.only();
+    assert_eq!((asked.method(), asked.target()), ("CONNECT", "tool.invalid:443"));
+    assert_eq!(asked.header("proxy-authorization"), Some(BASIC));
+    let sent = tool.only();
+    assert_eq!((sent.target(), sent.header("proxy-authorization")), ("/act", None));
+
+    let (mut client, head) = Client::tunnel(engine.proxy, "refused.invalid:443", "").unwrap();
+    let refused = client.rest(head, "GET");
+    assert_eq!(refused.status, 502);
+    assert!(refused.text().contains("403") && !refused.text().contains("ann"), "{refused:?}");
+}
+
+#[test]
+fn the_loopback_and_exempt_hosts_are_reached_directly() {
+    let tool = Upstream::echo();
+    let elsewhere =
+        Upstream::start_at("127.0.0.2:0", |_, exchange| exchange.answer(200, &[], b"direct"));
+    let proxy = proxy(tool.addr);
+    let engine = serve(&proxy);
+    engine.post(&tool.url("/act"), "x").assert_is(200, "executed");
+    assert_eq!(engine.post(&elsewhere.url("/act"), "x").text(), "direct");
+    let named = engine.post("http://direct.example/act", "x");
+    assert_eq!(named.status, 502, "no such host, and the proxy is not asked");
+    assert_eq!(proxy.hits(), 0);
+}
+
+#[test]
+fn run_takes_the_proxy_of_the_environment() {
+    let proxy = proxy(SocketAddr::from(([127, 0, 0, 1], 9)));
+    let builder = engine!();
+    let post = "curl -sS -d x http://tool.invalid/act";
+    let line = format!("{post}; {post}; echo; env");
+    let run = |environment: &[(&str, String)]| {
+        let mut command = builder.command();
+        command.args(["run", "--session", "s", "--database"]).arg(builder.database_path());
+        command.args(["--", "sh", "-c", &line]).envs(environment.iter().map(|(n, v)| (n, v)));
+        let ran = command.stdin(Stdio::null()).output().unwrap();
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        (text(&ran.stdout), text(&ran.stderr))
+    };
+    let theirs = format!("http://{USER_INFO}@{}", proxy.addr);
+    let (said, told) = run(&[("HTTP_PROXY", theirs.clone()), ("NO_PROXY", "a.corp".to_owned())]);
+    assert!(said.starts_with("http://tool.invalid/acthttp://tool.invalid/act\n"), "{said} {told}");
+    assert_eq!(proxy.hits(), 1, "the second call was a duplicate");
+    assert!(!said.contains("p%40ss"), "the program needs not know it: {said}");
+    for name in ["no_proxy", "NO_PROXY"] {
+        assert!(said.lines().any(|line| line == format!("{name}=a.corp")), "{said}");
+    }
+    assert!(told.contains("a.corp"), "unguarded hosts are told: {told}");
+
+    // The engine that runs goes its own way, and the user is told so.
+    let _engine = builder.start();
+    let (_, told) = run(&[("HTTP_PROXY", theirs)]);
+    assert!(told.contains("--upstream-proxy") && !told.contains("ann"), "{told}");
+    assert_eq!(proxy.hits(), 1);
+}
