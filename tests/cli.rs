@@ -107,6 +107,8 @@ fn help_and_usage() {
       verify      Check the event chain and the store's invariants; works beside a running server too
       token       Print the proxy token of a session, for a server with --require-token
       ca          Make, show or export the CA that signs for intercepted hosts
+      run         Run a program so that its tool calls are guarded, without a change of it
+      doctor      Say whether everything works here, and what to do where it does not
       help        Print this message or the help of the given subcommand(s)
 
     Options:

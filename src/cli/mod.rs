@@ -1,6 +1,7 @@
 //! The command line: one file a verb.
 
 mod ca;
+mod doctor;
 mod executions;
 mod replay;
 mod resolve;
@@ -52,6 +53,7 @@ enum Verb {
     Token(token::Args),
     Ca(ca::Args),
     Run(Box<run::Args>),
+    Doctor(doctor::Args),
 }
 
 impl Cli {
@@ -66,6 +68,7 @@ impl Cli {
             Verb::Token(args) => token::run(&args, printer),
             Verb::Ca(args) => ca::run(&args, printer),
             Verb::Run(args) => run::run(&args, printer),
+            Verb::Doctor(args) => doctor::run(&args, printer),
         }
     }
 }
@@ -154,6 +157,6 @@ mod tests {
                 }
             }
         }
-        assert_eq!(verbs, 7);
+        assert_eq!(verbs, 8);
     }
 }

@@ -1,7 +1,7 @@
 mod child;
-mod engine;
-mod environment;
-mod outward;
+pub(super) mod engine;
+pub(super) mod environment;
+pub(super) mod outward;
 mod trust;
 
 use std::ffi::OsString;
@@ -12,7 +12,8 @@ use store::model::{Session, SessionStatus};
 use uuid::Uuid;
 
 use self::engine::Engine;
-use self::environment::Wanted;
+use self::environment::{Changes, Variables, Wanted};
+use self::trust::Trust;
 use super::{ExitStatus, serve};
 use crate::config::{LogFormat, Place};
 use crate::printer::Printer;
@@ -83,16 +84,33 @@ fn guarded(
     args: &Args,
     session: &str,
     engine: &Engine,
-    inherited: &environment::Variables,
+    inherited: &Variables,
     printer: &mut Printer,
 ) -> anyhow::Result<ExitStatus> {
     if Uuid::try_parse(session).is_ok() {
         find(session, engine)?;
     }
+    let (changes, _trust) = prepare(session, engine, inherited, args.java)?;
+    if args.session.is_none() {
+        printer.note(format_args!("session {session} (to go on with it: --session {session})"));
+    }
+    for note in environment::notes(inherited).into_iter().chain(engine.notes()) {
+        printer.note(note);
+    }
+    child::run(&args.command, &changes, printer)
+}
+
+/// The environment of a new run of `session`, and the files that it names, which go with the value.
+pub(super) fn prepare(
+    session: &str,
+    engine: &Engine,
+    inherited: &Variables,
+    java: bool,
+) -> anyhow::Result<(Changes, Option<Trust>)> {
     let run = Uuid::now_v7().simple().to_string();
     let user = format!("{session}~{run}");
     let ca = engine.client().get("/ca.pem")?;
-    let trust = ca.map(|ca| trust::Trust::new(&ca, inherited, args.java)).transpose()?;
+    let trust = ca.map(|ca| Trust::new(&ca, inherited, java)).transpose()?;
     let wanted = Wanted {
         proxy: engine.proxy(),
         token: &engine.reader().session_token(&user)?,
@@ -102,16 +120,10 @@ fn guarded(
         run: &run,
         database: engine.database(),
         trust: trust.as_ref(),
-        java: args.java,
+        java,
         node_warns: environment::node_warns(inherited),
     };
-    if args.session.is_none() {
-        printer.note(format_args!("session {session} (to go on with it: --session {session})"));
-    }
-    for note in environment::notes(inherited).into_iter().chain(engine.notes()) {
-        printer.note(note);
-    }
-    child::run(&args.command, &environment::changes(&wanted, inherited), printer)
+    Ok((environment::changes(&wanted, inherited), trust))
 }
 
 /// A name that proxy credentials can carry.
@@ -158,7 +170,7 @@ struct Completed {
 }
 
 /// A session that no call has made needs no completion.
-fn complete(session: &str, engine: &Engine) -> anyhow::Result<()> {
+pub(super) fn complete(session: &str, engine: &Engine) -> anyhow::Result<()> {
     if let Some(session) = find(session, engine)? {
         let session = Completed { id: session.id, status: SessionStatus::Completed };
         let done = engine.client().call("update_session", &Update { session });

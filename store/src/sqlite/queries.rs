@@ -359,6 +359,9 @@ pub(super) const COUNT_EXECUTIONS: &str = "
   UNION ALL SELECT -1, COUNT(*) FROM executions";
 pub(super) const SUM_DUPLICATES: &str =
     "SELECT COALESCE(SUM(duplicates), 0) FROM executions WHERE duplicates > 0";
+pub(super) const COUNT_EVENTS_OF_KIND: &str = "SELECT COUNT(*) FROM events WHERE kind = ?1";
+/// What SQLite itself finds wrong, one a row; `ok` where nothing is.
+pub(super) const QUICK_CHECK: &str = "PRAGMA quick_check(20)";
 pub(super) const COUNT_IN_DOUBT: &str = "SELECT COUNT(*) FROM executions WHERE status = 5";
 
 /// What `verify` compares of an execution with its events.

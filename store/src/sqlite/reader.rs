@@ -251,6 +251,21 @@ impl Reader {
         id.map(|id| self.session(id)).transpose()
     }
 
+    /// How many late answers may stem from a second effect (docs/SEMANTICS.md, "States"). Reads all
+    /// events.
+    pub fn possible_duplicates(&self) -> Result<u64, Error> {
+        let count = self.one(queries::COUNT_EVENTS_OF_KIND, ["possible-duplicate"], |row| {
+            row.get::<_, i64>(0)
+        })?;
+        Ok(count.unwrap_or(0).unsigned_abs())
+    }
+
+    /// What SQLite finds wrong with the file; empty when all is well. Reads all of it.
+    pub fn quick_check(&self) -> Result<Vec<String>, Error> {
+        let found = self.many(queries::QUICK_CHECK, [], |row| row.get::<_, String>(0))?;
+        Ok(found.into_iter().filter(|line| line != "ok").collect())
+    }
+
     /// The proxy token of a session, as `token SESSION` prints it.
     pub fn session_token(&self, session: &str) -> Result<String, Error> {
         Ok(self.with(secret)?.session_token(session))

@@ -1,0 +1,223 @@
+//! The clients that are tried where they are found, each by a call as a user would write it.
+
+/// One client.
+pub(super) struct Client {
+    pub(super) name: &'static str,
+    /// Succeeds where it is there.
+    pub(super) probe: &'static [&'static str],
+    /// The last word of what the probe prints is its version.
+    pub(super) tells_version: bool,
+    /// `URL`, `FILE` and `SOURCE` stand for these.
+    pub(super) call: &'static [&'static str],
+    pub(super) file: Option<&'static str>,
+    pub(super) source: &'static str,
+    /// It is known to obey the environment: something is wrong where it does not.
+    pub(super) expected: bool,
+    /// It reaches the loopback directly, whatever the environment says.
+    pub(super) never_loopback: bool,
+    pub(super) java: bool,
+    pub(super) remedy: &'static str,
+}
+
+const NO_PROXY: &str = "does no_proxy, or a configuration of its own, name this host?";
+
+/// What most of them have in common.
+const USUAL: Client = Client {
+    name: "",
+    probe: &[],
+    tells_version: false,
+    call: &[],
+    file: None,
+    source: "",
+    expected: true,
+    never_loopback: false,
+    java: false,
+    remedy: NO_PROXY,
+};
+
+const FETCH: &str = "\
+const answer = await fetch(process.argv.at(-1), { method: 'POST', body: 'hello' });
+console.log(await answer.text());";
+
+const DENO: &str = "\
+const answer = await fetch(Deno.args.at(-1), { method: 'POST', body: 'hello' });
+console.log(await answer.text());";
+
+const NODE_HTTP: &str = "\
+import http from 'node:http';
+const request = http.request(process.argv.at(-1), { method: 'POST' }, (answer) => answer.pipe(process.stdout));
+request.end('hello');";
+
+const URLLIB: &str = "\
+import sys, urllib.request
+print(urllib.request.urlopen(sys.argv[1], b'hello', timeout=20).read())";
+
+const REQUESTS: &str = "\
+import sys, requests
+print(requests.post(sys.argv[1], data=b'hello', timeout=20).text)";
+
+const HTTPX: &str = "\
+import sys, httpx
+print(httpx.post(sys.argv[1], content=b'hello', timeout=20).text)";
+
+const AIOHTTP: &str = "\
+import asyncio, sys, aiohttp
+async def main():
+    async with aiohttp.ClientSession() as session:
+        async with session.post(sys.argv[1], data=b'hello') as answer:
+            print(await answer.text())
+asyncio.run(main())";
+
+const GO: &str = r#"package main
+
+import (
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"strings"
+)
+
+func main() {
+	answer, err := http.Post(os.Args[1], "text/plain", strings.NewReader("hello"))
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	body, _ := io.ReadAll(answer.Body)
+	fmt.Println(string(body))
+}
+"#;
+
+const JAVA: &str = r#"import java.net.URI;
+import java.net.http.*;
+
+class Probe {
+    public static void main(String[] args) throws Exception {
+        var request = HttpRequest.newBuilder(URI.create(args[0]))
+            .POST(HttpRequest.BodyPublishers.ofString("hello")).build();
+        var client = HttpClient.newBuilder().proxy(java.net.ProxySelector.getDefault()).build();
+        System.out.println(client.send(request, HttpResponse.BodyHandlers.ofString()));
+    }
+}
+"#;
+
+const OLD_NODE: &str = "take Node 22.21, 24 or later; in older ones axios, or undici's EnvHttpProxyAgent, goes through";
+
+/// In the order in which they are told.
+pub(super) const ALL: &[Client] = &[
+    Client {
+        name: "curl",
+        probe: &["curl", "--version"],
+        call: &["curl", "-sS", "-m", "20", "-d", "hello", "URL"],
+        ..USUAL
+    },
+    Client {
+        name: "wget",
+        probe: &["wget", "--version"],
+        call: &["wget", "-q", "-T", "20", "-t", "1", "-O", "-", "--post-data=hello", "URL"],
+        ..USUAL
+    },
+    Client {
+        name: "python urllib",
+        probe: &["python3", "-c", "import platform; print(platform.python_version())"],
+        tells_version: true,
+        call: &["python3", "-c", "SOURCE", "URL"],
+        source: URLLIB,
+        ..USUAL
+    },
+    Client {
+        name: "python requests",
+        probe: &["python3", "-c", "import requests; print(requests.__version__)"],
+        tells_version: true,
+        call: &["python3", "-c", "SOURCE", "URL"],
+        source: REQUESTS,
+        ..USUAL
+    },
+    Client {
+        name: "python httpx",
+        probe: &["python3", "-c", "import httpx; print(httpx.__version__)"],
+        tells_version: true,
+        call: &["python3", "-c", "SOURCE", "URL"],
+        source: HTTPX,
+        ..USUAL
+    },
+    Client {
+        name: "python aiohttp",
+        probe: &["python3", "-c", "import aiohttp; print(aiohttp.__version__)"],
+        tells_version: true,
+        call: &["python3", "-c", "SOURCE", "URL"],
+        source: AIOHTTP,
+        expected: false,
+        remedy: "it reads no variable unless the program says ClientSession(trust_env=True)",
+        ..USUAL
+    },
+    Client {
+        name: "node fetch",
+        probe: &["node", "--version"],
+        tells_version: true,
+        call: &["node", "FILE", "URL"],
+        file: Some("probe.mjs"),
+        source: FETCH,
+        expected: false,
+        remedy: OLD_NODE,
+        ..USUAL
+    },
+    Client {
+        name: "node http",
+        probe: &["node", "--version"],
+        tells_version: true,
+        call: &["node", "FILE", "URL"],
+        file: Some("probe.mjs"),
+        source: NODE_HTTP,
+        expected: false,
+        remedy: OLD_NODE,
+        ..USUAL
+    },
+    Client {
+        name: "deno",
+        probe: &["deno", "eval", "console.log(Deno.version.deno)"],
+        tells_version: true,
+        call: &["deno", "run", "--allow-net", "FILE", "URL"],
+        file: Some("probe.js"),
+        source: DENO,
+        ..USUAL
+    },
+    Client {
+        name: "bun",
+        probe: &["bun", "--version"],
+        tells_version: true,
+        call: &["bun", "FILE", "URL"],
+        file: Some("probe.mjs"),
+        source: FETCH,
+        ..USUAL
+    },
+    Client {
+        name: "go",
+        probe: &["go", "env", "GOVERSION"],
+        tells_version: true,
+        call: &["go", "run", "FILE", "URL"],
+        file: Some("probe.go"),
+        source: GO,
+        never_loopback: true,
+        remedy: "Go sends no loopback address through a proxy; is GOFLAGS or a cache in the way?",
+        ..USUAL
+    },
+    Client {
+        name: "java, by --java",
+        probe: &["java", "-version"],
+        call: &["java", "FILE", "URL"],
+        file: Some("Probe.java"),
+        source: JAVA,
+        expected: false,
+        java: true,
+        remedy: "Java sends no proxy credentials by its options: serve without --require-token",
+        ..USUAL
+    },
+    Client {
+        name: "git",
+        probe: &["git", "--version"],
+        call: &["git", "ls-remote", "URL"],
+        ..USUAL
+    },
+];

@@ -1,0 +1,171 @@
+//! Calls through the proxy: the doctor's own, and those of real clients.
+
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
+use std::process::{Child, Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use base64::prelude::{BASE64_STANDARD, Engine as _};
+use percent_encoding::percent_decode_str;
+use tempfile::TempDir;
+
+use super::clients::Client;
+use super::upstream::Upstream;
+use super::{Finding, Verdict};
+use crate::cli::run::engine::Engine;
+use crate::cli::run::environment::Changes;
+
+/// How long a call may take.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// How often a client is looked at.
+const BREATH: Duration = Duration::from_millis(10);
+
+/// The same POST twice: it must act once, and be answered twice alike.
+pub(super) fn round_trip(engine: &Engine, upstream: &Upstream, changes: &Changes) -> Finding {
+    let what = "round trip";
+    let twice = || -> anyhow::Result<(String, String)> {
+        let url = changes.get("http_proxy").cloned().flatten().unwrap_or_default();
+        let call = post(&upstream.url("/doctor"), &url.to_string_lossy());
+        Ok((ask(engine.proxy(), &call)?, ask(engine.proxy(), &call)?))
+    };
+    let (first, second) = match twice() {
+        Ok(answers) => answers,
+        Err(error) => {
+            let remedy = "is something between you and the loopback, a firewall say?";
+            return Finding::problem(what, format!("the proxy does not answer: {error:#}"), remedy);
+        }
+    };
+    let is = |answer: &str, word: &str| {
+        answer.starts_with("HTTP/1.1 200 ")
+            && answer.to_ascii_lowercase().contains(&format!("idempotency-status: {word};"))
+    };
+    let body = |answer: &str| answer.split_once("\r\n\r\n").map(|(_, body)| body.to_owned());
+    if is(&first, "executed")
+        && is(&second, "replayed")
+        && body(&first) == body(&second)
+        && upstream.hits("/doctor") == (1, 0)
+    {
+        return Finding::ok(what, "a call sent twice acted once, and got the same answer twice");
+    }
+    let line = |answer: &str| answer.lines().next().unwrap_or("nothing").to_owned();
+    let found = format!(
+        "a call sent twice acted {} time(s): {}, then {}",
+        upstream.hits("/doctor").0,
+        line(&first),
+        line(&second)
+    );
+    Finding::problem(what, found, "is a rule in the way? The engine's log says which decided")
+}
+
+/// A POST in absolute form with the credentials of the proxy's URL.
+fn post(url: &str, proxy: &str) -> String {
+    let credentials = proxy.strip_prefix("http://").and_then(|rest| rest.rsplit_once('@'));
+    let decoded = percent_decode_str(credentials.map_or("", |(pair, _)| pair)).decode_utf8_lossy();
+    let host = url.strip_prefix("http://").and_then(|rest| rest.split('/').next());
+    format!(
+        "POST {url} HTTP/1.1\r\nHost: {}\r\nProxy-Authorization: Basic {}\r\nContent-Type: text/plain\r\n\
+         Content-Length: 5\r\nConnection: close\r\n\r\nhello",
+        host.unwrap_or_default(),
+        BASE64_STANDARD.encode(decoded.as_bytes())
+    )
+}
+
+fn ask(proxy: &str, call: &str) -> std::io::Result<String> {
+    let mut stream = TcpStream::connect(proxy)?;
+    stream.set_read_timeout(Some(PATIENCE))?;
+    stream.write_all(call.as_bytes())?;
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer)?;
+    Ok(String::from_utf8_lossy(&answer).into_owned())
+}
+
+/// Tries one client; `None` where it is not on this machine.
+pub(super) fn client(
+    client: &Client,
+    upstream: &Upstream,
+    changes: &Changes,
+) -> anyhow::Result<Option<Finding>> {
+    let there = command(client.probe, changes).output();
+    let version = match there {
+        Ok(output) if output.status.success() => output.stdout,
+        _ => return Ok(None),
+    };
+    let version = String::from_utf8_lossy(&version);
+    let name = match version.split_whitespace().next_back() {
+        Some(word) if client.tells_version => format!("{} {word}", client.name),
+        _ => client.name.to_owned(),
+    };
+    let path = format!("/probe/{}", client.name.replace(' ', "-"));
+    // Go never sends the loopback's names through a proxy, so that it is asked for one that nobody
+    // has: the proxy's own answer shows that it was asked.
+    let url = match client.never_loopback {
+        true => format!("http://doctor.invalid{path}"),
+        false => upstream.url(&path),
+    };
+    let folder = tempfile::tempdir()?;
+    let said = run(client, &folder, &url, changes)?;
+    let (through, around) = upstream.hits(&path);
+    let refused = said.contains("urn:openclaw-state-engine:") && client.never_loopback;
+    if (through > 0 || refused) && around == 0 {
+        return Ok(Some(Finding::ok(name, "goes through")));
+    }
+    let why = if around > 0 {
+        "goes around the engine, unguarded".to_owned()
+    } else {
+        let line = said.lines().rfind(|line| !line.trim().is_empty()).unwrap_or("it says nothing");
+        format!("does not get through: {}", line.trim())
+    };
+    let verdict = if client.expected { Verdict::Problem } else { Verdict::Warning };
+    Ok(Some(Finding::bad(verdict, name, why, client.remedy)))
+}
+
+/// Starts a client with a call to `url`; all that it says. One that takes too long is ended.
+fn run(client: &Client, folder: &TempDir, url: &str, changes: &Changes) -> anyhow::Result<String> {
+    let file = folder.path().join(client.file.unwrap_or("unused"));
+    if client.file.is_some() {
+        std::fs::write(&file, client.source)?;
+    }
+    let words: Vec<String> = client
+        .call
+        .iter()
+        .map(|word| match *word {
+            "URL" => url.to_owned(),
+            "FILE" => file.display().to_string(),
+            "SOURCE" => client.source.to_owned(),
+            word => word.to_owned(),
+        })
+        .collect();
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    let log = std::fs::File::create(folder.path().join("said"))?;
+    let mut command = command(&words, changes);
+    command.current_dir(folder.path()).stdout(log.try_clone()?).stderr(log);
+    wait(command.spawn()?)?;
+    let said = std::fs::read(folder.path().join("said"))?;
+    Ok(String::from_utf8_lossy(&said).into_owned())
+}
+
+fn wait(mut child: Child) -> std::io::Result<()> {
+    let deadline = Instant::now() + PATIENCE;
+    while child.try_wait()?.is_none() {
+        if Instant::now() > deadline {
+            child.kill()?;
+            child.wait()?;
+            break;
+        }
+        thread::sleep(BREATH);
+    }
+    Ok(())
+}
+
+fn command(words: &[&str], changes: &Changes) -> Command {
+    let mut command = Command::new(words.first().copied().unwrap_or_default());
+    command.args(words.get(1..).unwrap_or_default()).stdin(Stdio::null());
+    for (name, value) in changes {
+        match value {
+            Some(value) => command.env(name, value),
+            None => command.env_remove(name),
+        };
+    }
+    command
+}
