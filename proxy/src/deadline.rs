@@ -2,13 +2,15 @@
 
 use std::io;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep, sleep_until};
+
+use crate::delivery::Owed;
 
 /// Between two requests.
 const IDLE: u8 = 0;
@@ -32,6 +34,10 @@ pub(crate) struct Turn {
     running: Option<AtomicUsize>,
     /// How many have begun.
     begun: AtomicUsize,
+    /// The client has closed its side after its last answer was written.
+    closed: AtomicBool,
+    /// The answer that was given last, where it matters whether it arrived.
+    owed: Mutex<Option<Owed>>,
 }
 
 impl Turn {
@@ -58,6 +64,36 @@ impl Turn {
             Some(_) => EXCHANGE,
             None => self.whose.load(Ordering::Acquire),
         }
+    }
+
+    /// It matters whether the answer that is about to be given arrives.
+    pub(crate) fn owe(&self, owed: Owed) {
+        // With many requests at once none of them tells of another's answer.
+        if self.running.is_none() {
+            *self.lock_owed() = Some(owed);
+        }
+    }
+
+    /// A request's head is complete: the answer before it has arrived, if the client began to speak
+    /// only after that was written. To be called before [`Self::begin`].
+    pub(crate) fn arrived(&self) -> Option<Owed> {
+        let owed = self.lock_owed().take();
+        owed.filter(|_| self.whose.load(Ordering::Acquire) == HEAD)
+    }
+
+    /// The connection has come to its proper end: the last answer has arrived, if the client closed
+    /// its side, and no sooner than it was written.
+    pub(crate) fn closed(&self) -> Option<Owed> {
+        let owed = self.lock_owed().take();
+        owed.filter(|_| self.closed.load(Ordering::Acquire))
+    }
+
+    fn lock_owed(&self) -> MutexGuard<'_, Option<Owed>> {
+        self.owed.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn is_owed(&self) -> bool {
+        self.lock_owed().is_some()
     }
 
     /// From here on the connection carries something else, without deadlines.
@@ -102,12 +138,26 @@ pub(crate) struct Watched<I> {
     /// Whose turn it was, after how many requests, and since when.
     since: Option<((u8, usize), Instant)>,
     timer: Option<Pin<Box<Sleep>>>,
+    /// Something was written and not flushed.
+    unflushed: bool,
+    /// The client has closed its side before its answer was written: that tells nothing of it.
+    early: bool,
     shut: bool,
 }
 
 impl<I> Watched<I> {
     pub(crate) fn new(io: I, turn: Arc<Turn>, idle: Duration, head: Duration) -> Self {
-        Self { io, turn, idle, head, since: None, timer: None, shut: false }
+        Self {
+            io,
+            turn,
+            idle,
+            head,
+            since: None,
+            timer: None,
+            unflushed: false,
+            early: false,
+            shut: false,
+        }
     }
 
     /// Ready when the client has been silent for too long.
@@ -156,6 +206,7 @@ impl<I: AsyncRead + Unpin> Watched<I> {
             let mut buf = ReadBuf::new(&mut thrown_away);
             let read = ready!(Pin::new(&mut self.io).poll_read(cx, &mut buf));
             if read.is_err() || buf.filled().is_empty() {
+                self.turn.closed.store(read.is_ok() && !self.early, Ordering::Release);
                 return Poll::Ready(Ok(()));
             }
         }
@@ -172,13 +223,16 @@ impl<I: AsyncRead + Unpin> AsyncRead for Watched<I> {
         let before = buf.filled().len();
         match Pin::new(&mut this.io).poll_read(cx, buf) {
             Poll::Ready(result) => {
-                if buf.filled().len() > before
-                    && this.turn.running.is_none()
-                    && this.turn.whose() == IDLE
-                {
-                    this.turn.change(IDLE, HEAD);
-                    let begun = this.turn.begun.load(Ordering::Acquire);
-                    this.since = Some(((HEAD, begun), Instant::now()));
+                let idle = this.turn.running.is_none() && this.turn.whose() == IDLE;
+                if buf.filled().len() > before {
+                    if idle {
+                        this.turn.change(IDLE, HEAD);
+                        let begun = this.turn.begun.load(Ordering::Acquire);
+                        this.since = Some(((HEAD, begun), Instant::now()));
+                    }
+                } else if result.is_ok() {
+                    this.early |= !idle || this.unflushed;
+                    this.turn.closed.store(!this.early, Ordering::Release);
                 }
                 Poll::Ready(result)
             }
@@ -195,11 +249,16 @@ impl<I: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Watched<I> {
         cx: &mut Context<'_>,
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.get_mut().io).poll_write(cx, buf)
+        let this = self.get_mut();
+        this.unflushed = true;
+        Pin::new(&mut this.io).poll_write(cx, buf)
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().io).poll_flush(cx)
+        let this = self.get_mut();
+        ready!(Pin::new(&mut this.io).poll_flush(cx))?;
+        this.unflushed = false;
+        Poll::Ready(Ok(()))
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -209,7 +268,7 @@ impl<I: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Watched<I> {
             this.shut = true;
             this.timer = Some(Box::pin(sleep_until(Instant::now() + LINGER)));
         }
-        if this.turn.unread.load(Ordering::Acquire) {
+        if this.turn.unread.load(Ordering::Acquire) || this.turn.is_owed() {
             this.poll_linger(cx)
         } else {
             Poll::Ready(Ok(()))
@@ -221,7 +280,9 @@ impl<I: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Watched<I> {
         cx: &mut Context<'_>,
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.get_mut().io).poll_write_vectored(cx, bufs)
+        let this = self.get_mut();
+        this.unflushed = true;
+        Pin::new(&mut this.io).poll_write_vectored(cx, bufs)
     }
 
     fn is_write_vectored(&self) -> bool {

@@ -11,6 +11,7 @@ mod claim;
 mod confirm;
 mod connect;
 mod deadline;
+mod delivery;
 mod dial;
 mod error;
 mod failpoint;
@@ -251,6 +252,7 @@ pub(crate) struct Shared {
     pub(crate) spool: Arc<spool::Area>,
     pub(crate) in_flight: Arc<Semaphore>,
     pub(crate) waiters: Semaphore,
+    pub(crate) deliveries: Arc<delivery::Deliveries>,
     /// Clients' connections, in tunnels too.
     pub(crate) connections: TaskTracker,
     /// Claimed calls.
@@ -284,6 +286,7 @@ impl Shared {
             spool: Arc::new(spool::Area::new(config.spool_dir.clone(), config.spool_quota)),
             in_flight: Arc::new(Semaphore::new(config.max_in_flight)),
             waiters: Semaphore::new(config.max_waiters),
+            deliveries: Arc::default(),
             connections: TaskTracker::new(),
             exchanges: TaskTracker::new(),
             tunnels: TaskTracker::new(),

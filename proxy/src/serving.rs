@@ -59,7 +59,7 @@ where
     });
     let limits = &shared.config.timeouts;
     let io = Watched::new(io, Arc::clone(&turn), limits.idle, limits.request_head);
-    let link = Arc::new(Link { turn, inside });
+    let link = Arc::new(Link { turn: Arc::clone(&turn), inside });
     let state = Arc::clone(&shared);
     let service = service_fn(move |request: Request<Incoming>| {
         let (shared, link) = (Arc::clone(&state), Arc::clone(&link));
@@ -78,7 +78,7 @@ where
                 .title_case_headers(true)
                 .auto_date_header(false);
             let connection = builder.serve_connection(io, service).with_upgrades();
-            Box::pin(to_its_end(shared, connection, UpgradeableConnection::graceful_shutdown))
+            Box::pin(to_its_end(shared, turn, connection, UpgradeableConnection::graceful_shutdown))
         }
         Protocol::Http2 => {
             let mut builder = http2::Builder::new(TokioExecutor::new());
@@ -87,19 +87,26 @@ where
                 .max_concurrent_streams(MAX_STREAMS)
                 .auto_date_header(false);
             let connection = builder.serve_connection(io, service);
-            Box::pin(to_its_end(shared, connection, http2::Connection::graceful_shutdown))
+            Box::pin(to_its_end(shared, turn, connection, http2::Connection::graceful_shutdown))
         }
     }
 }
 
-async fn to_its_end<C: Future>(shared: Arc<Shared>, connection: C, wind_down: fn(Pin<&mut C>)) {
+async fn to_its_end<C>(
+    shared: Arc<Shared>,
+    turn: Arc<Turn>,
+    connection: C,
+    wind_down: fn(Pin<&mut C>),
+) where
+    C: Future<Output = hyper::Result<()>>,
+{
     let mut connection = pin!(connection);
     let mut draining = pin!(shared.draining.cancelled());
     let mut closing = pin!(shared.closing.cancelled());
     let (mut registered, mut told) = (false, false);
-    std::future::poll_fn(|cx| {
-        if connection.as_mut().poll(cx).is_ready() {
-            return Poll::Ready(());
+    let clean = std::future::poll_fn(|cx| {
+        if let Poll::Ready(ended) = connection.as_mut().poll(cx) {
+            return Poll::Ready(ended.is_ok());
         }
         // Registered once: polling them each time would make all connections share a lock.
         if !registered {
@@ -112,13 +119,20 @@ async fn to_its_end<C: Future>(shared: Arc<Shared>, connection: C, wind_down: fn
             Phase::Draining => {
                 told = true;
                 wind_down(connection.as_mut());
-                return connection.as_mut().poll(cx).map(|_| ());
+                return connection.as_mut().poll(cx).map(|ended| ended.is_ok());
             }
-            Phase::Closing => return Poll::Ready(()),
+            Phase::Closing => return Poll::Ready(false),
         }
         Poll::Pending
     })
     .await;
+    // Of a client elsewhere the network may still hold what it never took.
+    if clean
+        && shared.config.proxy_addresses.iter().all(|own| own.ip().to_canonical().is_loopback())
+        && let Some(owed) = turn.closed()
+    {
+        shared.config.store.delivered(owed.delivery().clone());
+    }
 }
 
 /// Answers one request, whatever happens on the way.
@@ -128,6 +142,9 @@ async fn answer(
     request: Request<Incoming>,
 ) -> Response<Body> {
     let started = Instant::now();
+    if let Some(owed) = link.turn.arrived() {
+        shared.config.store.delivered(owed.delivery().clone());
+    }
     let turn = link.turn.begin();
     let has_body = !request.body().is_end_stream();
     let handling = service::handle(Arc::clone(&shared), Arc::clone(&link), request);

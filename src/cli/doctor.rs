@@ -142,18 +142,19 @@ fn through(
         let remedy = "unset no_proxy for the program, or take the tools' hosts out of it";
         findings.push(Finding::bad(Verdict::Warning, "no_proxy", note, remedy));
     }
-    let with_java = run::prepare(&session, engine, inherited, true);
     for client in clients::ALL {
-        let changes = match (client.java, &with_java) {
-            (true, Ok((changes, _))) => changes,
-            (true, Err(error)) => {
-                let why = format!("no trust store: {error:#}");
-                findings.push(Finding::bad(Verdict::Warning, client.name, why, "install a JDK"));
-                continue;
+        let Some(version) = probe::version(client, &changes) else { continue };
+        findings.push(if client.java {
+            match run::prepare(&session, engine, inherited, true) {
+                Ok((changes, _trust)) => probe::client(client, &version, &upstream, &changes)?,
+                Err(error) => {
+                    let why = format!("no trust store: {error:#}");
+                    Finding::bad(Verdict::Warning, client.name, why, "install a JDK")
+                }
             }
-            (false, _) => &changes,
-        };
-        findings.extend(probe::client(client, &upstream, changes)?);
+        } else {
+            probe::client(client, &version, &upstream, &changes)?
+        });
     }
     run::complete(&session, engine)
 }

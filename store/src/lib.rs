@@ -28,7 +28,7 @@ use uuid::Uuid;
 pub use clock::{Clock, SystemClock};
 pub use error::{Error, LockHolder};
 pub use lease::Lease;
-pub use sqlite::{Health, Histogram, Reader, Store};
+pub use sqlite::{Delivery, Health, Histogram, Reader, Repeat, Store};
 pub use verify::{Finding, Report};
 
 /// The largest body of an answer that is kept, in bytes.

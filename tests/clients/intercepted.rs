@@ -26,7 +26,7 @@ impl Secure {
         let files = ["leaf.pem", "leaf.key"].map(|name| ca.file().with_file_name(name));
         std::fs::write(&files[0], identity.certificate).unwrap();
         std::fs::write(&files[1], identity.key).unwrap();
-        let mut child = Command::new(here("tests/clients/node_modules/.bin/node"))
+        let mut child = Command::new(here("tests/clients/node_modules/node/bin/node"))
             .arg(here("tests/clients/secure_upstream.mjs"))
             .args(files)
             .stdin(Stdio::null())

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test stops at the first wrong thing")]
 
 mod intercepted;
+mod matrix;
 mod program;
 
 use std::io::Read as _;

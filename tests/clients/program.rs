@@ -69,7 +69,7 @@ pub(crate) fn command(
             curl
         }
         "fetch" | "undici" => {
-            let mut node = Command::new(here("tests/clients/node_modules/.bin/node"));
+            let mut node = Command::new(here("tests/clients/node_modules/node/bin/node"));
             node.arg(here("tests/clients/send.mjs")).args([client, method, url, body]);
             node.arg("Content-Type:application/json");
             node

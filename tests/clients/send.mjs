@@ -1,4 +1,4 @@
-// Requests by Node's fetch or by undici, as a user's program would send them.
+// Requests by fetch, undici, axios or node:http(s), as a user's program would send them.
 //
 // send.mjs LIBRARY METHOD URL BODY [NAME:VALUE ...]: the body as it comes, then a line with the
 // status and Idempotency-Status. BODY `a|b|c` sends three requests on one connection.
@@ -8,6 +8,21 @@ const signal = AbortSignal.timeout(1000 * Number(process.env.CLIENT_TIMEOUT ?? "
 
 let send = fetch;
 let dispatcher;
+if (library === "axios") {
+  const { default: axios } = await import("axios");
+  const answer = await axios({ method, url, headers, data: bodies, signal, validateStatus: () => true, responseType: "text" });
+  console.log(`${answer.data}\n${answer.status} ${(answer.headers["idempotency-status"] ?? "-").split(";")[0]}`);
+  process.exit();
+}
+if (library === "http") {
+  const http = await import(new URL(url).protocol === "https:" ? "node:https" : "node:http");
+  const answer = await new Promise((resolve, reject) => {
+    http.request(url, { method, headers, signal }, resolve).on("error", reject).end(bodies);
+  });
+  for await (const piece of answer) process.stdout.write(piece);
+  console.log(`\n${answer.statusCode} ${(answer.headers["idempotency-status"] ?? "-").split(";")[0]}`);
+  process.exit();
+}
 if (library === "undici") {
   const undici = await import("undici");
   dispatcher = new undici.EnvHttpProxyAgent();

@@ -1,7 +1,9 @@
-"""One request by requests or httpx (`httpx-http2` where it is offered), as a user's program would send it.
+"""One request by urllib, requests, httpx (`httpx-http2` where it is offered) or aiohttp, as a user's
+program would send it.
 
 send.py LIBRARY METHOD URL BODY [NAME:VALUE ...]: the body as it comes, then a line with the status
-and Idempotency-Status. LIBRARY `requests-retrying` retries 5xx by itself, POST too.
+and Idempotency-Status. LIBRARY `requests-retrying` retries 5xx by itself, POST too; `aiohttp-trust-env`
+is aiohttp that was told to read the environment.
 """
 
 import os
@@ -29,6 +31,26 @@ if library.startswith("httpx"):
         with client.stream(method, url, content=data, headers=headers) as answer:
             show(answer.iter_bytes(), answer)
             print(answer.http_version, file=sys.stderr)
+elif library == "urllib":
+    import urllib.request
+
+    request = urllib.request.Request(url, data, headers, method=method)
+    with urllib.request.urlopen(request, timeout=timeout) as answer:
+        sys.stdout.buffer.write(answer.read())
+        print(f"\n{answer.status} {answer.headers.get('idempotency-status', '-').split(';')[0]}")
+elif library.startswith("aiohttp"):
+    import asyncio
+
+    import aiohttp
+
+    async def main():
+        trust_env = library == "aiohttp-trust-env"
+        async with aiohttp.ClientSession(trust_env=trust_env) as session:
+            async with session.request(method, url, data=data, headers=headers) as answer:
+                text = await answer.text()
+                print(f"{text}\n{answer.status} {answer.headers.get('idempotency-status', '-').split(';')[0]}")
+
+    asyncio.run(main())
 else:
     import requests
     from requests.adapters import HTTPAdapter

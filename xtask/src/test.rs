@@ -36,7 +36,7 @@ pub(crate) fn test(args: &Args) -> anyhow::Result<()> {
     test_npm()
 }
 
-/// `tests/clients/node_modules/.bin/node` is Node 24.
+/// Node 20, 24 and 26, Deno and Bun, in `tests/clients/node_modules`.
 fn install_node() -> anyhow::Result<()> {
     npm_ci("tests/clients")
 }

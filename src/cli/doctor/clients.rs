@@ -204,7 +204,7 @@ pub(super) const ALL: &[Client] = &[
         ..USUAL
     },
     Client {
-        name: "java, by --java",
+        name: "java (run --java)",
         probe: &["java", "-version"],
         call: &["java", "FILE", "URL"],
         file: Some("Probe.java"),

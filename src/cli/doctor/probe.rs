@@ -80,35 +80,36 @@ fn ask(proxy: &str, call: &str) -> std::io::Result<String> {
     Ok(String::from_utf8_lossy(&answer).into_owned())
 }
 
-/// Tries one client; `None` where it is not on this machine.
+/// The version that a client tells, or nothing; `None` where it is not on this machine.
+pub(super) fn version(client: &Client, changes: &Changes) -> Option<String> {
+    let told = command(client.probe, changes).output().ok()?;
+    let words = String::from_utf8_lossy(&told.stdout);
+    let version = words.split_whitespace().next_back().filter(|_| client.tells_version);
+    told.status.success().then(|| version.unwrap_or_default().to_owned())
+}
+
+/// Tries one client.
 pub(super) fn client(
     client: &Client,
+    version: &str,
     upstream: &Upstream,
     changes: &Changes,
-) -> anyhow::Result<Option<Finding>> {
-    let there = command(client.probe, changes).output();
-    let version = match there {
-        Ok(output) if output.status.success() => output.stdout,
-        _ => return Ok(None),
-    };
-    let version = String::from_utf8_lossy(&version);
-    let name = match version.split_whitespace().next_back() {
-        Some(word) if client.tells_version => format!("{} {word}", client.name),
-        _ => client.name.to_owned(),
-    };
-    let path = format!("/probe/{}", client.name.replace(' ', "-"));
+) -> anyhow::Result<Finding> {
+    let name = format!("{} {version}", client.name).trim_end().to_owned();
+    let path = format!("/probe/{}", client.name.replace(|c: char| !c.is_alphanumeric(), "-"));
     // Go never sends the loopback's names through a proxy, so that it is asked for one that nobody
     // has: the proxy's own answer shows that it was asked.
-    let url = match client.never_loopback {
-        true => format!("http://doctor.invalid{path}"),
-        false => upstream.url(&path),
+    let url = if client.never_loopback {
+        format!("http://doctor.invalid{path}")
+    } else {
+        upstream.url(&path)
     };
     let folder = tempfile::tempdir()?;
     let said = run(client, &folder, &url, changes)?;
     let (through, around) = upstream.hits(&path);
     let refused = said.contains("urn:openclaw-state-engine:") && client.never_loopback;
     if (through > 0 || refused) && around == 0 {
-        return Ok(Some(Finding::ok(name, "goes through")));
+        return Ok(Finding::ok(name, "goes through"));
     }
     let why = if around > 0 {
         "goes around the engine, unguarded".to_owned()
@@ -117,7 +118,7 @@ pub(super) fn client(
         format!("does not get through: {}", line.trim())
     };
     let verdict = if client.expected { Verdict::Problem } else { Verdict::Warning };
-    Ok(Some(Finding::bad(verdict, name, why, client.remedy)))
+    Ok(Finding::bad(verdict, name, why, client.remedy))
 }
 
 /// Starts a client with a call to `url`; all that it says. One that takes too long is ended.

@@ -104,6 +104,14 @@ impl WriterHandle {
         answer.await.unwrap_or(Err(Error::Closed))
     }
 
+    /// Hands `work` over without waiting for it; jobs run in the order in which they were handed over.
+    pub(super) fn post<F>(&self, lane: Lane, work: F) -> Result<(), Error>
+    where
+        F: FnMut(&mut Write<'_>) -> Result<(), Fail> + Send + 'static,
+    {
+        self.submit(lane, work, None)
+    }
+
     fn submit<T, F>(
         &self,
         lane: Lane,

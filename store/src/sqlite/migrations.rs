@@ -5,6 +5,7 @@ use rusqlite_migration::{M, Migrations};
 const STEPS: &[M<'_>] = &[
     M::up(include_str!("../../migrations/0001_init.sql")),
     M::up(include_str!("../../migrations/0002_overview.sql")),
+    M::up(include_str!("../../migrations/0003_repeats.sql")),
 ];
 
 /// The version that this program reads and writes.

@@ -23,6 +23,7 @@ mod output;
 mod overview;
 mod queries;
 mod reader;
+mod repeats;
 mod replays;
 mod reserve;
 mod rows;
@@ -40,6 +41,7 @@ use std::path::{Path, PathBuf};
 
 pub(crate) use job::WriterHandle;
 pub use reader::Reader;
+pub use repeats::{Delivery, Repeat};
 pub use shared::Histogram;
 pub use stats::Health;
 pub use store::Store;

@@ -344,6 +344,17 @@ pub(super) const EVENT_FINISHED: &str = "SELECT detail FROM events
 pub(super) const EVENTS_DUPLICATES: &str = "SELECT detail FROM events
   WHERE execution = ?1 AND kind = 'duplicates' ORDER BY seq DESC LIMIT 100";
 
+/// How many identical calls are known of a first key; 0 where none is.
+pub(super) const REPEATS_LAST: &str =
+    "SELECT COALESCE(MAX(ordinal), 0) FROM repeats WHERE key = ?1";
+pub(super) const REPEAT: &str =
+    "SELECT known, ordinal, delivered FROM repeats WHERE key = ?1 AND run = ?2";
+pub(super) const REPEAT_PUT: &str =
+    "INSERT INTO repeats (key, run, known, ordinal) VALUES (?1, ?2, ?3, ?4)
+  ON CONFLICT (key, run) DO UPDATE SET known = excluded.known, ordinal = excluded.ordinal, delivered = 0";
+pub(super) const REPEAT_DELIVERED: &str = "UPDATE repeats SET delivered = 1
+  WHERE key = ?1 AND run = ?2 AND ordinal = ?3 AND delivered = 0";
+
 pub(super) const META_GET: &str = "SELECT value FROM meta WHERE name = ?1";
 pub(super) const META_PUT: &str = "INSERT INTO meta (name, value) VALUES (?1, ?2) ON CONFLICT (name) DO UPDATE SET value = excluded.value";
 

@@ -1,0 +1,143 @@
+//! Rules with `repeat = "delivered"`: which of several identical calls a request means; and a database
+//! of the version that did not know of them.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on must fail")]
+
+mod support;
+
+use std::collections::BTreeMap;
+
+use proptest::prelude::*;
+use store::call::Claim;
+use store::key::HolderKey;
+use store::state::Knowledge;
+use store::state::Knowledge::{Executed, NotExecuted, Unknown};
+use store::{Delivery, Repeat};
+use support::{Fixture, call};
+use uuid::Uuid;
+
+fn holder(ordinal: u32) -> HolderKey {
+    HolderKey::new(Uuid::nil(), b"test", &format!("k.{ordinal}"))
+}
+
+fn repeat(run: &str) -> Repeat {
+    Repeat { first: holder(1), run: Some(run.to_owned()) }
+}
+
+/// Asks as a run does: what it means, executed or replayed, with this outcome.
+async fn ask(f: &Fixture, run: &str, outcome: Knowledge) -> u32 {
+    let ordinal = f.store.ordinal(&repeat(run)).await.unwrap();
+    let mut call = call(f.scope().await, "k", "x");
+    call.key.as_mut().unwrap().holder = holder(ordinal);
+    if let Claim::Execute(lease) = f.claim(call).await {
+        f.finish(lease, outcome).await;
+    }
+    ordinal
+}
+
+fn deliver(f: &Fixture, run: &str, ordinal: u32) {
+    f.store.delivered(Delivery { repeat: repeat(run), ordinal, holder: holder(ordinal) });
+}
+
+#[tokio::test]
+async fn a_delivered_call_is_followed_by_a_new_one_and_any_other_by_itself() {
+    let f = Fixture::new();
+    assert_eq!(ask(&f, "a", Executed).await, 1);
+    assert_eq!(ask(&f, "a", Executed).await, 1, "its answer did not arrive");
+    deliver(&f, "a", 1);
+    assert_eq!(ask(&f, "a", Executed).await, 2);
+    deliver(&f, "a", 1);
+    assert_eq!(ask(&f, "a", Executed).await, 2, "an old answer that arrives late is none of it");
+    let f = f.reopen().await;
+    assert_eq!(ask(&f, "a", Executed).await, 2);
+}
+
+#[tokio::test]
+async fn what_is_not_known_to_have_run_is_never_delivered() {
+    let f = Fixture::new();
+    for outcome in [NotExecuted, Unknown] {
+        assert_eq!(ask(&f, "a", outcome).await, 1);
+        deliver(&f, "a", 1);
+        assert_eq!(ask(&f, "a", Unknown).await, 1, "{outcome:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_new_run_is_answered_from_the_record_and_goes_on_from_there() {
+    let f = Fixture::new();
+    for n in 1..=3 {
+        assert_eq!(ask(&f, "a", Executed).await, n);
+        deliver(&f, "a", n);
+    }
+    let f = f.reopen().await;
+    for n in 1..=2 {
+        assert_eq!(ask(&f, "b", Executed).await, n);
+        deliver(&f, "b", n);
+    }
+    // The run before goes on: what it does now was not there when the new one began.
+    assert_eq!(ask(&f, "a", Executed).await, 4);
+    assert_eq!(ask(&f, "b", Executed).await, 3);
+    deliver(&f, "b", 3);
+    assert_eq!(ask(&f, "b", Executed).await, 5);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(24))]
+
+    /// Whatever the runs do: an undelivered answer is asked for again; a run sees the calls before it
+    /// in order, each once, and then only its own, each new; no number is left out.
+    #[test]
+    fn runs_never_share_a_new_call(steps in prop::collection::vec((0..3_usize, any::<bool>()), 1..40)) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let f = Fixture::new();
+            let mut seen: BTreeMap<usize, (u32, Vec<u32>, bool)> = BTreeMap::new();
+            let (mut made, mut last) = (Vec::new(), 0);
+            for (run, arrives) in steps {
+                let name = run.to_string();
+                let ordinal = ask(&f, &name, Executed).await;
+                let (known, asked, delivered) =
+                    seen.entry(run).or_insert_with(|| (last, Vec::new(), true));
+                if *delivered {
+                    let nth = asked.len() as u32 + 1;
+                    if nth <= *known {
+                        assert_eq!(ordinal, nth);
+                    } else if *known == 0 && asked.is_empty() {
+                        assert_eq!(ordinal, 1);
+                        made.push(ordinal);
+                    } else {
+                        assert!(!made.contains(&ordinal), "{ordinal} was somebody's");
+                        made.push(ordinal);
+                    }
+                    asked.push(ordinal);
+                } else {
+                    assert_eq!(Some(&ordinal), asked.last());
+                }
+                assert!(ordinal <= last + 1);
+                last = last.max(ordinal);
+                *delivered = arrives;
+                if arrives {
+                    deliver(&f, &name, ordinal);
+                }
+            }
+            f.store.close().await;
+        });
+    }
+}
+
+/// Version 2 knew no repeats; its calls are the first ones.
+#[tokio::test]
+async fn a_database_of_the_version_before_is_migrated() {
+    let f = Fixture::new();
+    let lease = f.execute(f.call("old", "x").await).await;
+    f.finish(lease, Executed).await;
+    f.store.close().await;
+    let old = rusqlite::Connection::open(&f.options.path).unwrap();
+    old.execute_batch("DROP TABLE repeats; PRAGMA user_version = 2").unwrap();
+    drop(old);
+    let f = f.reopen().await;
+    let first =
+        Repeat { first: HolderKey::new(f.scope().await.user_id, b"test", "old"), run: None };
+    assert_eq!(f.store.ordinal(&first).await.unwrap(), 1);
+    assert!(matches!(f.claim(f.call("old", "x").await).await, Claim::Replay(_)));
+}

@@ -1,0 +1,267 @@
+//! Which unchanged clients are guarded under `run`: each is started as a user would start it, its effects
+//! are counted at the tool and in the engine's record, and docs/CLIENTS.md says what came out.
+//!
+//! `UPDATE_DOCS=1` writes the table. A client that is not on this machine is named on stderr; its row
+//! stays as it is.
+
+use std::ffi::OsString;
+use std::fmt;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+
+use serde_json::json;
+use testkit::{Engine, Upstream, engine};
+
+/// One client, and what is known of it beforehand.
+struct Client {
+    name: &'static str,
+    /// The program and its arguments; `URL` and `BODY` stand for these, `@FILE` for a file of the tree.
+    call: &'static [&'static str],
+    java: bool,
+    /// It reaches the loopback directly, whatever the environment says: it is asked for a host that
+    /// only the user's own proxy knows.
+    by_name: bool,
+    /// What to do where it is not guarded, or what to know.
+    note: &'static str,
+}
+
+const PYTHON: &str = "@target/venv/bin/python";
+const SEND_PY: &str = "@tests/clients/send.py";
+const SEND_MJS: &str = "@tests/clients/send.mjs";
+const NODE_20: &str = "@tests/clients/node_modules/node20/bin/node";
+const NODE_24: &str = "@tests/clients/node_modules/node/bin/node";
+const NODE_26: &str = "@tests/clients/node_modules/node26/bin/node";
+
+const fn client(name: &'static str, call: &'static [&'static str], note: &'static str) -> Client {
+    Client { name, call, java: false, by_name: false, note }
+}
+
+const OLD_NODE: &str =
+    "Node before 22.21 has no switch: take a newer one, axios, or undici's `EnvHttpProxyAgent`";
+
+const CLIENTS: &[Client] = &[
+    client("curl", &["curl", "-sS", "-d", "BODY", "URL"], ""),
+    client("Python `urllib`", &[PYTHON, SEND_PY, "urllib", "POST", "URL", "BODY"], ""),
+    client("Python `requests`", &[PYTHON, SEND_PY, "requests", "POST", "URL", "BODY"], ""),
+    client("Python `httpx`", &[PYTHON, SEND_PY, "httpx", "POST", "URL", "BODY"], ""),
+    client(
+        "Python `aiohttp`",
+        &[PYTHON, SEND_PY, "aiohttp", "POST", "URL", "BODY"],
+        "it reads no variable unless it is told to: `ClientSession(trust_env=True)`",
+    ),
+    client(
+        "Python `aiohttp`, `trust_env=True`",
+        &[PYTHON, SEND_PY, "aiohttp-trust-env", "POST", "URL", "BODY"],
+        "",
+    ),
+    client("Node 20 `fetch`", &[NODE_20, SEND_MJS, "fetch", "POST", "URL", "BODY"], OLD_NODE),
+    client("Node 20 `http.request`", &[NODE_20, SEND_MJS, "http", "POST", "URL", "BODY"], OLD_NODE),
+    client("Node 20 axios", &[NODE_20, SEND_MJS, "axios", "POST", "URL", "BODY"], ""),
+    client("Node 24 `fetch`", &[NODE_24, SEND_MJS, "fetch", "POST", "URL", "BODY"], ""),
+    client("Node 24 `http.request`", &[NODE_24, SEND_MJS, "http", "POST", "URL", "BODY"], ""),
+    client("Node 26 `fetch`", &[NODE_26, SEND_MJS, "fetch", "POST", "URL", "BODY"], ""),
+    client(
+        "undici 7 `EnvHttpProxyAgent`",
+        &[NODE_24, SEND_MJS, "undici", "POST", "URL", "BODY"],
+        "",
+    ),
+    client(
+        "Deno 2",
+        &[
+            "@tests/clients/node_modules/deno/deno",
+            "run",
+            "--allow-all",
+            SEND_MJS,
+            "fetch",
+            "POST",
+            "URL",
+            "BODY",
+        ],
+        "",
+    ),
+    client(
+        "Bun 1",
+        &["@tests/clients/node_modules/bun/bin/bun.exe", SEND_MJS, "fetch", "POST", "URL", "BODY"],
+        "",
+    ),
+    Client {
+        by_name: true,
+        ..client(
+            "Go `net/http`",
+            &["go", "run", "@tests/clients/send.go", "URL", "BODY"],
+            "never towards `localhost` and 127.0.0.0/8, which Go sends through no proxy",
+        )
+    },
+    client(
+        "Java 17 `HttpClient`",
+        &["java", "@tests/clients/Send.java", "URL", "BODY"],
+        "it reads no variable: `run --java`",
+    ),
+    Client {
+        java: true,
+        ..client(
+            "Java 17 `HttpClient`, `run --java`",
+            &["java", "@tests/clients/Send.java", "URL", "BODY"],
+            "",
+        )
+    },
+];
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// What came of the same call twice.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Came {
+    Guarded,
+    /// It acted twice, and the engine knows nothing of it.
+    Around,
+    /// It acted never.
+    NotAtAll,
+    Otherwise {
+        effects: usize,
+        recorded: usize,
+    },
+}
+
+impl fmt::Display for Came {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Guarded => f.write_str("guarded"),
+            Self::Around => f.write_str("**not guarded**"),
+            Self::NotAtAll => f.write_str("**fails**"),
+            Self::Otherwise { effects, recorded } => {
+                write!(f, "{effects} effects, {recorded} recorded")
+            }
+        }
+    }
+}
+
+impl Client {
+    /// The call, or what of it is not on this machine.
+    fn words(&self, url: &str, body: &str) -> Result<Vec<OsString>, String> {
+        let mut words = Vec::new();
+        for word in self.call {
+            words.push(match *word {
+                "URL" => url.into(),
+                "BODY" => body.into(),
+                word => match word.strip_prefix('@') {
+                    None => word.into(),
+                    Some(file) if root().join(file).exists() => root().join(file).into(),
+                    Some(file) => return Err(file.to_owned()),
+                },
+            });
+        }
+        let program = PathBuf::from(&words[0]);
+        let on_path = |folder: PathBuf| folder.join(&program).is_file();
+        let path = std::env::var_os("PATH").unwrap_or_default();
+        if program.is_absolute() || std::env::split_paths(&path).any(on_path) {
+            Ok(words)
+        } else {
+            Err(program.display().to_string())
+        }
+    }
+
+    /// The same call twice under one `run`.
+    fn twice(&self, engine: &Engine, url: &str, body: &str) -> Result<String, String> {
+        let words = self.words(url, body)?;
+        let mut run = engine.builder().command();
+        run.args(["run", "--session", "matrix", "--database"]);
+        run.arg(engine.builder().database_path());
+        if self.java {
+            run.arg("--java");
+        }
+        run.args(["--", "sh", "-c", "\"$@\"; \"$@\"", "sh"]).args(words);
+        // Go keeps what it has compiled; a home of its own would make it begin anew.
+        if let Some(home) = std::env::var_os("HOME").filter(|_| self.by_name) {
+            run.env("HOME", home);
+        }
+        let ran = run.stdin(Stdio::null()).output().unwrap();
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        Ok(format!("{}{}", text(&ran.stdout), text(&ran.stderr)))
+    }
+
+    fn path(&self) -> String {
+        let plain = |c: char| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '-' };
+        format!("/{}", self.name.chars().map(plain).collect::<String>())
+    }
+}
+
+/// What was counted, at the tool and in the record.
+fn came(engine: &Engine, tool: &Upstream, path: &str) -> Came {
+    let effects = tool.received().iter().filter(|one| one.target().ends_with(path)).count();
+    let recorded = engine.executions(&json!({"origin": "proxy"}));
+    let here = |one: &&serde_json::Value| {
+        one["tool_input"]["url"].as_str().is_some_and(|url| url.ends_with(path))
+    };
+    match (effects, recorded.iter().filter(here).count()) {
+        (1, 1) => Came::Guarded,
+        (2, 0) => Came::Around,
+        (0, 0) => Came::NotAtAll,
+        (effects, recorded) => Came::Otherwise { effects, recorded },
+    }
+}
+
+const HEAD: &str = "| client | http:// | what to know |\n|---|---|---|\n";
+
+#[test]
+fn the_table_of_guarded_clients_is_what_comes_out() {
+    let tool = Upstream::start(|_, exchange| exchange.answer(200, &[], b"done"));
+    let direct = engine!().start();
+    let chained = engine!().arg("--upstream-proxy").arg(format!("http://{}", tool.addr)).start();
+    let file = root().join("docs/CLIENTS.md");
+    let document = fs::read_to_string(&file).unwrap();
+    let (before, rest) = document.split_once(HEAD).expect("docs/CLIENTS.md has the table");
+    let end = rest.find("\n\n").map_or(rest.len(), |end| end + 1);
+    let (told, after) = rest.split_at(end);
+    let mut table = String::new();
+    let mut untested = Vec::new();
+    for client in CLIENTS {
+        let path = client.path();
+        let (engine, url) = if client.by_name {
+            (&chained, format!("http://tool.example{path}"))
+        } else {
+            (&direct, tool.url(&path))
+        };
+        let row = format!("| {} | ", client.name);
+        match client.twice(engine, &url, "{\"to\": \"ada\"}") {
+            Ok(said) => {
+                let came = came(engine, &tool, &path);
+                eprintln!("{}: {came}", client.name);
+                if came != Came::Guarded {
+                    eprintln!("{said}");
+                }
+                table += &format!("{row}{came} | {} |\n", client.note);
+            }
+            Err(missing) => {
+                untested.push(format!("{} ({missing} is not here)", client.name));
+                let kept = told.lines().find(|line| line.starts_with(&row));
+                table += &format!(
+                    "{}\n",
+                    kept.unwrap_or(&format!("{row}not tested | {} |", client.note))
+                );
+            }
+        }
+    }
+    if !untested.is_empty() {
+        eprintln!("NOT TESTED: {}", untested.join(", "));
+    }
+    if std::env::var_os("UPDATE_DOCS").is_some() {
+        fs::write(&file, format!("{before}{HEAD}{table}{after}")).unwrap();
+    } else {
+        assert_eq!(told, table, "docs/CLIENTS.md tells otherwise: UPDATE_DOCS=1 writes it anew");
+    }
+}
+
+/// A client that is looked for must be one that could be there.
+#[test]
+fn what_npm_and_pip_install_is_there() {
+    for client in CLIENTS {
+        if client.call[0].starts_with('@') {
+            let words = client.words("URL", "BODY");
+            assert!(words.is_ok(), "{}: {words:?}: `cargo xtask test` installs it", client.name);
+        }
+    }
+}
