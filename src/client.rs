@@ -212,29 +212,6 @@ impl Client {
         Err(Error::Answer(format!("HTTP status {status}")))
     }
 
-    /// What the server shows at `path`, to everybody; `None` where it says 404.
-    pub(crate) fn get(&self, path: &str) -> Result<Option<String>, Error> {
-        let page = async {
-            let uri = format!("{}/{path}", self.uri.to_string().trim_end_matches('/'));
-            let mut request = Request::new(Full::default());
-            *request.uri_mut() = uri.parse().map_err(|_| Error::Answer(uri))?;
-            let response = self.http.request(request).await;
-            let response = response.map_err(|error| self.unreachable(&root_cause(&error)))?;
-            let status = response.status();
-            let body = response.into_body().collect().await;
-            let body = body.map_err(|error| self.unreachable(&error.to_string()))?.to_bytes();
-            match status {
-                StatusCode::OK => Ok(Some(String::from_utf8_lossy(&body).into_owned())),
-                StatusCode::NOT_FOUND => Ok(None),
-                other => Err(Error::Answer(format!("HTTP status {other}"))),
-            }
-        };
-        self.runtime.block_on(async {
-            let page = tokio::time::timeout(CALL_TIMEOUT, page).await;
-            page.unwrap_or_else(|_| Err(self.unreachable("no answer in time")))
-        })
-    }
-
     fn unreachable(&self, cause: &str) -> Error {
         Error::Unreachable { url: self.uri.to_string(), cause: cause.to_owned() }
     }

@@ -161,7 +161,8 @@ fn find(place: &Place) -> anyhow::Result<Option<Found>> {
     let files = Files::beside(&database);
     let persistent = std::fs::read_to_string(&files.certificate).ok();
     if let Some(client) = source::server_of(&database, place)? {
-        let Some(pem) = client.get("ca.pem")? else { return Ok(None) };
+        let Some(pem) = client.get("/ca.pem")? else { return Ok(None) };
+        let pem = String::from_utf8_lossy(&pem).into_owned();
         let file = (persistent.as_ref() == Some(&pem)).then_some(files.certificate);
         return Ok(Some(Found { pem, file }));
     }
