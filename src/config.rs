@@ -1,18 +1,27 @@
-//! What the engine runs with: defaults, then the environment, then flags; the later wins.
+//! What the engine runs with: defaults, then the file, then the environment, then flags; the later
+//! wins.
 
-use std::fmt;
+mod file;
+mod flags;
+mod layers;
+mod values;
+
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::str::FromStr;
 use std::time::Duration;
 
-use anyhow::{Context as _, bail};
-use clap::builder::BoolishValueParser;
-use etcetera::BaseStrategy as _;
-use proxy::{Chain, HostPattern, Hop, UpstreamCa};
+use anyhow::bail;
+use proxy::{Chain, HostPattern, Route, UpstreamCa};
+
+pub(crate) use self::flags::{Flags, Place};
+pub(crate) use self::layers::Setting;
+use self::layers::{Layers, Named};
+use self::values::TrustedCa;
+pub(crate) use self::values::{LogFormat, Secret};
 
 /// The name of each setting in the environment.
 pub(crate) mod env {
+    pub(crate) const CONFIG: &str = "STATE_ENGINE_CONFIG";
     pub(crate) const DATABASE: &str = "STATE_ENGINE_DATABASE";
     pub(crate) const ADDR: &str = "STATE_ENGINE_ADDR";
     pub(crate) const PROXY_ADDR: &str = "STATE_ENGINE_PROXY_ADDR";
@@ -21,10 +30,10 @@ pub(crate) mod env {
     pub(crate) const PASS: &str = "STATE_ENGINE_PASS";
     pub(crate) const INTERCEPT: &str = "STATE_ENGINE_INTERCEPT";
     pub(crate) const UPSTREAM_CA: &str = "STATE_ENGINE_UPSTREAM_CA";
-    pub(crate) const TOKEN: &str = "STATE_ENGINE_TOKEN";
-    pub(crate) const REQUIRE_TOKEN: &str = "STATE_ENGINE_REQUIRE_TOKEN";
     pub(crate) const UPSTREAM_PROXY: &str = "STATE_ENGINE_UPSTREAM_PROXY";
     pub(crate) const UPSTREAM_DIRECT: &str = "STATE_ENGINE_UPSTREAM_DIRECT";
+    pub(crate) const TOKEN: &str = "STATE_ENGINE_TOKEN";
+    pub(crate) const REQUIRE_TOKEN: &str = "STATE_ENGINE_REQUIRE_TOKEN";
     pub(crate) const ALLOW_HOST: &str = "STATE_ENGINE_ALLOW_HOST";
     pub(crate) const ALLOW_ORIGIN: &str = "STATE_ENGINE_ALLOW_ORIGIN";
     pub(crate) const DRAIN: &str = "STATE_ENGINE_DRAIN";
@@ -34,264 +43,243 @@ pub(crate) mod env {
     pub(crate) const LOG: &str = "STATE_ENGINE_LOG";
 }
 
-/// Which store a verb means, and how it shows itself to the server that owns it.
-#[derive(Debug, Clone, clap::Args)]
-pub(crate) struct Place {
-    /// The database file [default: openclaw-state-engine/state.db in the user's data folder]
-    #[arg(long, value_name = "FILE", env = env::DATABASE)]
-    database: Option<PathBuf>,
-
-    /// The bearer token of the state API; safer in the environment, since other users see flags
-    #[arg(long, env = env::TOKEN, hide_env_values = true)]
-    token: Option<Secret>,
-}
-
-impl Place {
-    /// The database file; it need not be there.
-    pub(crate) fn database(&self) -> anyhow::Result<PathBuf> {
-        if let Some(database) = &self.database {
-            return Ok(database.clone());
-        }
-        let folders = etcetera::choose_base_strategy()
-            .context("the user's data folder is not known; name a file with --database")?;
-        Ok(folders.data_dir().join("openclaw-state-engine").join("state.db"))
-    }
-
-    /// The token of the state API.
-    pub(crate) fn token(&self) -> Option<&Secret> {
-        self.token.as_ref()
-    }
-}
-
-/// The flags of `serve`; each doc comment is its reference.
-#[derive(Debug, Clone, clap::Args)]
-pub(crate) struct Flags {
-    #[command(flatten)]
-    place: Place,
-
-    /// Where the state API listens; beyond the loopback only with --token
-    #[arg(long, value_name = "IP:PORT", env = env::ADDR, default_value = "127.0.0.1:3030")]
-    addr: SocketAddr,
-
-    /// Where the proxy listens; beyond the loopback only with --require-token
-    #[arg(long, value_name = "IP:PORT", env = env::PROXY_ADDR, default_value = "127.0.0.1:3031")]
-    proxy_addr: SocketAddr,
-
-    /// Serve the state API alone
-    #[arg(long, env = env::NO_PROXY, value_parser = BoolishValueParser::new())]
-    no_proxy: bool,
-
-    /// The largest request body that the proxy takes: bytes, or 16MiB, 1GiB
-    #[arg(long, value_name = "SIZE", env = env::MAX_REQUEST, default_value = "256MiB")]
-    max_request: Size,
-
-    /// A host whose calls are audited and never keyed, a local model server, say; repeatable
-    #[arg(long, value_name = "HOST[:PORT]", env = env::PASS, value_delimiter = ',')]
-    pass: Vec<HostPattern>,
-
-    /// A host (or *.HOST) whose TLS the proxy opens, so that its calls are guarded; its clients must
-    /// trust the CA that `ca export` prints; repeatable
-    #[arg(long, value_name = "HOST[:PORT]", env = env::INTERCEPT, value_delimiter = ',')]
-    intercept: Vec<HostPattern>,
-
-    /// A file of CA certificates that upstreams may be verified by, besides the system's; with HOST=
-    /// for that host alone; repeatable
-    #[arg(
-        long,
-        value_name = "[HOST=]FILE",
-        env = env::UPSTREAM_CA,
-        value_delimiter = ',',
-        value_parser = upstream_ca
-    )]
-    upstream_ca: Vec<UpstreamCa>,
-
-    /// The proxy takes only calls with credentials SESSION:TOKEN; `token SESSION` prints one
-    #[arg(long, env = env::REQUIRE_TOKEN, value_parser = BoolishValueParser::new())]
-    require_token: bool,
-
-    /// The proxy that calls go out through: http://[USER:PASSWORD@]HOST:PORT
-    #[arg(long, value_name = "URL", env = env::UPSTREAM_PROXY, hide_env_values = true)]
-    upstream_proxy: Option<Hop>,
-
-    /// Hosts that are reached without --upstream-proxy, in the form of NO_PROXY
-    #[arg(long, value_name = "HOSTS", env = env::UPSTREAM_DIRECT, requires = "upstream_proxy")]
-    upstream_direct: Option<String>,
-
-    /// A further Host that the state API answers to, besides the loopback's names; repeatable
-    #[arg(long, value_name = "HOST[:PORT]", env = env::ALLOW_HOST, value_delimiter = ',')]
-    allow_host: Vec<String>,
-
-    /// A web origin whose pages may use the state API (`null`: a page opened as a file); repeatable
-    #[arg(long, value_name = "ORIGIN", env = env::ALLOW_ORIGIN, value_delimiter = ',')]
-    allow_origin: Vec<String>,
-
-    /// How the log is written to stderr
-    #[arg(long, value_name = "FORMAT", env = env::LOG_FORMAT, value_enum, default_value_t)]
-    pub(crate) log_format: LogFormat,
-
-    /// A cap on the database in pages, to test a full disk
-    #[arg(long, hide = true)]
-    max_page_count: Option<u64>,
-
-    /// How long running calls get at a stop
-    #[arg(long, hide = true, env = env::DRAIN, default_value = "30s")]
-    drain: Seconds,
-
-    /// How long a duplicate of a running call waits for its answer
-    #[arg(long, hide = true, env = env::MAX_WAIT, default_value = "300s")]
-    max_wait: Seconds,
-}
-
-/// How the log looks.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, clap::ValueEnum)]
-pub(crate) enum LogFormat {
-    /// For people
-    #[default]
-    Human,
-    /// One JSON object a line
-    Json,
-}
-
 /// What the server runs with, checked.
 #[derive(Debug, Clone)]
 pub(crate) struct Config {
+    /// The file that was read.
+    pub(crate) file: Option<PathBuf>,
     pub(crate) database: PathBuf,
     pub(crate) addr: SocketAddr,
     /// `None`: no proxy.
     pub(crate) proxy_addr: Option<SocketAddr>,
     /// In bytes.
     pub(crate) max_request: u64,
-    pub(crate) pass: Vec<HostPattern>,
+    /// What may change while the server runs.
+    pub(crate) proxy: proxy::Settings,
     pub(crate) intercept: Vec<HostPattern>,
     pub(crate) upstream_ca: Vec<UpstreamCa>,
+    pub(crate) mcp_trust: Vec<String>,
+    pub(crate) refuse_loopback: bool,
+    pub(crate) refuse_private: bool,
+    pub(crate) upstream_proxy: Option<Chain>,
     pub(crate) token: Option<Secret>,
     pub(crate) require_token: bool,
-    pub(crate) upstream_proxy: Option<Chain>,
     pub(crate) allow_host: Vec<String>,
     pub(crate) allow_origin: Vec<String>,
+    pub(crate) log_format: LogFormat,
     pub(crate) max_page_count: Option<u64>,
     pub(crate) drain: Duration,
     pub(crate) max_wait: Duration,
+    /// Each value with where it came from.
+    pub(crate) settings: Vec<Setting>,
+}
+
+/// The settings that a reload changes, by the beginnings of their names.
+const RELOADED: &[&str] =
+    &["proxy.pass", "proxy.reads_table", "proxy.keyed_table", "rule.", "route."];
+
+impl Config {
+    /// The names of settings that differ from those of `running`, and take a new start.
+    pub(crate) fn needs_restart<'a>(&'a self, running: &Self) -> Vec<&'a str> {
+        let differs = |setting: &&Setting| {
+            let same = |other: &Setting| other.name == setting.name && other.value == setting.value;
+            !RELOADED.iter().any(|name| setting.name.starts_with(name))
+                && !running.settings.iter().any(same)
+        };
+        self.settings.iter().filter(differs).map(|setting| setting.name.as_str()).collect()
+    }
+}
+
+const fn named(name: &'static str, id: &'static str, variable: &'static str) -> Named {
+    Named { name, id, variable }
+}
+
+/// A setting of the file alone.
+const fn in_file(name: &'static str) -> Named {
+    named(name, "", "")
 }
 
 impl TryFrom<Flags> for Config {
     type Error = anyhow::Error;
 
-    /// Refuses what would open a door to others without a key to it. Touches no file and no port.
+    /// Refuses what would open a door to others without a key to it. Reads the configuration file
+    /// and touches no other file and no port.
     fn try_from(flags: Flags) -> anyhow::Result<Self> {
-        if !is_loopback(flags.addr) && flags.place.token.is_none() {
+        let Flags { given, sources } = flags;
+        let database = given.place.database()?;
+        let file = given.place.file()?;
+        let content = file.map(|file| file.content.clone()).unwrap_or_default();
+        let (server, proxy) = (content.server, content.proxy);
+        let mut at = Layers::new(&sources, file);
+
+        let addr = at.one(
+            &named("server.addr", "addr", env::ADDR),
+            Some(given.addr),
+            server.addr,
+            given.addr,
+        );
+        let shown = database.display().to_string();
+        let in_file_shown = server.database.is_some().then(|| shown.clone());
+        at.one(
+            &named("server.database", "database", env::DATABASE),
+            Some(shown.clone()),
+            in_file_shown,
+            shown,
+        );
+        let token = at.optional(
+            &named("server.token", "token", env::TOKEN),
+            given.place.token.clone(),
+            server.token,
+            None,
+        );
+        let allow_host = at.list(
+            &named("server.allow_host", "allow_host", env::ALLOW_HOST),
+            given.allow_host,
+            server.allow_host,
+        );
+        let allow_origin = at.list(
+            &named("server.allow_origin", "allow_origin", env::ALLOW_ORIGIN),
+            given.allow_origin,
+            server.allow_origin,
+        );
+        let log_format = at.one(
+            &named("server.log_format", "log_format", env::LOG_FORMAT),
+            Some(given.log_format),
+            server.log_format,
+            given.log_format,
+        );
+        let drain = at.one(
+            &named("server.drain", "drain", env::DRAIN),
+            Some(given.drain),
+            server.drain,
+            given.drain,
+        );
+        let enabled = at.one(
+            &named("proxy.enabled", "no_proxy", env::NO_PROXY),
+            Some(!given.no_proxy),
+            proxy.enabled,
+            true,
+        );
+        let proxy_addr = at.one(
+            &named("proxy.addr", "proxy_addr", env::PROXY_ADDR),
+            Some(given.proxy_addr),
+            proxy.addr,
+            given.proxy_addr,
+        );
+        let max_request = at.one(
+            &named("proxy.max_request", "max_request", env::MAX_REQUEST),
+            Some(given.max_request),
+            proxy.max_request,
+            given.max_request,
+        );
+        let max_wait = at.one(
+            &named("proxy.max_wait", "max_wait", env::MAX_WAIT),
+            Some(given.max_wait),
+            proxy.max_wait,
+            given.max_wait,
+        );
+        let pass = at.list(&named("proxy.pass", "pass", env::PASS), given.pass, proxy.pass);
+        let require_token = at.one(
+            &named("proxy.require_token", "require_token", env::REQUIRE_TOKEN),
+            Some(given.require_token),
+            proxy.require_token,
+            false,
+        );
+        let reads_table = at.one(&in_file("proxy.reads_table"), None, proxy.reads_table, true);
+        let keyed_table = at.one(&in_file("proxy.keyed_table"), None, proxy.keyed_table, true);
+        let refuse_loopback =
+            at.one(&in_file("proxy.refuse_loopback"), None, proxy.refuse_loopback, false);
+        let refuse_private =
+            at.one(&in_file("proxy.refuse_private"), None, proxy.refuse_private, false);
+        let upstream_proxy = at.optional(
+            &named("proxy.upstream_proxy", "upstream_proxy", env::UPSTREAM_PROXY),
+            given.upstream_proxy,
+            proxy.upstream_proxy,
+            None,
+        );
+        let upstream_direct = at.optional(
+            &named("proxy.upstream_direct", "upstream_direct", env::UPSTREAM_DIRECT),
+            given.upstream_direct,
+            proxy.upstream_direct,
+            None,
+        );
+        let intercept = at.list(
+            &named("proxy.intercept.hosts", "intercept", env::INTERCEPT),
+            given.intercept,
+            proxy.intercept.hosts,
+        );
+        let beside = |trusted: TrustedCa| match file {
+            Some(file) => TrustedCa(UpstreamCa { file: file.beside(&trusted.0.file), ..trusted.0 }),
+            None => trusted,
+        };
+        let upstream_ca = at.list(
+            &named("proxy.upstream_ca", "upstream_ca", env::UPSTREAM_CA),
+            given.upstream_ca,
+            proxy.upstream_ca.map(|list| list.into_iter().map(beside).collect()),
+        );
+        let mcp_trust = at.list(&in_file("mcp.trust"), Vec::new(), content.mcp.trust);
+        at.tables("rule", content.rule.iter().map(proxy::Rule::name));
+        at.tables("route", content.route.iter().map(Route::name).map(Some));
+
+        let settings = at.settings;
+        let path = file.map(|file| file.path.clone());
+        let config = Self {
+            file: path,
+            database,
+            addr,
+            proxy_addr: enabled.then_some(proxy_addr),
+            max_request: max_request.0,
+            proxy: proxy::Settings {
+                pass,
+                reads_table,
+                keyed_table,
+                rules: content.rule,
+                routes: content.route,
+            },
+            intercept,
+            upstream_ca: upstream_ca.into_iter().map(|trusted| trusted.0).collect(),
+            mcp_trust,
+            refuse_loopback,
+            refuse_private,
+            upstream_proxy: upstream_proxy.map(|hop| {
+                Chain::new(Some(hop.clone()), Some(hop), &upstream_direct.unwrap_or_default())
+            }),
+            token,
+            require_token,
+            allow_host,
+            allow_origin,
+            log_format,
+            max_page_count: given.max_page_count,
+            drain: drain.0,
+            max_wait: max_wait.0,
+            settings,
+        };
+        config.check_doors()?;
+        Ok(config)
+    }
+}
+
+impl Config {
+    fn check_doors(&self) -> anyhow::Result<()> {
+        if !is_loopback(self.addr) && self.token.is_none() {
             bail!(
                 "--addr {} can be reached by other machines: set a token with --token or {}",
-                flags.addr,
+                self.addr,
                 env::TOKEN
             );
         }
-        let proxy_addr = (!flags.no_proxy).then_some(flags.proxy_addr);
-        if let Some(addr) = proxy_addr
+        if let Some(addr) = self.proxy_addr
             && !is_loopback(addr)
-            && !flags.require_token
+            && !self.require_token
         {
             bail!("--proxy-addr {addr} can be reached by other machines: add --require-token");
         }
-        Ok(Self {
-            database: flags.place.database()?,
-            addr: flags.addr,
-            proxy_addr,
-            max_request: flags.max_request.0,
-            pass: flags.pass,
-            intercept: flags.intercept,
-            upstream_ca: flags.upstream_ca,
-            token: flags.place.token,
-            require_token: flags.require_token,
-            upstream_proxy: flags.upstream_proxy.map(|hop| {
-                let direct = flags.upstream_direct.as_deref().unwrap_or_default();
-                Chain::new(Some(hop.clone()), Some(hop), direct)
-            }),
-            allow_host: flags.allow_host,
-            allow_origin: flags.allow_origin,
-            max_page_count: flags.max_page_count,
-            drain: flags.drain.0,
-            max_wait: flags.max_wait.0,
-        })
+        Ok(())
     }
 }
 
 fn is_loopback(addr: SocketAddr) -> bool {
     addr.ip().to_canonical().is_loopback()
-}
-
-/// `[HOST=]FILE`.
-fn upstream_ca(text: &str) -> Result<UpstreamCa, String> {
-    let (hosts, file) = match text.split_once('=') {
-        Some((host, file)) => (Some(host.parse()?), file),
-        None => (None, text),
-    };
-    if file.is_empty() {
-        return Err("write FILE or HOST=FILE".to_owned());
-    }
-    Ok(UpstreamCa { hosts, file: file.into() })
-}
-
-/// A text that no log and no error may show.
-#[derive(Clone, PartialEq, Eq)]
-pub(crate) struct Secret(String);
-
-impl Secret {
-    /// The text itself.
-    pub(crate) fn reveal(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Debug for Secret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("[redacted]")
-    }
-}
-
-impl FromStr for Secret {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        if text.is_empty() || !text.bytes().all(|byte| byte.is_ascii_graphic()) {
-            return Err("a token is one or more printable ASCII characters, no spaces".to_owned());
-        }
-        Ok(Self(text.to_owned()))
-    }
-}
-
-/// A number of bytes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Size(u64);
-
-impl FromStr for Size {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
-        let unit: u64 = match &text[digits.len()..] {
-            "" | "B" => 1,
-            "KiB" => 1 << 10,
-            "MiB" => 1 << 20,
-            "GiB" => 1 << 30,
-            other => return Err(format!("the unit {other:?} is none of B, KiB, MiB, GiB")),
-        };
-        let number: u64 = digits.parse().map_err(|_| "write bytes, or 16MiB, 1GiB".to_owned())?;
-        number.checked_mul(unit).map(Self).ok_or_else(|| "too large".to_owned())
-    }
-}
-
-/// A time as `30s` or `30`.
-#[derive(Debug, Clone, Copy)]
-struct Seconds(Duration);
-
-impl FromStr for Seconds {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let number = text.strip_suffix('s').unwrap_or(text).parse();
-        number.map(|seconds| Self(Duration::from_secs(seconds))).map_err(|_| "write 30s".to_owned())
-    }
 }
 
 #[cfg(test)]
@@ -311,6 +299,11 @@ mod tests {
         Config::try_from(Line::try_parse_from(line)?.flags)
     }
 
+    fn from<'a>(config: &'a Config, name: &str) -> (&'a str, &'a str) {
+        let setting = config.settings.iter().find(|setting| setting.name == name).unwrap();
+        (&setting.value, &setting.from)
+    }
+
     #[test]
     fn defaults_are_the_documented_ones() {
         let config = config(&[]).unwrap();
@@ -318,7 +311,10 @@ mod tests {
         assert_eq!(config.proxy_addr, Some("127.0.0.1:3031".parse().unwrap()));
         assert_eq!(config.max_request, 268_435_456);
         assert_eq!(config.drain, Duration::from_secs(30));
-        assert!(!config.require_token && config.token.is_none() && config.pass.is_empty());
+        assert_eq!(config.proxy, proxy::Settings::default());
+        assert!(!config.require_token && config.token.is_none());
+        assert_eq!(from(&config, "proxy.max_request"), ("256MiB", "default"));
+        assert_eq!(from(&config, "server.database"), ("x.db", "--database"));
     }
 
     #[test]
@@ -334,31 +330,47 @@ mod tests {
     }
 
     #[test]
-    fn sizes() {
-        let size = |text: &str| text.parse::<Size>().map(|size| size.0);
-        assert_eq!(size("0"), Ok(0));
-        assert_eq!(size("1000"), Ok(1000));
-        assert_eq!(size("16MiB"), Ok(16 * 1024 * 1024));
-        assert_eq!(size("1GiB"), Ok(1024 * 1024 * 1024));
-        for bad in [
-            "",
-            "MiB",
-            "1MB",
-            "1 MiB",
-            "-1",
-            "1.5GiB",
-            "99999999999999999999",
-            "18446744073709551615KiB",
-        ] {
-            assert!(size(bad).is_err(), "{bad}");
-        }
+    fn flags_win_over_the_file_and_the_file_over_defaults() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("c.toml");
+        let text = "[server]\naddr = \"127.0.0.1:1\"\ndrain = 5\ndatabase = \"own.db\"\n[proxy]\n\
+                    addr = \"127.0.0.1:2\"\npass = [\"a\"]\nrequire_token = true\n[[rule]]\n\
+                    name = \"r\"\n";
+        std::fs::write(&path, text).unwrap();
+        let file = path.to_str().unwrap();
+        let line = ["serve", "--config", file, "--proxy-addr", "127.0.0.1:3", "--pass", "b,c"];
+        let config = Config::try_from(Line::parse_from(line).flags).unwrap();
+        assert_eq!(config.addr.port(), 1);
+        assert_eq!(config.proxy_addr.unwrap().port(), 3);
+        assert_eq!(config.database, folder.path().join("own.db"));
+        assert!(config.require_token);
+        assert_eq!(from(&config, "server.drain"), ("5s", format!("{file}:3").as_str()));
+        assert_eq!(from(&config, "proxy.addr"), ("127.0.0.1:3", "--proxy-addr"));
+        assert_eq!(from(&config, "proxy.pass"), ("b, c", "--pass"));
+        assert_eq!(from(&config, "proxy.require_token"), ("true", format!("{file}:8").as_str()));
+        assert_eq!(from(&config, "rule.1"), ("r", format!("{file}:9").as_str()));
+
+        std::fs::write(&path, text.replace("127.0.0.1:1", "127.0.0.1:9").replace("\"r\"", "\"s\""))
+            .unwrap();
+        let changed = Config::try_from(Line::parse_from(line).flags).unwrap();
+        assert_eq!(changed.needs_restart(&config), ["server.addr"]);
     }
 
     #[test]
-    fn a_secret_shows_nothing() {
-        let secret: Secret = "hunter2".parse().unwrap();
-        assert_eq!(format!("{secret:?}"), "[redacted]");
-        assert!("".parse::<Secret>().is_err());
-        assert!("a\nb".parse::<Secret>().is_err());
+    fn a_token_in_a_file_is_its_owners_alone() {
+        use std::os::unix::fs::PermissionsExt as _;
+
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("c.toml");
+        std::fs::write(&path, "[server]\ntoken = \"hunter2\"\n").unwrap();
+        let read = |mode| {
+            std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).unwrap();
+            config(&["--config", path.to_str().unwrap()])
+        };
+        let told = read(0o644).unwrap_err().to_string();
+        assert!(told.contains("chmod 600") && !told.contains("hunter2"), "{told}");
+        let config = read(0o600).unwrap();
+        assert_eq!(config.token.as_ref().unwrap().reveal(), "hunter2");
+        assert_eq!(from(&config, "server.token").0, "[redacted]");
     }
 }

@@ -23,7 +23,7 @@ use tokio_util::sync::CancellationToken;
 use crate::api::{self, Api};
 use crate::ca;
 use crate::cli::ExitStatus;
-use crate::config::Config;
+use crate::config::{Config, Flags};
 use crate::printer::Printer;
 
 /// How long a connection to the API may be silent, or slow with its head. hyper counts the idle time
@@ -53,18 +53,23 @@ pub(crate) struct Doors {
 pub(crate) struct Engine {
     pub(crate) at: Doors,
     api: Api,
+    proxy: Option<proxy::Proxy>,
     doors: JoinSet<()>,
     stop: CancellationToken,
     /// How long running calls get at the end.
     drain: Duration,
 }
 
-/// Runs the engine until SIGTERM or SIGINT.
-pub(crate) fn run(config: &Config, printer: &mut Printer) -> anyhow::Result<ExitStatus> {
+/// Runs the engine until SIGTERM or SIGINT; `flags` are what SIGHUP reads the configuration by.
+pub(crate) fn run(
+    config: &Config,
+    flags: &Flags,
+    printer: &mut Printer,
+) -> anyhow::Result<ExitStatus> {
     let store = open_store(config)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let ended = runtime.block_on(async {
-        let ended = serve(config, &store, printer).await;
+        let ended = serve(config, flags, &store, printer).await;
         store.close().await;
         ended
     });
@@ -83,19 +88,23 @@ pub(crate) fn open_store(config: &Config) -> Result<Store, store::Error> {
 
 async fn serve(
     config: &Config,
+    flags: &Flags,
     store: &Store,
     printer: &mut Printer,
 ) -> anyhow::Result<ExitStatus> {
     let mut signals = Signals::listen()?;
     let mut engine = open(config, store).await?;
     engine.at.print(printer)?;
+    let proxy = engine.proxy.clone();
+    let reloads = reload_on_hangup(&mut signals.hangup, config, flags, proxy.as_ref());
     tokio::select! {
-        name = signals.next() => tracing::info!(signal = name, "stopping"),
+        never = reloads => match never {},
+        name = Signals::next(&mut signals.terminate, &mut signals.interrupt) => tracing::info!(signal = name, "stopping"),
         error = engine.failed() => return Err(error),
     }
     tokio::select! {
         () = engine.close() => {}
-        name = signals.next() => {
+        name = Signals::next(&mut signals.terminate, &mut signals.interrupt) => {
             tracing::warn!(signal = name, "second signal: leaving at once");
             leave(ExitStatus::Unexpected)
         }
@@ -135,12 +144,13 @@ pub(crate) async fn open(config: &Config, store: &Store) -> anyhow::Result<Engin
     let stop = CancellationToken::new();
     let mut doors = JoinSet::new();
     doors.spawn(serve_api(listener, api.clone(), stop.clone()));
-    if let Some((proxy, listener, _)) = proxy {
-        let stop = stop.clone();
-        doors.spawn(async move { proxy.serve(listener, stop).await });
-    }
+    let proxy = proxy.map(|(proxy, listener, _)| {
+        let (stop, serving) = (stop.clone(), proxy.clone());
+        doors.spawn(async move { serving.serve(listener, stop).await });
+        proxy
+    });
     store.announce(&at.api)?;
-    Ok(Engine { at, api, doors, stop, drain: config.drain })
+    Ok(Engine { at, api, proxy, doors, stop, drain: config.drain })
 }
 
 impl Engine {
@@ -187,8 +197,12 @@ fn proxy_settings(
         _ => ".".into(),
     };
     let mut settings = proxy::Config::new(store.clone(), addr, api, folder);
-    settings.pass.clone_from(&config.pass);
+    settings.settings.clone_from(&config.proxy);
     settings.intercept.clone_from(&config.intercept);
+    settings.mcp_trust.clone_from(&config.mcp_trust);
+    settings.upstream_proxy.clone_from(&config.upstream_proxy);
+    settings.refuse_loopback = config.refuse_loopback;
+    settings.refuse_private = config.refuse_private;
     settings.upstream_ca.clone_from(&config.upstream_ca);
     if !config.intercept.is_empty() {
         settings.ca = ca::Files::beside(&config.database).load()?;
@@ -223,10 +237,47 @@ impl Doors {
     }
 }
 
-/// SIGTERM and SIGINT.
+/// Reads the configuration again at each SIGHUP. What it says of requests holds from then on; a
+/// configuration that is refused changes nothing.
+async fn reload_on_hangup(
+    hangup: &mut Signal,
+    config: &Config,
+    flags: &Flags,
+    proxy: Option<&proxy::Proxy>,
+) -> Infallible {
+    loop {
+        if hangup.recv().await.is_none() {
+            std::future::pending::<()>().await;
+        }
+        let read = Config::try_from(flags.reread());
+        let new = match read {
+            Ok(new) => new,
+            Err(error) => {
+                tracing::error!(
+                    "the configuration was not reloaded and stays as it was: {error:#}"
+                );
+                continue;
+            }
+        };
+        if let Some(proxy) = proxy {
+            proxy.reload(&new.proxy);
+        }
+        let file = new.file.as_ref().map_or_else(|| "none".into(), |file| file.to_string_lossy());
+        let needs_restart = new.needs_restart(config).join(", ");
+        let rules = new.proxy.rules.len();
+        if needs_restart.is_empty() {
+            tracing::info!(%file, rules, "configuration reloaded");
+        } else {
+            tracing::warn!(%file, rules, %needs_restart, "configuration reloaded, but for what takes a new start");
+        }
+    }
+}
+
+/// SIGTERM and SIGINT, which stop; SIGHUP, which reloads.
 struct Signals {
     terminate: Signal,
     interrupt: Signal,
+    hangup: Signal,
 }
 
 impl Signals {
@@ -234,13 +285,14 @@ impl Signals {
         Ok(Self {
             terminate: signal(SignalKind::terminate())?,
             interrupt: signal(SignalKind::interrupt())?,
+            hangup: signal(SignalKind::hangup())?,
         })
     }
 
-    async fn next(&mut self) -> &'static str {
+    async fn next(terminate: &mut Signal, interrupt: &mut Signal) -> &'static str {
         tokio::select! {
-            _ = self.terminate.recv() => "SIGTERM",
-            _ = self.interrupt.recv() => "SIGINT",
+            _ = terminate.recv() => "SIGTERM",
+            _ = interrupt.recv() => "SIGINT",
         }
     }
 }

@@ -150,6 +150,11 @@ impl Feeder {
         self.0.send(Piece::Data(data)).await.map_err(|_| Gone)
     }
 
+    /// Ends when nobody takes parts any more.
+    pub(crate) async fn closed(&self) {
+        self.0.closed().await;
+    }
+
     /// Ends the body properly. A feeder that is dropped instead breaks it off.
     pub(crate) async fn end(self, trailers: Option<HeaderMap>) {
         let _ = self.0.send(Piece::End(trailers)).await;

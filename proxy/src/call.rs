@@ -2,6 +2,7 @@
 
 use std::io;
 use std::sync::Arc;
+use std::time::Duration;
 
 use hyper::HeaderMap;
 use hyper::http::request::Parts;
@@ -18,11 +19,12 @@ use crate::forms;
 use crate::forward;
 use crate::intake::Taken;
 use crate::key::{self, KeyInput, Keyed};
-use crate::policy::Decision;
+use crate::policy::{Decision, Guarded, KeyPlace, Policy};
 use crate::request::{Asked, Target};
 use crate::respond::Label;
 use crate::spool::StoredReader;
 use crate::stored;
+use crate::upstream_key;
 
 /// A request whose body has not been looked at.
 #[derive(Debug)]
@@ -30,6 +32,8 @@ pub(crate) struct Received {
     pub(crate) target: Target,
     pub(crate) head: Parts,
     pub(crate) asked: Asked,
+    /// As it was when the request came.
+    pub(crate) policy: Arc<Policy>,
 }
 
 /// Whose call it is.
@@ -38,18 +42,12 @@ pub(crate) async fn scope(shared: &Shared, request: &Received) -> Result<Scope, 
 }
 
 /// The decision, now that the body is there.
-pub(crate) fn decide(
-    shared: &Shared,
-    request: &Received,
-    taken: &Taken,
-    decision: Decision,
-) -> Decision {
+pub(crate) fn decide(request: &Received, taken: &Taken, decision: Decision) -> Decision {
     if decision != Decision::NeedsBody {
         return decision;
     }
-    let body = taken.stored.in_memory().map(|body| &body[..]);
-    let Received { target, head, .. } = request;
-    shared.policy.decide_body(&head.method, target, &head.headers, body)
+    let Received { target, head, policy, .. } = request;
+    policy.decide_body(&head.method, target, &head.headers, None, taken.in_memory())
 }
 
 /// A request that turned out not to be guarded after its body was taken.
@@ -64,49 +62,80 @@ pub(crate) struct Identified {
     request: Received,
     taken: Taken,
     scope: Scope,
-    class: EffectClass,
+    guarded: Guarded,
     tool_name: String,
     keyed: Keyed,
+    /// Where the engine's own key is to go upstream.
+    adds_key: Option<KeyPlace>,
 }
 
-/// Derives the keys of a request.
+/// Derives the keys of a request. `keyed_digest` is the store's.
 pub(crate) async fn identify(
-    shared: &Shared,
-    request: Received,
+    keyed_digest: &(dyn Fn(&str, &[u8]) -> Result<Digest, store::Error> + Sync),
+    mut request: Received,
     taken: Taken,
     scope: Scope,
-    class: EffectClass,
+    mut guarded: Guarded,
 ) -> Result<Identified, Error> {
-    let Received { target, head, asked } = &request;
-    let read = body_digest(&head.headers, &taken.stored, taken.sha256).await;
-    let (body, undone) = read.map_err(|error| {
+    let adds_key = find_keys(&mut request, &taken, &mut guarded)?;
+    let Received { target, head, asked, .. } = &request;
+    let digests = body_digests(&head.headers, &taken, &guarded).await.map_err(|error| {
         tracing::error!(%error, "cannot read a spooled body");
         Error::Internal
     })?;
-    let tool_name = key::tool_name(None, &head.method, target);
+    let rule = guarded.rule.as_ref();
+    let named = rule.and_then(|rule| rule.given.tool.as_deref());
+    let tool_name = key::tool_name(named, &head.method, target);
     let none = HeaderMap::new();
-    let store = &shared.config.store;
     let keyed = key::derive(&KeyInput {
         whose: (&scope).into(),
         method: &head.method,
         target,
         headers: &head.headers,
         asked,
-        body,
-        undone,
+        body: digests.body,
+        content_body: digests.content,
+        undone: digests.undone,
         trailers: taken.trailers.as_ref().unwrap_or(&none),
-        class,
+        guarded: &guarded,
         tool: &tool_name,
-        keyed_digest: &|label, bytes| store.keyed_digest(label, bytes),
-    });
-    Ok(Identified { request, taken, scope, class, tool_name, keyed })
+        keyed_digest,
+    })?;
+    Ok(Identified { request, taken, scope, guarded, tool_name, keyed, adds_key })
+}
+
+/// Looks for the client's own key where the rule or the table says; tells where the engine's own is
+/// to go where the upstream's place has none. Where that has no room for one, nothing tells a
+/// repeat apart upstream, and the call is one of the class `once`.
+fn find_keys(
+    request: &mut Received,
+    taken: &Taken,
+    guarded: &mut Guarded,
+) -> Result<Option<KeyPlace>, Error> {
+    let (headers, body) = (&request.head.headers, taken.in_memory());
+    for place in guarded.key_places() {
+        if let Some(own) = upstream_key::own(place, headers, body)? {
+            request.asked.key = Some(own);
+            break;
+        }
+    }
+    let Some(upstream) = &guarded.upstream else { return Ok(None) };
+    if upstream_key::own(&upstream.place, headers, body)?.is_some() {
+        return Ok(None);
+    }
+    if upstream_key::has_room(&upstream.place, headers, body) {
+        return Ok(Some(upstream.place.clone()));
+    }
+    guarded.class = EffectClass::Once;
+    guarded.upstream = None;
+    Ok(None)
 }
 
 impl Identified {
     /// What names the call to its caller.
     pub(crate) fn label(&self) -> Label {
         let key = self.keyed.key.as_ref().map(|key| (key.text.clone(), key.explicit));
-        Label { key, ..Label::default() }
+        Label { key, rule: self.guarded.rule.clone(), ..Label::default() }
     }
 
     pub(crate) fn target(&self) -> &Target {
@@ -122,43 +151,77 @@ impl Identified {
     }
 
     /// What it is to be recorded as, and what goes out.
-    pub(crate) fn prepare(self, rule: &str) -> (Call, Prepared) {
+    pub(crate) fn prepare(self) -> (Call, Prepared) {
         let label = self.label();
-        let Self { request, taken, scope, class, tool_name, keyed } = self;
-        let Received { target, head, asked } = request;
+        let Self { request, taken, scope, guarded, tool_name, keyed, adds_key } = self;
+        let Received { target, head, asked, .. } = request;
         let Taken { stored: body, sha256, trailers } = taken;
-        let text = body.in_memory().map(|body| &body[..]);
+        let keeps = guarded.rule.as_ref().is_none_or(|rule| rule.given.store_body);
+        let text = body.in_memory().map(|body| &body[..]).filter(|_| keeps);
         let (method, headers) = (&head.method, &head.headers);
+        let counts = |name: &str| guarded.counts(name);
+        let input =
+            stored::input_json(method, &target, headers, &counts, text, &sha256, body.len());
         let call = Call {
             scope,
             tool_name,
-            input: stored::input_json(method, &target, headers, text, &sha256, body.len()),
-            class,
+            input,
+            class: guarded.class,
             fingerprint: keyed.fingerprint,
             content: keyed.content,
             principal: keyed.principal,
             repeat: keyed.repeat,
             run: asked.run,
-            upstream_key_lifetime: key::UPSTREAM_KEY_LIFETIME,
+            upstream_key_lifetime: guarded.upstream.map_or(Duration::ZERO, |key| key.lifetime),
             retry_token: asked.retry_token,
-            rule: rule.to_owned(),
+            rule: guarded.why.into_owned(),
             key: keyed.key,
         };
-        (call, Prepared { target, class, head, body, trailers, label })
+        let class = guarded.class;
+        (call, Prepared { target, class, head, body, trailers, label, adds_key })
     }
 }
 
-/// The digest of the body's canonical form; of a body on disk without blocking this task.
-async fn body_digest(
+/// The digests of a body.
+#[derive(Debug, Clone, Copy)]
+struct Digests {
+    /// Of its canonical form, as the rule has it.
+    body: Digest,
+    /// Of the same without regard to rules.
+    content: Digest,
+    /// Gzip was undone for them.
+    undone: bool,
+}
+
+impl Digests {
+    fn read(
+        headers: &HeaderMap,
+        reader: &mut StoredReader,
+        sha256: Digest,
+        guarded: &Guarded,
+    ) -> io::Result<Self> {
+        let (body, undone) = forms::body_digest(headers, reader, sha256, &guarded.pick())?;
+        let content = if guarded.rule.as_ref().is_some_and(|rule| rule.alters_input()) {
+            forms::body_digest(headers, reader, sha256, &guarded.pick_keyless())?.0
+        } else {
+            body
+        };
+        Ok(Self { body, content, undone })
+    }
+}
+
+/// Of a body on disk without blocking this task.
+async fn body_digests(
     headers: &HeaderMap,
-    body: &crate::spool::Stored,
-    sha256: Digest,
-) -> io::Result<(Digest, bool)> {
+    taken: &Taken,
+    guarded: &Guarded,
+) -> io::Result<Digests> {
+    let (body, sha256) = (&taken.stored, taken.sha256);
     let mut reader = StoredReader::new(body.clone());
     if body.in_memory().is_some() {
-        return forms::body_digest(headers, &mut reader, sha256);
+        return Digests::read(headers, &mut reader, sha256, guarded);
     }
-    let headers = headers.clone();
-    let digest = spawn_blocking(move || forms::body_digest(&headers, &mut reader, sha256)).await;
-    digest.unwrap_or_else(|panic| Err(io::Error::other(panic)))
+    let (headers, guarded) = (headers.clone(), guarded.clone());
+    let read = move || Digests::read(&headers, &mut reader, sha256, &guarded);
+    spawn_blocking(read).await.unwrap_or_else(|panic| Err(io::Error::other(panic)))
 }

@@ -37,6 +37,11 @@ impl Hop {
         self.authority.to_string()
     }
 
+    /// Whether it is asked with a password or the like.
+    pub fn has_credentials(&self) -> bool {
+        self.authorization.is_some()
+    }
+
     pub(crate) fn authority(&self) -> &Authority {
         &self.authority
     }
@@ -48,6 +53,13 @@ impl Hop {
 }
 
 impl fmt::Debug for Hop {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// Without its credentials.
+impl fmt::Display for Hop {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "http://{}", self.authority)
     }

@@ -2,21 +2,25 @@
 
 use std::sync::Arc;
 
+use hyper::header::HeaderValue;
 use hyper::http::request::Parts;
 use hyper::{HeaderMap, Request};
 use store::call::{Call, Claim, Settled, Waiter};
 use store::model::EffectClass;
 use tokio::sync::{OwnedSemaphorePermit, TryAcquireError};
 use tokio::time::timeout;
+use uuid::Uuid;
 
 use crate::Shared;
 use crate::body::Outgoing;
 use crate::error::Error;
 use crate::failpoint;
 use crate::forward;
+use crate::policy::KeyPlace;
 use crate::request::Target;
 use crate::respond::{self, Duplicate, Label, Reply, Wants};
 use crate::spool::Stored;
+use crate::upstream_key;
 
 /// A call as it goes out, if it may.
 #[derive(Debug)]
@@ -28,9 +32,33 @@ pub(crate) struct Prepared {
     pub(crate) body: Stored,
     pub(crate) trailers: Option<HeaderMap>,
     pub(crate) label: Label,
+    /// Where the engine's own key is to go.
+    pub(crate) adds_key: Option<KeyPlace>,
 }
 
 impl Prepared {
+    /// Gives the upstream a key where the client gave none: the execution's id, which is the same
+    /// for all its attempts.
+    pub(crate) fn add_key(&mut self, execution: Uuid) {
+        let key = execution.to_string();
+        match &self.adds_key {
+            None => {}
+            Some(KeyPlace::Header(name)) => {
+                if let Ok(value) = HeaderValue::try_from(key) {
+                    self.head.headers.insert(name, value);
+                }
+            }
+            Some(KeyPlace::Member(pointer)) => {
+                let body = self.body.in_memory().and_then(|body| {
+                    upstream_key::with_member(pointer, &self.head.headers, body, &key)
+                });
+                if let Some(body) = body {
+                    self.body = Stored::of(body);
+                }
+            }
+        }
+    }
+
     /// Makes the head that of the next hop; what is only a duplicate does not need it.
     pub(crate) fn for_next_hop(&mut self, shared: &Shared) {
         forward::prepare(shared, &self.target, &mut self.head);

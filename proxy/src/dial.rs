@@ -27,12 +27,20 @@ const METADATA_ORACLE: Ipv4Addr = Ipv4Addr::new(192, 0, 0, 192);
 pub(crate) struct Guard {
     own: Vec<SocketAddr>,
     chain: Option<Chain>,
+    loopback: bool,
+    private: bool,
 }
 
 impl Guard {
-    /// `own`: where the engine itself listens. `chain`: the user's own proxy.
-    pub(crate) fn new(own: Vec<SocketAddr>, chain: Option<Chain>) -> Self {
-        Self { own, chain }
+    /// `own`: where the engine itself listens; `chain`: the user's own proxy; `loopback`, `private`:
+    /// refuse these ranges too.
+    pub(crate) fn new(
+        own: Vec<SocketAddr>,
+        chain: Option<Chain>,
+        loopback: bool,
+        private: bool,
+    ) -> Self {
+        Self { own, chain, loopback, private }
     }
 
     fn hop(&self, scheme: Scheme, authority: &Authority) -> Option<&Arc<Hop>> {
@@ -64,7 +72,21 @@ impl Guard {
             IpAddr::V4(ip) => ip == METADATA_ALIBABA || ip == METADATA_ORACLE,
             IpAddr::V6(ip) => ip == METADATA_V6,
         };
-        metadata.then_some("a cloud metadata service")
+        if metadata {
+            return Some("a cloud metadata service");
+        }
+        if self.loopback && (ip.is_loopback() || ip.is_unspecified() || is_of_this_machine(ip)) {
+            return Some("on this machine (refuse_loopback)");
+        }
+        (self.private && is_private(ip)).then_some("in a private network (refuse_private)")
+    }
+}
+
+/// RFC 1918, RFC 6598, RFC 4193.
+fn is_private(ip: IpAddr) -> bool {
+    match ip {
+        IpAddr::V4(ip) => ip.is_private() || matches!(ip.octets(), [100, 64..=127, ..]),
+        IpAddr::V6(ip) => ip.is_unique_local(),
     }
 }
 
@@ -207,7 +229,7 @@ mod tests {
 
     #[test]
     fn own_ports_and_metadata_are_refused_in_every_spelling() {
-        let guard = Guard::new(vec!["127.0.0.1:3030".parse().unwrap()], None);
+        let guard = Guard::new(vec!["127.0.0.1:3030".parse().unwrap()], None, false, false);
         for refused in [
             "127.0.0.1:3030",
             "127.9.9.9:3030",
@@ -231,5 +253,21 @@ mod tests {
         {
             assert_eq!(guard.refusal(allowed.parse().unwrap()), None, "{allowed}");
         }
+    }
+
+    #[test]
+    fn this_machine_and_private_networks_are_refused_where_they_are_to_be() {
+        let refused = |loopback, private, address: &str| {
+            Guard::new(Vec::new(), None, loopback, private)
+                .refusal(address.parse().unwrap())
+                .is_some()
+        };
+        for address in ["127.0.0.1:80", "[::1]:80", "0.0.0.0:80", "[::ffff:127.0.0.1]:80"] {
+            assert!(refused(true, false, address) && !refused(false, true, address), "{address}");
+        }
+        for address in ["10.0.0.1:80", "192.168.1.1:80", "172.16.0.1:80", "100.64.0.1:80"] {
+            assert!(refused(false, true, address) && !refused(false, false, address), "{address}");
+        }
+        assert!(refused(false, true, "[fd00::1]:80") && !refused(true, true, "192.0.2.1:80"));
     }
 }

@@ -29,6 +29,9 @@ pub(crate) enum Error {
     /// Policy forbids it: a guarded address, the engine's own ports, a denied host.
     #[error("{0}")]
     Refused(String),
+    /// A path on the proxy's own port names no route.
+    #[error("{0}")]
+    UnknownRoute(String),
     /// The user, session or goal that the request names is not there.
     #[error("{0}")]
     UnknownScope(String),

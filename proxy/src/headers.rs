@@ -5,7 +5,9 @@ mod meaning;
 use hyper::Method;
 use hyper::header::{self, HeaderMap, HeaderName, HeaderValue};
 
-pub(crate) use self::meaning::{counts, is_secret_name, is_secret_parameter, principal_parts};
+pub(crate) use self::meaning::{
+    counts, is_secret_name, is_secret_parameter, may_count, principal_parts,
+};
 use crate::request::Target;
 
 /// Fields that belong to one connection (RFC 9110, 7.6.1), and what belonged to them once.

@@ -23,6 +23,13 @@ pub(crate) struct Taken {
     pub(crate) trailers: Option<HeaderMap>,
 }
 
+impl Taken {
+    /// The body, where it is small enough to be looked at.
+    pub(crate) fn in_memory(&self) -> Option<&[u8]> {
+        self.stored.in_memory().map(|body| &body[..])
+    }
+}
+
 /// Refuses a body whose announced length is over the limit. To be called before it is polled, so
 /// that a client that waits for `100 Continue` sends nothing of it.
 pub(crate) fn check_announced(shared: &Shared, body: &Incoming) -> Result<(), Error> {

@@ -12,6 +12,7 @@ use uuid::Uuid;
 
 use crate::forms::media_type;
 use crate::headers::{counts, principal_parts};
+use crate::policy::{Guarded, Principal};
 use crate::request::{Asked, Target};
 
 /// How long an explicit key stays held after its call became terminal.
@@ -20,9 +21,6 @@ const EXPLICIT_WINDOW: Duration = Duration::from_hours(30 * 24);
 const NAMED_WINDOW: Duration = Duration::from_hours(24);
 /// The same in the session `default`, which knows no task and only protects from retries.
 const DEFAULT_WINDOW: Duration = Duration::from_mins(10);
-
-/// For how long an upstream that honours keys knows one, unless a rule says otherwise.
-pub(crate) const UPSTREAM_KEY_LIFETIME: Duration = Duration::from_hours(12);
 
 /// The namespace of derived keys; no explicit key can meet one.
 const DERIVED_NAMESPACE: &[u8] = b"proxy/derived/v1";
@@ -57,14 +55,16 @@ pub(crate) struct KeyInput<'a> {
     pub(crate) asked: &'a Asked,
     /// From [`crate::forms::body_digest`].
     pub(crate) body: Digest,
+    /// The same without regard to rules, but for where they see a key.
+    pub(crate) content_body: Digest,
     /// Gzip was undone for the digest: Content-Encoding no longer counts.
     pub(crate) undone: bool,
     pub(crate) trailers: &'a HeaderMap,
-    pub(crate) class: EffectClass,
+    pub(crate) guarded: &'a Guarded,
     /// From [`tool_name`].
     pub(crate) tool: &'a str,
     /// HMAC with a secret of the store, over a label and bytes.
-    pub(crate) keyed_digest: &'a dyn Fn(&str, &[u8]) -> Digest,
+    pub(crate) keyed_digest: &'a dyn Fn(&str, &[u8]) -> Result<Digest, store::Error>,
 }
 
 /// What the store compares.
@@ -85,22 +85,29 @@ pub(crate) fn tool_name(rule: Option<&str>, method: &Method, target: &Target) ->
 
 /// The key and the digests of a guarded request. The same request has the same ones over restarts,
 /// and whether it came in absolute form or through a tunnel.
-pub(crate) fn derive(input: &KeyInput<'_>) -> Keyed {
-    let principal = principal(input);
-    let request = request(input);
+pub(crate) fn derive(input: &KeyInput<'_>) -> Result<Keyed, store::Error> {
+    let principal = principal(input)?;
+    let request = request(input, input.body, &|name| input.guarded.counts(name));
     let repeat =
         input.asked.repeat.as_ref().map(|value| Encoder::new("repeat/v1").field(value).finish());
-    let key = match (&input.asked.key, input.class) {
+    let key = match (&input.asked.key, input.guarded.class) {
         (Some(text), _) => Some(explicit(input, text, &principal)),
         (None, EffectClass::Idempotent) => None,
         (None, _) => Some(derived(input, &request, &principal, repeat.as_ref())),
     };
+    let plain = match &input.guarded.rule {
+        Some(rule) if rule.alters_input() => {
+            let counted = |name: &str| !input.guarded.is_key(name) && counts(name);
+            self::request(input, input.content_body, &counted)
+        }
+        _ => request,
+    };
     let content = Encoder::new("content/v1")
         .field(input.whose.user_id)
         .field(input.whose.session_id)
-        .field(request.as_bytes())
+        .field(plain.as_bytes())
         .finish();
-    Keyed { key, fingerprint: request, content, principal, repeat }
+    Ok(Keyed { key, fingerprint: request, content, principal, repeat })
 }
 
 fn explicit(input: &KeyInput<'_>, text: &str, principal: &Digest) -> CallKey {
@@ -111,7 +118,7 @@ fn explicit(input: &KeyInput<'_>, text: &str, principal: &Digest) -> CallKey {
         holder: HolderKey::new(input.whose.user_id, namespace.as_bytes(), text),
         text: text.to_owned(),
         explicit: true,
-        window: Some(EXPLICIT_WINDOW),
+        window: Some(window(input, EXPLICIT_WINDOW)),
     }
 }
 
@@ -128,13 +135,20 @@ fn derived(
         .field(request.as_bytes())
         .optional(repeat.map(Digest::as_bytes))
         .finish();
+    let usual = if input.whose.named { NAMED_WINDOW } else { DEFAULT_WINDOW };
     let text = derived_text(input.tool, input.whose.session_created, &hash);
     CallKey {
         holder: HolderKey::new(input.whose.user_id, DERIVED_NAMESPACE, &text),
         text,
         explicit: false,
-        window: Some(if input.whose.named { NAMED_WINDOW } else { DEFAULT_WINDOW }),
+        window: Some(window(input, usual)),
     }
+}
+
+/// The rule's window, else the usual one.
+fn window(input: &KeyInput<'_>, usual: Duration) -> Duration {
+    let rule = input.guarded.rule.as_ref();
+    rule.and_then(|rule| rule.given.window).map_or(usual, |span| span.0)
 }
 
 /// Method, scheme, host and port.
@@ -147,14 +161,19 @@ fn located(encoder: Encoder, input: &KeyInput<'_>) -> Encoder {
 }
 
 /// What is asked, whoever asks: method, URL, counted headers, body, counted trailers.
-fn request(input: &KeyInput<'_>) -> Digest {
+fn request(input: &KeyInput<'_>, body: Digest, counts: &dyn Fn(&str) -> bool) -> Digest {
     let encoder = located(Encoder::new("request/v1"), input).field(&input.target.path_and_query);
-    let encoder = counted(encoder, input.headers, input.undone);
-    counted(encoder.field(input.body.as_bytes()), input.trailers, false).finish()
+    let encoder = counted(encoder, input.headers, input.undone, counts);
+    counted(encoder.field(body.as_bytes()), input.trailers, false, counts).finish()
 }
 
 /// Appends the fields that count, sorted by name; the values of one name in their order.
-fn counted(encoder: Encoder, headers: &HeaderMap, undone: bool) -> Encoder {
+fn counted(
+    encoder: Encoder,
+    headers: &HeaderMap,
+    undone: bool,
+    counts: &dyn Fn(&str) -> bool,
+) -> Encoder {
     let mut names: Vec<_> = headers
         .keys()
         .filter(|name| counts(name.as_str()) && !(undone && *name == CONTENT_ENCODING))
@@ -189,7 +208,11 @@ fn without_boundary(headers: &HeaderMap) -> Option<Vec<u8>> {
 }
 
 /// A keyed digest, so that a stolen database tells nobody's password.
-fn principal(input: &KeyInput<'_>) -> Digest {
+fn principal(input: &KeyInput<'_>) -> Result<Digest, store::Error> {
+    let rule = input.guarded.rule.as_ref();
+    if rule.is_some_and(|rule| rule.given.principal == Principal::Session) {
+        return (input.keyed_digest)("principal/v1", b"session");
+    }
     let parts = principal_parts(input.headers, input.target.query());
     let parts = parts.iter().fold(Encoder::new("principal/v1"), |encoder, (name, value)| {
         encoder.field(name).field(value)

@@ -14,6 +14,7 @@ mod deadline;
 mod delivery;
 mod dial;
 mod error;
+mod explain;
 mod failpoint;
 mod forms;
 mod forward;
@@ -29,17 +30,19 @@ mod record;
 mod request;
 mod respond;
 mod rewind;
+mod route;
 mod service;
 mod serving;
 mod spool;
 mod stored;
 mod tls;
+mod upstream_key;
 
 use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use store::Store;
@@ -50,9 +53,12 @@ use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
 pub use crate::chain::{Chain, Hop};
+pub use crate::explain::{Asked, ExplainedCall, Explanation, Part, explain};
 pub use crate::pattern::{HostName, HostPattern};
 use crate::policy::Policy;
+pub use crate::policy::Rule;
 use crate::request::Authority;
+pub use crate::route::Route;
 pub use crate::tls::ca::Ca;
 pub use crate::tls::constraints::CaFacts;
 use crate::tls::intercept::Interceptor;
@@ -68,12 +74,16 @@ pub struct Config {
     pub proxy_addresses: Vec<SocketAddr>,
     /// Where the state API listens: nobody reaches it through the proxy.
     pub api_addresses: Vec<SocketAddr>,
-    /// Hosts whose requests are passed on unguarded, audited.
-    pub pass: Vec<HostPattern>,
+    /// What may change while the proxy runs.
+    pub settings: Settings,
+    /// MCP servers, by name or URL, whose `readOnlyHint` and `idempotentHint` are believed.
+    pub mcp_trust: Vec<String>,
+    /// Nothing on this machine is reached through the proxy.
+    pub refuse_loopback: bool,
+    /// Nothing in private networks is reached through the proxy.
+    pub refuse_private: bool,
     /// The user's own proxy, which calls go out through.
     pub upstream_proxy: Option<Chain>,
-    /// Use the shipped table of POSTs that only read.
-    pub reads_table: bool,
     /// Every request needs its session's token as proxy credentials.
     pub require_token: bool,
     /// The largest body of a guarded request, in bytes.
@@ -109,9 +119,11 @@ impl Config {
             store,
             proxy_addresses: vec![proxy],
             api_addresses: vec![api],
-            pass: Vec::new(),
+            settings: Settings::default(),
+            mcp_trust: Vec::new(),
+            refuse_loopback: false,
+            refuse_private: false,
             upstream_proxy: None,
-            reads_table: true,
             require_token: false,
             max_request: 256 * 1024 * 1024,
             spool_dir,
@@ -134,10 +146,37 @@ impl fmt::Debug for Config {
         f.debug_struct("Config")
             .field("proxy_addresses", &self.proxy_addresses)
             .field("api_addresses", &self.api_addresses)
-            .field("pass", &self.pass)
+            .field("settings", &self.settings)
             .field("require_token", &self.require_token)
             .field("intercept", &self.intercept)
             .finish_non_exhaustive()
+    }
+}
+
+/// How requests are treated: what may change while a proxy runs, by [`Proxy::reload`].
+#[derive(Debug, Clone, PartialEq)]
+pub struct Settings {
+    /// Hosts whose requests are passed on unguarded, audited.
+    pub pass: Vec<HostPattern>,
+    /// Use the shipped table of POSTs that only read.
+    pub reads_table: bool,
+    /// Use the shipped table of upstreams that honour idempotency keys.
+    pub keyed_table: bool,
+    /// The first that is about a request decides.
+    pub rules: Vec<Rule>,
+    /// Upstreams with a path on the proxy's own port.
+    pub routes: Vec<Route>,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            pass: Vec::new(),
+            reads_table: true,
+            keyed_table: true,
+            rules: Vec::new(),
+            routes: Vec::new(),
+        }
     }
 }
 
@@ -215,6 +254,13 @@ impl Proxy {
         listener::serve(Arc::clone(&self.0), listener, shutdown).await;
     }
 
+    /// Treats requests by `settings` from here on; those that were decided before go on as they
+    /// were. No connection ends.
+    pub fn reload(&self, settings: &Settings) {
+        let policy = Arc::new(Policy::new(settings));
+        *self.0.policy.write().unwrap_or_else(PoisonError::into_inner) = policy;
+    }
+
     /// How many guarded calls are in flight.
     pub fn in_flight(&self) -> usize {
         self.0.config.max_in_flight.saturating_sub(self.0.in_flight.available_permits())
@@ -244,7 +290,7 @@ pub(crate) enum Phase {
 /// What all connections and calls share.
 pub(crate) struct Shared {
     pub(crate) config: Config,
-    pub(crate) policy: Policy,
+    policy: RwLock<Arc<Policy>>,
     pub(crate) guard: dial::Guard,
     pub(crate) pool: Arc<pool::Pool>,
     pub(crate) upstreams: Upstreams,
@@ -275,11 +321,16 @@ impl Shared {
         let interceptor = Interceptor::new(&config.intercept, config.ca.as_ref())?;
         let own_ca = interceptor.as_ref().map(Interceptor::ca).or(config.ca.as_ref());
         let upstreams = Upstreams::new(&config.upstream_ca, own_ca.map(Ca::certificate))?;
-        let policy = Policy::new(config.pass.clone(), config.reads_table);
+        let policy = Policy::new(&config.settings);
         let own = [config.proxy_addresses.as_slice(), &config.api_addresses].concat();
         Ok(Self {
-            policy,
-            guard: dial::Guard::new(own, config.upstream_proxy.clone()),
+            policy: RwLock::new(Arc::new(policy)),
+            guard: dial::Guard::new(
+                own,
+                config.upstream_proxy.clone(),
+                config.refuse_loopback,
+                config.refuse_private,
+            ),
             pool: Arc::default(),
             upstreams,
             interceptor,
@@ -295,6 +346,11 @@ impl Shared {
             phase: AtomicU8::new(0),
             config,
         })
+    }
+
+    /// The policy as it is now; one request asks once and keeps it.
+    pub(crate) fn policy(&self) -> Arc<Policy> {
+        Arc::clone(&self.policy.read().unwrap_or_else(PoisonError::into_inner))
     }
 
     pub(crate) fn phase(&self) -> Phase {

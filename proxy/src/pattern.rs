@@ -4,6 +4,8 @@ use std::fmt;
 use std::net::{IpAddr, Ipv6Addr};
 use std::str::FromStr;
 
+use serde::{Deserialize, Deserializer};
+
 use crate::request::Authority;
 
 /// `HOST`, `*.HOST` (one or more labels in front of it, and not `HOST` itself), or an address (IPv6
@@ -90,6 +92,21 @@ impl FromStr for HostPattern {
         let host = host_of(&host.to_ascii_lowercase()).ok_or_else(|| bad("names no host"))?;
         Ok(Self { host, port })
     }
+}
+
+impl<'de> Deserialize<'de> for HostPattern {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        parsed(from)
+    }
+}
+
+/// A text that is read by `FromStr`.
+pub(crate) fn parsed<'de, T, D>(from: D) -> Result<T, D::Error>
+where
+    T: FromStr<Err: fmt::Display>,
+    D: Deserializer<'de>,
+{
+    String::deserialize(from)?.parse().map_err(serde::de::Error::custom)
 }
 
 fn port_of(digits: &str) -> Option<u16> {

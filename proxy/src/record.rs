@@ -12,6 +12,7 @@ use hyper::body::Body as _;
 use hyper::header::{TRAILER, TRANSFER_ENCODING};
 use hyper::http::response::Parts;
 use store::call::{Answer, AnswerBody, Finish, Settled};
+use store::key::Digest;
 use store::model::{EffectClass, Timestamp};
 use store::state::Knowledge;
 use store::{Clock as _, Lease, SystemClock};
@@ -26,6 +27,7 @@ use crate::error::{Error, Sent};
 use crate::failpoint;
 use crate::forward::Reached;
 use crate::headers;
+use crate::policy::outcome;
 use crate::request::Target;
 use crate::respond::{self, Label, Reply};
 
@@ -54,6 +56,7 @@ impl Running {
             key: prepared.label.key.clone(),
             execution_id: Some(lease.execution_id()),
             attempt: lease.attempt(),
+            rule: prepared.label.rule.clone(),
         };
         Self {
             shared: Arc::clone(shared),
@@ -121,8 +124,11 @@ pub(crate) async fn answer(running: Running, reached: Reached) -> Reply {
     let timed = Timed::new(incoming, shared.config.timeouts.body_idle);
     let mut source = FromUpstream::new(timed, reached.connection);
     let mut recorder = Recorder::new(&shared);
-    let facts = Facts::new(&head, received_at, unverified);
-    let end = if is_stream(&head.headers) {
+    let rule = running.label.rule.as_ref().map(|rule| &rule.given);
+    let keeps = rule.is_none_or(|rule| rule.store_body);
+    let facts = Facts::new(&head, received_at, unverified, keeps);
+    let stream = rule.and_then(|rule| rule.stream);
+    let end = if stream.unwrap_or_else(|| is_stream(&head.headers)) {
         Held::Long(None)
     } else {
         hold(&mut recorder, &mut source).await
@@ -150,15 +156,18 @@ struct Facts {
     received_at: Timestamp,
     /// Nothing but the end of the connection tells that the body is whole.
     unverified: bool,
+    /// The body is kept, and not its digest alone.
+    keeps: bool,
 }
 
 impl Facts {
-    fn new(head: &Parts, received_at: Timestamp, unverified: bool) -> Self {
+    fn new(head: &Parts, received_at: Timestamp, unverified: bool, keeps: bool) -> Self {
         Self {
             status: head.status.as_u16(),
             headers: head.headers.clone(),
             received_at,
             unverified,
+            keeps,
         }
     }
 
@@ -168,10 +177,20 @@ impl Facts {
             status: self.status,
             omitted_cookies: kept.len() < self.headers.len(),
             headers: kept,
-            body,
+            body: if self.keeps { body } else { digest_of(body) },
             trailers: trailers.map(respond::stored_fields).unwrap_or_default(),
             received_at: self.received_at,
         }
+    }
+}
+
+/// What is left of a body that a rule keeps out of the store.
+fn digest_of(body: AnswerBody) -> AnswerBody {
+    match body {
+        AnswerBody::Kept(bytes) => {
+            AnswerBody::Dropped { sha256: *Digest::of(&bytes).as_bytes(), size: bytes.len() as u64 }
+        }
+        dropped @ AnswerBody::Dropped { .. } => dropped,
     }
 }
 
@@ -186,9 +205,9 @@ fn finished(
         AnswerBody::Kept(bytes) => Some(&bytes[..]),
         AnswerBody::Dropped { .. } => None,
     };
-    let policy = &running.shared.policy;
+    let rule = running.label.rule.as_deref();
     let (outcome, why) =
-        policy.outcome(&running.target, facts.status, &facts.headers, bytes, running.class);
+        outcome(&running.target, facts.status, &facts.headers, bytes, running.class, rule);
     let unverified = if facts.unverified { "; the end is unverified" } else { "" };
     Finish {
         outcome,

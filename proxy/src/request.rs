@@ -10,8 +10,9 @@ use hyper::http::request::Parts;
 use hyper::http::uri;
 use hyper::{Method, Version};
 
-pub(crate) use self::asked::{Asked, ProxyCredentials, asked};
+pub(crate) use self::asked::{Asked, ProxyCredentials, asked, key_text};
 use crate::error::Error;
+use crate::route;
 
 /// How an upstream is spoken to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -120,7 +121,8 @@ impl Target {
 pub(crate) enum Form {
     /// Send it there.
     Forward(Target),
-    /// It means the proxy itself: origin form, or `/confirm/` at its own address by any road.
+    /// It means the proxy itself: origin form, or `/confirm/` or a route at its own address by
+    /// any road.
     Own { path_and_query: String },
     /// CONNECT.
     Tunnel(Authority),
@@ -166,7 +168,9 @@ pub(crate) fn form(
     Ok(match form {
         Form::Forward(target)
             if target.scheme == Scheme::Http
-                && target.path().starts_with("/confirm/")
+                && ["/confirm/", route::PREFIX]
+                    .iter()
+                    .any(|own| target.path().starts_with(own))
                 && own(&target.authority) =>
         {
             Form::Own { path_and_query: target.path_and_query }

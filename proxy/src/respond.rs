@@ -5,6 +5,8 @@ mod problem;
 mod recode;
 mod stored;
 
+use std::borrow::Cow;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
@@ -24,6 +26,7 @@ use crate::Shared;
 use crate::body::Body;
 use crate::forward::Reached;
 use crate::headers;
+use crate::policy::{OnUnknown, Rule};
 
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 const IDEMPOTENCY_STATUS: HeaderName = HeaderName::from_static("idempotency-status");
@@ -52,6 +55,7 @@ pub(crate) struct Label {
     pub(crate) key: Option<(String, bool)>,
     pub(crate) execution_id: Option<Uuid>,
     pub(crate) attempt: u32,
+    pub(crate) rule: Option<Arc<Rule>>,
 }
 
 impl Label {
@@ -89,6 +93,21 @@ impl Label {
             if let Ok(id) = HeaderValue::from_str(text) {
                 headers.insert(EXECUTION_ID, id);
             }
+        }
+    }
+
+    /// How its outcome is to be looked up, by its rule.
+    fn verify(&self) -> Option<&str> {
+        self.rule.as_ref()?.given.verify.as_deref()
+    }
+
+    /// What the caller is told of a doubt: no token where its rule leaves that to an operator.
+    fn tells<'a>(&self, doubt: &'a Doubt) -> Cow<'a, Doubt> {
+        match &self.rule {
+            Some(rule) if rule.given.on_unknown == OnUnknown::Human => {
+                Cow::Owned(Doubt { retry_token: None, ..doubt.clone() })
+            }
+            _ => Cow::Borrowed(doubt),
         }
     }
 
@@ -157,7 +176,7 @@ pub(crate) fn answered(
     headers::add_via(&mut head.headers, &shared.config.instance);
     label.put(&mut head.headers, word, reason, false);
     if let Some(doubt) = &settled.doubt {
-        in_doubt(&mut head.headers, doubt);
+        in_doubt(&mut head.headers, &label.tells(doubt));
     }
     let received_at = settled.answer.as_ref().map_or_else(|| SystemClock.now(), |a| a.received_at);
     date(&mut head.headers, received_at);

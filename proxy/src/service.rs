@@ -22,7 +22,7 @@ use crate::record::{self, Running};
 use crate::request::{self, Form, Target};
 use crate::respond::{self, Label, Reply, Wants};
 use crate::serving::Link;
-use crate::{confirm, connect, forward};
+use crate::{confirm, connect, forward, route};
 
 /// Answers one request.
 pub(crate) async fn handle(
@@ -55,6 +55,17 @@ async fn route(
     }
     match request::form(&head, inside, &|authority| shared.is_own(authority))? {
         Form::Forward(target) => {
+            forwarded(shared, link, target, Request::from_parts(head, body), label).await
+        }
+        Form::Own { path_and_query } if path_and_query.starts_with(route::PREFIX) => {
+            let target =
+                route::resolve(&shared.policy(), &path_and_query, &head.headers, &|authority| {
+                    shared.is_own(authority)
+                })?;
+            let mut head = head;
+            head.uri = target.path_and_query.parse().map_err(|_| {
+                Error::Malformed("the path behind the route cannot be sent".to_owned())
+            })?;
             forwarded(shared, link, target, Request::from_parts(head, body), label).await
         }
         Form::Own { path_and_query } => {
@@ -90,12 +101,13 @@ async fn forwarded(
         return Ok(respond::options());
     }
     shared.guard.check_literal(&target.authority)?;
-    let decision = shared.policy.decide(&head.method, &target, &head.headers);
+    let policy = shared.policy();
+    let decision = policy.decide(&head.method, &target, &head.headers, None);
     if let Decision::Pass { kind, rule } = &decision {
         let body = Outgoing::Live(Timed::new(body, shared.config.timeouts.body_stall));
         return forward::pass(shared, link, &target, head, body, (*kind, rule)).await;
     }
-    let request = Received { target, head, asked };
+    let request = Received { target, head, asked, policy };
     Box::pin(guarded(shared, link, request, body, decision, label)).await
 }
 
@@ -110,17 +122,17 @@ async fn guarded(
     label: &mut Label,
 ) -> Result<Reply, Error> {
     let known = match &decision {
-        Decision::Guard { .. } => Some(call::scope(shared, &request).await?),
+        Decision::Guard(_) => Some(call::scope(shared, &request).await?),
         _ => None,
     };
     intake::check_announced(shared, &body)?;
     let taken = intake::take(shared, body).await?;
-    let (class, rule) = match call::decide(shared, &request, &taken, decision) {
+    let guarded = match call::decide(&request, &taken, decision) {
         Decision::Pass { kind, rule } => {
             let (head, body) = call::unguarded(request.head, &taken);
             return forward::pass(shared, link, &request.target, head, body, (kind, &rule)).await;
         }
-        Decision::Guard { class, rule } => (class, rule),
+        Decision::Guard(guarded) => guarded,
         Decision::NeedsBody => return Err(Error::Internal),
     };
     let scope = match known {
@@ -128,13 +140,15 @@ async fn guarded(
         None => call::scope(shared, &request).await?,
     };
     let wants = Wants::of(&request.head.headers);
-    let identified = call::identify(shared, request, taken, scope, class).await?;
+    let store = &shared.config.store;
+    let digest = |label: &str, bytes: &[u8]| Ok(store.keyed_digest(label, bytes));
+    let identified = call::identify(&digest, request, taken, scope, guarded).await?;
     *label = identified.label();
     if let Some(settled) = identified.replay(shared)? {
         return claim::replayed(shared, &settled, identified.target(), label, &wants);
     }
     let place = claim::place(shared)?;
-    let (call, prepared) = identified.prepare(&rule);
+    let (call, prepared) = identified.prepare();
     // hyper drops this future when the client leaves; a claimed call must run to its end for the
     // retry to find. So from the claim on the work is the server's.
     let work = carry_out(Arc::clone(shared), call, prepared, place);
@@ -161,6 +175,7 @@ async fn carry_out(
         Claim::Execute(lease) => lease,
         other => return Ok(Carried::Not(other, prepared.target)),
     };
+    prepared.add_key(lease.execution_id());
     let running = Running::new(&shared, lease, &prepared, place);
     let forwarded = forward::guarded(&shared, &mut prepared).await;
     drop(prepared);

@@ -162,6 +162,11 @@ pub(crate) struct Stored {
 }
 
 impl Stored {
+    /// A body that is in memory.
+    pub(crate) fn of(memory: Bytes) -> Self {
+        Self { file: None, memory }
+    }
+
     /// Its length in bytes.
     pub(crate) fn len(&self) -> u64 {
         self.in_file() + self.memory.len() as u64

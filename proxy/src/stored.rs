@@ -14,7 +14,7 @@ use store::model::Json;
 
 pub(crate) use self::url::masked_url;
 use crate::forms::{Kind, kind, media_type};
-use crate::headers::{counts, is_secret_name};
+use crate::headers::is_secret_name;
 use crate::request::Target;
 
 /// The largest body that is kept, in bytes.
@@ -62,6 +62,7 @@ pub(crate) fn input_json(
     method: &Method,
     target: &Target,
     headers: &HeaderMap,
+    counts: &dyn Fn(&str) -> bool,
     body: Option<&[u8]>,
     sha256: &Digest,
     size: u64,
@@ -75,12 +76,15 @@ pub(crate) fn input_json(
     Json::of(&Stored {
         method: method.as_str(),
         url: masked_url(target),
-        headers: kept_headers(headers),
+        headers: kept_headers(headers, counts),
         body,
     })
 }
 
-fn kept_headers(headers: &HeaderMap) -> BTreeMap<&str, Values> {
+fn kept_headers<'a>(
+    headers: &'a HeaderMap,
+    counts: &dyn Fn(&str) -> bool,
+) -> BTreeMap<&'a str, Values> {
     headers
         .keys()
         .map(hyper::header::HeaderName::as_str)

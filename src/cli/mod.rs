@@ -1,8 +1,10 @@
 //! The command line: one file a verb.
 
 mod ca;
+mod config;
 mod doctor;
 mod executions;
+mod explain;
 mod replay;
 mod resolve;
 mod run;
@@ -54,6 +56,8 @@ enum Verb {
     Ca(ca::Args),
     Run(Box<run::Args>),
     Doctor(doctor::Args),
+    Config(config::Args),
+    Explain(Box<explain::Args>),
 }
 
 impl Cli {
@@ -69,6 +73,8 @@ impl Cli {
             Verb::Ca(args) => ca::run(&args, printer),
             Verb::Run(args) => run::run(&args, printer),
             Verb::Doctor(args) => doctor::run(&args, printer),
+            Verb::Config(args) => config::run(args, printer),
+            Verb::Explain(args) => explain::run(*args, printer),
         }
     }
 }
@@ -157,6 +163,6 @@ mod tests {
                 }
             }
         }
-        assert_eq!(verbs, 8);
+        assert_eq!(verbs, 11);
     }
 }

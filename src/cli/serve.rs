@@ -26,10 +26,9 @@ pub(super) struct Args {
 
 /// Runs until a signal; problems of the configuration show before a file or port is touched.
 pub(super) fn run(args: Args, printer: &mut Printer) -> anyhow::Result<ExitStatus> {
-    let log_format = args.flags.log_format;
-    let config = Config::try_from(args.flags)?;
-    start_log(log_format, "info")?;
-    server::run(&config, printer)
+    let config = Config::try_from(args.flags.clone())?;
+    start_log(config.log_format, "info")?;
+    server::run(&config, &args.flags, printer)
 }
 
 /// Starts the log on stderr; `level` holds where the environment names none.

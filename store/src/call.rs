@@ -102,6 +102,28 @@ pub enum Claim {
     },
 }
 
+/// What a claim would answer now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Foreseen {
+    /// It would be carried out, as a new execution.
+    Execute,
+    /// It would be carried out, as one more attempt of this execution.
+    ExecuteAgain(Uuid),
+    /// It would wait for this execution, which runs.
+    Wait(Uuid),
+    /// It would be answered from this execution.
+    Replay(Uuid),
+    /// It would be held.
+    InDoubt {
+        /// The execution that may have taken effect.
+        execution_id: Uuid,
+        /// Found by its content, under another key.
+        same_content: bool,
+    },
+    /// It would be refused: its key belongs to this execution, with another input.
+    Mismatch(Uuid),
+}
+
 /// How a call ended, for its duplicates.
 #[derive(Debug, Clone)]
 pub struct Settled {

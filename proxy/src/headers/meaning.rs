@@ -93,6 +93,25 @@ pub(crate) fn counts(name: &str) -> bool {
         || is_credential(name))
 }
 
+/// May a rule make a request field count: not a credential, which is the principal's part of the
+/// key, nor what belongs to the connection, the framing or the engine. `name` is in lower case.
+pub(crate) fn may_count(name: &str) -> bool {
+    const NEVER: &[&str] = &[
+        "connection",
+        "proxy-connection",
+        "keep-alive",
+        "te",
+        "trailer",
+        "transfer-encoding",
+        "content-length",
+        "upgrade",
+        "expect",
+        "idempotency-key",
+        "idempotency-retry-token",
+    ];
+    !(is_credential(name) || name.starts_with("agent-") || NEVER.contains(&name))
+}
+
 /// Does a field say whose call it is. `name` is in lower case.
 fn is_credential(name: &str) -> bool {
     CREDENTIALS.contains(&name) || CREDENTIAL_SUFFIXES.iter().any(|suffix| name.ends_with(suffix))

@@ -9,45 +9,59 @@ use serde_json::value::RawValue;
 use store::model::EffectClass;
 use store::state::Knowledge;
 
-use super::table::{Answers, Means, Refusal};
-use super::{Policy, graphql};
+use super::graphql;
+use super::rule::Rule;
+use super::table::{Answers, Means, REFUSALS, Refusal};
 use crate::forms::plain;
 use crate::request::Target;
 
-impl Policy {
-    /// What is known of a call whose answer came whole, and why. `body` is the answer's, as it
-    /// came; `None` where it is too large to be looked at: then the status alone speaks.
-    ///
-    /// An answer that did not come whole is not for this function: it is unknown.
-    pub(crate) fn outcome(
-        &self,
-        target: &Target,
-        status: u16,
-        headers: &HeaderMap,
-        body: Option<&[u8]>,
-        class: EffectClass,
-    ) -> (Knowledge, &'static str) {
-        match status {
-            200..=299 => self
-                .refusals
-                .iter()
-                .filter(|refusal| refusal.is_about(target, headers))
-                .find_map(|refusal| refusal.read(&plain(headers, body?)?))
-                .unwrap_or((Knowledge::Executed, "it answered with success")),
-            300..=306 => (Knowledge::Executed, "it answered with a redirect"),
-            307 | 308 => (Knowledge::NotExecuted, "it sends the request elsewhere"),
-            408 => (Knowledge::Unknown, "it gave up waiting"),
-            409 | 425 if class == EffectClass::Keyed => {
-                (Knowledge::Unknown, "it may still work on an earlier send of the same key")
-            }
-            400..=499 => (Knowledge::NotExecuted, "it refused the request"),
-            501 | 505 => (Knowledge::NotExecuted, "it does not know the request"),
-            503 if headers.contains_key(RETRY_AFTER) => {
-                (Knowledge::NotExecuted, "it asks to come back later")
-            }
-            _ => (Knowledge::Unknown, "it failed and does not say how far it came"),
+/// What is known of a call whose answer came whole, and why. `body` is the answer's, as it came;
+/// `None` where it is too large to be looked at: then the status alone speaks.
+///
+/// An answer that did not come whole is not for this function: it is unknown.
+pub(crate) fn outcome(
+    target: &Target,
+    status: u16,
+    headers: &HeaderMap,
+    body: Option<&[u8]>,
+    class: EffectClass,
+    rule: Option<&Rule>,
+) -> (Knowledge, &'static str) {
+    match status {
+        200..=299 if rule.is_some_and(|rule| refused(rule, headers, body)) => {
+            (Knowledge::NotExecuted, "its rule takes the body for a refusal")
         }
+        200..=299 => REFUSALS
+            .iter()
+            .filter(|refusal| refusal.is_about(target, headers))
+            .find_map(|refusal| refusal.read(&plain(headers, body?)?))
+            .unwrap_or((Knowledge::Executed, "it answered with success")),
+        300..=306 => (Knowledge::Executed, "it answered with a redirect"),
+        307 | 308 => (Knowledge::NotExecuted, "it sends the request elsewhere"),
+        408 => (Knowledge::Unknown, "it gave up waiting"),
+        409 | 425 if class == EffectClass::Keyed => {
+            (Knowledge::Unknown, "it may still work on an earlier send of the same key")
+        }
+        400..=499 => (Knowledge::NotExecuted, "it refused the request"),
+        501 | 505 => (Knowledge::NotExecuted, "it does not know the request"),
+        503 if headers.contains_key(RETRY_AFTER) => {
+            (Knowledge::NotExecuted, "it asks to come back later")
+        }
+        _ => (Knowledge::Unknown, "it failed and does not say how far it came"),
     }
+}
+
+/// Has the body a value that the rule's `failed_if` names.
+fn refused(rule: &Rule, headers: &HeaderMap, body: Option<&[u8]>) -> bool {
+    let signs = &rule.given.failed_if;
+    let form = || {
+        let form = store::canonical::json(&plain(headers, body?)?)?;
+        String::from_utf8(form).ok()
+    };
+    !signs.is_empty()
+        && form().is_some_and(|form| {
+            signs.iter().any(|(field, value)| field.0.get(&form) == Some(value.0.as_str()))
+        })
 }
 
 impl Refusal {

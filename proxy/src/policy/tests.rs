@@ -2,7 +2,7 @@ use hyper::header::{HeaderName, HeaderValue};
 use proptest::prelude::*;
 use store::state::Knowledge::{self, Executed, NotExecuted, Unknown};
 
-use super::table::{Answers, When};
+use super::table::{Answers, REFUSALS, When};
 use super::*;
 use crate::request::{Authority, Scheme};
 
@@ -25,9 +25,13 @@ fn headers(list: &[(&str, &str)]) -> HeaderMap {
         .collect()
 }
 
+fn policy() -> Policy {
+    Policy::new(&Settings::default())
+}
+
 fn told(decision: Decision) -> String {
     match decision {
-        Decision::Guard { class, rule } => format!("{class}: {rule}"),
+        Decision::Guard(Guarded { class, why, .. }) => format!("{class}: {why}"),
         Decision::Pass { kind: Passed::Read, rule } => format!("read: {rule}"),
         Decision::Pass { kind: Passed::Bypassed, rule } => format!("bypassed: {rule}"),
         Decision::NeedsBody => "body".to_owned(),
@@ -36,7 +40,7 @@ fn told(decision: Decision) -> String {
 
 fn decide(policy: &Policy, method: &str, url: &str, list: &[(&str, &str)], body: &str) -> String {
     let method: Method = method.parse().unwrap();
-    told(policy.decide_body(&method, &target(url), &headers(list), Some(body.as_bytes())))
+    told(policy.decide_body(&method, &target(url), &headers(list), None, Some(body.as_bytes())))
 }
 
 const FORM: (&str, &str) = ("content-type", "application/x-www-form-urlencoded");
@@ -44,7 +48,7 @@ const JSON: (&str, &str) = ("content-type", "application/json");
 
 #[test]
 fn the_method_decides_unless_something_else_does() {
-    let policy = Policy::new(Vec::new(), true);
+    let policy = policy();
     for (method, want) in [
         ("GET", "read: method GET"),
         ("HEAD", "read: method HEAD"),
@@ -69,7 +73,10 @@ fn the_method_decides_unless_something_else_does() {
 #[test]
 fn what_passes_unguarded() {
     let pass = ["model.local", "[::1]:11434", "OTHER.local:8080"];
-    let policy = Policy::new(pass.iter().map(|rule| rule.parse().unwrap()).collect(), true);
+    let policy = Policy::new(&Settings {
+        pass: pass.iter().map(|rule| rule.parse().unwrap()).collect(),
+        ..Settings::default()
+    });
     let grpc = ("content-type", "application/grpc+proto");
     let websocket = [("connection", "upgrade"), ("upgrade", "websocket")];
     let h2c = [("connection", "upgrade, http2-settings"), ("upgrade", "h2c")];
@@ -92,7 +99,7 @@ fn what_passes_unguarded() {
 
 #[test]
 fn posts_that_only_read() {
-    let policy = Policy::new(Vec::new(), true);
+    let policy = policy();
     let query = r#"{"query":"query Q { a }","variables":{"x":1}}"#;
     let protobuf = ("content-type", "application/x-protobuf");
     for (url, list, body, want) in [
@@ -130,14 +137,14 @@ fn posts_that_only_read() {
         assert_eq!(decide(&policy, "POST", url, list, body), want, "{url} {list:?} {body}");
         // The table is about POST alone, and has a switch.
         assert_eq!(decide(&policy, "PATCH", url, list, body), "once: method PATCH", "{url}");
-        let off = Policy::new(Vec::new(), false);
+        let off = Policy::new(&Settings { reads_table: false, ..Settings::default() });
         assert_eq!(decide(&off, "POST", url, list, body), "once: method POST", "{url}");
     }
 }
 
 #[test]
 fn a_body_is_asked_for_only_where_it_decides() {
-    let policy = Policy::new(Vec::new(), true);
+    let policy = policy();
     let post = Method::POST;
     for (url, list, needed) in [
         ("http://h/a", &[FORM][..], true),
@@ -147,15 +154,16 @@ fn a_body_is_asked_for_only_where_it_decides() {
         ("http://h/v1/logs", &[], false),
         ("http://h/a/_search", &[FORM], false),
     ] {
-        let decision = policy.decide(&post, &target(url), &headers(list));
+        let decision = policy.decide(&post, &target(url), &headers(list), None);
         assert_eq!(decision == Decision::NeedsBody, needed, "{url}");
         if needed {
-            let large = policy.decide_body(&post, &target(url), &headers(list), None);
+            let large = policy.decide_body(&post, &target(url), &headers(list), None, None);
             assert_eq!(told(large), "once: method POST");
         }
     }
     let zipped = headers(&[FORM, ("content-encoding", "br")]);
-    let coded = policy.decide_body(&post, &target("http://h/a"), &zipped, Some(b"grant_type=x"));
+    let coded =
+        policy.decide_body(&post, &target("http://h/a"), &zipped, None, Some(b"grant_type=x"));
     assert_eq!(told(coded), "once: method POST");
 }
 
@@ -233,8 +241,8 @@ fn hostile_documents_are_guarded_and_cost_no_stack() {
 }
 
 fn outcome(status: u16, list: &[(&str, &str)], class: EffectClass) -> Knowledge {
-    let policy = Policy::new(Vec::new(), true);
-    policy.outcome(&target("http://tool.example/a"), status, &headers(list), Some(b"{}"), class).0
+    let target = target("http://tool.example/a");
+    super::outcome(&target, status, &headers(list), Some(b"{}"), class, None).0
 }
 
 #[test]
@@ -289,7 +297,6 @@ fn what_a_status_means() {
 
 #[test]
 fn what_a_body_of_a_success_means() {
-    let policy = Policy::new(Vec::new(), true);
     let slack = "http://slack.com/api/chat.postMessage";
     let graphql = "http://h/graphql";
     for (url, kind, body, want) in [
@@ -315,7 +322,7 @@ fn what_a_body_of_a_success_means() {
     ] {
         let head = headers(&[("content-type", kind)]);
         let read = |status, body: Option<&[u8]>| {
-            policy.outcome(&target(url), status, &head, body, EffectClass::Once).0
+            super::outcome(&target(url), status, &head, body, EffectClass::Once, None).0
         };
         assert_eq!(read(200, Some(body.as_bytes())), want, "{url} {body}");
         assert_eq!(read(200, None), Executed, "too large to be looked at");
@@ -326,7 +333,8 @@ fn what_a_body_of_a_success_means() {
     let zipped = zipped.finish().unwrap();
     for (coding, want) in [("gzip", NotExecuted), ("br", Executed)] {
         let head = headers(&[JSON, ("content-encoding", coding)]);
-        let known = policy.outcome(&target(slack), 200, &head, Some(&zipped), EffectClass::Once).0;
+        let body = Some(&zipped[..]);
+        let known = super::outcome(&target(slack), 200, &head, body, EffectClass::Once, None).0;
         assert_eq!(known, want, "{coding}");
     }
 }
@@ -338,6 +346,12 @@ fn every_row_has_a_source_and_lower_case() {
         if let When::Host(host) | When::HostBetween(_, host) = row.when {
             assert_eq!(host, host.to_ascii_lowercase());
         }
+    }
+    for row in HONOURS {
+        assert!(row.source.starts_with("https://"), "{}", row.name);
+        assert!(row.key().is_some(), "{}", row.name);
+        assert!(row.hosts.iter().all(|host| *host == host.to_ascii_lowercase()), "{}", row.name);
+        assert!(row.paths.iter().all(|path| path.starts_with('/')), "{}", row.name);
     }
     for row in REFUSALS {
         assert!(row.source.starts_with("https://"));
@@ -361,12 +375,12 @@ proptest! {
 
     #[test]
     fn no_body_makes_it_panic(body in prop::collection::vec(any::<u8>(), 0..64), form in any::<bool>()) {
-        let policy = Policy::new(Vec::new(), true);
+        let policy = policy();
         let list = [if form { FORM } else { JSON }];
         for url in ["http://h/graphql", "http://h/v1/logs", "http://slack.com/api/x"] {
-            let decision = policy.decide_body(&Method::POST, &target(url), &headers(&list), Some(&body));
+            let decision = policy.decide_body(&Method::POST, &target(url), &headers(&list), None, Some(&body));
             prop_assert_ne!(decision, Decision::NeedsBody);
-            policy.outcome(&target(url), 200, &headers(&list), Some(&body), EffectClass::Once);
+            super::outcome(&target(url), 200, &headers(&list), Some(&body), EffectClass::Once, None);
         }
     }
 }

@@ -33,6 +33,7 @@ pub(super) fn flow(
         left: length,
         last: Bytes::new(),
         stall: running.shared.config.timeouts.body_stall,
+        cancels: running.label.rule.as_ref().is_some_and(|rule| rule.given.propagate_cancel),
     };
     let tracker = running.shared.exchanges.clone();
     tracker.spawn(pump(running, facts, recorder, source, next, client));
@@ -48,6 +49,8 @@ struct Client {
     /// The last byte of a body of known length: a client takes it for the end.
     last: Bytes,
     stall: Duration,
+    /// Its leaving ends the call.
+    cancels: bool,
 }
 
 impl Client {
@@ -65,6 +68,15 @@ impl Client {
         let taken = timeout(self.stall, feeder.data(data)).await;
         if !matches!(taken, Ok(Ok(()))) {
             self.feeder = None;
+        }
+    }
+
+    /// Ends when the client has left, where that ends the call.
+    async fn cancelled(&self) {
+        match &self.feeder {
+            Some(feeder) if self.cancels => feeder.closed().await,
+            None if self.cancels => {}
+            _ => std::future::pending().await,
         }
     }
 
@@ -97,7 +109,16 @@ async fn pump(
     }
     let mut trailers = None;
     let mut broke = None;
-    while let Some(frame) = source.frame().await {
+    loop {
+        let frame = tokio::select! {
+            biased;
+            frame = source.frame() => frame,
+            () = client.cancelled() => {
+                broke = Some(io::Error::other("the client left, which cancels the call"));
+                break;
+            }
+        };
+        let Some(frame) = frame else { break };
         match frame.map(hyper::body::Frame::into_data) {
             Ok(Ok(data)) => {
                 recorder.record(&data).await;
@@ -110,6 +131,7 @@ async fn pump(
             }
         }
     }
+    drop(source);
     let body = recorder.finish().await;
     let finish = match &broke {
         None => finished(&running, &facts, body, trailers.as_ref()),

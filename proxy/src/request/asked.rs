@@ -184,13 +184,15 @@ fn proxy_credentials(
     }
 }
 
-/// Printable ASCII, 1 to 255 characters, without one pair of quotes around it.
 fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Error> {
-    let Some(value) = single(headers, "idempotency-key")? else {
-        return Ok(None);
-    };
-    let bytes = value.as_bytes();
-    let bare = match bytes {
+    let value = single(headers, "idempotency-key")?;
+    value.map(|value| key_text("Idempotency-Key", value.as_bytes())).transpose()
+}
+
+/// Printable ASCII, 1 to 255 characters, without one pair of quotes around it. `place` is what a
+/// refusal names.
+pub(crate) fn key_text(place: &str, value: &[u8]) -> Result<String, Error> {
+    let bare = match value {
         [b'"', bare @ .., b'"'] | bare => bare,
     };
     match std::str::from_utf8(bare) {
@@ -198,11 +200,11 @@ fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Error> {
             if (1..=MAX_VALUE).contains(&key.len())
                 && key.bytes().all(|byte| (b' '..=b'~').contains(&byte)) =>
         {
-            Ok(Some(key.to_owned()))
+            Ok(key.to_owned())
         }
-        _ => Err(Error::Malformed(
-            "Idempotency-Key is not 1 to 255 characters of printable ASCII".to_owned(),
-        )),
+        _ => {
+            Err(Error::Malformed(format!("{place} is not 1 to 255 characters of printable ASCII")))
+        }
     }
 }
 

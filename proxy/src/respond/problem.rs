@@ -1,5 +1,7 @@
 //! Problems of ours (RFC 9457): the status, the code, and what to do next.
 
+use std::borrow::Cow;
+
 use hyper::header::{CONTENT_TYPE, HeaderValue, LOCATION, PROXY_AUTHENTICATE, RETRY_AFTER};
 use hyper::{HeaderMap, Response, StatusCode};
 use serde::Serialize;
@@ -70,6 +72,9 @@ struct KeptBody<'a> {
 }
 
 fn build(shared: &Shared, error: &Error, label: Option<&Label>, doubt: Option<&Doubt>) -> Reply {
+    let doubt = doubt.map(|doubt| label.map_or(Cow::Borrowed(doubt), |label| label.tells(doubt)));
+    let doubt = doubt.as_deref();
+    let verify = label.and_then(Label::verify);
     let (status, code, title) = kind(error);
     let execution_id = match error {
         Error::InProgress(id) | Error::KeyReuse(id) | Error::NotKept { execution_id: id, .. } => {
@@ -82,7 +87,7 @@ fn build(shared: &Shared, error: &Error, label: Option<&Label>, doubt: Option<&D
         r#type: format!("urn:openclaw-state-engine:{code}"),
         title,
         status: status.as_u16(),
-        detail: detail(error, doubt),
+        detail: detail(error, doubt, verify),
         execution_id,
         sent: match error {
             Error::Upstream { sent, .. } | Error::UpstreamTimeout { sent, .. } => {
@@ -90,7 +95,7 @@ fn build(shared: &Shared, error: &Error, label: Option<&Label>, doubt: Option<&D
             }
             _ => None,
         },
-        doubt: doubt.map(|doubt| doubt_body(shared, doubt)),
+        doubt: doubt.map(|doubt| doubt_body(shared, doubt, verify)),
         kept: match error {
             Error::NotKept { status, sha256, size, location, .. } if *status > 0 => {
                 Some(KeptBody {
@@ -145,6 +150,7 @@ fn kind(error: &Error) -> (StatusCode, &'static str, &'static str) {
     match error {
         Error::Malformed(_) => (S::BAD_REQUEST, "malformed", "The request cannot be understood"),
         Error::Refused(_) => (S::FORBIDDEN, "refused", "The proxy does not do this"),
+        Error::UnknownRoute(_) => (S::NOT_FOUND, "unknown-route", "No such route"),
         Error::UnknownScope(_) => (S::NOT_FOUND, "unknown-scope", "No such user, session or goal"),
         Error::ForeignScope(_) => {
             (S::FORBIDDEN, "foreign-scope", "The session or goal is somebody else's")
@@ -212,9 +218,9 @@ fn told(
 }
 
 /// What happened and what to do next.
-fn detail(error: &Error, doubt: Option<&Doubt>) -> String {
+fn detail(error: &Error, doubt: Option<&Doubt>, verify: Option<&str>) -> String {
     let next = match error {
-        Error::InDoubt(doubt) => return doubt_detail(doubt),
+        Error::InDoubt(own) => return doubt_detail(doubt.unwrap_or(own), verify),
         Error::Upstream { sent: Sent::Never, .. }
         | Error::UpstreamTimeout { sent: Sent::Never, .. } => {
             "Nothing was sent: the call may be sent again."
@@ -237,6 +243,7 @@ fn detail(error: &Error, doubt: Option<&Doubt>) -> String {
         Error::QueueFull(_) => "Nothing was sent; try again shortly.",
         Error::StoreFull(_) => "Nothing was sent; free disk space and try again.",
         Error::Loop => "Check the proxy settings: it is its own upstream.",
+        Error::UnknownRoute(_) => "Add a [[route]] to the configuration and reload it.",
         Error::SessionEnded(_) => "Start another session, or set its status to active.",
         Error::UnknownScope(_) => "Create it first, or leave the header out.",
         _ => "",
@@ -245,7 +252,7 @@ fn detail(error: &Error, doubt: Option<&Doubt>) -> String {
     if next.is_empty() { what } else { format!("{}. {next}", what.trim_end_matches('.')) }
 }
 
-fn doubt_detail(doubt: &Doubt) -> String {
+fn doubt_detail(doubt: &Doubt, verify: Option<&str>) -> String {
     let which = if doubt.same_content {
         "A call with the same content, under another key,"
     } else {
@@ -261,19 +268,21 @@ fn doubt_detail(doubt: &Doubt) -> String {
              another call is meant."
         }
     };
+    let how =
+        verify.map(|verify| format!(" ({})", verify.trim_end_matches('.'))).unwrap_or_default();
     format!(
         "{which} was sent at {} and may already have taken effect; last seen: {}. Do not simply \
-         send it again: look up at the tool whether it took effect. {next}",
+         send it again: look up at the tool whether it took effect{how}. {next}",
         doubt.sent_at,
         doubt.last_event.trim_end_matches('.'),
     )
 }
 
-fn doubt_body<'a>(shared: &Shared, doubt: &'a Doubt) -> DoubtBody<'a> {
+fn doubt_body<'a>(shared: &Shared, doubt: &'a Doubt, verify: Option<&'a str>) -> DoubtBody<'a> {
     DoubtBody {
         sent_at: doubt.sent_at,
         last_event: &doubt.last_event,
-        verify: None,
+        verify,
         retry_token: doubt.retry_token.as_deref(),
         confirm_url: doubt
             .retry_token

@@ -2,6 +2,7 @@ use hyper::header::{HeaderName, HeaderValue};
 use proptest::prelude::*;
 
 use super::*;
+use crate::headers::counts;
 use crate::request::{Authority, Scheme};
 
 fn target(host: &str, path_and_query: &str) -> Target {
@@ -24,8 +25,15 @@ fn headers(list: &[(&str, &str)]) -> HeaderMap {
 fn stored(list: &[(&str, &str)], body: &[u8]) -> String {
     let target = target("h", "/a");
     let digest = Digest::of(body);
-    let json =
-        input_json(&Method::POST, &target, &headers(list), Some(body), &digest, body.len() as u64);
+    let json = input_json(
+        &Method::POST,
+        &target,
+        &headers(list),
+        &counts,
+        Some(body),
+        &digest,
+        body.len() as u64,
+    );
     json.as_str().to_owned()
 }
 
@@ -130,7 +138,8 @@ fn the_rest_is_a_digest() {
     let sha256 = Digest::of(b"hello");
     let want = format!("{{\"sha256\":\"{}\",\"size\":5}}", sha256.hex(32));
     let with = |list: &[(&str, &str)], body: Option<&[u8]>| {
-        let kept = input_json(&Method::POST, &target("h", "/"), &headers(list), body, &sha256, 5);
+        let kept =
+            input_json(&Method::POST, &target("h", "/"), &headers(list), &counts, body, &sha256, 5);
         kept.as_str().contains(&want)
     };
     assert!(with(&[("content-type", "text/plain")], None));

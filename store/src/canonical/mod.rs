@@ -1,10 +1,13 @@
 //! The canonical form of JSON: equal only where every reader would treat two texts as equal.
 
+mod pointer;
 #[cfg(test)]
 mod tests;
 mod text;
 
 use std::borrow::Cow;
+
+pub use self::pointer::{Pointer, without};
 
 /// The canonical text of `bytes`, or `None` where they must be compared raw: no JSON, invalid
 /// UTF-8, duplicate member names, lone surrogates, or nesting over 128.

@@ -12,9 +12,9 @@ use super::job::WriterHandle;
 use super::queries;
 use super::rows::{self, Brief};
 use super::write::{Effect, Told, Write};
-use crate::call::{Call, CallKey, Claim, Doubt, Finish, Settled};
+use crate::call::{Call, CallKey, Claim, Doubt, Finish, Foreseen, Settled};
 use crate::key::Digest;
-use crate::model::{EffectClass, ExecutionStatus, Origin};
+use crate::model::{EffectClass, ExecutionStatus, Origin, Timestamp};
 use crate::state::{self, Event, Knowledge, State};
 use crate::{Error, Lease, new_id};
 
@@ -36,68 +36,105 @@ pub(super) fn brief_of(write: &Write<'_>, id: Uuid) -> Result<Brief, Fail> {
         .ok_or_else(|| Error::NotFound { what: "execution", id: id.to_string() }.into())
 }
 
-/// Decides a proxied call (docs/SEMANTICS.md, "What a duplicate gets").
+/// What stands in the way of a call, before anything is written.
+pub(super) enum Judged {
+    /// Nothing: it would be a new execution.
+    New,
+    /// The execution would run once more.
+    Again(Brief),
+    Busy(Brief),
+    Replay(Brief),
+    /// In doubt; found by its content alone where the flag is set.
+    Doubtful(Brief, bool),
+    Mismatch(Brief),
+}
+
+/// Looks at what a proxied call would meet (docs/SEMANTICS.md, "What a duplicate gets"). Without
+/// `expiry` no key becomes free by time.
+pub(super) fn judge(
+    conn: &rusqlite::Connection,
+    call: &Call,
+    now: Timestamp,
+    expiry: bool,
+) -> rusqlite::Result<Judged> {
+    let holder = match &call.key {
+        Some(key) => holder(conn, key.holder.as_bytes())?.filter(|h| !expiry || !h.is_free(now)),
+        None => None,
+    };
+    let Some(holder) = holder else {
+        return Ok(match same_in_doubt(conn, call)? {
+            Some(hit) => Judged::Doubtful(hit, true),
+            None => Judged::New,
+        });
+    };
+    if holder.fingerprint != Some(call.fingerprint.short()) {
+        return Ok(match holder.state {
+            // Nothing ran that the key could protect.
+            State::Failed { known: Knowledge::NotExecuted, .. } | State::Cancelled => Judged::New,
+            _ => Judged::Mismatch(holder),
+        });
+    }
+    Ok(match holder.state {
+        State::Running { .. } | State::Pending | State::Working => Judged::Busy(holder),
+        State::Completed { .. } => Judged::Replay(holder),
+        // The tool ran and called it an error: asking again is a new call.
+        State::Failed { known: Knowledge::Executed, .. } | State::Cancelled => Judged::New,
+        State::Failed { .. } => Judged::Again(holder),
+        State::InDoubt { .. } => Judged::Doubtful(holder, false),
+    })
+}
+
+/// Decides a proxied call.
 pub(super) fn claim(
     write: &mut Write<'_>,
     call: &Call,
     writer: &WriterHandle,
 ) -> Result<Claim, Fail> {
-    let holder = match &call.key {
-        Some(key) => holder(write.conn, key.holder.as_bytes())?
-            .filter(|h| !write.expiry || !h.is_free(write.now)),
-        None => None,
-    };
-    let Some(holder) = holder else {
-        return match guard_doubt(write, call, writer)? {
-            Some(claim) => Ok(claim),
-            None => insert(write, call, writer),
-        };
-    };
-    if holder.fingerprint != Some(call.fingerprint.short()) {
-        return match holder.state {
-            // Nothing ran that the key could protect.
-            State::Failed { known: Knowledge::NotExecuted, .. } | State::Cancelled => {
-                insert(write, call, writer)
-            }
-            _ => Ok(Claim::Mismatch { execution_id: holder.uuid }),
-        };
-    }
-    match holder.state {
-        State::Running { .. } | State::Pending | State::Working => {
-            Ok(Claim::Busy(write.waiter(&holder)))
-        }
-        State::Completed { .. } => Ok(Claim::Replay(Arc::new(settled(write, &holder)?))),
-        // The tool ran and called it an error: asking again is a new call.
-        State::Failed { known: Knowledge::Executed, .. } | State::Cancelled => {
-            insert(write, call, writer)
-        }
-        State::Failed { .. } => again(write, &holder, call, writer, "claimed"),
-        State::InDoubt { .. } => doubtful(write, &holder, call, writer, false),
+    match judge(write.conn, call, write.now, write.expiry)? {
+        Judged::New => insert(write, call, writer),
+        Judged::Again(holder) => again(write, &holder, call, writer, "claimed"),
+        Judged::Busy(holder) => Ok(Claim::Busy(write.waiter(&holder))),
+        Judged::Replay(holder) => Ok(Claim::Replay(Arc::new(settled(write, &holder)?))),
+        Judged::Doubtful(hit, same_content) => doubtful(write, &hit, call, writer, same_content),
+        Judged::Mismatch(holder) => Ok(Claim::Mismatch { execution_id: holder.uuid }),
     }
 }
 
-/// Holds a call that would do what an execution in doubt may have done, under whatever key.
-fn guard_doubt(
-    write: &mut Write<'_>,
+/// What a claim would answer, without making it: nothing is written, and no token is redeemed.
+pub(super) fn foresee(
+    conn: &rusqlite::Connection,
     call: &Call,
-    writer: &WriterHandle,
-) -> Result<Option<Claim>, Fail> {
+    now: Timestamp,
+) -> rusqlite::Result<Foreseen> {
+    Ok(match judge(conn, call, now, true)? {
+        Judged::New => Foreseen::Execute,
+        Judged::Again(holder) => Foreseen::ExecuteAgain(holder.uuid),
+        Judged::Busy(holder) => Foreseen::Wait(holder.uuid),
+        Judged::Replay(holder) => Foreseen::Replay(holder.uuid),
+        Judged::Mismatch(holder) => Foreseen::Mismatch(holder.uuid),
+        Judged::Doubtful(hit, same_content) => {
+            let released = matches!(hit.state, State::InDoubt { released: true, .. })
+                && hit.principal == Some(call.principal.short());
+            if released || !same_content && upstream_still_knows(now, &hit, call) {
+                Foreseen::ExecuteAgain(hit.uuid)
+            } else {
+                Foreseen::InDoubt { execution_id: hit.uuid, same_content }
+            }
+        }
+    })
+}
+
+/// An execution in doubt that may have done what a call would do, under whatever key.
+fn same_in_doubt(conn: &rusqlite::Connection, call: &Call) -> rusqlite::Result<Option<Brief>> {
     if call.class == EffectClass::Idempotent {
         return Ok(None);
     }
-    let hits: Vec<Brief> = write
-        .conn
+    let hits: Vec<Brief> = conn
         .prepare_cached(queries::BRIEF_IN_DOUBT)?
         .query_map([call.content.short()], rows::brief)?
         .collect::<rusqlite::Result<_>>()?;
-    for hit in hits {
-        let repeat = call.repeat.as_ref().map(Digest::short);
-        if repeat.is_some() && repeat != hit.repeat {
-            continue;
-        }
-        return doubtful(write, &hit, call, writer, true).map(Some);
-    }
-    Ok(None)
+    let repeat = call.repeat.as_ref().map(Digest::short);
+    Ok(hits.into_iter().find(|hit| repeat.is_none() || repeat == hit.repeat))
 }
 
 /// An execution in doubt: runs again where a token, a mark or the upstream's own key allows it.
@@ -129,7 +166,7 @@ fn doubtful(
             return again(write, &released, call, writer, "released");
         }
     }
-    if !same_content && upstream_still_knows(write, execution, call) {
+    if !same_content && upstream_still_knows(write.now, execution, call) {
         return again(write, execution, call, writer, "upstream-key");
     }
     let mut doubt = doubt_of(write, execution, attempt);
@@ -141,12 +178,12 @@ fn doubtful(
 }
 
 /// The class `keyed`: the upstream itself tells a repeat from a new call for so long.
-fn upstream_still_knows(write: &Write<'_>, execution: &Brief, call: &Call) -> bool {
+fn upstream_still_knows(now: Timestamp, execution: &Brief, call: &Call) -> bool {
     execution.class == EffectClass::Keyed
         && execution
             .first_sent_at
             .or(execution.started_at)
-            .is_some_and(|sent| write.now < sent.plus(call.upstream_key_lifetime))
+            .is_some_and(|sent| now < sent.plus(call.upstream_key_lifetime))
 }
 
 /// A new execution takes the key.

@@ -10,7 +10,8 @@ use uuid::Uuid;
 use super::error::{self, Fail};
 use super::shared::{Shared, lock};
 use super::{connection, lock as file_lock, output, queries, rows};
-use crate::key::HolderKey;
+use crate::call::{Call, Foreseen, Scope, ScopeRequest};
+use crate::key::{Digest, HolderKey};
 use crate::model::{Channel, Execution, Goal, Memory, Session, Stats, User};
 use crate::token::Secret;
 use crate::{Clock as _, DEFAULT_USER, Error, LockHolder, SystemClock};
@@ -269,6 +270,25 @@ impl Reader {
     /// The proxy token of a session, as `token SESSION` prints it.
     pub fn session_token(&self, session: &str) -> Result<String, Error> {
         Ok(self.with(secret)?.session_token(session))
+    }
+}
+
+/// What the proxy would do with a request, without doing it.
+impl Reader {
+    /// The scope of a request as far as it exists; `None` where something of it has yet to be made.
+    pub fn scope(&self, request: &ScopeRequest) -> Result<Option<Scope>, Error> {
+        self.snapshot(|conn| super::scope::find(conn, request))
+    }
+
+    /// HMAC-SHA256 with the store's secret, under a label; as [`crate::Store::keyed_digest`].
+    pub fn keyed_digest(&self, label: &str, bytes: &[u8]) -> Result<Digest, Error> {
+        Ok(self.with(secret)?.digest(label, bytes))
+    }
+
+    /// What [`crate::Store::claim`] would answer now.
+    pub fn foresee(&self, call: &Call) -> Result<Foreseen, Error> {
+        let now = SystemClock.now();
+        self.snapshot(|conn| Ok(super::claim::foresee(conn, call, now)?))
     }
 }
 

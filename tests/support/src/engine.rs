@@ -184,6 +184,11 @@ impl Engine {
         kill_process(pid, Signal::TERM).unwrap();
     }
 
+    /// SIGHUP.
+    pub fn hang_up(&self) {
+        kill_process(Pid::from_child(&self.child), Signal::HUP).unwrap();
+    }
+
     /// Waits until the process has ended by itself.
     pub fn wait(mut self) -> (ExitStatus, Builder) {
         let status = wait_until("the engine ends", || self.child.try_wait().unwrap());

@@ -1,0 +1,86 @@
+use std::path::Path;
+
+use serde::Serialize;
+
+use super::ExitStatus;
+use crate::config::{Config, Flags};
+use crate::printer::Printer;
+
+/// Check the configuration, or show each setting with where it comes from
+///
+/// Defaults, then the file, then the environment, then flags: the later wins. docs/RULES.md describes
+/// the file. A running server reads it again at SIGHUP.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  openclaw-state-engine config check
+  openclaw-state-engine config check --config engine.toml
+  openclaw-state-engine config show --json")]
+pub(super) struct Args {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum Verb {
+    /// Say whether the server would take the configuration: 0 yes, 1 no
+    Check(Box<Flags>),
+    /// Show each setting with where it comes from
+    Show(Box<Flags>),
+}
+
+#[derive(Serialize)]
+struct Checked<'a> {
+    fine: bool,
+    file: Option<&'a Path>,
+    rules: usize,
+    routes: usize,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<String>,
+}
+
+pub(super) fn run(args: Args, printer: &mut Printer) -> anyhow::Result<ExitStatus> {
+    match args.verb {
+        Verb::Check(flags) => check(*flags, printer),
+        Verb::Show(flags) => show(*flags, printer),
+    }
+}
+
+fn check(flags: Flags, printer: &mut Printer) -> anyhow::Result<ExitStatus> {
+    let config = match Config::try_from(flags) {
+        Ok(config) => config,
+        Err(error) if printer.json() => {
+            let error = Some(format!("{error:#}"));
+            printer.document(&Checked { fine: false, file: None, rules: 0, routes: 0, error })?;
+            return Ok(ExitStatus::No);
+        }
+        Err(error) => {
+            printer.note(format_args!("{error:#}"));
+            return Ok(ExitStatus::No);
+        }
+    };
+    let (rules, routes) = (config.proxy.rules.len(), config.proxy.routes.len());
+    let file = config.file.as_deref();
+    if printer.json() {
+        printer.document(&Checked { fine: true, file, rules, routes, error: None })?;
+    } else if let Some(file) = file {
+        printer.line(format_args!("{}: fine, {rules} rules, {routes} routes", file.display()))?;
+    } else {
+        printer.line("no configuration file: all is as by default, the environment and flags")?;
+    }
+    Ok(ExitStatus::Done)
+}
+
+fn show(flags: Flags, printer: &mut Printer) -> anyhow::Result<ExitStatus> {
+    let config = Config::try_from(flags)?;
+    if printer.json() {
+        for setting in &config.settings {
+            printer.json_line(setting)?;
+        }
+        return Ok(ExitStatus::Done);
+    }
+    let rows = config.settings.into_iter();
+    let rows = rows.map(|setting| vec![setting.name, setting.value, setting.from]).collect();
+    printer.table(&["SETTING", "VALUE", "FROM"], rows)?;
+    Ok(ExitStatus::Done)
+}

@@ -1,0 +1,137 @@
+use std::fs;
+use std::io::Read as _;
+
+use anyhow::{Context as _, anyhow};
+use proxy::{Explanation, explain};
+use store::Reader;
+
+use super::ExitStatus;
+use crate::config::{Config, Flags};
+use crate::printer::Printer;
+
+/// Explain what the proxy would do with a request: which rule decides, which key results, what now
+///
+/// Nothing is sent and nothing is recorded. The rules are those of the configuration file; what would
+/// happen now is read from the database, whether or not a server runs.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  openclaw-state-engine explain POST http://tool.example/send 'to=ada'
+  openclaw-state-engine explain POST http://tool.example/pay @order.json -H 'X-Order: 7'
+  openclaw-state-engine explain DELETE http://tool.example/item/7 --json")]
+pub(super) struct Args {
+    /// The method
+    method: String,
+
+    /// The whole URL
+    url: String,
+
+    /// The body; @FILE reads it from a file, - from stdin
+    body: Option<String>,
+
+    /// A header of the request; repeatable
+    #[arg(short = 'H', long = "header", value_name = "NAME: VALUE")]
+    headers: Vec<String>,
+
+    #[command(flatten)]
+    flags: Flags,
+}
+
+pub(super) fn run(args: Args, printer: &mut Printer) -> anyhow::Result<ExitStatus> {
+    let asked = proxy::Asked {
+        method: args.method.parse().map_err(|_| anyhow!("{:?} is no method", args.method))?,
+        url: args.url,
+        headers: args.headers.iter().map(|field| header(field)).collect::<Result<_, _>>()?,
+        body: body(args.body)?.into(),
+    };
+    let config = Config::try_from(args.flags)?;
+    let reader = config.database.exists().then(|| Reader::open(&config.database)).transpose()?;
+    let runtime = tokio::runtime::Builder::new_current_thread().build()?;
+    let explained =
+        runtime.block_on(explain(&config.proxy, &config.intercept, reader.as_ref(), asked));
+    match explained {
+        Ok(explanation) if printer.json() => printer.document(&explanation)?,
+        Ok(explanation) => print(&explanation, printer)?,
+        Err(refusal) => {
+            printer.note(format_args!("the proxy would refuse it: {refusal}"));
+            return Ok(ExitStatus::No);
+        }
+    }
+    Ok(ExitStatus::Done)
+}
+
+fn header(field: &str) -> anyhow::Result<(hyper::header::HeaderName, hyper::header::HeaderValue)> {
+    let read = || {
+        let (name, value) = field.split_once(':')?;
+        Some((name.trim().parse().ok()?, value.trim().parse().ok()?))
+    };
+    read().ok_or_else(|| anyhow!("{field:?} is no header; write 'Name: value'"))
+}
+
+fn body(given: Option<String>) -> anyhow::Result<Vec<u8>> {
+    match given {
+        None => Ok(Vec::new()),
+        Some(dash) if dash == "-" => {
+            let mut body = Vec::new();
+            std::io::stdin().read_to_end(&mut body).context("cannot read stdin")?;
+            Ok(body)
+        }
+        Some(text) => match text.strip_prefix('@') {
+            Some(file) => fs::read(file).with_context(|| format!("cannot read {file}")),
+            None => Ok(text.into_bytes()),
+        },
+    }
+}
+
+fn print(explanation: &Explanation, printer: &mut Printer) -> anyhow::Result<()> {
+    let decision = match explanation.decision {
+        "passed" => "passed on: it only reads, and nothing of it is kept",
+        "bypassed" => "passed on unguarded, and the caller is told so",
+        _ => "guarded",
+    };
+    printer.line(format_args!("Decision  {decision}"))?;
+    printer.line(format_args!("Rule      {}", explanation.rule))?;
+    if let Some(needs) = &explanation.needs {
+        printer.line(format_args!("Needs     {needs}"))?;
+    }
+    let Some(call) = &explanation.call else { return Ok(()) };
+    printer.line(format_args!("Class     {}", call.class))?;
+    printer.line(format_args!("Tool      {}", call.tool))?;
+    match &call.key {
+        Some(key) => {
+            let kind = if call.explicit { "the client's own" } else { "derived" };
+            let window = match call.window_s {
+                Some(seconds) => format!(", held for {seconds} s once the call is over"),
+                None => String::new(),
+            };
+            printer.line(format_args!("Key       {key} ({kind}{window})"))?;
+        }
+        None if call.class == "idempotent" => {
+            printer.line("Key       none: each request is an execution of its own")?;
+        }
+        None => printer.line("Key       made when the session is")?,
+    }
+    printer.line(format_args!("Now       {}", now(call.now)))?;
+    if let Some(id) = call.execution_id {
+        printer.line(format_args!("          by execution {id}"))?;
+    }
+    let rows = call.parts.iter().map(|part| {
+        let counts = if part.counts { "counts" } else { "left out" };
+        vec![part.part.to_owned(), counts.to_owned(), part.value.clone()]
+    });
+    printer.line("")?;
+    printer.table(&["PART", "", "VALUE"], rows.collect())?;
+    Ok(())
+}
+
+fn now(word: &str) -> &str {
+    match word {
+        "execute" => "it would be carried out",
+        "execute-again" => "it would be carried out as one more attempt",
+        "wait" => "it would wait for the same call, which runs",
+        "replay" => "it would be answered from the store",
+        "in-doubt" => "it would be held: the same call may already have taken effect (424)",
+        "key-reuse" => "it would be refused: its key belongs to another request (422)",
+        other => other,
+    }
+}

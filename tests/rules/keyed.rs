@@ -1,0 +1,148 @@
+//! Upstreams that honour keys: an unknown outcome settles itself by a send with the same key.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+
+use testkit::{Gate, Received, Request, Upstream, wait_until};
+
+use super::configured;
+
+/// The key of a request at either place.
+fn key_of(request: &Received) -> String {
+    let in_body = || {
+        let body: serde_json::Value = serde_json::from_slice(&request.body).ok()?;
+        body["idempotency_key"].as_str().map(str::to_owned)
+    };
+    let header = ["idempotency-key", "x-key"].iter().find_map(|name| request.header(name));
+    header.map(str::to_owned).or_else(in_body).unwrap_or_default()
+}
+
+/// A tool that acts once a key; how often it acted for each.
+fn honours(drops: usize) -> (Upstream, Arc<Mutex<HashMap<String, usize>>>) {
+    let acted: Arc<Mutex<HashMap<String, usize>>> = Arc::default();
+    let (ledger, dropped) = (Arc::clone(&acted), Mutex::new(0));
+    let upstream = Upstream::start(move |request, exchange| {
+        let key = key_of(request);
+        let times = {
+            let mut ledger = ledger.lock().unwrap();
+            ledger.entry(key.clone()).or_insert(1);
+            ledger[&key]
+        };
+        let mut dropped = dropped.lock().unwrap();
+        if *dropped < drops {
+            *dropped += 1;
+            exchange.close();
+        } else {
+            exchange.answer(201, &[], format!("acted {times} for {key}").as_bytes());
+        }
+    });
+    (upstream, acted)
+}
+
+#[test]
+fn a_lost_answer_is_fetched_with_the_same_key() {
+    let (upstream, acted) = honours(1);
+    let engine = configured(&upstream, "[[rule]]\neffect = \"keyed\"\n").start();
+    let request = Request::post(&upstream.url("/pay"), "amount=1");
+    let lost = engine.send(&request);
+    lost.assert_problem(502, "upstream-failed");
+    assert_eq!(lost.word(), "in-doubt");
+    let found = engine.send(&request);
+    found.assert_is(201, "executed");
+    assert_eq!(found.parameter("attempt"), Some("2"));
+    engine.send(&request).assert_is(201, "replayed");
+    let id = found.header("agent-execution-id").unwrap().to_owned();
+    assert_eq!(found.text(), format!("acted 1 for {id}"));
+    let keys: Vec<String> = upstream.received().iter().map(key_of).collect();
+    assert_eq!(keys, [id.clone(), id.clone()]);
+    assert_eq!(*acted.lock().unwrap(), HashMap::from([(id, 1)]));
+}
+
+#[test]
+fn a_killed_engine_sends_the_same_key() {
+    let gate = Gate::new();
+    let shut = gate.clone();
+    let upstream = Upstream::start(move |_, exchange| {
+        shut.wait();
+        exchange.answer(200, &[], b"done");
+    });
+    let engine = configured(&upstream, "[[rule]]\neffect = \"keyed\"\n").start();
+    let request = Request::post(&upstream.url("/pay"), "amount=1");
+    let mut client = testkit::Client::connect(engine.proxy).unwrap();
+    client.write(request.to_proxy()).unwrap();
+    upstream.wait_for_hits(1);
+    let builder = engine.kill();
+    gate.open();
+    let engine = builder.start();
+    engine.send(&request).assert_is(200, "executed");
+    let keys: Vec<String> = upstream.received().iter().map(key_of).collect();
+    assert_eq!(keys[0], keys[1]);
+    assert_eq!(engine.proxied().len(), 1);
+}
+
+#[test]
+fn a_clients_own_key_is_left_as_it_is() {
+    let (upstream, _) = honours(1);
+    let rules = "[[rule]]\neffect = \"keyed\"\nupstream_key = \"X-Key\"\n";
+    let engine = configured(&upstream, rules).start();
+    let request = Request::post(&upstream.url("/pay"), "amount=1").header("X-Key", "own-1");
+    engine.send(&request).assert_problem(502, "upstream-failed");
+    let found = engine.send(&request);
+    found.assert_is(201, "executed");
+    assert_eq!(found.text(), "acted 1 for own-1");
+    assert_eq!(found.parameter("key"), Some("explicit"));
+    let other = Request::post(&upstream.url("/pay"), "amount=1").header("X-Key", "own-2");
+    engine.send(&other).assert_is(201, "executed");
+    assert!(upstream.received().iter().all(|request| request.header("idempotency-key").is_none()));
+}
+
+#[test]
+fn a_key_can_be_a_member_of_the_body() {
+    let (upstream, acted) = honours(1);
+    let rules = "[[rule]]\neffect = \"keyed\"\nupstream_key = \"/idempotency_key\"\n";
+    let engine = configured(&upstream, rules).start();
+    let request = Request::post_json(&upstream.url("/pay"), r#"{ "amount": 1.50 }"#);
+    engine.send(&request).assert_problem(502, "upstream-failed");
+    let found = engine.send(&request);
+    found.assert_is(201, "executed");
+    let id = found.header("agent-execution-id").unwrap();
+    let sent = String::from_utf8(upstream.received()[1].body.clone()).unwrap();
+    assert_eq!(sent, format!(r#"{{"idempotency_key":"{id}", "amount": 1.50 }}"#));
+    assert_eq!(acted.lock().unwrap().len(), 1);
+
+    // Where there is no room for one, nothing would tell a repeat apart: it is guarded as usual.
+    let (upstream, _) = honours(1);
+    let text = Request::post(&upstream.url("/pay"), "no JSON");
+    engine.send(&text).assert_problem(502, "upstream-failed");
+    engine.send(&text).assert_problem(424, "in-doubt");
+    assert_eq!(upstream.hits(), 1);
+}
+
+#[test]
+fn a_conflict_and_an_old_key_leave_it_in_doubt() {
+    let upstream = Upstream::start(|request, exchange| match request.target() {
+        "/busy" => exchange.answer(409, &[], b"still at it"),
+        _ => exchange.close(),
+    });
+    let engine = configured(
+        &upstream,
+        r#"
+        [[rule]]
+        path = "/old"
+        effect = "keyed"
+        upstream_key_lifetime = "0s"
+
+        [[rule]]
+        effect = "keyed"
+        "#,
+    )
+    .start();
+    engine.post(&upstream.url("/busy"), "a").assert_is(409, "in-doubt");
+    engine.post(&upstream.url("/busy"), "a").assert_is(409, "in-doubt");
+    assert_eq!(upstream.hits(), 2);
+
+    engine.post(&upstream.url("/old"), "a").assert_problem(502, "upstream-failed");
+    engine.post(&upstream.url("/old"), "a").assert_problem(424, "in-doubt");
+    assert_eq!(upstream.hits(), 3);
+    wait_until("both are told", || (engine.proxied().len() == 2).then_some(()));
+}

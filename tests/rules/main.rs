@@ -1,0 +1,27 @@
+//! The configuration file through the real binary: rules, routes, reload, and what explains them.
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test stops at the first thing that is not as it must be"
+)]
+
+mod explained;
+mod keyed;
+mod routes;
+mod settings;
+mod streams;
+
+use std::fs;
+
+use testkit::{Builder, Upstream, engine};
+
+/// An engine with this configuration file; `UPSTREAM` in it stands for the upstream's host and port.
+fn configured(upstream: &Upstream, toml: &str) -> Builder {
+    let builder = engine!();
+    let file = builder.home().join("engine.toml");
+    fs::write(&file, toml.replace("UPSTREAM", &upstream.addr.to_string())).unwrap();
+    builder.arg("--config").arg(file)
+}
+
+fn fine() -> Upstream {
+    Upstream::start(|_, exchange| exchange.answer(200, &[], b"done"))
+}
