@@ -7,7 +7,7 @@ use std::time::Duration;
 use hyper::HeaderMap;
 use hyper::http::request::Parts;
 use store::call::{Call, Scope, Settled};
-use store::key::Digest;
+use store::key::{Digest, HolderKey};
 use store::model::EffectClass;
 use tokio::task::spawn_blocking;
 
@@ -19,7 +19,7 @@ use crate::forms;
 use crate::forward;
 use crate::intake::Taken;
 use crate::key::{self, KeyInput, Keyed};
-use crate::policy::{Decision, Guarded, KeyPlace, Policy};
+use crate::policy::{Decision, Guarded, KeyPlace, Policy, Repeat};
 use crate::request::{Asked, Target};
 use crate::respond::Label;
 use crate::spool::StoredReader;
@@ -140,6 +140,22 @@ impl Identified {
 
     pub(crate) fn target(&self) -> &Target {
         &self.request.target
+    }
+
+    /// What it repeats, where its rule says that a delivered call is followed by a new one, and it
+    /// says itself neither which call it is (a key) nor which wish (`Agent-Repeat`).
+    pub(crate) fn repeats(&self) -> Option<store::Repeat> {
+        let rule = self.guarded.rule.as_ref()?;
+        let key = self.keyed.key.as_ref().filter(|key| !key.explicit)?;
+        (rule.given.repeat == Repeat::Delivered && self.keyed.repeat.is_none())
+            .then(|| store::Repeat { first: key.holder, run: self.request.asked.run.clone() })
+    }
+
+    /// Makes it the call of this number among those that are identical; the place of its key.
+    pub(crate) fn number(&mut self, ordinal: u32) -> Option<HolderKey> {
+        let key = self.keyed.key.as_mut()?;
+        key::number(key, self.scope.user_id, ordinal);
+        Some(key.holder)
     }
 
     /// How it ended before, where it is known to be over. Most duplicates need no more than this.

@@ -145,6 +145,14 @@ fn derived(
     }
 }
 
+/// The key of one of several identical calls; the first has the plain one.
+pub(crate) fn number(key: &mut CallKey, user_id: Uuid, ordinal: u32) {
+    if ordinal > 1 {
+        key.text = format!("{}.{ordinal}", key.text);
+        key.holder = HolderKey::new(user_id, DERIVED_NAMESPACE, &key.text);
+    }
+}
+
 /// The rule's window, else the usual one.
 fn window(input: &KeyInput<'_>, usual: Duration) -> Duration {
     let rule = input.guarded.rule.as_ref();

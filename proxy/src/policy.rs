@@ -19,7 +19,7 @@ pub(crate) use self::keyed::{KeyPlace, UpstreamKey};
 pub(crate) use self::outcome::outcome;
 use self::rule::Effect;
 pub use self::rule::Rule;
-pub(crate) use self::rule::{OnUnknown, Principal};
+pub(crate) use self::rule::{OnUnknown, Principal, Repeat};
 use self::table::{READS, Read};
 use crate::Settings;
 use crate::forms::{Kind, Pick, kind, pairs, plain};

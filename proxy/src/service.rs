@@ -11,8 +11,9 @@ use tokio::sync::OwnedSemaphorePermit;
 
 use crate::Shared;
 use crate::body::{Outgoing, Timed};
-use crate::call::{self, Received};
+use crate::call::{self, Identified, Received};
 use crate::claim::{self, Prepared};
+use crate::delivery;
 use crate::error::Error;
 use crate::headers;
 use crate::intake;
@@ -142,10 +143,25 @@ async fn guarded(
     let wants = Wants::of(&request.head.headers);
     let store = &shared.config.store;
     let digest = |label: &str, bytes: &[u8]| Ok(store.keyed_digest(label, bytes));
-    let identified = call::identify(&digest, request, taken, scope, guarded).await?;
+    let mut identified = call::identify(&digest, request, taken, scope, guarded).await?;
+    let delivery = delivery::number(shared, &mut identified).await?;
     *label = identified.label();
+    let told = decided(shared, identified, label, &wants).await;
+    if let Some(delivery) = delivery.filter(|_| delivery::tells(&told)) {
+        link.turn.owe(shared.deliveries.owe(delivery));
+    }
+    told
+}
+
+/// May it run: then send it, record what came of it, answer.
+async fn decided(
+    shared: &Arc<Shared>,
+    identified: Identified,
+    label: &mut Label,
+    wants: &Wants,
+) -> Result<Reply, Error> {
     if let Some(settled) = identified.replay(shared)? {
-        return claim::replayed(shared, &settled, identified.target(), label, &wants);
+        return claim::replayed(shared, &settled, identified.target(), label, wants);
     }
     let place = claim::place(shared)?;
     let (call, prepared) = identified.prepare();
@@ -154,7 +170,7 @@ async fn guarded(
     let work = carry_out(Arc::clone(shared), call, prepared, place);
     match Owned::new(&shared.exchanges, work).await? {
         Carried::Out(reply) => Ok(reply),
-        Carried::Not(claim, target) => claim::refused(shared, claim, &target, label, &wants).await,
+        Carried::Not(claim, target) => claim::refused(shared, claim, &target, label, wants).await,
     }
 }
 

@@ -63,6 +63,11 @@ impl Place {
         self.token.as_ref().or_else(in_file)
     }
 
+    /// The file that was named.
+    pub(crate) fn named_file(&self) -> Option<&std::path::Path> {
+        self.config.as_deref()
+    }
+
     /// Forgets the file, so that it is read again.
     pub(super) fn reread(&mut self) {
         self.file = OnceLock::new();

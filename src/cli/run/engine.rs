@@ -1,5 +1,6 @@
 //! The engine that guards a program: the one that runs, else one that is brought along.
 
+use std::ffi::OsStr;
 use std::fs::{File, OpenOptions, TryLockError};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
@@ -109,7 +110,7 @@ impl Engine {
 
     /// `None` where somebody else has just taken the database.
     fn bring(database: &Path, place: &Place, outward: &Outward) -> anyhow::Result<Option<Self>> {
-        let config = config(database, outward)?;
+        let config = config(database, place, outward)?;
         let store = match server::open_store(&config) {
             Ok(store) => store,
             Err(store::Error::Locked { .. }) => return Ok(None),
@@ -181,15 +182,17 @@ impl Engine {
     }
 }
 
-fn config(database: &Path, outward: &Outward) -> anyhow::Result<Config> {
-    let line = Line::try_parse_from([
-        "run".as_ref(),
-        "--database".as_ref(),
-        database.as_os_str(),
-        "--addr=127.0.0.1:0".as_ref(),
-        "--proxy-addr=127.0.0.1:0".as_ref(),
-        "--require-token".as_ref(),
-    ])?;
+fn config(database: &Path, place: &Place, outward: &Outward) -> anyhow::Result<Config> {
+    let mut line: Vec<&OsStr> = ["run", "--addr=127.0.0.1:0", "--proxy-addr=127.0.0.1:0"]
+        .into_iter()
+        .chain(["--require-token", "--database"])
+        .map(OsStr::new)
+        .collect();
+    line.push(database.as_os_str());
+    if let Some(file) = place.named_file() {
+        line.extend([OsStr::new("--config"), file.as_os_str()]);
+    }
+    let line = Line::try_parse_from(line)?;
     let mut config = Config::try_from(line.flags)?;
     if config.proxy_addr.is_none() {
         bail!("the environment switches the proxy off, and run needs it");
