@@ -150,6 +150,11 @@ impl Feeder {
         self.0.send(Piece::Data(data)).await.map_err(|_| Gone)
     }
 
+    /// Is the client gone.
+    pub(crate) fn is_gone(&self) -> bool {
+        self.0.is_closed()
+    }
+
     /// Ends when nobody takes parts any more.
     pub(crate) async fn closed(&self) {
         self.0.closed().await;

@@ -1,10 +1,11 @@
 //! Step 2, which execution it means: puts together what the store is asked, and what goes out.
 
-use std::io;
+use std::io::{self, Cursor};
 use std::sync::Arc;
 use std::time::Duration;
 
 use hyper::HeaderMap;
+use hyper::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderValue};
 use hyper::http::request::Parts;
 use store::call::{Call, Scope, Settled};
 use store::key::{Digest, HolderKey};
@@ -15,10 +16,11 @@ use crate::Shared;
 use crate::body::Outgoing;
 use crate::claim::Prepared;
 use crate::error::Error;
-use crate::forms;
+use crate::forms::{self, BodyReader};
 use crate::forward;
 use crate::intake::Taken;
 use crate::key::{self, KeyInput, Keyed};
+use crate::mcp::{self, Asker, Message, ToolCall};
 use crate::policy::{Decision, Guarded, KeyPlace, Policy, Repeat};
 use crate::request::{Asked, Target};
 use crate::respond::Label;
@@ -56,6 +58,41 @@ pub(crate) fn unguarded(mut head: Parts, taken: &Taken) -> (Parts, Outgoing) {
     (head, Outgoing::stored(&taken.stored, taken.trailers.as_ref()))
 }
 
+/// The message of MCP in the body, where it is one.
+pub(crate) async fn mcp_message(
+    request: &Received,
+    taken: &Taken,
+) -> Result<Option<Message>, Error> {
+    let Received { head, .. } = request;
+    if !mcp::head::may_be_message(&head.method, &head.headers)
+        || taken.stored.len() > store::MAX_KEPT_BODY as u64
+    {
+        return Ok(None);
+    }
+    let body = taken.stored.clone().load().await.map_err(unreadable)?;
+    mcp::head::message(&head.headers, &body)
+}
+
+/// The key that a tool call names: by header, or in its `_meta`.
+fn agree(asked: &mut Asked, call: &ToolCall) -> Result<(), Error> {
+    match (&asked.key, &call.key) {
+        (Some(header), Some(meta)) if header != meta => Err(Error::Malformed(format!(
+            "Idempotency-Key and _meta[{:?}] name two keys",
+            mcp::KEY_MEMBER
+        ))),
+        (None, Some(meta)) => {
+            asked.key = Some(meta.clone());
+            Ok(())
+        }
+        _ => Ok(()),
+    }
+}
+
+fn unreadable(error: io::Error) -> Error {
+    tracing::error!(%error, "cannot read a spooled body");
+    Error::Internal
+}
+
 /// A request of which it is known which execution it means.
 #[derive(Debug)]
 pub(crate) struct Identified {
@@ -67,6 +104,7 @@ pub(crate) struct Identified {
     keyed: Keyed,
     /// Where the engine's own key is to go upstream.
     adds_key: Option<KeyPlace>,
+    asker: Option<Arc<Asker>>,
 }
 
 /// Derives the keys of a request. `keyed_digest` is the store's.
@@ -76,16 +114,26 @@ pub(crate) async fn identify(
     taken: Taken,
     scope: Scope,
     mut guarded: Guarded,
+    tool: Option<(Box<ToolCall>, Arc<Asker>)>,
 ) -> Result<Identified, Error> {
+    if let Some((call, _)) = &tool {
+        agree(&mut request.asked, call)?;
+    }
     let adds_key = find_keys(&mut request, &taken, &mut guarded)?;
     let Received { target, head, asked, .. } = &request;
-    let digests = body_digests(&head.headers, &taken, &guarded).await.map_err(|error| {
-        tracing::error!(%error, "cannot read a spooled body");
-        Error::Internal
-    })?;
+    let digests = match &tool {
+        Some((call, _)) => Digests::of_tool_call(head, call, &guarded),
+        None => body_digests(&head.headers, &taken, &guarded).await,
+    };
+    let digests = digests.map_err(unreadable)?;
     let rule = guarded.rule.as_ref();
     let named = rule.and_then(|rule| rule.given.tool.as_deref());
-    let tool_name = key::tool_name(named, &head.method, target);
+    let tool_name = match (named, &tool) {
+        (None, Some((call, _))) => {
+            format!("tools/call {} {}", call.shown_name(), target.authority.host)
+        }
+        _ => key::tool_name(named, &head.method, target),
+    };
     let none = HeaderMap::new();
     let keyed = key::derive(&KeyInput {
         whose: (&scope).into(),
@@ -101,7 +149,8 @@ pub(crate) async fn identify(
         tool: &tool_name,
         keyed_digest,
     })?;
-    Ok(Identified { request, taken, scope, guarded, tool_name, keyed, adds_key })
+    let asker = tool.map(|(_, asker)| asker);
+    Ok(Identified { request, taken, scope, guarded, tool_name, keyed, adds_key, asker })
 }
 
 /// Looks for the client's own key where the rule or the table says; tells where the engine's own is
@@ -135,7 +184,8 @@ impl Identified {
     /// What names the call to its caller.
     pub(crate) fn label(&self) -> Label {
         let key = self.keyed.key.as_ref().map(|key| (key.text.clone(), key.explicit));
-        Label { key, rule: self.guarded.rule.clone(), ..Label::default() }
+        let (rule, mcp) = (self.guarded.rule.clone(), self.asker.clone());
+        Label { key, rule, mcp, ..Label::default() }
     }
 
     pub(crate) fn target(&self) -> &Target {
@@ -169,7 +219,7 @@ impl Identified {
     /// What it is to be recorded as, and what goes out.
     pub(crate) fn prepare(self) -> (Call, Prepared) {
         let label = self.label();
-        let Self { request, taken, scope, guarded, tool_name, keyed, adds_key } = self;
+        let Self { request, taken, scope, guarded, tool_name, keyed, adds_key, .. } = self;
         let Received { target, head, asked, .. } = request;
         let Taken { stored: body, sha256, trailers } = taken;
         let keeps = guarded.rule.as_ref().is_none_or(|rule| rule.given.store_body);
@@ -210,9 +260,19 @@ struct Digests {
 }
 
 impl Digests {
+    /// Of what a tool call means: its id and `_meta` are no part of it.
+    fn of_tool_call(head: &Parts, call: &ToolCall, guarded: &Guarded) -> io::Result<Self> {
+        let mut headers = HeaderMap::new();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        let meaning = call.meaning.as_bytes();
+        let sha256 = Digest::of(meaning);
+        let read = Self::read(&headers, &mut Cursor::new(meaning), sha256, guarded)?;
+        Ok(Self { undone: head.headers.contains_key(CONTENT_ENCODING), ..read })
+    }
+
     fn read(
         headers: &HeaderMap,
-        reader: &mut StoredReader,
+        reader: &mut dyn BodyReader,
         sha256: Digest,
         guarded: &Guarded,
     ) -> io::Result<Self> {

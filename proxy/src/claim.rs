@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use hyper::header::HeaderValue;
+use hyper::header::{ACCEPT_ENCODING, HeaderValue};
 use hyper::http::request::Parts;
 use hyper::{HeaderMap, Request};
 use store::call::{Call, Claim, Settled, Waiter};
@@ -63,6 +63,10 @@ impl Prepared {
     pub(crate) fn for_next_hop(&mut self, shared: &Shared) {
         forward::prepare(shared, &self.target, &mut self.head);
         forward::set_framing(&mut self.head, self.body.len(), self.trailers.as_ref());
+        if self.label.mcp.is_some() {
+            // The response is looked for in the answer.
+            self.head.headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+        }
     }
 
     /// The request, anew.

@@ -1,5 +1,7 @@
 //! What the proxy would do with a request, and why, without doing it: by the very steps that decide.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use hyper::header::HeaderMap;
 use hyper::{Method, Request};
@@ -14,6 +16,7 @@ use crate::error::Error;
 use crate::forms;
 use crate::headers::principal_parts;
 use crate::intake::Taken;
+use crate::mcp::{self, Asker, ToolCall};
 use crate::policy::{Decision, Guarded, KeyPlace, Passed, Policy, Principal};
 use crate::request::{self, Authority, Scheme, Target};
 use crate::spool::Stored;
@@ -99,7 +102,7 @@ async fn explained(
     reader: Option<&Reader>,
     asked: Asked,
 ) -> Result<Explanation, Error> {
-    let policy = std::sync::Arc::new(Policy::new(settings));
+    let policy = Arc::new(Policy::new(settings));
     let target = target(&asked.url)?;
     let mut head = Request::new(()).into_parts().0;
     head.method = asked.method;
@@ -117,12 +120,16 @@ async fn explained(
     let scope = request::asked(&head.headers, None, false, &|_, _| true)?;
     let decision = policy.decide(&head.method, &target, &head.headers, None);
     let received = Received { target, head, asked: scope, policy };
-    let (decision, rule, call) = match call::decide(&received, &taken, decision) {
+    let (tool, decision) = match call::mcp_message(&received, &taken).await? {
+        Some(message) => mcp::decide(None, &received, message),
+        None => (None, call::decide(&received, &taken, decision)),
+    };
+    let (decision, rule, call) = match decision {
         Decision::Pass { kind: Passed::Read, rule } => ("passed", rule.into_owned(), None),
         Decision::Pass { kind: Passed::Bypassed, rule } => ("bypassed", rule.into_owned(), None),
         Decision::Guard(guarded) => {
             let rule = guarded.why.to_string();
-            ("guarded", rule, Some(guard(reader, received, taken, guarded).await?))
+            ("guarded", rule, Some(guard(reader, received, taken, guarded, tool).await?))
         }
         Decision::NeedsBody => return Err(Error::Internal),
     };
@@ -149,6 +156,7 @@ async fn guard(
     received: Received,
     taken: Taken,
     guarded: Guarded,
+    tool: Option<(Box<ToolCall>, Arc<Asker>)>,
 ) -> Result<ExplainedCall, Error> {
     let mut parts = parts(&received, &taken, &guarded);
     let mut told =
@@ -171,7 +179,7 @@ async fn guard(
     };
     parts.push(Part { part: "session", value: session, counts: true });
     let digest = |label: &str, bytes: &[u8]| reader.keyed_digest(label, bytes);
-    let identified = call::identify(&digest, received, taken, scope, guarded).await?;
+    let identified = call::identify(&digest, received, taken, scope, guarded, tool).await?;
     Ok(foreseen(reader, identified, ExplainedCall { parts, ..told })?)
 }
 

@@ -17,9 +17,11 @@ use crate::claim::Prepared;
 use crate::dial;
 use crate::error::{Error, Sent};
 use crate::headers;
+use crate::mcp;
+use crate::mcp::watch::{self, Watch};
 use crate::policy::Passed;
 use crate::pool::{Connection, Counted, Transport};
-use crate::request::{Scheme, Target};
+use crate::request::{Authority, Scheme, Target};
 use crate::respond::{self, Reply};
 use crate::serving::Link;
 
@@ -66,6 +68,8 @@ pub(crate) async fn pass(
         }
     };
     let upgrade = headers::upgrade_of(&head.method, &head.headers);
+    let watched = Watch::of(shared, target, &mut head, why.1);
+    let hop = stdio_hop(target, &head.headers)?;
     prepare(shared, target, &mut head);
     let mut request = Request::from_parts(head, body);
     let client = upgrade.is_some().then(|| hyper::upgrade::on(&mut request));
@@ -73,7 +77,8 @@ pub(crate) async fn pass(
         request.headers_mut().insert(CONNECTION, HeaderValue::from_static("upgrade"));
         request.headers_mut().insert(UPGRADE, protocol);
     }
-    let mut reached = reach(shared, target, request, None).await.map_err(|f| f.error)?;
+    let hop = hop.as_ref().unwrap_or(target);
+    let mut reached = reach(shared, hop, request, None).await.map_err(|f| f.error)?;
     if let Some(client) = client
         && reached.response.status() == StatusCode::SWITCHING_PROTOCOLS
     {
@@ -82,24 +87,45 @@ pub(crate) async fn pass(
         shared.tunnels.spawn(crate::connect::join(client, upstream, shared.closing.clone()));
         return Ok(respond::switching(shared, reached));
     }
-    let idle = shared.config.timeouts.body_idle;
     let (head, incoming) = reached.response.into_parts();
-    let body = Body::upstream(FromUpstream::new(Timed::new(incoming, idle), reached.connection));
+    let idle = watched.as_ref().map_or(shared.config.timeouts.body_idle, |_| watch::IDLE);
+    let body = FromUpstream::new(Timed::new(incoming, idle), reached.connection);
+    let body = match watched {
+        Some(watch) => watch.body(shared, &head.headers, body),
+        None => Body::upstream(body),
+    };
     Ok(respond::passed(shared, head, body, told, reached.took))
 }
 
 /// Sends a claimed call, at most once: again only where nothing of it can have left.
 pub(crate) async fn guarded(shared: &Shared, call: &mut Prepared) -> Result<Reached, Error> {
+    let hop = stdio_hop(&call.target, &call.head.headers)?;
     call.for_next_hop(shared);
+    let hop = hop.as_ref().unwrap_or(&call.target);
     let age = (call.class == EffectClass::Once).then_some(FRESH_ENOUGH);
-    let first = match reach(shared, &call.target, call.request(), age).await {
+    let first = match reach(shared, hop, call.request(), age).await {
         Ok(reached) => return Ok(reached),
         Err(failure) => failure,
     };
     if !first.stale {
         return Err(first.error);
     }
-    reach(shared, &call.target, call.request(), Some(Duration::ZERO)).await.map_err(|f| f.error)
+    reach(shared, hop, call.request(), Some(Duration::ZERO)).await.map_err(|f| f.error)
+}
+
+/// Where a server on stdio is reached: the port of the loopback that its wrapper names. `None` for
+/// every other target.
+fn stdio_hop(target: &Target, headers: &HeaderMap) -> Result<Option<Target>, Error> {
+    if mcp::stdio_name(&target.authority.host).is_none() {
+        return Ok(None);
+    }
+    let port = headers.get(mcp::STDIO_PORT).and_then(|port| port.to_str().ok()?.parse().ok());
+    let port = port.filter(|port| *port > 0).ok_or_else(|| Error::Upstream {
+        detail: format!("{} is reached by its wrapper alone", target.authority.host),
+        sent: Sent::Never,
+    })?;
+    let authority = Authority { host: "127.0.0.1".to_owned(), port };
+    Ok(Some(Target { authority, ..target.clone() }))
 }
 
 /// Makes a request head that of the next hop: origin form, our Via, none of what is ours or the

@@ -22,6 +22,7 @@ mod headers;
 mod intake;
 mod key;
 mod listener;
+pub mod mcp;
 mod owned;
 mod pattern;
 mod policy;
@@ -76,7 +77,8 @@ pub struct Config {
     pub api_addresses: Vec<SocketAddr>,
     /// What may change while the proxy runs.
     pub settings: Settings,
-    /// MCP servers, by name or URL, whose `readOnlyHint` and `idempotentHint` are believed.
+    /// MCP servers whose `readOnlyHint` and `idempotentHint` are believed: `HOST`, `HOST:PORT`, a
+    /// URL, or the name of a server on stdio.
     pub mcp_trust: Vec<String>,
     /// Nothing on this machine is reached through the proxy.
     pub refuse_loopback: bool,
@@ -299,6 +301,7 @@ pub(crate) struct Shared {
     pub(crate) in_flight: Arc<Semaphore>,
     pub(crate) waiters: Semaphore,
     pub(crate) deliveries: Arc<delivery::Deliveries>,
+    pub(crate) mcp: mcp::Known,
     /// Clients' connections, in tunnels too.
     pub(crate) connections: TaskTracker,
     /// Claimed calls.
@@ -338,6 +341,7 @@ impl Shared {
             in_flight: Arc::new(Semaphore::new(config.max_in_flight)),
             waiters: Semaphore::new(config.max_waiters),
             deliveries: Arc::default(),
+            mcp: mcp::Known::new(&config.mcp_trust),
             connections: TaskTracker::new(),
             exchanges: TaskTracker::new(),
             tunnels: TaskTracker::new(),

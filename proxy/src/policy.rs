@@ -24,6 +24,7 @@ use self::table::{READS, Read};
 use crate::Settings;
 use crate::forms::{Kind, Pick, kind, pairs, plain};
 use crate::headers::{counts, upgrade_of};
+use crate::mcp;
 use crate::pattern::HostPattern;
 use crate::request::Target;
 use crate::route::Route;
@@ -221,6 +222,9 @@ impl Policy {
         headers: &HeaderMap,
         rule: Option<&Arc<Rule>>,
     ) -> Decision {
+        if mcp::head::ends_session(method, headers) {
+            return Decision::Pass { kind: Passed::Read, rule: "mcp".into() };
+        }
         if READ_METHODS.contains(&method.as_str()) {
             return Decision::Pass { kind: Passed::Read, rule: by_method(method) };
         }
@@ -233,6 +237,25 @@ impl Policy {
             }
         }
         self.guard(method, target, rule)
+    }
+
+    /// Decides about a tool call of MCP. `usual` and `why` hold where no rule says what it does.
+    pub(crate) fn decide_tool(
+        &self,
+        method: &Method,
+        target: &Target,
+        tool: &str,
+        usual: EffectClass,
+        why: &'static str,
+    ) -> Decision {
+        let rule = self.rule(method, target, Some(tool));
+        rule.and_then(|rule| self.by_rule(method, target, rule)).unwrap_or_else(|| {
+            let why = match rule {
+                Some(rule) => format!("{}, {why}", rule.label).into(),
+                None => why.into(),
+            };
+            Decision::Guard(Guarded { class: usual, why, rule: rule.cloned(), upstream: None })
+        })
     }
 
     /// Decides with the body, as it came; `None` where it is too large to be looked at: then it is

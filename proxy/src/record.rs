@@ -1,12 +1,14 @@
 //! Step 5: consume the lease with the outcome, before the agent can act on the answer.
 
 mod flow;
+mod mcp;
 mod recorder;
 
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use hyper::HeaderMap;
 use hyper::body::Body as _;
 use hyper::header::{TRAILER, TRANSFER_ENCODING};
@@ -57,6 +59,7 @@ impl Running {
             execution_id: Some(lease.execution_id()),
             attempt: lease.attempt(),
             rule: prepared.label.rule.clone(),
+            mcp: prepared.label.mcp.clone(),
         };
         Self {
             shared: Arc::clone(shared),
@@ -127,6 +130,11 @@ pub(crate) async fn answer(running: Running, reached: Reached) -> Reply {
     let rule = running.label.rule.as_ref().map(|rule| &rule.given);
     let keeps = rule.is_none_or(|rule| rule.store_body);
     let facts = Facts::new(&head, received_at, unverified, keeps);
+    if let Some(asker) = running.label.mcp.clone()
+        && mcp::may_hold_response(&head)
+    {
+        return mcp::flow(running, asker, head, facts, source, reached.took);
+    }
     let stream = rule.and_then(|rule| rule.stream);
     let end = if stream.unwrap_or_else(|| is_stream(&head.headers)) {
         Held::Long(None)
@@ -206,6 +214,18 @@ fn finished(
         AnswerBody::Dropped { .. } => None,
     };
     let rule = running.label.rule.as_deref();
+    if let Some(asker) = &running.label.mcp
+        && (200..300).contains(&facts.status)
+    {
+        let (verdict, message) = asker.judge(&facts.headers, bytes);
+        return match message {
+            Some(message) => mcp::finished(running, facts, verdict, message),
+            None => Finish {
+                answer: Some(facts.answer(body, trailers)),
+                ..mcp::finished(running, facts, verdict, Bytes::new())
+            },
+        };
+    }
     let (outcome, why) =
         outcome(&running.target, facts.status, &facts.headers, bytes, running.class, rule);
     let unverified = if facts.unverified { "; the end is unverified" } else { "" };

@@ -20,12 +20,13 @@ use store::{Clock as _, SystemClock};
 use uuid::Uuid;
 
 pub(crate) use self::own::{confirmed, connected, not_a_web_server, not_allowed, options};
-pub(crate) use self::problem::{as_stored, problem, unanswered};
+pub(crate) use self::problem::{as_stored, problem, told_event, unanswered};
 pub(crate) use self::stored::{Duplicate, Wants, duplicate, stored_fields};
 use crate::Shared;
 use crate::body::Body;
 use crate::forward::Reached;
 use crate::headers;
+use crate::mcp::Asker;
 use crate::policy::{OnUnknown, Rule};
 
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
@@ -56,6 +57,8 @@ pub(crate) struct Label {
     pub(crate) execution_id: Option<Uuid>,
     pub(crate) attempt: u32,
     pub(crate) rule: Option<Arc<Rule>>,
+    /// Who waits for the response to a tool call of MCP.
+    pub(crate) mcp: Option<Arc<Asker>>,
 }
 
 impl Label {

@@ -23,7 +23,7 @@ use crate::record::{self, Running};
 use crate::request::{self, Form, Target};
 use crate::respond::{self, Label, Reply, Wants};
 use crate::serving::Link;
-use crate::{confirm, connect, forward, route};
+use crate::{confirm, connect, forward, mcp, route};
 
 /// Answers one request.
 pub(crate) async fn handle(
@@ -122,13 +122,21 @@ async fn guarded(
     decision: Decision,
     label: &mut Label,
 ) -> Result<Reply, Error> {
+    let head = &request.head;
     let known = match &decision {
-        Decision::Guard(_) => Some(call::scope(shared, &request).await?),
+        Decision::Guard(_) if !mcp::head::may_be_message(&head.method, &head.headers) => {
+            Some(call::scope(shared, &request).await?)
+        }
         _ => None,
     };
     intake::check_announced(shared, &body)?;
     let taken = intake::take(shared, body).await?;
-    let guarded = match call::decide(&request, &taken, decision) {
+    let (tool, decision) = match call::mcp_message(&request, &taken).await? {
+        Some(message) => mcp::decide(Some(&shared.mcp.hints), &request, message),
+        None => (None, call::decide(&request, &taken, decision)),
+    };
+    label.mcp = tool.as_ref().map(|(_, asker)| Arc::clone(asker));
+    let guarded = match decision {
         Decision::Pass { kind, rule } => {
             let (head, body) = call::unguarded(request.head, &taken);
             return forward::pass(shared, link, &request.target, head, body, (kind, &rule)).await;
@@ -143,7 +151,7 @@ async fn guarded(
     let wants = Wants::of(&request.head.headers);
     let store = &shared.config.store;
     let digest = |label: &str, bytes: &[u8]| Ok(store.keyed_digest(label, bytes));
-    let mut identified = call::identify(&digest, request, taken, scope, guarded).await?;
+    let mut identified = call::identify(&digest, request, taken, scope, guarded, tool).await?;
     let delivery = delivery::number(shared, &mut identified).await?;
     *label = identified.label();
     let told = decided(shared, identified, label, &wants).await;

@@ -40,7 +40,17 @@ const NOISE: &[&str] = &[
 ];
 
 const NOISE_PREFIXES: &[&str] =
-    &["accept", "agent-", "x-b3-", "x-datadog-", "x-stainless-", "amz-sdk-", "x-stripe-client-"];
+    // MCP's headers mirror the body, name its version, or the session that it came by.
+    &[
+        "accept",
+        "agent-",
+        "mcp-",
+        "x-b3-",
+        "x-datadog-",
+        "x-stainless-",
+        "amz-sdk-",
+        "x-stripe-client-",
+    ];
 
 const NOISE_SUFFIXES: &[&str] =
     &["request-id", "correlation-id", "trace-id", "timestamp", "nonce", "digest"];

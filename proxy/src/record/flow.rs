@@ -42,7 +42,7 @@ pub(super) fn flow(
 
 /// The client of an answer that flows, as long as it is there.
 #[derive(Debug)]
-struct Client {
+pub(super) struct Client {
     feeder: Option<Feeder>,
     /// How many bytes of the body it has not got, where its length is known.
     left: Option<u64>,
@@ -54,7 +54,16 @@ struct Client {
 }
 
 impl Client {
-    async fn give(&mut self, mut data: Bytes) {
+    /// The client of an answer whose length is not known.
+    pub(super) fn of(feeder: Feeder, stall: Duration) -> Self {
+        Self { feeder: Some(feeder), left: None, last: Bytes::new(), stall, cancels: false }
+    }
+
+    pub(super) fn is_there(&self) -> bool {
+        self.feeder.as_ref().is_some_and(|feeder| !feeder.is_gone())
+    }
+
+    pub(super) async fn give(&mut self, mut data: Bytes) {
         let Some(feeder) = &self.feeder else { return };
         if let Some(left) = &mut self.left {
             *left = left.saturating_sub(data.len() as u64);
@@ -80,7 +89,7 @@ impl Client {
         }
     }
 
-    async fn end(self, trailers: Option<HeaderMap>) {
+    pub(super) async fn end(self, trailers: Option<HeaderMap>) {
         let Some(feeder) = self.feeder else { return };
         let stall = self.stall;
         let end = async move {

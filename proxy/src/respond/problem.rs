@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use bytes::Bytes;
 use hyper::header::{CONTENT_TYPE, HeaderValue, LOCATION, PROXY_AUTHENTICATE, RETRY_AFTER};
 use hyper::{HeaderMap, Response, StatusCode};
 use serde::Serialize;
@@ -23,6 +24,19 @@ pub(crate) fn unanswered(
     label: &Label,
 ) -> Reply {
     build(shared, error, Some(label), settled.doubt.as_ref())
+}
+
+/// A problem as an event of a stream that has begun: the response to a tool call of MCP.
+pub(crate) fn told_event(
+    shared: &Shared,
+    error: &Error,
+    settled: Option<&Settled>,
+    label: &Label,
+) -> Bytes {
+    let Some(asker) = &label.mcp else { return Bytes::new() };
+    let doubt = doubt_told(Some(label), settled.and_then(|settled| settled.doubt.as_ref()));
+    let body = problem_body(shared, error, Some(label), doubt.as_deref());
+    asker.problem_event(&body.text(), &serde_json::to_vec(&body).unwrap_or_default())
 }
 
 /// A problem of ours.
@@ -51,6 +65,31 @@ struct ProblemBody<'a> {
     kept: Option<KeptBody<'a>>,
 }
 
+impl ProblemBody<'_> {
+    /// For a model, which reads the text of a tool's result and nothing else.
+    fn text(&self) -> String {
+        use std::fmt::Write as _;
+
+        let mut text = format!("{}. {}", self.title, self.detail);
+        if let Some(id) = self.execution_id {
+            let _ = write!(text, "\nexecution_id: {id}");
+        }
+        if let Some(doubt) = &self.doubt {
+            let lines = [
+                ("verify", doubt.verify),
+                ("retry_token", doubt.retry_token),
+                ("confirm_url", doubt.confirm_url.as_deref()),
+            ];
+            for (name, value) in lines {
+                if let Some(value) = value {
+                    let _ = write!(text, "\n{name}: {value}");
+                }
+            }
+        }
+        text
+    }
+}
+
 #[derive(Debug, Serialize)]
 struct DoubtBody<'a> {
     sent_at: Timestamp,
@@ -71,24 +110,36 @@ struct KeptBody<'a> {
     location: Option<&'a str>,
 }
 
-fn build(shared: &Shared, error: &Error, label: Option<&Label>, doubt: Option<&Doubt>) -> Reply {
-    let doubt = doubt.map(|doubt| label.map_or(Cow::Borrowed(doubt), |label| label.tells(doubt)));
-    let doubt = doubt.as_deref();
-    let verify = label.and_then(Label::verify);
-    let (status, code, title) = kind(error);
-    let execution_id = match error {
+/// What the rule lets be told of a doubt.
+fn doubt_told<'a>(label: Option<&Label>, doubt: Option<&'a Doubt>) -> Option<Cow<'a, Doubt>> {
+    doubt.map(|doubt| label.map_or(Cow::Borrowed(doubt), |label| label.tells(doubt)))
+}
+
+/// The execution that an error is about.
+fn execution_of(error: &Error, label: Option<&Label>) -> Option<Uuid> {
+    match error {
         Error::InProgress(id) | Error::KeyReuse(id) | Error::NotKept { execution_id: id, .. } => {
             Some(*id)
         }
         Error::InDoubt(doubt) => Some(doubt.execution_id),
         _ => label.and_then(|label| label.execution_id),
-    };
-    let body = ProblemBody {
+    }
+}
+
+fn problem_body<'a>(
+    shared: &Shared,
+    error: &'a Error,
+    label: Option<&'a Label>,
+    doubt: Option<&'a Doubt>,
+) -> ProblemBody<'a> {
+    let verify = label.and_then(Label::verify);
+    let (status, code, title) = kind(error);
+    ProblemBody {
         r#type: format!("urn:openclaw-state-engine:{code}"),
         title,
         status: status.as_u16(),
         detail: detail(error, doubt, verify),
-        execution_id,
+        execution_id: execution_of(error, label),
         sent: match error {
             Error::Upstream { sent, .. } | Error::UpstreamTimeout { sent, .. } => {
                 Some(sent.as_str())
@@ -107,12 +158,29 @@ fn build(shared: &Shared, error: &Error, label: Option<&Label>, doubt: Option<&D
             }
             _ => None,
         },
-    };
+    }
+}
+
+fn build(shared: &Shared, error: &Error, label: Option<&Label>, doubt: Option<&Doubt>) -> Reply {
+    let doubt = doubt_told(label, doubt);
+    let doubt = doubt.as_deref();
+    let (status, code, _) = kind(error);
+    let body = problem_body(shared, error, label, doubt);
+    let execution_id = body.execution_id;
     let json = serde_json::to_vec(&body).unwrap_or_default();
-    let mut response = Response::new(Body::whole(json));
-    *response.status_mut() = status;
+    let mut fields = HeaderMap::new();
+    let mut response = match label.and_then(|label| label.mcp.as_ref()) {
+        // A model sees the results of its tools, and no statuses.
+        Some(asker) => Response::new(Body::whole(asker.problem(&mut fields, &body.text(), &json))),
+        None => {
+            fields.insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+            let mut response = Response::new(Body::whole(json));
+            *response.status_mut() = status;
+            response
+        }
+    };
+    *response.headers_mut() = fields;
     let headers = response.headers_mut();
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
     headers.insert(PROXY_STATUS, proxy_status(error));
     date(headers, SystemClock.now());
     let (word, reason) = told(error, doubt, execution_id.is_some());

@@ -97,7 +97,12 @@ fn replay(
     bodiless(&mut head);
     let trailers =
         (wants.trailers && !answer.trailers.is_empty()).then(|| fields(&answer.trailers));
-    let body = recode::acceptable(&mut head.headers, body, &wants.codings);
+    let replayed =
+        label.mcp.as_ref().and_then(|asker| asker.replayed(answer.status, &mut head.headers, body));
+    let body = match replayed {
+        Some(body) => body,
+        None => recode::acceptable(&mut head.headers, body, &wants.codings),
+    };
     let body = with_trailers(&mut head.headers, body, trailers);
     Ok(Reply { response: Response::from_parts(head, body), decision: word, upstream: None })
 }

@@ -1,0 +1,117 @@
+//! Who waits for the response to a tool call, and in which form.
+
+use bytes::Bytes;
+use hyper::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderValue};
+use serde_json::value::RawValue;
+use store::state::Knowledge;
+
+use super::sessions::SessionKey;
+use super::{ToolCall, Verdict, head, reply, sse};
+use crate::forms::{Kind, kind, plain};
+use crate::request::Target;
+
+/// What an answer's body has to be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Form {
+    Json,
+    /// One server-sent event.
+    Event,
+}
+
+/// The caller of a tool.
+#[derive(Debug)]
+pub(crate) struct Asker {
+    id: Box<RawValue>,
+    stateless: bool,
+    form: Form,
+    /// The session on whose other streams the response may come.
+    session: Option<SessionKey>,
+}
+
+impl Asker {
+    pub(crate) fn new(call: &ToolCall, headers: &HeaderMap, target: &Target) -> Self {
+        Self {
+            id: call.id.clone(),
+            stateless: call.stateless,
+            form: head::wanted(headers),
+            session: SessionKey::of(headers, target).filter(|_| !call.stateless),
+        }
+    }
+
+    /// In canonical form.
+    pub(crate) fn id(&self) -> &RawValue {
+        &self.id
+    }
+
+    pub(crate) fn session(&self) -> Option<SessionKey> {
+        self.session
+    }
+
+    /// What `message` says of the call, where it is its response.
+    pub(crate) fn verdict(&self, message: &[u8]) -> Option<Verdict> {
+        reply::verdict(message, &self.id, false)
+    }
+
+    /// What a whole answer says that is no stream, and the message in it. `body` as it came; `None`
+    /// where it was too large to be kept.
+    pub(crate) fn judge(
+        &self,
+        headers: &HeaderMap,
+        body: Option<&[u8]>,
+    ) -> (Verdict, Option<Bytes>) {
+        let unknown = |why| (Verdict { outcome: Knowledge::Unknown, tool_error: false, why }, None);
+        let Some(body) = body else {
+            let why = "the tool answered at greater length than is kept";
+            return (Verdict { outcome: Knowledge::Executed, tool_error: false, why }, None);
+        };
+        let Some(message) = plain(headers, body) else {
+            return unknown("the answer's content coding cannot be read");
+        };
+        match reply::verdict(&message, &self.id, true) {
+            Some(verdict) => (verdict, Some(Bytes::copy_from_slice(&message))),
+            None => unknown("the answer holds no response to the call"),
+        }
+    }
+
+    /// A stored answer for this caller: its own id, in a form that it reads. `None` where it is no
+    /// JSON-RPC message: then it is passed on as it is.
+    pub(crate) fn replayed(
+        &self,
+        status: u16,
+        headers: &mut HeaderMap,
+        body: &[u8],
+    ) -> Option<Bytes> {
+        if !matches!(kind(headers), Kind::Json) {
+            return None;
+        }
+        let message = plain(headers, body)?;
+        reply::id_of_response(&message)?;
+        let message = reply::with_id(&message, &self.id);
+        let form = if (200..300).contains(&status) { self.form } else { Form::Json };
+        Some(dressed(headers, form, message))
+    }
+
+    /// A problem of ours as a result of the tool.
+    pub(crate) fn problem(&self, headers: &mut HeaderMap, text: &str, problem: &[u8]) -> Bytes {
+        let data = serde_json::from_slice::<&RawValue>(problem).ok();
+        let message = reply::tool_error(&self.id, text, data, self.stateless);
+        dressed(headers, self.form, message)
+    }
+
+    /// The same as one event of a stream.
+    pub(crate) fn problem_event(&self, text: &str, problem: &[u8]) -> Bytes {
+        let data = serde_json::from_slice::<&RawValue>(problem).ok();
+        sse::written(&reply::tool_error(&self.id, text, data, self.stateless)).into()
+    }
+}
+
+fn dressed(headers: &mut HeaderMap, form: Form, message: Vec<u8>) -> Bytes {
+    headers.remove(CONTENT_ENCODING);
+    headers.remove(CONTENT_LENGTH);
+    let (kind, body) = match form {
+        Form::Json => ("application/json", message),
+        Form::Event => ("text/event-stream", sse::written(&message)),
+    };
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(kind));
+    body.into()
+}
