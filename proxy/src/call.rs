@@ -150,6 +150,9 @@ pub(crate) async fn identify(
         keyed_digest,
     })?;
     let asker = tool.map(|(_, asker)| asker);
+    if let (Some(asker), Some(key)) = (&asker, &keyed.key) {
+        asker.means((key.holder, keyed.fingerprint));
+    }
     Ok(Identified { request, taken, scope, guarded, tool_name, keyed, adds_key, asker })
 }
 
@@ -210,10 +213,12 @@ impl Identified {
 
     /// How it ended before, where it is known to be over. Most duplicates need no more than this.
     pub(crate) fn replay(&self, shared: &Shared) -> Result<Option<Arc<Settled>>, Error> {
-        match &self.keyed.key {
-            Some(key) => Ok(shared.config.store.replay(key, &self.keyed.fingerprint)?),
-            None => Ok(None),
+        let Some(key) = &self.keyed.key else { return Ok(None) };
+        if let Some(settled) = shared.config.store.replay(key, &self.keyed.fingerprint)? {
+            return Ok(Some(settled));
         }
+        let which = self.asker.as_ref().and_then(|asker| asker.which());
+        Ok(which.and_then(|which| shared.mcp.undelivered.take(&which)))
     }
 
     /// What it is to be recorded as, and what goes out.

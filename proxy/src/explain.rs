@@ -156,7 +156,7 @@ async fn guard(
     received: Received,
     taken: Taken,
     guarded: Guarded,
-    tool: Option<(Box<ToolCall>, Arc<Asker>)>,
+    tool: Option<(Box<ToolCall>, std::sync::Arc<Asker>)>,
 ) -> Result<ExplainedCall, Error> {
     let mut parts = parts(&received, &taken, &guarded);
     let mut told =

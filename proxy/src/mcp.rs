@@ -12,6 +12,7 @@ mod message;
 mod reply;
 pub(crate) mod sessions;
 pub(crate) mod sse;
+pub(crate) mod undelivered;
 pub(crate) mod watch;
 
 use std::sync::Arc;
@@ -29,6 +30,9 @@ pub use self::reply::{id_of_response, tool_error, with_id};
 
 /// The rule of requests whose answers tell of a server's tools.
 pub(crate) const TOOLS_LIST: &str = "mcp tools/list";
+
+/// The rule of requests whose answers go on until somebody ends them.
+pub(crate) const LISTEN: &str = "mcp subscriptions/listen";
 
 /// The domain of servers on stdio. It is never resolved (RFC 6761, 6.4): the wrapper of such a server
 /// says which port of the loopback is meant, so that its calls have the same key whatever the port.
@@ -56,6 +60,9 @@ pub(crate) fn decide(
         Message::Other { method } if method.as_deref() == Some("tools/list") => {
             return (None, pass(TOOLS_LIST));
         }
+        Message::Other { method } if method.as_deref() == Some("subscriptions/listen") => {
+            return (None, pass(LISTEN));
+        }
         Message::Other { .. } => return (None, pass("mcp")),
     };
     let (class, why) = match hints.and_then(|hints| hints.of(target, &call.name)) {
@@ -76,10 +83,15 @@ pub(crate) fn decide(
 pub(crate) struct Known {
     pub(crate) hints: Arc<Hints>,
     pub(crate) sessions: Arc<sessions::Sessions>,
+    pub(crate) undelivered: undelivered::Undelivered,
 }
 
 impl Known {
     pub(crate) fn new(trusted: &[String]) -> Self {
-        Self { hints: Arc::new(Hints::new(trusted)), sessions: Arc::default() }
+        Self {
+            hints: Arc::new(Hints::new(trusted)),
+            sessions: Arc::default(),
+            undelivered: undelivered::Undelivered::default(),
+        }
     }
 }

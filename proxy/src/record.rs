@@ -77,8 +77,15 @@ impl Running {
     async fn settle(self, finish: Finish) -> Result<Arc<Settled>, Error> {
         failpoint::hit("before-commit");
         let execution_id = self.lease.execution_id();
-        let settled = self.shared.config.store.finish(self.lease, finish).await;
+        let tool_error = finish.tool_error;
+        let Self { shared, lease, label, .. } = self;
+        let settled = shared.config.store.finish(lease, finish).await;
         failpoint::hit("before-reply");
+        let settled = settled.inspect(|settled| {
+            if tool_error {
+                mcp::undelivered(&shared, &label, settled);
+            }
+        });
         settled.map_err(|error| {
             tracing::error!(%error, %execution_id, "outcome not recorded");
             Error::Upstream {

@@ -1,11 +1,15 @@
 //! Who waits for the response to a tool call, and in which form.
 
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use bytes::Bytes;
 use hyper::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderValue};
 use serde_json::value::RawValue;
 use store::state::Knowledge;
 
 use super::sessions::SessionKey;
+use super::undelivered::Which;
 use super::{ToolCall, Verdict, head, reply, sse};
 use crate::forms::{Kind, kind, plain};
 use crate::request::Target;
@@ -26,6 +30,10 @@ pub(crate) struct Asker {
     form: Form,
     /// The session on whose other streams the response may come.
     session: Option<SessionKey>,
+    /// Known once its key is.
+    which: OnceLock<Which>,
+    /// It has left before its answer was there.
+    gone: AtomicBool,
 }
 
 impl Asker {
@@ -35,12 +43,33 @@ impl Asker {
             stateless: call.stateless,
             form: head::wanted(headers),
             session: SessionKey::of(headers, target).filter(|_| !call.stateless),
+            which: OnceLock::new(),
+            gone: AtomicBool::new(false),
         }
     }
 
     /// In canonical form.
     pub(crate) fn id(&self) -> &RawValue {
         &self.id
+    }
+
+    /// Says which call it means.
+    pub(crate) fn means(&self, which: Which) {
+        let _ = self.which.set(which);
+    }
+
+    /// Which call it means; `None` where it has no key.
+    pub(crate) fn which(&self) -> Option<Which> {
+        self.which.get().copied()
+    }
+
+    /// The caller has left.
+    pub(crate) fn leaves(&self) {
+        self.gone.store(true, Ordering::Release);
+    }
+
+    pub(crate) fn has_left(&self) -> bool {
+        self.gone.load(Ordering::Acquire)
     }
 
     pub(crate) fn session(&self) -> Option<SessionKey> {

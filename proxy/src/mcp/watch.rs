@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 use super::hints::Hints;
 use super::sessions::{SessionKey, Sessions};
 use super::sse::{self, Cutter, Piece};
-use super::{TOOLS_LIST, head};
+use super::{LISTEN, TOOLS_LIST, head};
 use crate::Shared;
 use crate::body::{Body, Feeder, FromUpstream, fed};
 use crate::request::Target;
@@ -30,6 +30,8 @@ const MAX_LIST: usize = 4 * 1024 * 1024;
 pub(crate) enum Watch {
     /// Nothing: it may be silent for long.
     Nothing,
+    /// Nothing: it goes on until somebody ends it.
+    Endless,
     /// Responses to the calls of a session.
     Session(SessionKey),
     /// The tools of a server that is believed.
@@ -46,15 +48,17 @@ impl Watch {
         rule: &str,
     ) -> Option<Self> {
         let watch = if head::opens_stream(&head.method, &head.headers) {
-            SessionKey::of(&head.headers, target).map_or(Self::Nothing, Self::Session)
+            SessionKey::of(&head.headers, target).map_or(Self::Endless, Self::Session)
         } else if rule == TOOLS_LIST && shared.mcp.hints.trusts(target) {
             Self::Tools(target.clone())
+        } else if rule == LISTEN {
+            Self::Endless
         } else if rule.starts_with("mcp") {
             Self::Nothing
         } else {
             return None;
         };
-        if !matches!(watch, Self::Nothing) {
+        if matches!(watch, Self::Session(_) | Self::Tools(_)) {
             head.headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
         }
         Some(watch)
@@ -75,12 +79,18 @@ impl Watch {
                     text: Vec::new(),
                 }
             }
-            Self::Session(_) | Self::Nothing => return Body::upstream(source),
+            Self::Endless if is_events(headers) => Look::Nowhere,
+            Self::Session(_) | Self::Endless | Self::Nothing => return Body::upstream(source),
         };
         let length = hyper::body::Body::size_hint(&source).exact();
         let (feeder, body) = fed(length);
+        // What nobody ends by itself must not hold up the engine's own end.
+        let stop = match look {
+            Look::List { .. } => shared.closing.clone(),
+            Look::Responses(..) | Look::Nowhere => shared.draining.clone(),
+        };
         // Ends with its client: no drain has to wait for it.
-        tokio::spawn(pass(source, feeder, look, shared.closing.clone()));
+        tokio::spawn(pass(source, feeder, look, stop));
         Body::fed(body)
     }
 }
@@ -91,6 +101,7 @@ pub(super) fn is_events(headers: &HeaderMap) -> bool {
 }
 
 enum Look {
+    Nowhere,
     Responses(SessionKey, Arc<Sessions>),
     List {
         target: Target,
@@ -126,8 +137,8 @@ async fn pass(mut source: FromUpstream, feeder: Feeder, mut look: Look, stop: Ca
                 cutter.push(&data);
                 events(&mut cutter, *session, sessions, &feeder).await
             }
-            list @ Look::List { .. } => {
-                list.listen(&data);
+            other => {
+                other.listen(&data);
                 feeder.data(data).await.is_ok()
             }
         };

@@ -65,6 +65,15 @@ pub(super) fn finished(
     }
 }
 
+/// Remembers a tool's error whose caller has left.
+pub(super) fn undelivered(shared: &Shared, label: &Label, settled: &Arc<Settled>) {
+    if let Some(asker) = label.mcp.as_ref().filter(|asker| asker.has_left())
+        && let Some(which) = asker.which()
+    {
+        shared.mcp.undelivered.remember(which, settled);
+    }
+}
+
 /// Passes a stream on as it comes, from a task of its own: the client may leave.
 pub(super) fn flow(
     running: Running,
@@ -165,6 +174,9 @@ async fn came(expected: Option<&mut Expected>) -> Option<Delivery> {
 async fn pump(running: Running, facts: Facts, mut stream: Stream, mut client: Client) {
     match stream.response(&mut client).await {
         Came::Here(event, message, verdict) => {
+            if !client.is_there() {
+                stream.asker.leaves();
+            }
             let finish = finished(&running, &facts, verdict, message);
             let (shared, label) = (Arc::clone(&running.shared), running.label.clone());
             match running.settle(finish).await {

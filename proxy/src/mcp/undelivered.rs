@@ -1,0 +1,50 @@
+//! Tool errors that were seen not to reach their caller, which had left the stream of its answer. A
+//! tool that answered with an error may be asked again; a caller that never saw the error does not
+//! ask again, it retries.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use store::call::{AnswerBody, Settled};
+use store::key::{Digest, HolderKey};
+use tokio::time::{Duration, Instant};
+
+/// For how long one is remembered: the shortest window of a key.
+const KEPT: Duration = Duration::from_mins(10);
+/// How many are, the newest.
+const MOST: usize = 1_024;
+/// The largest that is, in bytes.
+const LARGEST: usize = 64 * 1024;
+
+/// Which call a caller means: its key's place, and its input.
+pub(crate) type Which = (HolderKey, Digest);
+
+#[derive(Debug, Default)]
+pub(crate) struct Undelivered(Mutex<VecDeque<(Instant, Which, Arc<Settled>)>>);
+
+impl Undelivered {
+    /// Remembers how a call ended whose caller has left.
+    pub(crate) fn remember(&self, which: Which, settled: &Arc<Settled>) {
+        let small = settled.answer.as_ref().is_some_and(
+            |answer| matches!(&answer.body, AnswerBody::Kept(body) if body.len() <= LARGEST),
+        );
+        if !small {
+            return;
+        }
+        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if all.len() >= MOST {
+            all.pop_front();
+        }
+        all.push_back((Instant::now(), which, Arc::clone(settled)));
+    }
+
+    /// The end of such a call, for its first retry.
+    pub(crate) fn take(&self, which: &Which) -> Option<Arc<Settled>> {
+        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        while all.front().is_some_and(|(since, ..)| since.elapsed() > KEPT) {
+            all.pop_front();
+        }
+        let at = all.iter().position(|(_, one, _)| one == which)?;
+        all.remove(at).map(|(.., settled)| settled)
+    }
+}
