@@ -113,8 +113,8 @@ pub(crate) async fn guarded(shared: &Shared, call: &mut Prepared) -> Result<Reac
     reach(shared, hop, call.request(), Some(Duration::ZERO)).await.map_err(|f| f.error)
 }
 
-/// Where a server on stdio is reached: the port of the loopback that its wrapper names. `None` for
-/// every other target.
+/// Where a server on stdio is reached: at the port of the loopback that its wrapper names. `None`
+/// for every other target.
 fn stdio_hop(target: &Target, headers: &HeaderMap) -> Result<Option<Target>, Error> {
     if mcp::stdio_name(&target.authority.host).is_none() {
         return Ok(None);
@@ -124,7 +124,7 @@ fn stdio_hop(target: &Target, headers: &HeaderMap) -> Result<Option<Target>, Err
         detail: format!("{} is reached by its wrapper alone", target.authority.host),
         sent: Sent::Never,
     })?;
-    let authority = Authority { host: "127.0.0.1".to_owned(), port };
+    let authority = Authority { host: target.authority.host.clone(), port };
     Ok(Some(Target { authority, ..target.clone() }))
 }
 
@@ -190,6 +190,10 @@ async fn reach(
 async fn connect(shared: &Shared, target: &Target, alone: bool) -> Result<Connection, Error> {
     let limit = shared.config.timeouts.connect;
     let (stream, hop) = match target.scheme {
+        Scheme::Http if mcp::stdio_name(&target.authority.host).is_some() => {
+            let wrapper = Authority { host: "127.0.0.1".to_owned(), port: target.authority.port };
+            (dial::direct(&shared.guard, &wrapper, limit).await?, None)
+        }
         Scheme::Http => dial::dial_http(&shared.guard, &target.authority, limit).await?,
         Scheme::Https => (dial::dial(&shared.guard, &target.authority, limit).await?, None),
     };

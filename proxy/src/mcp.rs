@@ -26,7 +26,7 @@ use crate::policy::{Decision, Passed};
 
 pub use self::message::{KEY_MEMBER, Message, ToolCall, read};
 pub(crate) use self::reply::Verdict;
-pub use self::reply::{id_of_response, tool_error, with_id};
+pub use self::reply::{canonical_id, id_of_request, id_of_response, refusal, tool_error, with_id};
 
 /// The rule of requests whose answers tell of a server's tools.
 pub(crate) const TOOLS_LIST: &str = "mcp tools/list";
@@ -76,6 +76,12 @@ pub(crate) fn decide(
     let asker = matches!(decision, Decision::Guard(_))
         .then(|| Arc::new(Asker::new(&call, &head.headers, target)));
     (asker.map(|asker| (call, asker)), decision)
+}
+
+/// Does the name of a variable say that its value is a secret: it tells whose credentials a server
+/// on stdio has.
+pub fn is_secret_variable(name: &str) -> bool {
+    crate::headers::is_secret_name(name)
 }
 
 /// What the proxy knows of MCP servers and of calls that wait for their responses.

@@ -5,6 +5,7 @@ mod config;
 mod doctor;
 mod executions;
 mod explain;
+mod mcp;
 mod replay;
 mod resolve;
 mod run;
@@ -58,6 +59,7 @@ enum Verb {
     Doctor(doctor::Args),
     Config(config::Args),
     Explain(Box<explain::Args>),
+    Mcp(Box<mcp::Args>),
 }
 
 impl Cli {
@@ -75,6 +77,7 @@ impl Cli {
             Verb::Doctor(args) => doctor::run(&args, printer),
             Verb::Config(args) => config::run(args, printer),
             Verb::Explain(args) => explain::run(*args, printer),
+            Verb::Mcp(args) => mcp::run(&args, printer),
         }
     }
 }
@@ -163,6 +166,6 @@ mod tests {
                 }
             }
         }
-        assert_eq!(verbs, 11);
+        assert_eq!(verbs, 12);
     }
 }

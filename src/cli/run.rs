@@ -2,7 +2,7 @@ mod child;
 pub(super) mod engine;
 pub(super) mod environment;
 pub(super) mod outward;
-mod trust;
+pub(super) mod trust;
 
 use std::ffi::OsString;
 
@@ -127,7 +127,7 @@ pub(super) fn prepare(
 }
 
 /// A name that proxy credentials can carry.
-fn checked(session: &str) -> anyhow::Result<&str> {
+pub(super) fn checked(session: &str) -> anyhow::Result<&str> {
     let length = session.chars().count();
     if session.trim().is_empty() || length > store::MAX_NAME || session.contains(char::is_control) {
         bail!("--session takes 1 to {} readable characters", store::MAX_NAME);

@@ -62,7 +62,8 @@ pub fn id_of_response(text: &[u8]) -> Option<String> {
     canonical_id(response(text)?.id?)
 }
 
-fn canonical_id(id: &RawValue) -> Option<String> {
+/// An id in the form in which two of them are compared.
+pub fn canonical_id(id: &RawValue) -> Option<String> {
     String::from_utf8(canonical::json(id.get().as_bytes())?).ok()
 }
 
@@ -113,6 +114,36 @@ pub fn with_id(text: &[u8], id: &RawValue) -> Vec<u8> {
     });
     let Some(place) = place else { return text.to_vec() };
     [&text[..place.start], id.get().as_bytes(), &text[place.end..]].concat()
+}
+
+/// The canonical text of a request's id; `None` where `text` is no request, or has no id.
+pub fn id_of_request(text: &[u8]) -> Option<String> {
+    let request: Response<'_> = serde_json::from_slice(text).ok()?;
+    request.method?;
+    canonical_id(request.id?)
+}
+
+/// The error response to a request that was not carried out; `text` is the request.
+pub fn refusal(text: &[u8], message: &str) -> Vec<u8> {
+    #[derive(Deserialize)]
+    struct Request<'a> {
+        #[serde(borrow)]
+        id: Option<&'a RawValue>,
+    }
+    #[derive(Serialize)]
+    struct Whole<'a> {
+        jsonrpc: &'static str,
+        id: Option<&'a RawValue>,
+        error: Described<'a>,
+    }
+    #[derive(Serialize)]
+    struct Described<'a> {
+        code: i32,
+        message: &'a str,
+    }
+    let id = serde_json::from_slice::<Request<'_>>(text).ok().and_then(|request| request.id);
+    let error = Described { code: -32_600, message };
+    serde_json::to_vec(&Whole { jsonrpc: "2.0", id, error }).unwrap_or_default()
 }
 
 /// A result that tells the model, in words, why there is none of the tool. `data` is for programs.

@@ -1,0 +1,130 @@
+mod bridge;
+mod calls;
+mod child;
+mod door;
+mod loopback;
+mod server;
+
+use std::ffi::OsString;
+use std::sync::Arc;
+
+use uuid::Uuid;
+
+use self::calls::Calls;
+use self::door::Keeper;
+use self::server::Server;
+use super::run::engine::Engine;
+use super::run::environment::{self, Changes, Variables, Wanted};
+use super::run::trust::Trust;
+use super::run::{checked, outward};
+use super::{ExitStatus, serve};
+use crate::config::{LogFormat, Place, env};
+use crate::printer::Printer;
+
+/// The session of calls for which none is named.
+const DEFAULT_SESSION: &str = "default";
+
+/// Run an MCP server on stdio so that its tool calls are guarded
+///
+/// Put it before the server's command in the client's configuration. Each `tools/call` becomes a call
+/// through the engine, with the same promises as one over HTTP; all other messages pass byte for
+/// byte. The engine that serves the database is used; where none runs, one is brought along. The
+/// server finds the proxy by its environment, as under `run`, and its exit status becomes this
+/// command's.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  openclaw-state-engine mcp -- npx -y @modelcontextprotocol/server-everything
+  openclaw-state-engine mcp --session nightly -- uvx mcp-server-git --repository .
+  openclaw-state-engine mcp --name mail --database agent.db -- python mail_server.py")]
+pub(super) struct Args {
+    /// The session that the calls belong to: its name, or its id [default: that of `run`, else `default`]
+    #[arg(long, value_name = "NAME")]
+    session: Option<String>,
+
+    /// The server's name in records and rules [default: that of its program]
+    #[arg(long, value_name = "NAME")]
+    name: Option<String>,
+
+    #[command(flatten)]
+    place: Place,
+
+    /// The server and its arguments
+    #[arg(last = true, required = true, value_name = "CMD")]
+    command: Vec<OsString>,
+}
+
+/// Runs the server until it ends, or until its client has no more to say.
+pub(super) fn run(args: &Args, printer: &mut Printer) -> anyhow::Result<ExitStatus> {
+    let inherited = environment::inherited();
+    let session = args.session.clone().or_else(|| inherited.get(env::SESSION).cloned());
+    let session = session.unwrap_or_else(|| DEFAULT_SESSION.to_owned());
+    checked(&session)?;
+    let server = Server::new(args.name.as_deref(), &args.command, &inherited)?;
+    serve::start_log(LogFormat::Human, "warn")?;
+    let outward = outward::of(&inherited, None)?;
+    let engine = Engine::find_or_bring(&args.place, &outward)?;
+    let run = inherited.get(env::RUN).cloned();
+    let run = run.unwrap_or_else(|| Uuid::now_v7().simple().to_string());
+    let (changes, _trust) = environment_of(&engine, &session, &run, &inherited)?;
+    let user = format!("{session}~{run}");
+    let keeper = Arc::new(Keeper::new(engine, args.place.clone(), outward, user)?);
+    let ended = served(args, server, &changes, &keeper, printer);
+    if let Some(engine) = keeper.end() {
+        engine.close(printer);
+    }
+    ended
+}
+
+fn served(
+    args: &Args,
+    server: Server,
+    changes: &Changes,
+    keeper: &Arc<Keeper>,
+    printer: &mut Printer,
+) -> anyhow::Result<ExitStatus> {
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    let ended = runtime.block_on(async {
+        let (child, pipes) = match child::Child::start(&args.command, changes) {
+            Ok(started) => started,
+            Err(error) => {
+                let program = args.command[0].display();
+                printer.note(format_args!("error: cannot run {program}: {error}"));
+                return Ok(ExitStatus::Child { code: child::code_of_failure(&error) });
+            }
+        };
+        let loopback = loopback::open(pipes.stdin).await?;
+        let calls = Calls::new(server, Arc::clone(keeper), &loopback);
+        bridge::run(child, pipes.stdout, loopback, Arc::new(calls)).await
+    });
+    // The thread that reads stdin can be waiting for ever.
+    runtime.shutdown_background();
+    ended
+}
+
+/// What the server is told, so that its own calls by HTTP are guarded too: MCP clients pass nothing
+/// on. The certificates lie in a folder that goes with the second value.
+fn environment_of(
+    engine: &Engine,
+    session: &str,
+    run: &str,
+    inherited: &Variables,
+) -> anyhow::Result<(Changes, Option<Trust>)> {
+    let user = format!("{session}~{run}");
+    let ca = engine.client().get("/ca.pem")?;
+    let trust = ca.map(|ca| Trust::new(&ca, inherited, false)).transpose()?;
+    let wanted = Wanted {
+        proxy: engine.proxy(),
+        token: &engine.reader().session_token(&user)?,
+        user: &user,
+        api: engine.api(),
+        session,
+        run,
+        database: engine.database(),
+        trust: trust.as_ref(),
+        java: false,
+        node_warns: environment::node_warns(inherited),
+    };
+    Ok((environment::changes(&wanted, inherited), trust))
+}

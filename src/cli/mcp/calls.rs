@@ -1,0 +1,153 @@
+//! A tool call on its way: through the proxy, which claims it, back to the server, and home again.
+
+use std::io;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http_body_util::{BodyExt as _, Full};
+use hyper::Request;
+use hyper::client::conn::http1;
+use hyper::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HOST, PROXY_AUTHORIZATION};
+use hyper_util::rt::TokioIo;
+use proxy::mcp::{STDIO_PORT, ToolCall, id_of_response, refusal, tool_error};
+use serde::Deserialize;
+use tokio::net::TcpStream;
+
+use super::door::{Door, Keeper};
+use super::loopback::{Loopback, PASS};
+use super::server::Server;
+
+/// Sends calls through the proxy.
+pub(super) struct Calls {
+    server: Server,
+    keeper: Arc<Keeper>,
+    port: u16,
+    pass: String,
+}
+
+/// Why there is no answer of the proxy's.
+enum Failure {
+    /// Nothing was sent.
+    Unreachable(io::Error),
+    /// It may have been carried out.
+    Lost(String),
+}
+
+#[derive(Deserialize)]
+struct Problem {
+    title: Option<String>,
+    detail: Option<String>,
+}
+
+impl Calls {
+    pub(super) fn new(server: Server, keeper: Arc<Keeper>, loopback: &Loopback) -> Self {
+        Self { server, keeper, port: loopback.address.port(), pass: loopback.pass.clone() }
+    }
+
+    /// The response to a tool call, as a line: the server's, a stored one, or a result that says
+    /// what is known.
+    pub(super) async fn call(&self, line: &Bytes, call: &ToolCall) -> Bytes {
+        let told = match self.exchange(line).await {
+            Ok(body) if id_of_response(&body).is_some() => return ended(body),
+            Ok(body) => refused(&body),
+            Err(Failure::Unreachable(error)) => format!(
+                "The tool call was not sent: openclaw-state-engine cannot be reached ({error}). \
+                 Nothing was executed; it may be sent again when the engine runs."
+            ),
+            Err(Failure::Lost(error)) => format!(
+                "This call may already have taken effect: openclaw-state-engine went away while \
+                 it ran ({error}). Do not simply send it again: look up at the tool whether it \
+                 took effect."
+            ),
+        };
+        ended(tool_error(&call.id, &told, None, call.stateless).into())
+    }
+
+    /// The response to a message without effect that the engine reads; `None` where the engine
+    /// cannot be reached and nothing was sent.
+    pub(super) async fn show(&self, line: &Bytes) -> Option<Bytes> {
+        match self.exchange(line).await {
+            Ok(body) if id_of_response(&body).is_some() => Some(ended(body)),
+            Ok(body) => Some(ended(refusal(line, &refused(&body)).into())),
+            Err(Failure::Lost(error)) => {
+                Some(ended(refusal(line, &format!("no response: {error}")).into()))
+            }
+            Err(Failure::Unreachable(_)) => None,
+        }
+    }
+
+    async fn exchange(&self, line: &Bytes) -> Result<Bytes, Failure> {
+        let door = self.keeper.door();
+        match self.send(&door, line).await {
+            Err(Failure::Unreachable(_)) => {
+                let door = self.keeper.again(door).await;
+                let door = door.map_err(|error| {
+                    Failure::Unreachable(io::Error::other(format!("{error:#}")))
+                })?;
+                self.send(&door, line).await
+            }
+            other => other,
+        }
+    }
+
+    async fn send(&self, door: &Door, line: &Bytes) -> Result<Bytes, Failure> {
+        let unsent = |error| Failure::Unreachable(io::Error::other(error));
+        let stream = TcpStream::connect(&door.proxy).await.map_err(Failure::Unreachable)?;
+        let _ = stream.set_nodelay(true);
+        let request = self.request(door, line).map_err(unsent)?;
+        let (mut sender, connection) = http1::handshake(TokioIo::new(stream))
+            .await
+            .map_err(|error| Failure::Unreachable(io::Error::other(error)))?;
+        tokio::spawn(connection);
+        let response = sender.try_send_request(request).await.map_err(|mut error| {
+            let unsent = error.take_message().is_some();
+            let error = error.into_error();
+            if unsent {
+                Failure::Unreachable(io::Error::other(error))
+            } else {
+                Failure::Lost(error.to_string())
+            }
+        })?;
+        let body = response.into_body().collect().await;
+        body.map(http_body_util::Collected::to_bytes)
+            .map_err(|error| Failure::Lost(error.to_string()))
+    }
+
+    fn request(
+        &self,
+        door: &Door,
+        line: &Bytes,
+    ) -> Result<Request<Full<Bytes>>, hyper::http::Error> {
+        let Server { host, path, principal } = &self.server;
+        Request::post(format!("http://{host}{path}"))
+            .header(HOST, host)
+            .header(CONTENT_TYPE, "application/json")
+            .header(ACCEPT, "application/json, text/event-stream")
+            .header(PROXY_AUTHORIZATION, &door.credentials)
+            // Whose credentials the server has: the proxy keeps a keyed digest of it.
+            .header(AUTHORIZATION, format!("Environment {principal}"))
+            .header("mcp-method", "stdio")
+            .header(PASS, &self.pass)
+            .header(STDIO_PORT, self.port)
+            .body(Full::new(line.clone()))
+    }
+}
+
+/// A problem of the engine's that is none of the call.
+fn refused(body: &[u8]) -> String {
+    let problem: Option<Problem> = serde_json::from_slice(body).ok();
+    match problem {
+        Some(Problem { title: Some(title), detail }) => {
+            format!("{title}. {} Nothing was executed.", detail.unwrap_or_default())
+        }
+        _ => "The engine's answer is not understood.".to_owned(),
+    }
+}
+
+/// Each message is one line.
+fn ended(message: Bytes) -> Bytes {
+    if message.ends_with(b"\n") {
+        return message;
+    }
+    [&message[..], b"\n"].concat().into()
+}
