@@ -29,6 +29,8 @@ pub(crate) fn test(args: &Args) -> anyhow::Result<()> {
     tools::require()?;
     // Its bin/python runs requests, httpx and httpbin.
     venv::with("venv", "tests/clients/requirements.txt")?;
+    // Its bin/python is a client and a server of MCP.
+    venv::with("venv-mcp", "tests/mcp_peers/requirements.txt")?;
     install_node()?;
     build_with_failpoints()?;
     test_rust(&args.runner)?;
@@ -36,9 +38,10 @@ pub(crate) fn test(args: &Args) -> anyhow::Result<()> {
     test_npm()
 }
 
-/// Node 20, 24 and 26, Deno and Bun, in `tests/clients/node_modules`.
+/// Node 20, 24 and 26, Deno and Bun, in `tests/clients/node_modules`; MCP's packages run in Node 24.
 fn install_node() -> anyhow::Result<()> {
-    npm_ci("tests/clients")
+    npm_ci("tests/clients")?;
+    npm_ci("tests/mcp_peers")
 }
 
 /// `target/failpoints/openclaw-state-engine` can be paused and killed at named points. It shares all

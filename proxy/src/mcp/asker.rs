@@ -116,6 +116,7 @@ impl Asker {
         let message = plain(headers, body)?;
         reply::id_of_response(&message)?;
         let message = reply::with_id(&message, &self.id);
+        let message = if self.stateless { reply::typed(message) } else { message };
         let form = if (200..300).contains(&status) { self.form } else { Form::Json };
         Some(dressed(headers, form, message))
     }

@@ -116,6 +116,21 @@ pub fn with_id(text: &[u8], id: &RawValue) -> Vec<u8> {
     [&text[..place.start], id.get().as_bytes(), &text[place.end..]].concat()
 }
 
+/// A result as the stateless protocol wants it: it names its type, which earlier versions left out
+/// (2026-07-28, "ResultType").
+pub(super) fn typed(text: Vec<u8>) -> Vec<u8> {
+    let place = response(&text).and_then(|response| {
+        let result = response.result?.get();
+        let outcome: Outcome<'_> = serde_json::from_str(result).ok()?;
+        let start = result.as_ptr().addr().checked_sub(text.as_ptr().addr())?;
+        outcome.result_type.is_none().then_some((start + 1, result[1..].trim_start() == "}"))
+    });
+    let Some((at, empty)) = place else { return text };
+    let member: &[u8] =
+        if empty { br#""resultType":"complete""# } else { br#""resultType":"complete","# };
+    [&text[..at], member, &text[at..]].concat()
+}
+
 /// The canonical text of a request's id; `None` where `text` is no request, or has no id.
 pub fn id_of_request(text: &[u8]) -> Option<String> {
     let request: Response<'_> = serde_json::from_slice(text).ok()?;
@@ -245,6 +260,26 @@ mod tests {
         let want = br#"{ "result" : {"id":1, "n": 1.50}, "id" : "new" , "jsonrpc":"2.0"}"#;
         assert_eq!(got, want);
         assert_eq!(with_id(b"no response", &raw("1")), b"no response");
+    }
+
+    #[test]
+    fn a_result_of_an_earlier_version_gets_its_type() {
+        let text = |text: &str| String::from_utf8(typed(text.into())).unwrap();
+        assert_eq!(
+            text(r#"{"id":1,"result":{ "content":[]}}"#),
+            r#"{"id":1,"result":{"resultType":"complete", "content":[]}}"#
+        );
+        assert_eq!(
+            text(r#"{"id":1,"result":{ }}"#),
+            r#"{"id":1,"result":{"resultType":"complete" }}"#
+        );
+        for same in [
+            r#"{"id":1,"result":{"resultType":"input_required"}}"#,
+            r#"{"id":1,"result":7}"#,
+            r#"{"id":1,"error":{"code":1}}"#,
+        ] {
+            assert_eq!(text(same), same);
+        }
     }
 
     #[test]

@@ -1,0 +1,254 @@
+//! Real peers of MCP through the real engine: PyPI's `mcp` as client and server, over HTTP and stdio
+//! and in both protocols, `server-everything`, and the conformance suite. Effects are counted by the
+//! server.
+#![expect(clippy::unwrap_used, reason = "a test stops at the first wrong thing")]
+
+mod peers;
+
+use std::fs;
+use std::path::PathBuf;
+
+use peers::{Said, Server, ask, client, stdio_everything, stdio_server, wrapped};
+use testkit::{Builder, Engine, engine, wait_until};
+
+const SEND: &str = r#"send={"to":"ada","n":1}"#;
+
+/// The versions that PyPI's client speaks: by sessions, and stateless.
+const MODES: [(&str, &str); 2] = [("legacy", "2025-11-25"), ("auto", "2026-07-28")];
+
+/// Each protocol over each form of answer would be twice as many starts of a client.
+const PAIRS: [(&str, &str, &str); 2] =
+    [("json", "auto", "2026-07-28"), ("events", "legacy", "2025-11-25")];
+
+struct Place {
+    builder: Builder,
+    effects: PathBuf,
+}
+
+impl Place {
+    fn new() -> Self {
+        let builder = engine!();
+        let effects = builder.home().join("effects");
+        Self { builder, effects }
+    }
+
+    fn effects(&self) -> Vec<String> {
+        let text = fs::read_to_string(&self.effects).unwrap_or_default();
+        text.lines().map(str::to_owned).collect()
+    }
+
+    fn go(&self) {
+        fs::write(format!("{}.go", self.effects.display()), "").unwrap();
+    }
+}
+
+fn url(server: &Server) -> Vec<String> {
+    vec![server.url.clone()]
+}
+
+fn calls(engine: &Engine) -> Vec<serde_json::Value> {
+    engine.proxied()
+}
+
+#[test]
+fn the_same_call_under_a_new_id_has_one_effect_over_http() {
+    for (how, mode, version) in PAIRS {
+        let place = Place::new();
+        let server = Server::python(&place.effects, how);
+        let engine = place.builder.start();
+        let said = ask(Some(&engine), mode, &url(&server), &[SEND, SEND]);
+        assert_eq!(said.version, version);
+        assert_eq!(said.texts(), ["sent 1 to ada"; 2], "{how} {mode}");
+        let engine = engine.kill_and_restart();
+        let said = ask(Some(&engine), mode, &url(&server), &[SEND, r#"send={"n":2,"to":"ada"}"#]);
+        assert_eq!(said.texts(), ["sent 1 to ada", "sent 2 to ada"], "{how} {mode}");
+        assert_eq!(place.effects(), ["send ada 1", "send ada 2"], "{how} {mode}");
+        let recorded = calls(&engine);
+        assert_eq!(recorded.len(), 2, "{how} {mode}: {recorded:#?}");
+        assert!(recorded.iter().all(|one| one["status"] == "completed"));
+    }
+}
+
+/// Both protocols mean the same call.
+#[test]
+fn a_client_that_changes_the_protocol_is_answered_from_the_record() {
+    let place = Place::new();
+    let server = Server::python(&place.effects, "json");
+    let engine = place.builder.start();
+    for (mode, _) in MODES {
+        assert_eq!(ask(Some(&engine), mode, &url(&server), &[SEND]).texts(), ["sent 1 to ada"]);
+    }
+    assert_eq!(place.effects().len(), 1);
+}
+
+#[test]
+fn a_tools_error_may_be_asked_again() {
+    let (mode, place) = ("auto", Place::new());
+    let server = Server::python(&place.effects, "events");
+    let engine = place.builder.start();
+    let said = ask(Some(&engine), mode, &url(&server), &["fail", "fail"]);
+    assert!(said.results.iter().all(|one| one["isError"] == true), "{said:?}");
+    assert_eq!(place.effects(), ["fail"; 2]);
+    assert!(calls(&engine).iter().all(|one| one["status"] == "failed"));
+}
+
+/// The client is killed while the tool works: its next run finds what the tool answered.
+#[test]
+fn a_killed_client_finds_the_result() {
+    for (how, mode, _) in PAIRS {
+        let place = Place::new();
+        let server = Server::python(&place.effects, how);
+        let engine = place.builder.start();
+        let mut killed = client(Some(&engine), mode, &url(&server), &["slow"]).spawn().unwrap();
+        wait_until("the tool works", || (!place.effects().is_empty()).then_some(()));
+        killed.kill().unwrap();
+        killed.wait().unwrap();
+        place.go();
+        let said = ask(Some(&engine), mode, &url(&server), &["slow"]);
+        assert_eq!(said.texts(), ["at last"], "{how} {mode}");
+        assert_eq!(place.effects(), ["slow"], "{how} {mode}");
+    }
+}
+
+/// The server is killed while its tool works: whether it ran is known to nobody, and the model is
+/// told so.
+#[test]
+fn a_killed_server_leaves_the_call_in_doubt() {
+    for (how, mode, _) in PAIRS {
+        let place = Place::new();
+        let mut server = Server::python(&place.effects, how);
+        let engine = place.builder.start();
+        let waiting = client(Some(&engine), mode, &url(&server), &["slow"]).spawn().unwrap();
+        wait_until("the tool works", || (!place.effects().is_empty()).then_some(()));
+        server.child.kill().unwrap();
+        let said = wait_until_told(waiting, &engine);
+        assert!(said.contains("may have been carried out"), "{how} {mode}: {said}");
+        assert_eq!(calls(&engine)[0]["status"], "in_doubt", "{how} {mode}");
+        assert_eq!(place.effects(), ["slow"], "{how} {mode}");
+    }
+}
+
+/// The text of the only result of a client. Its server is gone, so that it may not end by itself.
+fn wait_until_told(mut client: std::process::Child, engine: &Engine) -> String {
+    use std::io::BufRead as _;
+
+    wait_until("the engine has noticed", || {
+        (calls(engine)[0]["status"] == "in_doubt").then_some(())
+    });
+    let stdout = std::io::BufReader::new(client.stdout.take().unwrap());
+    let result = stdout.lines().nth(1).unwrap().unwrap();
+    let result: serde_json::Value = serde_json::from_str(&result).unwrap();
+    assert_eq!(result["isError"], true, "{result}");
+    let _ = client.kill();
+    let _ = client.wait();
+    result["text"].as_str().unwrap().to_owned()
+}
+
+/// The engine is killed while the tool works: after its start the call is in doubt, not repeated.
+#[test]
+fn a_killed_engine_repeats_nothing() {
+    for (mode, _) in MODES {
+        let place = Place::new();
+        let server = Server::python(&place.effects, "events");
+        let engine = place.builder.start();
+        let mut waiting = client(Some(&engine), mode, &url(&server), &["slow"]).spawn().unwrap();
+        wait_until("the tool works", || (!place.effects().is_empty()).then_some(()));
+        let engine = engine.kill_and_restart();
+        let _ = waiting.kill();
+        let _ = waiting.wait();
+        place.go();
+        let said = ask(Some(&engine), mode, &url(&server), &["slow"]);
+        assert_eq!(said.results[0]["isError"], true, "{mode}: {said:?}");
+        assert!(said.texts()[0].contains("may already have taken effect"), "{mode}: {said:?}");
+        assert_eq!(place.effects(), ["slow"], "{mode}");
+    }
+}
+
+#[test]
+fn stdio_servers_are_guarded_behind_the_wrapper() {
+    for (mode, version) in MODES {
+        let place = Place::new();
+        let server = wrapped(place.builder.database_path(), &stdio_server(&place.effects));
+        let engine = place.builder.start();
+        for _ in 0..2 {
+            let said = ask(None, mode, &server, &[SEND, SEND]);
+            assert_eq!(said.version, version);
+            assert_eq!(said.texts(), ["sent 1 to ada"; 2], "{mode}");
+        }
+        assert_eq!(place.effects(), ["send ada 1"], "{mode}");
+        assert_eq!(calls(&engine).len(), 1, "{mode}");
+        // The client's kill takes the wrapper and the server with it.
+        let mut killed = client(None, mode, &server, &["slow"]).spawn().unwrap();
+        wait_until("the tool works", || (place.effects().len() == 2).then_some(()));
+        killed.kill().unwrap();
+        killed.wait().unwrap();
+        place.go();
+        wait_until("the call is over", || {
+            let status = calls(&engine)[1]["status"].clone();
+            (status != "running").then_some(())
+        });
+        let said = ask(None, mode, &server, &["slow"]);
+        assert_eq!(said.texts(), ["at last"], "{mode}: it ran to its end and was recorded");
+        assert_eq!(place.effects().len(), 2, "{mode}");
+    }
+}
+
+#[test]
+fn server_everything_over_http_and_stdio() {
+    let place = Place::new();
+    let engine = place.builder.start();
+    let over_http = Server::everything();
+    let over_stdio = wrapped(place.builder.database_path(), &stdio_everything());
+    let sum = r#"get-sum={"a":2,"b":40}"#;
+    let long = r#"trigger-long-running-operation={"duration":1,"steps":2}"#;
+    for (engine_of, server) in [(Some(&engine), url(&over_http)), (None, over_stdio)] {
+        let before = calls(&engine).len();
+        let said = ask(engine_of, "legacy", &server, &[sum, long, sum, long]);
+        assert!(said.texts()[0].contains("42"), "{said:?}");
+        assert_eq!(said.texts()[0], said.texts()[2]);
+        assert_eq!(said.texts()[1], said.texts()[3]);
+        let progress = |n: usize| said.results[n]["progress"].as_array().unwrap().len();
+        assert!(progress(1) > 0, "progress flows: {said:?}");
+        assert_eq!(progress(3), 0, "a replay tells no old progress: {said:?}");
+        assert_eq!(calls(&engine).len(), before + 2, "{:#?}", calls(&engine));
+    }
+}
+
+#[test]
+fn a_read_only_tool_is_believed_of_a_trusted_server_alone() {
+    let place = Place::new();
+    let server = Server::python(&place.effects, "json");
+    let engine = place.builder.start();
+    let said: Said = ask(Some(&engine), "legacy", &url(&server), &["look", "look"]);
+    assert_eq!(said.texts(), ["seen"; 2]);
+    assert_eq!(place.effects(), ["look"], "nobody said that the server is to be trusted");
+}
+
+/// The same verdicts through the engine as without it, and not all of them failures.
+#[test]
+fn the_conformance_suite_gives_the_same_verdicts() {
+    let place = Place::new();
+    let server = Server::python(&place.effects, "events");
+    let without = peers::conformance(None, &server.url);
+    let engine = place.builder.start();
+    let with = peers::conformance(Some(&engine), &server.url);
+    assert_eq!(with, without);
+    assert!(with.iter().filter(|one| one.ends_with("SUCCESS")).count() >= 8, "{with:#?}");
+    assert!(!calls(&engine).is_empty(), "it went through the engine");
+}
+
+/// The protocol's own SDK as a client, among it one whose response comes on the session's other
+/// stream.
+#[test]
+fn a_client_conforms_through_the_engine_as_without_it() {
+    for scenario in ["initialize", "tools_call", "sse-retry"] {
+        let without = peers::client_conformance(None, scenario);
+        let engine = engine!().start();
+        assert_eq!(peers::client_conformance(Some(&engine), scenario), without, "{scenario}");
+        assert!(without.iter().any(|one| one.ends_with("SUCCESS")), "{without:#?}");
+        if scenario != "initialize" {
+            let recorded = calls(&engine);
+            assert_eq!(recorded[0]["status"], "completed", "{scenario}: {recorded:#?}");
+        }
+    }
+}
