@@ -522,3 +522,52 @@ fn a_large_call_is_guarded_too() {
     again.assert_is(200, "replayed");
     assert_eq!((again.json()["id"].clone(), upstream.hits()), (json!(2), 1));
 }
+
+/// Hints are believed of servers that the configuration trusts, and once they have been told.
+#[test]
+fn a_trusted_servers_hints_decide_where_no_rule_does() {
+    let upstream = Upstream::start(|request, exchange| {
+        let asked = asked(request);
+        if asked["method"] == "tools/list" {
+            let tools = json!([
+                {"name": "look", "annotations": {"readOnlyHint": true}},
+                {"name": "set", "annotations": {"idempotentHint": true}},
+                {"name": "ruled", "annotations": {"readOnlyHint": true}},
+            ]);
+            let list = json!({"jsonrpc": "2.0", "id": asked["id"], "result": {"tools": tools}});
+            exchange.begin_chunked(200, &EVENTS);
+            exchange.chunk(event(&list));
+            exchange.end_chunked(&[]);
+        } else {
+            answer_json(exchange, 200, &result(request, "done"));
+        }
+    });
+    let builder = engine!();
+    let config = builder.home().join("engine.toml");
+    let trust = format!(
+        "[mcp]\ntrust = [\"{}\"]\n\n[[rule]]\nmcp_tool = [\"ruled\"]\neffect = \"once\"\n\
+         tool = \"the ruled one\"\n",
+        upstream.url("/mcp")
+    );
+    std::fs::write(&config, trust).unwrap();
+    let engine = builder.arg("--config").arg(&config).start();
+    engine.send(&call(&upstream, 1, "look")).assert_is(200, "executed");
+    let list = json!({"jsonrpc": "2.0", "id": 2, "method": "tools/list"});
+    let list = engine.send(&message(&upstream.url("/mcp"), &list));
+    assert!(list.text().contains("readOnlyHint"), "{list:?}");
+    let before = upstream.hits();
+    for id in 3..5 {
+        let look = engine.send(&call(&upstream, id, "look"));
+        assert_eq!(look.header("idempotency-status"), None, "it passes");
+        engine.send(&call(&upstream, id, "set")).assert_is(200, "executed");
+    }
+    engine.send(&call(&upstream, 5, "ruled")).assert_is(200, "executed");
+    engine.send(&call(&upstream, 6, "ruled")).assert_is(200, "replayed");
+    assert_eq!(upstream.hits(), before + 5);
+    let recorded = engine.proxied();
+    let of = |rule: &str| recorded.iter().filter(|one| one["rule"] == rule).count();
+    assert_eq!((of("mcp tools/call"), of("mcp idempotentHint")), (1, 2), "{recorded:#?}");
+    assert!(recorded.iter().any(|one| one["tool_name"] == "the ruled one"), "{recorded:#?}");
+    let elsewhere = message(&upstream.url("/other"), &call_body(&json!(7), "look", &json!({})));
+    engine.send(&elsewhere).assert_is(200, "executed");
+}
