@@ -242,7 +242,7 @@ fn progress_flows_while_the_response_is_awaited() {
     session.ask(2, &json!({"do": "wait"}));
     fs::write(place.beside("go"), "").unwrap();
     let mut ids = [session.answer()["id"].clone(), session.answer()["id"].clone()];
-    ids.sort_by_key(|id| id.as_i64());
+    ids.sort_by_key(serde_json::Value::as_i64);
     assert_eq!(ids, [json!(1), json!(2)]);
     assert_eq!(place.effects(), 1, "the duplicate waited");
 }

@@ -188,7 +188,8 @@ fn a_program_that_is_started_again_goes_on_where_it_stopped() {
         let ran = command.env("URL", upstream.url("/lamp")).stdin(Stdio::null()).output().unwrap();
         String::from_utf8(ran.stdout).unwrap()
     };
-    let said = |n: &[usize]| n.iter().map(|n| format!("{n} POST /lamp on\n")).collect::<String>();
+    let said =
+        |n: &[usize]| n.iter().map(|n| format!("{n} POST /lamp on\n")).collect::<Vec<_>>().concat();
     assert_eq!(run(&format!("{toggle}; exit 1").replace("1 2 3", "1 2")), said(&[1, 2]));
     assert_eq!(run(toggle), said(&[1, 2, 3]));
     assert_eq!(upstream.hits(), 3);

@@ -69,7 +69,7 @@ pub(crate) async fn mcp_message(
     {
         return Ok(None);
     }
-    let body = taken.stored.clone().load().await.map_err(unreadable)?;
+    let body = taken.stored.clone().load().await.map_err(|error| unreadable(&error))?;
     mcp::head::message(&head.headers, &body)
 }
 
@@ -88,7 +88,7 @@ fn agree(asked: &mut Asked, call: &ToolCall) -> Result<(), Error> {
     }
 }
 
-fn unreadable(error: io::Error) -> Error {
+fn unreadable(error: &io::Error) -> Error {
     tracing::error!(%error, "cannot read a spooled body");
     Error::Internal
 }
@@ -109,12 +109,12 @@ pub(crate) struct Identified {
 
 /// Derives the keys of a request. `keyed_digest` is the store's.
 pub(crate) async fn identify(
-    keyed_digest: &(dyn Fn(&str, &[u8]) -> Result<Digest, store::Error> + Sync),
+    keyed_digest: &key::KeyedDigest<'_>,
     mut request: Received,
     taken: Taken,
     scope: Scope,
     mut guarded: Guarded,
-    tool: Option<(Box<ToolCall>, Arc<Asker>)>,
+    tool: Option<mcp::Asked>,
 ) -> Result<Identified, Error> {
     if let Some((call, _)) = &tool {
         agree(&mut request.asked, call)?;
@@ -125,7 +125,7 @@ pub(crate) async fn identify(
         Some((call, _)) => Digests::of_tool_call(head, call, &guarded),
         None => body_digests(&head.headers, &taken, &guarded).await,
     };
-    let digests = digests.map_err(unreadable)?;
+    let digests = digests.map_err(|error| unreadable(&error))?;
     let rule = guarded.rule.as_ref();
     let named = rule.and_then(|rule| rule.given.tool.as_deref());
     let tool_name = match (named, &tool) {

@@ -16,7 +16,7 @@ use crate::error::Error;
 use crate::forms;
 use crate::headers::principal_parts;
 use crate::intake::Taken;
-use crate::mcp::{self, Asker, ToolCall};
+use crate::mcp;
 use crate::policy::{Decision, Guarded, KeyPlace, Passed, Policy, Principal};
 use crate::request::{self, Authority, Scheme, Target};
 use crate::spool::Stored;
@@ -156,7 +156,7 @@ async fn guard(
     received: Received,
     taken: Taken,
     guarded: Guarded,
-    tool: Option<(Box<ToolCall>, std::sync::Arc<Asker>)>,
+    tool: Option<mcp::Asked>,
 ) -> Result<ExplainedCall, Error> {
     let mut parts = parts(&received, &taken, &guarded);
     let mut told =

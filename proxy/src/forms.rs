@@ -63,7 +63,7 @@ impl Pick<'_> {
         }
         let selected = Encoder::new("body/v1").field("json-select");
         let values = self.select.iter().map(|pointer| pointer.get(&text));
-        values.fold(selected, |selected, value| selected.optional(value)).finish()
+        values.fold(selected, store::key::Encoder::optional).finish()
     }
 
     fn form(&self, mut pairs: Vec<Pair>) -> Digest {

@@ -63,9 +63,11 @@ pub(crate) struct KeyInput<'a> {
     pub(crate) guarded: &'a Guarded,
     /// From [`tool_name`].
     pub(crate) tool: &'a str,
-    /// HMAC with a secret of the store, over a label and bytes.
-    pub(crate) keyed_digest: &'a dyn Fn(&str, &[u8]) -> Result<Digest, store::Error>,
+    pub(crate) keyed_digest: &'a KeyedDigest<'a>,
 }
+
+/// HMAC with a secret of the store, over a label and bytes.
+pub(crate) type KeyedDigest<'a> = dyn Fn(&str, &[u8]) -> Result<Digest, store::Error> + Sync + 'a;
 
 /// What the store compares.
 #[derive(Debug, Clone)]

@@ -46,13 +46,16 @@ pub(crate) fn stdio_name(host: &str) -> Option<&str> {
     host.strip_suffix(STDIO_DOMAIN)?.strip_suffix('.').filter(|name| !name.is_empty())
 }
 
+/// A tool call, and who waits for its response.
+pub(crate) type Asked = (Box<ToolCall>, Arc<Asker>);
+
 /// What is to be done with a message, and who waits for its response: only a `tools/call` has an
 /// effect. A rule decides which, else what a trusted server says of its tool (`hints`).
 pub(crate) fn decide(
     hints: Option<&Hints>,
     request: &Received,
     message: Message,
-) -> (Option<(Box<ToolCall>, Arc<Asker>)>, Decision) {
+) -> (Option<Asked>, Decision) {
     let pass = |rule: &'static str| Decision::Pass { kind: Passed::Read, rule: rule.into() };
     let Received { target, head, policy, .. } = request;
     let call = match message {

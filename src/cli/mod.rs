@@ -66,7 +66,7 @@ impl Cli {
     /// Runs the verb.
     pub(crate) fn run(self, printer: &mut Printer) -> anyhow::Result<ExitStatus> {
         match self.verb {
-            Verb::Serve(args) => serve::run(*args, printer),
+            Verb::Serve(args) => serve::run(&args, printer),
             Verb::Replay(args) => replay::run(&args, printer),
             Verb::Executions(args) => executions::run(&args, printer),
             Verb::Resolve(args) => resolve::run(&args, printer),

@@ -25,7 +25,7 @@ pub(super) struct Args {
 }
 
 /// Runs until a signal; problems of the configuration show before a file or port is touched.
-pub(super) fn run(args: Args, printer: &mut Printer) -> anyhow::Result<ExitStatus> {
+pub(super) fn run(args: &Args, printer: &mut Printer) -> anyhow::Result<ExitStatus> {
     let config = Config::try_from(args.flags.clone())?;
     start_log(config.log_format, "info")?;
     server::run(&config, &args.flags, printer)

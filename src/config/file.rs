@@ -53,6 +53,7 @@ pub(crate) struct Server {
 
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
+#[expect(clippy::struct_field_names, reason = "fields are named as the file writes them")]
 pub(crate) struct Proxy {
     pub(crate) enabled: Option<bool>,
     pub(crate) addr: Option<SocketAddr>,
@@ -156,11 +157,11 @@ impl File {
     fn offset(&self, keys: &[&str], index: Option<usize>) -> Option<usize> {
         let document = DeTable::parse(&self.text).ok()?;
         let mut table = document.get_ref();
-        let (last, folders) = keys.split_last()?;
+        let (name, folders) = keys.split_last()?;
         for folder in folders {
             table = table.get(*folder)?.get_ref().as_table()?;
         }
-        let (key, value) = table.get_key_value(*last)?;
+        let (key, value) = table.get_key_value(*name)?;
         match (value.get_ref(), index) {
             (DeValue::Array(list), Some(index)) => Some(list.get(index)?.span().start),
             _ => Some(key.span().start),

@@ -123,7 +123,7 @@ pub(super) struct Given {
     #[arg(long, value_name = "URL", env = env::UPSTREAM_PROXY, hide_env_values = true)]
     pub(super) upstream_proxy: Option<Hop>,
 
-    /// Hosts that are reached without --upstream-proxy, in the form of NO_PROXY
+    /// Hosts that are reached without --upstream-proxy, in the form of `NO_PROXY`
     #[arg(long, value_name = "HOSTS", env = env::UPSTREAM_DIRECT)]
     pub(super) upstream_direct: Option<String>,
 

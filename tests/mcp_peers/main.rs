@@ -1,4 +1,4 @@
-//! Real peers of MCP through the real engine: PyPI's `mcp` as client and server, over HTTP and stdio
+//! Real peers of MCP through the real engine: `PyPI`'s `mcp` as client and server, over HTTP and stdio
 //! and in both protocols, `server-everything`, and the conformance suite. Effects are counted by the
 //! server.
 #![expect(clippy::unwrap_used, reason = "a test stops at the first wrong thing")]
@@ -13,7 +13,7 @@ use testkit::{Builder, Engine, engine, wait_until};
 
 const SEND: &str = r#"send={"to":"ada","n":1}"#;
 
-/// The versions that PyPI's client speaks: by sessions, and stateless.
+/// The versions that `PyPI`'s client speaks: by sessions, and stateless.
 const MODES: [(&str, &str); 2] = [("legacy", "2025-11-25"), ("auto", "2026-07-28")];
 
 /// Each protocol over each form of answer would be twice as many starts of a client.

@@ -55,7 +55,7 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    /// PyPI's, over HTTP; `how` is `json` or `events`.
+    /// `PyPI`'s, over HTTP; `how` is `json` or `events`.
     pub(crate) fn python(effects: &Path, how: &str) -> Self {
         let mut command = plain(python());
         command.arg(here("tests/mcp_peers/server.py")).arg(effects).arg(how);
@@ -109,7 +109,7 @@ pub(crate) fn wrapped(database: &Path, server: &[String]) -> Vec<String> {
     wrapper.iter().map(|word| (*word).to_owned()).chain(server.iter().cloned()).collect()
 }
 
-/// PyPI's client, calling tools one after another.
+/// `PyPI`'s client, calling tools one after another.
 pub(crate) fn client(
     engine: Option<&Engine>,
     mode: &str,

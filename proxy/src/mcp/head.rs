@@ -30,7 +30,7 @@ const SESSION_ID: &str = "mcp-session-id";
 
 /// The session that a request belongs to.
 pub(crate) fn session_id(headers: &HeaderMap) -> Option<&[u8]> {
-    headers.get(SESSION_ID).map(|value| value.as_bytes())
+    headers.get(SESSION_ID).map(hyper::http::HeaderValue::as_bytes)
 }
 
 /// Has the request a header that only MCP knows.
@@ -85,7 +85,7 @@ pub(crate) fn message(headers: &HeaderMap, body: &[u8]) -> Result<Option<Message
             let reads = ["application/json", "text/event-stream"];
             reads.iter().any(|media| accepts(headers, media)).then_some(call)
         }
-        other if has_own_header(headers) => Some(other),
+        other @ Message::Other { .. } if has_own_header(headers) => Some(other),
         Message::Other { method: Some(method) }
             if METHODS.contains(&method.as_str()) || method.starts_with("notifications/") =>
         {
@@ -125,13 +125,16 @@ mod tests {
         }
     }
 
+    /// Headers, body, and what it is taken for.
+    type Row<'a> = (&'a [(&'a str, &'a str)], &'a str, &'a str);
+
     #[test]
     fn an_ordinary_json_rpc_api_is_not_taken_for_mcp() {
         let call = r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"a"}}"#;
         let pay = r#"{"jsonrpc":"2.0","id":1,"method":"pay","params":{"name":"a"}}"#;
         let init = r#"{"jsonrpc":"2.0","id":1,"method":"initialize","params":{}}"#;
         let answer = r#"{"jsonrpc":"2.0","id":1,"result":{}}"#;
-        let table: [(&[(&str, &str)], &str, &str); 13] = [
+        let table: [Row<'_>; 13] = [
             (&[BOTH], call, "call"),
             (&[VERSION, ("accept", "application/json")], call, "call"),
             (&[VERSION, ("accept", "text/event-stream")], call, "call"),

@@ -117,7 +117,7 @@ pub fn with_id(text: &[u8], id: &RawValue) -> Vec<u8> {
 }
 
 /// A result as the stateless protocol wants it: it names its type, which earlier versions left out
-/// (2026-07-28, "ResultType").
+/// (2026-07-28, "`ResultType`").
 pub(super) fn typed(text: Vec<u8>) -> Vec<u8> {
     let place = response(&text).and_then(|response| {
         let result = response.result?.get();

@@ -252,15 +252,14 @@ fn without_response(
     broke: Option<&io::Error>,
 ) -> (Finish, Error) {
     let none = AnswerBody::Kept(Bytes::new());
-    match broke {
-        Some(error) => truncated(running, facts, none, error),
-        None => {
-            let detail = "the stream ended without a response to the call".to_owned();
-            let error = io::Error::new(io::ErrorKind::UnexpectedEof, detail.clone());
-            let (finish, _) = truncated(running, facts, none, &error);
-            let told = Error::Upstream { detail: detail.clone(), sent: Sent::Maybe };
-            (Finish { error: Some(detail.clone()), last_event: detail, ..finish }, told)
-        }
+    if let Some(error) = broke {
+        truncated(running, facts, none, error)
+    } else {
+        let detail = "the stream ended without a response to the call".to_owned();
+        let error = io::Error::new(io::ErrorKind::UnexpectedEof, detail.clone());
+        let (finish, _) = truncated(running, facts, none, &error);
+        let told = Error::Upstream { detail: detail.clone(), sent: Sent::Maybe };
+        (Finish { error: Some(detail.clone()), last_event: detail, ..finish }, told)
     }
 }
 

@@ -169,15 +169,14 @@ fn build(shared: &Shared, error: &Error, label: Option<&Label>, doubt: Option<&D
     let execution_id = body.execution_id;
     let json = serde_json::to_vec(&body).unwrap_or_default();
     let mut fields = HeaderMap::new();
-    let mut response = match label.and_then(|label| label.mcp.as_ref()) {
+    let mut response = if let Some(asker) = label.and_then(|label| label.mcp.as_ref()) {
         // A model sees the results of its tools, and no statuses.
-        Some(asker) => Response::new(Body::whole(asker.problem(&mut fields, &body.text(), &json))),
-        None => {
-            fields.insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
-            let mut response = Response::new(Body::whole(json));
-            *response.status_mut() = status;
-            response
-        }
+        Response::new(Body::whole(asker.problem(&mut fields, &body.text(), &json)))
+    } else {
+        fields.insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        let mut response = Response::new(Body::whole(json));
+        *response.status_mut() = status;
+        response
     };
     *response.headers_mut() = fields;
     let headers = response.headers_mut();

@@ -54,8 +54,12 @@ pub(super) async fn run(
         reading.await;
         drop(guard);
     });
-    let client =
-        Client { loopback: Arc::clone(&loopback), calls, to_client, under_way: under_way.clone() };
+    let client = Client {
+        loopback: Arc::clone(&loopback),
+        calls,
+        lines: to_client,
+        under_way: under_way.clone(),
+    };
     let left = CancellationToken::new();
     let guard = left.clone().drop_guard();
     let client = tokio::spawn(async move {
@@ -124,7 +128,7 @@ async fn from_server(stdout: ChildStdout, loopback: Arc<Loopback>, to_client: To
 struct Client {
     loopback: Arc<Loopback>,
     calls: Arc<Calls>,
-    to_client: ToClient,
+    lines: ToClient,
     under_way: TaskTracker,
 }
 
@@ -153,7 +157,7 @@ impl Client {
     async fn take(&self, line: Bytes) {
         match mcp::read(&line) {
             Some(Ok(Message::Call(call))) => {
-                let (calls, to_client) = (Arc::clone(&self.calls), self.to_client.clone());
+                let (calls, to_client) = (Arc::clone(&self.calls), self.lines.clone());
                 self.under_way.spawn(async move {
                     let _ = to_client.send(calls.call(&line, &call).await).await;
                 });
@@ -180,7 +184,7 @@ impl Client {
     }
 
     fn show(&self, line: Bytes) {
-        let (calls, to_client) = (Arc::clone(&self.calls), self.to_client.clone());
+        let (calls, to_client) = (Arc::clone(&self.calls), self.lines.clone());
         let loopback = Arc::clone(&self.loopback);
         self.under_way.spawn(async move {
             match calls.show(&line).await {
@@ -197,7 +201,7 @@ impl Client {
     async fn refuse(&self, line: &[u8], why: &str) {
         let mut refusal = mcp::refusal(line, why);
         refusal.push(b'\n');
-        let _ = self.to_client.send(refusal.into()).await;
+        let _ = self.lines.send(refusal.into()).await;
     }
 
     /// A server gives no response to a call that it has cancelled: what became of it is unknown.

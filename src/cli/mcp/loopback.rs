@@ -76,7 +76,7 @@ async fn answer(
     loopback: Arc<Loopback>,
     request: Request<Incoming>,
 ) -> io::Result<Response<Full<Bytes>>> {
-    let shown = request.headers().get(PASS).map(|pass| pass.as_bytes());
+    let shown = request.headers().get(PASS).map(hyper::http::HeaderValue::as_bytes);
     if shown != Some(loopback.pass.as_bytes()) {
         return Ok(said(StatusCode::FORBIDDEN, Bytes::new()));
     }

@@ -168,16 +168,12 @@ fn appended(inherited: &Variables, name: &str, more: &str) -> String {
 /// Java reads no variable but this one. It sends no credentials that stand here.
 fn java(wanted: &Wanted<'_>) -> String {
     let (host, port) = wanted.proxy.rsplit_once(':').unwrap_or((wanted.proxy, "80"));
-    let mut options = String::new();
-    for scheme in ["http", "https"] {
-        options += &format!("-D{scheme}.proxyHost={host} -D{scheme}.proxyPort={port} ");
-    }
-    options += "-Dhttp.nonProxyHosts=";
-    if let Some(store) = wanted.trust.and_then(Trust::java) {
-        options += &format!(
-            " -Djavax.net.ssl.trustStore={} -Djavax.net.ssl.trustStorePassword=changeit",
-            store.display()
-        );
-    }
-    options
+    let proxies = ["http", "https"]
+        .map(|scheme| format!("-D{scheme}.proxyHost={host} -D{scheme}.proxyPort={port}"))
+        .join(" ");
+    let trust = wanted.trust.and_then(Trust::java).map_or_else(String::new, |store| {
+        let store = store.display();
+        format!(" -Djavax.net.ssl.trustStore={store} -Djavax.net.ssl.trustStorePassword=changeit")
+    });
+    format!("{proxies} -Dhttp.nonProxyHosts={trust}")
 }
