@@ -368,6 +368,19 @@ fn a_ca_of_files_outlives_the_engine() {
 }
 
 #[test]
+fn a_ca_is_made_for_the_hosts_of_the_file() {
+    let builder = engine!();
+    let file = builder.home().join("engine.toml");
+    let none = ca(&builder, &["init"]);
+    assert_eq!(none.status.code(), Some(2), "{none:?}");
+    std::fs::write(&file, "[proxy.intercept]\nhosts = [\"a.example\", \"192.0.2.7\"]\n").unwrap();
+    let made = ca(&builder, &["init", "--config", path(&file), "--json"]);
+    assert!(made.status.success(), "{made:?}");
+    let shown: serde_json::Value = serde_json::from_slice(&made.stdout).unwrap();
+    assert_eq!(shown["permitted"], serde_json::json!(["a.example", "192.0.2.7/32"]));
+}
+
+#[test]
 fn a_ca_that_does_not_fit_is_refused_with_the_remedy() {
     let builder = engine!().arg("--intercept").arg("localhost");
     init(&builder, "elsewhere.example");

@@ -44,14 +44,8 @@ Examples:
   openclaw-state-engine ca init --intercept api.example.com
   openclaw-state-engine ca init --intercept '*.tools.example' --database agent.db")]
 struct Init {
-    /// A host that it may sign for; repeatable
-    #[arg(
-        long,
-        value_name = "HOST[:PORT]",
-        env = env::INTERCEPT,
-        value_delimiter = ',',
-        required = true
-    )]
+    /// A host that it may sign for; repeatable [default: those of the configuration file]
+    #[arg(long, value_name = "HOST[:PORT]", env = env::INTERCEPT, value_delimiter = ',')]
     intercept: Vec<HostPattern>,
 
     #[command(flatten)]
@@ -111,7 +105,16 @@ pub(super) fn run(args: &Args, printer: &mut Printer) -> anyhow::Result<ExitStat
 
 fn init(args: &Init, printer: &mut Printer) -> anyhow::Result<ExitStatus> {
     let files = Files::beside(&args.place.database()?);
-    let ca = Ca::generate(&args.intercept)?;
+    let hosts = match args.intercept.as_slice() {
+        [] => args.place.intercepted()?,
+        named => named.to_vec(),
+    };
+    if hosts.is_empty() {
+        bail!(
+            "whom may it sign for? name the hosts with --intercept, or in the configuration file"
+        );
+    }
+    let ca = Ca::generate(&hosts)?;
     files.create(&ca)?;
     print(&Found { pem: ca.pem().to_owned(), file: Some(files.certificate.clone()) }, printer)?;
     printer.note(format_args!(

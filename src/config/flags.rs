@@ -63,6 +63,12 @@ impl Place {
         self.token.as_ref().or_else(in_file)
     }
 
+    /// The hosts that the file has intercepted.
+    pub(crate) fn intercepted(&self) -> anyhow::Result<Vec<HostPattern>> {
+        let hosts = self.file()?.and_then(|file| file.content.proxy.intercept.hosts.clone());
+        Ok(hosts.unwrap_or_default())
+    }
+
     /// The file that was named.
     pub(crate) fn named_file(&self) -> Option<&std::path::Path> {
         self.config.as_deref()

@@ -8,7 +8,7 @@ use testkit::{Builder, FsyncShim, Request};
 
 use super::load::{Numbers, Span};
 use super::report::{Goal, Report};
-use super::rows::{Bed, Row};
+use super::rows::{self, Bed, Row};
 use super::servers::Upstream;
 
 /// Fsyncs for a fresh call by each door, on runs of their own.
@@ -20,7 +20,7 @@ pub(super) fn count_fsyncs(
     span: Span,
 ) -> anyhow::Result<()> {
     let shim = FsyncShim::build(folder);
-    let bed = Bed::fill(shim.preload(Builder::new(binary)), 1_000, upstream)?;
+    let bed = Bed::fill(shim.preload(rows::builder(binary, upstream)), 1_000, upstream)?;
     let engine = bed.builder.start();
     let rows = bed.rows(&engine, upstream, "fsyncs");
     for (name, goals) in [("API fresh", Some([1.0, 0.25, 0.08])), ("guarded fresh", None)] {
