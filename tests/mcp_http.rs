@@ -141,13 +141,13 @@ fn a_replay_comes_in_a_form_that_the_caller_reads() {
 #[test]
 fn the_event_with_the_response_is_held_until_it_is_on_disk_and_no_longer() {
     let gate = Gate::new();
-    let held = gate.clone();
+    let gate_of_tool = gate.clone();
     let upstream = Upstream::start(move |request, exchange| {
         exchange.begin_chunked(200, &EVENTS);
         exchange.chunk(event(&json!({"jsonrpc": "2.0", "method": "notifications/message"})));
         exchange.chunk(event(&result(request, "done")));
         // The stream goes on: that is not what the call waits for.
-        held.wait();
+        gate_of_tool.wait();
         exchange.end_chunked(&[]);
     });
     let engine = engine!().start();
