@@ -109,6 +109,9 @@ fn help_and_usage() {
       ca          Make, show or export the CA that signs for intercepted hosts
       run         Run a program so that its tool calls are guarded, without a change of it
       doctor      Say whether everything works here, and what to do where it does not
+      config      Check the configuration, or show each setting with where it comes from
+      explain     Explain what would become of a request: the rule, the key, what would happen now
+      mcp         Run an MCP server on stdio so that its tool calls are guarded
       help        Print this message or the help of the given subcommand(s)
 
     Options:
@@ -133,6 +136,8 @@ fn help_and_usage() {
     Usage: openclaw-state-engine serve [OPTIONS]
 
     Options:
+          --config <FILE>              The configuration file [default: openclaw-state-engine.toml here,
+                                       else in the user's config folder] [env: STATE_ENGINE_CONFIG=]
           --database <FILE>            The database file [default: openclaw-state-engine/state.db in the
                                        user's data folder] [env: STATE_ENGINE_DATABASE=]
           --token <TOKEN>              The bearer token of the state API; safer in the environment,
@@ -155,6 +160,11 @@ fn help_and_usage() {
                                        [env: STATE_ENGINE_UPSTREAM_CA=]
           --require-token              The proxy takes only calls with credentials SESSION:TOKEN; `token
                                        SESSION` prints one [env: STATE_ENGINE_REQUIRE_TOKEN=]
+          --upstream-proxy <URL>       The proxy that calls go out through:
+                                       http://[USER:PASSWORD@]HOST:PORT [env:
+                                       STATE_ENGINE_UPSTREAM_PROXY]
+          --upstream-direct <HOSTS>    Hosts that are reached without --upstream-proxy, in the form of
+                                       NO_PROXY [env: STATE_ENGINE_UPSTREAM_DIRECT=]
           --allow-host <HOST[:PORT]>   A further Host that the state API answers to, besides the
                                        loopback's names; repeatable [env: STATE_ENGINE_ALLOW_HOST=]
           --allow-origin <ORIGIN>      A web origin whose pages may use the state API (`null`: a page
@@ -188,6 +198,8 @@ fn help_and_usage() {
                              now [default: the newest]
           --output <JSON>    What the tool answered, where it ran and that is known
           --evidence <TEXT>  How you know: 1 to 4,096 characters
+          --config <FILE>    The configuration file [default: openclaw-state-engine.toml here, else in
+                             the user's config folder] [env: STATE_ENGINE_CONFIG=]
           --database <FILE>  The database file [default: openclaw-state-engine/state.db in the user's
                              data folder] [env: STATE_ENGINE_DATABASE=]
           --token <TOKEN>    The bearer token of the state API; safer in the environment, since other

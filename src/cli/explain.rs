@@ -9,7 +9,7 @@ use super::ExitStatus;
 use crate::config::{Config, Flags};
 use crate::printer::Printer;
 
-/// Explain what the proxy would do with a request: which rule decides, which key results, what now
+/// Explain what would become of a request: the rule, the key, what would happen now
 ///
 /// Nothing is sent and nothing is recorded. The rules are those of the configuration file; what would
 /// happen now is read from the database, whether or not a server runs.
