@@ -140,8 +140,11 @@ pub(crate) struct Watched<I> {
     timer: Option<Pin<Box<Sleep>>>,
     /// Something was written and not flushed.
     unflushed: bool,
-    /// The client has closed its side before its answer was written: that tells nothing of it.
-    early: bool,
+    /// When something was written last, or since, a read has found nothing: what the client does from
+    /// here on, it does after it. An end that was there before, and is only read now, tells nothing.
+    silent: bool,
+    /// What such a read has found before its time.
+    ahead: Ahead,
     shut: bool,
 }
 
@@ -155,7 +158,8 @@ impl<I> Watched<I> {
             since: None,
             timer: None,
             unflushed: false,
-            early: false,
+            silent: false,
+            ahead: Ahead::default(),
             shut: false,
         }
     }
@@ -195,7 +199,46 @@ impl<I> Watched<I> {
     }
 }
 
+/// What was read before anybody asked for it.
+#[derive(Debug, Default)]
+struct Ahead {
+    bytes: Vec<u8>,
+    end: bool,
+}
+
 impl<I: AsyncRead + Unpin> Watched<I> {
+    /// Something is about to be written. Where it matters whether it arrives, sees first whether the
+    /// client is still there.
+    fn before_write(&mut self, cx: &mut Context<'_>) {
+        (self.unflushed, self.silent) = (true, false);
+        if !self.turn.is_owed() || self.ahead.end || !self.ahead.bytes.is_empty() {
+            return;
+        }
+        let mut bytes = [0; 1024];
+        let mut buf = ReadBuf::new(&mut bytes);
+        match Pin::new(&mut self.io).poll_read(cx, &mut buf) {
+            Poll::Pending => self.silent = true,
+            // An error comes again.
+            Poll::Ready(Err(_)) => {}
+            Poll::Ready(Ok(())) if buf.filled().is_empty() => self.ahead.end = true,
+            Poll::Ready(Ok(())) => self.ahead.bytes.extend_from_slice(buf.filled()),
+        }
+    }
+
+    /// Reads what was read ahead, then what comes.
+    fn poll_next(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        if !self.ahead.bytes.is_empty() {
+            let length = self.ahead.bytes.len().min(buf.remaining());
+            buf.put_slice(&self.ahead.bytes[..length]);
+            self.ahead.bytes.drain(..length);
+            return Poll::Ready(Ok(()));
+        }
+        if self.ahead.end {
+            return Poll::Ready(Ok(()));
+        }
+        Pin::new(&mut self.io).poll_read(cx, buf)
+    }
+
     /// Ready when the client has nothing more to say, or has said too much for too long.
     fn poll_linger(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let mut thrown_away = [0; 16 * 1024];
@@ -204,9 +247,12 @@ impl<I: AsyncRead + Unpin> Watched<I> {
                 return Poll::Ready(Ok(()));
             }
             let mut buf = ReadBuf::new(&mut thrown_away);
-            let read = ready!(Pin::new(&mut self.io).poll_read(cx, &mut buf));
+            let Poll::Ready(read) = self.poll_next(cx, &mut buf) else {
+                self.silent = true;
+                return Poll::Pending;
+            };
             if read.is_err() || buf.filled().is_empty() {
-                self.turn.closed.store(read.is_ok() && !self.early, Ordering::Release);
+                self.turn.closed.store(read.is_ok() && self.silent, Ordering::Release);
                 return Poll::Ready(Ok(()));
             }
         }
@@ -221,7 +267,7 @@ impl<I: AsyncRead + Unpin> AsyncRead for Watched<I> {
     ) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         let before = buf.filled().len();
-        match Pin::new(&mut this.io).poll_read(cx, buf) {
+        match this.poll_next(cx, buf) {
             Poll::Ready(result) => {
                 let idle = this.turn.running.is_none() && this.turn.whose() == IDLE;
                 if buf.filled().len() > before {
@@ -231,14 +277,15 @@ impl<I: AsyncRead + Unpin> AsyncRead for Watched<I> {
                         this.since = Some(((HEAD, begun), Instant::now()));
                     }
                 } else if result.is_ok() {
-                    this.early |= !idle || this.unflushed;
-                    this.turn.closed.store(!this.early, Ordering::Release);
+                    this.turn.closed.store(idle && this.silent, Ordering::Release);
                 }
                 Poll::Ready(result)
             }
-            Poll::Pending => this
-                .poll_silence(cx)
-                .map(|()| Err(io::Error::new(io::ErrorKind::TimedOut, "the client is silent"))),
+            Poll::Pending => {
+                this.silent |= !this.unflushed;
+                this.poll_silence(cx)
+                    .map(|()| Err(io::Error::new(io::ErrorKind::TimedOut, "the client is silent")))
+            }
         }
     }
 }
@@ -250,7 +297,7 @@ impl<I: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Watched<I> {
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
-        this.unflushed = true;
+        this.before_write(cx);
         Pin::new(&mut this.io).poll_write(cx, buf)
     }
 
@@ -281,7 +328,7 @@ impl<I: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Watched<I> {
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
-        this.unflushed = true;
+        this.before_write(cx);
         Pin::new(&mut this.io).poll_write_vectored(cx, bufs)
     }
 

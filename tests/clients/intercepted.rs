@@ -12,17 +12,17 @@ use crate::{JSON, went_through};
 const CLIENTS: [&str; 7] =
     ["curl", "curl --http1.1", "requests", "httpx", "httpx-http2", "fetch", "undici"];
 
-/// Node's server with a certificate for `localhost`.
-struct Secure {
+/// Node's server with a certificate for `localhost` and `tool.example`.
+pub(crate) struct Secure {
     child: Child,
-    port: u16,
-    ca: TestCa,
+    pub(crate) port: u16,
+    pub(crate) ca: TestCa,
 }
 
 impl Secure {
-    fn start() -> Self {
+    pub(crate) fn start() -> Self {
         let ca = TestCa::new();
-        let identity = ca.sign(&["localhost"]);
+        let identity = ca.sign(&["localhost", "tool.example"]);
         let files = ["leaf.pem", "leaf.key"].map(|name| ca.file().with_file_name(name));
         std::fs::write(&files[0], identity.certificate).unwrap();
         std::fs::write(&files[1], identity.key).unwrap();
@@ -39,7 +39,7 @@ impl Secure {
         Self { child, port: line.trim().parse().unwrap(), ca }
     }
 
-    fn url(&self, path: &str) -> String {
+    pub(crate) fn url(&self, path: &str) -> String {
         format!("https://localhost:{}{path}", self.port)
     }
 
@@ -55,12 +55,12 @@ impl Secure {
         String::from_utf8(curl.stdout).unwrap()
     }
 
-    fn hits(&self) -> usize {
+    pub(crate) fn hits(&self) -> usize {
         self.ask("/count").parse().unwrap()
     }
 
     /// An engine that opens its tunnels.
-    fn builder(&self) -> Builder {
+    pub(crate) fn builder(&self) -> Builder {
         let builder = engine!().arg("--intercept").arg("localhost");
         builder.arg("--upstream-ca").arg(self.ca.file())
     }

@@ -7,11 +7,16 @@
 use std::ffi::OsString;
 use std::fmt;
 use std::fs;
+use std::io::copy;
+use std::net::{Shutdown, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
+use std::thread;
 
 use serde_json::json;
-use testkit::{Engine, Upstream, engine};
+use testkit::{Engine, Upstream};
+
+use crate::intercepted::Secure;
 
 /// One client, and what is known of it beforehand.
 struct Client {
@@ -165,9 +170,12 @@ impl Client {
     }
 
     /// The same call twice under one `run`.
-    fn twice(&self, engine: &Engine, url: &str, body: &str) -> Result<String, String> {
+    ///
+    /// The user trusts `ca` already: what goes around the engine must not fail for want of it.
+    fn twice(&self, engine: &Engine, ca: &Path, url: &str, body: &str) -> Result<String, String> {
         let words = self.words(url, body)?;
         let mut run = engine.builder().command();
+        run.env("NODE_EXTRA_CA_CERTS", ca);
         run.args(["run", "--session", "matrix", "--database"]);
         run.arg(engine.builder().database_path());
         if self.java {
@@ -190,12 +198,9 @@ impl Client {
 }
 
 /// What was counted, at the tool and in the record.
-fn came(engine: &Engine, tool: &Upstream, path: &str) -> Came {
-    let effects = tool.received().iter().filter(|one| one.target().ends_with(path)).count();
+fn came(engine: &Engine, effects: usize, url: &str) -> Came {
     let recorded = engine.executions(&json!({"origin": "proxy"}));
-    let here = |one: &&serde_json::Value| {
-        one["tool_input"]["url"].as_str().is_some_and(|url| url.ends_with(path))
-    };
+    let here = |one: &&serde_json::Value| one["tool_input"]["url"] == url;
     match (effects, recorded.iter().filter(here).count()) {
         (1, 1) => Came::Guarded,
         (2, 0) => Came::Around,
@@ -204,46 +209,103 @@ fn came(engine: &Engine, tool: &Upstream, path: &str) -> Came {
     }
 }
 
-const HEAD: &str = "| client | http:// | what to know |\n|---|---|---|\n";
+const HEAD: &str = "| client | http:// | https:// | what to know |\n|---|---|---|---|\n";
+
+/// A proxy of the user's own, which knows one host: as it answers clear HTTP by itself, and leads tunnels
+/// to `secure`.
+fn users_proxy(secure: u16) -> Upstream {
+    Upstream::start(move |request, exchange| {
+        if request.method() != "CONNECT" {
+            return exchange.answer(200, &[], b"done");
+        }
+        exchange.write("HTTP/1.1 200 OK\r\n\r\n");
+        let to = TcpStream::connect(("127.0.0.1", secure)).unwrap();
+        let (mut back, mut there) = (to.try_clone().unwrap(), to);
+        let (mut from, mut out) =
+            (exchange.wire.stream.try_clone().unwrap(), exchange.wire.stream.try_clone().unwrap());
+        thread::spawn(move || {
+            let _ = copy(&mut back, &mut out);
+            let _ = out.shutdown(Shutdown::Both);
+        });
+        let _ = copy(&mut from, &mut there);
+        exchange.close();
+    })
+}
+
+/// The tools, and the engines before them.
+struct Bench {
+    clear: Upstream,
+    secure: Secure,
+    proxy: Upstream,
+    direct: Engine,
+    chained: Engine,
+}
+
+impl Bench {
+    fn new() -> Self {
+        let secure = Secure::start();
+        let proxy = users_proxy(secure.port);
+        let chain = format!("http://{}", proxy.addr);
+        let chained = secure.builder().arg("--intercept").arg("tool.example");
+        Self {
+            clear: Upstream::start(|_, exchange| exchange.answer(200, &[], b"done")),
+            direct: secure.builder().start(),
+            chained: chained.arg("--upstream-proxy").arg(chain).start(),
+            secure,
+            proxy,
+        }
+    }
+
+    /// What comes of the same call twice, over http and https; else what is not here.
+    fn put_to_the_test(&self, client: &Client) -> Result<[Came; 2], String> {
+        let (path, body) = (client.path(), "{\"to\": \"ada\"}");
+        let (engine, tool, urls) = if client.by_name {
+            let urls = ["http", "https"].map(|scheme| format!("{scheme}://tool.example{path}"));
+            (&self.chained, &self.proxy, urls)
+        } else {
+            (&self.direct, &self.clear, [self.clear.url(&path), self.secure.url(&path)])
+        };
+        let mut outcome = [Came::NotAtAll; 2];
+        for (url, outcome) in urls.iter().zip(&mut outcome) {
+            let secure = url.starts_with("https:");
+            let before = self.secure.hits();
+            let said = client.twice(engine, &self.secure.ca.file(), url, body)?;
+            let effects = if secure {
+                self.secure.hits() - before
+            } else {
+                tool.received().iter().filter(|one| one.target().ends_with(&path)).count()
+            };
+            *outcome = came(engine, effects, url);
+            eprintln!("{} {url}: {outcome}", client.name);
+            if *outcome != Came::Guarded {
+                eprintln!("{said}");
+            }
+        }
+        Ok(outcome)
+    }
+}
 
 #[test]
 fn the_table_of_guarded_clients_is_what_comes_out() {
-    let tool = Upstream::start(|_, exchange| exchange.answer(200, &[], b"done"));
-    let direct = engine!().start();
-    let chained = engine!().arg("--upstream-proxy").arg(format!("http://{}", tool.addr)).start();
+    let bench = Bench::new();
     let file = root().join("docs/CLIENTS.md");
     let document = fs::read_to_string(&file).unwrap();
     let (before, rest) = document.split_once(HEAD).expect("docs/CLIENTS.md has the table");
     let end = rest.find("\n\n").map_or(rest.len(), |end| end + 1);
     let (told, after) = rest.split_at(end);
-    let mut table = String::new();
-    let mut untested = Vec::new();
+    let (mut table, mut untested) = (String::new(), Vec::new());
     for client in CLIENTS {
-        let path = client.path();
-        let (engine, url) = if client.by_name {
-            (&chained, format!("http://tool.example{path}"))
-        } else {
-            (&direct, tool.url(&path))
-        };
         let row = format!("| {} | ", client.name);
-        match client.twice(engine, &url, "{\"to\": \"ada\"}") {
-            Ok(said) => {
-                let came = came(engine, &tool, &path);
-                eprintln!("{}: {came}", client.name);
-                if came != Came::Guarded {
-                    eprintln!("{said}");
-                }
-                table += &format!("{row}{came} | {} |\n", client.note);
-            }
+        table += &match bench.put_to_the_test(client) {
+            Ok([http, https]) => format!("{row}{http} | {https} | {} |\n", client.note),
             Err(missing) => {
                 untested.push(format!("{} ({missing} is not here)", client.name));
                 let kept = told.lines().find(|line| line.starts_with(&row));
-                table += &format!(
-                    "{}\n",
-                    kept.unwrap_or(&format!("{row}not tested | {} |", client.note))
-                );
+                let kept =
+                    kept.map_or_else(|| format!("{row}not tested | not tested | |"), str::to_owned);
+                kept + "\n"
             }
-        }
+        };
     }
     if !untested.is_empty() {
         eprintln!("NOT TESTED: {}", untested.join(", "));
