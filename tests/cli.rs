@@ -164,7 +164,7 @@ fn help_and_usage() {
                                        http://[USER:PASSWORD@]HOST:PORT [env:
                                        STATE_ENGINE_UPSTREAM_PROXY]
           --upstream-direct <HOSTS>    Hosts that are reached without --upstream-proxy, in the form of
-                                       NO_PROXY [env: STATE_ENGINE_UPSTREAM_DIRECT=]
+                                       `NO_PROXY` [env: STATE_ENGINE_UPSTREAM_DIRECT=]
           --allow-host <HOST[:PORT]>   A further Host that the state API answers to, besides the
                                        loopback's names; repeatable [env: STATE_ENGINE_ALLOW_HOST=]
           --allow-origin <ORIGIN>      A web origin whose pages may use the state API (`null`: a page

@@ -211,6 +211,12 @@ fn came(engine: &Engine, effects: usize, url: &str) -> Came {
 
 const HEAD: &str = "| client | http:// | https:// | what to know |\n|---|---|---|---|\n";
 
+/// .config/nextest.toml shows it also where the test passes.
+#[expect(clippy::print_stderr, reason = "the report of a test")]
+fn say(what: &str) {
+    eprintln!("{what}");
+}
+
 /// A proxy of the user's own, which knows one host: as it answers clear HTTP by itself, and leads tunnels
 /// to `secure`.
 fn users_proxy(secure: u16) -> Upstream {
@@ -276,9 +282,9 @@ impl Bench {
                 tool.received().iter().filter(|one| one.target().ends_with(&path)).count()
             };
             *outcome = came(engine, effects, url);
-            eprintln!("{} {url}: {outcome}", client.name);
+            say(&format!("{} {url}: {outcome}", client.name));
             if *outcome != Came::Guarded {
-                eprintln!("{said}");
+                say(&said);
             }
         }
         Ok(outcome)
@@ -296,7 +302,7 @@ fn the_table_of_guarded_clients_is_what_comes_out() {
     let (mut table, mut untested) = (String::new(), Vec::new());
     for client in CLIENTS {
         let row = format!("| {} | ", client.name);
-        table += &match bench.put_to_the_test(client) {
+        let told_now = match bench.put_to_the_test(client) {
             Ok([http, https]) => format!("{row}{http} | {https} | {} |\n", client.note),
             Err(missing) => {
                 untested.push(format!("{} ({missing} is not here)", client.name));
@@ -306,9 +312,10 @@ fn the_table_of_guarded_clients_is_what_comes_out() {
                 kept + "\n"
             }
         };
+        table.push_str(&told_now);
     }
     if !untested.is_empty() {
-        eprintln!("NOT TESTED: {}", untested.join(", "));
+        say(&format!("NOT TESTED: {}", untested.join(", ")));
     }
     if std::env::var_os("UPDATE_DOCS").is_some() {
         fs::write(&file, format!("{before}{HEAD}{table}{after}")).unwrap();
