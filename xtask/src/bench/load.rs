@@ -10,6 +10,7 @@ use anyhow::{Context as _, bail, ensure};
 use testkit::Trusting;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::TcpStream;
+use tokio_rustls::client::TlsStream;
 
 /// Where the number of a call stands in a request: this many digits.
 pub(super) const PLACE: &str = "{000000NUMBER}";
@@ -58,10 +59,7 @@ impl Tunnel {
         format!("{}:{}", self.host, self.port)
     }
 
-    async fn open(
-        &self,
-        mut proxy: TcpStream,
-    ) -> anyhow::Result<impl AsyncRead + AsyncWrite + Unpin + use<>> {
+    async fn open(&self, mut proxy: TcpStream) -> anyhow::Result<TlsStream<TcpStream>> {
         let authority = self.authority();
         let connect = format!("CONNECT {authority} HTTP/1.1\r\nHost: {authority}\r\n\r\n");
         proxy.write_all(connect.as_bytes()).await?;
@@ -154,11 +152,19 @@ pub(super) fn run(
 ) -> anyhow::Result<Run> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
+        // All are connected before the clock starts: handshakes are no part of a call.
+        let connecting: Vec<_> =
+            (0..connections).map(|_| tokio::spawn(connect(addr, shape.tunnel.clone()))).collect();
+        let mut streams = Vec::new();
+        for stream in connecting {
+            streams.push(stream.await.context("a caller")??);
+        }
         let start = Instant::now();
-        let tasks: Vec<_> = (0..connections)
-            .map(|i| {
-                let caller = Caller::new(shape, i as u64);
-                tokio::spawn(caller.drive(addr, start + span.warm, span.measured))
+        let tasks: Vec<_> = (0_u64..)
+            .zip(streams)
+            .map(|(i, stream)| {
+                let caller = Caller::new(shape, i);
+                tokio::spawn(caller.drive(stream, start + span.warm, span.measured))
             })
             .collect();
         let mut all = Run { seconds: span.measured.as_secs_f64(), ..Run::default() };
@@ -173,6 +179,20 @@ pub(super) fn run(
     })
 }
 
+enum Stream {
+    Plain(TcpStream),
+    Tls(Box<TlsStream<TcpStream>>),
+}
+
+async fn connect(addr: SocketAddr, tunnel: Option<Tunnel>) -> anyhow::Result<Stream> {
+    let stream = TcpStream::connect(addr).await.with_context(|| format!("connect to {addr}"))?;
+    stream.set_nodelay(true)?;
+    Ok(match tunnel {
+        None => Stream::Plain(stream),
+        Some(tunnel) => Stream::Tls(Box::new(tunnel.open(stream).await.context("open a tunnel")?)),
+    })
+}
+
 struct Caller {
     request: Vec<u8>,
     /// Where the number stands.
@@ -180,7 +200,6 @@ struct Caller {
     body_at: usize,
     numbers: Numbers,
     expect: Expect,
-    tunnel: Option<Tunnel>,
     random: u64,
     /// What was read and not yet used.
     buffer: Vec<u8>,
@@ -196,27 +215,15 @@ impl Caller {
             body_at,
             numbers: shape.numbers.clone(),
             expect: shape.expect.clone(),
-            tunnel: shape.tunnel.clone(),
             random: 0x9E37_79B9_7F4A_7C15 ^ (seed + 1).wrapping_mul(0xBF58_476D_1CE4_E5B9),
             buffer: Vec::with_capacity(64 * 1024),
         }
     }
 
-    async fn drive(
-        mut self,
-        addr: SocketAddr,
-        from: Instant,
-        measured: Duration,
-    ) -> anyhow::Result<Run> {
-        let stream =
-            TcpStream::connect(addr).await.with_context(|| format!("connect to {addr}"))?;
-        stream.set_nodelay(true)?;
-        match self.tunnel.take() {
-            None => self.drive_on(stream, from, measured).await,
-            Some(tunnel) => {
-                let stream = tunnel.open(stream).await.context("open a tunnel")?;
-                self.drive_on(stream, from, measured).await
-            }
+    async fn drive(self, stream: Stream, from: Instant, measured: Duration) -> anyhow::Result<Run> {
+        match stream {
+            Stream::Plain(stream) => self.drive_on(stream, from, measured).await,
+            Stream::Tls(stream) => self.drive_on(*stream, from, measured).await,
         }
     }
 
