@@ -81,7 +81,11 @@ for (const [hash, method] of [["#/", "list_session_summaries"], ["#/calls", "sea
 test("a search through all of it answers, and goes on", async () => {
   const page = await watched();
   await page.goto(`${engine.api}/#/calls?q=tool:tool_39 state:failed`);
-  await page.waitForFunction(() => document.querySelectorAll(".call").length >= 50);
+  // Each answer holds what was found in its share of time: the rest comes as one scrolls.
+  await page.waitForFunction(() => {
+    document.querySelector(".more")?.scrollIntoView();
+    return document.querySelectorAll(".call").length >= 50;
+  });
   await page.goto(`${engine.api}/#/calls?q=nowhere-to-be-found`);
   await page.getByText("No call fits.").waitFor();
   await page.goto(`${engine.api}/#/?q=session-77`);
