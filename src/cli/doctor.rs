@@ -136,7 +136,7 @@ fn through(
     let id = Uuid::now_v7().simple().to_string();
     let session = format!("doctor-{}", &id[20..]);
     let upstream = upstream::Upstream::start()?;
-    let (changes, _trust) = run::prepare(&session, engine, inherited, false)?;
+    let (changes, _trust) = run::prepare(&session, &run::fresh_run(), engine, inherited, false)?;
     findings.push(probe::round_trip(engine, &upstream, &changes));
     for note in environment::notes(inherited) {
         let remedy = "unset no_proxy for the program, or take the tools' hosts out of it";
@@ -145,7 +145,7 @@ fn through(
     for client in clients::ALL {
         let Some(version) = probe::version(client, &changes) else { continue };
         findings.push(if client.java {
-            match run::prepare(&session, engine, inherited, true) {
+            match run::prepare(&session, &run::fresh_run(), engine, inherited, true) {
                 Ok((changes, _trust)) => probe::client(client, &version, &upstream, &changes)?,
                 Err(error) => {
                     let why = format!("no trust store: {error:#}");

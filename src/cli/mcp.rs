@@ -8,15 +8,12 @@ mod server;
 use std::ffi::OsString;
 use std::sync::Arc;
 
-use uuid::Uuid;
-
 use self::calls::Calls;
 use self::door::Keeper;
 use self::server::Server;
 use super::run::engine::Engine;
-use super::run::environment::{self, Changes, Variables, Wanted};
-use super::run::trust::Trust;
-use super::run::{checked, outward};
+use super::run::environment::{self, Changes};
+use super::run::{self, checked, outward};
 use super::{ExitStatus, serve};
 use crate::config::{LogFormat, Place, env};
 use crate::printer::Printer;
@@ -65,8 +62,9 @@ pub(super) fn run(args: &Args, printer: &mut Printer) -> anyhow::Result<ExitStat
     let outward = outward::of(&inherited, None)?;
     let engine = Engine::find_or_bring(&args.place, &outward)?;
     let run = inherited.get(env::RUN).cloned();
-    let run = run.unwrap_or_else(|| Uuid::now_v7().simple().to_string());
-    let (changes, _trust) = environment_of(&engine, &session, &run, &inherited)?;
+    let run = run.unwrap_or_else(run::fresh_run);
+    // MCP clients pass nothing on: the server's own calls by HTTP are to be guarded too.
+    let (changes, _trust) = run::prepare(&session, &run, &engine, &inherited, false)?;
     let user = format!("{session}~{run}");
     let keeper = Arc::new(Keeper::new(engine, args.place.clone(), outward, user)?);
     let ended = served(args, server, &changes, &keeper, printer);
@@ -101,30 +99,4 @@ fn served(
     // The thread that reads stdin can be waiting for ever.
     runtime.shutdown_background();
     ended
-}
-
-/// What the server is told, so that its own calls by HTTP are guarded too: MCP clients pass nothing
-/// on. The certificates lie in a folder that goes with the second value.
-fn environment_of(
-    engine: &Engine,
-    session: &str,
-    run: &str,
-    inherited: &Variables,
-) -> anyhow::Result<(Changes, Option<Trust>)> {
-    let user = format!("{session}~{run}");
-    let ca = engine.client().get("/ca.pem")?;
-    let trust = ca.map(|ca| Trust::new(&ca, inherited, false)).transpose()?;
-    let wanted = Wanted {
-        proxy: engine.proxy(),
-        token: &engine.reader().session_token(&user)?,
-        user: &user,
-        api: engine.api(),
-        session,
-        run,
-        database: engine.database(),
-        trust: trust.as_ref(),
-        java: false,
-        node_warns: environment::node_warns(inherited),
-    };
-    Ok((environment::changes(&wanted, inherited), trust))
 }

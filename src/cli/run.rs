@@ -2,7 +2,7 @@ mod child;
 pub(super) mod engine;
 pub(super) mod environment;
 pub(super) mod outward;
-pub(super) mod trust;
+mod trust;
 
 use std::ffi::OsString;
 
@@ -90,7 +90,7 @@ fn guarded(
     if Uuid::try_parse(session).is_ok() {
         find(session, engine)?;
     }
-    let (changes, _trust) = prepare(session, engine, inherited, args.java)?;
+    let (changes, _trust) = prepare(session, &fresh_run(), engine, inherited, args.java)?;
     if args.session.is_none() {
         printer.note(format_args!("session {session} (to go on with it: --session {session})"));
     }
@@ -100,14 +100,14 @@ fn guarded(
     child::run(&args.command, &changes, printer)
 }
 
-/// The environment of a new run of `session`, and the files that it names, which go with the value.
+/// The environment of `run` of `session`, and the files that it names, which go with the value.
 pub(super) fn prepare(
     session: &str,
+    run: &str,
     engine: &Engine,
     inherited: &Variables,
     java: bool,
 ) -> anyhow::Result<(Changes, Option<Trust>)> {
-    let run = Uuid::now_v7().simple().to_string();
     let user = format!("{session}~{run}");
     let ca = engine.client().get("/ca.pem")?;
     let trust = ca.map(|ca| Trust::new(&ca, inherited, java)).transpose()?;
@@ -117,7 +117,7 @@ pub(super) fn prepare(
         user: &user,
         api: engine.api(),
         session,
-        run: &run,
+        run,
         database: engine.database(),
         trust: trust.as_ref(),
         java,
@@ -139,6 +139,11 @@ pub(super) fn checked(session: &str) -> anyhow::Result<&str> {
         bail!("--session takes no name that ends like a run, in ~ and 32 characters");
     }
     Ok(session)
+}
+
+/// Names a new run.
+pub(super) fn fresh_run() -> String {
+    Uuid::now_v7().simple().to_string()
 }
 
 fn fresh_session() -> String {
