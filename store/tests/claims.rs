@@ -55,6 +55,27 @@ async fn an_answer_is_replayed_byte_for_byte_also_after_a_restart() {
     assert_eq!(**settled.answer.as_ref().unwrap(), answer("done"));
 }
 
+/// After many new calls in a row a look before the claim is left out; what is known is not run again.
+#[tokio::test]
+async fn a_long_run_of_new_calls_changes_no_duplicates_answer() {
+    let f = Fixture::new();
+    let look = async |key: &str| {
+        let call = f.call(key, "a").await;
+        f.store.replay(call.key.as_ref().unwrap(), &call.fingerprint).unwrap()
+    };
+    for number in 0..40 {
+        let key = format!("k{number}");
+        assert!(look(&key).await.is_none());
+        let lease = f.execute(f.call(&key, "a").await).await;
+        f.finish(lease, Executed).await;
+    }
+    assert!(look("k0").await.is_none(), "the writer is the first to look");
+    let settled = replayed(&f.store, f.call("k0", "a").await).await;
+    assert_eq!(**settled.answer.as_ref().unwrap(), answer("done"));
+    let settled = look("k1").await.unwrap();
+    assert_eq!(**settled.answer.as_ref().unwrap(), answer("done"));
+}
+
 #[tokio::test]
 async fn another_input_under_a_key_is_a_mismatch_unless_nothing_ran() {
     let f = Fixture::new();

@@ -37,7 +37,10 @@ impl Store {
         entities::check_name("tool_name", &call.tool_name)?;
         let place = self.place(&call)?;
         let key = Self::api_key(&call, place, &options)?;
-        if let Some(executed) = self.known(&key, &options)? {
+        if !self.is_likely_new()
+            && let Some(executed) = self.known(&key, &options)?
+        {
+            self.0.streak.saw(false);
             return Ok(executed);
         }
         let wish = self.wish(&options)?;
@@ -47,6 +50,7 @@ impl Store {
         let decided = self
             .write(move |write| execute::execute(write, &job_call, place, &job_key, &wish))
             .await?;
+        self.0.streak.saw(!decided.duplicate);
         self.told(decided, &call, key, leased, wait).await
     }
 
@@ -224,11 +228,25 @@ impl Store {
     /// May this call run? `Execute` is told after its intent is on disk.
     pub async fn claim(&self, call: Call) -> Result<Claim, Error> {
         let writer = self.0.writer.clone();
-        self.write(move |write| claim::claim(write, &call, &writer)).await
+        let claim = self.write(move |write| claim::claim(write, &call, &writer)).await;
+        match &claim {
+            Ok(Claim::Execute(_)) => self.0.streak.saw(true),
+            // Where the writer cannot write, what is known can still be read.
+            Ok(Claim::Replay(_)) | Err(_) => self.0.streak.saw(false),
+            Ok(Claim::Busy(_) | Claim::InDoubt(_) | Claim::Mismatch { .. }) => {}
+        }
+        claim
+    }
+
+    /// May a look for the call's key be left to the writer, which looks in any case. Where that takes
+    /// no calls what is known is still answered.
+    fn is_likely_new(&self) -> bool {
+        self.0.streak.expects_new() && self.0.writer.takes_calls()
     }
 
     /// How a call ended that took effect before, from memory or by a read: what [`Store::claim`]
-    /// would say, at a fraction of its cost. `None`: only a claim can tell.
+    /// would say, at a fraction of its cost. `None`: only a claim can tell; so too after many new
+    /// calls in a row, when the look is not worth its cost.
     pub fn replay(
         &self,
         key: &CallKey,
@@ -241,6 +259,7 @@ impl Store {
         let now = SystemClock.now();
         let replay = match self.0.replays.get(&key.holder, now) {
             Some(replay) => replay,
+            None if self.is_likely_new() => return Ok(None),
             None => match self.completed(key, now)? {
                 None => return Ok(None),
                 Some(replay) => {
@@ -249,6 +268,7 @@ impl Store {
                 }
             },
         };
+        self.0.streak.saw(false);
         Ok((replay.fingerprint == fingerprint.short()).then_some(replay.settled))
     }
 

@@ -104,6 +104,11 @@ impl WriterHandle {
         answer.await.unwrap_or(Err(Error::Closed))
     }
 
+    /// There is room for an ordinary job, in the queue and on the disk.
+    pub(super) fn takes_calls(&self) -> bool {
+        self.room.available_permits() > 0 && !self.shared.full.load(Ordering::Relaxed)
+    }
+
     /// Hands `work` over without waiting for it; jobs run in the order in which they were handed over.
     pub(super) fn post<F>(&self, lane: Lane, work: F) -> Result<(), Error>
     where

@@ -33,6 +33,7 @@ mod settle;
 mod shared;
 mod stats;
 mod store;
+mod streak;
 mod verify;
 mod write;
 mod writer;

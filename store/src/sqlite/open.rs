@@ -24,6 +24,7 @@ use super::reserve::Reserve;
 use super::scope::Scopes;
 use super::shared::{Every, Shared};
 use super::store::{Inner, Store};
+use super::streak::Streak;
 use super::write::{Effect, Live, Write};
 use super::writer::Writer;
 use super::{beside, connection, fatal, queries, rows, settle};
@@ -101,6 +102,7 @@ impl Store {
             secret,
             scopes,
             replays,
+            streak: Streak::default(),
             places: Cache::new(MAX_PLACES),
             lock,
             max_queue: options.max_queue,

@@ -15,6 +15,7 @@ use super::reader::Reader;
 use super::replays::Replays;
 use super::scope::Scopes;
 use super::stats::{self, Health};
+use super::streak::Streak;
 use super::write::Write;
 use super::{entities, execute, settle};
 use crate::Error;
@@ -39,6 +40,7 @@ pub(super) struct Inner {
     pub(super) secret: Secret,
     pub(super) scopes: Arc<Scopes>,
     pub(super) replays: Arc<Replays>,
+    pub(super) streak: Streak,
     pub(super) places: Cache<(Uuid, Uuid, Uuid), Place>,
     pub(super) lock: DatabaseLock,
     pub(super) max_queue: usize,
