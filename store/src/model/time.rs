@@ -1,6 +1,6 @@
 //! Points in time as the wire and the store know them: UTC, microseconds.
 
-use chrono::{DateTime, SecondsFormat, Utc};
+use chrono::{DateTime, Datelike as _, SecondsFormat, Utc};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// Microseconds since the Unix epoch, UTC; RFC 3339 with six decimals on the wire.
@@ -26,7 +26,9 @@ impl Timestamp {
 
     /// The date as `YYYYMMDD`, UTC.
     pub fn date(self) -> String {
-        self.as_datetime().format("%Y%m%d").to_string()
+        // In every derived key: a pattern would be read anew each time.
+        let date = self.as_datetime().date_naive();
+        format!("{:04}{:02}{:02}", date.year(), date.month(), date.day())
     }
 
     /// Later by `duration`.

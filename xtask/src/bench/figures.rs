@@ -1,5 +1,6 @@
 //! What the noise of a machine cannot touch: fsyncs for a call, memory, the time of a restart.
 
+use std::io::Write as _;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -65,6 +66,23 @@ fn find<'a>(rows: &'a [Row], name: &str) -> anyhow::Result<&'a Row> {
     rows.iter()
         .find(|row| row.name.starts_with(name))
         .ok_or_else(|| anyhow::anyhow!("no row {name}"))
+}
+
+/// What the disk alone gives at that hour: a guarded call at one connection waits for two of these.
+pub(super) fn disk(report: &mut Report, folder: &Path, span: Span) -> anyhow::Result<()> {
+    const PAGES: [u8; 14 * 1024] = [1; 14 * 1024];
+    let mut file = tempfile::tempfile_in(folder)?;
+    let (started, mut appends) = (Instant::now(), 0_u32);
+    while started.elapsed() < span.measured {
+        file.write_all(&PAGES)?;
+        file.sync_data()?;
+        appends += 1;
+    }
+    let per_second = f64::from(appends) / started.elapsed().as_secs_f64();
+    report
+        .figures
+        .insert("appends of 14 KiB, each with fdatasync, a second".to_owned(), per_second);
+    Ok(())
 }
 
 /// The memory of an engine that has nothing to do.

@@ -53,6 +53,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     let upstream = Upstream::start()?;
     let bench = Bench::new(args, &binary, &upstream, &root)?;
     let mut report = bench.measure()?;
+    figures::disk(&mut report, &folder, bench.span)?;
     note("fsyncs");
     figures::count_fsyncs(&mut report, &binary, &folder, &upstream, bench.span)?;
     figures::idle_memory(&mut report, &binary);
