@@ -109,6 +109,20 @@ fn a_retry_under_a_new_id_has_one_effect_and_its_own_id() {
     assert_eq!(upstream.hits(), 2);
 }
 
+/// Outside of MCP a header of this name is one like any other.
+#[test]
+fn a_header_that_is_named_like_mcps_tells_other_requests_apart() {
+    let upstream = Upstream::echo();
+    let engine = engine!().start();
+    let of = |tenant: &str| {
+        engine.send(&Request::post(&upstream.url("/act"), "x").header("Mcp-Tenant", tenant))
+    };
+    of("a").assert_is(200, "executed");
+    of("b").assert_is(200, "executed");
+    of("a").assert_is(200, "replayed");
+    assert_eq!(upstream.hits(), 2);
+}
+
 #[test]
 fn a_replay_comes_in_a_form_that_the_caller_reads() {
     let upstream = Upstream::start(|request, exchange| {

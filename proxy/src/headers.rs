@@ -6,7 +6,7 @@ use hyper::Method;
 use hyper::header::{self, HeaderMap, HeaderName, HeaderValue};
 
 pub(crate) use self::meaning::{
-    counts, is_secret_name, is_secret_parameter, may_count, principal_parts,
+    counts, is_of_mcp, is_secret_name, is_secret_parameter, may_count, principal_parts,
 };
 use crate::request::Target;
 

@@ -11,7 +11,7 @@ use store::model::{EffectClass, Timestamp};
 use uuid::Uuid;
 
 use crate::forms::media_type;
-use crate::headers::{counts, principal_parts};
+use crate::headers::principal_parts;
 use crate::policy::{Guarded, Principal};
 use crate::request::{Asked, Target};
 
@@ -99,7 +99,7 @@ pub(crate) fn derive(input: &KeyInput<'_>) -> Result<Keyed, store::Error> {
     };
     let plain = match &input.guarded.rule {
         Some(rule) if rule.alters_input() => {
-            let counted = |name: &str| !input.guarded.is_key(name) && counts(name);
+            let counted = |name: &str| input.guarded.counts_without_rule(name);
             self::request(input, input.content_body, &counted)
         }
         _ => request,

@@ -23,7 +23,7 @@ pub(crate) use self::rule::{OnUnknown, Principal, Repeat};
 use self::table::{READS, Read};
 use crate::Settings;
 use crate::forms::{Kind, Pick, kind, pairs, plain};
-use crate::headers::{counts, upgrade_of};
+use crate::headers::{counts, is_of_mcp, upgrade_of};
 use crate::mcp;
 use crate::pattern::HostPattern;
 use crate::request::Target;
@@ -63,6 +63,8 @@ pub(crate) struct Guarded {
     pub(crate) rule: Option<Arc<Rule>>,
     /// Only of the class `keyed`.
     pub(crate) upstream: Option<UpstreamKey>,
+    /// It is a tool call of MCP.
+    pub(crate) is_tool_call: bool,
 }
 
 /// Why a request passes.
@@ -78,7 +80,7 @@ impl Guarded {
     /// By its class alone.
     #[cfg(test)]
     pub(crate) fn by_class(class: EffectClass, why: impl Into<Cow<'static, str>>) -> Self {
-        Self { class, why: why.into(), rule: None, upstream: None }
+        Self { class, why: why.into(), rule: None, upstream: None, is_tool_call: false }
     }
 
     /// Where the client's own key may stand besides `Idempotency-Key`; the first that is there wins.
@@ -95,8 +97,15 @@ impl Guarded {
 
     /// Does a header field tell two calls apart. `name` is in lower case.
     pub(crate) fn counts(&self, name: &str) -> bool {
-        !self.is_key(name)
-            && self.rule.as_ref().map_or_else(|| counts(name), |rule| rule.counts(name))
+        let usually = || self.counts_without_rule(name);
+        self.rule.as_ref().map_or_else(usually, |rule| {
+            !self.is_key(name) && !rule.ignores(name) && (rule.makes_count(name) || usually())
+        })
+    }
+
+    /// The same without regard to rules, but for where they say that a key is.
+    pub(crate) fn counts_without_rule(&self, name: &str) -> bool {
+        !self.is_key(name) && counts(name) && !(self.is_tool_call && is_of_mcp(name))
     }
 
     /// Which parts of a body count.
@@ -199,7 +208,13 @@ impl Policy {
         let upstream =
             (class == EffectClass::Keyed).then(|| self.upstream_key(method, target, rule));
         let why = rule.label.clone().into();
-        Some(Decision::Guard(Guarded { class, why, rule: Some(Arc::clone(rule)), upstream }))
+        Some(Decision::Guard(Guarded {
+            class,
+            why,
+            rule: Some(Arc::clone(rule)),
+            upstream,
+            is_tool_call: false,
+        }))
     }
 
     /// What the rule leaves out is as the table says, else as is usual.
@@ -249,13 +264,20 @@ impl Policy {
         why: &'static str,
     ) -> Decision {
         let rule = self.rule(method, target, Some(tool));
-        rule.and_then(|rule| self.by_rule(method, target, rule)).unwrap_or_else(|| {
-            let why = match rule {
-                Some(rule) => format!("{}, {why}", rule.label).into(),
-                None => why.into(),
-            };
-            Decision::Guard(Guarded { class: usual, why, rule: rule.cloned(), upstream: None })
-        })
+        match rule.and_then(|rule| self.by_rule(method, target, rule)) {
+            Some(Decision::Guard(guarded)) => {
+                Decision::Guard(Guarded { is_tool_call: true, ..guarded })
+            }
+            Some(decision) => decision,
+            None => {
+                let why = match rule {
+                    Some(rule) => format!("{}, {why}", rule.label).into(),
+                    None => why.into(),
+                };
+                let (rule, upstream) = (rule.cloned(), None);
+                Decision::Guard(Guarded { class: usual, why, rule, upstream, is_tool_call: true })
+            }
+        }
     }
 
     /// Decides with the body, as it came; `None` where it is too large to be looked at: then it is
@@ -297,7 +319,7 @@ impl Policy {
             Some(rule) => format!("{}, {why}", rule.label).into(),
             None => why,
         };
-        Decision::Guard(Guarded { class, why, rule: rule.cloned(), upstream })
+        Decision::Guard(Guarded { class, why, rule: rule.cloned(), upstream, is_tool_call: false })
     }
 }
 

@@ -246,6 +246,7 @@ mod tests {
             ("[[rule]]\ncount_headers = \"authorization\"", 1, "never counts"),
             ("[[rule]]\nstream_request = true\neffect = \"read\"", 1, "leave out `effect`"),
             ("[[rule]]\nignore = \"/a\"\nselect = \"/b\"", 1, "exclude each other"),
+            ("[[rule]]\nmcp_tool = \"a\"\nstream = true", 1, "tool calls of MCP"),
             ("[[rule]]\nupstream_key = \"X-Key\"", 1, "keyed"),
             ("[[route]]\nname = \"a\"\nto = \"a.example\"", 1, "https://api.example.com"),
             ("[[route]]\nname = \"a/b\"\nto = \"http://a\"", 1, "a-z"),

@@ -84,3 +84,33 @@ fn a_client_that_leaves_cancels_only_where_a_rule_says_so() {
     gate.open();
     wait_until("the other one ends", || (status(1) == "completed").then_some(()));
 }
+
+#[test]
+fn a_client_that_leaves_a_tool_call_of_mcp_cancels_it_where_a_rule_says_so() {
+    let cancelled = Gate::new();
+    let seen = cancelled.clone();
+    let upstream = Upstream::start(move |_, exchange| {
+        exchange.begin_chunked(200, &[("Content-Type", "text/event-stream")]);
+        while matches!(exchange.peer_is_there(), Ok(true)) {
+            exchange.chunk("data: {\"jsonrpc\":\"2.0\",\"method\":\"notifications/message\"}\n\n");
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        seen.open();
+    });
+    let rules = "[[rule]]\nmcp_tool = \"send\"\npropagate_cancel = true\n";
+    let engine = configured(&upstream, rules).start();
+    let call = r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"send"}}"#;
+    let request = Request::post_json(&upstream.url("/mcp"), call)
+        .header("Accept", "application/json, text/event-stream")
+        .header("MCP-Protocol-Version", "2025-11-25");
+    let mut client = Client::connect(engine.proxy).unwrap();
+    client.write(request.to_proxy()).unwrap();
+    let head = client.head().unwrap();
+    let mut framing = Client::framing(&head, "POST");
+    client.wire.read_piece(&mut framing).unwrap().unwrap();
+    drop(client);
+    cancelled.wait();
+    wait_until("the call is in doubt", || {
+        (engine.proxied()[0]["status"] == "in_doubt").then_some(())
+    });
+}

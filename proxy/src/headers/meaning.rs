@@ -40,17 +40,7 @@ const NOISE: &[&str] = &[
 ];
 
 const NOISE_PREFIXES: &[&str] =
-    // MCP's headers mirror the body, name its version, or the session that it came by.
-    &[
-        "accept",
-        "agent-",
-        "mcp-",
-        "x-b3-",
-        "x-datadog-",
-        "x-stainless-",
-        "amz-sdk-",
-        "x-stripe-client-",
-    ];
+    &["accept", "agent-", "x-b3-", "x-datadog-", "x-stainless-", "amz-sdk-", "x-stripe-client-"];
 
 const NOISE_SUFFIXES: &[&str] =
     &["request-id", "correlation-id", "trace-id", "timestamp", "nonce", "digest"];
@@ -101,6 +91,12 @@ pub(crate) fn counts(name: &str) -> bool {
         || NOISE_SUFFIXES.iter().any(|suffix| name.ends_with(suffix))
         || name.contains("signature")
         || is_credential(name))
+}
+
+/// Is a field one of MCP's. On a tool call it mirrors the body, names its version, or the session
+/// that it came by, and tells no two calls apart. `name` is in lower case.
+pub(crate) fn is_of_mcp(name: &str) -> bool {
+    name.starts_with("mcp-")
 }
 
 /// May a rule make a request field count: not a credential, which is the principal's part of the
@@ -177,7 +173,8 @@ pub(crate) fn is_secret_name(name: &str) -> bool {
         "bearer",
         "assertion",
     ];
-    const WHOLE: &[&str] = &["pwd", "pass", "auth", "otp", "pin", "jwt", "cvv", "cvc", "ssn"];
+    const WHOLE: &[&str] =
+        &["pwd", "pass", "auth", "otp", "pin", "jwt", "cvv", "cvc", "ssn", "mcpsessionid"];
     let bare: String =
         name.chars().filter(char::is_ascii_alphanumeric).collect::<String>().to_ascii_lowercase();
     // `max_tokens` and `prompt_tokens` count words; `access_token` is one secret.

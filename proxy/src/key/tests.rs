@@ -3,6 +3,7 @@ use proptest::prelude::*;
 use store::call::ScopeRequest;
 
 use super::*;
+use crate::headers::counts;
 use crate::request::{Authority, Scheme};
 
 /// A request that a test changes in one place.

@@ -13,7 +13,7 @@ use store::canonical::Pointer;
 
 use super::glob::{NamePattern, PathPattern};
 use super::keyed::KeyPlace;
-use crate::headers::{counts, may_count};
+use crate::headers::may_count;
 use crate::pattern::{HostPattern, parsed};
 use crate::request::Target;
 
@@ -163,6 +163,11 @@ impl TryFrom<Given> for Rule {
         if given.stream_request && given.effect.is_some() {
             return Err("`stream_request` passes calls on unguarded: leave out `effect`".to_owned());
         }
+        if given.stream.is_some() && !given.mcp_tool.is_empty() {
+            return Err("`stream` does nothing for tool calls of MCP, whose answers end with the \
+                        response: leave it out"
+                .to_owned());
+        }
         if !given.ignore.is_empty() && !given.select.is_empty() {
             return Err("`ignore` and `select` exclude each other: leave one out".to_owned());
         }
@@ -207,10 +212,14 @@ impl Rule {
         self.given.method.iter().any(|name| name.0 == *method)
     }
 
-    /// Does a header field tell two calls of it apart. `name` is in lower case.
-    pub(crate) fn counts(&self, name: &str) -> bool {
-        let among = |list: &[FieldName]| list.iter().any(|other| other.0.as_str() == name);
-        !among(&self.given.ignore_headers) && (counts(name) || among(&self.given.count_headers))
+    /// Does it make a header field tell calls apart. `name` is in lower case.
+    pub(crate) fn makes_count(&self, name: &str) -> bool {
+        self.given.count_headers.iter().any(|other| other.0.as_str() == name)
+    }
+
+    /// Does it keep a header field from telling calls apart. `name` is in lower case.
+    pub(crate) fn ignores(&self, name: &str) -> bool {
+        self.given.ignore_headers.iter().any(|other| other.0.as_str() == name)
     }
 
     /// Do two inputs that differ count as the same, or the other way round, because of it.

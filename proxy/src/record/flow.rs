@@ -28,13 +28,7 @@ pub(super) fn flow(
 ) -> Reply {
     let (feeder, body) = fed(length);
     let reply = respond::flowing(&running.shared, head, Body::fed(body), &running.label, took);
-    let client = Client {
-        feeder: Some(feeder),
-        left: length,
-        last: Bytes::new(),
-        stall: running.shared.config.timeouts.body_stall,
-        cancels: running.label.rule.as_ref().is_some_and(|rule| rule.given.propagate_cancel),
-    };
+    let client = Client::of(&running, feeder, length);
     let tracker = running.shared.exchanges.clone();
     tracker.spawn(pump(running, facts, recorder, source, next, client));
     reply
@@ -54,9 +48,15 @@ pub(super) struct Client {
 }
 
 impl Client {
-    /// The client of an answer whose length is not known.
-    pub(super) fn of(feeder: Feeder, stall: Duration) -> Self {
-        Self { feeder: Some(feeder), left: None, last: Bytes::new(), stall, cancels: false }
+    /// The client of a call. `length`: of the answer's body, where it is known.
+    pub(super) fn of(running: &Running, feeder: Feeder, length: Option<u64>) -> Self {
+        Self {
+            feeder: Some(feeder),
+            left: length,
+            last: Bytes::new(),
+            stall: running.shared.config.timeouts.body_stall,
+            cancels: running.label.rule.as_ref().is_some_and(|rule| rule.given.propagate_cancel),
+        }
     }
 
     pub(super) fn is_there(&self) -> bool {
@@ -80,13 +80,14 @@ impl Client {
         }
     }
 
-    /// Ends when the client has left, where that ends the call.
-    async fn cancelled(&self) {
+    /// Ends, with what is to be told of it, when the client has left, where that ends the call.
+    pub(super) async fn cancelled(&self) -> io::Error {
         match &self.feeder {
             Some(feeder) if self.cancels => feeder.closed().await,
             None if self.cancels => {}
             _ => std::future::pending().await,
         }
+        io::Error::other("the client left, which cancels the call")
     }
 
     pub(super) async fn end(self, trailers: Option<HeaderMap>) {
@@ -122,8 +123,8 @@ async fn pump(
         let frame = tokio::select! {
             biased;
             frame = source.frame() => frame,
-            () = client.cancelled() => {
-                broke = Some(io::Error::other("the client left, which cancels the call"));
+            left = client.cancelled() => {
+                broke = Some(left);
                 break;
             }
         };

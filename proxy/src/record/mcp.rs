@@ -85,7 +85,7 @@ pub(super) fn flow(
 ) -> Reply {
     let (feeder, body) = fed(None);
     let reply = respond::flowing(&running.shared, head, Body::fed(body), &running.label, took);
-    let client = Client::of(feeder, running.shared.config.timeouts.body_stall);
+    let client = Client::of(&running, feeder, None);
     let tracker = running.shared.exchanges.clone();
     let stream = Stream {
         expected: asker
@@ -137,7 +137,9 @@ impl Stream {
                 }
             }
             let frame = tokio::select! {
+                biased;
                 frame = self.source.frame() => frame,
+                left = client.cancelled() => return Came::Not(Some(left)),
                 Some(delivery) = came(self.expected.as_mut()) => return Came::Elsewhere(delivery),
             };
             match frame.map(|frame| frame.map(hyper::body::Frame::into_data)) {
