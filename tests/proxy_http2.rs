@@ -177,13 +177,8 @@ fn intercepting(ca: &TestCa) -> Engine {
     engine!().arg("--intercept").arg("localhost").arg("--upstream-ca").arg(ca.file()).start()
 }
 
-fn ca_pem(engine: &Engine) -> String {
-    let url = format!("http://{}/ca.pem", engine.api);
-    engine.http(&testkit::Request::get(&url)).text()
-}
-
 fn tunnel(engine: &Engine, to: SocketAddr) -> Client {
-    let client = Trusting::new(&ca_pem(engine), &["http/1.1"]);
+    let client = Trusting::new(&engine.ca_pem(), &["http/1.1"]);
     let authority = format!("localhost:{}", to.port());
     client.tunnel(engine.proxy, &authority, "localhost", "").unwrap().0
 }
@@ -288,7 +283,7 @@ async fn http2(engine: &Engine, to: SocketAddr) -> SendRequest<Bytes> {
     let authority = format!("localhost:{}", to.port());
     let (opened, head) = Client::tunnel(engine.proxy, &authority, "").unwrap();
     assert!(head.line.contains(" 200"), "{head:?}");
-    let client = Trusting::new(&ca_pem(engine), &["h2"]);
+    let client = Trusting::new(&engine.ca_pem(), &["h2"]);
     let stream = client.secure(opened.wire.stream, "localhost").await.unwrap();
     let (sender, connection) = h2::client::handshake(stream).await.unwrap();
     tokio::spawn(connection);

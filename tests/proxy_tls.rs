@@ -51,15 +51,8 @@ impl Bed {
     }
 }
 
-fn ca_pem(engine: &Engine) -> String {
-    let answer = engine.http(&Request::get(&format!("http://{}/ca.pem", engine.api)));
-    assert_eq!(answer.status, 200, "{answer:?}");
-    assert_eq!(answer.header("content-type"), Some("application/pem-certificate-chain"));
-    answer.text()
-}
-
 fn trusting(engine: &Engine) -> Trusting {
-    Trusting::new(&ca_pem(engine), &["http/1.1"])
+    Trusting::new(&engine.ca_pem(), &["http/1.1"])
 }
 
 #[test]
@@ -352,11 +345,11 @@ fn a_ca_of_files_outlives_the_engine() {
         engine!().arg("--intercept").arg("localhost").arg("--upstream-ca").arg(own.file());
     init(&builder, "localhost,*.tools.example");
     let bed = Bed { engine: builder.start(), upstream, secured };
-    let before = ca_pem(&bed.engine);
+    let before = bed.engine.ca_pem();
     assert_eq!(text_of(&builder.database_path().with_file_name("ca.pem")), before);
     bed.post("/", "x").assert_is(200, "executed");
     let bed = Bed { engine: bed.engine.kill_and_restart(), ..bed };
-    assert_eq!(ca_pem(&bed.engine), before);
+    assert_eq!(bed.engine.ca_pem(), before);
     bed.post("/", "x").assert_is(200, "replayed");
     assert_eq!(bed.upstream.hits(), 1);
     let exported = ca(&builder, &["export"]);

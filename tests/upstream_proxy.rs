@@ -1,43 +1,13 @@
 //! The user's own proxy: calls go out through it, by `run` and by `serve --upstream-proxy`.
-#![expect(
-    clippy::unwrap_used,
-    reason = "a test stops at the first thing that is not as it must be"
-)]
 
-use std::io::copy;
-use std::net::{SocketAddr, TcpStream};
+use std::net::SocketAddr;
 use std::process::Stdio;
-use std::thread;
 
-use testkit::{Client, Engine, Exchange, Received, Request, Upstream, engine};
+use testkit::{Client, Engine, Request, Upstream, engine};
 
 /// `ann:p@ss`, as a URL writes it and as Basic credentials carry it.
 const USER_INFO: &str = "ann:p%40ss";
 const BASIC: &str = "Basic YW5uOnBAc3M=";
-
-/// A proxy that answers clear HTTP by itself, and leads every tunnel to `tool`.
-fn proxy(tool: SocketAddr) -> Upstream {
-    Upstream::start(move |request, exchange| match request.method() {
-        "CONNECT" => tunnel(request, exchange, tool),
-        _ => exchange.answer(200, &[], request.target().as_bytes()),
-    })
-}
-
-fn tunnel(request: &Received, exchange: &mut Exchange, tool: SocketAddr) {
-    if request.target().starts_with("refused") {
-        return exchange.answer(403, &[], b"not for you");
-    }
-    exchange.write("HTTP/1.1 200 Connection established\r\n\r\n");
-    let (mut from, mut to) =
-        (exchange.wire.stream.try_clone().unwrap(), TcpStream::connect(tool).unwrap());
-    let (mut back, mut out) = (to.try_clone().unwrap(), from.try_clone().unwrap());
-    thread::spawn(move || {
-        let _ = copy(&mut back, &mut out);
-        let _ = out.shutdown(std::net::Shutdown::Both);
-    });
-    let _ = copy(&mut from, &mut to);
-    exchange.close();
-}
 
 fn serve(proxy: &Upstream) -> Engine {
     engine!()
@@ -50,7 +20,7 @@ fn serve(proxy: &Upstream) -> Engine {
 
 #[test]
 fn clear_http_goes_out_in_absolute_form_and_is_guarded() {
-    let proxy = proxy(SocketAddr::from(([127, 0, 0, 1], 9)));
+    let proxy = Upstream::forward_proxy(SocketAddr::from(([127, 0, 0, 1], 9)));
     let engine = serve(&proxy);
     let post = Request::post("http://tool.invalid:8080/act?q=%2F", "x")
         .header("Proxy-Authorization", "Basic czp0");
@@ -73,7 +43,7 @@ fn clear_http_goes_out_in_absolute_form_and_is_guarded() {
 #[test]
 fn tunnels_go_through_it_by_connect() {
     let tool = Upstream::echo();
-    let proxy = proxy(tool.addr);
+    let proxy = Upstream::forward_proxy(tool.addr);
     let engine = serve(&proxy);
     let (mut client, head) = Client::tunnel(engine.proxy, "tool.invalid:443", "").unwrap();
     assert!(head.line.contains(" 200"), "{head:?}");
@@ -95,7 +65,7 @@ fn the_loopback_and_exempt_hosts_are_reached_directly() {
     let tool = Upstream::echo();
     let elsewhere =
         Upstream::start_at("127.0.0.2:0", |_, exchange| exchange.answer(200, &[], b"direct"));
-    let proxy = proxy(tool.addr);
+    let proxy = Upstream::forward_proxy(tool.addr);
     let engine = serve(&proxy);
     engine.post(&tool.url("/act"), "x").assert_is(200, "executed");
     assert_eq!(engine.post(&elsewhere.url("/act"), "x").text(), "direct");
@@ -106,7 +76,7 @@ fn the_loopback_and_exempt_hosts_are_reached_directly() {
 
 #[test]
 fn run_takes_the_proxy_of_the_environment() {
-    let proxy = proxy(SocketAddr::from(([127, 0, 0, 1], 9)));
+    let proxy = Upstream::forward_proxy(SocketAddr::from(([127, 0, 0, 1], 9)));
     let builder = engine!();
     let post = "curl -sS -d x http://tool.invalid/act";
     let line = format!("{post}; {post}; echo; env");

@@ -8,6 +8,7 @@ mod explained;
 mod keyed;
 mod routes;
 mod settings;
+mod shipped;
 mod streams;
 
 use std::fs;

@@ -1,6 +1,8 @@
 //! Routes: an upstream behind a path of the proxy's own port.
 
-use testkit::{Client, Engine, Request, Response, Upstream};
+use std::fs;
+
+use testkit::{Client, Ending, Engine, Request, Response, TestCa, Trusting, Upstream, engine};
 
 use super::{configured, fine};
 
@@ -47,6 +49,47 @@ fn the_same_call_by_any_road_is_one() {
     let (mut tunnel, _) = Client::tunnel(engine.proxy, &authority, "").unwrap();
     tunnel.ask(&direct).assert_is(200, "replayed");
     assert_eq!(upstream.hits(), 1);
+}
+
+/// A route to an upstream behind TLS that has a certificate of `ca` for `names`.
+fn secured(upstream: &Upstream, ca: &TestCa, names: &[&str]) -> (Engine, String) {
+    let port = ca.sign(names).before(upstream.addr, Ending::Told).port();
+    let authority = format!("localhost:{port}");
+    let builder = engine!().arg("--intercept").arg("localhost").arg("--upstream-ca").arg(ca.file());
+    let file = builder.home().join("engine.toml");
+    fs::write(&file, format!("[[route]]\nname = \"mail\"\nto = \"https://{authority}/v1\"\n"))
+        .unwrap();
+    (builder.arg("--config").arg(file).start(), authority)
+}
+
+#[test]
+fn a_route_to_https_is_the_same_call_as_inside_of_tls() {
+    let upstream = fine();
+    let ca = TestCa::new();
+    let (engine, authority) = secured(&upstream, &ca, &["localhost"]);
+    let routed = Request::post(&at(&engine, "/to/mail/send?a=%2F"), "to=ada");
+    by_route(&engine, &routed).assert_is(200, "executed");
+    let seen = upstream.only();
+    assert_eq!((seen.target(), seen.header("host")), ("/v1/send?a=%2F", Some(authority.as_str())));
+    let client = Trusting::new(&engine.ca_pem(), &["http/1.1"]);
+    let (mut tunnel, _) = client.tunnel(engine.proxy, &authority, "localhost", "").unwrap();
+    let inside = Request::post(&format!("https://{authority}/v1/send?a=%2F"), "to=ada");
+    tunnel.ask(&inside).assert_is(200, "replayed");
+    let engine = engine.kill_and_restart();
+    let routed = Request::post(&at(&engine, "/to/mail/send?a=%2F"), "to=ada");
+    by_route(&engine, &routed).assert_is(200, "replayed");
+    assert_eq!(upstream.hits(), 1);
+}
+
+#[test]
+fn a_route_to_a_wrong_certificate_sends_nothing() {
+    let upstream = fine();
+    let (engine, _) = secured(&upstream, &TestCa::new(), &["elsewhere.example"]);
+    let refused = by_route(&engine, &Request::post(&at(&engine, "/to/mail/send"), "a"));
+    refused.assert_problem(502, "upstream-failed");
+    assert_eq!(refused.json()["sent"], "never");
+    assert_eq!(upstream.hits(), 0);
+    assert_eq!(engine.proxied()[0]["outcome"], "not_executed");
 }
 
 #[test]

@@ -160,6 +160,14 @@ impl Engine {
         &self.builder
     }
 
+    /// The certificate that clients of intercepted hosts are to trust, as the engine gives it out.
+    pub fn ca_pem(&self) -> String {
+        let answer = self.http(&Request::get(&format!("http://{}/ca.pem", self.api)));
+        assert_eq!(answer.status, 200, "{answer:?}");
+        assert_eq!(answer.header("content-type"), Some("application/pem-certificate-chain"));
+        answer.text()
+    }
+
     /// What it and its predecessors on this store wrote.
     pub fn log(&self) -> String {
         fs::read_to_string(&self.log).unwrap_or_default()

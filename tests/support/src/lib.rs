@@ -9,6 +9,7 @@
 
 mod client;
 mod engine;
+mod forward_proxy;
 mod fsync;
 mod gate;
 mod tls;

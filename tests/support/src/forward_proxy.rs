@@ -1,0 +1,34 @@
+//! Somebody else's forward proxy, for calls that go out through one.
+
+use std::io::copy;
+use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::thread;
+
+use crate::upstream::{Exchange, Received, Upstream};
+
+impl Upstream {
+    /// A proxy that answers clear HTTP with what was asked for, and leads every tunnel to `tool`, but
+    /// for those to hosts that begin with `refused`.
+    pub fn forward_proxy(tool: SocketAddr) -> Self {
+        Self::start(move |request, exchange| match request.method() {
+            "CONNECT" => tunnel(request, exchange, tool),
+            _ => exchange.answer(200, &[], request.target().as_bytes()),
+        })
+    }
+}
+
+fn tunnel(request: &Received, exchange: &mut Exchange, tool: SocketAddr) {
+    if request.target().starts_with("refused") {
+        return exchange.answer(403, &[], b"not for you");
+    }
+    exchange.write("HTTP/1.1 200 Connection established\r\n\r\n");
+    let (mut from, mut to) =
+        (exchange.wire.stream.try_clone().unwrap(), TcpStream::connect(tool).unwrap());
+    let (mut back, mut out) = (to.try_clone().unwrap(), from.try_clone().unwrap());
+    thread::spawn(move || {
+        let _ = copy(&mut back, &mut out);
+        let _ = out.shutdown(Shutdown::Both);
+    });
+    let _ = copy(&mut from, &mut to);
+    exchange.close();
+}
