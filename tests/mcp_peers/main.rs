@@ -1,24 +1,73 @@
-//! Real peers of MCP through the real engine: `PyPI`'s `mcp` as client and server, over HTTP and stdio
-//! and in both protocols, `server-everything`, and the conformance suite. Effects are counted by the
-//! server.
+//! Real peers of MCP through the real engine: `PyPI`'s `mcp` and crates.io's `rmcp`, each as client and
+//! server of both, over HTTP and stdio and in both protocols, `server-everything`, and the conformance
+//! suite. Effects are counted by the server.
 #![expect(clippy::unwrap_used, reason = "a test stops at the first wrong thing")]
 
 mod peers;
 
 use std::fs;
 use std::path::PathBuf;
+use std::process::{Child, Command};
 
-use peers::{Said, Server, ask, client, stdio_everything, stdio_server, wrapped};
+use peers::{Said, Sdk, Server, ask, client, stdio_everything, stdio_server, wrapped};
 use testkit::{Builder, Engine, engine, wait_until};
 
 const SEND: &str = r#"send={"to":"ada","n":1}"#;
 
-/// The versions that `PyPI`'s client speaks: by sessions, and stateless.
+/// The versions that both clients choose: by sessions, and stateless.
 const MODES: [(&str, &str); 2] = [("legacy", "2025-11-25"), ("auto", "2026-07-28")];
 
 /// Each protocol over each form of answer would be twice as many starts of a client.
 const PAIRS: [(&str, &str, &str); 2] =
     [("json", "auto", "2026-07-28"), ("events", "legacy", "2025-11-25")];
+
+/// Client and server.
+const PEERS: [(Sdk, Sdk); 4] = [
+    (Sdk::Python, Sdk::Python),
+    (Sdk::Rust, Sdk::Rust),
+    (Sdk::Python, Sdk::Rust),
+    (Sdk::Rust, Sdk::Python),
+];
+
+/// All versions that `rmcp` speaks.
+const VERSIONS: [&str; 5] = ["2024-11-05", "2025-03-26", "2025-06-18", "2025-11-25", "2026-07-28"];
+
+/// One client and server over HTTP, in one protocol and one form of answer.
+#[derive(Debug)]
+struct Case {
+    client: Sdk,
+    server: Sdk,
+    how: &'static str,
+    mode: &'static str,
+    version: &'static str,
+}
+
+fn cases() -> impl Iterator<Item = Case> {
+    PEERS.into_iter().flat_map(|(client, server)| {
+        let case = move |(how, mode, version)| Case { client, server, how, mode, version };
+        PAIRS.into_iter().map(case)
+    })
+}
+
+impl Case {
+    /// Its server gives the events of a stream ids, and may so send the response on another one.
+    fn resumable(&self) -> bool {
+        matches!(self.server, Sdk::Rust) && self.mode == "legacy"
+    }
+
+    fn start(&self, place: &Place) -> Server {
+        Server::of(self.server, &place.effects, self.how)
+    }
+
+    fn client(&self, engine: &Engine, server: &Server, calls: &[&str]) -> Command {
+        client(self.client, Some(engine), self.mode, &url(server), calls)
+    }
+
+    #[track_caller]
+    fn ask(&self, engine: &Engine, server: &Server, calls: &[&str]) -> Said {
+        ask(self.client, Some(engine), self.mode, &url(server), calls)
+    }
+}
 
 struct Place {
     builder: Builder,
@@ -52,61 +101,70 @@ fn calls(engine: &Engine) -> Vec<serde_json::Value> {
 
 #[test]
 fn the_same_call_under_a_new_id_has_one_effect_over_http() {
-    for (how, mode, version) in PAIRS {
+    for case in cases() {
         let place = Place::new();
-        let server = Server::python(&place.effects, how);
+        let server = case.start(&place);
         let engine = place.builder.start();
-        let said = ask(Some(&engine), mode, &url(&server), &[SEND, SEND]);
-        assert_eq!(said.version, version);
-        assert_eq!(said.texts(), ["sent 1 to ada"; 2], "{how} {mode}");
+        let said = case.ask(&engine, &server, &[SEND, SEND]);
+        assert_eq!(said.version, case.version, "{case:?}");
+        assert_eq!(said.texts(), ["sent 1 to ada"; 2], "{case:?}");
         let engine = engine.kill_and_restart();
-        let said = ask(Some(&engine), mode, &url(&server), &[SEND, r#"send={"n":2,"to":"ada"}"#]);
-        assert_eq!(said.texts(), ["sent 1 to ada", "sent 2 to ada"], "{how} {mode}");
-        assert_eq!(place.effects(), ["send ada 1", "send ada 2"], "{how} {mode}");
+        let said = case.ask(&engine, &server, &[SEND, r#"send={"n":2,"to":"ada"}"#]);
+        assert_eq!(said.texts(), ["sent 1 to ada", "sent 2 to ada"], "{case:?}");
+        assert_eq!(place.effects(), ["send ada 1", "send ada 2"], "{case:?}");
         let recorded = calls(&engine);
-        assert_eq!(recorded.len(), 2, "{how} {mode}: {recorded:#?}");
+        assert_eq!(recorded.len(), 2, "{case:?}: {recorded:#?}");
         assert!(recorded.iter().all(|one| one["status"] == "completed"));
     }
 }
 
-/// Both protocols mean the same call.
+/// All protocols mean the same call, whoever speaks them.
 #[test]
 fn a_client_that_changes_the_protocol_is_answered_from_the_record() {
-    let place = Place::new();
-    let server = Server::python(&place.effects, "json");
-    let engine = place.builder.start();
-    for (mode, _) in MODES {
-        assert_eq!(ask(Some(&engine), mode, &url(&server), &[SEND]).texts(), ["sent 1 to ada"]);
+    for sdk in [Sdk::Python, Sdk::Rust] {
+        let place = Place::new();
+        let server = Server::of(sdk, &place.effects, "json");
+        let engine = place.builder.start();
+        let python = MODES.map(|(mode, version)| (Sdk::Python, mode, version));
+        let rust = VERSIONS.map(|version| (Sdk::Rust, version, version));
+        for (client, mode, version) in python.into_iter().chain(rust) {
+            let said = ask(client, Some(&engine), mode, &url(&server), &[SEND]);
+            assert_eq!(said.version, version, "{client:?} of {sdk:?}");
+            assert_eq!(said.texts(), ["sent 1 to ada"], "{client:?} {mode} of {sdk:?}");
+        }
+        assert_eq!(place.effects().len(), 1, "{sdk:?}");
+        assert_eq!(calls(&engine).len(), 1, "{sdk:?}");
     }
-    assert_eq!(place.effects().len(), 1);
 }
 
 #[test]
 fn a_tools_error_may_be_asked_again() {
-    let (mode, place) = ("auto", Place::new());
-    let server = Server::python(&place.effects, "events");
-    let engine = place.builder.start();
-    let said = ask(Some(&engine), mode, &url(&server), &["fail", "fail"]);
-    assert!(said.results.iter().all(|one| one["isError"] == true), "{said:?}");
-    assert_eq!(place.effects(), ["fail"; 2]);
-    assert!(calls(&engine).iter().all(|one| one["status"] == "failed"));
+    for (sdk, server) in PEERS {
+        let place = Place::new();
+        let server = Server::of(server, &place.effects, "events");
+        let engine = place.builder.start();
+        let said = ask(sdk, Some(&engine), "auto", &url(&server), &["fail", "fail"]);
+        assert!(said.results.iter().all(|one| one["isError"] == true), "{sdk:?}: {said:?}");
+        assert_eq!(place.effects(), ["fail"; 2], "{sdk:?}");
+        assert!(calls(&engine).iter().all(|one| one["status"] == "failed"));
+    }
 }
 
 /// The client is killed while the tool works: its next run finds what the tool answered.
 #[test]
 fn a_killed_client_finds_the_result() {
-    for (how, mode, _) in PAIRS {
+    for case in cases() {
         let place = Place::new();
-        let server = Server::python(&place.effects, how);
+        let server = case.start(&place);
         let engine = place.builder.start();
-        let mut killed = client(Some(&engine), mode, &url(&server), &["slow"]).spawn().unwrap();
+        let mut killed = case.client(&engine, &server, &["slow"]).spawn().unwrap();
         wait_until("the tool works", || (!place.effects().is_empty()).then_some(()));
         killed.kill().unwrap();
         killed.wait().unwrap();
         place.go();
-        let said = ask(Some(&engine), mode, &url(&server), &["slow"]);
-        assert_eq!(said.texts(), ["at last"], "{how} {mode}");
-        assert_eq!(place.effects(), ["slow"], "{how} {mode}");
+        let said = case.ask(&engine, &server, &["slow"]);
+        assert_eq!(said.texts(), ["at last"], "{case:?}");
+        assert_eq!(place.effects(), ["slow"], "{case:?}");
     }
 }
 
@@ -114,22 +172,47 @@ fn a_killed_client_finds_the_result() {
 /// told so.
 #[test]
 fn a_killed_server_leaves_the_call_in_doubt() {
-    for (how, mode, _) in PAIRS {
+    for case in cases().filter(|case| !case.resumable()) {
         let place = Place::new();
-        let mut server = Server::python(&place.effects, how);
+        let mut server = case.start(&place);
         let engine = place.builder.start();
-        let waiting = client(Some(&engine), mode, &url(&server), &["slow"]).spawn().unwrap();
+        let waiting = case.client(&engine, &server, &["slow"]).spawn().unwrap();
         wait_until("the tool works", || (!place.effects().is_empty()).then_some(()));
         server.child.kill().unwrap();
         let said = wait_until_told(waiting, &engine);
-        assert!(said.contains("may have been carried out"), "{how} {mode}: {said}");
-        assert_eq!(calls(&engine)[0]["status"], "in_doubt", "{how} {mode}");
-        assert_eq!(place.effects(), ["slow"], "{how} {mode}");
+        assert!(said.contains("may have been carried out"), "{case:?}: {said}");
+        assert_eq!(calls(&engine)[0]["status"], "in_doubt", "{case:?}");
+        assert_eq!(place.effects(), ["slow"], "{case:?}");
+    }
+}
+
+/// A server whose events have ids may still send the response on another stream: that is waited for
+/// while the client asks for it, and what is not known at the engine's end is in doubt.
+#[test]
+fn a_killed_server_that_could_resume_is_waited_for() {
+    for case in cases().filter(Case::resumable) {
+        let place = Place::new();
+        let mut server = case.start(&place);
+        let engine = place.builder.start();
+        let mut waiting = case.client(&engine, &server, &["slow"]).spawn().unwrap();
+        wait_until("the tool works", || (!place.effects().is_empty()).then_some(()));
+        server.child.kill().unwrap();
+        wait_until("the client asks for the stream", || {
+            let refused = ["decision=\"upstream-failed\""];
+            (engine.metric("state_engine_proxy_requests_total", &refused) > 0.0).then_some(())
+        });
+        assert_eq!(calls(&engine)[0]["status"], "running", "{case:?}");
+        let _ = waiting.kill();
+        let _ = waiting.wait();
+        engine.terminate();
+        let engine = engine.wait().1.start();
+        assert_eq!(calls(&engine)[0]["status"], "in_doubt", "{case:?}");
+        assert_eq!(place.effects(), ["slow"], "{case:?}");
     }
 }
 
 /// The text of the only result of a client. Its server is gone, so that it may not end by itself.
-fn wait_until_told(mut client: std::process::Child, engine: &Engine) -> String {
+fn wait_until_told(mut client: Child, engine: &Engine) -> String {
     use std::io::BufRead as _;
 
     wait_until("the engine has noticed", || {
@@ -147,50 +230,65 @@ fn wait_until_told(mut client: std::process::Child, engine: &Engine) -> String {
 /// The engine is killed while the tool works: after its start the call is in doubt, not repeated.
 #[test]
 fn a_killed_engine_repeats_nothing() {
-    for (mode, _) in MODES {
+    for case in cases() {
         let place = Place::new();
-        let server = Server::python(&place.effects, "events");
+        let server = case.start(&place);
         let engine = place.builder.start();
-        let mut waiting = client(Some(&engine), mode, &url(&server), &["slow"]).spawn().unwrap();
+        let mut waiting = case.client(&engine, &server, &["slow"]).spawn().unwrap();
         wait_until("the tool works", || (!place.effects().is_empty()).then_some(()));
         let engine = engine.kill_and_restart();
         let _ = waiting.kill();
         let _ = waiting.wait();
         place.go();
-        let said = ask(Some(&engine), mode, &url(&server), &["slow"]);
-        assert_eq!(said.results[0]["isError"], true, "{mode}: {said:?}");
-        assert!(said.texts()[0].contains("may already have taken effect"), "{mode}: {said:?}");
-        assert_eq!(place.effects(), ["slow"], "{mode}");
+        let said = case.ask(&engine, &server, &["slow"]);
+        assert_eq!(said.results[0]["isError"], true, "{case:?}: {said:?}");
+        assert!(said.texts()[0].contains("may already have taken effect"), "{case:?}: {said:?}");
+        assert_eq!(place.effects(), ["slow"], "{case:?}");
     }
 }
 
 #[test]
 fn stdio_servers_are_guarded_behind_the_wrapper() {
-    for (mode, version) in MODES {
-        let place = Place::new();
-        let server = wrapped(place.builder.database_path(), &stdio_server(&place.effects));
-        let engine = place.builder.start();
-        for _ in 0..2 {
-            let said = ask(None, mode, &server, &[SEND, SEND]);
-            assert_eq!(said.version, version);
-            assert_eq!(said.texts(), ["sent 1 to ada"; 2], "{mode}");
+    for (sdk, server) in PEERS {
+        for (mode, version) in MODES {
+            let at = format!("{sdk:?} of {server:?}, {mode}");
+            let place = Place::new();
+            let server =
+                wrapped(place.builder.database_path(), &stdio_server(server, &place.effects));
+            let mut engine = place.builder.start();
+            for _ in 0..2 {
+                let said = ask(sdk, None, mode, &server, &[SEND, SEND]);
+                assert_eq!(said.version, version, "{at}");
+                assert_eq!(said.texts(), ["sent 1 to ada"; 2], "{at}");
+                engine = engine.kill_and_restart();
+            }
+            let other = r#"send={"n":2,"to":"ada"}"#;
+            assert_eq!(ask(sdk, None, mode, &server, &[other]).texts(), ["sent 2 to ada"], "{at}");
+            assert_eq!(place.effects(), ["send ada 1", "send ada 2"], "{at}");
+            assert_eq!(calls(&engine).len(), 2, "{at}");
+            a_kill_takes_the_wrapper_with_it(sdk, mode, &server, &place, &engine);
         }
-        assert_eq!(place.effects(), ["send ada 1"], "{mode}");
-        assert_eq!(calls(&engine).len(), 1, "{mode}");
-        // The client's kill takes the wrapper and the server with it.
-        let mut killed = client(None, mode, &server, &["slow"]).spawn().unwrap();
-        wait_until("the tool works", || (place.effects().len() == 2).then_some(()));
-        killed.kill().unwrap();
-        killed.wait().unwrap();
-        place.go();
-        wait_until("the call is over", || {
-            let status = calls(&engine)[1]["status"].clone();
-            (status != "running").then_some(())
-        });
-        let said = ask(None, mode, &server, &["slow"]);
-        assert_eq!(said.texts(), ["at last"], "{mode}: it ran to its end and was recorded");
-        assert_eq!(place.effects().len(), 2, "{mode}");
     }
+}
+
+/// And the server of the wrapper, whose call runs to its end before.
+fn a_kill_takes_the_wrapper_with_it(
+    sdk: Sdk,
+    mode: &str,
+    server: &[String],
+    place: &Place,
+    engine: &Engine,
+) {
+    let before = place.effects().len();
+    let mut killed = client(sdk, None, mode, server, &["slow"]).spawn().unwrap();
+    wait_until("the tool works", || (place.effects().len() > before).then_some(()));
+    killed.kill().unwrap();
+    killed.wait().unwrap();
+    place.go();
+    wait_until("the call is over", || (calls(engine).last()?["status"] != "running").then_some(()));
+    let said = ask(sdk, None, mode, server, &["slow"]);
+    assert_eq!(said.texts(), ["at last"], "{sdk:?} {mode}: it ran to its end and was recorded");
+    assert_eq!(place.effects().len(), before + 1, "{sdk:?} {mode}");
 }
 
 #[test]
@@ -203,7 +301,7 @@ fn server_everything_over_http_and_stdio() {
     let long = r#"trigger-long-running-operation={"duration":1,"steps":2}"#;
     for (engine_of, server) in [(Some(&engine), url(&over_http)), (None, over_stdio)] {
         let before = calls(&engine).len();
-        let said = ask(engine_of, "legacy", &server, &[sum, long, sum, long]);
+        let said = ask(Sdk::Python, engine_of, "legacy", &server, &[sum, long, sum, long]);
         assert!(said.texts()[0].contains("42"), "{said:?}");
         assert_eq!(said.texts()[0], said.texts()[2]);
         assert_eq!(said.texts()[1], said.texts()[3]);
@@ -217,9 +315,9 @@ fn server_everything_over_http_and_stdio() {
 #[test]
 fn a_read_only_tool_is_believed_of_a_trusted_server_alone() {
     let place = Place::new();
-    let server = Server::python(&place.effects, "json");
+    let server = Server::of(Sdk::Python, &place.effects, "json");
     let engine = place.builder.start();
-    let said: Said = ask(Some(&engine), "legacy", &url(&server), &["look", "look"]);
+    let said = ask(Sdk::Python, Some(&engine), "legacy", &url(&server), &["look", "look"]);
     assert_eq!(said.texts(), ["seen"; 2]);
     assert_eq!(place.effects(), ["look"], "nobody said that the server is to be trusted");
 }
@@ -228,7 +326,7 @@ fn a_read_only_tool_is_believed_of_a_trusted_server_alone() {
 #[test]
 fn the_conformance_suite_gives_the_same_verdicts() {
     let place = Place::new();
-    let server = Server::python(&place.effects, "events");
+    let server = Server::of(Sdk::Python, &place.effects, "events");
     let without = peers::conformance(None, &server.url);
     let engine = place.builder.start();
     let with = peers::conformance(Some(&engine), &server.url);

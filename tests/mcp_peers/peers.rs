@@ -22,6 +22,49 @@ fn node() -> PathBuf {
     here("tests/clients/node_modules/.bin/node")
 }
 
+/// Whose client or server it is. Both take the same words, print the same lines and have the same
+/// tools.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Sdk {
+    /// `mcp` of `PyPI`.
+    Python,
+    /// `rmcp` of crates.io.
+    Rust,
+}
+
+impl Sdk {
+    fn server(self, effects: &Path, how: &str) -> Vec<String> {
+        let mut words = match self {
+            Self::Python => vec![python(), here("tests/mcp_peers/server.py")],
+            Self::Rust => vec![rmcp_peer(), "serve".into()],
+        };
+        words.extend([effects.to_owned(), how.into()]);
+        words.iter().map(|word| word.display().to_string()).collect()
+    }
+
+    fn client(self) -> Command {
+        match self {
+            Self::Python => {
+                let mut command = plain(python());
+                command.arg(here("tests/mcp_peers/client.py"));
+                command
+            }
+            Self::Rust => {
+                let mut command = plain(rmcp_peer());
+                command.arg("call");
+                command
+            }
+        }
+    }
+}
+
+/// The tests of its package make cargo build it, beside the engine.
+fn rmcp_peer() -> PathBuf {
+    let path = Path::new(env!("CARGO_BIN_EXE_openclaw-state-engine")).with_file_name("rmcp-peer");
+    assert!(path.exists(), "{} is not there: cargo build -p rmcp-peer", path.display());
+    path
+}
+
 /// A command that knows no proxy.
 fn plain(program: impl AsRef<std::ffi::OsStr>) -> Command {
     let mut command = Command::new(program);
@@ -55,10 +98,11 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    /// `PyPI`'s, over HTTP; `how` is `json` or `events`.
-    pub(crate) fn python(effects: &Path, how: &str) -> Self {
-        let mut command = plain(python());
-        command.arg(here("tests/mcp_peers/server.py")).arg(effects).arg(how);
+    /// Over HTTP; `how` is `json` or `events`.
+    pub(crate) fn of(sdk: Sdk, effects: &Path, how: &str) -> Self {
+        let words = sdk.server(effects, how);
+        let mut command = plain(&words[0]);
+        command.args(&words[1..]);
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
         let mut port = String::new();
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut port).unwrap();
@@ -90,9 +134,8 @@ const EVERYTHING: &str =
     "tests/mcp_peers/node_modules/@modelcontextprotocol/server-everything/dist/index.js";
 
 /// The command of a server on stdio.
-pub(crate) fn stdio_server(effects: &Path) -> Vec<String> {
-    let words = [python(), here("tests/mcp_peers/server.py"), effects.to_owned(), "stdio".into()];
-    words.iter().map(|word| word.display().to_string()).collect()
+pub(crate) fn stdio_server(sdk: Sdk, effects: &Path) -> Vec<String> {
+    sdk.server(effects, "stdio")
 }
 
 /// The same of `server-everything`.
@@ -109,15 +152,16 @@ pub(crate) fn wrapped(database: &Path, server: &[String]) -> Vec<String> {
     wrapper.iter().map(|word| (*word).to_owned()).chain(server.iter().cloned()).collect()
 }
 
-/// `PyPI`'s client, calling tools one after another.
+/// A client that calls tools one after another.
 pub(crate) fn client(
+    sdk: Sdk,
     engine: Option<&Engine>,
     mode: &str,
     server: &[String],
     calls: &[&str],
 ) -> Command {
-    let mut command = guarded(plain(python()), engine);
-    command.arg(here("tests/mcp_peers/client.py")).arg(mode).args(server).arg("::").args(calls);
+    let mut command = guarded(sdk.client(), engine);
+    command.arg(mode).args(server).arg("::").args(calls);
     command.stdout(Stdio::piped()).stderr(Stdio::piped());
     command
 }
@@ -147,8 +191,14 @@ impl Said {
 
 /// Runs a client to its end.
 #[track_caller]
-pub(crate) fn ask(engine: Option<&Engine>, mode: &str, server: &[String], calls: &[&str]) -> Said {
-    let output = client(engine, mode, server, calls).output().unwrap();
+pub(crate) fn ask(
+    sdk: Sdk,
+    engine: Option<&Engine>,
+    mode: &str,
+    server: &[String],
+    calls: &[&str],
+) -> Said {
+    let output = client(sdk, engine, mode, server, calls).output().unwrap();
     assert!(output.status.success(), "{output:?}");
     Said::of(&output)
 }
