@@ -6,6 +6,7 @@ mod check;
 mod command;
 mod generate;
 mod openclaw;
+mod sdist;
 mod test;
 mod tools;
 mod venv;

@@ -5,7 +5,7 @@ use std::fs;
 use anyhow::Context as _;
 
 use crate::command::{cargo, program, root, run, target};
-use crate::{tools, venv};
+use crate::{sdist, tools, venv};
 
 /// npm packages with tests of their own, as they come into the tree.
 const NPM_PACKAGES: &[&str] = &[
@@ -31,6 +31,9 @@ pub(crate) fn test(args: &Args) -> anyhow::Result<()> {
     venv::with("venv", "tests/clients/requirements.txt")?;
     // Its bin/python is a client and a server of MCP.
     venv::with("venv-mcp", "tests/mcp_peers/requirements.txt")?;
+    // The tests of requests, which are a suite of HTTP, and what they need.
+    let suite = venv::with("venv-http-suite", "tests/http_suite/requirements.txt")?;
+    sdist::unpacked("http-suite", "tests/http_suite/sdist.txt", &suite.join("bin/python"))?;
     install_node()?;
     build_with_failpoints()?;
     test_rust(&args.runner)?;

@@ -1,0 +1,36 @@
+//! Sources of Python packages, for the tests that their wheels leave out.
+
+use std::fs;
+use std::path::Path;
+
+use anyhow::Context as _;
+
+use crate::command::{program, root, run, target};
+
+/// `target/NAME` has the unpacked source of the one package that `requirements` names with its hash;
+/// made anew when that file changes. `python` is what unpacks it.
+pub(crate) fn unpacked(name: &str, requirements: &str, python: &Path) -> anyhow::Result<()> {
+    let list = root().join(requirements);
+    let wanted = fs::read(&list).with_context(|| requirements.to_owned())?;
+    let folder = target().join(name);
+    let installed = folder.join("installed.txt");
+    if fs::read(&installed).is_ok_and(|found| found == wanted) {
+        return Ok(());
+    }
+    let packed = target().join(format!("{name}-packed"));
+    for old in [&folder, &packed] {
+        if old.exists() {
+            fs::remove_dir_all(old).with_context(|| old.display().to_string())?;
+        }
+    }
+    let mut pip = program(python, &root());
+    pip.args(["-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-deps"]);
+    pip.args(["--no-binary", ":all:", "--require-hashes", "--dest"]).arg(&packed);
+    run(&format!("pip download -r {requirements}"), pip.arg("-r").arg(&list))?;
+    for file in fs::read_dir(&packed)? {
+        let mut unpack = program(python, &root());
+        unpack.args(["-m", "tarfile", "-e"]).arg(file?.path()).arg(&folder);
+        run(&format!("unpack the source of {requirements}"), &mut unpack)?;
+    }
+    fs::write(&installed, wanted).with_context(|| installed.display().to_string())
+}
