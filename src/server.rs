@@ -124,6 +124,7 @@ pub(crate) async fn open(config: &Config, store: &Store) -> anyhow::Result<Engin
             api.set_proxy(url(addr));
             let settings = proxy_settings(config, store, api_addr, addr, api.metrics().clone())?;
             let proxy = proxy::Proxy::new(settings)?;
+            api.watch(proxy.clone());
             if let Some(pem) = proxy.ca_pem() {
                 api.set_ca(pem.to_owned());
             }

@@ -10,20 +10,19 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 use testkit::{
-    Builder, Engine, FsyncShim, Gate, Request, Upstream, all_at_once, engine,
-    engine_with_failpoints,
+    Builder, Engine, Gate, Request, Shim, Upstream, all_at_once, engine, engine_with_failpoints,
 };
 
 const CALLS: usize = 32;
 
 /// An engine whose fsyncs are counted, and the counter.
-fn watched(builder: Builder) -> (Builder, FsyncShim) {
-    let shim = FsyncShim::build(builder.home());
+fn watched(builder: Builder) -> (Builder, Shim) {
+    let shim = Shim::build(builder.home());
     (shim.preload(builder), shim)
 }
 
 /// How many fsyncs came before each answer, and how many must have.
-fn fsyncs_before_answers(engine: &Engine, shim: &FsyncShim) -> Vec<(String, u64, u64)> {
+fn fsyncs_before_answers(engine: &Engine, shim: &Shim) -> Vec<(String, u64, u64)> {
     let upstream = Upstream::echo();
     let mut found = Vec::new();
     let mut measure = |what: String, least: u64, act: &dyn Fn()| {
@@ -114,7 +113,7 @@ fn calls_at_once_share_their_fsyncs() {
 }
 
 /// Ends only by itself: a failed fsync is never tried again on pages that only look clean.
-fn ends_by_itself(engine: Engine, shim: &FsyncShim) -> Builder {
+fn ends_by_itself(engine: Engine, shim: &Shim) -> Builder {
     let (status, builder) = engine.wait();
     assert!(!status.success(), "it ended as if nothing had happened");
     assert!(status.code().is_some(), "it ended by itself, not by a signal: {status}");

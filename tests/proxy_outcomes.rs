@@ -1,6 +1,6 @@
 //! What an upstream's answer means (docs/SEMANTICS.md, the table of outcomes), row by row.
 
-use testkit::{Client, Exchange, Gate, Request, Response, Upstream, engine};
+use testkit::{Client, Exchange, Gate, Request, Response, Upstream, engine, wait_until};
 
 /// Which row of the table an answer is in.
 #[derive(Clone, Copy, PartialEq, Debug)]
@@ -254,7 +254,9 @@ fn followers_get_the_leaders_outcome_whatever_it_is() {
                 upstream.wait_for_hits(1);
             }
         }
-        wait_for_waiters(&engine, 4);
+        wait_until("four duplicates wait", || {
+            (engine.metric("state_engine_duplicates_waiting", &[]) >= 4.0).then_some(())
+        });
         gate.open();
         let answers: Vec<Response> =
             clients.iter_mut().map(|client| client.answer("POST").unwrap()).collect();
@@ -263,21 +265,5 @@ fn followers_get_the_leaders_outcome_whatever_it_is() {
             assert_eq!(answer.status, follower, "leader {leader}: {answer:?} {}", answer.text());
         }
         assert_eq!(upstream.hits(), 1, "leader {leader}");
-    }
-}
-
-/// Until this many duplicates wait; by the gauge, or, where there is none, by a short wait.
-fn wait_for_waiters(engine: &testkit::Engine, n: u32) {
-    let start = std::time::Instant::now();
-    while start.elapsed() < std::time::Duration::from_millis(400) {
-        let metrics = engine.metrics();
-        let waiting = metrics
-            .lines()
-            .filter(|line| !line.starts_with('#'))
-            .find(|line| line.contains("waiters") && line.ends_with(&format!(" {n}")));
-        if waiting.is_some() {
-            return;
-        }
-        std::thread::sleep(std::time::Duration::from_millis(10));
     }
 }

@@ -263,11 +263,6 @@ impl Proxy {
         *self.0.policy.write().unwrap_or_else(PoisonError::into_inner) = policy;
     }
 
-    /// How many guarded calls are in flight.
-    pub fn in_flight(&self) -> usize {
-        self.0.config.max_in_flight.saturating_sub(self.0.in_flight.available_permits())
-    }
-
     /// How many duplicates wait for a running call.
     pub fn waiting(&self) -> usize {
         self.0.config.max_waiters.saturating_sub(self.0.waiters.available_permits())

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use prometheus_client::collector::Collector;
@@ -229,8 +229,7 @@ impl Collector for StoreCollector {
             ("ready", "1 while the engine takes calls", u64::from(health.ready)),
         ];
         for (name, help, value) in gauges {
-            let gauge = ConstGauge::new(i64::try_from(value).unwrap_or(i64::MAX));
-            gauge.encode(encoder.encode_descriptor(name, help, None, MetricType::Gauge)?)?;
+            gauge(&mut encoder, name, help, value)?;
         }
         let events = ConstCounter::new(health.events);
         let help = "Events appended to the audit log";
@@ -250,6 +249,23 @@ impl Collector for StoreCollector {
             >,
         )
     }
+}
+
+/// What the proxy knows, once there is one. Not of [`Metrics`], which the proxy itself holds.
+#[derive(Debug)]
+pub(crate) struct ProxyCollector(pub(crate) Arc<OnceLock<proxy::Proxy>>);
+
+impl Collector for ProxyCollector {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        let waiting = self.0.get().map_or(0, proxy::Proxy::waiting);
+        let help = "Duplicates that wait for the answer to a running call";
+        gauge(&mut encoder, "duplicates_waiting", help, waiting as u64)
+    }
+}
+
+fn gauge(encoder: &mut DescriptorEncoder<'_>, name: &str, help: &str, value: u64) -> fmt::Result {
+    let gauge = ConstGauge::new(i64::try_from(value).unwrap_or(i64::MAX));
+    gauge.encode(encoder.encode_descriptor(name, help, None, MetricType::Gauge)?)
 }
 
 /// The store counts cumulatively; the encoder wants each bucket's own share, and the last one.

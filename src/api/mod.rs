@@ -35,6 +35,7 @@ use sign_in::SignIns;
 
 pub(crate) use guard::Secret;
 pub(crate) use metrics::Metrics;
+use metrics::ProxyCollector;
 
 /// How the API is reached.
 #[derive(Debug, Clone)]
@@ -60,13 +61,16 @@ pub(crate) struct Api {
     sign_ins: Arc<SignIns>,
     draining: CancellationToken,
     proxy: Arc<OnceLock<String>>,
+    watched: Arc<OnceLock<proxy::Proxy>>,
     ca: Arc<OnceLock<String>>,
 }
 
 impl Api {
     pub(crate) fn new(store: Store, settings: Settings) -> Self {
         let Settings { port, allow_hosts, allow_origins, token } = settings;
-        let (metrics, registry) = Metrics::new(Some(store.clone()));
+        let (metrics, mut registry) = Metrics::new(Some(store.clone()));
+        let watched = Arc::default();
+        registry.register_collector(Box::new(ProxyCollector(Arc::clone(&watched))));
         // Who settles a doubt by this API: whoever shows the token is the operator.
         let actor = if token.is_some() { "operator" } else { "api" };
         let (methods, writes) = methods::all(store.clone(), actor, metrics.clone());
@@ -85,6 +89,7 @@ impl Api {
             registry: Arc::new(registry),
             draining,
             proxy: Arc::default(),
+            watched,
             ca: Arc::default(),
         }
     }
@@ -97,6 +102,11 @@ impl Api {
     /// Makes `/readyz` tell where the proxy listens; to be called once, before the API is served.
     pub(crate) fn set_proxy(&self, url: String) {
         self.proxy.get_or_init(|| url);
+    }
+
+    /// Makes `/metrics` tell of the proxy; to be called once, before the API is served.
+    pub(crate) fn watch(&self, proxy: proxy::Proxy) {
+        self.watched.get_or_init(|| proxy);
     }
 
     /// Where a browser finds the dashboard, below the API's own URL: where a token is set, a path

@@ -1,4 +1,4 @@
-//! Health and metrics: each number moves when what it counts happens.
+//! Health and metrics. That each metric moves is shown in tests/metrics.rs.
 
 use serde_json::json;
 use testkit::{Engine, Request, engine};
@@ -20,7 +20,7 @@ fn health_is_told() {
 }
 
 #[test]
-fn each_metric_of_the_api_moves() {
+fn metrics_are_labelled_by_method_and_by_no_id() {
     let engine = engine!().arg("--no-proxy").start();
     let (user, session, goal) = engine.goal("ada");
     let api = |method: &str, result: &str| {
@@ -33,30 +33,11 @@ fn each_metric_of_the_api_moves() {
     engine.try_rpc("no such method \"}\n", &json!({})).unwrap_err();
     assert_eq!(api("unknown", "error") as u32, 1);
 
-    let metric = |name: &str| engine.metric(&format!("state_engine_{name}"), &[]);
-    let before =
-        ["events_total", "store_commit_seconds_count", "store_commit_seconds_sum"].map(metric);
-    let call = json!({
-        "user_id": user, "session_id": session, "goal_id": goal, "tool_name": "t",
-        "tool_input": {}, "lease": true,
-    });
-    let claim = engine.rpc("execute_tool_idempotent", &call);
-    assert_eq!(metric("calls_unresolved") as u32, 0);
-    let finish = json!({"lease": claim["lease"], "outcome": "unknown"});
-    engine.rpc("finish_tool_execution", &finish);
-    assert_eq!(metric("calls_unresolved") as u32, 1);
-    let after =
-        ["events_total", "store_commit_seconds_count", "store_commit_seconds_sum"].map(metric);
-    for (before, after) in before.into_iter().zip(after) {
-        assert!(after > before, "{before} {after}");
-    }
-    assert!(metric("store_size_bytes") > 0.0 && metric("wal_size_bytes") > 0.0);
     let answer = get(&engine, "/metrics");
     let kind = answer.header("content-type").unwrap();
     assert!(kind.starts_with("application/openmetrics-text"), "{kind}");
     let text = answer.text();
     assert!(text.ends_with("# EOF\n"));
-    assert!(text.contains("state_engine_build_info{version=\"0.2.0\""), "{text}");
     for secret in [&*user, &*session, &*goal, "ada"] {
         assert!(!text.contains(secret), "no id is a label: {secret}");
     }

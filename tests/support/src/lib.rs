@@ -10,8 +10,8 @@
 mod client;
 mod engine;
 mod forward_proxy;
-mod fsync;
 mod gate;
+mod shim;
 mod tls;
 mod upstream;
 mod wire;
@@ -20,8 +20,8 @@ use std::time::Duration;
 
 pub use client::{Client, Request, Response, origin_of, path_of};
 pub use engine::{Builder, Engine, RpcError};
-pub use fsync::FsyncShim;
 pub use gate::{Gate, all_at_once, wait_until};
+pub use shim::Shim;
 pub use tls::{Ending, Identity, TestCa, Trusting, block_on, text_of};
 pub use upstream::{Exchange, Received, Upstream};
 pub use wire::{Framing, Head, Wire};

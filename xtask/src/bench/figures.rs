@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::ensure;
-use testkit::{Builder, FsyncShim, Request};
+use testkit::{Builder, Request, Shim};
 
 use super::load::{Numbers, Span};
 use super::report::{Goal, Report};
@@ -20,7 +20,7 @@ pub(super) fn count_fsyncs(
     upstream: &Upstream,
     span: Span,
 ) -> anyhow::Result<()> {
-    let shim = FsyncShim::build(folder);
+    let shim = Shim::build(folder);
     let bed = Bed::fill(shim.preload(rows::builder(binary, upstream)), 1_000, upstream)?;
     let engine = bed.builder.start();
     let rows = bed.rows(&engine, upstream, "fsyncs");

@@ -1,4 +1,5 @@
-/* Preloaded: counts fsyncs in a shared file, and fails or delays them as that file says. */
+/* Preloaded: counts fsyncs in a shared file, fails or delays them and moves the wall clock as that file
+   says. */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <errno.h>
@@ -7,6 +8,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <sys/mman.h>
+#include <time.h>
 #include <unistd.h>
 
 struct board {
@@ -14,12 +16,13 @@ struct board {
     _Atomic uint64_t fail_from; /* the number of the first sync that fails with EIO; 0: none */
     _Atomic uint64_t failed;
     _Atomic uint64_t delay_us;
+    _Atomic uint64_t ahead_s; /* of the wall clock */
 };
 
 static struct board *board;
 
 __attribute__((constructor)) static void open_board(void) {
-    const char *path = getenv("FSYNC_SHIM_BOARD");
+    const char *path = getenv("SHIM_BOARD");
     if (!path) return;
     int fd = open(path, O_RDWR | O_CLOEXEC);
     if (fd < 0) return;
@@ -53,4 +56,12 @@ int fdatasync(int fd) {
     static int (*real)(int);
     if (!real) real = (int (*)(int))dlsym(RTLD_NEXT, "fdatasync");
     return sync_with(real, fd);
+}
+
+int clock_gettime(clockid_t clock, struct timespec *time) {
+    static int (*real)(clockid_t, struct timespec *);
+    if (!real) real = (int (*)(clockid_t, struct timespec *))dlsym(RTLD_NEXT, "clock_gettime");
+    int result = real(clock, time);
+    if (result == 0 && clock == CLOCK_REALTIME && board) time->tv_sec += atomic_load(&board->ahead_s);
+    return result;
 }

@@ -1,26 +1,28 @@
-//! Counts, fails and delays the fsyncs of a process, by a shared object that is preloaded into it.
+//! Counts, fails and delays the fsyncs of a process, and moves its wall clock, by a shared object that is
+//! preloaded into it.
 
 use std::fs::{self, File, OpenOptions};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::Duration;
 
 use crate::engine::Builder;
 use crate::gate::wait_until;
 
 /// The board that the shim and the test share.
-pub struct FsyncShim {
+pub struct Shim {
     object: PathBuf,
     board: PathBuf,
     file: File,
 }
 
-impl FsyncShim {
+impl Shim {
     /// Compiles the shim into `folder` with `cc`, which the bundled `SQLite` needs too.
     pub fn build(folder: &Path) -> Self {
-        let object = folder.join("fsync_shim.so");
-        let source = folder.join("fsync_shim.c");
-        fs::write(&source, include_str!("fsync_shim.c")).unwrap();
+        let object = folder.join("shim.so");
+        let source = folder.join("shim.c");
+        fs::write(&source, include_str!("shim.c")).unwrap();
         let cc = Command::new("cc")
             .args(["-shared", "-fPIC", "-O1", "-o"])
             .arg(&object)
@@ -28,15 +30,15 @@ impl FsyncShim {
             .arg("-ldl")
             .status();
         assert!(cc.is_ok_and(|status| status.success()), "cc could not compile the shim");
-        let board = folder.join("fsync.board");
-        fs::write(&board, [0; 32]).unwrap();
+        let board = folder.join("shim.board");
+        fs::write(&board, [0; 40]).unwrap();
         let file = OpenOptions::new().read(true).write(true).open(&board).unwrap();
         Self { object, board, file }
     }
 
     /// The environment that puts the shim into a process.
     pub fn env(&self) -> [(&'static str, &Path); 2] {
-        [("LD_PRELOAD", &self.object), ("FSYNC_SHIM_BOARD", &self.board)]
+        [("LD_PRELOAD", &self.object), ("SHIM_BOARD", &self.board)]
     }
 
     pub fn preload(&self, builder: Builder) -> Builder {
@@ -65,6 +67,11 @@ impl FsyncShim {
     /// Adds this to each, in microseconds.
     pub fn delay_us(&self, delay: u64) {
         self.set(3, delay);
+    }
+
+    /// Sets the wall clock ahead of the machine's. The other clocks go on as they were.
+    pub fn wall_ahead(&self, ahead: Duration) {
+        self.set(4, ahead.as_secs());
     }
 
     /// Waits until one was made to fail.

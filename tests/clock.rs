@@ -1,0 +1,59 @@
+//! The window of a key runs by the wall clock, and by no jump of it.
+
+use std::time::Duration;
+
+use testkit::{Request, Shim, Upstream, engine};
+
+const MINUTE: Duration = Duration::from_secs(60);
+const DAY: Duration = Duration::from_secs(86_400);
+
+#[test]
+fn windows_run_out_by_the_wall_clock() {
+    let upstream = Upstream::echo();
+    let builder = engine!();
+    let shim = Shim::build(builder.home());
+    let mut engine = shim.preload(builder).start();
+    // Each with how long its key is held.
+    let calls = [
+        (Request::post(&upstream.url("/act"), "x"), 10 * MINUTE),
+        (Request::post(&upstream.url("/act"), "x").header("Agent-Session", "nightly"), DAY),
+        (Request::post(&upstream.url("/act"), "x").key("order-7"), 30 * DAY),
+    ];
+    for (call, _) in &calls {
+        engine.send(call).assert_is(200, "executed");
+    }
+    for (n, (over, window)) in calls.iter().enumerate() {
+        shim.wall_ahead(window.saturating_sub(MINUTE));
+        engine = engine.kill_and_restart();
+        for (call, _) in &calls[n..] {
+            engine.send(call).assert_is(200, "replayed");
+        }
+        shim.wall_ahead(*window + MINUTE);
+        engine = engine.kill_and_restart();
+        engine.send(over).assert_is(200, "executed");
+        for (call, _) in &calls[n + 1..] {
+            engine.send(call).assert_is(200, "replayed");
+        }
+    }
+    assert_eq!(upstream.hits(), 2 * calls.len());
+}
+
+#[test]
+fn no_key_expires_by_a_jump_of_the_wall_clock() {
+    let upstream = Upstream::echo();
+    let builder = engine!();
+    let shim = Shim::build(builder.home());
+    let engine = shim.preload(builder).start();
+    let jumped = || engine.metric("state_engine_clock_jumped", &[]) > 0.0;
+    let call = Request::post(&upstream.url("/act"), "x");
+    engine.send(&call).assert_is(200, "executed");
+    assert!(!jumped());
+    shim.wall_ahead(100 * DAY);
+    for _ in 0..3 {
+        engine.send(&call).assert_is(200, "replayed");
+    }
+    assert!(jumped(), "and it is told");
+    let ready = engine.http(&Request::get(&format!("http://{}/readyz", engine.api)));
+    assert!(ready.text().contains("the wall clock jumped forward"), "{}", ready.text());
+    assert_eq!(upstream.hits(), 1);
+}
