@@ -79,9 +79,18 @@ impl Digest {
 
 /// Lower-case hex.
 pub(crate) fn hex(bytes: &[u8]) -> String {
+    let mut text = String::with_capacity(bytes.len() * 2);
+    push_hex(&mut text, bytes);
+    text
+}
+
+fn push_hex(text: &mut String, bytes: &[u8]) {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    let digits = bytes.iter().flat_map(|byte| [byte >> 4, byte & 15]);
-    digits.map(|digit| char::from(DIGITS[usize::from(digit)])).collect()
+    for byte in bytes {
+        for digit in [byte >> 4, byte & 15] {
+            text.push(char::from(DIGITS[usize::from(digit)]));
+        }
+    }
 }
 
 impl fmt::Debug for Digest {
@@ -152,9 +161,16 @@ pub fn api_input_v1(tool: &str, input: &Json) -> Digest {
 /// `auto:{tool}:{YYYYMMDD}:{hash}`, where the date is the session's creation date, so that the key
 /// is the same across seconds, midnight and restarts. 128 bits of the hash are shown.
 pub fn derived_text(tool: &str, session_created: Timestamp, hash: &Digest) -> String {
-    let tool: String =
-        tool.chars().filter(|c| c.is_ascii_graphic() && *c != ':').take(TOOL_IN_KEY).collect();
-    format!("auto:{tool}:{}:{}", session_created.date(), hash.hex(16))
+    // Made for each request, duplicates too.
+    let mut text =
+        String::with_capacity("auto::YYYYMMDD:".len() + tool.len().min(TOOL_IN_KEY) + 32);
+    text.push_str("auto:");
+    text.extend(tool.chars().filter(|c| c.is_ascii_graphic() && *c != ':').take(TOOL_IN_KEY));
+    text.push(':');
+    text.push_str(&session_created.date());
+    text.push(':');
+    push_hex(&mut text, &hash.0[..16]);
+    text
 }
 
 #[cfg(test)]

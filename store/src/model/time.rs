@@ -28,7 +28,10 @@ impl Timestamp {
     pub fn date(self) -> String {
         // In every derived key: a pattern would be read anew each time.
         let date = self.as_datetime().date_naive();
-        format!("{:04}{:02}{:02}", date.year(), date.month(), date.day())
+        format!(
+            "{:08}",
+            i64::from(date.year()) * 10_000 + i64::from(date.month() * 100 + date.day())
+        )
     }
 
     /// Later by `duration`.
