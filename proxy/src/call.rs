@@ -119,7 +119,8 @@ pub(crate) async fn identify(
     if let Some((call, _)) = &tool {
         agree(&mut request.asked, call)?;
     }
-    let adds_key = find_keys(&mut request, &taken, &mut guarded)?;
+    let in_meta = tool.as_ref().is_some_and(|(call, _)| call.key.is_some());
+    let adds_key = find_keys(&mut request, &taken, &mut guarded, in_meta)?;
     let Received { target, head, asked, .. } = &request;
     let digests = match &tool {
         Some((call, _)) => Digests::of_tool_call(head, call, &guarded),
@@ -157,22 +158,31 @@ pub(crate) async fn identify(
 }
 
 /// Looks for the client's own key where the rule or the table says; tells where the engine's own is
-/// to go where the upstream's place has none. Where that has no room for one, nothing tells a
-/// repeat apart upstream, and the call is one of the class `once`.
+/// to go where the upstream's place has none. Where nothing tells a repeat apart upstream, the call
+/// is one of the class `once`: if that place has no room for a key, or holds the client's while
+/// another place names the call, of which the next try may then carry another key upstream.
+/// `in_meta`: a tool call names its key itself.
 fn find_keys(
     request: &mut Received,
     taken: &Taken,
     guarded: &mut Guarded,
+    in_meta: bool,
 ) -> Result<Option<KeyPlace>, Error> {
     let (headers, body) = (&request.head.headers, taken.in_memory());
+    let mut named_elsewhere = in_meta;
     for place in guarded.key_places() {
         if let Some(own) = upstream_key::own(place, headers, body)? {
             request.asked.key = Some(own);
+            named_elsewhere |= guarded.upstream.as_ref().is_some_and(|key| key.place != *place);
             break;
         }
     }
-    let Some(upstream) = &guarded.upstream else { return Ok(None) };
+    let Some(upstream) = &mut guarded.upstream else { return Ok(None) };
     if upstream_key::own(&upstream.place, headers, body)?.is_some() {
+        if named_elsewhere {
+            guarded.class = EffectClass::Once;
+            upstream.lifetime = Duration::ZERO;
+        }
         return Ok(None);
     }
     if upstream_key::has_room(&upstream.place, headers, body) {

@@ -61,7 +61,8 @@ pub(crate) struct Guarded {
     pub(crate) why: Cow<'static, str>,
     /// The rule of the configuration that is about it.
     pub(crate) rule: Option<Arc<Rule>>,
-    /// Only of the class `keyed`.
+    /// Only of the class `keyed`; without a lifetime also of a call of the class `once` that has a
+    /// key at this place, which tells no two calls apart.
     pub(crate) upstream: Option<UpstreamKey>,
     /// It is a tool call of MCP.
     pub(crate) is_tool_call: bool,

@@ -97,6 +97,48 @@ fn a_clients_own_key_is_left_as_it_is() {
 }
 
 #[test]
+fn a_fresh_key_under_a_rules_own_is_no_second_call() {
+    let (upstream, acted) = honours(4);
+    let rules = "[[rule]]\neffect = \"keyed\"\nkey = \"/order/id\"\n";
+    let engine = configured(&upstream, rules).start();
+    let order = |id: u32, random: Option<&str>| {
+        let body = format!(r#"{{"order":{{"id":{id}}},"amount":{id}}}"#);
+        let request = Request::post_json(&upstream.url("/pay"), body);
+        engine.send(&random.map_or(request.clone(), |key| request.key(key)))
+    };
+    // A library draws a key for each try, for the first alone, or for the second alone.
+    for (id, tries) in
+        [(1, [Some("r-1"), Some("r-2")]), (2, [Some("r-3"), None]), (3, [None, Some("r-4")])]
+    {
+        let lost = order(id, tries[0]);
+        lost.assert_problem(502, "upstream-failed");
+        let held = order(id, tries[1]);
+        held.assert_problem(424, "in-doubt");
+        assert_eq!(held.header("idempotency-key"), Some(id.to_string().as_str()));
+    }
+    assert_eq!(upstream.hits(), 3);
+    // Without any, the engine's own settles it, as it would have settled the third.
+    order(4, None).assert_problem(502, "upstream-failed");
+    order(4, None).assert_is(201, "executed");
+    order(3, None).assert_is(201, "executed");
+    assert_eq!((upstream.hits(), acted.lock().unwrap().len()), (6, 4));
+}
+
+#[test]
+fn a_key_of_the_client_beside_a_rules_own_is_a_key_nonetheless() {
+    let (upstream, _) = honours(0);
+    let rules = "[[rule]]\neffect = \"keyed\"\nkey = \"/id\"\nupstream_key = \"X-Key\"\n";
+    let engine = configured(&upstream, rules).start();
+    let send = |random: &str| {
+        let request = Request::post_json(&upstream.url("/pay"), r#"{"id":1}"#);
+        engine.send(&request.header("X-Key", random))
+    };
+    send("r-1").assert_is(201, "executed");
+    send("r-2").assert_is(201, "replayed");
+    assert_eq!(upstream.hits(), 1);
+}
+
+#[test]
 fn a_key_can_be_a_member_of_the_body() {
     let (upstream, acted) = honours(1);
     let rules = "[[rule]]\neffect = \"keyed\"\nupstream_key = \"/idempotency_key\"\n";
