@@ -12,6 +12,7 @@ use mime::Mime;
 use store::canonical::{self, Pointer};
 use store::key::{Digest, Encoder};
 
+use self::urlencoded::undisputed;
 pub(crate) use self::urlencoded::{Pair, pairs};
 
 /// The largest JSON or form that is brought into its canonical form, and the largest body that is
@@ -126,7 +127,7 @@ pub(crate) fn described(headers: &HeaderMap, body: &[u8]) -> &'static str {
             "JSON: order of members, spaces and escapes do not matter; numbers as written"
         }
         Kind::Json => "its bytes: JSON that readers read differently",
-        Kind::Form if pairs(body).is_some() => "form: the decoded pairs in order",
+        Kind::Form if undisputed(body).is_some() => "form: the decoded pairs in order",
         Kind::Multipart { .. } => "multipart: its parts in order, whatever the boundary",
         Kind::Form | Kind::Raw => "its bytes",
     }
@@ -188,7 +189,9 @@ fn canonical(
         Kind::Json => {
             read_small(body)?.and_then(|text| canonical::json(&text)).map(|form| pick.json(form))
         }
-        Kind::Form => read_small(body)?.and_then(|text| pairs(&text)).map(|pairs| pick.form(pairs)),
+        Kind::Form => {
+            read_small(body)?.and_then(|text| undisputed(&text)).map(|pairs| pick.form(pairs))
+        }
         Kind::Multipart { boundary } => multipart::digest(body, &boundary)?,
     })
 }

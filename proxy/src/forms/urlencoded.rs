@@ -1,6 +1,7 @@
 //! `application/x-www-form-urlencoded`, read byte by byte: no text is guessed at.
 
 use percent_encoding::percent_decode;
+use serde::de::IgnoredAny;
 
 /// One pair of a form, decoded; a name without `=` has no value.
 pub(crate) type Pair = (Vec<u8>, Option<Vec<u8>>);
@@ -21,6 +22,18 @@ pub(crate) fn pairs(body: &[u8]) -> Option<Vec<Pair>> {
             })
             .collect(),
     )
+}
+
+/// The pairs of a form, or `None` where a reader may take the body for something else: JSON or markup
+/// that only calls itself a form, as `curl -d '{…}'` does, and in which `%` and `+` stand for
+/// themselves; or a bare `;`, where some readers begin a new pair.
+pub(super) fn undisputed(body: &[u8]) -> Option<Vec<Pair>> {
+    // What clients that write forms escape, and other texts are full of.
+    let odd = body.iter().any(|byte| b"\"<>\\^`{|};".contains(byte));
+    if odd || serde_json::from_slice::<IgnoredAny>(body).is_ok() {
+        return None;
+    }
+    pairs(body)
 }
 
 /// Name and value of one pair, still encoded.
