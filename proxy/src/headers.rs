@@ -1,5 +1,6 @@
 //! Which header fields pass on, which are part of a call's meaning, and which are credentials.
 
+mod authorization;
 mod meaning;
 
 use hyper::Method;

@@ -1,7 +1,9 @@
 //! What a header or a query parameter means for a call: part of it, a credential, or noise.
 
-use hyper::header::HeaderMap;
+use hyper::header::{AUTHORIZATION, HeaderMap, HeaderName};
 use percent_encoding::percent_decode_str;
+
+use super::authorization;
 
 /// Request fields that never tell two calls apart (docs/SEMANTICS.md, "When two inputs are the
 /// same"). Everything that neither this nor the rules below name counts.
@@ -124,12 +126,16 @@ fn is_credential(name: &str) -> bool {
 }
 
 /// Whose credentials a request carries: fields and query parameters, sorted by name, the values of
-/// one name in their order. The proxy's own credentials are its scope and not among them.
+/// one name in their order; of an Authorization that each request makes anew, what stays. The proxy's
+/// own credentials are its scope and not among them.
 pub(crate) fn principal_parts(headers: &HeaderMap, query: Option<&str>) -> Vec<(String, Vec<u8>)> {
     let fields = headers
         .iter()
         .filter(|(name, _)| is_credential(name.as_str()) && *name != "proxy-authorization")
-        .map(|(name, value)| (name.as_str().to_owned(), value.as_bytes().to_vec()));
+        .flat_map(|(name, value)| match whom_it_names(headers, name) {
+            Some(parts) => parts,
+            None => vec![(name.as_str().to_owned(), value.as_bytes().to_vec())],
+        });
     let parameters = query.into_iter().flat_map(|query| query.split('&')).filter_map(|pair| {
         let (name, value) = pair.split_once('=')?;
         let name = parameter_name(name);
@@ -140,6 +146,16 @@ pub(crate) fn principal_parts(headers: &HeaderMap, query: Option<&str>) -> Vec<(
     let mut parts: Vec<_> = fields.chain(parameters).collect();
     parts.sort_by(|a, b| a.0.cmp(&b.0));
     parts
+}
+
+/// The lasting parts of the one Authorization, under names that no field has.
+fn whom_it_names(headers: &HeaderMap, name: &HeaderName) -> Option<Vec<(String, Vec<u8>)>> {
+    if name != AUTHORIZATION || headers.get_all(AUTHORIZATION).iter().nth(1).is_some() {
+        return None;
+    }
+    let parts = authorization::lasting(headers.get(name)?.as_bytes())?;
+    let named = |(part, value): (&str, &str)| (format!("{name} {part}"), value.as_bytes().to_vec());
+    Some(parts.into_iter().map(named).collect())
 }
 
 /// A query parameter's name as a server reads it, in lower case.

@@ -199,6 +199,24 @@ fn credentials_are_the_principal() {
 }
 
 #[test]
+fn a_signature_is_nobody() {
+    let signed = |id: &str, signature: &str| {
+        let scope = "20260131/eu-west-1/sns/aws4_request";
+        format!("AWS4-HMAC-SHA256 Credential={id}/{scope}, Signature={signature}")
+    };
+    let parts = |fields: &[&str]| {
+        let list: Vec<_> = fields.iter().map(|field| ("authorization", *field)).collect();
+        principal_parts(&map(&list), None)
+    };
+    let (ada, again, bob) = (signed("ADA", "1"), signed("ADA", "2"), signed("BOB", "1"));
+    assert_eq!(parts(&[&ada]), [("authorization access key".to_owned(), b"ADA".to_vec())]);
+    assert_eq!(parts(&[&ada]), parts(&[&again]));
+    assert_ne!(parts(&[&ada]), parts(&[&bob]));
+    // Which of two a server reads is not known.
+    assert_ne!(parts(&[&ada, &bob]), parts(&[&again, &bob]));
+}
+
+#[test]
 fn names_of_secrets() {
     for name in [
         "password",

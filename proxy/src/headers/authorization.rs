@@ -1,0 +1,126 @@
+//! Whom an Authorization field names, where it is made anew for each request: a signature or a
+//! response to a nonce would make each try of a client the call of somebody else.
+
+/// What of the field stays over a client's tries, by name. `None` where all of it does, or where it
+/// cannot be read by the book: then the whole field is the principal.
+pub(super) fn lasting(field: &[u8]) -> Option<Vec<(&'static str, &str)>> {
+    let (scheme, parameters) = std::str::from_utf8(field).ok()?.split_once(' ')?;
+    let parameters = read(parameters)?;
+    let named = |name: &'static str| {
+        let (_, value) = parameters.iter().find(|(other, _)| other.eq_ignore_ascii_case(name))?;
+        (!value.is_empty()).then_some((name, *value))
+    };
+    match scheme.to_ascii_lowercase().as_str() {
+        "aws4-hmac-sha256" => Some(vec![("access key", access_key(named("credential")?.1)?)]),
+        "oauth" => {
+            let consumer = named("oauth_consumer_key")?;
+            Some([Some(consumer), named("oauth_token")].into_iter().flatten().collect())
+        }
+        "digest" => Some(vec![named("username")?, named("realm")?]),
+        _ => None,
+    }
+}
+
+/// The id in `ID/20260131/REGION/SERVICE/aws4_request`.
+fn access_key(credential: &str) -> Option<&str> {
+    let mut parts = credential.rsplitn(5, '/');
+    let is_scope = parts.next()? == "aws4_request";
+    let (_service, _region, date, id) =
+        (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
+    let is_date = date.len() == 8 && date.bytes().all(|byte| byte.is_ascii_digit());
+    (is_scope && is_date && !id.is_empty()).then_some(id)
+}
+
+/// `name=value, name="value"`. `None` where readers may differ: a name twice, an escape, anything
+/// else between two parameters than one comma.
+fn read(text: &str) -> Option<Vec<(&str, &str)>> {
+    let mut parameters: Vec<(&str, &str)> = Vec::new();
+    let mut rest = text.trim();
+    loop {
+        let (name, after) = rest.split_once('=')?;
+        let (value, after) = match after.strip_prefix('"') {
+            Some(quoted) => quoted.split_once('"')?,
+            None => after.split_at(after.find(',').unwrap_or(after.len())),
+        };
+        let is_name = |byte: u8| byte.is_ascii_alphanumeric() || b"_-*".contains(&byte);
+        if name.is_empty()
+            || !name.bytes().all(is_name)
+            || value.contains('\\')
+            || parameters.iter().any(|(other, _)| other.eq_ignore_ascii_case(name))
+        {
+            return None;
+        }
+        parameters.push((name, value.trim()));
+        match after.trim_start() {
+            "" => return Some(parameters),
+            more => rest = more.strip_prefix(',')?.trim_start(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn told(field: &str) -> Option<String> {
+        let parts = lasting(field.as_bytes())?;
+        let parts: Vec<_> = parts.iter().map(|(name, value)| format!("{name}={value}")).collect();
+        Some(parts.join(" "))
+    }
+
+    #[test]
+    fn what_is_drawn_anew_is_left_out() {
+        for (field, want) in [
+            (
+                "AWS4-HMAC-SHA256 Credential=AKID/20260131/eu-west-1/sns/aws4_request, \
+                 SignedHeaders=host;x-amz-date, Signature=ab12",
+                "access key=AKID",
+            ),
+            (
+                "AWS4-HMAC-SHA256 Credential=a/b/20260131/r/s3/aws4_request,SignedHeaders=host,Signature=f",
+                "access key=a/b",
+            ),
+            (
+                "OAuth realm=\"r\", oauth_consumer_key=\"c%26\", oauth_token=\"t\", \
+                 oauth_nonce=\"n\", oauth_timestamp=\"1\", oauth_signature=\"s%3D\"",
+                "oauth_consumer_key=c%26 oauth_token=t",
+            ),
+            ("OAuth oauth_consumer_key=\"c\",oauth_token=\"\"", "oauth_consumer_key=c"),
+            (
+                "Digest username=\"ada, l\", realm=\"a=b\", nonce=\"n\", uri=\"/\", nc=00000001, \
+                 cnonce=\"c\", response=\"r\"",
+                "username=ada, l realm=a=b",
+            ),
+        ] {
+            assert_eq!(told(field).as_deref(), Some(want), "{field}");
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_read_counts_as_a_whole() {
+        for field in [
+            "Bearer a.b.c",
+            "Bearer credential=x",
+            "Basic dXNlcjpwYXNz",
+            "AWS AKID:signature",
+            "AWS4-HMAC-SHA256 Credential=AKID, Signature=a",
+            "AWS4-HMAC-SHA256 Credential=/20260131/r/s/aws4_request, Signature=a",
+            "AWS4-HMAC-SHA256 Credential=A/2026013x/r/s/aws4_request, Signature=a",
+            "AWS4-HMAC-SHA256 Credential=A/20260131/r/s/other, Signature=a",
+            "AWS4-HMAC-SHA256 Signature=a",
+            "OAuth oauth_token=\"t\"",
+            "OAuth oauth_consumer_key=\"c\", oauth_consumer_key=\"d\"",
+            "OAuth oauth_consumer_key=\"c\",, oauth_token=\"t\"",
+            "OAuth ya29.token",
+            "Digest username=\"a\"",
+            "Digest username*=UTF-8''a, realm=\"r\"",
+            "Digest username=\"a\\\"b\", realm=\"r\"",
+            "Digest username=\"a\" realm=\"r\"",
+            "Digest username=\"a, realm=\"r",
+            "Digest",
+            "",
+        ] {
+            assert_eq!(told(field), None, "{field}");
+        }
+    }
+}
