@@ -168,11 +168,31 @@ fn inputs_that_every_reader_treats_as_equal_are_one_call() {
 }
 
 #[test]
+fn a_new_signature_is_the_same_caller() {
+    let upstream = Upstream::echo();
+    let engine = engine!().start();
+    let signed = |id: &str, signature: &str| {
+        let scope = "20260131/eu-west-1/sns/aws4_request, SignedHeaders=host;x-amz-date";
+        let field = format!("AWS4-HMAC-SHA256 Credential={id}/{scope}, Signature={signature}");
+        let request = Request::post(&upstream.url("/"), "Action=Publish");
+        engine.send(&request.header("Authorization", &field).header("X-Amz-Date", signature))
+    };
+    signed("AKIDADA", "1").assert_is(200, "executed");
+    signed("AKIDADA", "2").assert_is(200, "replayed");
+    signed("AKIDBOB", "2").assert_is(200, "executed");
+    assert_eq!(upstream.hits(), 2);
+}
+
+#[test]
 fn inputs_that_some_reader_may_tell_apart_are_different_calls() {
     let upstream = Upstream::echo();
     let engine = engine!().start();
     let url = upstream.url("/p");
     let json = |body: &str| Request::post_json(&url, body);
+    let form = |body: &str| {
+        let kind = "application/x-www-form-urlencoded";
+        Request::new("POST", &url).header("Content-Type", kind).body(body)
+    };
     let different = [
         json(r#"{"n":12345678901234567890}"#),
         json(r#"{"n":12345678901234567891}"#),
@@ -196,6 +216,11 @@ fn inputs_that_some_reader_may_tell_apart_are_different_calls() {
         Request::post_json(&upstream.url("/p?a=%31"), r#"{"n":1}"#),
         Request::post_json(&upstream.url("/%70"), r#"{"n":1}"#),
         Request::post(&url, r#"{"n":1}"#),
+        // What `curl -d` calls a form.
+        form(r#"{"url":"h/a%2Fb"}"#),
+        form(r#"{"url":"h/a/b"}"#),
+        form("a=1;b=2"),
+        form("a=1%3Bb=2"),
     ];
     for request in &different {
         let answer = engine.send(request);
@@ -354,13 +379,16 @@ fn bad_keys_are_refused_before_anything_is_sent() {
 
 #[test]
 fn secrets_of_a_request_are_neither_stored_nor_logged() {
+    const BODY: &str =
+        r#"{"password":"s3cr3t-member","in":"{\"token\":\"s3cr3t-text\"}","to":"ada"}"#;
     let upstream = Upstream::echo();
     let engine = engine!().env("STATE_ENGINE_LOG", "trace").start();
     let url = upstream.url("/hook?access_token=s3cr3t-query&page=2");
-    let request = Request::post_json(&url, r#"{"password":"s3cr3t-member","to":"ada"}"#)
+    let request = Request::post_json(&url, BODY)
         .header("Authorization", "Bearer s3cr3t-bearer")
         .header("Cookie", "sid=s3cr3t-cookie")
         .header("X-Api-Key", "s3cr3t-api-key")
+        .header("Referer", "https://x/?access_token=s3cr3t-referer")
         .header("Proxy-Authorization", "Basic czNjcjN0OnBhc3M=");
     let first = engine.send(&request);
     first.assert_is(200, "executed");

@@ -94,7 +94,7 @@ fn kept_headers<'a>(
                 .get_all(name)
                 .iter()
                 .map(|value| match std::str::from_utf8(value.as_bytes()) {
-                    Ok(text) if !is_secret_name(name) => text.to_owned(),
+                    Ok(text) if !is_secret_name(name) => url::masked_link(text),
                     Ok(_) => MASK.to_owned(),
                     Err(_) => format!("sha256:{}", Digest::of(value.as_bytes()).hex(32)),
                 })

@@ -1,4 +1,5 @@
-//! Masks members of a JSON text and leaves every other byte as it is.
+//! Masks members of a JSON text and leaves every other byte as it is. A text in it that is JSON with
+//! such a member is masked whole.
 
 use std::fmt;
 use std::ops::Range;
@@ -6,9 +7,13 @@ use std::ops::Range;
 use serde::de::{MapAccess, SeqAccess, Visitor};
 use serde::{Deserializer as _, de};
 use serde_json::value::RawValue;
+use store::model::Json;
 
-use super::MASK;
+use super::{MASK, mentions_secret};
 use crate::headers::is_secret_name;
+
+/// How many texts within texts are read as JSON; in one further in, a word is enough.
+const MAX_TEXTS: u8 = 2;
 
 /// `text` with the value of each member that is named like a secret replaced. `None` where it cannot
 /// be read member by member (a lone surrogate in a name).
@@ -16,7 +21,7 @@ use crate::headers::is_secret_name;
 /// `text` is valid JSON, nested no deeper than the store allows.
 pub(super) fn masked(text: &str) -> Option<String> {
     let mut secrets = Vec::new();
-    collect(text, text, &mut secrets).ok()?;
+    collect(text, text, MAX_TEXTS, &mut secrets).ok()?;
     let mut masked = String::with_capacity(text.len());
     let mut at = 0;
     for secret in secrets {
@@ -30,22 +35,58 @@ pub(super) fn masked(text: &str) -> Option<String> {
     Some(masked)
 }
 
+/// Is a text JSON, or something like it, with a member that is named like a secret.
+pub(super) fn hides_secret(text: &str) -> bool {
+    hides(text, MAX_TEXTS)
+}
+
+fn hides(text: &str, texts: u8) -> bool {
+    let text = text.trim_ascii();
+    if !text.starts_with(['{', '[', '"']) {
+        return false;
+    }
+    if texts == 0 {
+        return mentions_secret(text);
+    }
+    let Ok(json) = Json::parse(text) else {
+        return text.starts_with('{') && mentions_secret(text);
+    };
+    let mut secrets = Vec::new();
+    collect(json.as_str(), json.as_str(), texts - 1, &mut secrets).is_err() || !secrets.is_empty()
+}
+
 /// Appends the places in `whole` of the secrets that stand in `part`, a value within it.
 fn collect(
     whole: &str,
     part: &str,
+    texts: u8,
     secrets: &mut Vec<Range<usize>>,
 ) -> Result<(), serde_json::Error> {
     let mut reader = serde_json::Deserializer::from_str(part);
     match part.as_bytes().first() {
-        Some(b'{') => reader.deserialize_map(Children { whole, secrets }),
-        Some(b'[') => reader.deserialize_seq(Children { whole, secrets }),
+        Some(b'{') => reader.deserialize_map(Children { whole, texts, secrets }),
+        Some(b'[') => reader.deserialize_seq(Children { whole, texts, secrets }),
+        // One with a lone surrogate is read as it is written.
+        Some(b'"') => {
+            let text = serde_json::from_str::<String>(part);
+            if text.map_or_else(|_| mentions_secret(part), |text| hides(&text, texts)) {
+                secrets.push(place(whole, part));
+            }
+            Ok(())
+        }
         _ => Ok(()),
     }
 }
 
+/// Where `part`, which is borrowed from `whole`, stands in it: the addresses tell.
+fn place(whole: &str, part: &str) -> Range<usize> {
+    let start = part.as_ptr().addr() - whole.as_ptr().addr();
+    start..start + part.len()
+}
+
 struct Children<'a> {
     whole: &'a str,
+    texts: u8,
     secrets: &'a mut Vec<Range<usize>>,
 }
 
@@ -60,11 +101,9 @@ impl<'de> Visitor<'de> for Children<'_> {
         while let Some(name) = map.next_key::<String>()? {
             let value = map.next_value::<&'de RawValue>()?.get();
             if is_secret_name(&name) && value != "null" {
-                // The value is borrowed from `whole`, so the addresses tell its place.
-                let start = value.as_ptr().addr() - self.whole.as_ptr().addr();
-                self.secrets.push(start..start + value.len());
+                self.secrets.push(place(self.whole, value));
             } else {
-                collect(self.whole, value, self.secrets).map_err(de::Error::custom)?;
+                collect(self.whole, value, self.texts, self.secrets).map_err(de::Error::custom)?;
             }
         }
         Ok(())
@@ -72,7 +111,8 @@ impl<'de> Visitor<'de> for Children<'_> {
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<(), A::Error> {
         while let Some(value) = seq.next_element::<&'de RawValue>()? {
-            collect(self.whole, value.get(), self.secrets).map_err(de::Error::custom)?;
+            collect(self.whole, value.get(), self.texts, self.secrets)
+                .map_err(de::Error::custom)?;
         }
         Ok(())
     }

@@ -62,6 +62,7 @@ fn a_request_is_kept_without_its_secrets() {
         ("x-api-key", "s3cret"),
         ("proxy-authorization", "Basic s3cret"),
         ("x-csrf-token", "s3cret"),
+        ("referer", "https://x/a?access_token=s3cret&b=1"),
         ("x-many", "1"),
         ("x-many", "2"),
         ("x-odd", "\u{e9}"),
@@ -69,7 +70,7 @@ fn a_request_is_kept_without_its_secrets() {
     ];
     assert_eq!(
         stored(&list, br#"{"to":"ada","n":1.0, "password":"s3cret"}"#),
-        r#"{"method":"POST","url":"http://h/a","headers":{"content-type":"application/json","x-csrf-token":"[masked]","x-many":["1","2"],"x-odd":"é"},"body":{"to":"ada","n":1.0, "password":"[masked]"}}"#
+        r#"{"method":"POST","url":"http://h/a","headers":{"content-type":"application/json","referer":"https://x/a?access_token=[masked]&b=1","x-csrf-token":"[masked]","x-many":["1","2"],"x-odd":"é"},"body":{"to":"ada","n":1.0, "password":"[masked]"}}"#
     );
 }
 
@@ -90,6 +91,15 @@ fn json_keeps_its_text() {
             r#"{"pass\u0077ord":"[masked]","password":"[masked]"}"#,
         ),
         (r#"{"password":null,"max_tokens":5}"#, ""),
+        (
+            r#"{"args":"{\"token\":\"x\"}","b":" { \"a\" : 1 } "}"#,
+            r#"{"args":"[masked]","b":" { \"a\" : 1 } "}"#,
+        ),
+        (r#"["[{\"\\u0070assword\":1}]"]"#, r#"["[masked]"]"#),
+        (r#"["{\"a\":\"{\\\"token\\\":1}\"}"]"#, r#"["[masked]"]"#),
+        (r#"["\"{\\\"a\\\":{\\\"pin\\\":1}}\""]"#, r#"["[masked]"]"#),
+        (r#"["{\"token\":\"\ud800\"}", "{\"token\": 1"]"#, r#"["[masked]", "[masked]"]"#),
+        (r#"["my token: x", "[a token]", "{}", "{\"max_tokens\":1}", "\ud800"]"#, ""),
         ("[]", ""),
         ("\"text\"", ""),
         ("1e999", ""),
@@ -123,6 +133,9 @@ fn text_is_kept_where_it_names_no_secret() {
             "p%61ssword=x&client_secret=y&key=k",
             r#""p%61ssword=[masked]&client_secret=[masked]&key=k""#,
         ),
+        (FORM, "a=1&payload={%22token%22:%22x%22}&b=2", r#""a=1&payload=[masked]&b=2""#),
+        (FORM, "payload=%7B%22a%22%3A+%5B%7B%22token%22%3A1%7D%5D%7D", r#""payload=[masked]""#),
+        (FORM, "payload=%7B%22a%22%3A1%7D&b=my+token", r#""payload=%7B%22a%22%3A1%7D&b=my+token""#),
         (FORM, "{\"password\":\"x\",}", "digest"),
         (FORM, "<password>a=b</password>", "digest"),
         ("application/octet-stream", "hello", "digest"),
@@ -170,6 +183,24 @@ fn urls_are_masked() {
             "/api/webhooks/1/s/slack?wait=1",
             "http://discord.com/api/webhooks/1/[masked]/slack?wait=1",
         ),
+        (
+            "ptb.discord.com",
+            "/api/v10/webhooks/1/s?wait=1",
+            "http://ptb.discord.com/api/v10/webhooks/1/[masked]?wait=1",
+        ),
+        (
+            "canary.discordapp.com.",
+            "/api/webhooks/1/s/messages/@original",
+            "http://canary.discordapp.com./api/webhooks/1/[masked]/messages/@original",
+        ),
+        (
+            "discord.com",
+            "/api/v9/interactions/1/s/callback",
+            "http://discord.com/api/v9/interactions/1/[masked]/callback",
+        ),
+        ("discord.com", "/api/v10/users/1/2", "http://discord.com/api/v10/users/1/2"),
+        ("evildiscord.com", "/api/webhooks/1/2", "http://evildiscord.com/api/webhooks/1/2"),
+        ("hooks.slack.com.", "/services/T", "http://hooks.slack.com./[masked]"),
         ("discord.com", "/api/webhooks/1", "http://discord.com/api/webhooks/1"),
         ("discord.com", "/api/users/1/2", "http://discord.com/api/users/1/2"),
         (
@@ -182,6 +213,28 @@ fn urls_are_masked() {
         ("slack.com", "/services/T", "http://slack.com/services/T"),
     ] {
         assert_eq!(masked_url(&target(host, path)), want);
+    }
+}
+
+#[test]
+fn links_in_headers_are_masked() {
+    for (value, want) in [
+        ("https://x/?access_token=s&b=1", "https://x/?access_token=[masked]&b=1"),
+        ("https://x/a#access_token=s", "https://x/a#access_token=[masked]"),
+        ("https://u:s@x:8/a?b", "https://[masked]@x:8/a?b"),
+        ("/a?token=s", "/a?token=[masked]"),
+        ("https://hooks.slack.com:443/services/T/B/s", "https://hooks.slack.com:443/[masked]"),
+        (
+            "HTTPS://Discord.com/api/v10/webhooks/1/s",
+            "HTTPS://Discord.com/api/v10/webhooks/1/[masked]",
+        ),
+        ("text/plain; charset=utf-8", "text/plain; charset=utf-8"),
+        ("https://x", "https://x"),
+        ("", ""),
+        ("?", "?"),
+        ("W/\"a\"", "W/\"a\""),
+    ] {
+        assert_eq!(url::masked_link(value), want);
     }
 }
 

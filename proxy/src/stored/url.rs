@@ -1,14 +1,18 @@
 //! URLs and forms with their secrets masked.
 
-use super::MASK;
+use std::borrow::Cow;
+
+use percent_encoding::percent_decode_str;
+
+use super::{MASK, members};
 use crate::headers::is_secret_parameter;
 use crate::request::Target;
 
 /// Where a path is itself a credential: from which segment on, and whose documents say so.
 struct SecretPath {
     /// The host, or its end where it begins with a dot.
-    host: &'static str,
-    /// What the path begins with.
+    hosts: &'static [&'static str],
+    /// What the path begins with, behind its version.
     start: &'static str,
     /// What is masked behind it.
     hidden: Hidden,
@@ -25,45 +29,47 @@ enum Hidden {
     Second,
 }
 
+const DISCORD: &[&str] = &["discord.com", ".discord.com", "discordapp.com", ".discordapp.com"];
+
 const SECRET_PATHS: &[SecretPath] = &[
     SecretPath {
-        host: "hooks.slack.com",
+        hosts: &["hooks.slack.com"],
         start: "/",
         hidden: Hidden::Rest,
         source: "https://docs.slack.dev/messaging/sending-messages-using-incoming-webhooks",
     },
     SecretPath {
-        host: "discord.com",
+        hosts: DISCORD,
         start: "/api/webhooks/",
         hidden: Hidden::Second,
         source: "https://discord.com/developers/docs/resources/webhook#execute-webhook",
     },
     SecretPath {
-        host: "discordapp.com",
-        start: "/api/webhooks/",
+        hosts: DISCORD,
+        start: "/api/interactions/",
         hidden: Hidden::Second,
-        source: "https://discord.com/developers/docs/resources/webhook#execute-webhook",
+        source: "https://discord.com/developers/docs/interactions/receiving-and-responding",
     },
     SecretPath {
-        host: "api.telegram.org",
+        hosts: &["api.telegram.org"],
         start: "/bot",
         hidden: Hidden::Segment,
         source: "https://core.telegram.org/bots/api#making-requests",
     },
     SecretPath {
-        host: ".webhook.office.com",
+        hosts: &[".webhook.office.com"],
         start: "/",
         hidden: Hidden::Rest,
         source: "https://learn.microsoft.com/microsoftteams/platform/webhooks-and-connectors/how-to/add-incoming-webhook",
     },
     SecretPath {
-        host: "hooks.zapier.com",
+        hosts: &["hooks.zapier.com"],
         start: "/hooks/catch/",
         hidden: Hidden::Second,
         source: "https://help.zapier.com/hc/en-us/articles/8496288690317",
     },
     SecretPath {
-        host: "maker.ifttt.com",
+        hosts: &["maker.ifttt.com"],
         start: "/",
         hidden: Hidden::Rest,
         source: "https://ifttt.com/maker_webhooks",
@@ -71,46 +77,72 @@ const SECRET_PATHS: &[SecretPath] = &[
 ];
 
 impl SecretPath {
-    fn matches(&self, host: &str, path: &str) -> bool {
-        let host_matches =
-            if self.host.starts_with('.') { host.ends_with(self.host) } else { host == self.host };
-        host_matches && path.starts_with(self.start)
+    /// The path with its secret masked; `None` where the row is not about it.
+    fn mask(&self, host: &str, path: &str) -> Option<String> {
+        let host = host.strip_suffix('.').unwrap_or(host);
+        let is_about =
+            |known: &str| host == known || known.starts_with('.') && host.ends_with(known);
+        self.hosts.iter().find(|known| is_about(known))?;
+        let rest = behind(self.start, path)?;
+        let start = &path[..path.len() - rest.len()];
+        let (shown, secret) = match self.hidden {
+            Hidden::Second => rest.split_at(rest.find('/')? + 1),
+            Hidden::Rest | Hidden::Segment => ("", rest),
+        };
+        let end = match self.hidden {
+            Hidden::Rest => secret.len(),
+            Hidden::Segment | Hidden::Second => secret.find('/').unwrap_or(secret.len()),
+        };
+        (end > 0).then(|| format!("{start}{shown}{MASK}{}", &secret[end..]))
     }
+}
 
-    /// The path with its secret masked; it begins with `start`.
-    fn mask(&self, path: &str) -> String {
-        let (start, rest) = path.split_at(self.start.len());
-        match self.hidden {
-            Hidden::Rest if rest.is_empty() => path.to_owned(),
-            Hidden::Rest => format!("{start}{MASK}"),
-            Hidden::Segment => {
-                let end = rest.find('/').unwrap_or(rest.len());
-                format!("{start}{MASK}{}", &rest[end..])
-            }
-            Hidden::Second => match rest.split_once('/') {
-                None => path.to_owned(),
-                Some((id, rest)) => {
-                    let end = rest.find('/').unwrap_or(rest.len());
-                    format!("{start}{id}/{MASK}{}", &rest[end..])
-                }
-            },
-        }
+/// What of the path follows its start, which a version may stand in: `/api/v10/…` for `/api/…`.
+fn behind<'a>(start: &str, path: &'a str) -> Option<&'a str> {
+    if let Some(rest) = path.strip_prefix(start) {
+        return Some(rest);
     }
+    let (first, others) = start.strip_prefix('/')?.split_once('/')?;
+    let rest = path.strip_prefix('/')?.strip_prefix(first)?.strip_prefix("/v")?;
+    rest.trim_start_matches(|digit: char| digit.is_ascii_digit())
+        .strip_prefix('/')?
+        .strip_prefix(others)
 }
 
 /// The URL for people, logs and the store: without the values of credential query parameters, and
 /// without path parts that are known to be secrets.
 pub(crate) fn masked_url(target: &Target) -> String {
-    let path = target.path();
-    let path = SECRET_PATHS
-        .iter()
-        .find(|row| row.matches(&target.authority.host, path))
-        .map_or_else(|| path.to_owned(), |row| row.mask(path));
+    let path = masked_path(&target.authority.host, target.path());
     let origin = format!("{}://{}", target.scheme.as_str(), target.host());
     match target.query() {
         None => format!("{origin}{path}"),
         Some(query) => format!("{origin}{path}?{}", mask_values(query, is_secret_parameter)),
     }
+}
+
+fn masked_path<'a>(host: &str, path: &'a str) -> Cow<'a, str> {
+    let masked = SECRET_PATHS.iter().find_map(|row| row.mask(host, path));
+    masked.map_or(Cow::Borrowed(path), Cow::Owned)
+}
+
+/// A header's value in which a URL may stand, such as that of `Referer`, masked as [`masked_url`] is,
+/// with what stands before an `@` of its authority.
+pub(super) fn masked_link(value: &str) -> String {
+    let (link, parameters) = value.split_at(value.find(['?', '#']).unwrap_or(value.len()));
+    let parameters = match parameters.split_at_checked(1) {
+        None => String::new(),
+        Some((mark, pairs)) => format!("{mark}{}", mask_values(pairs, is_secret_parameter)),
+    };
+    let Some((scheme, rest)) = link.split_once("://") else {
+        return format!("{link}{parameters}");
+    };
+    let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+    let (secret, host) = match authority.rsplit_once('@') {
+        None => (String::new(), authority),
+        Some((_, host)) => (format!("{MASK}@"), host),
+    };
+    let name = host.split(':').next().unwrap_or_default().to_ascii_lowercase();
+    format!("{scheme}://{secret}{host}{}{parameters}", masked_path(&name, path))
 }
 
 /// A form with the values masked whose names say that they are secrets. `None` where something
@@ -122,15 +154,30 @@ pub(super) fn masked_pairs(form: &str) -> Option<String> {
         odd(pair.split('=').next().unwrap_or_default()) && super::mentions_secret(pair)
     });
     (!hides).then(|| {
-        mask_values(form, |name| is_secret_parameter(name) && !name.eq_ignore_ascii_case("key"))
+        mask_pairs(form, |name, value| {
+            is_secret_parameter(name) && !name.eq_ignore_ascii_case("key") || hides_secret(value)
+        })
     })
 }
 
+/// Is a form's value JSON with a secret in it: `payload={…}`.
+fn hides_secret(value: &str) -> bool {
+    let spaced = value.replace('+', " ");
+    let Ok(text) = percent_decode_str(&spaced).decode_utf8() else { return false };
+    members::hides_secret(&text)
+}
+
 fn mask_values(pairs: &str, is_secret: impl Fn(&str) -> bool) -> String {
+    mask_pairs(pairs, |name, _| is_secret(name))
+}
+
+fn mask_pairs(pairs: &str, is_secret: impl Fn(&str, &str) -> bool) -> String {
     let masked: Vec<_> = pairs
         .split('&')
         .map(|pair| match pair.split_once('=') {
-            Some((name, value)) if !value.is_empty() && is_secret(name) => format!("{name}={MASK}"),
+            Some((name, value)) if !value.is_empty() && is_secret(name, value) => {
+                format!("{name}={MASK}")
+            }
             _ => pair.to_owned(),
         })
         .collect();
@@ -144,8 +191,8 @@ mod tests {
     #[test]
     fn rows_name_their_source() {
         for row in SECRET_PATHS {
-            assert!(row.source.starts_with("https://"), "{}", row.host);
-            assert!(row.start.starts_with('/'), "{}", row.host);
+            assert!(row.source.starts_with("https://"), "{:?}", row.hosts);
+            assert!(row.start.starts_with('/'), "{:?}", row.hosts);
         }
     }
 }
