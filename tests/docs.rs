@@ -151,6 +151,50 @@ fn each_section_answers_the_four_questions() {
     }
 }
 
+/// Runs `config check` on a file of this text.
+fn checked(text: &str) -> (bool, String) {
+    let builder = engine!();
+    let file = builder.home().join("engine.toml");
+    fs::write(&file, text).unwrap();
+    let output =
+        builder.cli(["config".as_ref(), "check".as_ref(), "--config".as_ref(), file.as_os_str()]);
+    (output.status.success(), String::from_utf8(output.stderr).unwrap())
+}
+
+/// The blocks of a document that are marked as TOML.
+fn toml_blocks(document: &str) -> Vec<&str> {
+    let blocks = document.split("\n```toml\n").skip(1);
+    blocks.map(|rest| rest.split("\n```").next().unwrap()).collect()
+}
+
+#[test]
+fn the_files_keys_are_the_documented_ones() {
+    let document = read("docs/RULES.md");
+    let mut told: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
+    for block in toml_blocks(&document) {
+        let mut table = "";
+        for line in block.lines() {
+            if line.starts_with('[') {
+                table = line;
+                told.entry(table).or_default();
+            } else if let Some((key, _)) = line.split_once(" = ") {
+                told.get_mut(table).unwrap().insert(key);
+            }
+        }
+    }
+    assert_eq!(told.len(), 6, "{told:?}");
+    for (table, keys) in told {
+        let (fine, error) = checked(&format!("{table}\nno_such_key = 1\n"));
+        assert!(!fine && error.contains("unknown field `no_such_key`"), "{table}: {error}");
+        let known = error.split_once("expected ").unwrap().1.split(';').next().unwrap();
+        let mut known: BTreeSet<_> = quoted(known).into_iter().collect();
+        if table == "[proxy]" {
+            assert!(known.remove("intercept"), "a table of its own");
+        }
+        assert_eq!(keys, known, "{table}");
+    }
+}
+
 /// Each flag of `serve`, with its name in the environment and its default, as `--help` shows them.
 fn flags_of_help() -> BTreeMap<String, (Option<String>, Option<String>)> {
     let help = help(&["serve"]);

@@ -150,11 +150,11 @@ pub(super) struct Given {
     pub(super) max_page_count: Option<u64>,
 
     /// How long running calls get at a stop
-    #[arg(long, hide = true, env = env::DRAIN, default_value = "30s")]
+    #[arg(long, value_name = "SECONDS", env = env::DRAIN, default_value = "30s")]
     pub(super) drain: Seconds,
 
     /// How long a duplicate of a running call waits for its answer
-    #[arg(long, hide = true, env = env::MAX_WAIT, default_value = "300s")]
+    #[arg(long, value_name = "SECONDS", env = env::MAX_WAIT, default_value = "300s")]
     pub(super) max_wait: Seconds,
 }
 

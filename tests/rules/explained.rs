@@ -1,6 +1,7 @@
 //! `config` and `explain`: what they say is what the proxy then does.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
 
 use serde_json::Value;
 use testkit::{Builder, Request};
@@ -107,7 +108,11 @@ fn every_example_of_the_page_is_fine() {
     let mut examples = 0;
     for block in page.split("```toml\n").skip(1) {
         let toml = block.split("```").next().unwrap();
-        let (status, _, err) = cli(&configured(&upstream, toml), &["config", "check"]);
+        let builder = configured(&upstream, toml);
+        // One of them holds a secret.
+        let file = builder.home().join("engine.toml");
+        fs::set_permissions(file, fs::Permissions::from_mode(0o600)).unwrap();
+        let (status, _, err) = cli(&builder, &["config", "check"]);
         assert_eq!(status, Some(0), "{toml}\n{err}");
         examples += 1;
     }

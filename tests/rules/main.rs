@@ -10,6 +10,7 @@ mod routes;
 mod settings;
 mod shipped;
 mod streams;
+mod windows;
 
 use std::fs;
 

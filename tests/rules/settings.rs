@@ -358,6 +358,33 @@ fn a_hangup_changes_the_rules_and_drops_no_connection() {
 }
 
 #[test]
+fn private_networks_can_be_refused() {
+    let upstream = fine();
+    let engine = configured(&upstream, "[proxy]\nrefuse_private = true\n").start();
+    for host in ["10.255.255.1", "192.168.255.1:9", "172.16.0.1", "100.64.0.1", "[fd12::1]"] {
+        let refused = engine.post(&format!("http://{host}/a"), "a");
+        refused.assert_problem(403, "refused");
+        assert!(refused.text().contains("refuse_private"), "{host}: {}", refused.text());
+    }
+    assert!(engine.proxied().is_empty());
+    // This machine is another matter.
+    engine.post(&upstream.url("/a"), "a").assert_is(200, "executed");
+}
+
+#[test]
+fn the_table_of_posts_that_only_read_can_be_switched_off() {
+    let upstream = fine();
+    let search = |engine: &Engine| engine.post(&upstream.url("/index/_search"), "a");
+    let usual = configured(&upstream, "").start();
+    assert_eq!(search(&usual).word(), "");
+    assert_eq!(search(&usual).word(), "");
+    let without = configured(&upstream, "[proxy]\nreads_table = false\n").start();
+    search(&without).assert_is(200, "executed");
+    search(&without).assert_is(200, "replayed");
+    assert_eq!(upstream.hits(), 3);
+}
+
+#[test]
 fn what_is_on_this_machine_can_be_refused() {
     let upstream = fine();
     let engine = configured(&upstream, "[proxy]\nrefuse_loopback = true\n").start();

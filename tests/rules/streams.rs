@@ -36,6 +36,35 @@ fn a_rule_calls_an_answer_a_stream() {
 }
 
 #[test]
+fn a_rule_calls_an_answer_no_stream() {
+    let upstream = Upstream::start(|request, exchange| {
+        exchange.begin_chunked(200, &[("Content-Type", "text/event-stream")]);
+        exchange.chunk("data: one\n\n");
+        if request.target().ends_with("/cut") {
+            exchange.close();
+        } else {
+            exchange.chunk("data: two\n\n");
+            exchange.end_chunked(&[]);
+        }
+    });
+    let rules = "[[rule]]\npath = \"/held/**\"\nstream = false\n";
+    let engine = configured(&upstream, rules).start();
+    // Nothing of a held answer comes before all of it is there: one that is cut is a problem.
+    engine.post(&upstream.url("/held/cut"), "a").assert_problem(502, "upstream-failed");
+    let whole = engine.post(&upstream.url("/held/whole"), "a");
+    whole.assert_is(200, "executed");
+    assert_eq!(whole.text(), "data: one\n\ndata: two\n\n");
+    engine.post(&upstream.url("/held/whole"), "a").assert_is(200, "replayed");
+
+    let mut client = Client::connect(engine.proxy).unwrap();
+    client.write(Request::post(&upstream.url("/usual/cut"), "a").to_proxy()).unwrap();
+    let head = client.head().unwrap();
+    assert!(head.line.contains(" 200 "), "{head:?}");
+    let framing = Client::framing(&head, "POST");
+    assert_eq!(client.wire.read_rest(framing), (b"data: one\n\n".to_vec(), false));
+}
+
+#[test]
 fn a_request_that_streams_passes_unguarded_and_is_told_so() {
     let upstream = Upstream::start(|request, exchange| exchange.answer(200, &[], &request.body));
     let rules = "[[rule]]\nname = \"upload\"\npath = \"/upload\"\nstream_request = true\n";
