@@ -154,3 +154,67 @@ fn now() -> OffsetDateTime {
     let seconds = SystemClock.now().as_micros() / 1_000_000;
     OffsetDateTime::from_unix_timestamp(seconds).unwrap_or(OffsetDateTime::UNIX_EPOCH)
 }
+
+#[cfg(test)]
+mod tests {
+    use x509_parser::prelude::{FromDer as _, ParsedExtension, X509Certificate};
+
+    use super::*;
+
+    fn parsed(der: &[u8]) -> X509Certificate<'_> {
+        X509Certificate::from_der(der).unwrap().1
+    }
+
+    /// Whose key signed it, and its own key, as identifiers.
+    fn identifiers(certificate: &X509Certificate<'_>) -> (Option<Vec<u8>>, Option<Vec<u8>>) {
+        let (mut issuer, mut own) = (None, None);
+        for extension in certificate.extensions() {
+            match extension.parsed_extension() {
+                ParsedExtension::AuthorityKeyIdentifier(id) => {
+                    issuer = id.key_identifier.as_ref().map(|id| id.0.to_vec());
+                }
+                ParsedExtension::SubjectKeyIdentifier(id) => own = Some(id.0.to_vec()),
+                _ => {}
+            }
+        }
+        (issuer, own)
+    }
+
+    #[test]
+    fn a_leaf_has_a_key_of_its_own_for_a_week_and_names_the_key_that_signed_it() {
+        let ca = Ca::generate(&["a.example".parse().unwrap()]).unwrap();
+        let of_ca = ca.certificate();
+        let (leaf, key) = ca.issue("a.example").unwrap();
+        let (other, _) = ca.issue("a.example").unwrap();
+        let (of_ca, leaf, other) = (parsed(&of_ca), parsed(&leaf), parsed(&other));
+        let (signed_by, _) = identifiers(&leaf);
+        assert!(signed_by.is_some());
+        assert_eq!(signed_by, identifiers(&of_ca).1);
+
+        let public = |certificate: &X509Certificate<'_>| {
+            certificate.public_key().subject_public_key.data.to_vec()
+        };
+        let PrivateKeyDer::Pkcs8(key) = key else { panic!("another form") };
+        assert_eq!(public(&leaf), KeyPair::try_from(&key).unwrap().public_key_raw());
+        assert_ne!(public(&leaf), public(&of_ca));
+        assert_ne!(public(&leaf), public(&other));
+
+        let validity = leaf.validity();
+        let (from, to) = (validity.not_before.timestamp(), validity.not_after.timestamp());
+        assert_eq!(to - from, (LEAF_VALIDITY + SKEW).whole_seconds());
+        assert_eq!(LEAF_VALIDITY, Duration::days(7));
+        let now = now().unix_timestamp();
+        assert!((from..to).contains(&now));
+    }
+
+    #[test]
+    fn a_leaf_does_not_outlive_its_ca() {
+        let ca = Ca::generate(&["a.example".parse().unwrap()]).unwrap();
+        let inner = Arc::into_inner(ca.0).unwrap();
+        let soon = OffsetDateTime::from_unix_timestamp(now().unix_timestamp() + 60).unwrap();
+        let ca = Ca(Arc::new(Inner { not_after: soon, ..inner }));
+        let (leaf, _) = ca.issue("a.example").unwrap();
+        let not_after = parsed(&leaf).validity().not_after.timestamp();
+        assert_eq!(not_after, soon.unix_timestamp());
+    }
+}

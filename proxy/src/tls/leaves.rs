@@ -77,3 +77,34 @@ fn is_fresh(made: Timestamp, now: Timestamp) -> bool {
     let age = now.as_micros().saturating_sub(made.as_micros()).unsigned_abs();
     u128::from(age) < LEAF_VALIDITY.whole_microseconds().unsigned_abs() / 2
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_leaf_is_kept_for_its_host_until_half_of_its_time_is_over() {
+        let hosts = ["a.example", "b.example"].map(|host| host.parse().unwrap());
+        let leaves = Leaves::new(Ca::generate(&hosts).unwrap()).unwrap();
+        let first = leaves.config("a.example").unwrap();
+        let same =
+            |config: &Arc<ServerConfig>| Arc::ptr_eq(config, &leaves.config("a.example").unwrap());
+        assert!(same(&first));
+        assert!(!same(&leaves.config("b.example").unwrap()));
+        let aged = |days: i64| {
+            let age = days * 86_400_000_000;
+            let made = Timestamp::from_micros(SystemClock.now().as_micros() - age);
+            let config = Arc::clone(&first);
+            leaves.configs.insert("a.example".to_owned(), Leaf { config, made });
+        };
+        aged(3);
+        assert!(same(&first));
+        aged(4);
+        let second = leaves.config("a.example").unwrap();
+        assert!(!Arc::ptr_eq(&first, &second));
+        assert!(same(&second));
+        // The clock was set back.
+        aged(-4);
+        assert!(!same(&first));
+    }
+}
