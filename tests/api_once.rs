@@ -93,6 +93,37 @@ fn a_hundred_racing_callers_get_one_lease_and_the_others_its_result() {
 }
 
 #[test]
+fn a_hundred_racing_callers_get_one_lease_over_a_crash_and_the_result_after_another() {
+    let engine = engine!().start();
+    let tool = Tool::new(&engine);
+    let params = |wait: u32| {
+        let more = json!({"idempotency_key": "welcome-1", "lease": true, "wait_ms": wait});
+        tool.call(&json!({"to": "ada"}), &more)
+    };
+    let answers = all_at_once(100, |_| ask(&engine, &params(0)));
+    let leased: Vec<_> = answers.iter().filter(|answer| answer["claim"] == "execute").collect();
+    assert_eq!(leased.len(), 1, "{answers:#?}");
+    assert!(answers.iter().filter(|answer| answer["claim"] == "busy").count() == 99);
+
+    let engine = engine.kill_and_restart();
+    let finish = json!({"lease": leased[0]["lease"], "outcome": "executed", "output": 7});
+    // One of the hundred holds the lease, and finishes while the others ask again.
+    let answers = all_at_once(100, |n| match n {
+        0 => engine.rpc("finish_tool_execution", &finish),
+        _ => ask(&engine, &params(30_000)),
+    });
+    let told = |answers: &[Value]| {
+        answers.iter().filter(|one| one["claim"] == "replay" && one["output"] == 7).count()
+    };
+    assert_eq!((&answers[0]["status"], told(&answers[1..])), (&json!("completed"), 99));
+
+    let engine = engine.kill_and_restart();
+    let answers = all_at_once(100, |_| ask(&engine, &params(0)));
+    assert_eq!(told(&answers), 100, "{answers:#?}");
+    assert_eq!(engine.executions(&json!({"origin": "api"})).len(), 1);
+}
+
+#[test]
 fn a_caller_that_does_not_wait_is_told_who_is_busy() {
     let engine = engine!().start();
     let tool = Tool::new(&engine);

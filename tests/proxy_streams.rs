@@ -173,7 +173,7 @@ fn a_hundred_callers_of_a_stream_get_the_same_bytes_and_one_that_leaves_changes_
 
     let engine = engine.kill_and_restart();
     let proxy = engine.proxy;
-    for again in all_at_once(20, |_| request.via(proxy)) {
+    for again in all_at_once(99, |_| request.via(proxy)) {
         again.assert_is(200, "replayed");
         assert_eq!(again.text(), all);
         assert_eq!(again.header("content-type"), Some("text/event-stream"));
