@@ -26,6 +26,10 @@ for line in sys.stdin:
         asked = json.loads(line)
     except ValueError:
         say({"not": "json"}); continue
+    if isinstance(asked, dict) and asked.get("method") == "tools/list":
+        say({"jsonrpc": "2.0", "id": asked["id"], "result": {"tools": [
+            {"name": "act", "inputSchema": {}, "annotations": {"readOnlyHint": True}}]}})
+        continue
     if not isinstance(asked, dict) or asked.get("method") != "tools/call":
         sys.stdout.write("echo  " + line); sys.stdout.flush(); continue
     args = asked["params"].get("arguments", {})
@@ -40,7 +44,7 @@ for line in sys.stdin:
         say({"jsonrpc": "2.0", "method": "notifications/progress", "params": {"progress": 1}})
         while not os.path.exists(effects + ".go"): time.sleep(0.01)
     if do == "environment":
-        text = json.dumps({k: v for k, v in os.environ.items() if "prox" in k.lower() or k.startswith("STATE_")})
+        text = json.dumps({k: v for k, v in os.environ.items() if "prox" in k.lower() or k.startswith("STATE_") or "CERT" in k or "CA_" in k})
     else:
         text = "did it"
     say({"jsonrpc": "2.0", "id": asked["id"],
@@ -60,6 +64,15 @@ impl Place {
         fs::write(&server, SERVER).unwrap();
         let effects = builder.home().join("effects");
         Self { builder, server, effects }
+    }
+
+    /// With a configuration, which an engine that the wrapper brings along finds too: it stands in
+    /// the folder that this works in.
+    fn configured(toml: &str) -> Self {
+        let place = Self::new();
+        let file = place.builder.home().join("openclaw-state-engine.toml");
+        fs::write(&file, toml).unwrap();
+        Self { builder: place.builder.clone().arg("--config").arg(file), ..place }
     }
 
     fn effects(&self) -> usize {
@@ -351,6 +364,65 @@ fn the_server_finds_the_proxy_and_its_stderr_is_ours() {
     let mut line = String::new();
     stderr.read_line(&mut line).unwrap();
     assert_eq!(line, "server is up\n");
+}
+
+#[test]
+fn the_server_is_told_whom_to_trust() {
+    let place = Place::new();
+    let engine = place.builder.clone().arg("--intercept").arg("mail.example").start();
+    let mut session = place.start();
+    let answer = session.call(1, &json!({"do": "environment"}));
+    let environment: Value = serde_json::from_str(text(&answer)).unwrap();
+    let ca = engine.ca_pem();
+    for name in ["SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "NODE_EXTRA_CA_CERTS"] {
+        let file = environment[name].as_str().unwrap_or_else(|| panic!("{name}: {environment}"));
+        assert!(fs::read_to_string(file).unwrap().contains(ca.trim()), "{name}");
+    }
+    assert_eq!(environment["SSL_CERT_DIR"], Value::Null);
+}
+
+#[test]
+fn rules_hold_for_a_server_on_stdio() {
+    const RULES: &str = r#"
+        [[rule]]
+        name = "of the tool"
+        mcp_tool = "act"
+        tool = "acting"
+        repeat = "delivered"
+    "#;
+    for brought in [false, true] {
+        let place = Place::configured(RULES);
+        let engine = (!brought).then(|| place.builder.start());
+        let mut session = place.start();
+        for id in 1..=3 {
+            assert_eq!(text(&session.call(id, &json!({"n": 1}))), "did it");
+        }
+        assert_eq!(place.effects(), 3, "each answer arrived before the next call");
+        assert_eq!(session.end(), Some(0));
+        let engine = engine.unwrap_or_else(|| place.builder.start());
+        let recorded = engine.proxied();
+        assert_eq!(recorded.len(), 3, "{recorded:#?}");
+        for one in recorded {
+            assert_eq!(one["tool_name"], "acting", "{one}");
+            assert_eq!(one["rule"], "rule of the tool, mcp tools/call", "{one}");
+        }
+    }
+}
+
+#[test]
+fn a_read_only_tool_is_believed_of_a_trusted_server_alone() {
+    for (trusted, effects) in [("test", 2), ("other", 1)] {
+        let place = Place::configured(&format!("[mcp]\ntrust = [\"{trusted}\"]\n"));
+        let engine = place.builder.start();
+        let mut session = place.start();
+        session.say("{\"jsonrpc\":\"2.0\",\"id\":0,\"method\":\"tools/list\"}\n");
+        assert_eq!(session.answer()["result"]["tools"][0]["name"], "act");
+        for id in 1..=2 {
+            assert_eq!(text(&session.call(id, &json!({"n": 1}))), "did it");
+        }
+        assert_eq!(place.effects(), effects, "{trusted}");
+        assert_eq!(executions(&engine).len(), 2 - effects, "{trusted}");
+    }
 }
 
 #[test]
