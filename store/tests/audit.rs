@@ -6,14 +6,19 @@ mod support;
 
 use rusqlite::Connection;
 use store::Reader;
+use store::call::Finish;
+use store::model::Json;
 use store::state::Knowledge::Executed;
-use support::Fixture;
+use support::{Fixture, answer, finish};
 
 /// A stopped database with a completed call, tampered with; what `verify` finds.
 async fn tampered(sql: &str, head: bool) -> Vec<(String, i64, String)> {
     let f = Fixture::new();
     for key in ["a", "b", "c"] {
-        f.finish(f.execute(f.call(key, key).await).await, Executed).await;
+        let mut call = f.call(key, key).await;
+        call.input = Json::of(key);
+        let told = Finish { answer: Some(answer(key)), ..finish(Executed) };
+        f.store.finish(f.execute(call).await, told).await.unwrap();
     }
     let report = f.store.reader().verify(None).unwrap();
     assert!(report.findings.is_empty(), "{:?}", report.findings);
@@ -64,12 +69,53 @@ async fn a_cut_tail_shows_against_an_earlier_head() {
 }
 
 #[tokio::test]
-async fn changed_executions_and_answers_are_named() {
+async fn changed_executions_are_named() {
     names("UPDATE executions SET status = 3, known = 0 WHERE id = 2", "executions", 2).await;
     names("UPDATE executions SET input = '{}' WHERE id = 1", "executions", 1).await;
-    names("UPDATE answers SET body = x'00' WHERE execution = 3", "executions", 3).await;
-    names("UPDATE answers SET sha256 = zeroblob(32) WHERE execution = 3", "executions", 3).await;
-    names("PRAGMA foreign_keys = OFF; DELETE FROM executions WHERE id = 2", "keys", 0).await;
+    names("UPDATE executions SET output = '{}' WHERE id = 1", "executions", 1).await;
+    names("UPDATE executions SET created_at = 0, status = 5 WHERE id = 3", "executions", 3).await;
+}
+
+#[tokio::test]
+async fn dropped_and_swapped_executions_are_named() {
+    let swap = |a: i64, b: i64| {
+        format!(
+            "PRAGMA foreign_keys = OFF; UPDATE executions SET id = -1 WHERE id = {a};
+             UPDATE executions SET id = {a} WHERE id = {b}; UPDATE executions SET id = {b} WHERE id = -1"
+        )
+    };
+    names(&swap(1, 3), "executions", 1).await;
+    names(&swap(1, 3), "executions", 3).await;
+    let drop = "PRAGMA foreign_keys = OFF; DELETE FROM executions WHERE id = 2;";
+    names(drop, "executions", 2).await;
+    let all = format!(
+        "{drop} DELETE FROM keys WHERE execution = 2; DELETE FROM answers WHERE execution = 2"
+    );
+    names(&all, "executions", 2).await;
+}
+
+#[tokio::test]
+async fn changed_dropped_and_swapped_answers_are_named() {
+    names("UPDATE answers SET body = x'00' WHERE execution = 3", "answers", 3).await;
+    names("UPDATE answers SET sha256 = zeroblob(32) WHERE execution = 3", "answers", 3).await;
+    names("UPDATE answers SET status = 299 WHERE execution = 1", "answers", 1).await;
+    names("DELETE FROM answers WHERE execution = 2", "answers", 2).await;
+    let swap = "UPDATE answers SET execution = -1 WHERE execution = 1;
+        UPDATE answers SET execution = 1 WHERE execution = 2;
+        UPDATE answers SET execution = 2 WHERE execution = -1";
+    let swap = format!("PRAGMA foreign_keys = OFF; {swap}");
+    names(&swap, "answers", 1).await;
+    names(&swap, "answers", 2).await;
+}
+
+#[tokio::test]
+async fn changed_dropped_and_swapped_keys_are_named() {
+    names("UPDATE keys SET execution = 3 WHERE execution = 1", "keys", 3).await;
+    names("UPDATE keys SET key = zeroblob(24) WHERE execution = 2", "keys", 2).await;
+    names("DELETE FROM keys WHERE execution = 2", "keys", 2).await;
+    let swap = "UPDATE keys SET execution = 4 - execution WHERE execution <> 2";
+    names(swap, "keys", 1).await;
+    names(swap, "keys", 3).await;
 }
 
 #[tokio::test]

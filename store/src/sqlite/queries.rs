@@ -377,14 +377,26 @@ pub(super) const COUNT_IN_DOUBT: &str = "SELECT COUNT(*) FROM executions WHERE s
 
 /// What `verify` compares of an execution with its events.
 pub(super) const VERIFY_EXECUTIONS: &str =
-    "SELECT e.id, e.status, e.attempt, e.input, e.output, e.created_at,
-  a.sha256, a.body FROM executions e LEFT JOIN answers a ON a.execution = e.id
-  WHERE e.id > ?1 ORDER BY e.id LIMIT ?2";
+    "SELECT e.id, e.status, e.attempt, e.input, e.output, a.status, a.sha256, a.body
+  FROM executions e LEFT JOIN answers a ON a.execution = e.id WHERE e.id > ?1 ORDER BY e.id LIMIT ?2";
 pub(super) const VERIFY_EVENTS: &str =
     "SELECT kind, attempt, detail FROM events WHERE execution = ?1 ORDER BY seq";
-pub(super) const VERIFY_KEYS: &str =
-    "SELECT COUNT(*) FROM keys k LEFT JOIN executions e ON e.id = k.execution
-  WHERE e.id IS NULL";
+/// Executions that others name and that are not there.
+pub(super) const VERIFY_MISSING: &str = "SELECT DISTINCT named.execution FROM
+    (SELECT execution FROM events WHERE execution IS NOT NULL
+     UNION ALL SELECT execution FROM keys UNION ALL SELECT execution FROM answers) named
+  WHERE NOT EXISTS (SELECT 1 FROM executions e WHERE e.id = named.execution)
+  ORDER BY named.execution LIMIT ?1";
+/// The next keys, each with the text under which its execution was made.
+pub(super) const VERIFY_KEYS: &str = "SELECT k.key, k.execution, e.idempotency_key
+  FROM keys k JOIN executions e ON e.id = k.execution WHERE k.key > ?1 ORDER BY k.key LIMIT ?2";
+/// A doubt was released: the key of the call that took it names the execution too.
+pub(super) const VERIFY_RELEASED: &str = "SELECT 1 FROM events
+  WHERE execution = ?1 AND kind = 'claimed' AND detail ->> 'why' = 'released' LIMIT 1";
+pub(super) const VERIFY_KEY_TEXTS: &str =
+    "SELECT id, idempotency_key FROM executions WHERE id > ?1 ORDER BY id LIMIT ?2";
+/// Some key is in the range of a text's prefix.
+pub(super) const VERIFY_KEY_HELD: &str = "SELECT 1 FROM keys WHERE key >= ?1 AND key <= ?2 LIMIT 1";
 
 /// Drops the bodies of a range of answers that are old and not in doubt.
 pub(super) const RETENTION_BODIES: &str = "UPDATE answers SET body = NULL
