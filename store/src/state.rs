@@ -134,11 +134,12 @@ pub fn next(state: State, event: Event, class: EffectClass) -> Result<State, Ill
         (_, Event::Set(status)) => return set(state, status),
 
         // Claims. What a person or a token settled no longer counts as a prior attempt.
-        (
-            State::Failed { attempt, known: NotExecuted | Unknown, .. }
-            | State::InDoubt { attempt, released: true, .. },
-            Event::Claim,
-        ) => State::Running { attempt: attempt + 1, prior: NotExecuted },
+        (State::Failed { attempt, known: known @ (NotExecuted | Unknown), .. }, Event::Claim) => {
+            State::Running { attempt: attempt + 1, prior: known }
+        }
+        (State::InDoubt { attempt, released: true, .. }, Event::Claim) => {
+            State::Running { attempt: attempt + 1, prior: NotExecuted }
+        }
         (State::InDoubt { attempt, released: false, .. }, Event::Claim)
             if class == EffectClass::Keyed =>
         {
@@ -155,7 +156,7 @@ pub fn next(state: State, event: Event, class: EffectClass) -> Result<State, Ill
                 NotExecuted if prior == NotExecuted => {
                     State::Failed { attempt, known: NotExecuted, decided: false }
                 }
-                NotExecuted => State::InDoubt { attempt, prior, released: false },
+                NotExecuted => lost(attempt, prior),
             }
         }
         // … or late: evidence settles a doubt and overturns a decision; "unknown" says nothing new.

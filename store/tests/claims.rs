@@ -170,6 +170,23 @@ async fn the_doubt_guard_holds_the_same_content_under_a_fresh_key() {
 }
 
 #[tokio::test]
+async fn a_refusal_says_nothing_about_an_idempotent_call_that_may_have_run() {
+    let f = Fixture::new();
+    let mut put = f.call("k", "a").await;
+    put.class = EffectClass::Idempotent;
+    f.finish(f.execute(put.clone()).await, Unknown).await;
+    let lease = f.execute(put.clone()).await;
+    let id = lease.execution_id();
+    assert_eq!(f.finish(lease, NotExecuted).await.outcome, Unknown);
+    let stored = f.store.reader().execution(id).unwrap();
+    assert_eq!((stored.status, stored.outcome), (ExecutionStatus::Failed, Some(Unknown)));
+    let mut other = f.call("k", "b").await;
+    other.class = EffectClass::Idempotent;
+    assert!(matches!(f.claim(other).await, Claim::Mismatch { .. }));
+    assert_eq!(f.execute(put).await.attempt(), 3);
+}
+
+#[tokio::test]
 async fn an_idempotent_call_is_never_in_doubt() {
     let f = Fixture::new();
     let mut put = f.call("k", "a").await;
