@@ -1,8 +1,12 @@
-//! The window of a key runs by the wall clock, and by no jump of it.
+//! The window of a key and its life in the tool run by the wall clock, and by no jump of it.
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test stops at the first thing that is not as it must be"
+)]
 
 use std::time::Duration;
 
-use testkit::{Request, Shim, Upstream, engine};
+use testkit::{Builder, Client, Request, Shim, Upstream, engine};
 
 const MINUTE: Duration = Duration::from_secs(60);
 const DAY: Duration = Duration::from_secs(86_400);
@@ -56,4 +60,32 @@ fn no_key_expires_by_a_jump_of_the_wall_clock() {
     let ready = engine.http(&Request::get(&format!("http://{}/readyz", engine.api)));
     assert!(ready.text().contains("the wall clock jumped forward"), "{}", ready.text());
     assert_eq!(upstream.hits(), 1);
+}
+
+/// With rules, and a shim before it.
+fn ruled(rules: &str) -> (Builder, Shim) {
+    let builder = engine!();
+    let file = builder.home().join("engine.toml");
+    std::fs::write(&file, rules).unwrap();
+    let shim = Shim::build(builder.home());
+    (shim.preload(builder.arg("--config").arg(file)), shim)
+}
+
+#[test]
+fn no_restart_prolongs_the_life_of_a_key_in_the_tool() {
+    let upstream = Upstream::start(|_, exchange| exchange.stall());
+    let (builder, shim) = ruled("[[rule]]\neffect = \"keyed\"\n");
+    let request = Request::post(&upstream.url("/pay"), "amount=1");
+    for (sent, hours) in [(1, 0), (2, 11)] {
+        shim.wall_ahead(hours * 60 * MINUTE);
+        let engine = builder.start();
+        let mut client = Client::connect(engine.proxy).unwrap();
+        client.write(request.to_proxy()).unwrap();
+        upstream.wait_for_hits(sent);
+        engine.kill();
+    }
+    // Within 12 hours of the second time, and not of the first.
+    shim.wall_ahead(13 * 60 * MINUTE);
+    builder.start().send(&request).assert_problem(424, "in-doubt");
+    assert_eq!(upstream.hits(), 2);
 }

@@ -217,6 +217,29 @@ fn the_guard_holds_the_same_content_under_any_key_while_in_doubt() {
 }
 
 #[test]
+fn the_guard_holds_also_what_was_refused_under_its_own_key_before() {
+    let count = AtomicUsize::new(0);
+    let upstream = Upstream::start(move |_, exchange| {
+        let status = [429, 500, 200][count.fetch_add(1, Ordering::SeqCst)];
+        exchange.answer(status, &[], b"");
+    });
+    let engine = engine!().start();
+    let plain = Request::post(&upstream.url("/pay"), "1 EUR");
+    engine.send(&plain).assert_is(429, "not-executed");
+    engine.send(&plain.clone().key("order-1")).assert_is(500, "in-doubt");
+    let doubt = in_doubt(&engine, &plain);
+    assert_eq!(doubt.parameter("reason"), Some("same-content"), "{doubt:?}");
+    assert_eq!(upstream.hits(), 2);
+    let token = member(&doubt, "retry_token");
+    let second = engine.send(&plain.clone().header("Idempotency-Retry-Token", &token));
+    second.assert_is(200, "executed");
+    assert_eq!(second.parameter("attempt"), Some("2"));
+    for request in [&plain, &plain.clone().key("order-1")] {
+        engine.send(request).assert_is(200, "replayed");
+    }
+}
+
+#[test]
 fn another_principal_gets_no_token_and_no_answer() {
     let upstream = breaks_first(1);
     let engine = engine!().start();

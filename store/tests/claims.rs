@@ -170,6 +170,60 @@ async fn the_doubt_guard_holds_the_same_content_under_a_fresh_key() {
 }
 
 #[tokio::test]
+async fn the_doubt_guard_looks_also_where_the_calls_own_key_was_refused() {
+    let f = Fixture::new();
+    // Three keys whose first calls did not run, and one whose tool answered "error".
+    for key in ["same", "other input"] {
+        let input = if key == "same" { "a" } else { "b" };
+        f.finish(f.execute(f.call(key, input).await).await, NotExecuted).await;
+    }
+    let mut tool_error = finish(Executed);
+    tool_error.tool_error = true;
+    let lease = f.execute(f.call("tool error", "a").await).await;
+    f.store.finish(lease, tool_error).await.unwrap();
+    let doubtful = f.execute(f.call("doubt", "a").await).await;
+    let id = doubtful.execution_id();
+    f.finish(doubtful, Unknown).await;
+    for key in ["same", "other input", "tool error"] {
+        match f.claim(f.call(key, "a").await).await {
+            Claim::InDoubt(doubt) => assert!(doubt.same_content && doubt.execution_id == id),
+            other => panic!("{key}: {other:?}"),
+        }
+    }
+    // Another wish, and the class `idempotent`, pass.
+    let mut wish = f.call("same", "a").await;
+    wish.repeat = Some(Digest::of(b"second wish"));
+    f.finish(f.execute(wish).await, NotExecuted).await;
+    let mut put = f.call("same", "a").await;
+    put.class = EffectClass::Idempotent;
+    f.finish(f.execute(put).await, NotExecuted).await;
+    // The token runs the doubtful one, under the key of whoever redeems it.
+    let Claim::InDoubt(doubt) = f.claim(f.call("same", "a").await).await else { panic!() };
+    f.store.redeem(&doubt.retry_token.unwrap()).await.unwrap();
+    let lease = f.execute(f.call("same", "a").await).await;
+    assert_eq!((lease.execution_id(), lease.attempt()), (id, 2));
+    f.finish(lease, Executed).await;
+    assert_eq!(replayed(&f.store, f.call("same", "a").await).await.execution_id, id);
+    assert!(f.store.reader().verify(None).unwrap().findings.is_empty());
+}
+
+#[tokio::test]
+async fn what_ran_by_a_token_under_other_rules_is_found_by_these_rules() {
+    let f = Fixture::new();
+    let settled = f.finish(f.execute(f.call("k1", "a").await).await, Unknown).await;
+    // The content is the same; what counts of it, and so the key, is not.
+    let mut ruled = f.call("k2", "a").await;
+    ruled.fingerprint = Digest::of(b"what counts by the new rule");
+    let mut redeeming = ruled.clone();
+    redeeming.retry_token = settled.doubt.as_ref().unwrap().retry_token.clone();
+    let lease = f.execute(redeeming).await;
+    assert_eq!((lease.execution_id(), lease.attempt()), (settled.execution_id, 2));
+    assert!(matches!(f.claim(ruled.clone()).await, Claim::Busy(_)));
+    f.finish(lease, Executed).await;
+    assert_eq!(replayed(&f.store, ruled).await.execution_id, settled.execution_id);
+}
+
+#[tokio::test]
 async fn a_refusal_says_nothing_about_an_idempotent_call_that_may_have_run() {
     let f = Fixture::new();
     let mut put = f.call("k", "a").await;

@@ -61,27 +61,33 @@ pub(super) fn judge(
         Some(key) => holder(conn, key.holder.as_bytes())?.filter(|h| !expiry || !h.is_free(now)),
         None => None,
     };
-    let Some(holder) = holder else {
-        return Ok(match same_in_doubt(conn, call)? {
-            Some(hit) => Judged::Doubtful(hit, true),
-            None => Judged::New,
-        });
-    };
+    let judged = holder.map_or(Judged::New, |holder| by_holder(holder, call));
+    // The doubt guard looks at whatever would run.
+    if matches!(judged, Judged::New | Judged::Again(_))
+        && let Some(hit) = same_in_doubt(conn, call)?
+    {
+        return Ok(Judged::Doubtful(hit, true));
+    }
+    Ok(judged)
+}
+
+/// What the holder of its key says of a call.
+fn by_holder(holder: Brief, call: &Call) -> Judged {
     if holder.fingerprint != Some(call.fingerprint.short()) {
-        return Ok(match holder.state {
+        return match holder.state {
             // Nothing ran that the key could protect.
             State::Failed { known: Knowledge::NotExecuted, .. } | State::Cancelled => Judged::New,
             _ => Judged::Mismatch(holder),
-        });
+        };
     }
-    Ok(match holder.state {
+    match holder.state {
         State::Running { .. } | State::Pending | State::Working => Judged::Busy(holder),
         State::Completed { .. } => Judged::Replay(holder),
         // The tool ran and called it an error: asking again is a new call.
         State::Failed { known: Knowledge::Executed, .. } | State::Cancelled => Judged::New,
         State::Failed { .. } => Judged::Again(holder),
         State::InDoubt { .. } => Judged::Doubtful(holder, false),
-    })
+    }
 }
 
 /// Decides a proxied call.
@@ -239,6 +245,9 @@ fn again(
         None::<&[u8]>,
         write.now.as_micros(),
         call.rule,
+        matches!(execution.state, State::InDoubt { .. }),
+        // Found by its content, it may have been told by other rules: a repeat is told by these.
+        call.fingerprint.short(),
     ])?;
     write.conn.prepare_cached(queries::ANSWER_DELETE)?.execute([execution.id])?;
     if let Some(key) = &call.key {

@@ -133,6 +133,8 @@ fn claim(
                 wish.claim_id,
                 write.now.as_micros(),
                 None::<&str>,
+                matches!(found.state, State::InDoubt { .. }),
+                None::<&[u8]>,
             ])?;
             write.touch(found.session)?;
             log(write, found.id, next, "claimed", "api", Change::default());

@@ -282,9 +282,11 @@ pub(super) const RUNNING: &str =
 pub(super) const STATE_PUT: &str = "UPDATE executions SET
   status = ?2, attempt = ?3, prior = ?4, known = ?5, decided = ?6, released = ?7, ended_at = ?8, updated_at = ?9,
   completed_at = ?10 WHERE id = ?1";
+/// One more attempt begins. With ?6 the one before is in doubt: it may have been sent when it began.
 pub(super) const ATTEMPT_PUT: &str = "UPDATE executions SET
   told = NULL, lease_ms = ?2, claim_id = ?3, started_at = ?4, sent_at = NULL, rule = COALESCE(?5, rule),
-  error = NULL, output = NULL WHERE id = ?1";
+  first_sent_at = COALESCE(first_sent_at, CASE WHEN ?6 THEN started_at END),
+  fingerprint = COALESCE(?7, fingerprint), error = NULL, output = NULL WHERE id = ?1";
 /// [`STATE_PUT`], and what the holder of the lease told.
 pub(super) const FINISH_PUT: &str = "UPDATE executions SET
   status = ?2, attempt = ?3, prior = ?4, known = ?5, decided = ?6, released = ?7, ended_at = ?8, updated_at = ?9,
