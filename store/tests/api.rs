@@ -147,6 +147,73 @@ async fn an_expired_lease_is_in_doubt_until_evidence_or_a_decision() {
     assert!(f.store.reader().verify(None).unwrap().findings.is_empty());
 }
 
+/// An execution whose lease ran out, and its lease.
+async fn lost(f: &Fixture, call: &ToolCall, key: &str) -> (Uuid, String) {
+    let options = ExecuteOptions { lease: Some(Duration::from_secs(1)), ..leased(key) };
+    let (id, lease) = lease_of(f, call, options).await;
+    f.store.await_execution(id, Duration::from_secs(60)).await.unwrap();
+    (id, lease)
+}
+
+fn kinds(f: &Fixture, id: Uuid) -> Vec<String> {
+    let events = f.store.reader().events(Some(id), None, None, 100).unwrap();
+    events.into_iter().map(|event| event.kind).collect()
+}
+
+#[tokio::test]
+async fn what_a_late_holder_tells_erases_no_result() {
+    let f = Fixture::new();
+    let call = f.tool_call("u", "send", "{}").await;
+    for (key, outcome) in [("u", Unknown), ("n", NotExecuted), ("e", Executed)] {
+        let (id, lease) = lost(&f, &call, key).await;
+        let verdict = Verdict {
+            id,
+            attempt: 1,
+            executed: true,
+            output: Some(Json::parse(r#"{"seen":"in the outbox"}"#).unwrap()),
+            evidence: "looked it up".to_owned(),
+            actor: "operator".to_owned(),
+        };
+        let resolved = f.store.resolve(verdict).await.unwrap();
+        let late = ApiFinish { output: None, ..told(&lease, outcome) };
+        let after = f.store.finish_by_token(late.clone()).await.unwrap();
+        assert_eq!(after.status, ExecutionStatus::Completed, "{key}");
+        assert_eq!(after.output.unwrap().as_str(), resolved.output.unwrap().as_str(), "{key}");
+        f.store.finish_by_token(late).await.unwrap();
+        assert_eq!(kinds(&f, id), ["claimed", "lost", "verdict", "finished-late"], "{key}");
+    }
+    let findings = f.store.reader().verify(None).unwrap().findings;
+    assert!(findings.is_empty(), "{findings:?}");
+}
+
+#[tokio::test]
+async fn what_is_told_of_an_older_attempt_is_kept_once() {
+    let f = Fixture::new();
+    let call = f.tool_call("u", "send", "{}").await;
+    let (id, first) = lease_of(&f, &call, leased("k")).await;
+    f.store.finish_by_token(told(&first, NotExecuted)).await.unwrap();
+    let (_, second) = lease_of(&f, &call, leased("k")).await;
+    for outcome in [Unknown, Unknown, Executed, Executed] {
+        let late = f.store.finish_by_token(told(&first, outcome)).await;
+        assert!(matches!(late, Err(Error::Stale(_))), "{late:?}");
+    }
+    f.store.finish_by_token(told(&second, Executed)).await.unwrap();
+    for _ in 0..2 {
+        let other = f.store.finish_by_token(told(&second, NotExecuted)).await;
+        assert!(matches!(other, Err(Error::Stale(_))), "{other:?}");
+    }
+    let expected = [
+        "claimed",
+        "finished",
+        "claimed",
+        "finished-late",
+        "possible-duplicate",
+        "finished",
+        "contradiction",
+    ];
+    assert_eq!(kinds(&f, id), expected);
+}
+
 #[tokio::test]
 async fn a_lease_lives_on_over_a_restart() {
     let f = Fixture::new();

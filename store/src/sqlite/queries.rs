@@ -292,6 +292,8 @@ pub(super) const FINISH_PUT: &str = "UPDATE executions SET
   status = ?2, attempt = ?3, prior = ?4, known = ?5, decided = ?6, released = ?7, ended_at = ?8, updated_at = ?9,
   completed_at = ?10, told = ?11, output = ?12, error = ?13, last_event = ?14, sent_at = ?15,
   first_sent_at = COALESCE(first_sent_at, ?15) WHERE id = ?1";
+pub(super) const TOLD_PUT: &str = "UPDATE executions SET told = ?2 WHERE id = ?1";
+pub(super) const OUTPUT: &str = "SELECT output FROM executions WHERE id = ?1";
 pub(super) const LAST_EVENT_PUT: &str = "UPDATE executions SET last_event = ?2 WHERE id = ?1";
 pub(super) const LEASE_PUT: &str = "UPDATE executions SET lease_ms = ?2 WHERE id = ?1";
 pub(super) const OUTPUT_PUT: &str = "UPDATE executions SET output = ?2, error = ?3 WHERE id = ?1";
@@ -343,6 +345,9 @@ pub(super) const EVENTS_OF_SESSION: &str = concat!(
 /// The outcome that was told last.
 pub(super) const EVENT_FINISHED: &str = "SELECT detail FROM events
   WHERE execution = ?1 AND kind IN ('finished', 'finished-late') ORDER BY seq DESC LIMIT 1";
+/// An outcome of an attempt is in the log as an event of this kind.
+pub(super) const EVENT_TOLD: &str = "SELECT 1 FROM events
+  WHERE execution = ?1 AND attempt = ?2 AND kind = ?3 AND detail ->> 'outcome' = ?4 LIMIT 1";
 pub(super) const EVENTS_DUPLICATES: &str = "SELECT detail FROM events
   WHERE execution = ?1 AND kind = 'duplicates' ORDER BY seq DESC LIMIT 100";
 

@@ -31,9 +31,11 @@ pub(super) fn finish(
     let execution = brief_of(write, id)?;
     let current = execution.state.attempt();
     if attempt != current {
-        if finish.outcome == Knowledge::Executed {
-            late(write, &execution, attempt, "possible-duplicate", finish.outcome);
-        }
+        let kind = match finish.outcome {
+            Knowledge::Executed => "possible-duplicate",
+            Knowledge::NotExecuted | Knowledge::Unknown => "finished-late",
+        };
+        late(write, &execution, attempt, kind, finish.outcome)?;
         return Ok(Err(Error::Stale(format!(
             "attempt {attempt} is over: attempt {current} is the current one; this outcome is kept in the log"
         ))));
@@ -42,7 +44,7 @@ pub(super) fn finish(
         if told == finish.outcome {
             return Ok(Ok(()));
         }
-        late(write, &execution, attempt, "contradiction", finish.outcome);
+        late(write, &execution, attempt, "contradiction", finish.outcome)?;
         return Ok(Err(Error::Stale(format!(
             "attempt {attempt} was finished before as {told}; this outcome is kept in the log"
         ))));
@@ -50,8 +52,22 @@ pub(super) fn finish(
     let tool_error = finish.error.is_some();
     let event = Event::Finish { attempt, outcome: finish.outcome, tool_error };
     let next = state::next(execution.state, event, execution.class)?;
-    let overturned = was_decided(execution.state) && next != execution.state;
-    let output = finish.output.as_ref().map(Json::as_str);
+    if next == execution.state {
+        write.put_told(&execution, finish.outcome)?;
+        late(write, &execution, attempt, "finished-late", finish.outcome)?;
+        write.effects.push(Effect::Unleased(execution.id));
+        return Ok(Ok(()));
+    }
+    let overturned = was_decided(execution.state) && next.outcome() != execution.state.outcome();
+    let output = match &finish.output {
+        Some(output) => Some(output.as_str().to_owned()),
+        // One that was recorded by decision stays.
+        None => write
+            .conn
+            .prepare_cached(queries::OUTPUT)?
+            .query_row([execution.id], |row| row.get(0))?,
+    };
+    let output = output.as_deref();
     let told = Told {
         outcome: finish.outcome,
         output,
@@ -80,15 +96,25 @@ fn output_digest(output: Option<&str>) -> Option<String> {
     output.map(|text| Digest::of(text.as_bytes()).hex(32))
 }
 
+/// Keeps in the log what changes nothing; told again, it is there already.
 fn late(
     write: &mut Write<'_>,
     execution: &Brief,
     attempt: u32,
     kind: &'static str,
     outcome: Knowledge,
-) {
-    let change = Change { outcome: Some(outcome.as_str()), ..Change::default() };
-    write.event(NewEvent::execution(kind, execution.id, attempt, "api", &change));
+) -> rusqlite::Result<()> {
+    let there = write.conn.prepare_cached(queries::EVENT_TOLD)?.exists(params![
+        execution.id,
+        attempt,
+        kind,
+        outcome.as_str()
+    ])?;
+    if !there {
+        let change = Change { outcome: Some(outcome.as_str()), ..Change::default() };
+        write.event(NewEvent::execution(kind, execution.id, attempt, "api", &change));
+    }
+    Ok(())
 }
 
 /// Prolongs a lease, or revives the execution of one that ran out.

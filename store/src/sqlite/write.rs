@@ -144,6 +144,12 @@ impl Write<'_> {
         Ok(())
     }
 
+    /// Notes what the holder of the lease told, where that changes nothing that is known.
+    pub(super) fn put_told(&self, before: &Brief, told: Knowledge) -> rusqlite::Result<()> {
+        self.conn.prepare_cached(queries::TOLD_PUT)?.execute(params![before.id, told.number()])?;
+        Ok(())
+    }
+
     pub(super) fn count_change(&mut self, before: State, after: State) {
         let doubt = |state| i64::from(matches!(state, State::InDoubt { .. }));
         let change = doubt(after) - doubt(before);
