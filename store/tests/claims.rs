@@ -7,7 +7,7 @@ mod support;
 use std::sync::Arc;
 
 use futures_util::future::join_all;
-use store::call::{Claim, Settled};
+use store::call::{Claim, ScopeRequest, Settled};
 use store::key::{Digest, HolderKey};
 use store::model::{EffectClass, ExecutionStatus};
 use store::state::Knowledge::{Executed, NotExecuted, Unknown};
@@ -316,6 +316,22 @@ async fn what_runs_when_the_engine_stops_is_in_doubt_at_the_next_start() {
     assert!(matches!(f.claim(f.call("k", "a").await).await, Claim::InDoubt(_)));
     assert_eq!(f.store.health().in_doubt, 1);
     assert!(reader.verify(None).unwrap().findings.is_empty());
+}
+
+#[tokio::test]
+async fn an_unknown_goal_makes_no_session() {
+    let f = Fixture::new();
+    f.scope().await;
+    let sessions = || f.store.reader().stats().unwrap().sessions;
+    let before = sessions();
+    let unknown = ScopeRequest {
+        session: Some("unseen".to_owned()),
+        goal: Some(uuid::Uuid::from_u128(7)),
+        user: None,
+    };
+    let refused = f.store.scope(&unknown).await;
+    assert!(matches!(refused, Err(Error::NotFound { what: "goal", .. })), "{refused:?}");
+    assert_eq!(sessions(), before);
 }
 
 #[tokio::test]

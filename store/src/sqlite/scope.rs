@@ -138,7 +138,15 @@ fn user_by_name(conn: &Connection, name: &str) -> rusqlite::Result<Option<Owner>
         .optional()
 }
 
+/// The session of a request; `None` where it has yet to be made, and then no goal is of it.
 fn find_session(conn: &Connection, request: &ScopeRequest) -> Result<Option<Found>, Fail> {
+    match (look_for_session(conn, request)?, request.goal) {
+        (None, Some(goal)) => Err(unknown_goal(goal).into()),
+        (found, _) => Ok(found),
+    }
+}
+
+fn look_for_session(conn: &Connection, request: &ScopeRequest) -> Result<Option<Found>, Fail> {
     let asked = asked_user(conn, request)?;
     let name = request.session.as_deref().unwrap_or(DEFAULT_SESSION);
     if let Ok(id) = Uuid::try_parse(name) {
@@ -217,6 +225,10 @@ fn make_session(write: &mut Write<'_>, request: &ScopeRequest) -> Result<Found, 
 fn goal_of(conn: &Connection, id: Uuid, session: i64) -> Result<i64, Fail> {
     match ids::goal(conn, id)? {
         (goal, of, _) if of == session => Ok(goal),
-        _ => Err(Error::NotFound { what: "goal", id: id.to_string() }.into()),
+        _ => Err(unknown_goal(id).into()),
     }
+}
+
+fn unknown_goal(id: Uuid) -> Error {
+    Error::NotFound { what: "goal", id: id.to_string() }
 }
