@@ -9,6 +9,7 @@ use uuid::Uuid;
 use crate::key::{Digest, HolderKey};
 use crate::lease::Lease;
 use crate::model::{EffectClass, Execution, Json, Timestamp};
+use crate::sqlite::WriterHandle;
 use crate::state::Knowledge;
 
 /// A proxied call's place: whose, in which session, for which goal. Made by [`crate::Store::scope`].
@@ -100,6 +101,16 @@ pub enum Claim {
         /// Who holds the key.
         execution_id: Uuid,
     },
+}
+
+impl Claim {
+    /// The claim is on disk: its lease counts from now on.
+    pub(crate) fn granted(self, writer: WriterHandle) -> Self {
+        match self {
+            Self::Execute(lease) => Self::Execute(lease.granted(writer)),
+            other => other,
+        }
+    }
 }
 
 /// What a claim would answer now.

@@ -8,23 +8,27 @@ use crate::state::Knowledge;
 
 /// What a claimer holds while it executes: (execution, attempt). Not `Clone`; only a claim makes one.
 ///
-/// Dropped unfinished, it records the outcome as unknown: whoever held it may have acted.
+/// Dropped unfinished, it records the outcome as unknown: whoever held it may have acted. One that was
+/// never granted, since its claim was rolled back, records nothing: another may hold the same attempt.
 #[derive(Debug)]
 pub struct Lease {
     execution_id: Uuid,
     attempt: u32,
     key_text: Option<String>,
+    /// Where its end is recorded; `None` before it is granted.
     writer: Option<WriterHandle>,
 }
 
 impl Lease {
-    pub(crate) fn new(
-        execution_id: Uuid,
-        attempt: u32,
-        key_text: Option<String>,
-        writer: WriterHandle,
-    ) -> Self {
-        Self { execution_id, attempt, key_text, writer: Some(writer) }
+    /// Not granted yet.
+    pub(crate) fn new(execution_id: Uuid, attempt: u32, key_text: Option<String>) -> Self {
+        Self { execution_id, attempt, key_text, writer: None }
+    }
+
+    /// The claim is on disk.
+    pub(crate) fn granted(mut self, writer: WriterHandle) -> Self {
+        self.writer = Some(writer);
+        self
     }
 
     /// The execution.
@@ -51,20 +55,22 @@ impl Lease {
 impl Drop for Lease {
     fn drop(&mut self) {
         if let Some(writer) = self.writer.take() {
-            writer.finish_dropped(self.execution_id, self.attempt, dropped());
+            let finish = unknown("the call was abandoned inside the engine", "abandoned");
+            writer.finish_dropped(self.execution_id, self.attempt, finish);
         }
     }
 }
 
-fn dropped() -> Finish {
+/// The end of an attempt of which nobody will tell more.
+pub(crate) fn unknown(error: &str, last_event: &str) -> Finish {
     Finish {
         outcome: Knowledge::Unknown,
         tool_error: false,
         answer: None,
-        error: Some("the call was abandoned inside the engine".to_owned()),
+        error: Some(error.to_owned()),
         problem: None,
         sent_at: None,
         first_byte_at: None,
-        last_event: "abandoned".to_owned(),
+        last_event: last_event.to_owned(),
     }
 }

@@ -228,7 +228,12 @@ impl Store {
     /// May this call run? `Execute` is told after its intent is on disk.
     pub async fn claim(&self, call: Call) -> Result<Claim, Error> {
         let writer = self.0.writer.clone();
-        let claim = self.write(move |write| claim::claim(write, &call, &writer)).await;
+        let work = move |write: &mut super::write::Write<'_>| claim::claim(write, &call);
+        let claim = self
+            .0
+            .writer
+            .run_and_hand_out(Lane::Ordinary, work, move |claim| claim.granted(writer))
+            .await;
         match &claim {
             Ok(Claim::Execute(_)) => self.0.streak.saw(true),
             // Where the writer cannot write, what is known can still be read.

@@ -8,7 +8,6 @@ use uuid::Uuid;
 use super::answers;
 use super::error::Fail;
 use super::events::{Change, NewEvent};
-use super::job::WriterHandle;
 use super::queries;
 use super::rows::{self, Brief};
 use super::write::{Effect, Told, Write};
@@ -91,17 +90,13 @@ fn by_holder(holder: Brief, call: &Call) -> Judged {
 }
 
 /// Decides a proxied call.
-pub(super) fn claim(
-    write: &mut Write<'_>,
-    call: &Call,
-    writer: &WriterHandle,
-) -> Result<Claim, Fail> {
+pub(super) fn claim(write: &mut Write<'_>, call: &Call) -> Result<Claim, Fail> {
     match judge(write.conn, call, write.now, write.expiry)? {
-        Judged::New => insert(write, call, writer),
-        Judged::Again(holder) => again(write, &holder, call, writer, "claimed"),
+        Judged::New => insert(write, call),
+        Judged::Again(holder) => again(write, &holder, call, "claimed"),
         Judged::Busy(holder) => Ok(Claim::Busy(write.waiter(&holder))),
         Judged::Replay(holder) => Ok(Claim::Replay(Arc::new(settled(write, &holder)?))),
-        Judged::Doubtful(hit, same_content) => doubtful(write, &hit, call, writer, same_content),
+        Judged::Doubtful(hit, same_content) => doubtful(write, &hit, call, same_content),
         Judged::Mismatch(holder) => Ok(Claim::Mismatch { execution_id: holder.uuid }),
     }
 }
@@ -148,7 +143,6 @@ fn doubtful(
     write: &mut Write<'_>,
     execution: &Brief,
     call: &Call,
-    writer: &WriterHandle,
     same_content: bool,
 ) -> Result<Claim, Fail> {
     let State::InDoubt { attempt, released, .. } = execution.state else {
@@ -169,11 +163,11 @@ fn doubtful(
                 state: state::next(execution.state, Event::Release { attempt }, execution.class)?,
                 ..execution.clone()
             };
-            return again(write, &released, call, writer, "released");
+            return again(write, &released, call, "released");
         }
     }
     if !same_content && upstream_still_knows(write.now, execution, call) {
-        return again(write, execution, call, writer, "upstream-key");
+        return again(write, execution, call, "upstream-key");
     }
     let mut doubt = doubt_of(write, execution, attempt);
     doubt.same_content = same_content;
@@ -193,7 +187,7 @@ fn upstream_still_knows(now: Timestamp, execution: &Brief, call: &Call) -> bool 
 }
 
 /// A new execution takes the key.
-fn insert(write: &mut Write<'_>, call: &Call, writer: &WriterHandle) -> Result<Claim, Fail> {
+fn insert(write: &mut Write<'_>, call: &Call) -> Result<Claim, Fail> {
     let id = new_id();
     let now = write.now.as_micros();
     let text = call.key.as_ref().map(|key| key.text.clone());
@@ -226,7 +220,7 @@ fn insert(write: &mut Write<'_>, call: &Call, writer: &WriterHandle) -> Result<C
     write.touch(call.scope.session)?;
     log_claim(write, row, 1, call, "claimed");
     write.effects.push(Effect::InFlight(1));
-    Ok(Claim::Execute(Lease::new(id, 1, text, writer.clone())))
+    Ok(Claim::Execute(Lease::new(id, 1, text)))
 }
 
 /// One more attempt of an execution; the caller's key then names it too.
@@ -234,7 +228,6 @@ fn again(
     write: &mut Write<'_>,
     execution: &Brief,
     call: &Call,
-    writer: &WriterHandle,
     why: &'static str,
 ) -> Result<Claim, Fail> {
     let next = state::next(execution.state, Event::Claim, execution.class)?;
@@ -257,7 +250,7 @@ fn again(
     log_claim(write, execution.id, next.attempt(), call, why);
     write.effects.push(Effect::InFlight(1));
     let text = call.key.as_ref().map(|key| key.text.clone());
-    Ok(Claim::Execute(Lease::new(execution.uuid, next.attempt(), text, writer.clone())))
+    Ok(Claim::Execute(Lease::new(execution.uuid, next.attempt(), text)))
 }
 
 fn put_key(write: &Write<'_>, key: &CallKey, execution: i64) -> rusqlite::Result<()> {

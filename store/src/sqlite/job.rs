@@ -36,17 +36,21 @@ pub(crate) trait Job: Send {
     fn answer(self: Box<Self>);
 }
 
-struct Task<T, F> {
+struct Task<T, F, G> {
     lane: Lane,
     work: F,
+    /// Of the last run; one that was rolled back left it too.
     result: Option<Result<T, Error>>,
+    /// Makes of the result what the caller may have once it is on disk.
+    hand_out: G,
     reply: Option<oneshot::Sender<Result<T, Error>>>,
 }
 
-impl<T, F> Job for Task<T, F>
+impl<T, F, G> Job for Task<T, F, G>
 where
     T: Send,
     F: FnMut(&mut Write<'_>) -> Result<T, Fail> + Send,
+    G: FnOnce(T) -> T + Send,
 {
     fn lane(&self) -> Lane {
         self.lane
@@ -61,10 +65,11 @@ where
         self.result = Some(Err(error));
     }
 
-    fn answer(mut self: Box<Self>) {
-        if let (Some(reply), Some(result)) = (self.reply.take(), self.result.take()) {
+    fn answer(self: Box<Self>) {
+        let Self { result, hand_out, reply, .. } = *self;
+        if let (Some(reply), Some(result)) = (reply, result) {
             // A caller that has gone away does not undo its job.
-            let _ = reply.send(result);
+            let _ = reply.send(result.map(hand_out));
         }
     }
 }
@@ -99,8 +104,22 @@ impl WriterHandle {
         T: Send + 'static,
         F: FnMut(&mut Write<'_>) -> Result<T, Fail> + Send + 'static,
     {
+        self.run_and_hand_out(lane, work, |result| result).await
+    }
+
+    /// [`Self::run`]; `hand_out` is run once, on the result that was committed.
+    pub(super) async fn run_and_hand_out<T, F>(
+        &self,
+        lane: Lane,
+        work: F,
+        hand_out: impl FnOnce(T) -> T + Send + 'static,
+    ) -> Result<T, Error>
+    where
+        T: Send + 'static,
+        F: FnMut(&mut Write<'_>) -> Result<T, Fail> + Send + 'static,
+    {
         let (reply, answer) = oneshot::channel();
-        self.submit(lane, work, Some(reply))?;
+        self.submit(lane, work, hand_out, Some(reply))?;
         answer.await.unwrap_or(Err(Error::Closed))
     }
 
@@ -114,13 +133,14 @@ impl WriterHandle {
     where
         F: FnMut(&mut Write<'_>) -> Result<(), Fail> + Send + 'static,
     {
-        self.submit(lane, work, None)
+        self.submit(lane, work, |result| result, None)
     }
 
     fn submit<T, F>(
         &self,
         lane: Lane,
         work: F,
+        hand_out: impl FnOnce(T) -> T + Send + 'static,
         reply: Option<oneshot::Sender<Result<T, Error>>>,
     ) -> Result<(), Error>
     where
@@ -136,7 +156,7 @@ impl WriterHandle {
                 Some(Arc::clone(&self.room).try_acquire_owned().map_err(|_| Error::Busy)?)
             }
         };
-        let job = Box::new(Task { lane, work, result: None, reply });
+        let job = Box::new(Task { lane, work, result: None, hand_out, reply });
         self.messages.send(Message::Job(job, permit)).map_err(|_| Error::Closed)
     }
 
@@ -146,7 +166,7 @@ impl WriterHandle {
         let work = move |write: &mut Write<'_>| {
             super::claim::finish(write, id, attempt, &finish).map(drop)
         };
-        if self.submit(Lane::Finish, work, None).is_err() {
+        if self.post(Lane::Finish, work).is_err() {
             tracing::error!(execution_id = %id, "an abandoned call could not be recorded");
         }
     }
