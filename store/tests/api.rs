@@ -147,6 +147,32 @@ async fn an_expired_lease_is_in_doubt_until_evidence_or_a_decision() {
     assert!(f.store.reader().verify(None).unwrap().findings.is_empty());
 }
 
+#[tokio::test]
+async fn a_lease_whose_end_could_not_be_written_ends_later() {
+    let f = Fixture::new();
+    let call = f.tool_call("u", "send", "{}").await;
+    let lease = async |key: &str, seconds| {
+        let options = ExecuteOptions { lease: Some(Duration::from_secs(seconds)), ..leased(key) };
+        lease_of(&f, &call, options).await.0
+    };
+    let (held, next) = (lease("held", 1).await, lease("next", 2).await);
+    let foreign = rusqlite::Connection::open(&f.options.path).unwrap();
+    foreign
+        .execute_batch(
+            "CREATE TRIGGER refuse BEFORE UPDATE ON executions
+             WHEN NEW.status = 5 AND NEW.idempotency_key = 'held'
+             BEGIN SELECT RAISE(ABORT, 'no'); END",
+        )
+        .unwrap();
+    // It ends after the first one was tried.
+    let ended = f.store.await_execution(next, Duration::from_secs(60)).await.unwrap();
+    assert_eq!(ended.status, ExecutionStatus::InDoubt);
+    assert_eq!(f.store.reader().execution(held).unwrap().status, ExecutionStatus::Running);
+    foreign.execute_batch("DROP TRIGGER refuse").unwrap();
+    let ended = f.store.await_execution(held, Duration::from_secs(20)).await.unwrap();
+    assert_eq!(ended.status, ExecutionStatus::InDoubt);
+}
+
 /// An execution whose lease ran out, and its lease.
 async fn lost(f: &Fixture, call: &ToolCall, key: &str) -> (Uuid, String) {
     let options = ExecuteOptions { lease: Some(Duration::from_secs(1)), ..leased(key) };

@@ -319,6 +319,45 @@ async fn what_runs_when_the_engine_stops_is_in_doubt_at_the_next_start() {
 }
 
 #[tokio::test]
+async fn a_start_on_a_full_disk_spends_the_reserve_on_what_ran() {
+    let f = Fixture::new();
+    let scope = f.scope().await;
+    let mut running = Vec::new();
+    for n in 0..300 {
+        running.push(f.execute(call(scope.clone(), &n.to_string(), &n.to_string())).await);
+    }
+    f.store.close().await;
+    drop(running);
+    let Fixture { store, mut options, dir } = f;
+    drop(store);
+    // No page more than there are.
+    options.max_page_count = Some(1);
+    options.reserve_bytes = 4 * 1024 * 1024;
+    let f = Fixture { store: Store::open(&options).unwrap(), options, dir };
+    assert_eq!(f.store.health().in_doubt, 300);
+    assert!(f.store.health().full);
+    assert!(matches!(f.store.claim(call(scope, "new", "new")).await, Err(Error::Full)));
+    assert!(f.store.reader().verify(None).unwrap().findings.is_empty());
+}
+
+#[tokio::test]
+async fn an_outcome_that_cannot_be_written_is_unknown_and_ends_the_wait_of_its_duplicates() {
+    let f = Fixture::new();
+    let lease = f.execute(f.call("k", "a").await).await;
+    let Claim::Busy(waiter) = f.claim(f.call("k", "a").await).await else { panic!() };
+    let foreign = rusqlite::Connection::open(&f.options.path).unwrap();
+    let refuse =
+        "CREATE TRIGGER refuse BEFORE INSERT ON answers BEGIN SELECT RAISE(ABORT, 'no'); END";
+    foreign.execute_batch(refuse).unwrap();
+    let told = f.store.finish(lease, finish(Executed)).await;
+    assert!(matches!(told, Err(Error::Internal)), "{told:?}");
+    assert_eq!(waiter.settled().await.unwrap().outcome, Unknown);
+    assert!(matches!(f.claim(f.call("k", "a").await).await, Claim::InDoubt(_)));
+    assert_eq!(f.store.health().in_flight, 0);
+    assert!(f.store.reader().verify(None).unwrap().findings.is_empty());
+}
+
+#[tokio::test]
 async fn an_unknown_goal_makes_no_session() {
     let f = Fixture::new();
     f.scope().await;

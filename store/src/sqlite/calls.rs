@@ -20,7 +20,7 @@ use crate::call::{
 use crate::key::{self, Digest, HolderKey};
 use crate::model::{EffectClass, Execution, ExecutionStatus, Origin, Timestamp, ToolCall};
 use crate::state::{Knowledge, State};
-use crate::{Clock as _, Error, LEASE_MAX, LEASE_MIN, Lease, SystemClock};
+use crate::{Clock as _, Error, LEASE_MAX, LEASE_MIN, Lease, SystemClock, lease};
 
 /// The longest reason of a verdict, in characters.
 const MAX_EVIDENCE: usize = 4_096;
@@ -295,12 +295,23 @@ impl Store {
     }
 
     /// Records the outcome of a claimed call, consuming its lease, and wakes its duplicates. Never
-    /// refused for want of room: it waits until the outcome is on disk.
+    /// refused for want of room: it waits until the outcome is on disk. `Internal` where `SQLite` does not
+    /// take this outcome: then it is recorded as unknown.
     pub async fn finish(&self, lease: Lease, finish: Finish) -> Result<Arc<Settled>, Error> {
         let (id, attempt) = (lease.execution_id(), lease.attempt());
         let finish = Arc::new(finish);
         let writer = lease.consume().ok_or(Error::Internal)?;
-        writer.run(Lane::Finish, move |write| claim::finish(write, id, attempt, &finish)).await
+        let told =
+            writer.run(Lane::Finish, move |write| claim::finish(write, id, attempt, &finish)).await;
+        if let Err(Error::Internal) = told {
+            // Its duplicates wait, and nobody else will tell them anything.
+            let unknown = lease::unknown("the outcome could not be recorded", "not recorded");
+            let record = move |write: &mut super::write::Write<'_>| {
+                claim::finish(write, id, attempt, &unknown)
+            };
+            writer.run(Lane::Finish, record).await?;
+        }
+        told
     }
 
     /// Redeems a retry token: the next identical call runs. A repeat changes nothing; a token that

@@ -19,13 +19,11 @@ use super::writer::{Undone, Writer};
 const BODIES: Duration = Duration::from_secs(30 * 86_400);
 /// Events are kept this long.
 const EVENTS: Duration = Duration::from_secs(400 * 86_400);
+/// The end of a lease that could not be written is tried again after this long.
+const LEASE_RETRY: Duration = Duration::from_secs(1);
 
 pub(super) fn run(writer: &mut Writer) {
-    while let Some((row, attempt)) = writer.live.expired(Instant::now()) {
-        attempt_now(writer, "a lease could not be ended", move |write| {
-            settle::expire(write, row, attempt)
-        });
-    }
+    end_leases(writer);
     if writer.every_second.due() {
         finish_parked(writer);
         drop_bodies(writer);
@@ -43,8 +41,23 @@ pub(super) fn run(writer: &mut Writer) {
     }
 }
 
+/// Ends the leases that ran out.
+fn end_leases(writer: &mut Writer) {
+    while let Some((row, attempt)) = writer.live.expired(Instant::now()) {
+        let ended = writer.commit_now(move |write| settle::expire(write, row, attempt));
+        let Err(fail) = ended else { continue };
+        tracing::warn!(?fail, "a lease could not be ended");
+        writer.live.lease(row, attempt, LEASE_RETRY);
+        if let Fail::Sql(error) = &fail {
+            writer.make_room(error);
+        }
+        // Those who wait for the writer come before the next lease.
+        return;
+    }
+}
+
 /// Tries once more to write outcomes that found no room.
-fn finish_parked(writer: &mut Writer) {
+pub(super) fn finish_parked(writer: &mut Writer) {
     let parked = std::mem::take(&mut writer.parked);
     if !parked.is_empty() {
         writer.commit_group(parked);

@@ -13,7 +13,7 @@ use rustix::fs::Mode;
 use tokio::sync::Semaphore;
 
 use super::checkpoint::{self, Checkpoints};
-use super::error::Fail;
+use super::error::{Fail, Severity, severity};
 use super::events::{Head, NewEvent};
 use super::job::WriterHandle;
 use super::lock::DatabaseLock;
@@ -118,7 +118,14 @@ impl Writer {
             .query_row(queries::COUNT_IN_DOUBT, [], |row| row.get(0))
             .map_err(|error| open_error(path, &error))?;
         self.shared.in_doubt.store(in_doubt, Ordering::Relaxed);
-        let recovered = self.commit_now(recover_running);
+        let mut recovered = self.commit_now(recover_running);
+        if let Err(Fail::Sql(error)) = &recovered
+            && severity(error) == Severity::Full
+        {
+            // What became of calls is what the reserve is for.
+            self.make_room(error);
+            recovered = self.commit_now(recover_running);
+        }
         recovered.map_err(|fail| unreadable(path, fail))
     }
 }

@@ -27,6 +27,9 @@ use crate::token::Secret;
 /// of them waits.
 const MAX_GROUP: usize = 1_024;
 
+/// How often outcomes that wait for room are tried before the writer stops.
+const LAST_TRIES: usize = 3;
+
 /// The longest sleep of an idle writer: what housekeeping is due is done at least this often.
 const IDLE: Duration = Duration::from_secs(1);
 
@@ -64,6 +67,15 @@ impl Writer {
             }
             housekeeping::run(&mut self);
         };
+        for _ in 0..LAST_TRIES {
+            housekeeping::finish_parked(&mut self);
+        }
+        if !self.parked.is_empty() {
+            tracing::error!(
+                outcomes = self.parked.len(),
+                "no room: these calls are in doubt at the next start"
+            );
+        }
         housekeeping::flush_counts(&mut self);
         duplicates::flush(&mut self, true);
         checkpoint::all(&self.conn);
@@ -96,7 +108,11 @@ impl Writer {
     }
 
     /// One transaction for all; where that fails, one for each.
-    pub(super) fn commit_group(&mut self, mut group: Vec<Box<dyn Job>>) {
+    pub(super) fn commit_group(&mut self, group: Vec<Box<dyn Job>>) {
+        let mut group: Vec<_> = group.into_iter().filter_map(|job| self.admit(job)).collect();
+        if group.is_empty() {
+            return;
+        }
         let mut jobs: Vec<&mut dyn Job> = group.iter_mut().map(|job| job.as_mut() as _).collect();
         match self.transaction(&mut jobs) {
             Ok(effects) => {
@@ -122,7 +138,18 @@ impl Writer {
         }
     }
 
-    fn commit_one(&mut self, mut job: Box<dyn Job>) {
+    /// Refuses what waited in the queue when the disk became full: the room that is left is for outcomes.
+    fn admit(&self, mut job: Box<dyn Job>) -> Option<Box<dyn Job>> {
+        if !self.shared.full.load(Ordering::Relaxed) || job.lane() != Lane::Ordinary {
+            return Some(job);
+        }
+        job.refuse(Error::Full);
+        job.answer();
+        None
+    }
+
+    fn commit_one(&mut self, job: Box<dyn Job>) {
+        let Some(mut job) = self.admit(job) else { return };
         match self.transaction(&mut [job.as_mut()]) {
             Ok(effects) => {
                 self.apply(effects);
@@ -130,12 +157,17 @@ impl Writer {
             }
             Err(Undone::Refused) => job.answer(),
             Err(Undone::Failed(error)) => {
-                if severity(&error) == Severity::Full {
-                    self.shared.full.store(true, Ordering::Relaxed);
-                    self.reserve.give_up(&self.conn);
-                }
+                self.make_room(&error);
                 self.put_off(job, &error);
             }
+        }
+    }
+
+    /// Where the disk is full: refuses new calls from now on, and gives the reserve to outcomes.
+    pub(super) fn make_room(&self, error: &rusqlite::Error) {
+        if severity(error) == Severity::Full {
+            self.shared.full.store(true, Ordering::Relaxed);
+            self.reserve.give_up(&self.conn);
         }
     }
 

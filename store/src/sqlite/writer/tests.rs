@@ -1,8 +1,10 @@
-//! What becomes of a group of jobs of which one refuses after it has written.
+//! What becomes of a group of jobs of which one refuses, or finds no room, or that is the last one.
 
 use std::path::Path;
 use std::sync::mpsc;
 use std::time::Duration;
+
+use futures_util::future::join_all;
 
 use crate::call::{Answer, AnswerBody, Call, CallKey, Claim, Finish, Scope, ScopeRequest};
 use crate::key::{Digest, HolderKey};
@@ -127,5 +129,68 @@ async fn a_lease_that_was_rolled_back_says_nothing_about_the_one_that_was_grante
     assert_eq!(store.reader().execution(id).unwrap().status, ExecutionStatus::Running);
     let settled = store.finish(second, told(Executed, b"done".to_vec())).await.unwrap();
     assert_eq!(settled.outcome, Executed);
+    store.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_waited_when_the_disk_became_full_takes_nothing_of_the_reserve() {
+    let folder = tempfile::tempdir().unwrap();
+    let options = Options {
+        max_page_count: Some(200),
+        reserve_bytes: 8 * 1024 * 1024,
+        ..options(folder.path())
+    };
+    let store = Store::open(&options).unwrap();
+    let scope = store.scope(&ScopeRequest::default()).await.unwrap();
+    let big = "x".repeat(20_000);
+    let go = hold(&store).await;
+    let claims = join_all((0..100).map(|n| store.claim(call(&scope, &n.to_string(), &big))));
+    let (claims, ()) = tokio::join!(claims, async { drop(go) });
+    let refused: Vec<bool> = claims.iter().map(|claim| matches!(claim, Err(Error::Full))).collect();
+    let first = refused.iter().position(|refused| *refused).unwrap();
+    assert!(first > 0 && refused[first..].iter().all(|refused| *refused), "{refused:?}");
+    assert!(claims[..first].iter().all(Result::is_ok), "{claims:?}");
+    store.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn outcomes_that_wait_for_room_are_written_before_the_writer_stops() {
+    let folder = tempfile::tempdir().unwrap();
+    let options = Options {
+        max_page_count: Some(120),
+        reserve_bytes: 4 * 1024 * 1024,
+        ..options(folder.path())
+    };
+    let store = Store::open(&options).unwrap();
+    let scope = store.scope(&ScopeRequest::default()).await.unwrap();
+    let lease = granted(&store, call(&scope, "k", "x")).await;
+    let go = hold(&store).await;
+    let finish = store.finish(lease, told(Executed, vec![b'x'; 1024 * 1024]));
+    let (settled, (), ()) = tokio::join!(finish, store.close(), async { drop(go) });
+    assert_eq!(settled.unwrap().outcome, Executed);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_full_queue_refuses_what_may_be_asked_again_and_no_outcome() {
+    let folder = tempfile::tempdir().unwrap();
+    let options = Options { max_queue: 1, ..options(folder.path()) };
+    let store = Store::open(&options).unwrap();
+    let scope = store.scope(&ScopeRequest::default()).await.unwrap();
+    let lease = granted(&store, call(&scope, "k", "x")).await;
+    let go = hold(&store).await;
+    let group = async {
+        tokio::join!(
+            store.create_user(user("queued")),
+            store.claim(call(&scope, "l", "x")),
+            store.create_user(user("refused")),
+            store.finish(lease, told(Executed, Vec::new())),
+        )
+    };
+    let ((queued, claim, refused, settled), ()) = tokio::join!(group, async { drop(go) });
+    assert!(queued.is_ok());
+    assert!(matches!(claim, Err(Error::Busy)), "{claim:?}");
+    assert!(matches!(refused, Err(Error::Busy)), "{refused:?}");
+    assert_eq!(settled.unwrap().outcome, Executed);
+    store.create_user(user("refused")).await.unwrap();
     store.close().await;
 }
