@@ -1,4 +1,5 @@
-//! The window of a key and its life in the tool run by the wall clock, and by no jump of it.
+//! The window of a key, the life of a key in the tool and retention run by the wall clock, and by no jump
+//! of it.
 #![expect(
     clippy::unwrap_used,
     reason = "a test stops at the first thing that is not as it must be"
@@ -6,7 +7,8 @@
 
 use std::time::Duration;
 
-use testkit::{Builder, Client, Request, Shim, Upstream, engine};
+use serde_json::{Value, json};
+use testkit::{Builder, Client, Engine, Request, Shim, Upstream, engine, wait_until};
 
 const MINUTE: Duration = Duration::from_secs(60);
 const DAY: Duration = Duration::from_secs(86_400);
@@ -87,5 +89,59 @@ fn no_restart_prolongs_the_life_of_a_key_in_the_tool() {
     // Within 12 hours of the second time, and not of the first.
     shim.wall_ahead(13 * 60 * MINUTE);
     builder.start().send(&request).assert_problem(424, "in-doubt");
+    assert_eq!(upstream.hits(), 2);
+}
+
+fn assert_verified(engine: &Engine) {
+    let database = engine.builder().database_path().to_str().unwrap();
+    let verified = engine.builder().cli(["verify", "--database", database]);
+    assert_eq!(verified.status.code(), Some(0), "{verified:?}");
+}
+
+#[test]
+fn what_is_old_is_dropped_but_for_what_is_in_doubt() {
+    let upstream = Upstream::start(|request, exchange| {
+        let status = if request.target().ends_with("/doubt") { 500 } else { 200 };
+        exchange.answer(status, &[], b"the answer");
+    });
+    let (builder, shim) = ruled("[[rule]]\nwindow = \"90d\"\n");
+    let engine = builder.start();
+    let act = Request::post(&upstream.url("/act"), "x");
+    let doubt = Request::post(&upstream.url("/doubt"), "x");
+    engine.send(&act).assert_is(200, "executed");
+    let first = engine.send(&doubt);
+    first.assert_is(500, "in-doubt");
+    let id = first.header("agent-execution-id").unwrap();
+
+    shim.wall_ahead(31 * DAY);
+    let engine = engine.kill_and_restart();
+    wait_until("the body is dropped", || (engine.send(&act).status == 410).then_some(()));
+    engine.send(&act).assert_problem(410, "response-not-kept");
+    let kept = engine.rpc("get_execution_detail", &json!({"id": id}));
+    assert_eq!(kept["answer"]["body"]["text"], "the answer");
+    assert_verified(&engine);
+
+    shim.wall_ahead(432 * DAY);
+    let engine = engine.kill_and_restart();
+    let kinds = |of: Value| {
+        let events = engine.rpc("list_events", &of);
+        let events = events.as_array().unwrap_or_else(|| panic!("no list: {events}")).clone();
+        events.iter().map(|event| event["kind"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    let all = || kinds(json!({"limit": 100}));
+    wait_until("old events are dropped", || all().contains(&"pruned".to_owned()).then_some(()));
+    assert_eq!(all()[0], "claimed", "of the doubt");
+    assert_eq!(kinds(json!({"execution_id": id}))[..2], ["claimed", "finished"]);
+    assert_verified(&engine);
+    let ran = json!({"id": id, "attempt": 1, "verdict": "executed", "evidence": "seen at last"});
+    engine.rpc("resolve_tool_execution", &ran);
+
+    let engine = engine.kill_and_restart();
+    let kinds = |of: Value| engine.rpc("list_events", &of).to_string();
+    wait_until("the settled doubt's events are dropped", || {
+        (!kinds(json!({"execution_id": id})).contains("claimed")).then_some(())
+    });
+    assert!(kinds(json!({"execution_id": id})).contains("verdict"));
+    assert_verified(&engine);
     assert_eq!(upstream.hits(), 2);
 }

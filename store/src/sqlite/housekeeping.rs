@@ -102,6 +102,9 @@ struct Pruned {
 
 /// Drops old events behind a row that tells how far.
 fn prune_events(write: &mut Write<'_>) -> Result<(), Fail> {
+    if !write.expiry {
+        return Ok(());
+    }
     let last: Option<(i64, [u8; 32])> = write
         .conn
         .prepare_cached(queries::RETENTION_EVENT)?
@@ -120,8 +123,11 @@ fn drop_bodies(writer: &mut Writer) {
     let Some(from) = writer.bodies_from else { return };
     let mut next = None;
     attempt_now(writer, "old bodies are kept for another hour", |write| {
+        if !write.expiry {
+            return Ok(());
+        }
         let before = before(write, BODIES);
-        let (to, all_old): (Option<i64>, Option<bool>) = write
+        let (to, old): (Option<i64>, Option<bool>) = write
             .conn
             .prepare_cached(queries::RETENTION_RANGE)?
             .query_row(params![from, before], |row| Ok((row.get(0)?, row.get(1)?)))?;
@@ -133,7 +139,7 @@ fn drop_bodies(writer: &mut Writer) {
         if dropped > 0 {
             write.effects.push(Effect::ReplaysChanged);
         }
-        next = all_old.unwrap_or(false).then_some(to);
+        next = old.unwrap_or(false).then_some(to);
         Ok(())
     });
     writer.bodies_from = next;

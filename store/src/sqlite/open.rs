@@ -28,7 +28,7 @@ use super::streak::Streak;
 use super::write::{Effect, Live, Write};
 use super::writer::Writer;
 use super::{beside, connection, fatal, queries, rows, settle};
-use crate::clock::{SystemClock, TimeKeeper};
+use crate::clock::{Clock, SystemClock, TimeKeeper};
 use crate::model::Origin;
 use crate::{Error, Options};
 
@@ -46,6 +46,11 @@ impl Store {
     /// leases have their full time to live before them. Refused (`Locked`) while another process
     /// owns the database. Sets the process's umask to 077: all files are the owner's alone.
     pub fn open(options: &Options) -> Result<Self, Error> {
+        Self::open_at(options, Arc::new(SystemClock))
+    }
+
+    /// [`Self::open`]; the writer reads the time from `clock`.
+    pub(super) fn open_at(options: &Options, clock: Arc<dyn Clock>) -> Result<Self, Error> {
         let path = &options.path;
         make_folder(path)?;
         let lock = DatabaseLock::take(path)?;
@@ -61,7 +66,7 @@ impl Store {
 
         let shared = Arc::new(Shared::default());
         let head = Head::read(&conn).map_err(refused)?;
-        let keeper = TimeKeeper::new(Arc::new(SystemClock), head.at, Arc::clone(&shared.jumped));
+        let keeper = TimeKeeper::new(clock, head.at, Arc::clone(&shared.jumped));
         let reserve =
             Reserve::new(beside(path, "reserve"), options.reserve_bytes, options.max_page_count);
         if let Err(error) = reserve.make(&conn) {
@@ -80,6 +85,7 @@ impl Store {
             shared: Arc::clone(&shared),
             secret: secret.clone(),
             keeper,
+            jump: None,
             head,
             live: Live::default(),
             reserve,
@@ -89,8 +95,8 @@ impl Store {
             parked: Vec::new(),
             every_second: Every::new(Duration::from_secs(1)),
             every_minute: Every::new(Duration::from_secs(60)),
-            every_hour: Every::new(Duration::from_secs(3_600)),
-            bodies_from: Some(0),
+            every_hour: Every::at_once(Duration::from_secs(3_600)),
+            bodies_from: None,
         };
         writer.recover(path)?;
         fatal::spawn("writer", move || writer.run()).map_err(|error| no_thread(path, &error))?;

@@ -409,10 +409,17 @@ pub(super) const VERIFY_KEY_HELD: &str = "SELECT 1 FROM keys WHERE key >= ?1 AND
 pub(super) const RETENTION_BODIES: &str = "UPDATE answers SET body = NULL
   WHERE execution > ?1 AND execution <= ?2 AND received_at < ?3 AND body IS NOT NULL
     AND (SELECT status FROM executions WHERE id = execution) <> 5";
-/// The last of the next answers, and whether all of them are old.
-pub(super) const RETENTION_RANGE: &str = "SELECT MAX(execution), MAX(received_at) < ?2 FROM
-  (SELECT execution, received_at FROM answers WHERE execution > ?1 ORDER BY execution LIMIT 1000)";
-/// The newest event that retention may drop, with its hash.
-pub(super) const RETENTION_EVENT: &str =
-    "SELECT seq, hash FROM events WHERE at < ?1 AND kind <> 'pruned' ORDER BY seq DESC LIMIT 1";
+/// The last of the next answers, and whether it may be old: none is older than its execution, and those
+/// behind it are younger still.
+pub(super) const RETENTION_RANGE: &str = "SELECT a.last, e.created_at < ?2 FROM
+  (SELECT MAX(execution) AS last FROM
+    (SELECT execution FROM answers WHERE execution > ?1 ORDER BY execution LIMIT 1000)) a
+  LEFT JOIN executions e ON e.id = a.last";
+/// The newest event that retention may drop, with its hash: times ascend with the numbers, and what is in
+/// doubt keeps its events.
+pub(super) const RETENTION_EVENT: &str = "SELECT seq, hash FROM events
+  WHERE seq < (SELECT seq FROM events WHERE at >= ?1 ORDER BY seq LIMIT 1)
+    AND seq < (SELECT COALESCE(MIN(v.seq), 9223372036854775807)
+      FROM executions e JOIN events v ON v.execution = e.id WHERE e.status = 5)
+    AND kind <> 'pruned' ORDER BY seq DESC LIMIT 1";
 pub(super) const RETENTION_PRUNE: &str = "DELETE FROM events WHERE seq <= ?1";

@@ -119,19 +119,25 @@ pub(crate) fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
 #[derive(Debug)]
 pub(crate) struct Every {
     interval: Duration,
-    last: Instant,
+    last: Option<Instant>,
 }
 
 impl Every {
+    /// Due for the first time after an interval.
     pub(crate) fn new(interval: Duration) -> Self {
-        Self { interval, last: Instant::now() }
+        Self { interval, last: Some(Instant::now()) }
+    }
+
+    /// Due for the first time at once: also a process that never lives for an interval does it.
+    pub(crate) fn at_once(interval: Duration) -> Self {
+        Self { interval, last: None }
     }
 
     /// True once per interval.
     pub(crate) fn due(&mut self) -> bool {
-        let due = self.last.elapsed() >= self.interval;
+        let due = self.last.is_none_or(|last| last.elapsed() >= self.interval);
         if due {
-            self.last = Instant::now();
+            self.last = Some(Instant::now());
         }
         due
     }

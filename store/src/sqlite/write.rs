@@ -19,7 +19,7 @@ use crate::token::Secret;
 pub(crate) struct Write<'c> {
     pub(super) conn: &'c Connection,
     pub(super) now: Timestamp,
-    /// Keys expire; not after the wall clock has jumped.
+    /// Keys expire, and what is old is dropped; not after the wall clock has jumped.
     pub(super) expiry: bool,
     pub(super) secret: &'c Secret,
     pub(super) live: &'c mut Live,

@@ -39,6 +39,8 @@ pub(super) struct Writer {
     pub(super) shared: Arc<Shared>,
     pub(super) secret: Secret,
     pub(super) keeper: TimeKeeper,
+    /// How far the wall clock jumped, until that is in the log.
+    pub(super) jump: Option<Duration>,
     pub(super) head: Head,
     pub(super) live: Live,
     pub(super) reserve: Reserve,
@@ -201,6 +203,9 @@ impl Writer {
         };
         if let Some(jump) = jump {
             tracing::warn!(seconds = jump.as_secs(), "the wall clock jumped forward");
+            self.jump = Some(jump);
+        }
+        if let Some(jump) = self.jump {
             write.event(NewEvent::engine("clock-jump", &Jump { seconds: jump.as_secs() }));
         }
         let done = run_all(&mut write, jobs).and_then(|()| {
@@ -211,6 +216,7 @@ impl Writer {
         match done {
             Ok(head) => {
                 self.head = head;
+                self.jump = None;
                 let effects = write.effects;
                 self.live.committed();
                 self.shared.events.store(head.seq, Ordering::Relaxed);

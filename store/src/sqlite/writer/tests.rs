@@ -1,17 +1,19 @@
 //! What becomes of a group of jobs of which one refuses, or finds no room, or that is the last one.
 
 use std::path::Path;
-use std::sync::mpsc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
 use futures_util::future::join_all;
 
 use crate::call::{Answer, AnswerBody, Call, CallKey, Claim, Finish, Scope, ScopeRequest};
+use crate::clock::Clock;
 use crate::key::{Digest, HolderKey};
 use crate::model::{EffectClass, ExecutionStatus, Json, NewUser, Timestamp, User};
 use crate::sqlite::entities;
 use crate::state::Knowledge::{self, Executed, NotExecuted};
-use crate::{Error, Lease, Options, Store, lease};
+use crate::{Error, Lease, Options, Store, SystemClock, lease};
 
 fn user(name: &str) -> NewUser {
     NewUser { username: name.to_owned(), display_name: None, email: None }
@@ -192,5 +194,37 @@ async fn a_full_queue_refuses_what_may_be_asked_again_and_no_outcome() {
     assert!(matches!(refused, Err(Error::Busy)), "{refused:?}");
     assert_eq!(settled.unwrap().outcome, Executed);
     store.create_user(user("refused")).await.unwrap();
+    store.close().await;
+}
+
+/// The machine's clocks, the wall clock ahead by so many seconds.
+#[derive(Debug, Default)]
+struct Ahead(AtomicU64);
+
+impl Clock for Ahead {
+    fn now(&self) -> Timestamp {
+        SystemClock.now().plus(Duration::from_secs(self.0.load(Ordering::Relaxed)))
+    }
+
+    fn since_boot(&self) -> Duration {
+        SystemClock.since_boot()
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_jump_of_the_clock_is_in_the_log_also_where_the_first_to_see_it_is_undone() {
+    let folder = tempfile::tempdir().unwrap();
+    let clock = Arc::new(Ahead::default());
+    let store = Store::open_at(&options(folder.path()), clock.clone()).unwrap();
+    store.create_user(user("before")).await.unwrap();
+    clock.0.store(2 * 3_600, Ordering::Relaxed);
+    assert!(matches!(refuse(&store, "undone").await, Err(Error::Conflict(_))));
+    store.create_user(user("after")).await.unwrap();
+    store.create_user(user("later")).await.unwrap();
+    let events = store.reader().events(None, None, None, 100).unwrap();
+    let jumps: Vec<_> = events.iter().filter(|event| event.kind == "clock-jump").collect();
+    assert_eq!(jumps.len(), 1, "{events:?}");
+    assert!(store.health().clock_jumped);
+    assert!(store.reader().verify(None).unwrap().findings.is_empty());
     store.close().await;
 }
