@@ -110,6 +110,7 @@ fn checkpointer(path: &std::path::Path, asked: &mpsc::Receiver<()>, shared: &Sha
         let idle = commits == seen_at && commits != done_at;
         seen_at = commits;
         if !quiet || idle {
+            fatal::panic_point("checkpointer");
             run(&conn, "PRAGMA wal_checkpoint(PASSIVE)");
             done_at = commits;
         }

@@ -12,6 +12,16 @@ pub(super) fn die(reason: &str) -> ! {
     std::process::exit(70)
 }
 
+/// Panics in a build for crash tests whose environment names this place.
+#[cfg(feature = "failpoints")]
+pub(super) fn panic_point(name: &str) {
+    let asked = std::env::var("STATE_ENGINE_TEST_PANIC");
+    assert!(!asked.is_ok_and(|asked| asked == name), "a test asked for it");
+}
+
+#[cfg(not(feature = "failpoints"))]
+pub(super) const fn panic_point(_name: &str) {}
+
 /// Runs a thread of the store; its panic is the end of the process.
 pub(super) fn spawn(
     name: &str,

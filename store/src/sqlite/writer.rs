@@ -115,6 +115,7 @@ impl Writer {
         if group.is_empty() {
             return;
         }
+        fatal::panic_point("writer");
         let mut jobs: Vec<&mut dyn Job> = group.iter_mut().map(|job| job.as_mut() as _).collect();
         match self.transaction(&mut jobs) {
             Ok(effects) => {
