@@ -295,6 +295,16 @@ async fn ask(
     request: Request<()>,
     body: &'static str,
 ) -> (StatusCode, HeaderMap, String) {
+    let (status, headers, said, _) = ask_whole(sender, request, body).await;
+    (status, headers, said)
+}
+
+/// With the trailers of the answer.
+async fn ask_whole(
+    sender: &SendRequest<Bytes>,
+    request: Request<()>,
+    body: &'static str,
+) -> (StatusCode, HeaderMap, String, Option<HeaderMap>) {
     let mut sender = sender.clone().ready().await.unwrap();
     let (answer, mut stream) = sender.send_request(request, body.is_empty()).unwrap();
     if !body.is_empty() {
@@ -307,7 +317,8 @@ async fn ask(
         let _ = body.flow_control().release_capacity(piece.len());
         said.extend_from_slice(&piece);
     }
-    (head.status, head.headers, String::from_utf8(said).unwrap())
+    let trailers = body.trailers().await.unwrap();
+    (head.status, head.headers, String::from_utf8(said).unwrap(), trailers)
 }
 
 fn word(headers: &HeaderMap) -> &str {
@@ -372,6 +383,30 @@ fn streams_of_one_connection_act_once() {
         words
     });
     assert_eq!(words.iter().filter(|word| *word == "executed").count(), 1, "{words:?}");
+    assert_eq!(upstream.hits(), 1);
+}
+
+/// In HTTP/2 no client has to say that it takes trailers.
+#[test]
+fn trailers_come_with_a_replay_as_with_the_first_answer() {
+    let ca = TestCa::new();
+    let upstream = Upstream::start(|_, exchange| {
+        exchange.begin_chunked(200, &[("Content-Type", "text/plain"), ("Trailer", "X-Sum")]);
+        exchange.chunk("data");
+        exchange.end_chunked(&[("X-Sum", "7")]);
+    });
+    let secured = ca.sign(&["localhost"]).before(upstream.addr, Ending::Told);
+    let engine = intercepting(&ca);
+    let url = format!("https://localhost:{}/act", secured.port());
+    block_on(async {
+        let sender = http2(&engine, secured).await;
+        for told in ["executed", "replayed"] {
+            let request = call(&url).body(()).unwrap();
+            let (status, headers, said, trailers) = ask_whole(&sender, request, "x").await;
+            assert_eq!((status, word(&headers), &*said), (StatusCode::OK, told, "data"));
+            assert_eq!(trailers.unwrap()["x-sum"], "7");
+        }
+    });
     assert_eq!(upstream.hits(), 1);
 }
 

@@ -6,7 +6,9 @@
 
 use std::time::{Duration, Instant};
 
-use testkit::{Client, Exchange, Framing, Gate, Request, Upstream, all_at_once, engine};
+use testkit::{
+    Client, Exchange, Framing, Gate, Request, Upstream, all_at_once, engine, engine_with_failpoints,
+};
 
 const EVENTS: [&str; 3] = ["data: one\n\n", "data: two\n\n", "data: three\n\n"];
 
@@ -235,6 +237,22 @@ fn an_engine_killed_in_a_stream_leaves_it_in_doubt() {
     assert!(!client.wire.read_rest(framing).1);
     gate.open();
     engine.send(&request).assert_problem(424, "in-doubt");
+    assert_eq!(upstream.hits(), 1);
+}
+
+/// An empty body ends with the head: its client must not see that before the outcome is on disk.
+#[test]
+fn an_engine_killed_before_the_commit_has_told_nobody_of_an_empty_stream() {
+    let upstream = Upstream::start(|_, exchange| {
+        exchange.answer(200, &[("Content-Type", "text/event-stream")], b"");
+    });
+    let builder = engine_with_failpoints!();
+    let engine = builder.clone().env("STATE_ENGINE_FAILPOINT", "before-commit").start();
+    let request = Request::post(&upstream.url("/agent"), "go");
+    let told = request.try_via(engine.proxy);
+    assert!(told.is_err(), "{told:?}");
+    assert!(!engine.wait().0.success(), "it was to be killed");
+    builder.start().send(&request).assert_problem(424, "in-doubt");
     assert_eq!(upstream.hits(), 1);
 }
 

@@ -131,7 +131,7 @@ fn stdio_hop(target: &Target, headers: &HeaderMap) -> Result<Option<Target>, Err
 /// Makes a request head that of the next hop: origin form, our Via, none of what is ours or the
 /// connection's.
 pub(crate) fn prepare(shared: &Shared, target: &Target, head: &mut Parts) {
-    let trailer = head.headers.remove(TRAILER);
+    let trailer = head.headers.get(TRAILER).cloned();
     headers::strip_request(&mut head.headers);
     headers::add_via(&mut head.headers, &shared.config.instance);
     if let Some(trailer) = trailer {
@@ -147,9 +147,11 @@ pub(crate) fn prepare(shared: &Shared, target: &Target, head: &mut Parts) {
 /// Tells the upstream the length that was counted, not the one that was announced, and the
 /// trailers that came: hyper sends only those that are announced, in chunks.
 pub(crate) fn set_framing(head: &mut Parts, length: u64, trailers: Option<&HeaderMap>) {
-    let announced = head.headers.remove(CONTENT_LENGTH).is_some();
+    let announced = head.headers.contains_key(CONTENT_LENGTH);
     let expected = matches!(head.method, Method::POST | Method::PUT | Method::PATCH);
-    head.headers.remove(TRAILER);
+    headers::remove_where(&mut head.headers, |name| {
+        name == "trailer" || trailers.is_some() && name == "content-length"
+    });
     if let Some(trailers) = trailers {
         for name in trailers.keys() {
             head.headers.append(TRAILER, HeaderValue::from(name.clone()));

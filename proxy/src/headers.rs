@@ -4,11 +4,12 @@ mod authorization;
 mod meaning;
 
 use hyper::Method;
-use hyper::header::{self, HeaderMap, HeaderName, HeaderValue};
+use hyper::header::{self, HeaderMap, HeaderValue};
 
 pub(crate) use self::meaning::{
     counts, is_of_mcp, is_secret_name, is_secret_parameter, may_count, principal_parts,
 };
+use crate::mcp;
 use crate::request::Target;
 
 /// Fields that belong to one connection (RFC 9110, 7.6.1), and what belonged to them once.
@@ -43,9 +44,21 @@ const PROTECTED: &[&str] = &[
     "idempotency-key",
 ];
 
+/// Fields of a request that are for the engine alone. Others that are named `Agent-…` are the tool's.
+const OURS_IN_REQUESTS: &[&str] = &[
+    "agent-session",
+    "agent-goal",
+    "agent-user",
+    "agent-run",
+    "agent-repeat",
+    "agent-execution-id",
+    mcp::STDIO_PORT,
+    "idempotency-retry-token",
+];
+
 /// Fields of an answer that only the engine may set.
 const OURS_IN_ANSWERS: &[&str] =
-    &["idempotency-status", "idempotent-replayed", "idempotency-retry-token"];
+    &["agent-execution-id", "idempotency-status", "idempotent-replayed", "idempotency-retry-token"];
 
 /// Removes what must not reach the upstream: hop-by-hop fields, those that `Connection` names,
 /// the engine's own, `Expect` (the body is spooled by then). `TE` keeps the word `trailers`.
@@ -56,10 +69,9 @@ pub(crate) fn strip_request(headers: &mut HeaderMap) {
         .get_all(header::TE)
         .iter()
         .any(|value| tokens(value).any(|coding| coding.eq_ignore_ascii_case("trailers")));
-    strip_hop_by_hop(headers);
-    headers.remove(header::EXPECT);
-    remove_matching(headers, |name| {
-        name.starts_with("agent-") || name == "idempotency-retry-token"
+    let named = named_by_connection(headers);
+    remove_where(headers, |name| {
+        is_hop_by_hop(name, &named) || name == "expect" || OURS_IN_REQUESTS.contains(&name)
     });
     if trailers {
         headers.insert(header::TE, HeaderValue::from_static("trailers"));
@@ -67,33 +79,52 @@ pub(crate) fn strip_request(headers: &mut HeaderMap) {
     }
 }
 
-/// Removes what must not reach the client: hop-by-hop fields, those that `Connection` names, and
-/// fields that only the engine may set.
+/// Removes what must not reach the client: hop-by-hop fields, those that `Connection` names, fields
+/// that only the engine may set, and a length that a transfer coding overrides (RFC 9112, 6.3).
 pub(crate) fn strip_response(headers: &mut HeaderMap) {
-    strip_hop_by_hop(headers);
-    remove_matching(headers, |name| name.starts_with("agent-") || OURS_IN_ANSWERS.contains(&name));
+    let named = named_by_connection(headers);
+    let coded = headers.contains_key(header::TRANSFER_ENCODING);
+    remove_where(headers, |name| {
+        is_hop_by_hop(name, &named)
+            || OURS_IN_ANSWERS.contains(&name)
+            || coded && name == "content-length"
+    });
 }
 
-fn strip_hop_by_hop(headers: &mut HeaderMap) {
-    let named: Vec<String> = headers
+/// The fields that `Connection` names, in lower case.
+fn named_by_connection(headers: &HeaderMap) -> Vec<String> {
+    headers
         .get_all(header::CONNECTION)
         .iter()
         .chain(headers.get_all("proxy-connection"))
         .flat_map(tokens)
         .map(str::to_ascii_lowercase)
         .filter(|name| !PROTECTED.contains(&name.as_str()))
-        .collect();
-    remove_matching(headers, |name| {
-        HOP_BY_HOP.contains(&name) || named.iter().any(|other| other == name)
-    });
+        .collect()
 }
 
-fn remove_matching(headers: &mut HeaderMap, goes: impl Fn(&str) -> bool) {
-    let names: Vec<HeaderName> =
-        headers.keys().filter(|name| goes(name.as_str())).cloned().collect();
-    for name in names {
-        headers.remove(name);
+fn is_hop_by_hop(name: &str, named: &[String]) -> bool {
+    HOP_BY_HOP.contains(&name) || named.iter().any(|other| other == name)
+}
+
+/// Removes fields and leaves the others in their order: `HeaderMap::remove` puts the last one in the
+/// place of what it takes out.
+pub(crate) fn remove_where(headers: &mut HeaderMap, goes: impl Fn(&str) -> bool) {
+    if !headers.keys().any(|name| goes(name.as_str())) {
+        return;
     }
+    let mut left = HeaderMap::with_capacity(headers.keys_len());
+    let mut field = None;
+    for (name, value) in headers.drain() {
+        // Without a name it is one more value of the field before.
+        if let Some(name) = name {
+            field = (!goes(name.as_str())).then_some(name);
+        }
+        if let Some(name) = &field {
+            left.append(name, value);
+        }
+    }
+    *headers = left;
 }
 
 /// The words of a comma-separated value; none where it is no text.

@@ -8,10 +8,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use hyper::body::Incoming;
+use hyper::body::{Body as _, Incoming};
 use hyper::client::conn::TrySendError;
 use hyper::client::conn::http1::{Builder, SendRequest};
-use hyper::header::{HOST, PROXY_AUTHORIZATION};
+use hyper::header::{CONTENT_LENGTH, HOST, HeaderValue, PROXY_AUTHORIZATION, TRANSFER_ENCODING};
 use hyper::http::uri;
 use hyper::{Request, Response, Uri};
 use hyper_util::rt::TokioIo;
@@ -122,6 +122,7 @@ impl Connection {
             Sender::Alone(_) => {
                 multiplexed::unshape(request, target);
                 self.address(request);
+                tell_framing(request);
             }
             Sender::Shared(stream) => stream.shape(request, target),
         }
@@ -172,6 +173,18 @@ impl Connection {
             Sender::Alone(sender) => Some(sender),
             Sender::Shared(_) => None,
         }
+    }
+}
+
+/// Says that a body of unknown length comes in chunks: of a GET or HEAD hyper would send none of it.
+fn tell_framing(request: &mut Request<Outgoing>) {
+    let body = request.body();
+    if !body.is_end_stream()
+        && body.size_hint().exact().is_none()
+        && !request.headers().contains_key(CONTENT_LENGTH)
+    {
+        let chunked = HeaderValue::from_static("chunked");
+        request.headers_mut().insert(TRANSFER_ENCODING, chunked);
     }
 }
 

@@ -9,10 +9,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use hyper::HeaderMap;
 use hyper::body::Body as _;
 use hyper::header::{TRAILER, TRANSFER_ENCODING};
 use hyper::http::response::Parts;
+use hyper::{HeaderMap, StatusCode};
 use store::call::{Answer, AnswerBody, Finish, Settled};
 use store::key::Digest;
 use store::model::{EffectClass, Timestamp};
@@ -129,7 +129,7 @@ pub(crate) async fn answer(running: Running, reached: Reached) -> Reply {
     let unverified = length.is_none()
         && !head.headers.contains_key(TRANSFER_ENCODING)
         && !reached.connection.tells_ends();
-    let announced = head.headers.remove(TRAILER);
+    let announced = head.headers.get(TRAILER).cloned();
     headers::strip_response(&mut head.headers);
     let timed = Timed::new(incoming, shared.config.timeouts.body_idle);
     let mut source = FromUpstream::new(timed, reached.connection);
@@ -138,12 +138,15 @@ pub(crate) async fn answer(running: Running, reached: Reached) -> Reply {
     let keeps = rule.is_none_or(|rule| rule.store_body);
     let facts = Facts::new(&head, received_at, unverified, keeps);
     if let Some(asker) = running.label.mcp.clone()
+        && may_have_body(head.status)
         && mcp::may_hold_response(&head)
     {
         return mcp::flow(running, asker, head, facts, source, reached.took);
     }
     let stream = rule.and_then(|rule| rule.stream);
-    let end = if stream.unwrap_or_else(|| is_stream(&head.headers)) {
+    // Whoever is told of an empty body has its end with the head, before anything is recorded.
+    let flows = may_have_body(head.status) && length != Some(0);
+    let end = if flows && stream.unwrap_or_else(|| is_stream(&head.headers)) {
         Held::Long(None)
     } else {
         hold(&mut recorder, &mut source).await
@@ -161,6 +164,12 @@ pub(crate) async fn answer(running: Running, reached: Reached) -> Reply {
             flow(running, head, facts, length, recorder, source, next, reached.took)
         }
     }
+}
+
+/// RFC 9112, 6.3.
+fn may_have_body(status: StatusCode) -> bool {
+    !status.is_informational()
+        && ![StatusCode::NO_CONTENT, StatusCode::NOT_MODIFIED].contains(&status)
 }
 
 /// What is kept of the head of an answer.

@@ -10,9 +10,9 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
-use hyper::header::{CONNECTION, CONTENT_LENGTH, DATE, HeaderName, HeaderValue, TRAILER, UPGRADE};
+use hyper::header::{CONNECTION, DATE, HeaderName, HeaderValue, TRAILER, UPGRADE};
 use hyper::http::response::Parts;
-use hyper::{HeaderMap, Response, StatusCode};
+use hyper::{HeaderMap, Response, StatusCode, Version};
 use store::call::{Doubt, Settled};
 use store::model::Timestamp;
 use store::state::Knowledge;
@@ -129,7 +129,7 @@ pub(crate) fn passed(
     told: Option<&str>,
     took: Duration,
 ) -> Reply {
-    let trailer = head.headers.remove(TRAILER);
+    let trailer = head.headers.get(TRAILER).cloned();
     headers::strip_response(&mut head.headers);
     if let Some(trailer) = trailer {
         head.headers.insert(TRAILER, trailer);
@@ -139,7 +139,7 @@ pub(crate) fn passed(
         let status = Label::default().status("bypassed", Some(reason), false);
         head.headers.insert(IDEMPOTENCY_STATUS, status);
     }
-    bodiless(&mut head);
+    own_framing(&mut head);
     let decision = if told.is_some() { "bypassed" } else { "passed" };
     Reply { response: Response::from_parts(head, body), decision, upstream: Some(took) }
 }
@@ -147,7 +147,7 @@ pub(crate) fn passed(
 /// Both sides have agreed to speak something else.
 pub(crate) fn switching(shared: &Shared, reached: Reached) -> Reply {
     let (mut head, _) = reached.response.into_parts();
-    let protocol = head.headers.remove(UPGRADE);
+    let protocol = head.headers.get(UPGRADE).cloned();
     headers::strip_response(&mut head.headers);
     head.headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
     if let Some(protocol) = protocol {
@@ -183,7 +183,7 @@ pub(crate) fn answered(
     }
     let received_at = settled.answer.as_ref().map_or_else(|| SystemClock.now(), |a| a.received_at);
     date(&mut head.headers, received_at);
-    bodiless(&mut head);
+    own_framing(&mut head);
     let body = with_trailers(&mut head.headers, body, trailers);
     Reply { response: Response::from_parts(head, body), decision: word, upstream: Some(took) }
 }
@@ -199,7 +199,7 @@ pub(crate) fn flowing(
     headers::add_via(&mut head.headers, &shared.config.instance);
     label.put(&mut head.headers, "executing", None, false);
     date(&mut head.headers, SystemClock.now());
-    bodiless(&mut head);
+    own_framing(&mut head);
     Reply { response: Response::from_parts(head, body), decision: "executed", upstream: Some(took) }
 }
 
@@ -227,20 +227,23 @@ fn date(headers: &mut HeaderMap, received_at: Timestamp) {
     }
 }
 
-/// 1xx and 204 have no body, whatever the upstream's header says (RFC 9112, 6.3).
-fn bodiless(head: &mut Parts) {
+/// Makes the head of an answer fit for this hop: our version, since after that of an upstream's
+/// HTTP/1.0 hyper would end a body with the connection, and a broken answer like a whole one; and no
+/// length for 1xx and 204, which have no body whatever the upstream's header says (RFC 9112, 6.3).
+fn own_framing(head: &mut Parts) {
+    head.version = Version::HTTP_11;
     if head.status.is_informational() || head.status == StatusCode::NO_CONTENT {
-        head.headers.remove(CONTENT_LENGTH);
+        headers::remove_where(&mut head.headers, |name| name == "content-length");
     }
 }
 
 /// Only a chunked body carries trailers, and only announced ones; hyper drops them where the
 /// client did not ask for any.
-fn with_trailers(headers: &mut HeaderMap, body: Bytes, trailers: Option<HeaderMap>) -> Body {
+fn with_trailers(fields: &mut HeaderMap, body: Bytes, trailers: Option<HeaderMap>) -> Body {
     let Some(trailers) = trailers else { return Body::whole(body) };
-    headers.remove(CONTENT_LENGTH);
+    headers::remove_where(fields, |name| name == "content-length");
     for name in trailers.keys() {
-        headers.append(TRAILER, HeaderValue::from(name.clone()));
+        fields.append(TRAILER, HeaderValue::from(name.clone()));
     }
     Body::with_trailers(body, trailers)
 }

@@ -148,7 +148,7 @@ async fn guarded(
         Some(scope) => scope,
         None => call::scope(shared, &request).await?,
     };
-    let wants = Wants::of(&request.head.headers);
+    let wants = Wants::of(&request.head);
     let store = &shared.config.store;
     let digest = |label: &str, bytes: &[u8]| Ok(store.keyed_digest(label, bytes));
     let mut identified = call::identify(&digest, request, taken, scope, guarded, tool).await?;

@@ -24,9 +24,8 @@ const NOISE: &[&str] = &[
     "host",
     "user-agent",
     "date",
-    // Ours; the key is what the others hang on.
+    // The key is what the others hang on.
     "idempotency-key",
-    "idempotency-retry-token",
     // Tracing.
     "traceparent",
     "tracestate",
@@ -42,7 +41,7 @@ const NOISE: &[&str] = &[
 ];
 
 const NOISE_PREFIXES: &[&str] =
-    &["accept", "agent-", "x-b3-", "x-datadog-", "x-stainless-", "amz-sdk-", "x-stripe-client-"];
+    &["accept", "x-b3-", "x-datadog-", "x-stainless-", "amz-sdk-", "x-stripe-client-"];
 
 const NOISE_SUFFIXES: &[&str] =
     &["request-id", "correlation-id", "trace-id", "timestamp", "nonce", "digest"];
@@ -92,6 +91,7 @@ pub(crate) fn counts(name: &str) -> bool {
         || NOISE_PREFIXES.iter().any(|prefix| name.starts_with(prefix))
         || NOISE_SUFFIXES.iter().any(|suffix| name.ends_with(suffix))
         || name.contains("signature")
+        || is_ours(name)
         || is_credential(name))
 }
 
@@ -115,9 +115,13 @@ pub(crate) fn may_count(name: &str) -> bool {
         "upgrade",
         "expect",
         "idempotency-key",
-        "idempotency-retry-token",
     ];
-    !(is_credential(name) || name.starts_with("agent-") || NEVER.contains(&name))
+    !(is_credential(name) || is_ours(name) || NEVER.contains(&name))
+}
+
+/// Is a field for the engine alone. `name` is in lower case.
+fn is_ours(name: &str) -> bool {
+    super::OURS_IN_REQUESTS.contains(&name)
 }
 
 /// Does a field say whose call it is. `name` is in lower case.

@@ -44,6 +44,9 @@ fn requests_lose_what_is_for_one_hop_and_what_is_ours() {
         ("agent-user", "u"),
         ("agent-run", "r"),
         ("agent-repeat", "2"),
+        ("agent-execution-id", "e"),
+        ("agent-stdio-port", "1"),
+        ("agent-tenant", "t"),
         ("idempotency-retry-token", "t"),
         ("content-length", "2"),
         ("authorization", "Bearer x"),
@@ -54,6 +57,7 @@ fn requests_lose_what_is_for_one_hop_and_what_is_ours() {
     assert_eq!(
         lines(&headers),
         [
+            "agent-tenant: t",
             "authorization: Bearer x",
             "content-length: 2",
             "cookie: a=b",
@@ -78,6 +82,8 @@ fn answers_lose_what_is_for_one_hop_and_what_is_ours() {
         ("transfer-encoding", "chunked"),
         ("proxy-authenticate", "Basic"),
         ("agent-execution-id", "forged"),
+        ("agent-tenant", "t"),
+        ("content-length", "3"),
         ("idempotency-status", "replayed"),
         ("idempotent-replayed", "true"),
         ("idempotency-retry-token", "t"),
@@ -86,7 +92,31 @@ fn answers_lose_what_is_for_one_hop_and_what_is_ours() {
         ("idempotency-key", "k"),
     ]);
     strip_response(&mut headers);
-    assert_eq!(lines(&headers), ["date: d", "idempotency-key: k", "set-cookie: a=b"]);
+    assert_eq!(
+        lines(&headers),
+        ["agent-tenant: t", "date: d", "idempotency-key: k", "set-cookie: a=b"]
+    );
+    let mut headers = map(&[("content-length", "3"), ("connection", "content-length")]);
+    strip_response(&mut headers);
+    assert_eq!(lines(&headers), ["content-length: 3"], "no coding overrides it");
+}
+
+#[test]
+fn what_is_left_keeps_its_order_and_its_values() {
+    let given = [
+        ("connection", "x"),
+        ("a", "1"),
+        ("b", "2"),
+        ("x", "0"),
+        ("c", "3"),
+        ("a", "4"),
+        ("d", "5"),
+    ];
+    let mut headers = map(&given);
+    remove_where(&mut headers, |name| ["connection", "x"].contains(&name));
+    let left: Vec<_> =
+        headers.iter().map(|(name, value)| (name.as_str(), value.to_str().unwrap())).collect();
+    assert_eq!(left, [("a", "1"), ("a", "4"), ("b", "2"), ("c", "3"), ("d", "5")]);
 }
 
 #[test]

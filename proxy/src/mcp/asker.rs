@@ -4,7 +4,7 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::Bytes;
-use hyper::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderValue};
+use hyper::header::{CONTENT_TYPE, HeaderMap, HeaderValue};
 use serde_json::value::RawValue;
 use store::state::Knowledge;
 
@@ -12,6 +12,7 @@ use super::sessions::SessionKey;
 use super::undelivered::Which;
 use super::{ToolCall, Verdict, head, reply, sse};
 use crate::forms::{Kind, kind, plain};
+use crate::headers::remove_where;
 use crate::request::Target;
 
 /// What an answer's body has to be.
@@ -136,8 +137,7 @@ impl Asker {
 }
 
 fn dressed(headers: &mut HeaderMap, form: Form, message: Vec<u8>) -> Bytes {
-    headers.remove(CONTENT_ENCODING);
-    headers.remove(CONTENT_LENGTH);
+    remove_where(headers, |name| ["content-encoding", "content-length"].contains(&name));
     let (kind, body) = match form {
         Form::Json => ("application/json", message),
         Form::Event => ("text/event-stream", sse::written(&message)),

@@ -16,7 +16,6 @@ use futures_util::stream::FuturesUnordered;
 use hyper::body::Incoming;
 use hyper::client::conn::TrySendError;
 use hyper::client::conn::http2::{Builder, Connection, SendRequest};
-use hyper::header::HOST;
 use hyper::http::uri;
 use hyper::{Request, Response, Uri, Version};
 use hyper_util::rt::TokioIo;
@@ -107,7 +106,9 @@ impl Stream {
         // It was put together of what had been parsed.
         *request.uri_mut() = whole.build().unwrap_or_default();
         *request.version_mut() = Version::HTTP_2;
-        request.headers_mut().remove(HOST);
+        headers::remove_where(request.headers_mut(), |name| {
+            ["host", "transfer-encoding"].contains(&name)
+        });
         let body = std::mem::take(request.body_mut());
         *request.body_mut() = Outgoing::Watched(Box::new(body), Arc::clone(&self.sent));
     }

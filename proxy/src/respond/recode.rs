@@ -7,6 +7,8 @@ use flate2::read::MultiGzDecoder;
 use hyper::HeaderMap;
 use hyper::header::{CONTENT_ENCODING, CONTENT_LENGTH, ETAG, HeaderValue};
 
+use crate::headers::remove_where;
+
 /// The largest body that is decoded, in bytes; a larger one stays as it is.
 const MOST: u64 = 64 * 1024 * 1024;
 
@@ -18,8 +20,8 @@ pub(super) fn acceptable(headers: &mut HeaderMap, body: &Bytes, codings: &[Heade
         return body.clone();
     }
     let Some(plain) = decoded(body) else { return body.clone() };
-    headers.remove(CONTENT_ENCODING);
-    if headers.remove(CONTENT_LENGTH).is_some() {
+    remove_where(headers, |name| name == "content-encoding");
+    if headers.contains_key(CONTENT_LENGTH) {
         headers.insert(CONTENT_LENGTH, HeaderValue::from(plain.len()));
     }
     let strong = headers.get(ETAG).filter(|tag| !tag.as_bytes().starts_with(b"W/"));

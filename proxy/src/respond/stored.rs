@@ -1,15 +1,18 @@
 //! Answers from the store, for the duplicates of a call.
 
 use bytes::Bytes;
-use hyper::header::{ACCEPT_ENCODING, AGE, HeaderName, HeaderValue, SET_COOKIE, TE};
-use hyper::{HeaderMap, Response, StatusCode};
+use hyper::header::{
+    ACCEPT_ENCODING, AGE, CONTENT_LENGTH, HeaderName, HeaderValue, SET_COOKIE, TE,
+};
+use hyper::http::request;
+use hyper::{HeaderMap, Response, StatusCode, Version};
 use store::call::{Answer, AnswerBody, Settled};
 use store::state::Knowledge;
 use store::{Clock as _, SystemClock};
 use uuid::Uuid;
 
 use super::problem::as_error;
-use super::{Label, REPLAYED, Reply, bodiless, date, recode, with_trailers};
+use super::{Label, REPLAYED, Reply, date, own_framing, recode, with_trailers};
 use crate::Shared;
 use crate::error::{Error, Sent};
 use crate::headers;
@@ -31,12 +34,16 @@ pub(crate) struct Wants {
 }
 
 impl Wants {
-    pub(crate) fn of(headers: &HeaderMap) -> Self {
-        let trailers = headers.get_all(TE).iter().any(|value| {
+    pub(crate) fn of(head: &request::Parts) -> Self {
+        let takes_trailers = head.headers.get_all(TE).iter().any(|value| {
             let mut codings = value.as_bytes().split(|byte| *byte == b',');
             codings.any(|coding| coding.trim_ascii().eq_ignore_ascii_case(b"trailers"))
         });
-        Self { trailers, codings: headers.get_all(ACCEPT_ENCODING).iter().cloned().collect() }
+        Self {
+            // In HTTP/2 they need no announcement.
+            trailers: takes_trailers || head.version == Version::HTTP_2,
+            codings: head.headers.get_all(ACCEPT_ENCODING).iter().cloned().collect(),
+        }
     }
 }
 
@@ -94,7 +101,7 @@ fn replay(
     let age = SystemClock.now().as_micros() - answer.received_at.as_micros();
     head.headers.insert(AGE, HeaderValue::from(age.max(0) / 1_000_000));
     date(&mut head.headers, answer.received_at);
-    bodiless(&mut head);
+    own_framing(&mut head);
     let trailers =
         (wants.trailers && !answer.trailers.is_empty()).then(|| fields(&answer.trailers));
     let replayed =
@@ -103,8 +110,17 @@ fn replay(
         Some(body) => body,
         None => recode::acceptable(&mut head.headers, body, &wants.codings),
     };
+    measure(&mut head.headers, &body);
     let body = with_trailers(&mut head.headers, body, trailers);
     Ok(Reply { response: Response::from_parts(head, body), decision: word, upstream: None })
+}
+
+/// Makes a length that was kept that of the body: what a tool had told may have been about another
+/// framing. What a HEAD tells is about another body.
+fn measure(headers: &mut HeaderMap, body: &Bytes) {
+    if !body.is_empty() && headers.contains_key(CONTENT_LENGTH) {
+        headers.insert(CONTENT_LENGTH, HeaderValue::from(body.len()));
+    }
 }
 
 fn not_kept(execution_id: Uuid, answer: Option<&Answer>) -> Error {
@@ -140,4 +156,27 @@ fn fields(stored: &[(String, Bytes)]) -> HeaderMap {
         }
     }
     headers
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_kept_length_is_that_of_the_body() {
+        for (told, body, want) in [
+            (Some("3"), "0123456789", Some("10")),
+            (Some("10"), "0123456789", Some("10")),
+            (Some("4096"), "", Some("4096")),
+            (None, "0123456789", None),
+        ] {
+            let mut headers = HeaderMap::new();
+            if let Some(told) = told {
+                headers.insert(CONTENT_LENGTH, HeaderValue::from_static(told));
+            }
+            measure(&mut headers, &Bytes::from_static(body.as_bytes()));
+            let told = headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok());
+            assert_eq!(told, want);
+        }
+    }
 }
