@@ -362,6 +362,53 @@ fn a_stream_that_ends_without_the_response_is_unknown() {
     }
 }
 
+/// A length in its head does not cut off what the engine has to say behind it.
+#[test]
+fn a_stream_of_known_length_without_the_response_is_told_of_too() {
+    let upstream = Upstream::start(|_, exchange| {
+        let progress = json!({"jsonrpc": "2.0", "method": "notifications/progress",
+                              "params": {"progressToken": 1, "progress": 1}});
+        exchange.answer(200, &EVENTS, event(&progress).as_bytes());
+    });
+    let engine = engine!().start();
+    let first = engine.send(&call(&upstream, 1, "send"));
+    assert!(first.whole && first.text().contains("notifications/progress"), "{first:?}");
+    assert_tool_error(&first, &json!(1), "upstream-failed");
+    assert_eq!(only_execution(&engine)["status"], "in_doubt");
+    assert_eq!(upstream.hits(), 1);
+}
+
+/// Over the store's limit a response is not kept, and known for what it is.
+#[test]
+fn a_response_that_is_too_large_to_be_kept_took_effect() {
+    const SIZE: usize = 9 << 20;
+    let upstream = Upstream::start(|request, exchange| {
+        exchange.begin_chunked(200, &EVENTS);
+        // A request of the server's own of that size is no response.
+        let sampling = json!({"jsonrpc": "2.0", "id": 1, "method": "sampling/createMessage",
+                              "params": {"result": "y".repeat(SIZE)}});
+        for message in [sampling, result(request, &"x".repeat(SIZE))] {
+            for piece in event(&message).as_bytes().chunks(1 << 20) {
+                exchange.chunk(piece);
+            }
+        }
+        exchange.end_chunked(&[]);
+    });
+    let engine = engine!().start();
+    let first = engine.send(&call(&upstream, 1, "send"));
+    assert!(first.whole);
+    assert_eq!(text_of(&first).len(), SIZE);
+    let execution = only_execution(&engine);
+    assert_eq!(
+        (&execution["status"], &execution["outcome"]),
+        (&json!("completed"), &json!("executed"))
+    );
+    let second = engine.send(&call(&upstream, 2, "send"));
+    let problem = assert_tool_error(&second, &json!(2), "response-not-kept");
+    assert!(problem["size"].as_u64().unwrap() > SIZE as u64, "{problem}");
+    assert_eq!(upstream.hits(), 1);
+}
+
 /// 2025-11-25: the server ends the call's stream and sends the response where the client takes it up
 /// again.
 #[test]

@@ -8,6 +8,7 @@
 mod asker;
 pub(crate) mod head;
 pub(crate) mod hints;
+pub(crate) mod long;
 mod message;
 mod reply;
 pub(crate) mod sessions;

@@ -91,8 +91,7 @@ impl Asker {
     ) -> (Verdict, Option<Bytes>) {
         let unknown = |why| (Verdict { outcome: Knowledge::Unknown, tool_error: false, why }, None);
         let Some(body) = body else {
-            let why = "the tool answered at greater length than is kept";
-            return (Verdict { outcome: Knowledge::Executed, tool_error: false, why }, None);
+            return (Verdict::TOO_LONG, None);
         };
         let Some(message) = plain(headers, body) else {
             return unknown("the answer's content coding cannot be read");

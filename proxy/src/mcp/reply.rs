@@ -18,6 +18,10 @@ pub(crate) struct Verdict {
 }
 
 impl Verdict {
+    /// Of an answer of which only the digest is kept.
+    pub(crate) const TOO_LONG: Self =
+        Self::new(Knowledge::Executed, false, "the tool answered at greater length than is kept");
+
     const fn new(outcome: Knowledge, tool_error: bool, why: &'static str) -> Self {
         Self { outcome, tool_error, why }
     }

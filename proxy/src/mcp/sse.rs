@@ -26,6 +26,8 @@ pub(crate) enum Piece {
     Event(Bytes),
     /// A part of an event that is too large to be held.
     Part(Bytes),
+    /// The last part of such an event, with its blank line.
+    Last(Bytes),
 }
 
 impl Cutter {
@@ -60,7 +62,7 @@ impl Cutter {
                     }
                     let event = self.take();
                     return Some(if std::mem::take(&mut self.overflown) {
-                        Piece::Part(event)
+                        Piece::Last(event)
                     } else {
                         Piece::Event(event)
                     });
@@ -149,7 +151,7 @@ mod tests {
             while let Some(piece) = cutter.next() {
                 match piece {
                     Piece::Event(event) => events.push(event),
-                    Piece::Part(_) => panic!("too large"),
+                    Piece::Part(_) | Piece::Last(_) => panic!("too large"),
                 }
             }
         }
@@ -185,7 +187,7 @@ mod tests {
         let first = cutter.next();
         assert!(matches!(&first, Some(Piece::Part(part)) if part.len() == MAX_EVENT + 6));
         cutter.push(b"y\n\ndata: z\n\n");
-        assert_eq!(cutter.next(), Some(Piece::Part(Bytes::from_static(b"y\n\n"))));
+        assert_eq!(cutter.next(), Some(Piece::Last(Bytes::from_static(b"y\n\n"))));
         assert_eq!(cutter.next(), Some(Piece::Event(Bytes::from_static(b"data: z\n\n"))));
         assert_eq!(cutter.next(), None);
     }

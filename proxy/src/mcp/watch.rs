@@ -161,7 +161,7 @@ async fn events(
 ) -> bool {
     while let Some(piece) = cutter.next() {
         let bytes = match piece {
-            Piece::Part(part) => part,
+            Piece::Part(part) | Piece::Last(part) => part,
             Piece::Event(event) => {
                 let message = sse::event(&event).data;
                 if let Some(recorded) = sessions.deliver(session, &message).await

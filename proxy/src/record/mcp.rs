@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http_body_util::BodyExt as _;
-use hyper::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderValue};
+use hyper::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderValue};
 use hyper::http::response::Parts;
 use store::call::{AnswerBody, Finish, Settled};
 use store::state::Knowledge;
@@ -19,6 +19,8 @@ use crate::Shared;
 use crate::body::{Body, FromUpstream, fed};
 use crate::error::{Error, Sent};
 use crate::forms::media_type;
+use crate::headers::remove_where;
+use crate::mcp::long::{Long, LongResponse};
 use crate::mcp::sessions::{Delivery, Expected};
 use crate::mcp::sse::{self, Cutter, Piece};
 use crate::mcp::{Asker, Verdict};
@@ -40,11 +42,9 @@ pub(super) fn finished(
 ) -> Finish {
     let Verdict { outcome, tool_error, why } = verdict;
     let mut headers = facts.headers.clone();
-    let own: Vec<_> =
-        headers.keys().filter(|name| name.as_str().starts_with("mcp-")).cloned().collect();
-    for name in own.into_iter().chain([CONTENT_ENCODING, CONTENT_LENGTH]) {
-        headers.remove(name);
-    }
+    remove_where(&mut headers, |name| {
+        name.starts_with("mcp-") || ["content-encoding", "content-length"].contains(&name)
+    });
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     let kept = Facts {
         status: facts.status,
@@ -78,11 +78,13 @@ pub(super) fn undelivered(shared: &Shared, label: &Label, settled: &Arc<Settled>
 pub(super) fn flow(
     running: Running,
     asker: Arc<Asker>,
-    head: Parts,
+    mut head: Parts,
     facts: Facts,
     source: FromUpstream,
     took: Duration,
 ) -> Reply {
+    // Where no response comes, what is known of the call is told behind the upstream's own bytes.
+    remove_where(&mut head.headers, |name| name == "content-length");
     let (feeder, body) = fed(None);
     let reply = respond::flowing(&running.shared, head, Body::fed(body), &running.label, took);
     let client = Client::of(&running, feeder, None);
@@ -95,6 +97,7 @@ pub(super) fn flow(
         source,
         cutter: Cutter::new(),
         resumable: false,
+        long: None,
     };
     tracker.spawn(pump(running, facts, stream, client));
     reply
@@ -107,6 +110,8 @@ struct Stream {
     cutter: Cutter,
     /// Its events have ids: it may go on elsewhere.
     resumable: bool,
+    /// An event that flows.
+    long: Option<Long>,
     expected: Option<Expected>,
 }
 
@@ -114,6 +119,8 @@ struct Stream {
 enum Came {
     /// In this stream: the event, the message in it, and what it says.
     Here(Bytes, Bytes, Verdict),
+    /// In this stream, at greater length than is held: the last part of the event.
+    Long(Bytes, LongResponse),
     /// On another stream of the session.
     Elsewhere(Delivery),
     /// The stream ended without it, properly or not.
@@ -125,7 +132,18 @@ impl Stream {
         loop {
             while let Some(piece) = self.cutter.next() {
                 match piece {
-                    Piece::Part(part) => client.give(part).await,
+                    Piece::Part(part) => {
+                        self.long.get_or_insert_default().push(&part);
+                        client.give(part).await;
+                    }
+                    Piece::Last(part) => {
+                        let mut long = self.long.take().unwrap_or_default();
+                        long.push(&part);
+                        match long.finish() {
+                            Some(response) => return Came::Long(part, response),
+                            None => client.give(part).await,
+                        }
+                    }
                     Piece::Event(event) => {
                         let said = sse::event(&event);
                         self.resumable |= said.resumable;
@@ -176,18 +194,16 @@ async fn came(expected: Option<&mut Expected>) -> Option<Delivery> {
 async fn pump(running: Running, facts: Facts, mut stream: Stream, mut client: Client) {
     match stream.response(&mut client).await {
         Came::Here(event, message, verdict) => {
-            if !client.is_there() {
-                stream.asker.leaves();
-            }
             let finish = finished(&running, &facts, verdict, message);
-            let (shared, label) = (Arc::clone(&running.shared), running.label.clone());
-            match running.settle(finish).await {
-                Ok(_) => {
-                    client.give(event).await;
-                    stream.rest(client).await;
-                }
-                Err(error) => tell(&shared, &label, &error, None, client).await,
-            }
+            end_with(running, finish, event, stream, client).await;
+        }
+        Came::Long(end, LongResponse { sha256, size }) => {
+            let body = AnswerBody::Dropped { sha256, size };
+            let finish = Finish {
+                answer: Some(facts.answer(body, None)),
+                ..finished(&running, &facts, Verdict::TOO_LONG, Bytes::new())
+            };
+            end_with(running, finish, end, stream, client).await;
         }
         Came::Elsewhere(delivery) => {
             if elsewhere(running, &facts, &stream.asker, delivery).await {
@@ -195,6 +211,27 @@ async fn pump(running: Running, facts: Facts, mut stream: Stream, mut client: Cl
             }
         }
         Came::Not(broke) => ended(running, facts, stream, client, broke).await,
+    }
+}
+
+/// Records a response, then gives the client what was held of it, and what comes behind it.
+async fn end_with(
+    running: Running,
+    finish: Finish,
+    held: Bytes,
+    stream: Stream,
+    mut client: Client,
+) {
+    if !client.is_there() {
+        stream.asker.leaves();
+    }
+    let (shared, label) = (Arc::clone(&running.shared), running.label.clone());
+    match running.settle(finish).await {
+        Ok(_) => {
+            client.give(held).await;
+            stream.rest(client).await;
+        }
+        Err(error) => tell(&shared, &label, &error, None, client).await,
     }
 }
 
@@ -218,7 +255,7 @@ async fn ended(
     mut client: Client,
     broke: Option<io::Error>,
 ) {
-    let Stream { asker, cutter, resumable, expected, source } = stream;
+    let Stream { asker, cutter, resumable, expected, source, .. } = stream;
     drop(source);
     client.give(cutter.rest()).await;
     if let Some(mut expected) = expected.filter(|_| resumable) {
