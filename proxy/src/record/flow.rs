@@ -43,6 +43,8 @@ pub(super) struct Client {
     /// The last byte of a body of known length: a client takes it for the end.
     last: Bytes,
     stall: Duration,
+    /// It has hung up; one that only takes nothing for too long is let go of, and has not.
+    gone: bool,
     /// Its leaving ends the call.
     cancels: bool,
 }
@@ -54,6 +56,7 @@ impl Client {
             feeder: Some(feeder),
             left: length,
             last: Bytes::new(),
+            gone: false,
             stall: running.shared.config.timeouts.body_stall,
             cancels: running.label.rule.as_ref().is_some_and(|rule| rule.given.propagate_cancel),
         }
@@ -76,6 +79,7 @@ impl Client {
         }
         let taken = timeout(self.stall, feeder.data(data)).await;
         if !matches!(taken, Ok(Ok(()))) {
+            self.gone = taken.is_ok();
             self.feeder = None;
         }
     }
@@ -84,7 +88,7 @@ impl Client {
     pub(super) async fn cancelled(&self) -> io::Error {
         match &self.feeder {
             Some(feeder) if self.cancels => feeder.closed().await,
-            None if self.cancels => {}
+            None if self.cancels && self.gone => {}
             _ => std::future::pending().await,
         }
         io::Error::other("the client left, which cancels the call")

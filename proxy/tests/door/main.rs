@@ -8,4 +8,6 @@ mod limits;
 #[cfg(test)]
 mod passing;
 #[cfg(test)]
+mod patience;
+#[cfg(test)]
 mod support;
