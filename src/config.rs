@@ -7,6 +7,7 @@ mod layers;
 mod values;
 
 use std::net::SocketAddr;
+use std::num::NonZeroU16;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -65,6 +66,8 @@ pub(crate) struct Config {
     pub(crate) mcp_trust: Vec<String>,
     pub(crate) refuse_loopback: bool,
     pub(crate) refuse_private: bool,
+    /// None: all of them.
+    pub(crate) connect_ports: Vec<u16>,
     pub(crate) upstream_proxy: Option<Chain>,
     pub(crate) token: Option<Secret>,
     pub(crate) require_token: bool,
@@ -77,6 +80,9 @@ pub(crate) struct Config {
     /// Each value with where it came from.
     pub(crate) settings: Vec<Setting>,
 }
+
+/// How short a token may be that keeps other machines out, in bytes.
+const SHORTEST_TOKEN: usize = 32;
 
 /// The settings that a reload changes, by the beginnings of their names.
 const RELOADED: &[&str] =
@@ -195,6 +201,8 @@ impl TryFrom<Flags> for Config {
             at.one(&in_file("proxy.refuse_loopback"), None, proxy.refuse_loopback, false);
         let refuse_private =
             at.one(&in_file("proxy.refuse_private"), None, proxy.refuse_private, false);
+        let connect_ports =
+            at.list(&in_file("proxy.connect_ports"), Vec::new(), proxy.connect_ports);
         let upstream_proxy = at.optional(
             &named("proxy.upstream_proxy", "upstream_proxy", env::UPSTREAM_PROXY),
             given.upstream_proxy,
@@ -245,6 +253,7 @@ impl TryFrom<Flags> for Config {
             mcp_trust,
             refuse_loopback,
             refuse_private,
+            connect_ports: connect_ports.into_iter().map(NonZeroU16::get).collect(),
             upstream_proxy: upstream_proxy.map(|hop| {
                 Chain::new(Some(hop.clone()), Some(hop), &upstream_direct.unwrap_or_default())
             }),
@@ -265,12 +274,21 @@ impl TryFrom<Flags> for Config {
 
 impl Config {
     fn check_doors(&self) -> anyhow::Result<()> {
-        if !is_loopback(self.addr) && self.token.is_none() {
-            bail!(
-                "--addr {} can be reached by other machines: set a token with --token or {}",
-                self.addr,
-                env::TOKEN
-            );
+        if !is_loopback(self.addr) {
+            let Some(token) = &self.token else {
+                bail!(
+                    "--addr {} can be reached by other machines: set a token with --token or {}",
+                    self.addr,
+                    env::TOKEN
+                );
+            };
+            if token.reveal().len() < SHORTEST_TOKEN {
+                bail!(
+                    "--addr {} can be reached by other machines, and the token could be guessed: \
+                     it takes {SHORTEST_TOKEN} characters or more, as of `openssl rand -hex 32`",
+                    self.addr
+                );
+            }
         }
         if let Some(addr) = self.proxy_addr
             && !is_loopback(addr)
@@ -327,7 +345,11 @@ mod tests {
         assert!(refused(&["--addr", "0.0.0.0:3030"]).contains("--token"));
         assert!(refused(&["--addr", "[::]:3030"]).contains("--token"));
         assert!(refused(&["--proxy-addr", "192.0.2.1:1"]).contains("--require-token"));
-        assert!(config(&["--addr", "0.0.0.0:3030", "--token", "t"]).is_ok());
+        let short = refused(&["--addr", "0.0.0.0:3030", "--token", "hunter2"]);
+        assert!(short.contains("32 characters") && !short.contains("hunter2"), "{short}");
+        let token = "t".repeat(SHORTEST_TOKEN);
+        assert!(config(&["--addr", "0.0.0.0:3030", "--token", &token]).is_ok());
+        assert!(config(&["--token", "t"]).is_ok());
         assert!(config(&["--addr", "[::ffff:127.0.0.1]:3030"]).is_ok());
         assert!(config(&["--proxy-addr", "192.0.2.1:1", "--require-token"]).is_ok());
         assert!(config(&["--proxy-addr", "192.0.2.1:1", "--no-proxy"]).is_ok());

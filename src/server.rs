@@ -204,6 +204,7 @@ fn proxy_settings(
     settings.upstream_proxy.clone_from(&config.upstream_proxy);
     settings.refuse_loopback = config.refuse_loopback;
     settings.refuse_private = config.refuse_private;
+    settings.connect_ports.clone_from(&config.connect_ports);
     settings.upstream_ca.clone_from(&config.upstream_ca);
     if !config.intercept.is_empty() {
         settings.ca = ca::Files::beside(&config.database).load()?;

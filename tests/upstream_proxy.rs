@@ -60,6 +60,21 @@ fn tunnels_go_through_it_by_connect() {
     assert!(refused.text().contains("403") && !refused.text().contains("ann"), "{refused:?}");
 }
 
+/// The user's proxy would connect wherever it is told to.
+#[test]
+fn nobody_reaches_a_metadata_service_through_it() {
+    let tool = Upstream::echo();
+    let proxy = Upstream::forward_proxy(tool.addr);
+    let engine = serve(&proxy);
+    for host in ["169.254.169.254", "[::ffff:169.254.169.254]", "[fd00:ec2::254]", "[fd20:ce::254]"]
+    {
+        let (mut client, head) = Client::tunnel(engine.proxy, &format!("{host}:443"), "").unwrap();
+        client.rest(head, "GET").assert_problem(403, "refused");
+        engine.post(&format!("http://{host}/"), "x").assert_problem(403, "refused");
+    }
+    assert_eq!((proxy.hits(), tool.hits()), (0, 0));
+}
+
 #[test]
 fn the_loopback_and_exempt_hosts_are_reached_directly() {
     let tool = Upstream::echo();

@@ -52,11 +52,16 @@ pub(crate) async fn open(
 ) -> Result<Reply, Error> {
     let asked = asked(request.headers(), None, shared.config.require_token, &shared.check_token())?;
     // To ourselves there is nothing to dial: such a tunnel leads to `/confirm/` alone.
-    let (ours, upstream) = if shared.is_own(&authority) {
+    let own = shared.is_own(&authority);
+    if !own {
+        // A proxy of the user's would connect wherever it is told to.
+        shared.guard.check_literal(&authority)?;
+        check_port(shared, &authority)?;
+    }
+    let (ours, upstream) = if own {
         (Ours::Own, None)
     } else if shared.interceptor.as_ref().is_some_and(|one| one.covers(&authority)) {
         // Duplicates need no upstream: it is dialled when a request is to be sent there.
-        shared.guard.check_literal(&authority)?;
         (Ours::Intercepted, None)
     } else {
         let limit = shared.config.timeouts.connect;
@@ -71,6 +76,18 @@ pub(crate) async fn open(
         let _ = closing.run_until_cancelled(work).await;
     });
     Ok(respond::connected())
+}
+
+fn check_port(shared: &Shared, authority: &Authority) -> Result<(), Error> {
+    let allowed = &shared.config.connect_ports;
+    if allowed.is_empty() || allowed.contains(&authority.port) {
+        return Ok(());
+    }
+    let named: Vec<String> = allowed.iter().map(u16::to_string).collect();
+    Err(Error::Refused(format!(
+        "tunnels lead to the ports {} alone (connect_ports), and not to {authority}",
+        named.join(", ")
+    )))
 }
 
 /// What of a tunnel is the engine's own.

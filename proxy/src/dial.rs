@@ -17,6 +17,8 @@ use crate::request::{Authority, Scheme};
 
 /// AWS's instance metadata over IPv6.
 const METADATA_V6: Ipv6Addr = Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254);
+/// Google Cloud's.
+const METADATA_GOOGLE_V6: Ipv6Addr = Ipv6Addr::new(0xfd20, 0xce, 0, 0, 0, 0, 0, 0x254);
 /// Alibaba Cloud's instance metadata.
 const METADATA_ALIBABA: Ipv4Addr = Ipv4Addr::new(100, 100, 100, 200);
 /// Oracle Cloud's instance metadata.
@@ -70,7 +72,7 @@ impl Guard {
         }
         let metadata = match ip {
             IpAddr::V4(ip) => ip == METADATA_ALIBABA || ip == METADATA_ORACLE,
-            IpAddr::V6(ip) => ip == METADATA_V6,
+            IpAddr::V6(ip) => ip == METADATA_V6 || ip == METADATA_GOOGLE_V6,
         };
         if metadata {
             return Some("a cloud metadata service");
@@ -244,6 +246,7 @@ mod tests {
             "[::a9fe:a9fe]:80",
             "[fe80::1]:80",
             "[fd00:ec2::254]:80",
+            "[fd20:ce::254]:80",
             "100.100.100.200:80",
         ] {
             assert!(guard.refusal(refused.parse().unwrap()).is_some(), "{refused}");

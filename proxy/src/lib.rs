@@ -84,6 +84,8 @@ pub struct Config {
     pub refuse_loopback: bool,
     /// Nothing in private networks is reached through the proxy.
     pub refuse_private: bool,
+    /// The ports that CONNECT may name; none: all of them.
+    pub connect_ports: Vec<u16>,
     /// The user's own proxy, which calls go out through.
     pub upstream_proxy: Option<Chain>,
     /// Every request needs its session's token as proxy credentials.
@@ -125,6 +127,7 @@ impl Config {
             mcp_trust: Vec::new(),
             refuse_loopback: false,
             refuse_private: false,
+            connect_ports: Vec::new(),
             upstream_proxy: None,
             require_token: false,
             max_request: 256 * 1024 * 1024,

@@ -117,7 +117,7 @@ pub(crate) fn resolve(
     let Some((route, rest)) = found else {
         return Err(Error::UnknownRoute(unknown(policy)));
     };
-    if rest.split('/').any(|segment| percent_decode_str(segment).eq(*b"..")) {
+    if climbs(rest) {
         return Err(Error::Malformed("the path climbs out of its route".to_owned()));
     }
     let mut path_and_query = route.target.path_and_query.clone();
@@ -130,6 +130,15 @@ pub(crate) fn resolve(
         path_and_query.push_str(query);
     }
     Ok(Target { path_and_query, ..route.target.clone() })
+}
+
+/// Would a server that decodes `path` find a segment in it that leads up. Some take a backslash for a
+/// slash, and what stands behind a semicolon for no part of a segment's name.
+fn climbs(path: &str) -> bool {
+    let decoded: Vec<u8> = percent_decode_str(path).collect();
+    decoded
+        .split(|byte| matches!(byte, b'/' | b'\\'))
+        .any(|segment| segment.split(|byte| *byte == b';').next() == Some(b"..".as_slice()))
 }
 
 /// The first segment, and the rest with its slash.
@@ -217,6 +226,7 @@ mod tests {
         assert_eq!(url("http://h:81", "/to/mail"), "http://h:81/");
         assert_eq!(url("http://h:81", "/to/mail?x"), "http://h:81/?x");
         assert_eq!(url("http://h:81/", "/to/mail/a//b%20c"), "http://h:81/a//b%20c");
+        assert_eq!(url("http://h/", "/to/mail/a..b/...%2f..c"), "http://h/a..b/...%2f..c");
     }
 
     #[test]
@@ -247,7 +257,15 @@ mod tests {
         }
         assert!(!with("sec-fetch-site", "cross-site"));
         assert!(!with("sec-fetch-site", "same-site"));
-        for path in ["/to/mail/../x", "/to/mail/a/%2e%2E/x", "/to/mail/.%2e"] {
+        for path in [
+            "/to/mail/../x",
+            "/to/mail/a/%2e%2E/x",
+            "/to/mail/.%2e",
+            "/to/mail/..%2fx",
+            "/to/mail/a%2F..%5cx",
+            "/to/mail/..\\x",
+            "/to/mail/..;a=b/x",
+        ] {
             let error = found("http://h/base", None, path, &HeaderMap::new()).unwrap_err();
             assert!(matches!(error, Error::Malformed(_)), "{path}");
         }

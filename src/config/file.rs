@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 use std::fs;
 use std::io;
 use std::net::SocketAddr;
+use std::num::NonZeroU16;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
@@ -67,6 +68,7 @@ pub(crate) struct Proxy {
     pub(crate) keyed_table: Option<bool>,
     pub(crate) refuse_loopback: Option<bool>,
     pub(crate) refuse_private: Option<bool>,
+    pub(crate) connect_ports: Option<Vec<NonZeroU16>>,
     #[serde(deserialize_with = "text")]
     pub(crate) upstream_proxy: Option<Hop>,
     pub(crate) upstream_direct: Option<String>,

@@ -154,10 +154,10 @@ pub struct Settled {
     pub doubt: Option<Doubt>,
 }
 
-/// A gateway problem as the first caller got it: 502 or 504, and whether bytes had left.
+/// A problem as the first caller got it where no answer came, and whether bytes had left.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Problem {
-    /// 502 or 504.
+    /// 502 or 504; 403 where the host turned out to be one that nobody may reach.
     pub status: u16,
     /// What happened.
     pub detail: String,

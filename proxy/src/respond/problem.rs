@@ -385,22 +385,22 @@ fn proxy_status(error: &Error) -> HeaderValue {
 
 /// What duplicates of a call get to see where no answer of the tool came.
 pub(crate) fn as_stored(error: &Error) -> Option<Problem> {
-    let (Error::Upstream { detail, sent } | Error::UpstreamTimeout { detail, sent }) = error else {
-        return None;
+    let detail = match error {
+        Error::Upstream { detail, .. }
+        | Error::UpstreamTimeout { detail, .. }
+        // A name that leads to where the proxy does not connect is known for one only when dialled.
+        | Error::Refused(detail) => detail.clone(),
+        _ => return None,
     };
-    Some(Problem {
-        status: kind(error).0.as_u16(),
-        detail: detail.clone(),
-        sent: sent.as_str().to_owned(),
-    })
+    Some(Problem { status: kind(error).0.as_u16(), detail, sent: error.sent().as_str().to_owned() })
 }
 
 pub(super) fn as_error(problem: &Problem) -> Error {
     let sent = if problem.sent == Sent::Never.as_str() { Sent::Never } else { Sent::Maybe };
     let detail = problem.detail.clone();
-    if problem.status == StatusCode::GATEWAY_TIMEOUT.as_u16() {
-        Error::UpstreamTimeout { detail, sent }
-    } else {
-        Error::Upstream { detail, sent }
+    match StatusCode::from_u16(problem.status) {
+        Ok(StatusCode::GATEWAY_TIMEOUT) => Error::UpstreamTimeout { detail, sent },
+        Ok(StatusCode::FORBIDDEN) => Error::Refused(detail),
+        _ => Error::Upstream { detail, sent },
     }
 }

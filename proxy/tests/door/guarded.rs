@@ -340,6 +340,35 @@ async fn the_tool_sees_none_of_ours() {
 }
 
 #[tokio::test]
+async fn a_field_of_the_tools_own_that_is_named_like_ours_reaches_it_and_counts() {
+    let (engine, tool) = (Engine::start().await, Upstream::echo().await);
+    for (tenant, told) in [("a", "executed"), ("b", "executed"), ("a", "replayed")] {
+        let answer = engine.post(&tool, &format!("Agent-Tenant: {tenant}\r\n"), "x").await;
+        assert_eq!(answer.told(), told);
+        assert!(answer.text().contains(&format!("Agent-Tenant: {tenant}")), "{}", answer.text());
+    }
+}
+
+/// That a name leads to where the proxy does not connect is known only when it is dialled.
+#[tokio::test]
+async fn those_who_wait_for_a_call_that_is_refused_are_told_the_same() {
+    let engine = Arc::new(Engine::with(|config| config.refuse_loopback = true).await);
+    let calls: Vec<_> = (0..50)
+        .map(|_| {
+            let engine = Arc::clone(&engine);
+            let raw = "POST http://localhost:9/ HTTP/1.1\r\nHost: localhost:9\r\n\
+                       Content-Length: 1\r\n\r\nx";
+            tokio::spawn(async move { engine.ask(raw).await })
+        })
+        .collect();
+    for call in calls {
+        let answer = call.await.unwrap();
+        assert_eq!((answer.status, answer.told()), (403, ""), "{}", answer.head);
+        assert_eq!(answer.json()["type"], "urn:openclaw-state-engine:refused");
+    }
+}
+
+#[tokio::test]
 async fn a_stalled_body_is_given_up() {
     let timeouts = Timeouts { body_stall: Duration::from_millis(50), ..Timeouts::default() };
     let engine = Engine::with(|config| config.timeouts = timeouts).await;

@@ -251,3 +251,49 @@ async fn required_tokens_are_required_in_tunnels_too() {
     inside.write_all(raw.as_bytes()).await.unwrap();
     assert_eq!(Answer::read(&mut inside).await.told(), "replayed");
 }
+
+/// A browser's request or a client's that knows its server speaks HTTP/2 without TLS: no request that
+/// could be guarded, and never taken for one of HTTP/1.
+#[tokio::test]
+async fn http2_in_clear_is_carried_blindly() {
+    const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+    let engine = Engine::start().await;
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let connect = format!("CONNECT {address} HTTP/1.1\r\nHost: {address}\r\n\r\n");
+    let mut inside = tunnel(&engine, &connect).await;
+    let (mut server, _) = listener.accept().await.unwrap();
+    inside.write_all(PREFACE).await.unwrap();
+    let mut got = [0; PREFACE.len()];
+    server.read_exact(&mut got).await.unwrap();
+    assert_eq!(got, PREFACE);
+}
+
+#[tokio::test]
+async fn tunnels_lead_to_the_ports_that_are_allowed() {
+    let tool = Upstream::saying(OK).await;
+    let host = tool.address;
+    let connect = format!("CONNECT {host} HTTP/1.1\r\nHost: {host}\r\n\r\n");
+    let engine = Engine::with(|config| config.connect_ports = vec![443]).await;
+    let refused = engine.ask(&connect).await;
+    assert_eq!(refused.status, 403);
+    assert!(refused.json()["detail"].as_str().unwrap().contains("connect_ports"));
+    // Clear HTTP needs no tunnel, and the engine's own address is no upstream.
+    assert_eq!(engine.ask(get(host, "/", "")).await.status, 200);
+    tunnel(&engine, &format!("CONNECT {} HTTP/1.1\r\n\r\n", engine.address)).await;
+    let engine = Engine::with(|config| config.connect_ports = vec![443, host.port()]).await;
+    tunnel(&engine, &connect).await;
+}
+
+#[tokio::test]
+async fn options_go_as_far_as_they_are_let() {
+    let (engine, tool) = (Engine::start().await, Upstream::echo().await);
+    let options = |most: &str| {
+        get(tool.address, "/", &format!("Max-Forwards: {most}\r\n")).replacen("GET", "OPTIONS", 1)
+    };
+    let own = engine.ask(options("0")).await;
+    assert_eq!((own.status, tool.hits()), (204, 0));
+    assert!(own.header("allow").is_some(), "{own:?}");
+    let theirs = engine.ask(options("3")).await;
+    assert!(theirs.text().contains("Max-Forwards: 2\r\n"), "{}", theirs.text());
+}
