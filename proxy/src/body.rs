@@ -11,9 +11,9 @@ use bytes::Bytes;
 use hyper::HeaderMap;
 use hyper::body::{Body as HttpBody, Frame, Incoming, SizeHint};
 use tokio::sync::mpsc;
-use tokio::time::{Instant, Sleep, sleep_until};
 
 use crate::deadline::TurnGuard;
+use crate::patience::Patience;
 use crate::pool::Connection;
 use crate::spool::{Chunks, Stored};
 
@@ -21,39 +21,19 @@ use crate::spool::{Chunks, Stored};
 #[derive(Debug)]
 pub(crate) struct Timed {
     incoming: Incoming,
-    limit: Duration,
-    timer: Option<Pin<Box<Sleep>>>,
-    waiting: bool,
+    patience: Patience,
     ended: bool,
 }
 
 impl Timed {
     /// `limit`: for how long it may make no progress.
     pub(crate) fn new(incoming: Incoming, limit: Duration) -> Self {
-        Self { incoming, limit, timer: None, waiting: false, ended: false }
+        Self { incoming, patience: Patience::new(limit), ended: false }
     }
 
     /// It came to its proper end.
     pub(crate) fn is_whole(&self) -> bool {
         self.ended || self.incoming.is_end_stream()
-    }
-
-    fn poll_stalled(&mut self, cx: &mut Context<'_>) -> Poll<io::Error> {
-        if !self.waiting {
-            self.waiting = true;
-            let deadline = Instant::now() + self.limit;
-            match &mut self.timer {
-                Some(timer) => timer.as_mut().reset(deadline),
-                None => self.timer = Some(Box::pin(sleep_until(deadline))),
-            }
-        }
-        if let Some(timer) = &mut self.timer {
-            ready!(timer.as_mut().poll(cx));
-        }
-        Poll::Ready(io::Error::new(
-            io::ErrorKind::TimedOut,
-            format!("nothing came for {} s", self.limit.as_secs()),
-        ))
     }
 }
 
@@ -68,11 +48,15 @@ impl HttpBody for Timed {
         let this = self.get_mut();
         match Pin::new(&mut this.incoming).poll_frame(cx) {
             Poll::Ready(frame) => {
-                this.waiting = false;
+                this.patience.rest();
                 this.ended = frame.is_none();
                 Poll::Ready(frame.map(|frame| frame.map_err(io::Error::other)))
             }
-            Poll::Pending => this.poll_stalled(cx).map(|error| Some(Err(error))),
+            Poll::Pending => {
+                ready!(this.patience.poll_over(cx));
+                let what = format!("nothing came for {} s", this.patience.limit().as_secs());
+                Poll::Ready(Some(Err(io::Error::new(io::ErrorKind::TimedOut, what))))
+            }
         }
     }
 

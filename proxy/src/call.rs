@@ -18,7 +18,7 @@ use crate::claim::Prepared;
 use crate::error::Error;
 use crate::forms::{self, BodyReader};
 use crate::forward;
-use crate::intake::Taken;
+use crate::intake::{Taken, unreadable};
 use crate::key::{self, KeyInput, Keyed};
 use crate::mcp::{self, Asker, Message, ToolCall};
 use crate::policy::{Decision, Guarded, KeyPlace, Policy, Repeat};
@@ -61,7 +61,7 @@ pub(crate) fn unguarded(mut head: Parts, taken: &Taken) -> (Parts, Outgoing) {
 /// The message of MCP in the body, where it is one.
 pub(crate) async fn mcp_message(
     request: &Received,
-    taken: &Taken,
+    taken: &mut Taken,
 ) -> Result<Option<Message>, Error> {
     let Received { head, .. } = request;
     if !mcp::head::may_be_message(&head.method, &head.headers)
@@ -69,8 +69,13 @@ pub(crate) async fn mcp_message(
     {
         return Ok(None);
     }
-    let body = taken.stored.clone().load().await.map_err(|error| unreadable(&error))?;
-    mcp::head::message(&head.headers, &body)
+    let body = taken.load().await?;
+    if taken.in_memory().is_some() {
+        return mcp::head::message(&head.headers, &body);
+    }
+    let headers = head.headers.clone();
+    let read = spawn_blocking(move || mcp::head::message(&headers, &body)).await;
+    read.unwrap_or_else(|panic| Err(unreadable(&io::Error::other(panic))))
 }
 
 /// The key that a tool call names: by header, or in its `_meta`.
@@ -86,11 +91,6 @@ fn agree(asked: &mut Asked, call: &ToolCall) -> Result<(), Error> {
         }
         _ => Ok(()),
     }
-}
-
-fn unreadable(error: &io::Error) -> Error {
-    tracing::error!(%error, "cannot read a spooled body");
-    Error::Internal
 }
 
 /// A request of which it is known which execution it means.
@@ -236,7 +236,7 @@ impl Identified {
         let label = self.label();
         let Self { request, taken, scope, guarded, tool_name, keyed, adds_key, .. } = self;
         let Received { target, head, asked, .. } = request;
-        let Taken { stored: body, sha256, trailers } = taken;
+        let Taken { stored: body, sha256, trailers, .. } = taken;
         let keeps = guarded.rule.as_ref().is_none_or(|rule| rule.given.store_body);
         let text = body.in_memory().map(|body| &body[..]).filter(|_| keeps);
         let (method, headers) = (&head.method, &head.headers);

@@ -24,6 +24,7 @@ use tokio_util::sync::CancellationToken;
 use crate::Shared;
 use crate::dial;
 use crate::error::Error;
+use crate::listener::Slot;
 use crate::request::{Authority, ProxyCredentials, Scheme, asked};
 use crate::respond::{self, Reply};
 use crate::rewind::Rewind;
@@ -70,7 +71,8 @@ pub(crate) async fn open(
     let client = hyper::upgrade::on(&mut request);
     let inside = Inside { scheme: Scheme::Http, authority, credentials: asked.credentials };
     link.turn.upgrade();
-    let work = carry(Arc::clone(shared), client, ours, upstream, inside);
+    let slot = Arc::clone(&link.slot);
+    let work = carry(Arc::clone(shared), client, ours, upstream, inside, slot);
     let closing = shared.closing.clone();
     shared.tunnels.spawn(async move {
         let _ = closing.run_until_cancelled(work).await;
@@ -106,12 +108,14 @@ async fn carry(
     ours: Ours,
     mut upstream: Option<TcpStream>,
     inside: Inside,
+    slot: Slot,
 ) {
     let Ok(client) = client.await else { return };
     let mut client = TokioIo::new(client);
     if ours == Ours::Own {
         let _counted = shared.connections.token();
-        return serving::serve(shared.clone(), client, Some(inside.into()), Protocol::Http1).await;
+        let inside = Some(inside.into());
+        return serving::serve(shared.clone(), client, inside, Protocol::Http1, slot).await;
     }
     let mut begun = Vec::new();
     let speech = first_word(&shared, &mut client, &mut upstream, &inside, &mut begun).await;
@@ -123,16 +127,17 @@ async fn carry(
                 shared.pool.keep(&inside.authority, upstream).await;
             }
             let _counted = shared.connections.token();
-            serving::serve(shared.clone(), client, Some(inside.into()), Protocol::Http1).await;
+            let inside = Some(inside.into());
+            serving::serve(shared.clone(), client, inside, Protocol::Http1, slot).await;
         }
-        Speech::Tls if ours == Ours::Intercepted => intercepted(shared, client, inside).await,
+        Speech::Tls if ours == Ours::Intercepted => intercepted(shared, client, inside, slot).await,
         Speech::Tls | Speech::Blind => blind(&shared, client, upstream, &inside.authority).await,
         Speech::Undecided => {}
     }
 }
 
 /// The client's TLS ends here, and its requests are guarded.
-async fn intercepted<I>(shared: Arc<Shared>, client: I, inside: Inside)
+async fn intercepted<I>(shared: Arc<Shared>, client: I, inside: Inside, slot: Slot)
 where
     I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
@@ -145,7 +150,7 @@ where
     };
     let inside = Inside { scheme: Scheme::Https, ..inside };
     let _counted = shared.connections.token();
-    serving::serve(shared.clone(), client, Some(inside.into()), protocol).await;
+    serving::serve(shared.clone(), client, Some(inside.into()), protocol, slot).await;
 }
 
 /// Bytes as they come, both ways.
@@ -254,8 +259,14 @@ fn first_bytes(begun: &[u8]) -> Speech {
     }
 }
 
-/// Copies bytes between two connections that have agreed to speak something else.
-pub(crate) async fn join(client: OnUpgrade, upstream: OnUpgrade, closing: CancellationToken) {
+/// Copies bytes between two connections that have agreed to speak something else. `_slot` is the
+/// client's.
+pub(crate) async fn join(
+    client: OnUpgrade,
+    upstream: OnUpgrade,
+    closing: CancellationToken,
+    _slot: Slot,
+) {
     let (Ok(client), Ok(upstream)) = tokio::join!(client, upstream) else { return };
     let (mut client, mut upstream) = (wrapped(client), wrapped(upstream));
     let copy = copy_bidirectional(&mut client, &mut upstream);

@@ -1,140 +1,45 @@
-//! Whose turn it is on a client's connection, and for how long the client may stay silent.
+//! For how long the client of a connection may stay silent, or take nothing.
+
+mod turn;
 
 use std::io;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep, sleep_until};
 
-use crate::delivery::Owed;
-
-/// Between two requests.
-const IDLE: u8 = 0;
-/// Some bytes of a request's head have come.
-const HEAD: u8 = 1;
-/// A request is being answered; its body has limits of its own.
-const EXCHANGE: u8 = 2;
-/// No HTTP any more.
-const UPGRADED: u8 = 3;
+use self::turn::{HEAD, IDLE, UPGRADED};
+pub(crate) use self::turn::{Turn, TurnGuard};
+use crate::patience::Patience;
 
 /// For how long what a refused client still sends is read and thrown away. A connection that is
 /// closed with unread bytes is reset, and the client never sees why it was refused.
 const LINGER: Duration = Duration::from_secs(10);
 
-/// Whose turn it is on one connection.
-#[derive(Debug, Default)]
-pub(crate) struct Turn {
-    whose: AtomicU8,
-    unread: AtomicBool,
-    /// Of a connection with many requests at once: how many of them run.
-    running: Option<AtomicUsize>,
-    /// How many have begun.
-    begun: AtomicUsize,
-    /// The client has closed its side after its last answer was written.
-    closed: AtomicBool,
-    /// The answer that was given last, where it matters whether it arrived.
-    owed: Mutex<Option<Owed>>,
+/// For how long the client of a connection may keep it waiting.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Limits {
+    /// Between two requests.
+    pub(crate) idle: Duration,
+    /// From the first byte of a request's head to its last.
+    pub(crate) head: Duration,
+    /// While an answer is written and none of it is taken.
+    pub(crate) taking: Duration,
 }
 
-impl Turn {
-    /// On a connection that carries many requests at once (HTTP/2).
-    pub(crate) fn multiplexed() -> Self {
-        Self { running: Some(AtomicUsize::new(0)), ..Self::default() }
-    }
-
-    /// A request's head is complete. The turn ends when the guard is dropped.
-    pub(crate) fn begin(self: &Arc<Self>) -> TurnGuard {
-        self.begun.fetch_add(1, Ordering::AcqRel);
-        if let Some(running) = &self.running {
-            running.fetch_add(1, Ordering::AcqRel);
-        } else {
-            self.whose.store(EXCHANGE, Ordering::Release);
-            self.unread.store(false, Ordering::Release);
-        }
-        TurnGuard(Arc::clone(self))
-    }
-
-    fn whose(&self) -> u8 {
-        match &self.running {
-            Some(running) if running.load(Ordering::Acquire) == 0 => IDLE,
-            Some(_) => EXCHANGE,
-            None => self.whose.load(Ordering::Acquire),
-        }
-    }
-
-    /// It matters whether the answer that is about to be given arrives.
-    pub(crate) fn owe(&self, owed: Owed) {
-        // With many requests at once none of them tells of another's answer.
-        if self.running.is_none() {
-            *self.lock_owed() = Some(owed);
-        }
-    }
-
-    /// A request's head is complete: the answer before it has arrived, if the client began to speak
-    /// only after that was written. To be called before [`Self::begin`].
-    pub(crate) fn arrived(&self) -> Option<Owed> {
-        let owed = self.lock_owed().take();
-        owed.filter(|_| self.whose.load(Ordering::Acquire) == HEAD)
-    }
-
-    /// The connection has come to its proper end: the last answer has arrived, if the client closed
-    /// its side, and no sooner than it was written.
-    pub(crate) fn closed(&self) -> Option<Owed> {
-        let owed = self.lock_owed().take();
-        owed.filter(|_| self.closed.load(Ordering::Acquire))
-    }
-
-    fn lock_owed(&self) -> MutexGuard<'_, Option<Owed>> {
-        self.owed.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn is_owed(&self) -> bool {
-        self.lock_owed().is_some()
-    }
-
-    /// From here on the connection carries something else, without deadlines.
-    pub(crate) fn upgrade(&self) {
-        self.whose.store(UPGRADED, Ordering::Release);
-    }
-
-    /// The request was answered, and its body may not have been read. Where requests share a
-    /// connection it does not end with one of them.
-    pub(crate) fn leave_unread(&self) {
-        self.unread.store(self.running.is_none(), Ordering::Release);
-    }
-
-    fn change(&self, from: u8, to: u8) {
-        let _ = self.whose.compare_exchange(from, to, Ordering::AcqRel, Ordering::Acquire);
-    }
-}
-
-/// Lives as long as the answer's body.
-#[derive(Debug)]
-pub(crate) struct TurnGuard(Arc<Turn>);
-
-impl Drop for TurnGuard {
-    fn drop(&mut self) {
-        match &self.0.running {
-            Some(running) => {
-                running.fetch_sub(1, Ordering::AcqRel);
-            }
-            None => self.0.change(EXCHANGE, IDLE),
-        }
-    }
-}
-
-/// A client's connection that is given up when it is idle, or a request's head incomplete, for too
-/// long. (hyper's `header_read_timeout` cannot tell these two apart.)
+/// A client's connection that is given up when it is idle, a request's head incomplete, or an answer
+/// not taken, for too long. (hyper's `header_read_timeout` cannot tell the first two apart.)
 #[derive(Debug)]
 pub(crate) struct Watched<I> {
     io: I,
     turn: Arc<Turn>,
-    idle: Duration,
-    head: Duration,
+    limits: Limits,
+    /// With a client that takes nothing.
+    patience: Patience,
     /// Whose turn it was, after how many requests, and since when.
     since: Option<((u8, usize), Instant)>,
     timer: Option<Pin<Box<Sleep>>>,
@@ -149,12 +54,12 @@ pub(crate) struct Watched<I> {
 }
 
 impl<I> Watched<I> {
-    pub(crate) fn new(io: I, turn: Arc<Turn>, idle: Duration, head: Duration) -> Self {
+    pub(crate) fn new(io: I, turn: Arc<Turn>, limits: Limits) -> Self {
         Self {
             io,
             turn,
-            idle,
-            head,
+            limits,
+            patience: Patience::new(limits.taking),
             since: None,
             timer: None,
             unflushed: false,
@@ -168,8 +73,8 @@ impl<I> Watched<I> {
     fn poll_silence(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let turn = self.turn.whose();
         let limit = match turn {
-            IDLE => self.idle,
-            HEAD => self.head,
+            IDLE => self.limits.idle,
+            HEAD => self.limits.head,
             _ => {
                 self.since = None;
                 return Poll::Pending;
@@ -196,6 +101,23 @@ impl<I> Watched<I> {
             }
             timer.as_mut().reset(deadline);
         }
+    }
+
+    /// What a write has come to; an error where the client has taken nothing for too long.
+    fn taken<T>(
+        &mut self,
+        cx: &mut Context<'_>,
+        written: Poll<io::Result<T>>,
+    ) -> Poll<io::Result<T>> {
+        if written.is_ready() {
+            self.patience.rest();
+            return written;
+        }
+        if self.turn.whose() == UPGRADED {
+            return Poll::Pending;
+        }
+        ready!(self.patience.poll_over(cx));
+        Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "the client takes nothing")))
     }
 }
 
@@ -298,12 +220,14 @@ impl<I: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Watched<I> {
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
         this.before_write(cx);
-        Pin::new(&mut this.io).poll_write(cx, buf)
+        let written = Pin::new(&mut this.io).poll_write(cx, buf);
+        this.taken(cx, written)
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
-        ready!(Pin::new(&mut this.io).poll_flush(cx))?;
+        let flushed = Pin::new(&mut this.io).poll_flush(cx);
+        ready!(this.taken(cx, flushed))?;
         this.unflushed = false;
         Poll::Ready(Ok(()))
     }
@@ -329,7 +253,8 @@ impl<I: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Watched<I> {
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
         this.before_write(cx);
-        Pin::new(&mut this.io).poll_write_vectored(cx, bufs)
+        let written = Pin::new(&mut this.io).poll_write_vectored(cx, bufs);
+        this.taken(cx, written)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -345,13 +270,15 @@ mod tests {
 
     const IDLE_LIMIT: Duration = Duration::from_secs(75);
     const HEAD_LIMIT: Duration = Duration::from_secs(10);
+    const LIMITS: Limits =
+        Limits { idle: IDLE_LIMIT, head: HEAD_LIMIT, taking: Duration::from_secs(300) };
 
     async fn silence_after(
         script: impl AsyncFn(&mut tokio::io::DuplexStream, &Arc<Turn>),
     ) -> Duration {
         let (mut client, server) = tokio::io::duplex(1024);
         let turn = Arc::new(Turn::default());
-        let mut io = Watched::new(server, Arc::clone(&turn), IDLE_LIMIT, HEAD_LIMIT);
+        let mut io = Watched::new(server, Arc::clone(&turn), LIMITS);
         script(&mut client, &turn).await;
         let start = Instant::now();
         let mut buf = [0; 64];
@@ -379,7 +306,7 @@ mod tests {
     async fn a_refused_client_may_finish_its_body() {
         let (mut client, server) = tokio::io::duplex(64);
         let turn = Arc::new(Turn::default());
-        let mut io = Watched::new(server, Arc::clone(&turn), IDLE_LIMIT, HEAD_LIMIT);
+        let mut io = Watched::new(server, Arc::clone(&turn), LIMITS);
         turn.leave_unread();
         let (shut, sent) =
             tokio::join!(io.shutdown(), async move { client.write_all(&[0; 10_000]).await });
@@ -405,7 +332,7 @@ mod tests {
     async fn many_requests_at_once_end_their_turn_together() {
         let (_client, server) = tokio::io::duplex(1024);
         let turn = Arc::new(Turn::multiplexed());
-        let mut io = Watched::new(server, Arc::clone(&turn), IDLE_LIMIT, HEAD_LIMIT);
+        let mut io = Watched::new(server, Arc::clone(&turn), LIMITS);
         let (first, second) = (turn.begin(), turn.begin());
         drop(first);
         let mut buf = [0; 1];
@@ -414,5 +341,32 @@ mod tests {
         drop(second);
         let idle = tokio::time::timeout(IDLE_LIMIT * 2, io.read(&mut buf)).await.unwrap();
         assert_eq!(idle.unwrap_err().kind(), io::ErrorKind::TimedOut);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_client_that_takes_nothing_is_given_up_and_a_slow_one_is_not() {
+        let (mut client, server) = tokio::io::duplex(64);
+        let turn = Arc::new(Turn::default());
+        let _answering = turn.begin();
+        let mut io = Watched::new(server, turn, LIMITS);
+        let writing = tokio::spawn(async move { io.write_all(&[0; 64 * 10]).await });
+        let mut piece = [0; 64];
+        for _ in 0..5 {
+            tokio::time::sleep(LIMITS.taking - Duration::from_secs(1)).await;
+            client.read_exact(&mut piece).await.unwrap();
+        }
+        assert!(!writing.is_finished());
+        assert_eq!(writing.await.unwrap().unwrap_err().kind(), io::ErrorKind::TimedOut);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_tunnel_may_wait_for_its_client() {
+        let (client, server) = tokio::io::duplex(64);
+        let turn = Arc::new(Turn::default());
+        turn.upgrade();
+        let mut io = Watched::new(server, turn, LIMITS);
+        let writing = tokio::time::timeout(LIMITS.taking * 2, io.write_all(&[0; 100])).await;
+        assert!(writing.is_err(), "{writing:?}");
+        drop(client);
     }
 }

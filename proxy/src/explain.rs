@@ -8,7 +8,6 @@ use hyper::{Method, Request};
 use serde::Serialize;
 use store::Reader;
 use store::call::Foreseen;
-use store::key::Digest;
 use uuid::Uuid;
 
 use crate::call::{self, Identified, Received};
@@ -19,7 +18,6 @@ use crate::intake::Taken;
 use crate::mcp;
 use crate::policy::{Decision, Guarded, KeyPlace, Passed, Policy, Principal};
 use crate::request::{self, Authority, Scheme, Target};
-use crate::spool::Stored;
 use crate::stored::masked_url;
 use crate::{HostPattern, Settings};
 
@@ -107,8 +105,7 @@ async fn explained(
     let mut head = Request::new(()).into_parts().0;
     head.method = asked.method;
     head.headers = asked.headers;
-    let taken =
-        Taken { sha256: Digest::of(&asked.body), stored: Stored::of(asked.body), trailers: None };
+    let mut taken = Taken::of(asked.body);
     let needs = (target.scheme == Scheme::Https
         && !intercept.iter().any(|host| host.matches(&target.authority)))
     .then(|| {
@@ -120,7 +117,7 @@ async fn explained(
     let scope = request::asked(&head.headers, None, false, &|_, _| true)?;
     let decision = policy.decide(&head.method, &target, &head.headers, None);
     let received = Received { target, head, asked: scope, policy };
-    let (tool, decision) = match call::mcp_message(&received, &taken).await? {
+    let (tool, decision) = match call::mcp_message(&received, &mut taken).await? {
         Some(message) => mcp::decide(None, &received, message),
         None => (None, call::decide(&received, &taken, decision)),
     };

@@ -1,6 +1,7 @@
 //! Step 4, send it: to the right upstream, and knowing whether bytes left.
 
 use std::pin::pin;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use hyper::body::Incoming;
@@ -84,7 +85,8 @@ pub(crate) async fn pass(
     {
         let upstream = hyper::upgrade::on(&mut reached.response);
         link.turn.upgrade();
-        shared.tunnels.spawn(crate::connect::join(client, upstream, shared.closing.clone()));
+        let (closing, slot) = (shared.closing.clone(), Arc::clone(&link.slot));
+        shared.tunnels.spawn(crate::connect::join(client, upstream, closing, slot));
         return Ok(respond::switching(shared, reached));
     }
     let (head, incoming) = reached.response.into_parts();

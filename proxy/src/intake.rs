@@ -1,6 +1,7 @@
 //! Takes a request's body whole, before anything is claimed.
 
 use std::io;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use http_body_util::BodyExt as _;
@@ -11,8 +12,9 @@ use store::key::Digest;
 
 use crate::Shared;
 use crate::body::Timed;
+use crate::budget::{Budget, Share};
 use crate::error::Error;
-use crate::spool::{Spool, Stored};
+use crate::spool::{IN_MEMORY, Spool, Stored};
 
 /// A request's body.
 #[derive(Debug)]
@@ -21,9 +23,23 @@ pub(crate) struct Taken {
     /// The SHA-256 of all its bytes.
     pub(crate) sha256: Digest,
     pub(crate) trailers: Option<HeaderMap>,
+    /// What it takes of the memory for bodies of which it is not known yet what they mean.
+    memory: Share,
 }
 
 impl Taken {
+    /// A body that is there already.
+    pub(crate) fn of(body: Bytes) -> Self {
+        let memory = Share::of(&Arc::new(Budget::new(usize::MAX)));
+        Self { sha256: Digest::of(&body), stored: Stored::of(body), trailers: None, memory }
+    }
+
+    /// Reads all of it into memory, where it counts as long as this does.
+    pub(crate) async fn load(&mut self) -> Result<Bytes, Error> {
+        self.memory.resize(self.stored.len() as usize).map_err(|_| crowded())?;
+        self.stored.clone().load().await.map_err(|error| unreadable(&error))
+    }
+
     /// The body, where it is small enough to be looked at.
     pub(crate) fn in_memory(&self) -> Option<&[u8]> {
         self.stored.in_memory().map(|body| &body[..])
@@ -44,6 +60,7 @@ pub(crate) async fn take(shared: &Shared, body: Incoming) -> Result<Taken, Error
     let mut body = Timed::new(body, stall);
     let mut spool = Spool::new(&shared.spool);
     let mut hash = Sha256::new();
+    let mut memory = Share::of(&shared.unread);
     let (mut size, mut trailers) = (0_u64, None);
     while let Some(frame) = body.frame().await {
         let frame = frame.map_err(|error| match error.kind() {
@@ -56,6 +73,8 @@ pub(crate) async fn take(shared: &Shared, body: Incoming) -> Result<Taken, Error
                 if size > limit {
                     return Err(Error::TooLarge(limit));
                 }
+                let in_memory = if size > IN_MEMORY as u64 { 0 } else { size as usize };
+                memory.resize(in_memory).map_err(|_| crowded())?;
                 hash.update(&data);
                 keep(&mut spool, data).await?;
             }
@@ -63,7 +82,17 @@ pub(crate) async fn take(shared: &Shared, body: Incoming) -> Result<Taken, Error
         }
     }
     let sha256 = Digest::from_bytes(hash.finalize().into());
-    Ok(Taken { stored: spool.done(), sha256, trailers })
+    Ok(Taken { stored: spool.done(), sha256, trailers, memory })
+}
+
+fn crowded() -> Error {
+    Error::QueueFull("too many request bodies are coming in".to_owned())
+}
+
+/// A body that was spooled cannot be read back.
+pub(crate) fn unreadable(error: &io::Error) -> Error {
+    tracing::error!(%error, "cannot read a spooled body");
+    Error::Internal
 }
 
 async fn keep(spool: &mut Spool, data: Bytes) -> Result<(), Error> {

@@ -5,6 +5,7 @@
 //! `respond` (the answer). `service` calls them in that order; there is no other road to them.
 
 mod body;
+mod budget;
 mod call;
 mod chain;
 mod claim;
@@ -24,6 +25,7 @@ mod key;
 mod listener;
 pub mod mcp;
 mod owned;
+mod patience;
 mod pattern;
 mod policy;
 mod pool;
@@ -100,6 +102,10 @@ pub struct Config {
     pub instance: String,
     /// `http://HOST:PORT` of the proxy as clients reach it, for `confirm_url`.
     pub confirm_base: String,
+    /// How many connections of clients may be open at once; further ones wait in the kernel's backlog.
+    pub max_connections: usize,
+    /// How much memory request bodies may take before it is known what they mean, in bytes.
+    pub max_unread: usize,
     /// How many guarded calls may be in flight; not more than the store was opened for.
     pub max_in_flight: usize,
     /// How many duplicates may wait for running calls.
@@ -135,6 +141,8 @@ impl Config {
             spool_quota: 4 * 1024 * 1024 * 1024,
             instance: format!("ose-{}", Uuid::now_v7().simple()),
             confirm_base: format!("http://{proxy}"),
+            max_connections: 16_384,
+            max_unread: 512 * 1024 * 1024,
             max_in_flight: 4_096,
             max_waiters: 10_000,
             intercept: Vec::new(),
@@ -192,7 +200,7 @@ pub struct Timeouts {
     pub connect: Duration,
     /// From the last written byte of a request to the head of its answer.
     pub response_head: Duration,
-    /// Between two parts of an answer's body.
+    /// Between two parts of an answer's body; and for a client to take any of it.
     pub body_idle: Duration,
     /// Between two parts of a request's body, or until a client takes the next part of its answer.
     pub body_stall: Duration,
@@ -296,6 +304,8 @@ pub(crate) struct Shared {
     pub(crate) upstreams: Upstreams,
     pub(crate) interceptor: Option<Interceptor>,
     pub(crate) spool: Arc<spool::Area>,
+    /// For request bodies whose calls are not in flight yet.
+    pub(crate) unread: Arc<budget::Budget>,
     pub(crate) in_flight: Arc<Semaphore>,
     pub(crate) waiters: Semaphore,
     pub(crate) deliveries: Arc<delivery::Deliveries>,
@@ -336,6 +346,7 @@ impl Shared {
             upstreams,
             interceptor,
             spool: Arc::new(spool::Area::new(config.spool_dir.clone(), config.spool_quota)),
+            unread: Arc::new(budget::Budget::new(config.max_unread)),
             in_flight: Arc::new(Semaphore::new(config.max_in_flight)),
             waiters: Semaphore::new(config.max_waiters),
             deliveries: Arc::default(),

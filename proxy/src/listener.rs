@@ -3,7 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, interval, sleep, timeout_at};
 use tokio_util::sync::CancellationToken;
 
@@ -28,18 +29,25 @@ pub(crate) async fn serve(shared: Arc<Shared>, listener: TcpListener, shutdown: 
     drain(&shared).await;
 }
 
+/// One of the places for clients' connections.
+pub(crate) type Slot = Arc<OwnedSemaphorePermit>;
+
 async fn accept(shared: &Arc<Shared>, listener: &TcpListener) {
+    let slots = Arc::new(Semaphore::new(shared.config.max_connections));
+    // It is never closed.
+    while let Ok(slot) = Arc::clone(&slots).acquire_owned().await {
+        let stream = next(listener).await;
+        let _ = stream.set_nodelay(true);
+        let serving =
+            serving::serve(Arc::clone(shared), stream, None, Protocol::Http1, slot.into());
+        shared.connections.spawn(serving);
+    }
+}
+
+async fn next(listener: &TcpListener) -> TcpStream {
     loop {
         match listener.accept().await {
-            Ok((stream, _)) => {
-                let _ = stream.set_nodelay(true);
-                shared.connections.spawn(serving::serve(
-                    Arc::clone(shared),
-                    stream,
-                    None,
-                    Protocol::Http1,
-                ));
-            }
+            Ok((stream, _)) => return stream,
             Err(error) => {
                 tracing::warn!(%error, "cannot accept a connection");
                 sleep(BREATH).await;

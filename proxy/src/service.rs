@@ -130,8 +130,8 @@ async fn guarded(
         _ => None,
     };
     intake::check_announced(shared, &body)?;
-    let taken = intake::take(shared, body).await?;
-    let (tool, decision) = match call::mcp_message(&request, &taken).await? {
+    let mut taken = intake::take(shared, body).await?;
+    let (tool, decision) = match call::mcp_message(&request, &mut taken).await? {
         Some(message) => mcp::decide(Some(&shared.mcp.hints), &request, message),
         None => (None, call::decide(&request, &taken, decision)),
     };

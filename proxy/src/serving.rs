@@ -16,8 +16,9 @@ use tokio::io::{AsyncRead, AsyncWrite};
 
 use crate::body::Body;
 use crate::connect::Inside;
-use crate::deadline::{Turn, Watched};
+use crate::deadline::{Limits, Turn, Watched};
 use crate::error::Error;
+use crate::listener::Slot;
 use crate::respond::{self, Reply};
 use crate::{Observation, Phase, Shared, service};
 
@@ -41,6 +42,8 @@ pub(crate) struct Link {
     pub(crate) turn: Arc<Turn>,
     /// The tunnel that the connection is inside of.
     pub(crate) inside: Option<Arc<Inside>>,
+    /// Among the connections of all clients; held by what outlives the HTTP on it, too.
+    pub(crate) slot: Slot,
 }
 
 /// Serves one connection until it ends, or, when the server drains, to the end of its request.
@@ -49,6 +52,7 @@ pub(crate) fn serve<I>(
     io: I,
     inside: Option<Arc<Inside>>,
     protocol: Protocol,
+    slot: Slot,
 ) -> Pin<Box<dyn Future<Output = ()> + Send>>
 where
     I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
@@ -57,9 +61,11 @@ where
         Protocol::Http1 => Turn::default(),
         Protocol::Http2 => Turn::multiplexed(),
     });
-    let limits = &shared.config.timeouts;
-    let io = Watched::new(io, Arc::clone(&turn), limits.idle, limits.request_head);
-    let link = Arc::new(Link { turn: Arc::clone(&turn), inside });
+    let timeouts = &shared.config.timeouts;
+    let limits =
+        Limits { idle: timeouts.idle, head: timeouts.request_head, taking: timeouts.body_idle };
+    let io = Watched::new(io, Arc::clone(&turn), limits);
+    let link = Arc::new(Link { turn: Arc::clone(&turn), inside, slot });
     let state = Arc::clone(&shared);
     let service = service_fn(move |request: Request<Incoming>| {
         let (shared, link) = (Arc::clone(&state), Arc::clone(&link));
@@ -172,5 +178,21 @@ impl<F: Future> Future for Caught<F> {
             Ok(polled) => polled.map(Some),
             Err(_) => Poll::Ready(None),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_panic_ends_a_request_and_nothing_else() {
+        let calm = Caught(Box::pin(async { 1 }));
+        assert_eq!(calm.await, Some(1));
+        let panics = Caught(Box::pin(async {
+            tokio::task::yield_now().await;
+            Option::<u8>::None.expect("on purpose")
+        }));
+        assert_eq!(panics.await, None);
     }
 }
