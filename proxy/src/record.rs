@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use hyper::body::Body as _;
+use hyper::ext::ReasonPhrase;
 use hyper::header::{TRAILER, TRANSFER_ENCODING};
 use hyper::http::response::Parts;
 use hyper::{HeaderMap, StatusCode};
@@ -177,6 +178,8 @@ fn may_have_body(status: StatusCode) -> bool {
 struct Facts {
     status: u16,
     headers: HeaderMap,
+    /// Where it is not the status's own.
+    reason: Option<ReasonPhrase>,
     received_at: Timestamp,
     /// Nothing but the end of the connection tells that the body is whole.
     unverified: bool,
@@ -189,6 +192,7 @@ impl Facts {
         Self {
             status: head.status.as_u16(),
             headers: head.headers.clone(),
+            reason: head.extensions.get().cloned(),
             received_at,
             unverified,
             keeps,
@@ -196,10 +200,12 @@ impl Facts {
     }
 
     fn answer(&self, body: AnswerBody, trailers: Option<&HeaderMap>) -> Answer {
-        let kept = respond::stored_fields(&self.headers);
+        let mut kept = respond::stored_fields(&self.headers);
+        let omitted_cookies = kept.len() < self.headers.len();
+        kept.extend(self.reason.as_ref().map(respond::stored_reason));
         Answer {
             status: self.status,
-            omitted_cookies: kept.len() < self.headers.len(),
+            omitted_cookies,
             headers: kept,
             body: if self.keeps { body } else { digest_of(body) },
             trailers: trailers.map(respond::stored_fields).unwrap_or_default(),

@@ -21,7 +21,7 @@ use uuid::Uuid;
 
 pub(crate) use self::own::{confirmed, connected, not_a_web_server, not_allowed, options};
 pub(crate) use self::problem::{as_stored, problem, told_event, unanswered};
-pub(crate) use self::stored::{Duplicate, Wants, duplicate, stored_fields};
+pub(crate) use self::stored::{Duplicate, Wants, duplicate, stored_fields, stored_reason};
 use crate::Shared;
 use crate::body::Body;
 use crate::forward::Reached;

@@ -225,7 +225,8 @@ pub struct Finish {
 pub struct Answer {
     /// The status.
     pub status: u16,
-    /// In wire order and case; without hop-by-hop fields and Set-Cookie.
+    /// In wire order; without hop-by-hop fields and Set-Cookie. `:reason` is the reason phrase, where
+    /// it is not the status's own.
     pub headers: Vec<(String, Bytes)>,
     /// Set-Cookie was there and is not kept.
     pub omitted_cookies: bool,

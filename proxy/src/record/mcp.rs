@@ -49,6 +49,7 @@ pub(super) fn finished(
     let kept = Facts {
         status: facts.status,
         headers,
+        reason: facts.reason.clone(),
         received_at: facts.received_at,
         unverified: facts.unverified,
         keeps: facts.keeps,

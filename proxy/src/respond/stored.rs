@@ -1,6 +1,7 @@
 //! Answers from the store, for the duplicates of a call.
 
 use bytes::Bytes;
+use hyper::ext::ReasonPhrase;
 use hyper::header::{
     ACCEPT_ENCODING, AGE, CONTENT_LENGTH, HeaderName, HeaderValue, SET_COOKIE, TE,
 };
@@ -90,6 +91,11 @@ fn replay(
     let (mut head, ()) = Response::new(()).into_parts();
     head.status = StatusCode::from_u16(answer.status).map_err(|_| Error::Internal)?;
     head.headers = fields(&answer.headers);
+    if let Some((_, reason)) = answer.headers.iter().find(|(name, _)| name == REASON)
+        && let Ok(reason) = ReasonPhrase::try_from(&reason[..])
+    {
+        head.extensions.insert(reason);
+    }
     headers::add_via(&mut head.headers, &shared.config.instance);
     let (word, reason) = match (settled.outcome, how) {
         (Knowledge::NotExecuted, _) => ("not-executed", Some("coalesced")),
@@ -147,6 +153,15 @@ pub(crate) fn stored_fields(headers: &HeaderMap) -> Vec<(String, Bytes)> {
         .collect()
 }
 
+/// The name under which a reason phrase is kept among the fields; no field can have it.
+const REASON: &str = ":reason";
+
+/// A reason phrase as it is kept.
+pub(crate) fn stored_reason(reason: &ReasonPhrase) -> (String, Bytes) {
+    (REASON.to_owned(), Bytes::copy_from_slice(reason.as_bytes()))
+}
+
+/// As a head has them; what is no field is left out.
 fn fields(stored: &[(String, Bytes)]) -> HeaderMap {
     let mut headers = HeaderMap::with_capacity(stored.len() + 8);
     for (name, value) in stored {

@@ -162,6 +162,23 @@ async fn fields_keep_their_order_live_and_stored() {
 }
 
 #[tokio::test]
+async fn a_reason_phrase_is_replayed() {
+    let engine = Engine::start().await;
+    for (raw, line) in [
+        ("HTTP/1.1 200 Well Done\r\nContent-Length: 0\r\n\r\n", "HTTP/1.1 200 Well Done"),
+        ("HTTP/1.1 201 Created\r\nContent-Length: 0\r\n\r\n", "HTTP/1.1 201 Created"),
+    ] {
+        let tool = Upstream::saying(raw).await;
+        for told in ["executed", "replayed"] {
+            let answer = engine.post(&tool, "", "x").await;
+            assert_eq!(answer.told(), told);
+            assert_eq!(answer.head.lines().next(), Some(line));
+            assert!(!answer.head.contains("reason"), "{}", answer.head);
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_head_under_a_rule_is_replayed_with_its_length_and_without_a_body() {
     let engine = Engine::with(|config| {
         let rule = r#"{"method": "HEAD", "effect": "once"}"#;
