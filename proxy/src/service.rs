@@ -124,7 +124,10 @@ async fn guarded(
 ) -> Result<Reply, Error> {
     let head = &request.head;
     let known = match &decision {
-        Decision::Guard(_) if !mcp::head::may_be_message(&head.method, &head.headers) => {
+        Decision::Guard(_)
+            if !mcp::head::may_be_message(&head.method, &head.headers)
+                || mcp::head::says_call(&head.headers) =>
+        {
             Some(call::scope(shared, &request).await?)
         }
         _ => None,

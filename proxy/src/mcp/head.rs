@@ -63,6 +63,12 @@ pub(crate) fn may_be_message(method: &Method, headers: &HeaderMap) -> bool {
         && matches!(kind(headers), Kind::Json)
 }
 
+/// Does the head say that the body is a tool call (since 2026-07-28): then the caller's scope can be
+/// looked at before the body is asked for. The body decides.
+pub(crate) fn says_call(headers: &HeaderMap) -> bool {
+    headers.get("mcp-method").is_some_and(|method| method.as_bytes() == b"tools/call")
+}
+
 /// Does the request end a session: that is no effect of a tool.
 pub(crate) fn ends_session(method: &Method, headers: &HeaderMap) -> bool {
     method == Method::DELETE && headers.contains_key(SESSION_ID)
