@@ -96,6 +96,33 @@ fn an_answer_that_was_not_taken_is_given_again() {
     assert_eq!(upstream.hits(), 2);
 }
 
+/// Closed with the answer unread, a connection is reset: so it is when its program was killed.
+#[test]
+fn a_connection_that_was_reset_has_not_delivered_in_a_tunnel_neither() {
+    for tunnel in [false, true] {
+        let upstream = Upstream::echo();
+        let engine = builder().start();
+        let request = post(&upstream, "1", "on");
+        let client = if tunnel {
+            let authority = upstream.addr.to_string();
+            let (mut client, head) = Client::tunnel(engine.proxy, &authority, "").unwrap();
+            assert!(head.line.contains(" 200"), "{head:?}");
+            client.write(request.to_origin()).unwrap();
+            client
+        } else {
+            let mut client = Client::connect(engine.proxy).unwrap();
+            client.write(request.to_proxy()).unwrap();
+            client
+        };
+        let stream = &client.wire.stream;
+        wait_until("the answer is there", || (stream.peek(&mut [0]).ok()? > 0).then_some(()));
+        drop(client);
+        assert_eq!(send(&engine, &request), "replayed", "in a tunnel: {tunnel}");
+        assert_eq!(send(&engine, &request), "executed");
+        assert_eq!(upstream.hits(), 2);
+    }
+}
+
 #[test]
 fn a_client_that_hangs_up_gets_its_answer_by_the_retry() {
     let gate = Gate::new();

@@ -50,6 +50,9 @@ pub(crate) struct Watched<I> {
     silent: bool,
     /// What such a read has found before its time.
     ahead: Ahead,
+    /// A read has failed. The system tells a reset once; what is read after it looks like an end in
+    /// good order.
+    broken: bool,
     shut: bool,
 }
 
@@ -65,6 +68,7 @@ impl<I> Watched<I> {
             unflushed: false,
             silent: false,
             ahead: Ahead::default(),
+            broken: false,
             shut: false,
         }
     }
@@ -140,8 +144,7 @@ impl<I: AsyncRead + Unpin> Watched<I> {
         let mut buf = ReadBuf::new(&mut bytes);
         match Pin::new(&mut self.io).poll_read(cx, &mut buf) {
             Poll::Pending => self.silent = true,
-            // An error comes again.
-            Poll::Ready(Err(_)) => {}
+            Poll::Ready(Err(_)) => self.broken = true,
             Poll::Ready(Ok(())) if buf.filled().is_empty() => self.ahead.end = true,
             Poll::Ready(Ok(())) => self.ahead.bytes.extend_from_slice(buf.filled()),
         }
@@ -174,7 +177,8 @@ impl<I: AsyncRead + Unpin> Watched<I> {
                 return Poll::Pending;
             };
             if read.is_err() || buf.filled().is_empty() {
-                self.turn.closed.store(read.is_ok() && self.silent, Ordering::Release);
+                let in_order = read.is_ok() && !self.broken;
+                self.turn.closed.store(in_order && self.silent, Ordering::Release);
                 return Poll::Ready(Ok(()));
             }
         }
@@ -199,7 +203,9 @@ impl<I: AsyncRead + Unpin> AsyncRead for Watched<I> {
                         this.since = Some(((HEAD, begun), Instant::now()));
                     }
                 } else if result.is_ok() {
-                    this.turn.closed.store(idle && this.silent, Ordering::Release);
+                    this.turn.closed.store(idle && this.silent && !this.broken, Ordering::Release);
+                } else {
+                    this.broken = true;
                 }
                 Poll::Ready(result)
             }
