@@ -40,8 +40,10 @@ pub(crate) mod env {
     pub(crate) const DRAIN: &str = "STATE_ENGINE_DRAIN";
     pub(crate) const MAX_WAIT: &str = "STATE_ENGINE_MAX_WAIT";
     /// Set by `run` for the program that it runs.
+    pub(crate) const URL: &str = "STATE_ENGINE_URL";
+    /// As [`URL`].
     pub(crate) const SESSION: &str = "STATE_ENGINE_SESSION";
-    /// As [`SESSION`].
+    /// As [`URL`].
     pub(crate) const RUN: &str = "STATE_ENGINE_RUN";
     pub(crate) const LOG_FORMAT: &str = "STATE_ENGINE_LOG_FORMAT";
     /// Levels, in the syntax of `RUST_LOG`, which is read where this is absent.

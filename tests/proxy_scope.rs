@@ -197,6 +197,49 @@ fn required_tokens_are_checked_and_bind_the_session() {
     assert_eq!(upstream.only().header("proxy-authorization"), None);
 }
 
+/// So a client that can send no credentials is led to the proxy: src/cli/run/scoped.rs.
+#[test]
+fn all_that_comes_in_a_tunnel_to_the_proxy_itself_has_its_credentials() {
+    let upstream = Upstream::echo();
+    let engine = engine!().arg("--require-token").start();
+    let database = engine.builder().database_path().to_str().unwrap().to_owned();
+    let token = engine.builder().cli(["token", "rome", "--database", &database]).stdout;
+    let token = String::from_utf8(token).unwrap();
+    let own = engine.proxy.to_string();
+    let (_, head) = Client::tunnel(engine.proxy, &own, "").unwrap();
+    assert!(head.line.contains(" 407"), "{head:?}");
+    let open = || {
+        let fields = format!("Proxy-Authorization: {}\r\n", basic("rome", token.trim()));
+        let (tunnel, head) = Client::tunnel(engine.proxy, &own, &fields).unwrap();
+        assert!(head.line.contains(" 200"), "{head:?}");
+        tunnel
+    };
+    let connect =
+        |authority: &str| format!("CONNECT {authority} HTTP/1.1\r\nHost: {authority}\r\n\r\n");
+
+    let request = Request::post(&upstream.url("/"), "x");
+    let mut tunnel = open();
+    for word in ["executed", "replayed"] {
+        tunnel.write(request.to_proxy()).unwrap();
+        let answer = tunnel.answer("POST").unwrap();
+        answer.assert_is(200, word);
+        let session = json!({"id": execution(&engine, &answer)["session_id"]});
+        assert_eq!(engine.rpc("get_session", &session)["metadata"]["name"], "rome");
+    }
+    tunnel.write(connect(&upstream.addr.to_string())).unwrap();
+    assert!(tunnel.head().unwrap().line.contains(" 200"));
+    tunnel.ask(&request).assert_is(200, "replayed");
+    assert_eq!(upstream.hits(), 1);
+
+    let mut tunnel = open();
+    let other = request.header("Proxy-Authorization", &basic("oslo", "x"));
+    tunnel.write(other.to_proxy()).unwrap();
+    tunnel.answer("POST").unwrap().assert_problem(400, "malformed");
+    let mut tunnel = open();
+    tunnel.write(connect(&own)).unwrap();
+    tunnel.answer("GET").unwrap().assert_problem(501, "unsupported");
+}
+
 #[test]
 fn the_run_of_the_agent_is_in_the_log_and_not_in_the_key() {
     let upstream = Upstream::echo();

@@ -7,6 +7,9 @@
 //!
 //! A tunnel to a host that is to be intercepted is answered without dialling, and TLS that begins
 //! in it is ours: its requests are guarded like those in clear.
+//!
+//! A tunnel to the proxy itself is a connection to it that has credentials from its beginning: what
+//! comes in it, CONNECT too, needs none of its own.
 
 use std::io;
 use std::sync::Arc;
@@ -38,6 +41,8 @@ const SILENCE: Duration = Duration::from_secs(2);
 /// What every request inside a tunnel inherits.
 #[derive(Debug)]
 pub(crate) struct Inside {
+    /// The tunnel leads to the proxy itself: only the credentials are inherited.
+    pub(crate) own: bool,
     /// `Https` where TLS with the client was ours.
     pub(crate) scheme: Scheme,
     pub(crate) authority: Authority,
@@ -51,9 +56,19 @@ pub(crate) async fn open(
     mut request: Request<Incoming>,
     authority: Authority,
 ) -> Result<Reply, Error> {
-    let asked = asked(request.headers(), None, shared.config.require_token, &shared.check_token())?;
-    // To ourselves there is nothing to dial: such a tunnel leads to `/confirm/` alone.
+    let outer = link.inside.as_deref();
+    let asked = asked(
+        request.headers(),
+        outer.and_then(|outer| outer.credentials.as_ref()),
+        shared.config.require_token,
+        &shared.check_token(),
+    )?;
     let own = shared.is_own(&authority);
+    // Each would lie in the one before, without an end.
+    if own && outer.is_some() {
+        let why = "a tunnel to this proxy carries no other one to it";
+        return Err(Error::Unsupported(why.to_owned()));
+    }
     if !own {
         // A proxy of the user's would connect wherever it is told to.
         shared.guard.check_literal(&authority)?;
@@ -69,7 +84,8 @@ pub(crate) async fn open(
         (Ours::No, Some(dial::dial(&shared.guard, &authority, limit).await?))
     };
     let client = hyper::upgrade::on(&mut request);
-    let inside = Inside { scheme: Scheme::Http, authority, credentials: asked.credentials };
+    let (own, credentials) = (ours == Ours::Own, asked.credentials);
+    let inside = Inside { own, scheme: Scheme::Http, authority, credentials };
     link.turn.upgrade();
     let slot = Arc::clone(&link.slot);
     let work = carry(Arc::clone(shared), client, ours, upstream, inside, slot);

@@ -45,7 +45,8 @@ async fn route(
     request: Request<Incoming>,
     label: &mut Label,
 ) -> Result<Reply, Error> {
-    let inside = link.inside.as_deref().map(|inside| (&inside.scheme, &inside.authority));
+    let inside = link.inside.as_deref().filter(|inside| !inside.own);
+    let inside = inside.map(|inside| (&inside.scheme, &inside.authority));
     if request.method() == Method::TRACE {
         return Ok(respond::not_allowed("GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS, CONNECT"));
     }

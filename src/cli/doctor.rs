@@ -7,7 +7,7 @@ use serde::Serialize;
 use uuid::Uuid;
 
 use super::run::engine::Engine;
-use super::run::{self, environment, outward};
+use super::run::{self, Given, environment, outward};
 use super::{ExitStatus, serve};
 use crate::config::{LogFormat, Place};
 use crate::printer::{Printer, visible};
@@ -136,24 +136,28 @@ fn through(
     let id = Uuid::now_v7().simple().to_string();
     let session = format!("doctor-{}", &id[20..]);
     let upstream = upstream::Upstream::start()?;
-    let (changes, _trust) = run::prepare(&session, &run::fresh_run(), engine, inherited, false)?;
-    findings.push(probe::round_trip(engine, &upstream, &changes));
+    let prepare = |java| {
+        let given = Given { java, api_token: None };
+        run::prepare(&session, &run::fresh_run(), engine, inherited, &given)
+    };
+    let usual = prepare(false)?;
+    findings.push(probe::round_trip(engine, &upstream, &usual.changes));
     for note in environment::notes(inherited) {
         let remedy = "unset no_proxy for the program, or take the tools' hosts out of it";
         findings.push(Finding::bad(Verdict::Warning, "no_proxy", note, remedy));
     }
     for client in clients::ALL {
-        let Some(version) = probe::version(client, &changes) else { continue };
+        let Some(version) = probe::version(client, &usual.changes) else { continue };
         findings.push(if client.java {
-            match run::prepare(&session, &run::fresh_run(), engine, inherited, true) {
-                Ok((changes, _trust)) => probe::client(client, &version, &upstream, &changes)?,
+            match prepare(true) {
+                Ok(java) => probe::client(client, &version, &upstream, &java.changes)?,
                 Err(error) => {
                     let why = format!("no trust store: {error:#}");
                     Finding::bad(Verdict::Warning, client.name, why, "install a JDK")
                 }
             }
         } else {
-            probe::client(client, &version, &upstream, &changes)?
+            probe::client(client, &version, &upstream, &usual.changes)?
         });
     }
     run::complete(&session, engine)

@@ -13,7 +13,8 @@ use self::door::Keeper;
 use self::server::Server;
 use super::run::engine::Engine;
 use super::run::environment::{self, Changes};
-use super::run::{self, checked, outward};
+use super::run::inheritance::Inheritance;
+use super::run::{self, Given, checked, outward};
 use super::{ExitStatus, serve};
 use crate::config::{LogFormat, Place, env};
 use crate::printer::Printer;
@@ -59,15 +60,16 @@ pub(super) fn run(args: &Args, printer: &mut Printer) -> anyhow::Result<ExitStat
     checked(&session)?;
     let server = Server::new(args.name.as_deref(), &args.command, &inherited)?;
     serve::start_log(LogFormat::Human, "warn")?;
+    let inheritance = Inheritance::now();
     let outward = outward::of(&inherited, None)?;
     let engine = Engine::find_or_bring(&args.place, &outward)?;
     let run = inherited.get(env::RUN).cloned();
     let run = run.unwrap_or_else(run::fresh_run);
     // MCP clients pass nothing on: the server's own calls by HTTP are to be guarded too.
-    let (changes, _trust) = run::prepare(&session, &run, &engine, &inherited, false)?;
+    let prepared = run::prepare(&session, &run, &engine, &inherited, &Given::default())?;
     let user = format!("{session}~{run}");
     let keeper = Arc::new(Keeper::new(engine, args.place.clone(), outward, user)?);
-    let ended = served(args, server, &changes, &keeper, printer);
+    let ended = served(args, server, &prepared.changes, &inheritance, &keeper, printer);
     if let Some(engine) = keeper.end() {
         engine.close(printer);
     }
@@ -78,13 +80,14 @@ fn served(
     args: &Args,
     server: Server,
     changes: &Changes,
+    inheritance: &Inheritance,
     keeper: &Arc<Keeper>,
     printer: &mut Printer,
 ) -> anyhow::Result<ExitStatus> {
     let runtime =
         tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     let ended = runtime.block_on(async {
-        let (child, pipes) = match child::Child::start(&args.command, changes) {
+        let (child, pipes) = match child::Child::start(&args.command, changes, inheritance) {
             Ok(started) => started,
             Err(error) => {
                 let program = args.command[0].display();

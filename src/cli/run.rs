@@ -1,7 +1,9 @@
 mod child;
 pub(super) mod engine;
 pub(super) mod environment;
+pub(super) mod inheritance;
 pub(super) mod outward;
+mod scoped;
 mod trust;
 
 use std::ffi::OsString;
@@ -13,9 +15,11 @@ use uuid::Uuid;
 
 use self::engine::Engine;
 use self::environment::{Changes, Variables, Wanted};
+use self::inheritance::Inheritance;
+use self::scoped::Scoped;
 use self::trust::Trust;
 use super::{ExitStatus, serve};
-use crate::config::{LogFormat, Place};
+use crate::config::{LogFormat, Place, Secret};
 use crate::printer::Printer;
 
 /// Run a program so that its tool calls are guarded, without a change of it
@@ -39,9 +43,14 @@ pub(super) struct Args {
     #[command(flatten)]
     place: Place,
 
-    /// Set `JAVA_TOOL_OPTIONS` too; each Java program then says so on stderr
+    /// Set `JAVA_TOOL_OPTIONS` too, and open a port for it that asks for no credentials; each Java
+    /// program then says so on stderr
     #[arg(long)]
     java: bool,
+
+    /// Leave the program the state API's token, as `STATE_ENGINE_TOKEN`; else it is taken from it
+    #[arg(long)]
+    share_api_token: bool,
 
     /// The proxy that an engine brought along goes out through, or `none` [default: that of the
     /// environment]
@@ -61,9 +70,10 @@ pub(super) fn run(args: &Args, printer: &mut Printer) -> anyhow::Result<ExitStat
     };
     serve::start_log(LogFormat::Human, "warn")?;
     let inherited = environment::inherited();
+    let inheritance = Inheritance::now();
     let outward = outward::of(&inherited, args.upstream_proxy.as_deref())?;
     let engine = Engine::find_or_bring(&args.place, &outward)?;
-    let ended = guarded(args, &session, &engine, &inherited, printer);
+    let ended = guarded(args, &session, &engine, &inherited, &inheritance, printer);
     let ended = match ended {
         Ok(ended) => ended,
         Err(error) => {
@@ -85,45 +95,68 @@ fn guarded(
     session: &str,
     engine: &Engine,
     inherited: &Variables,
+    inheritance: &Inheritance,
     printer: &mut Printer,
 ) -> anyhow::Result<ExitStatus> {
     if Uuid::try_parse(session).is_ok() {
         find(session, engine)?;
     }
-    let (changes, _trust) = prepare(session, &fresh_run(), engine, inherited, args.java)?;
+    let token = args.place.token().filter(|_| args.share_api_token);
+    let given = Given { java: args.java, api_token: token.map(Secret::reveal) };
+    let prepared = prepare(session, &fresh_run(), engine, inherited, &given)?;
     if args.session.is_none() {
         printer.note(format_args!("session {session} (to go on with it: --session {session})"));
     }
     for note in environment::notes(inherited).into_iter().chain(engine.notes()) {
         printer.note(note);
     }
-    child::run(&args.command, &changes, printer)
+    child::run(&args.command, &prepared.changes, inheritance, printer)
 }
 
-/// The environment of `run` of `session`, and the files that it names, which go with the value.
+/// What not every program is given.
+#[derive(Debug, Default)]
+pub(super) struct Given<'a> {
+    /// What Java needs.
+    pub(super) java: bool,
+    /// The state API's token.
+    pub(super) api_token: Option<&'a str>,
+}
+
+/// The environment of a run, with the files and the port that it names: these go with the value.
+pub(super) struct Prepared {
+    pub(super) changes: Changes,
+    _trust: Option<Trust>,
+    _scoped: Option<Scoped>,
+}
+
+/// The environment of `run` of `session`.
 pub(super) fn prepare(
     session: &str,
     run: &str,
     engine: &Engine,
     inherited: &Variables,
-    java: bool,
-) -> anyhow::Result<(Changes, Option<Trust>)> {
+    given: &Given<'_>,
+) -> anyhow::Result<Prepared> {
     let user = format!("{session}~{run}");
+    let token = engine.reader().session_token(&user)?;
     let ca = engine.client().get("/ca.pem")?;
-    let trust = ca.map(|ca| Trust::new(&ca, inherited, java)).transpose()?;
+    let trust = ca.map(|ca| Trust::new(&ca, inherited, given.java)).transpose()?;
+    let scoped = given.java.then(|| Scoped::open(engine.proxy(), &user, &token)).transpose()?;
     let wanted = Wanted {
         proxy: engine.proxy(),
-        token: &engine.reader().session_token(&user)?,
+        token: &token,
         user: &user,
         api: engine.api(),
         session,
         run,
         database: engine.database(),
+        api_token: given.api_token,
         trust: trust.as_ref(),
-        java,
+        java: scoped.as_ref().map(Scoped::address),
         node_warns: environment::node_warns(inherited),
     };
-    Ok((environment::changes(&wanted, inherited), trust))
+    let changes = environment::changes(&wanted, inherited);
+    Ok(Prepared { changes, _trust: trust, _scoped: scoped })
 }
 
 /// A name that proxy credentials can carry.

@@ -209,9 +209,8 @@ pub(super) const ALL: &[Client] = &[
         call: &["java", "FILE", "URL"],
         file: Some("Probe.java"),
         source: JAVA,
-        expected: false,
         java: true,
-        remedy: "Java sends no proxy credentials by its options: serve without --require-token",
+        remedy: "does JAVA_TOOL_OPTIONS, or a configuration of its own, name another proxy?",
         ..USUAL
     },
     Client {

@@ -12,6 +12,7 @@ use tokio::time::timeout;
 
 use crate::cli::ExitStatus;
 use crate::cli::run::environment::Changes;
+use crate::cli::run::inheritance::Inheritance;
 
 /// How long a server has to end by itself, after its stdin was closed and after SIGTERM.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -30,7 +31,11 @@ pub(super) struct Pipes {
 }
 
 impl Child {
-    pub(super) fn start(command: &[OsString], changes: &Changes) -> io::Result<(Self, Pipes)> {
+    pub(super) fn start(
+        command: &[OsString],
+        changes: &Changes,
+        inheritance: &Inheritance,
+    ) -> io::Result<(Self, Pipes)> {
         let Some((program, arguments)) = command.split_first() else {
             return Err(io::ErrorKind::NotFound.into());
         };
@@ -42,7 +47,7 @@ impl Child {
                 None => command.env_remove(name),
             };
         }
-        let mut child = command.spawn()?;
+        let mut child = inheritance.spawn(&mut command)?;
         let (Some(stdin), Some(stdout)) = (child.stdin.take(), child.stdout.take()) else {
             return Err(io::Error::other("the server has no pipes"));
         };

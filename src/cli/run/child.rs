@@ -15,6 +15,7 @@ use tokio::process::{Child, Command};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
 use super::environment::Changes;
+use super::inheritance::Inheritance;
 use crate::cli::ExitStatus;
 use crate::printer::Printer;
 
@@ -30,6 +31,7 @@ const NOT_RUNNABLE: u8 = 126;
 pub(super) fn run(
     command: &[OsString],
     changes: &Changes,
+    inheritance: &Inheritance,
     printer: &mut Printer,
 ) -> anyhow::Result<ExitStatus> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
@@ -47,7 +49,7 @@ pub(super) fn run(
                 None => child.env_remove(name),
             };
         }
-        wait(child.spawn()?, &mut signals).await
+        wait(inheritance.spawn(&mut child)?, &mut signals).await
     });
     let code = match ended {
         Ok(ended) => code_of(ended),

@@ -197,6 +197,9 @@ fn config(database: &Path, place: &Place, outward: &Outward) -> anyhow::Result<C
     if config.proxy_addr.is_none() {
         bail!("the environment switches the proxy off, and run needs it");
     }
+    if let Some(token) = place.token() {
+        config.token = Some(token.clone());
+    }
     if let Some(chain) = outward.chain() {
         config.upstream_proxy = Some(chain);
     }

@@ -9,6 +9,7 @@ use std::process::{Command, Stdio};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use super::trust::Trust;
+use crate::config::env;
 
 /// The environment by name.
 pub(in crate::cli) type Variables = BTreeMap<String, String>;
@@ -24,9 +25,12 @@ pub(in crate::cli) struct Wanted<'a> {
     pub(in crate::cli) session: &'a str,
     pub(in crate::cli) run: &'a str,
     pub(in crate::cli) database: &'a Path,
+    /// The state API's token; `None`: the program is not to have it.
+    pub(in crate::cli) api_token: Option<&'a str>,
     /// `None`: nothing is intercepted, and nobody needs to trust us.
     pub(in crate::cli) trust: Option<&'a Trust>,
-    pub(in crate::cli) java: bool,
+    /// The port, as `HOST:PORT`, that Java's clients are to use.
+    pub(in crate::cli) java: Option<&'a str>,
     /// From [`node_warns`].
     pub(in crate::cli) node_warns: bool,
 }
@@ -132,10 +136,12 @@ pub(in crate::cli) fn changes(wanted: &Wanted<'_>, inherited: &Variables) -> Cha
     if wanted.node_warns {
         set("NODE_OPTIONS", Some(appended(inherited, "NODE_OPTIONS", NODE_QUIET).into()));
     }
-    set("STATE_ENGINE_URL", Some(wanted.api.into()));
-    set("STATE_ENGINE_SESSION", Some(wanted.session.into()));
-    set("STATE_ENGINE_RUN", Some(wanted.run.into()));
-    set("STATE_ENGINE_DATABASE", Some(wanted.database.into()));
+    set(env::URL, Some(wanted.api.into()));
+    set(env::SESSION, Some(wanted.session.into()));
+    set(env::RUN, Some(wanted.run.into()));
+    set(env::DATABASE, Some(wanted.database.into()));
+    // The API settles what is in doubt: that is not for the program whose calls are guarded.
+    set(env::TOKEN, wanted.api_token.map(Into::into));
     if let Some(trust) = wanted.trust {
         for name in BUNDLE {
             set(name, Some(trust.bundle().into()));
@@ -150,8 +156,8 @@ pub(in crate::cli) fn changes(wanted: &Wanted<'_>, inherited: &Variables) -> Cha
             set(name, Some("1".into()));
         }
     }
-    if wanted.java {
-        let options = appended(inherited, "JAVA_TOOL_OPTIONS", &java(wanted));
+    if let Some(port) = wanted.java {
+        let options = appended(inherited, "JAVA_TOOL_OPTIONS", &java(port, wanted.trust));
         set("JAVA_TOOL_OPTIONS", Some(options.into()));
     }
     changes
@@ -166,12 +172,12 @@ fn appended(inherited: &Variables, name: &str, more: &str) -> String {
 }
 
 /// Java reads no variable but this one. It sends no credentials that stand here.
-fn java(wanted: &Wanted<'_>) -> String {
-    let (host, port) = wanted.proxy.rsplit_once(':').unwrap_or((wanted.proxy, "80"));
+fn java(port: &str, trust: Option<&Trust>) -> String {
+    let (host, port) = port.rsplit_once(':').unwrap_or((port, "80"));
     let proxies = ["http", "https"]
         .map(|scheme| format!("-D{scheme}.proxyHost={host} -D{scheme}.proxyPort={port}"))
         .join(" ");
-    let trust = wanted.trust.and_then(Trust::java).map_or_else(String::new, |store| {
+    let trust = trust.and_then(Trust::java).map_or_else(String::new, |store| {
         let store = store.display();
         format!(" -Djavax.net.ssl.trustStore={store} -Djavax.net.ssl.trustStorePassword=changeit")
     });

@@ -29,6 +29,15 @@ pub use wire::{Framing, Head, Wire};
 /// How long anything may take before the test fails.
 pub const PATIENCE: Duration = Duration::from_secs(40);
 
+/// Says what of a test cannot be shown on this machine. In CI (`CI=true`) it fails instead: there
+/// nothing may pass untested.
+#[track_caller]
+#[expect(clippy::print_stderr, reason = "the report of a test; .config/nextest.toml shows it")]
+pub fn untested(what: &str) {
+    assert!(std::env::var("CI").as_deref() != Ok("true"), "not tested: {what}");
+    eprintln!("NOT TESTED: {what}");
+}
+
 /// The binary under test, with an empty store of its own.
 #[macro_export]
 macro_rules! engine {

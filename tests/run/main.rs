@@ -5,6 +5,8 @@
     reason = "a test stops at the first thing that is not as it must be"
 )]
 
+mod environment;
+
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::os::unix::process::ExitStatusExt as _;
 use std::process::{Child, Command, Output, Stdio};
@@ -46,6 +48,18 @@ fn executions(builder: &Builder) -> Vec<Value> {
 }
 
 const POST: &str = "curl -sS -d hello $URL; echo";
+
+/// `outer`, with the program of `inner`, its arguments and its environment behind it.
+fn within(mut outer: Command, inner: &Command) -> Command {
+    outer.arg(inner.get_program()).args(inner.get_args());
+    for (name, value) in inner.get_envs() {
+        match value {
+            Some(value) => outer.env(name, value),
+            None => outer.env_remove(name),
+        };
+    }
+    outer
+}
 
 #[test]
 fn an_unchanged_program_acts_once_and_its_session_is_completed() {
@@ -168,15 +182,8 @@ fn signals_reach_the_program_and_its_answer_to_them_counts() {
 fn a_signal_that_was_ignored_stays_so() {
     let builder = engine!();
     let wait = "echo ready; read line; echo still here";
-    let mut nohup = Command::new("nohup");
     let command = run(&builder, &["--session", "s", "--", "sh", "-c", wait]);
-    nohup.arg(command.get_program()).args(command.get_args());
-    for (name, value) in command.get_envs() {
-        match value {
-            Some(value) => nohup.env(name, value),
-            None => nohup.env_remove(name),
-        };
-    }
+    let mut nohup = within(Command::new("nohup"), &command);
     let mut child =
         nohup.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
     let mut lines = Lines::of(&mut child);
@@ -211,14 +218,8 @@ fn ctrl_c_at_a_terminal_is_one_signal() {
         print(os.waitstatus_to_exitcode(status))\n";
     let command = run(&builder, &["--session", "s", "--", "python3", "-c", program]);
     let mut python = Command::new("python3");
-    python.arg("-c").arg(terminal).arg(command.get_program()).args(command.get_args());
-    for (name, value) in command.get_envs() {
-        match value {
-            Some(value) => python.env(name, value),
-            None => python.env_remove(name),
-        };
-    }
-    let ran = python.stdin(Stdio::null()).output().unwrap();
+    python.arg("-c").arg(terminal);
+    let ran = within(python, &command).stdin(Stdio::null()).output().unwrap();
     assert_eq!(out(&ran), "51\n", "{}", err(&ran));
 }
 
