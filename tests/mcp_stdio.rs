@@ -10,6 +10,7 @@ use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 use testkit::{Builder, Engine, engine, wait_until};
 
@@ -432,8 +433,7 @@ fn a_signal_reaches_the_server() {
     let mut session = place.start();
     session.ask(1, &json!({"do": "hang"}));
     wait_until("the server works", || place.beside("hangs").exists().then_some(()));
-    let pid = session.child.id().to_string();
-    assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
+    kill_process(Pid::from_child(&session.child), Signal::TERM).unwrap();
     assert_eq!(session.exit_code(), Some(128 + 15));
 }
 

@@ -25,8 +25,13 @@ const TOOLS: &[Tool] = &[
     },
     Tool {
         probe: &["npm", "--version"],
-        why: "it installs Node 24 and undici, and tests the npm packages",
-        how: "apt-get install nodejs npm (Node 20 or later)",
+        why: "it installs the clients of docs/CLIENTS.md, and tests the npm packages",
+        how: "apt-get install npm",
+    },
+    Tool {
+        probe: &["node", "-e", "process.exit(parseInt(process.versions.node) >= 20 ? 0 : 1)"],
+        why: "the npm packages are for Node 20 or later, and tested in it",
+        how: "npm install --global node@24 (Debian 12 has 18: apt-get install npm comes first)",
     },
     Tool {
         probe: &["chromium", "--version"],
@@ -37,6 +42,21 @@ const TOOLS: &[Tool] = &[
         probe: &["curl", "--version"],
         why: "it is one of the real clients",
         how: "apt-get install curl",
+    },
+    Tool {
+        probe: &["wget", "--version"],
+        why: "it is one of the clients that `doctor` tries",
+        how: "apt-get install wget",
+    },
+    Tool {
+        probe: &["git", "--version"],
+        why: "it is one of the clients that `doctor` tries",
+        how: "apt-get install git",
+    },
+    Tool {
+        probe: &["openssl", "version"],
+        why: "it looks at the certificates that the engine signs",
+        how: "apt-get install openssl",
     },
 ];
 
