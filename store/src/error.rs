@@ -57,7 +57,7 @@ pub enum Error {
     #[error("the store is closed: the engine is stopping")]
     Closed,
     /// Another process owns the database.
-    #[error("the database is in use by {holder}")]
+    #[error("the database is in use by {holder}; stop it, or name another file by --database")]
     Locked {
         /// What the lock file tells of it.
         holder: LockHolder,

@@ -24,7 +24,9 @@ impl DatabaseLock {
         let path = path_of(database);
         let failed = |error: std::io::Error| Error::Open {
             path: path.clone(),
-            message: format!("the lock file cannot be used: {error}"),
+            message: format!(
+                "the lock file cannot be used; name another file by --database: {error}"
+            ),
         };
         let file = OpenOptions::new()
             .read(true)

@@ -12,3 +12,7 @@ const STEPS: &[M<'_>] = &[
 pub(super) const VERSION: i64 = STEPS.len() as i64;
 
 pub(super) const MIGRATIONS: Migrations<'_> = Migrations::from_slice(STEPS);
+
+/// What is told of a database with further versions.
+pub(super) const NEWER: &str =
+    "it was written by a newer version of this program; use that version";

@@ -56,6 +56,10 @@ impl Store {
         let lock = DatabaseLock::take(path)?;
         let refused = |error: rusqlite::Error| open_error(path, &error);
         let mut conn = connection::open_writer(path).map_err(refused)?;
+        if conn.query_row(queries::IS_FOREIGN, [], |row| row.get(0)).map_err(refused)? {
+            let message = "it is another program's database; name another file by --database";
+            return Err(Error::Open { path: path.clone(), message: message.to_owned() });
+        }
         // SQLite serves frames of the log that were never synced: sync all of it before any of it
         // is acted on.
         checkpoint::all(&conn);
@@ -178,7 +182,7 @@ fn make_folder(database: &Path) -> Result<(), Error> {
     };
     DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(|error| Error::Open {
         path: folder.to_owned(),
-        message: format!("the folder cannot be made: {error}"),
+        message: format!("the folder cannot be made; name another file by --database: {error}"),
     })
 }
 
@@ -204,7 +208,10 @@ fn open_error(path: &Path, error: &rusqlite::Error) -> Error {
         Some(rusqlite::ErrorCode::DatabaseBusy) => {
             "another program holds it; stop that program, or name another file".to_owned()
         }
-        _ => format!("the database cannot be opened: {error}"),
+        Some(rusqlite::ErrorCode::DiskFull) => {
+            "its disk is full; make room, or name another file by --database".to_owned()
+        }
+        _ => format!("the database cannot be opened; name another file by --database: {error}"),
     };
     Error::Open { path: path.to_owned(), message }
 }
@@ -212,9 +219,7 @@ fn open_error(path: &Path, error: &rusqlite::Error) -> Error {
 fn migration_error(path: &Path, error: &rusqlite_migration::Error) -> Error {
     let message = match error {
         rusqlite_migration::Error::RusqliteError { err, .. } => return open_error(path, err),
-        rusqlite_migration::Error::MigrationDefinition(_) => {
-            "it was written by a newer version of this program; use that version".to_owned()
-        }
+        rusqlite_migration::Error::MigrationDefinition(_) => super::migrations::NEWER.to_owned(),
         other => format!("the schema cannot be migrated: {other}"),
     };
     Error::Open { path: path.to_owned(), message }

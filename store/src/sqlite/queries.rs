@@ -362,6 +362,11 @@ pub(super) const REPEAT_PUT: &str =
 pub(super) const REPEAT_DELIVERED: &str = "UPDATE repeats SET delivered = 1
   WHERE key = ?1 AND run = ?2 AND ordinal = ?3 AND delivered = 0";
 
+/// Whether a file that no version of this program has migrated has tables all the same.
+pub(super) const IS_FOREIGN: &str = "
+SELECT EXISTS (SELECT 1 FROM sqlite_schema)
+   AND (SELECT user_version FROM pragma_user_version) = 0";
+
 pub(super) const META_GET: &str = "SELECT value FROM meta WHERE name = ?1";
 pub(super) const META_PUT: &str = "INSERT INTO meta (name, value) VALUES (?1, ?2) ON CONFLICT (name) DO UPDATE SET value = excluded.value";
 

@@ -53,7 +53,10 @@ impl Reader {
             .map_err(|_| {
                 refused("it is no database of this engine, or it is damaged".to_owned())
             })?;
-        if version != super::migrations::VERSION {
+        if version > super::migrations::VERSION {
+            return Err(refused(super::migrations::NEWER.to_owned()));
+        }
+        if version < super::migrations::VERSION {
             return Err(refused(format!(
                 "its schema is version {version}, this program reads version {}; start `serve` once to migrate it",
                 super::migrations::VERSION
