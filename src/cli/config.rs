@@ -24,8 +24,16 @@ pub(super) struct Args {
 #[derive(Debug, clap::Subcommand)]
 enum Verb {
     /// Say whether the server would take the configuration: 0 yes, 1 no
+    #[command(after_help = "\
+Examples:
+  openclaw-state-engine config check
+  openclaw-state-engine config check --config engine.toml --json")]
     Check(Box<Flags>),
     /// Show each setting with where it comes from
+    #[command(after_help = "\
+Examples:
+  openclaw-state-engine config show
+  openclaw-state-engine config show --config engine.toml --json")]
     Show(Box<Flags>),
 }
 

@@ -9,9 +9,10 @@ use crate::server;
 
 /// Run the engine: the state API and the proxy over one database
 ///
-/// Start an agent with `HTTP_PROXY` pointing at the proxy, and its tool calls by clear HTTP are guarded.
-/// SIGTERM and SIGINT give running calls 30 s, a second one ends at once. What still runs then is in
-/// doubt at the next start. The log goes to stderr; its level is set by `STATE_ENGINE_LOG`.
+/// Start an agent with `HTTP_PROXY` pointing at the proxy, and its tool calls by clear HTTP are guarded,
+/// and those by https to --intercept hosts. SIGTERM and SIGINT give running calls 30 s, a second one ends
+/// at once. What still runs then is in doubt at the next start. The log goes to stderr; its level is set
+/// by `STATE_ENGINE_LOG`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
