@@ -4,10 +4,11 @@
     reason = "a test stops at the first thing that is not as it must be"
 )]
 
+use std::ffi::OsStr;
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
-use std::process::Output;
+use std::process::{Command, Output};
 
 use serde_json::Value;
 use testkit::{Builder, Upstream, engine};
@@ -71,6 +72,65 @@ fn where_all_is_well_it_says_so_and_leaves_a_sound_store() {
         line,
         "ok       round trip         a call sent twice acted once, and got the same answer twice"
     );
+}
+
+/// The clients that `cargo xtask test` installs, and those that this machine has.
+#[test]
+fn the_clients_that_are_there_go_through() {
+    let builder = engine!();
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let installed = [
+        ("node", "tests/clients/node_modules/node/bin/node"),
+        ("deno", "tests/clients/node_modules/deno/deno"),
+        ("bun", "tests/clients/node_modules/bun/bin/bun.exe"),
+    ];
+    let bin = builder.home().join("bin");
+    fs::create_dir(&bin).unwrap();
+    for (name, file) in installed {
+        assert!(root.join(file).exists(), "{file}: `cargo xtask test` installs it");
+        symlink(root.join(file), bin.join(name)).unwrap();
+    }
+    let machines = std::env::var_os("PATH").unwrap();
+    let folders = [bin, root.join("target/venv/bin")];
+    let path = folders.into_iter().chain(std::env::split_paths(&machines));
+    let path = PathBuf::from(std::env::join_paths(path).unwrap());
+    // Go compiles its library once; `doctor` does not wait for that.
+    let cache = root.join("target/go-cache");
+    let cache = cache.to_str().unwrap();
+    let go = Command::new("go").args(["build", "net/http"]).env("GOCACHE", cache).status();
+
+    let output = doctor(&builder, &path, &[("GOCACHE", cache)]);
+    let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let of = |client: &str| {
+        let findings = report["findings"].as_array().unwrap();
+        findings.iter().find(|one| one["what"].as_str().unwrap().starts_with(client)).cloned()
+    };
+    for client in ["curl", "wget", "python urllib", "python requests", "python httpx", "git"]
+        .into_iter()
+        .chain(["node fetch", "node http", "deno", "bun"])
+    {
+        let found = of(client).unwrap_or_else(|| panic!("nothing of {client}: {report:#}"));
+        assert_eq!(
+            (&found["verdict"], &found["found"]),
+            (&"ok".into(), &"goes through".into()),
+            "{found}"
+        );
+    }
+    for (client, there) in [("go", go.is_ok()), ("java", has("java", &machines))] {
+        match of(client) {
+            Some(found) => assert_eq!(found["found"], "goes through", "{found}"),
+            None if there => panic!("nothing of {client}: {report:#}"),
+            None => testkit::untested(&format!("{client}: it is not here")),
+        }
+    }
+    let aiohttp = of("python aiohttp").unwrap();
+    assert_eq!(aiohttp["verdict"], "warning", "{aiohttp}");
+    assert!(aiohttp["remedy"].as_str().unwrap().contains("trust_env"), "{aiohttp}");
+    assert_eq!(output.status.code(), Some(0), "{report:#}");
+}
+
+fn has(program: &str, path: &OsStr) -> bool {
+    std::env::split_paths(path).any(|folder| folder.join(program).is_file())
 }
 
 #[test]
