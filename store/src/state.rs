@@ -152,11 +152,10 @@ pub fn next(state: State, event: Event, class: EffectClass) -> Result<State, Ill
         {
             match outcome {
                 Executed => executed(attempt, tool_error),
-                Unknown => lost(attempt, prior),
                 NotExecuted if prior == NotExecuted => {
                     State::Failed { attempt, known: NotExecuted, decided: false }
                 }
-                NotExecuted => lost(attempt, prior),
+                NotExecuted | Unknown => lost(attempt, prior),
             }
         }
         // … or late: evidence settles a doubt and overturns a decision; "unknown" says nothing new.

@@ -58,7 +58,9 @@ impl Reader {
             if page.is_empty() {
                 return Ok(walk.over());
             }
-            page.into_iter().for_each(|event| walk.pass(event));
+            for event in page {
+                walk.pass(event);
+            }
         }
     }
 }
