@@ -77,9 +77,11 @@ async fn what_breaks_off_in_http_1_0_breaks_off_for_the_client() {
         };
         let mut client = TcpStream::connect(engine.address).await.unwrap();
         client.write_all(request.as_bytes()).await.unwrap();
-        let mut got = Vec::new();
-        while got.iter().filter(|byte| **byte == b'x').count() < size {
+        let (mut got, mut come) = (Vec::new(), 0);
+        while come < size {
+            let before = got.len();
             assert_ne!(client.read_buf(&mut got).await.unwrap(), 0, "{method} {kind}");
+            come += got[before..].split(|byte| *byte == b'x').count() - 1;
         }
         go.notify_one();
         let _ = client.read_to_end(&mut got).await;
