@@ -358,7 +358,7 @@ mod tests {
         let writing = tokio::spawn(async move { io.write_all(&[0; 64 * 10]).await });
         let mut piece = [0; 64];
         for _ in 0..5 {
-            tokio::time::sleep(LIMITS.taking - Duration::from_secs(1)).await;
+            tokio::time::sleep(LIMITS.taking.mul_f64(0.9)).await;
             client.read_exact(&mut piece).await.unwrap();
         }
         assert!(!writing.is_finished());

@@ -24,7 +24,7 @@ fn options(folder: &Path) -> Options {
 }
 
 /// Holds the writer until the sender is used or dropped: what comes before that is one group.
-async fn hold(store: &Store) -> mpsc::Sender<()> {
+fn hold(store: &Store) -> mpsc::Sender<()> {
     let (begun, begins) = mpsc::channel();
     let (go, gate) = mpsc::channel();
     let writing = store.clone();
@@ -93,7 +93,7 @@ fn told(outcome: Knowledge, body: Vec<u8>) -> Finish {
 async fn a_refusal_after_a_write_undoes_that_job_alone() {
     let folder = tempfile::tempdir().unwrap();
     let store = Store::open(&options(folder.path())).unwrap();
-    let go = hold(&store).await;
+    let go = hold(&store);
     let group = async {
         tokio::join!(
             store.create_user(user("before")),
@@ -119,7 +119,7 @@ async fn a_lease_that_was_rolled_back_says_nothing_about_the_one_that_was_grante
     let first = granted(&store, call(&scope, "k", "x")).await;
     store.finish(first, told(NotExecuted, Vec::new())).await.unwrap();
 
-    let go = hold(&store).await;
+    let go = hold(&store);
     let group =
         async { tokio::join!(granted(&store, call(&scope, "k", "x")), refuse(&store, "u")) };
     let ((second, refused), ()) = tokio::join!(group, async { drop(go) });
@@ -145,7 +145,7 @@ async fn what_waited_when_the_disk_became_full_takes_nothing_of_the_reserve() {
     let store = Store::open(&options).unwrap();
     let scope = store.scope(&ScopeRequest::default()).await.unwrap();
     let big = "x".repeat(20_000);
-    let go = hold(&store).await;
+    let go = hold(&store);
     let claims = join_all((0..100).map(|n| store.claim(call(&scope, &n.to_string(), &big))));
     let (claims, ()) = tokio::join!(claims, async { drop(go) });
     let refused: Vec<bool> = claims.iter().map(|claim| matches!(claim, Err(Error::Full))).collect();
@@ -166,7 +166,7 @@ async fn outcomes_that_wait_for_room_are_written_before_the_writer_stops() {
     let store = Store::open(&options).unwrap();
     let scope = store.scope(&ScopeRequest::default()).await.unwrap();
     let lease = granted(&store, call(&scope, "k", "x")).await;
-    let go = hold(&store).await;
+    let go = hold(&store);
     let finish = store.finish(lease, told(Executed, vec![b'x'; 1024 * 1024]));
     let (settled, (), ()) = tokio::join!(finish, store.close(), async { drop(go) });
     assert_eq!(settled.unwrap().outcome, Executed);
@@ -179,7 +179,7 @@ async fn a_full_queue_refuses_what_may_be_asked_again_and_no_outcome() {
     let store = Store::open(&options).unwrap();
     let scope = store.scope(&ScopeRequest::default()).await.unwrap();
     let lease = granted(&store, call(&scope, "k", "x")).await;
-    let go = hold(&store).await;
+    let go = hold(&store);
     let group = async {
         tokio::join!(
             store.create_user(user("queued")),
