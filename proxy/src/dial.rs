@@ -52,7 +52,8 @@ impl Guard {
     /// Refuses a host that is an address nobody may reach, before anything is recorded of it.
     /// (Names are looked at when they are resolved.)
     pub(crate) fn check_literal(&self, authority: &Authority) -> Result<(), Error> {
-        let address = bare(&authority.host).parse().ok();
+        let host = bare(&authority.host).trim_end_matches('.');
+        let address = host.parse().ok().or_else(|| old_ipv4(host).map(IpAddr::V4));
         let why = address.and_then(|ip| self.refusal(SocketAddr::new(ip, authority.port)));
         why.map_or(Ok(()), |why| Err(denied(authority, why)))
     }
@@ -136,6 +137,24 @@ pub(crate) fn literal(host: &str) -> Option<IpAddr> {
 /// An IPv6 address without its brackets.
 fn bare(host: &str) -> &str {
     host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(host)
+}
+
+/// An IPv4 address as resolvers have always read it (`inet_aton`): one to four numbers, in decimal,
+/// octal or hexadecimal, of which the last fills what is left. Another proxy's resolver does so too.
+fn old_ipv4(host: &str) -> Option<Ipv4Addr> {
+    let number = |text: &str| match text.strip_prefix("0x") {
+        Some(digits) => u32::from_str_radix(digits, 16).ok(),
+        None if text.starts_with('0') => u32::from_str_radix(text, 8).ok(),
+        None => text.parse().ok(),
+    };
+    let numbers = host.split('.').map(number).collect::<Option<Vec<u32>>>()?;
+    let (last, first) = numbers.split_last()?;
+    let room = 32_u32.checked_sub(8 * first.len() as u32).filter(|bits| *bits > 0)?;
+    if first.iter().any(|byte| *byte > 255) || u64::from(*last) >> room > 0 {
+        return None;
+    }
+    let high = first.iter().zip([24, 16, 8]).map(|(byte, bits)| byte << bits).sum::<u32>();
+    Some(Ipv4Addr::from(high | last))
 }
 
 /// A stream to `authority` for TLS or whatever else is no clear HTTP: direct, or a tunnel through
@@ -255,6 +274,32 @@ mod tests {
             ["127.0.0.1:80", "10.0.0.1:3030", "[::1]:80", "192.0.2.1:3030", "[fd00::1]:80"]
         {
             assert_eq!(guard.refusal(allowed.parse().unwrap()), None, "{allowed}");
+        }
+    }
+
+    /// Where another proxy resolves, a host must be known for an address however it is written.
+    #[test]
+    fn literals_are_refused_in_every_spelling() {
+        let guard = Guard::new(Vec::new(), None, false, false);
+        let check = |host: &str| {
+            guard.check_literal(&Authority { host: host.to_owned(), port: 443 }).is_err()
+        };
+        for refused in [
+            "169.254.169.254",
+            "169.254.169.254.",
+            "[::ffff:169.254.169.254]",
+            "2852039166",
+            "0xa9fea9fe",
+            "0xa9.254.0251.0376",
+            "169.254.43518",
+            "169.16689662",
+        ] {
+            assert!(check(refused), "{refused}");
+        }
+        for allowed in
+            ["192.0.2.1", "example.com", "169.254.169.254.example", "1.2.3.4.5", "4294967296", ""]
+        {
+            assert!(!check(allowed), "{allowed}");
         }
     }
 

@@ -185,14 +185,15 @@ impl<F: Future> Future for Caught<F> {
 mod tests {
     use super::*;
 
+    async fn panics() -> u8 {
+        tokio::task::yield_now().await;
+        panic!("on purpose")
+    }
+
     #[tokio::test]
     async fn a_panic_ends_a_request_and_nothing_else() {
         let calm = Caught(Box::pin(async { 1 }));
         assert_eq!(calm.await, Some(1));
-        let panics = Caught(Box::pin(async {
-            tokio::task::yield_now().await;
-            Option::<u8>::None.expect("on purpose")
-        }));
-        assert_eq!(panics.await, None);
+        assert_eq!(Caught(Box::pin(panics())).await, None);
     }
 }

@@ -104,8 +104,18 @@ struct Message {
     escaped: bool,
     /// The string that came last at the top: a name, if a colon follows.
     last: Vec<u8>,
-    result: bool,
-    method: bool,
+    says: Says,
+}
+
+/// What a message is by its members.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+enum Says {
+    #[default]
+    Nothing,
+    /// It has a result or an error.
+    Answer,
+    /// It has a method, whatever else it has.
+    Request,
 }
 
 /// The longest name that matters.
@@ -126,8 +136,8 @@ impl Message {
                 b'{' | b'[' => self.depth += 1,
                 b'}' | b']' => self.depth = self.depth.saturating_sub(1),
                 b':' if self.depth == 1 => match &self.last[..] {
-                    b"result" | b"error" => self.result = true,
-                    b"method" => self.method = true,
+                    b"result" | b"error" if self.says == Says::Nothing => self.says = Says::Answer,
+                    b"method" => self.says = Says::Request,
                     _ => {}
                 },
                 _ => {}
@@ -153,7 +163,7 @@ impl Message {
 
     /// It is whole, and answers something.
     fn is_response(&self) -> bool {
-        self.depth == 0 && !self.in_string && self.result && !self.method
+        self.depth == 0 && !self.in_string && self.says == Says::Answer
     }
 }
 
@@ -164,7 +174,9 @@ mod tests {
 
     fn read(text: &str, piece: usize) -> Option<LongResponse> {
         let mut long = Long::default();
-        text.as_bytes().chunks(piece).for_each(|part| long.push(part));
+        for part in text.as_bytes().chunks(piece) {
+            long.push(part);
+        }
         long.finish()
     }
 
@@ -181,9 +193,8 @@ mod tests {
             (false, r#"{"id":1,"result":{"#),
             (false, ""),
         ] {
-            let event = format!("id: 7\r\nevent: message\n{}", {
-                String::from_utf8(sse::written(json.as_bytes())).unwrap()
-            });
+            let written = String::from_utf8(sse::written(json.as_bytes())).unwrap();
+            let event = format!("id: 7\r\nevent: message\n{written}");
             let data = sse::event(event.as_bytes()).data;
             assert_eq!(data, json.as_bytes());
             let want = response.then(|| LongResponse {

@@ -4,9 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use proxy::Timeouts;
-use tokio::io::AsyncWriteExt as _;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::sync::Notify;
+use tokio::time::timeout;
 
 use crate::support::{Answer, Engine, Upstream, get, post};
 
@@ -78,11 +79,13 @@ async fn a_client_that_is_only_slow_cancels_nothing() {
                 "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nContent-Length: {SIZE}\r\n\r\n"
             );
             stream.write_all(head.as_bytes()).await.ok()?;
-            // More than the sockets on the way hold: the client that takes none of it is noticed.
-            let written = stream.write_all(&vec![b'x'; SIZE]).await;
+            // More than the sockets on the way hold: that it is taken means that the client was let
+            // go of. A call that is cancelled then loses its connection.
+            let _ = stream.write_all(&vec![b'x'; SIZE - 1]).await;
+            let cancelled = timeout(Duration::from_millis(300), stream.read_u8()).await;
+            let ended = stream.write_all(b"x").await;
             told.notify_one();
-            written.ok()?;
-            Some(stream)
+            (cancelled.is_err() && ended.is_ok()).then_some(stream)
         })
     })
     .await;
@@ -92,5 +95,7 @@ async fn a_client_that_is_only_slow_cancels_nothing() {
     let again = engine.post(&tool, "", "x").await;
     assert_eq!(again.status, 410, "it took effect, and is too large to be kept: {}", again.head);
     assert_eq!(tool.hits(), 1);
-    drop(client);
+    let mut got = Vec::new();
+    let _ = client.read_to_end(&mut got).await;
+    assert!(got.len() < SIZE, "it was let go of");
 }
