@@ -1,6 +1,8 @@
 //! What an upstream's answer means (docs/SEMANTICS.md, the table of outcomes), row by row.
 
-use testkit::{Client, Exchange, Gate, Request, Response, Upstream, engine, wait_until};
+use testkit::{
+    Client, Exchange, Gate, Request, Response, Upstream, engine, engine_with_failpoints, wait_until,
+};
 
 /// Which row of the table an answer is in.
 #[derive(Clone, Copy, PartialEq, Debug)]
@@ -266,4 +268,19 @@ fn followers_get_the_leaders_outcome_whatever_it_is() {
         }
         assert_eq!(upstream.hits(), 1, "leader {leader}");
     }
+}
+
+/// A bug of the engine's own in one call costs that call, which may have been sent, and nothing else.
+#[test]
+fn a_panic_behind_the_claim_leaves_the_call_in_doubt_and_the_engine_alive() {
+    let upstream = Upstream::echo();
+    let builder = engine_with_failpoints!().env("STATE_ENGINE_FAILPOINT", "after-claim");
+    let engine = builder.env("STATE_ENGINE_FAILPOINT_PANICS", "1").start();
+    let url = upstream.url("/act");
+    engine.post(&url, "first").assert_problem(500, "internal");
+    engine.post(&url, "first").assert_problem(424, "in-doubt");
+    engine.post(&url, "second").assert_is(200, "executed");
+    assert_eq!(upstream.hits(), 1);
+    let status = engine.proxied().remove(0)["status"].clone();
+    assert_eq!(status, "in_doubt");
 }

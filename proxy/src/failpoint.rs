@@ -1,8 +1,9 @@
 //! Places where a crash test stops the process; without the feature `failpoints` they are nothing.
 //!
 //! `STATE_ENGINE_FAILPOINT=name` (or `name:N`, the N-th passage) kills the process with SIGKILL at
-//! that place, after its name was appended to the file in `STATE_ENGINE_FAILPOINT_LOG`. Names:
-//! `after-claim`, `after-send`, `before-commit`, `before-reply`.
+//! that place, after its name was appended to the file in `STATE_ENGINE_FAILPOINT_LOG`; with
+//! `STATE_ENGINE_FAILPOINT_PANICS` it panics there instead. Names: `after-claim`, `after-send`,
+//! `before-commit`, `before-reply`.
 
 /// Ends the process here if the environment says so.
 #[cfg(not(feature = "failpoints"))]
@@ -22,6 +23,7 @@ mod armed {
         name: String,
         passage: u64,
         passed: AtomicU64,
+        panics: bool,
     }
 
     /// Ends the process here if the environment says so.
@@ -32,6 +34,7 @@ mod armed {
             return;
         }
         tell(name);
+        assert!(!point.panics, "the failpoint {name} was to panic");
         let _ =
             rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::KILL);
         loop {
@@ -45,7 +48,8 @@ mod armed {
             Some((name, passage)) => (name, passage.parse().ok()?),
             None => (value.as_str(), 1),
         };
-        Some(Point { name: name.to_owned(), passage, passed: AtomicU64::new(0) })
+        let panics = std::env::var_os("STATE_ENGINE_FAILPOINT_PANICS").is_some();
+        Some(Point { name: name.to_owned(), passage, passed: AtomicU64::new(0), panics })
     }
 
     fn tell(name: &str) {
