@@ -10,7 +10,7 @@ use std::path::PathBuf;
 use std::process::{Child, Command};
 
 use peers::{Said, Sdk, Server, ask, client, stdio_everything, stdio_server, wrapped};
-use testkit::{Builder, Engine, engine, wait_until};
+use testkit::{Builder, Engine, engine, engine_with_failpoints, wait_until};
 
 const SEND: &str = r#"send={"to":"ada","n":1}"#;
 
@@ -291,6 +291,97 @@ fn a_kill_takes_the_wrapper_with_it(
     assert_eq!(place.effects().len(), before + 1, "{sdk:?} {mode}");
 }
 
+/// The server of the wrapper is killed while its tool works. (By sessions: a client that asks for the
+/// stateless protocol first does not wait long for a server that is slow to start.)
+#[test]
+fn a_killed_stdio_server_leaves_the_call_in_doubt() {
+    for (sdk, server) in PEERS {
+        let (mode, at) = (MODES[0].0, format!("{sdk:?} of {server:?}"));
+        let place = Place::new();
+        let started = stdio_server(server, &place.effects);
+        let server = wrapped(place.builder.database_path(), &started);
+        let engine = place.builder.start();
+        let mut waiting = client(sdk, None, mode, &server, &["slow"]).spawn().unwrap();
+        wait_until("the tool works", || (!place.effects().is_empty()).then_some(()));
+        kill_the_process_of(&started);
+        wait_until("the engine has noticed", || {
+            (calls(&engine)[0]["status"] == "in_doubt").then_some(())
+        });
+        let _ = waiting.kill();
+        let _ = waiting.wait();
+        place.go();
+        let said = ask(sdk, None, mode, &server, &["slow"]);
+        assert!(said.texts()[0].contains("may already have taken effect"), "{at}: {said:?}");
+        assert_eq!(place.effects(), ["slow"], "{at}");
+    }
+}
+
+/// The one that was started by exactly these words.
+fn kill_the_process_of(words: &[String]) {
+    let command: String = words.iter().flat_map(|word| [word, "\0"]).collect();
+    let is_it = |pid: &std::ffi::OsStr| {
+        fs::read(PathBuf::from("/proc").join(pid).join("cmdline"))
+            .is_ok_and(|it| it == command.as_bytes())
+    };
+    let pids = fs::read_dir("/proc").unwrap().flatten().map(|entry| entry.file_name());
+    let found: Vec<_> = pids.filter(|pid| is_it(pid)).collect();
+    let [pid] = &found[..] else { panic!("{words:?} is {found:?}") };
+    assert!(Command::new("kill").arg("-KILL").arg(pid).status().unwrap().success());
+}
+
+/// Kills the engine at a named place inside a call, over HTTP or on stdio, and calls again.
+#[track_caller]
+fn assert_survives(point: &str, (sdk, peer): (Sdk, Sdk), mode: &str, on_stdio: bool) {
+    let at = format!("{point}: {sdk:?} of {peer:?}, {mode}");
+    let builder = engine_with_failpoints!();
+    let place = Place { effects: builder.home().join("effects"), builder };
+    let over_http = (!on_stdio).then(|| Server::of(peer, &place.effects, "events"));
+    let server = match &over_http {
+        Some(server) => url(server),
+        None => wrapped(place.builder.database_path(), &stdio_server(peer, &place.effects)),
+    };
+    let engine = place.builder.clone().env("STATE_ENGINE_FAILPOINT", point).start();
+    let proxy_of = (!on_stdio).then_some(&engine);
+    let mut killed = client(sdk, proxy_of, mode, &server, &[SEND]).spawn().unwrap();
+    let (status, _) = engine.wait();
+    assert!(!status.success(), "{at}: {status}");
+    let _ = killed.kill();
+    let _ = killed.wait();
+
+    let engine = place.builder.start();
+    let proxy_of = (!on_stdio).then_some(&engine);
+    let said = ask(sdk, proxy_of, mode, &server, &[SEND]);
+    if point == "before-reply" {
+        assert_eq!(said.texts(), ["sent 1 to ada"], "{at}");
+    } else {
+        assert!(said.texts()[0].contains("may already have taken effect"), "{at}: {said:?}");
+    }
+    let effects: &[&str] = if point == "after-claim" { &[] } else { &["send ada 1"] };
+    assert_eq!(place.effects(), effects, "{at}");
+    assert_eq!(calls(&engine).len(), 1, "{at}");
+}
+
+/// Those that a tool call passes and no other message.
+const POINTS: [&str; 3] = ["after-claim", "before-commit", "before-reply"];
+
+#[test]
+fn an_engine_killed_anywhere_in_a_call_over_http_repeats_nothing() {
+    for point in POINTS {
+        for (peers, (mode, _)) in PEERS.into_iter().zip(CROSSED) {
+            assert_survives(point, peers, mode, false);
+        }
+    }
+}
+
+#[test]
+fn an_engine_killed_anywhere_in_a_call_on_stdio_repeats_nothing() {
+    for point in POINTS {
+        for peers in PEERS {
+            assert_survives(point, peers, MODES[0].0, true);
+        }
+    }
+}
+
 #[test]
 fn server_everything_over_http_and_stdio() {
     let place = Place::new();
@@ -320,33 +411,86 @@ fn a_read_only_tool_is_believed_of_a_trusted_server_alone() {
     let said = ask(Sdk::Python, Some(&engine), "legacy", &url(&server), &["look", "look"]);
     assert_eq!(said.texts(), ["seen"; 2]);
     assert_eq!(place.effects(), ["look"], "nobody said that the server is to be trusted");
+
+    for trusted in ["127.0.0.1", "peer"] {
+        let place = Place::new();
+        let file = place.builder.home().join("engine.toml");
+        fs::write(&file, format!("[mcp]\ntrust = [\"{trusted}\"]\n")).unwrap();
+        let engine = place.builder.clone().arg("--config").arg(file).start();
+        let over_http = Server::of(Sdk::Python, &place.effects, "json");
+        let on_stdio = stdio_server(Sdk::Python, &place.effects);
+        let (engine_of, server) = match trusted {
+            "peer" => (None, wrapped(place.builder.database_path(), &on_stdio)),
+            _ => (Some(&engine), url(&over_http)),
+        };
+        let said = ask(Sdk::Python, engine_of, "legacy", &server, &["look", "look", SEND, SEND]);
+        assert_eq!(said.texts(), ["seen", "seen", "sent 1 to ada", "sent 1 to ada"], "{trusted}");
+        assert_eq!(place.effects(), ["look", "look", "send ada 1"], "{trusted}");
+        assert_eq!(calls(&engine).len(), 1, "{trusted}");
+    }
 }
 
-/// The same verdicts through the engine as without it, and not all of them failures.
+/// What a test counts on: without an engine none of the verdicts is bad, and so many are good.
+#[track_caller]
+fn assert_good(verdicts: &[String], at_least: usize) {
+    let bad: Vec<_> = verdicts.iter().filter(|one| one.ends_with("FAILURE")).collect();
+    assert!(bad.is_empty(), "{bad:#?}");
+    let good = verdicts.iter().filter(|one| one.ends_with("SUCCESS")).count();
+    assert!(good >= at_least, "{verdicts:#?}");
+}
+
+/// The same verdicts through the engine as without it: all kinds of content, messages of the tool
+/// while it works, questions of the tool to the client, streams that are taken up again.
 #[test]
 fn the_conformance_suite_gives_the_same_verdicts() {
     let place = Place::new();
+    let server = Server::conforming();
+    let without = peers::conformance(None, &server.url);
+    assert_good(&without, 44);
+    let engine = place.builder.start();
+    assert_eq!(peers::conformance(Some(&engine), &server.url), without);
+    let called = calls(&engine);
+    assert!(called.len() >= 12, "it went through the engine: {called:#?}");
+    let unsettled: Vec<_> = called.iter().filter(|one| one["status"] == "in_doubt").collect();
+    assert!(unsettled.is_empty(), "{unsettled:#?}");
+}
+
+/// The same of PyPI's server, which has only some of what the suite asks for.
+#[test]
+fn the_conformance_suite_finds_as_much_in_another_server() {
+    let place = Place::new();
     let server = Server::of(Sdk::Python, &place.effects, "events");
     let without = peers::conformance(None, &server.url);
+    let good = without.iter().filter(|one| one.ends_with("SUCCESS")).count();
+    assert!(good >= 8, "{without:#?}");
     let engine = place.builder.start();
-    let with = peers::conformance(Some(&engine), &server.url);
-    assert_eq!(with, without);
-    assert!(with.iter().filter(|one| one.ends_with("SUCCESS")).count() >= 8, "{with:#?}");
+    assert_eq!(peers::conformance(Some(&engine), &server.url), without);
     assert!(!calls(&engine).is_empty(), "it went through the engine");
 }
 
-/// The protocol's own SDK as a client, among it one whose response comes on the session's other
-/// stream.
+/// The protocol's own SDK as a client: one whose response comes on the session's other stream, one
+/// that is asked in the middle of a call, and those that sign in first.
 #[test]
 fn a_client_conforms_through_the_engine_as_without_it() {
-    for scenario in ["initialize", "tools_call", "sse-retry"] {
+    for (scenario, verdicts, calls_tools) in [
+        ("initialize", 1, false),
+        ("tools_call", 1, true),
+        ("elicitation-sep1034-client-defaults", 5, true),
+        ("sse-retry", 3, true),
+        ("auth/metadata-default", 10, true),
+        ("auth/basic-cimd", 10, true),
+        ("auth/scope-step-up", 10, true),
+        ("auth/token-endpoint-auth-basic", 10, true),
+        ("auth/token-endpoint-auth-post", 10, true),
+        ("auth/token-endpoint-auth-none", 10, true),
+    ] {
         let without = peers::client_conformance(None, scenario);
+        assert_good(&without, verdicts);
         let engine = engine!().start();
         assert_eq!(peers::client_conformance(Some(&engine), scenario), without, "{scenario}");
-        assert!(without.iter().any(|one| one.ends_with("SUCCESS")), "{without:#?}");
-        if scenario != "initialize" {
-            let recorded = calls(&engine);
-            assert_eq!(recorded[0]["status"], "completed", "{scenario}: {recorded:#?}");
-        }
+        let called = calls(&engine);
+        let called: Vec<_> = called.iter().filter(|one| one["rule"] == "mcp tools/call").collect();
+        assert_eq!(!called.is_empty(), calls_tools, "{scenario}: {called:#?}");
+        assert!(called.iter().all(|one| one["status"] != "in_doubt"), "{scenario}: {called:#?}");
     }
 }
