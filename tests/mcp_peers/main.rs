@@ -455,7 +455,7 @@ fn the_conformance_suite_gives_the_same_verdicts() {
     assert!(unsettled.is_empty(), "{unsettled:#?}");
 }
 
-/// The same of PyPI's server, which has only some of what the suite asks for.
+/// The same of `PyPI`'s server, which has only some of what the suite asks for.
 #[test]
 fn the_conformance_suite_finds_as_much_in_another_server() {
     let place = Place::new();
