@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test stops at the first wrong thing")]
 
 mod intercepted;
+mod java;
 mod matrix;
 mod program;
 

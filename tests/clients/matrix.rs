@@ -1,8 +1,9 @@
 //! Which unchanged clients are guarded under `run`: each is started as a user would start it, its effects
 //! are counted at the tool and in the engine's record, and docs/CLIENTS.md says what came out.
 //!
-//! `UPDATE_DOCS=1` writes the table. A client that is not on this machine is named on stderr; its row
-//! stays as it is.
+//! The engine requires tokens, as one that `run` brings does: a client that sends no credentials is not
+//! guarded. `UPDATE_DOCS=1` writes the table. A client that is not on this machine is named on stderr and
+//! its row stays as it is; in CI that fails.
 
 use std::ffi::OsString;
 use std::fmt;
@@ -120,6 +121,7 @@ fn root() -> &'static Path {
 /// What came of the same call twice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Came {
+    /// In the session of its run.
     Guarded,
     /// It acted twice, and the engine knows nothing of it.
     Around,
@@ -176,7 +178,7 @@ impl Client {
         let words = self.words(url, body)?;
         let mut run = engine.builder().command();
         run.env("NODE_EXTRA_CA_CERTS", ca);
-        run.args(["run", "--session", "matrix", "--database"]);
+        run.args(["run", "--session", SESSION, "--database"]);
         run.arg(engine.builder().database_path());
         if self.java {
             run.arg("--java");
@@ -200,7 +202,13 @@ impl Client {
 /// What was counted, at the tool and in the record.
 fn came(engine: &Engine, effects: usize, url: &str) -> Came {
     let recorded = engine.executions(&json!({"origin": "proxy"}));
-    let here = |one: &&serde_json::Value| one["tool_input"]["url"] == url;
+    let here = |one: &&serde_json::Value| {
+        let of_run = || {
+            let session = engine.rpc("get_session", &json!({"id": one["session_id"]}));
+            session["metadata"]["name"] == SESSION
+        };
+        one["tool_input"]["url"] == url && of_run()
+    };
     match (effects, recorded.iter().filter(here).count()) {
         (1, 1) => Came::Guarded,
         (2, 0) => Came::Around,
@@ -208,6 +216,8 @@ fn came(engine: &Engine, effects: usize, url: &str) -> Came {
         (effects, recorded) => Came::Otherwise { effects, recorded },
     }
 }
+
+const SESSION: &str = "matrix";
 
 const HEAD: &str = "| client | http:// | https:// | what to know |\n|---|---|---|---|\n";
 
@@ -252,10 +262,11 @@ impl Bench {
         let secure = Secure::start();
         let proxy = users_proxy(secure.port);
         let chain = format!("http://{}", proxy.addr);
-        let chained = secure.builder().arg("--intercept").arg("tool.example");
+        let strict = || secure.builder().arg("--require-token");
+        let chained = strict().arg("--intercept").arg("tool.example");
         Self {
             clear: Upstream::start(|_, exchange| exchange.answer(200, &[], b"done")),
-            direct: secure.builder().start(),
+            direct: strict().start(),
             chained: chained.arg("--upstream-proxy").arg(chain).start(),
             secure,
             proxy,
@@ -315,7 +326,7 @@ fn the_table_of_guarded_clients_is_what_comes_out() {
         table.push_str(&told_now);
     }
     if !untested.is_empty() {
-        say(&format!("NOT TESTED: {}", untested.join(", ")));
+        testkit::untested(&untested.join(", "));
     }
     if std::env::var_os("UPDATE_DOCS").is_some() {
         fs::write(&file, format!("{before}{HEAD}{table}{after}")).unwrap();
