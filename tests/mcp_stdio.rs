@@ -40,7 +40,8 @@ for line in sys.stdin:
     if do == "die":
         os._exit(7)
     if do == "hang":
-        open(effects + ".hangs", "w").close(); time.sleep(600)
+        open(effects + ".hangs", "w").close()
+        sys.stdin.read(); time.sleep(20)  # not for ever, once the wrapper is gone
     if do == "wait":
         say({"jsonrpc": "2.0", "method": "notifications/progress", "params": {"progress": 1}})
         while not os.path.exists(effects + ".go"): time.sleep(0.01)
