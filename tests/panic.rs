@@ -32,7 +32,8 @@ fn a_panic_of_the_writer_answers_nobody_and_ends_the_process() {
 
 #[test]
 fn a_panic_of_the_checkpointer_ends_the_process_and_loses_nothing() {
-    let upstream = Upstream::start(|_, exchange| exchange.answer(200, &[], &[b'x'; 7 << 20]));
+    let big = vec![b'x'; 7 << 20];
+    let upstream = Upstream::start(move |_, exchange| exchange.answer(200, &[], &big));
     let engine = engine_with_failpoints!().env(PANIC, "checkpointer").start();
     let call = |n: usize| Request::post(&upstream.url("/"), n.to_string());
     // 16 MiB in the log call it.

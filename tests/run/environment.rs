@@ -33,7 +33,7 @@ fn the_port_for_java_needs_no_credentials_and_is_of_this_run_alone() {
                 curl -sS -o /dev/null -w '%{http_code}\\n' -d hello http://127.0.0.1:$port/\n\
                 echo $STATE_ENGINE_RUN";
     let start = |flags: &[&str]| -> Engine {
-        flags.iter().fold(engine!(), |builder, flag| builder.arg(flag)).start()
+        flags.iter().fold(engine!(), testkit::Builder::arg).start()
     };
     for running in [None, Some(start(&[])), Some(start(&["--require-token"]))] {
         let upstream = Upstream::echo();

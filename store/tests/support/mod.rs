@@ -129,6 +129,7 @@ pub(crate) fn answer(body: &str) -> Answer {
         omitted_cookies: false,
         body: AnswerBody::Kept(bytes::Bytes::copy_from_slice(body.as_bytes())),
         trailers: Vec::new(),
-        received_at: Timestamp::from_micros(1),
+        // Retention never finds it old.
+        received_at: Timestamp::from_micros(4_102_444_800_000_000),
     }
 }
