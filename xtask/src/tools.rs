@@ -19,8 +19,8 @@ const TOOLS: &[Tool] = &[
         how: "apt-get install gcc libc6-dev",
     },
     Tool {
-        probe: &["python3", "-c", "import ensurepip, venv"],
-        why: "requests, httpx and httpbin run in a virtual environment under target/",
+        probe: &["python3", "-c", "import ensurepip, sqlite3, venv"],
+        why: "requests, httpx and httpbin run in a virtual environment under target/, and tests look into databases",
         how: "apt-get install python3-venv",
     },
     Tool {
