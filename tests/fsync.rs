@@ -1,7 +1,6 @@
 //! An answer is given after its fsync, or not at all; a kill cannot show that, counting can.
 #![expect(
     clippy::unwrap_used,
-    clippy::print_stdout,
     reason = "a test stops at the first wrong thing, and tells what it counted"
 )]
 

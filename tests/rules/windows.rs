@@ -6,8 +6,9 @@ use testkit::{Request, Shim, Upstream};
 
 use super::configured;
 
-const HOUR: Duration = Duration::from_hours(1);
-const MINUTE: Duration = Duration::from_mins(1);
+/// Just before and just behind three hours.
+const BEFORE: Duration = Duration::from_mins(179);
+const BEHIND: Duration = Duration::from_mins(181);
 
 #[test]
 fn a_window_is_as_long_as_a_rule_says() {
@@ -22,7 +23,7 @@ fn a_window_is_as_long_as_a_rule_says() {
     for call in [&derived, &explicit, &usual] {
         engine.send(call).assert_is(200, "executed");
     }
-    for (ahead, word) in [(3 * HOUR - MINUTE, "replayed"), (3 * HOUR + MINUTE, "executed")] {
+    for (ahead, word) in [(BEFORE, "replayed"), (BEHIND, "executed")] {
         shim.wall_ahead(ahead);
         engine = engine.kill_and_restart();
         engine.send(&derived).assert_is(200, word);
@@ -50,10 +51,10 @@ fn an_upstream_knows_a_key_for_as_long_as_a_rule_says() {
         engine.send(call).assert_problem(502, "upstream-failed");
     }
     let fine = |call: &Request| call.clone().header("X-Fine", "1");
-    shim.wall_ahead(3 * HOUR - MINUTE);
+    shim.wall_ahead(BEFORE);
     engine = engine.kill_and_restart();
     engine.send(&fine(&calls[0])).assert_is(200, "executed");
-    shim.wall_ahead(3 * HOUR + MINUTE);
+    shim.wall_ahead(BEHIND);
     engine = engine.kill_and_restart();
     engine.send(&fine(&calls[1])).assert_problem(424, "in-doubt");
     assert_eq!(upstream.hits(), 3);

@@ -32,9 +32,8 @@ fn the_port_for_java_needs_no_credentials_and_is_of_this_run_alone() {
                 for i in 1 2; do curl -sS -x http://127.0.0.1:$port -d hello $URL; echo; done\n\
                 curl -sS -o /dev/null -w '%{http_code}\\n' -d hello http://127.0.0.1:$port/\n\
                 echo $STATE_ENGINE_RUN";
-    let start = |flags: &[&str]| -> Engine {
-        flags.iter().fold(engine!(), testkit::Builder::arg).start()
-    };
+    let start =
+        |flags: &[&str]| -> Engine { flags.iter().fold(engine!(), testkit::Builder::arg).start() };
     for running in [None, Some(start(&[])), Some(start(&["--require-token"]))] {
         let upstream = Upstream::echo();
         let builder = running.as_ref().map_or_else(|| engine!(), |engine| engine.builder().clone());

@@ -109,11 +109,11 @@ pub(super) fn restart(
     let builder = engine.kill();
     let wal = std::fs::metadata(format!("{}-wal", builder.database_path().display()));
     let wal = wal.map(|wal| wal.len()).unwrap_or_default() as f64 / f64::from(1 << 20);
-    let (engine, ms) = first_answer(builder, bed, upstream)?;
+    let (engine, ms) = first_answer(&builder, bed, upstream)?;
     report
         .figures
         .insert(format!("restart to the first answer @ {label}, ms (WAL of {wal:.0} MiB)"), ms);
-    let (engine, ms) = first_answer(engine.kill(), bed, upstream)?;
+    let (engine, ms) = first_answer(&engine.kill(), bed, upstream)?;
     report.goals.push(Goal::at_most(
         format!("restart to the first answer @ {label}, ms, beside its checkpoint"),
         ms,
@@ -125,7 +125,11 @@ pub(super) fn restart(
 }
 
 /// The started engine, and after how many milliseconds it had answered from its store.
-fn first_answer(builder: Builder, bed: &Bed, upstream: &Upstream) -> anyhow::Result<(Engine, f64)> {
+fn first_answer(
+    builder: &Builder,
+    bed: &Bed,
+    upstream: &Upstream,
+) -> anyhow::Result<(Engine, f64)> {
     let start = Instant::now();
     let engine = builder.start();
     let known = bed.proxy_shape(&engine, upstream, Numbers::Below(bed.stored));
