@@ -2,7 +2,6 @@
 //! log would grow without bound.
 
 use std::cell::Cell;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::{self, RecvTimeoutError, SyncSender};
@@ -58,15 +57,15 @@ pub(super) struct Checkpoints {
 }
 
 impl Checkpoints {
-    /// Starts the checkpointer's thread for the database at `path`.
+    /// Starts the checkpointer's thread on a connection of its own.
     pub(super) fn start(
-        path: PathBuf,
+        conn: Connection,
         page_size: u64,
         shared: Arc<Shared>,
     ) -> std::io::Result<Self> {
         let (wake, asked) = mpsc::sync_channel(1);
         let for_thread = Arc::clone(&shared);
-        fatal::spawn("checkpointer", move || checkpointer(&path, &asked, &for_thread))?;
+        fatal::spawn("checkpointer", move || checkpointer(&conn, &asked, &for_thread))?;
         Ok(Self { wake, shared, page_size, asked_at: 0, restart_not_before: Instant::now() })
     }
 
@@ -94,11 +93,7 @@ impl Checkpoints {
     }
 }
 
-fn checkpointer(path: &std::path::Path, asked: &mpsc::Receiver<()>, shared: &Shared) {
-    let conn = match connection::open_writer(path) {
-        Ok(conn) => conn,
-        Err(error) => fatal::die(&format!("the checkpointer cannot open the database: {error}")),
-    };
+fn checkpointer(conn: &Connection, asked: &mpsc::Receiver<()>, shared: &Shared) {
     let (mut done_at, mut seen_at) = (0, 0);
     loop {
         let quiet = match asked.recv_timeout(QUIET) {
@@ -111,7 +106,7 @@ fn checkpointer(path: &std::path::Path, asked: &mpsc::Receiver<()>, shared: &Sha
         seen_at = commits;
         if !quiet || idle {
             fatal::panic_point("checkpointer");
-            run(&conn, "PRAGMA wal_checkpoint(PASSIVE)");
+            run(conn, "PRAGMA wal_checkpoint(PASSIVE)");
             done_at = commits;
         }
     }

@@ -81,7 +81,8 @@ impl Store {
         let scopes = Arc::new(Scopes::default());
         let replays = Arc::new(Replays::default());
         let page_size = connection::page_size(&conn).map_err(refused)?;
-        let checkpoints = Checkpoints::start(path.clone(), page_size, Arc::clone(&shared))
+        let second = connection::open_writer(path).map_err(refused)?;
+        let checkpoints = Checkpoints::start(second, page_size, Arc::clone(&shared))
             .map_err(|error| no_thread(path, &error))?;
         let mut writer = Writer {
             conn,
