@@ -1,0 +1,47 @@
+//! Bodies of answers are dropped by the age of each.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on must fail")]
+
+mod support;
+
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use rusqlite::Connection;
+use store::state::Knowledge::Executed;
+use support::{Fixture, call};
+
+/// More than are looked at in one step.
+const CALLS: usize = 1_200;
+
+fn kept(conn: &Connection) -> Vec<i64> {
+    let mut statement =
+        conn.prepare("SELECT execution FROM answers WHERE body IS NOT NULL").unwrap();
+    statement.query_map([], |row| row.get(0)).unwrap().collect::<Result<_, _>>().unwrap()
+}
+
+#[tokio::test]
+async fn a_young_answer_of_an_old_call_keeps_none_of_those_behind_it() {
+    let f = Fixture::new();
+    let scope = f.scope().await;
+    join_all((0..CALLS).map(async |n| {
+        let key = n.to_string();
+        f.finish(f.execute(call(scope.clone(), &key, &key)).await, Executed).await;
+    }))
+    .await;
+    f.store.close().await;
+    let conn = Connection::open(&f.options.path).unwrap();
+    assert_eq!(kept(&conn).len(), CALLS);
+    let age = "UPDATE executions SET created_at = 0;
+        UPDATE answers SET received_at = 0 WHERE execution <> 5";
+    conn.execute_batch(age).unwrap();
+    let f = f.reopen().await;
+    let dropped = async {
+        while kept(&conn) != [5] {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(60), dropped).await.unwrap();
+    // What is dropped leaves its digest.
+    assert!(f.store.reader().verify(None).unwrap().findings.is_empty());
+}
