@@ -354,7 +354,8 @@ fn a_client_that_leaves_stops_nothing() {
 fn the_server_finds_the_proxy_and_its_stderr_is_ours() {
     let place = Place::new();
     let engine = place.builder.start();
-    let mut session = place.start();
+    let mut wrapper = place.wrapper();
+    let mut session = Session::of(wrapper.env("STATE_ENGINE_TOKEN", "hunter2").spawn().unwrap());
     let answer = session.call(1, &json!({"do": "environment"}));
     let environment: Value = serde_json::from_str(text(&answer)).unwrap();
     for name in ["http_proxy", "HTTPS_PROXY"] {
@@ -362,6 +363,7 @@ fn the_server_finds_the_proxy_and_its_stderr_is_ours() {
         assert!(proxy.starts_with("http://nightly~") && proxy.ends_with(&engine.proxy.to_string()));
     }
     assert_eq!(environment["NODE_USE_ENV_PROXY"], "1");
+    assert!(environment["STATE_ENGINE_TOKEN"].is_null(), "the state API's, and no server's");
     let mut stderr = BufReader::new(session.child.stderr.take().unwrap());
     let mut line = String::new();
     stderr.read_line(&mut line).unwrap();
