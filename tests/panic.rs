@@ -19,12 +19,13 @@ fn ended(engine: Engine) -> Builder {
 }
 
 #[test]
-fn a_panic_of_the_writer_answers_nobody_and_ends_the_process() {
+fn a_panic_of_the_writer_ends_the_process_and_claims_nothing() {
     let upstream = Upstream::echo();
     let engine = engine_with_failpoints!().env(PANIC, "writer").start();
     let request = Request::post(&upstream.url("/"), "x");
+    // Who waits may hear that the engine stops, before it is gone.
     let told = request.try_via(engine.proxy);
-    assert!(told.is_err(), "{told:?}");
+    assert!(!told.as_ref().is_ok_and(|told| told.status != 503), "{told:?}");
     let engine = ended(engine).start();
     assert_eq!(upstream.hits(), 0);
     engine.send(&request).assert_is(200, "executed");
