@@ -1,7 +1,10 @@
 //! Limits: what is too large, too slow or too much is told so, and nothing is truncated.
 
+use std::io::Read as _;
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
+use serde_json::json;
 use testkit::{Client, Gate, Request, Upstream, engine};
 
 const MIB: usize = 1 << 20;
@@ -158,6 +161,53 @@ fn a_waiter_is_told_when_its_wait_is_over() {
     gate.open();
     leader.answer("POST").unwrap().assert_is(200, "executed");
     assert_eq!(upstream.hits(), 1);
+}
+
+#[test]
+fn while_another_program_writes_new_calls_are_refused_and_outcomes_wait() {
+    let gate = Gate::new();
+    let shut = gate.clone();
+    let upstream = Upstream::start(move |_, exchange| {
+        shut.wait();
+        exchange.answer(200, &[], b"done");
+    });
+    let engine = engine!().start();
+    let mut client = Client::connect(engine.proxy).unwrap();
+    client.write(Request::post(&upstream.url("/"), "in flight").to_proxy()).unwrap();
+    upstream.wait_for_hits(1);
+    let mut foreign = Command::new("python3")
+        .args([
+            "-c",
+            "import sqlite3, sys
+db = sqlite3.connect(sys.argv[1], isolation_level=None)
+db.execute('BEGIN IMMEDIATE')
+print('writes', flush=True)
+sys.stdin.read()",
+        ])
+        .arg(engine.builder().database_path())
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    foreign.stdout.as_mut().unwrap().read_exact(&mut [0; 7]).unwrap();
+    gate.open();
+
+    let new = Request::post(&upstream.url("/"), "new");
+    let user = json!({"username": "ada"});
+    let (proxied, told) = std::thread::scope(|scope| {
+        let proxied = scope.spawn(|| engine.send(&new));
+        let told = engine.try_rpc("create_user", &user).unwrap_err();
+        (proxied.join().unwrap(), told)
+    });
+    proxied.assert_problem(503, "queue-full");
+    assert_eq!((told.code, &told.data["code"]), (-32016, &json!("BUSY")), "{told:?}");
+    assert_eq!(upstream.hits(), 1, "nothing was sent");
+
+    drop(foreign.stdin.take());
+    assert!(foreign.wait().unwrap().success());
+    client.answer("POST").unwrap().assert_is(200, "executed");
+    engine.send(&new).assert_is(200, "executed");
+    engine.rpc("create_user", &user);
 }
 
 #[test]
