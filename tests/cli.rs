@@ -171,6 +171,10 @@ fn help_and_usage() {
                                        opened as a file); repeatable [env: STATE_ENGINE_ALLOW_ORIGIN=]
           --log-format <FORMAT>        How the log is written to stderr [env: STATE_ENGINE_LOG_FORMAT=]
                                        [default: human] [possible values: human, json]
+          --drain <SECONDS>            How long running calls get at a stop [env: STATE_ENGINE_DRAIN=]
+                                       [default: 30s]
+          --max-wait <SECONDS>         How long a duplicate of a running call waits for its answer [env:
+                                       STATE_ENGINE_MAX_WAIT=] [default: 300s]
           --json                       Print JSON: one document, and for lists one a line; fields that
                                        you do not know will be added
       -h, --help                       Print help (see more with '--help')
