@@ -183,7 +183,7 @@ async fn own_ports_and_metadata_are_refused_by_every_road() {
 }
 
 #[tokio::test]
-async fn a_tunnel_to_the_proxy_itself_leads_to_confirm_alone() {
+async fn a_tunnel_to_the_proxy_itself_is_a_connection_to_it() {
     let engine = Engine::start().await;
     let host = engine.address;
     let mut inside = tunnel(&engine, &format!("CONNECT {host} HTTP/1.1\r\n\r\n")).await;
@@ -191,7 +191,9 @@ async fn a_tunnel_to_the_proxy_itself_leads_to_confirm_alone() {
     inside.write_all(raw.as_bytes()).await.unwrap();
     assert_eq!(Answer::read(&mut inside).await.status, 400);
     inside.write_all(format!("GET / HTTP/1.1\r\nHost: {host}\r\n\r\n").as_bytes()).await.unwrap();
-    assert_eq!(Answer::read(&mut inside).await.status, 403);
+    assert_eq!(Answer::read(&mut inside).await.status, 404, "no web server, as outside of it");
+    inside.write_all(format!("CONNECT {host} HTTP/1.1\r\n\r\n").as_bytes()).await.unwrap();
+    assert_eq!(Answer::read(&mut inside).await.status, 501, "once is enough");
 }
 
 #[tokio::test]
