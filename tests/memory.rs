@@ -7,14 +7,13 @@
 
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Barrier};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-use testkit::{Client, Engine, Framing, Gate, Request, Upstream, engine, wait_until};
+use testkit::{Client, Engine, Foreign, Framing, Gate, Request, Upstream, engine, wait_until};
 
 const KIB: u64 = 1 << 10;
 const MIB: u64 = 1 << 20;
@@ -197,22 +196,8 @@ fn a_foreign_reader_that_pins_the_log_is_told_of() {
     const PIECE: usize = 7 << 20;
     let upstream = Upstream::start(|_, exchange| exchange.answer(200, &[], &vec![b'a'; PIECE]));
     let engine = engine!().start();
-    let mut reader = Command::new("python3")
-        .args([
-            "-c",
-            "import sqlite3, sys
-db = sqlite3.connect(sys.argv[1], isolation_level=None)
-db.execute('BEGIN')
-db.execute('SELECT count(*) FROM sqlite_schema').fetchone()
-print('reads', flush=True)
-sys.stdin.read()",
-        ])
-        .arg(engine.builder().database_path())
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    reader.stdout.as_mut().unwrap().read_exact(&mut [0; 6]).unwrap();
+    let read = ["BEGIN", "SELECT count(*) FROM sqlite_schema"];
+    let reader = Foreign::hold(engine.builder().database_path(), &read);
 
     let ready = || engine.http(&Request::get(&format!("http://{}/readyz", engine.api)));
     let pinned = || ready().text().contains("a foreign program's open read transaction may pin it");
@@ -230,8 +215,7 @@ sys.stdin.read()",
     assert!(pinned(), "{}", ready().text());
     assert_eq!(ready().status, 200, "it still takes calls");
 
-    drop(reader.stdin.take());
-    assert!(reader.wait().unwrap().success());
+    reader.leave();
     wait_until("the log begins anew", || {
         call();
         (!pinned()).then_some(())

@@ -1,11 +1,9 @@
 //! Limits: what is too large, too slow or too much is told so, and nothing is truncated.
 
-use std::io::Read as _;
-use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use serde_json::json;
-use testkit::{Client, Gate, Request, Upstream, engine};
+use testkit::{Client, Foreign, Gate, Request, Upstream, engine};
 
 const MIB: usize = 1 << 20;
 
@@ -175,21 +173,7 @@ fn while_another_program_writes_new_calls_are_refused_and_outcomes_wait() {
     let mut client = Client::connect(engine.proxy).unwrap();
     client.write(Request::post(&upstream.url("/"), "in flight").to_proxy()).unwrap();
     upstream.wait_for_hits(1);
-    let mut foreign = Command::new("python3")
-        .args([
-            "-c",
-            "import sqlite3, sys
-db = sqlite3.connect(sys.argv[1], isolation_level=None)
-db.execute('BEGIN IMMEDIATE')
-print('writes', flush=True)
-sys.stdin.read()",
-        ])
-        .arg(engine.builder().database_path())
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    foreign.stdout.as_mut().unwrap().read_exact(&mut [0; 7]).unwrap();
+    let foreign = Foreign::hold(engine.builder().database_path(), &["BEGIN IMMEDIATE"]);
     gate.open();
 
     let new = Request::post(&upstream.url("/"), "new");
@@ -203,8 +187,7 @@ sys.stdin.read()",
     assert_eq!((told.code, &told.data["code"]), (-32016, &json!("BUSY")), "{told:?}");
     assert_eq!(upstream.hits(), 1, "nothing was sent");
 
-    drop(foreign.stdin.take());
-    assert!(foreign.wait().unwrap().success());
+    foreign.leave();
     client.answer("POST").unwrap().assert_is(200, "executed");
     engine.send(&new).assert_is(200, "executed");
     engine.rpc("create_user", &user);

@@ -9,6 +9,7 @@
 
 mod client;
 mod engine;
+mod foreign;
 mod forward_proxy;
 mod gate;
 mod shim;
@@ -20,6 +21,7 @@ use std::time::Duration;
 
 pub use client::{Client, Request, Response, origin_of, path_of};
 pub use engine::{Builder, Engine, RpcError};
+pub use foreign::Foreign;
 pub use gate::{Gate, all_at_once, wait_until};
 pub use shim::Shim;
 pub use tls::{Ending, Identity, TestCa, Trusting, block_on, text_of};
