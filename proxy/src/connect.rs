@@ -84,7 +84,7 @@ pub(crate) async fn open(
         (Ours::No, Some(dial::dial(&shared.guard, &authority, limit).await?))
     };
     let client = hyper::upgrade::on(&mut request);
-    let (own, credentials) = (ours == Ours::Own, asked.credentials);
+    let credentials = asked.credentials;
     let inside = Inside { own, scheme: Scheme::Http, authority, credentials };
     link.turn.upgrade();
     let slot = Arc::clone(&link.slot);

@@ -59,15 +59,15 @@ pub(super) fn finish(
         return Ok(Ok(()));
     }
     let overturned = was_decided(execution.state) && next.outcome() != execution.state.outcome();
-    let output = match &finish.output {
-        Some(output) => Some(output.as_str().to_owned()),
-        // One that was recorded by decision stays.
-        None => write
+    let decided: Option<String> = match (&finish.output, execution.state) {
+        (Some(_), _) | (None, State::Running { .. }) => None,
+        // One that was recorded by decision stays; what runs has none.
+        (None, _) => write
             .conn
             .prepare_cached(queries::OUTPUT)?
             .query_row([execution.id], |row| row.get(0))?,
     };
-    let output = output.as_deref();
+    let output = finish.output.as_ref().map(Json::as_str).or(decided.as_deref());
     let told = Told {
         outcome: finish.outcome,
         output,
