@@ -2,24 +2,28 @@
 //! log would grow without bound.
 
 use std::cell::Cell;
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::{self, RecvTimeoutError, SyncSender};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use rusqlite::Connection;
 use rusqlite::hooks::Wal;
 
 use super::error::{Severity, severity};
-use super::shared::Shared;
+use super::shared::{Shared, lock};
 use super::{connection, fatal};
 
 /// A passive checkpoint runs when this many more bytes have gathered in the log …
 const PASSIVE: u64 = 16 * 1024 * 1024;
 /// … or after this long without a commit. Each costs up to three fsyncs: no short timer.
 const QUIET: Duration = Duration::from_secs(10);
-/// Past this the writer itself restarts the log between two groups.
+/// Past this the log begins anew: between two groups, by the writer itself, as soon as a passive checkpoint
+/// has left it no more than [`LITTLE`] to do …
 const RESTART: u64 = 64 * 1024 * 1024;
+const LITTLE: u64 = 2 * 1024 * 1024;
+/// … or, where the checkpointer does not keep up, whatever is left.
+const RESTART_AT_LAST: u64 = 2 * RESTART;
 /// How long the writer leaves it after a reader was in the way.
 const RESTART_PAUSE: Duration = Duration::from_secs(2);
 
@@ -50,10 +54,27 @@ pub(super) fn all(conn: &Connection) {
 pub(super) struct Checkpoints {
     wake: SyncSender<()>,
     shared: Arc<Shared>,
+    done: Arc<Done>,
     /// In bytes.
     page_size: u64,
     asked_at: u64,
+    done_before: u64,
     restart_not_before: Instant,
+}
+
+/// How many pages of the log the passive checkpoint that has just ended found in the database.
+#[derive(Default)]
+struct Done(Mutex<Option<u64>>);
+
+impl Done {
+    fn tell(&self, pages: u64) {
+        *lock(&self.0) = Some(pages);
+    }
+
+    /// Once for each checkpoint: a moment later the log has grown.
+    fn take(&self) -> Option<u64> {
+        lock(&self.0).take()
+    }
 }
 
 impl Checkpoints {
@@ -64,36 +85,76 @@ impl Checkpoints {
         shared: Arc<Shared>,
     ) -> std::io::Result<Self> {
         let (wake, asked) = mpsc::sync_channel(1);
-        let for_thread = Arc::clone(&shared);
-        fatal::spawn("checkpointer", move || checkpointer(&conn, &asked, &for_thread))?;
-        Ok(Self { wake, shared, page_size, asked_at: 0, restart_not_before: Instant::now() })
+        let done = Arc::<Done>::default();
+        let (state, told) = (Arc::clone(&shared), Arc::clone(&done));
+        fatal::spawn("checkpointer", move || checkpointer(&conn, &asked, &state, &told))?;
+        Ok(Self {
+            wake,
+            shared,
+            done,
+            page_size,
+            asked_at: 0,
+            done_before: 0,
+            restart_not_before: Instant::now(),
+        })
     }
 
     /// After each commit of the writer.
-    pub(super) fn committed(&mut self, conn: &Connection) {
+    pub(super) fn committed(&mut self) {
         let pages = WAL_PAGES.get();
         self.shared.wal_pages.store(pages, Ordering::Relaxed);
         if pages < self.asked_at {
             // The log began anew.
-            self.asked_at = 0;
+            (self.asked_at, self.done_before) = (0, 0);
         }
         if pages >= self.asked_at + PASSIVE / self.page_size {
-            self.asked_at = pages;
-            // A full channel: it is already asked for.
-            let _ = self.wake.try_send(());
+            self.ask(pages);
         }
-        if pages >= RESTART / self.page_size && Instant::now() >= self.restart_not_before {
-            if restart(conn) {
-                self.asked_at = 0;
-                WAL_PAGES.set(0);
-            } else {
-                self.restart_not_before = Instant::now() + RESTART_PAUSE;
+    }
+
+    fn ask(&mut self, pages: u64) {
+        self.asked_at = pages;
+        // A full channel: it is already asked for.
+        let _ = self.wake.try_send(());
+    }
+
+    /// Begins a long log anew. To be called when everybody has got an answer.
+    pub(super) fn between_groups(&mut self, conn: &Connection) {
+        let pages = WAL_PAGES.get();
+        if pages < RESTART / self.page_size {
+            return;
+        }
+        let done = self.done.take();
+        if pages >= RESTART_AT_LAST / self.page_size {
+            return self.restart(conn);
+        }
+        match done {
+            Some(done) if pages.saturating_sub(done) <= LITTLE / self.page_size => {
+                self.restart(conn);
             }
+            // The next one has less to do; one that a reader stands in the way of is not asked again.
+            Some(done) if done > self.done_before => {
+                self.done_before = done;
+                self.ask(pages);
+            }
+            _ => {}
+        }
+    }
+
+    fn restart(&mut self, conn: &Connection) {
+        if Instant::now() < self.restart_not_before {
+            return;
+        }
+        if restart(conn) {
+            (self.asked_at, self.done_before) = (0, 0);
+            WAL_PAGES.set(0);
+        } else {
+            self.restart_not_before = Instant::now() + RESTART_PAUSE;
         }
     }
 }
 
-fn checkpointer(conn: &Connection, asked: &mpsc::Receiver<()>, shared: &Shared) {
+fn checkpointer(conn: &Connection, asked: &mpsc::Receiver<()>, shared: &Shared, told: &Done) {
     let (mut done_at, mut seen_at) = (0, 0);
     loop {
         let quiet = match asked.recv_timeout(QUIET) {
@@ -106,7 +167,7 @@ fn checkpointer(conn: &Connection, asked: &mpsc::Receiver<()>, shared: &Shared) 
         seen_at = commits;
         if !quiet || idle {
             fatal::panic_point("checkpointer");
-            run(conn, "PRAGMA wal_checkpoint(PASSIVE)");
+            told.tell(run(conn, "PRAGMA wal_checkpoint(PASSIVE)").1);
             done_at = commits;
         }
     }
@@ -119,12 +180,12 @@ fn restart(conn: &Connection) -> bool {
     patience(connection::BUSY_TIMEOUT) && restarted
 }
 
-/// Runs a checkpoint: whether nobody was in its way, and the pages left in the log.
-fn run(conn: &Connection, pragma: &str) -> (bool, i64) {
+/// Runs a checkpoint: whether nobody was in its way, and how many pages of the log are in the database.
+fn run(conn: &Connection, pragma: &str) -> (bool, u64) {
     let outcome = conn.prepare_cached(pragma).and_then(|mut statement| {
         statement.query_row([], |row| {
-            let (busy, log, done): (i64, i64, i64) = (row.get(0)?, row.get(1)?, row.get(2)?);
-            Ok((busy == 0, log - done))
+            let (busy, done): (i64, i64) = (row.get(0)?, row.get(2)?);
+            Ok((busy == 0, u64::try_from(done).unwrap_or(0)))
         })
     });
     match outcome {

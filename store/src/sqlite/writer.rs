@@ -64,6 +64,7 @@ impl Writer {
             if !group.is_empty() {
                 self.commit_group(group);
             }
+            self.checkpoints.between_groups(&self.conn);
             if let Some(stop) = stop {
                 break stop;
             }
@@ -223,7 +224,7 @@ impl Writer {
                 self.shared.events.store(head.seq, Ordering::Relaxed);
                 self.shared.newest.send_replace(head.seq);
                 self.shared.observe_commit(began.elapsed());
-                self.checkpoints.committed(&self.conn);
+                self.checkpoints.committed();
                 Ok(effects)
             }
             Err(undone) => {
