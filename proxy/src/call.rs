@@ -58,15 +58,13 @@ pub(crate) fn unguarded(mut head: Parts, taken: &Taken) -> (Parts, Outgoing) {
     (head, Outgoing::stored(&taken.stored, taken.trailers.as_ref()))
 }
 
-/// The message of MCP in the body, where it is one.
+/// The message of MCP in the body of a request that may be one, where it is.
 pub(crate) async fn mcp_message(
     request: &Received,
     taken: &mut Taken,
 ) -> Result<Option<Message>, Error> {
     let Received { head, .. } = request;
-    if !mcp::head::may_be_message(&head.method, &head.headers)
-        || taken.stored.len() > store::MAX_KEPT_BODY as u64
-    {
+    if taken.stored.len() > store::MAX_KEPT_BODY as u64 {
         return Ok(None);
     }
     let body = taken.load().await?;

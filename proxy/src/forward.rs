@@ -135,7 +135,7 @@ fn stdio_hop(target: &Target, headers: &HeaderMap) -> Result<Option<Target>, Err
 pub(crate) fn prepare(shared: &Shared, target: &Target, head: &mut Parts) {
     let trailer = head.headers.get(TRAILER).cloned();
     headers::strip_request(&mut head.headers);
-    headers::add_via(&mut head.headers, &shared.config.instance);
+    headers::add_via(&mut head.headers, &shared.via);
     if let Some(trailer) = trailer {
         // hyper sends only the trailers that this field announces.
         head.headers.insert(TRAILER, trailer);

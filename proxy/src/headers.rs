@@ -161,11 +161,9 @@ pub(crate) fn via_has(headers: &HeaderMap, id: &str) -> bool {
     })
 }
 
-/// Appends this proxy to `Via`. `id` is the instance's, a token.
-pub(crate) fn add_via(headers: &mut HeaderMap, id: &str) {
-    if let Ok(hop) = HeaderValue::try_from(format!("1.1 {id}")) {
-        headers.append(header::VIA, hop);
-    }
+/// Appends a hop to `Via`.
+pub(crate) fn add_via(headers: &mut HeaderMap, hop: &HeaderValue) {
+    headers.append(header::VIA, hop.clone());
 }
 
 /// The protocols that a GET asks to switch to, as they may be passed on: never h2c. `None`: the

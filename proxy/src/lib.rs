@@ -48,6 +48,7 @@ use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
+use hyper::header::HeaderValue;
 use store::Store;
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
@@ -298,6 +299,8 @@ pub(crate) enum Phase {
 /// What all connections and calls share.
 pub(crate) struct Shared {
     pub(crate) config: Config,
+    /// This proxy in `Via`.
+    pub(crate) via: HeaderValue,
     policy: RwLock<Arc<Policy>>,
     pub(crate) guard: dial::Guard,
     pub(crate) pool: Arc<pool::Pool>,
@@ -333,8 +336,11 @@ impl Shared {
         let own_ca = interceptor.as_ref().map(Interceptor::ca).or(config.ca.as_ref());
         let upstreams = Upstreams::new(&config.upstream_ca, own_ca.map(Ca::certificate))?;
         let policy = Policy::new(&config.settings);
+        let via = HeaderValue::try_from(format!("1.1 {}", config.instance))
+            .map_err(|_| SetupError(format!("{:?} is no name for Via", config.instance)))?;
         let own = [config.proxy_addresses.as_slice(), &config.api_addresses].concat();
         Ok(Self {
+            via,
             policy: RwLock::new(Arc::new(policy)),
             guard: dial::Guard::new(
                 own,

@@ -134,7 +134,7 @@ pub(crate) fn passed(
     if let Some(trailer) = trailer {
         head.headers.insert(TRAILER, trailer);
     }
-    headers::add_via(&mut head.headers, &shared.config.instance);
+    headers::add_via(&mut head.headers, &shared.via);
     if let Some(reason) = told {
         let status = Label::default().status("bypassed", Some(reason), false);
         head.headers.insert(IDEMPOTENCY_STATUS, status);
@@ -153,7 +153,7 @@ pub(crate) fn switching(shared: &Shared, reached: Reached) -> Reply {
     if let Some(protocol) = protocol {
         head.headers.insert(UPGRADE, protocol);
     }
-    headers::add_via(&mut head.headers, &shared.config.instance);
+    headers::add_via(&mut head.headers, &shared.via);
     let status = Label::default().status("bypassed", Some("upgrade"), false);
     head.headers.insert(IDEMPOTENCY_STATUS, status);
     let response = Response::from_parts(head, Body::empty());
@@ -176,7 +176,7 @@ pub(crate) fn answered(
         (Knowledge::Unknown, Some(_)) => ("in-doubt", None),
         (Knowledge::Unknown, None) => ("in-doubt", Some("idempotent")),
     };
-    headers::add_via(&mut head.headers, &shared.config.instance);
+    headers::add_via(&mut head.headers, &shared.via);
     label.put(&mut head.headers, word, reason, false);
     if let Some(doubt) = &settled.doubt {
         in_doubt(&mut head.headers, &label.tells(doubt));
@@ -196,7 +196,7 @@ pub(crate) fn flowing(
     label: &Label,
     took: Duration,
 ) -> Reply {
-    headers::add_via(&mut head.headers, &shared.config.instance);
+    headers::add_via(&mut head.headers, &shared.via);
     label.put(&mut head.headers, "executing", None, false);
     date(&mut head.headers, SystemClock.now());
     own_framing(&mut head);

@@ -124,18 +124,18 @@ async fn guarded(
     label: &mut Label,
 ) -> Result<Reply, Error> {
     let head = &request.head;
+    let may_be_message = mcp::head::may_be_message(&head.method, &head.headers);
     let known = match &decision {
-        Decision::Guard(_)
-            if !mcp::head::may_be_message(&head.method, &head.headers)
-                || mcp::head::says_call(&head.headers) =>
-        {
+        Decision::Guard(_) if !may_be_message || mcp::head::says_call(&head.headers) => {
             Some(call::scope(shared, &request).await?)
         }
         _ => None,
     };
     intake::check_announced(shared, &body)?;
     let mut taken = intake::take(shared, body).await?;
-    let (tool, decision) = match call::mcp_message(&request, &mut taken).await? {
+    let message =
+        if may_be_message { call::mcp_message(&request, &mut taken).await? } else { None };
+    let (tool, decision) = match message {
         Some(message) => mcp::decide(Some(&shared.mcp.hints), &request, message),
         None => (None, call::decide(&request, &taken, decision)),
     };

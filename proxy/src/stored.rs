@@ -4,13 +4,14 @@
 mod members;
 mod url;
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use hyper::Method;
 use hyper::header::HeaderMap;
 use serde::Serialize;
 use store::key::Digest;
-use store::model::Json;
+use store::model::{Json, MAX_DEPTH};
 
 pub(crate) use self::url::masked_url;
 use crate::forms::{Kind, kind, media_type};
@@ -114,11 +115,15 @@ fn text_body(headers: &HeaderMap, bytes: &[u8]) -> Option<Body> {
     let kind = kind(headers);
     // Also where the type does not say JSON: `curl -d '{…}'` calls it a form.
     if let Ok(json) = Json::parse(text) {
-        let masked = members::masked(json.as_str())?;
-        return Some(match kind {
-            Kind::Json => Body::Json(nestable(&masked)?),
-            _ => Body::Text(masked),
-        });
+        let json = match members::masked(json.as_str())? {
+            Cow::Borrowed(_) => json,
+            Cow::Owned(masked) => Json::parse(masked).ok()?,
+        };
+        return match kind {
+            // Nested deeper, nothing could be put around it.
+            Kind::Json => (json.depth() < MAX_DEPTH).then_some(Body::Json(json)),
+            _ => Some(Body::Text(json.as_str().to_owned())),
+        };
     }
     match kind {
         Kind::Form => url::masked_pairs(text).map(Body::Text),
@@ -127,12 +132,6 @@ fn text_body(headers: &HeaderMap, bytes: &[u8]) -> Option<Body> {
         }
         _ => None,
     }
-}
-
-/// The text as JSON, unless it is nested so deep that nothing can be put around it.
-fn nestable(text: &str) -> Option<Json> {
-    Json::parse(format!("[{text}]")).ok()?;
-    Json::parse(text).ok()
 }
 
 fn is_text(headers: &HeaderMap) -> bool {

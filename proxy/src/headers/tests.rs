@@ -134,7 +134,7 @@ fn host_follows_the_target() {
 fn loops_are_seen() {
     let mut headers = map(&[("via", "1.0 fred, 1.1 other (a, b)")]);
     assert!(!via_has(&headers, "engine-1"));
-    add_via(&mut headers, "engine-1");
+    add_via(&mut headers, &HeaderValue::from_static("1.1 engine-1"));
     assert!(via_has(&headers, "engine-1"));
     assert!(via_has(&map(&[("via", "1.0 fred, HTTP/1.1 ENGINE-1 (x)")]), "engine-1"));
     assert!(!via_has(&headers, "engine-10"));

@@ -1,7 +1,7 @@
 //! What the head of a request tells: does it speak MCP (Streamable HTTP, 2025-03-26 to 2026-07-28).
 
 use hyper::Method;
-use hyper::header::{ACCEPT, HeaderMap};
+use hyper::header::{ACCEPT, HeaderMap, HeaderName};
 
 use super::{Form, Message, message};
 use crate::error::Error;
@@ -26,7 +26,9 @@ const METHODS: &[&str] = &[
     "subscriptions/listen",
 ];
 
-const SESSION_ID: &str = "mcp-session-id";
+const SESSION_ID: HeaderName = HeaderName::from_static("mcp-session-id");
+const PROTOCOL_VERSION: HeaderName = HeaderName::from_static("mcp-protocol-version");
+const METHOD: HeaderName = HeaderName::from_static("mcp-method");
 
 /// The session that a request belongs to.
 pub(crate) fn session_id(headers: &HeaderMap) -> Option<&[u8]> {
@@ -35,9 +37,7 @@ pub(crate) fn session_id(headers: &HeaderMap) -> Option<&[u8]> {
 
 /// Has the request a header that only MCP knows.
 fn has_own_header(headers: &HeaderMap) -> bool {
-    ["mcp-protocol-version", "mcp-method", SESSION_ID]
-        .iter()
-        .any(|name| headers.contains_key(*name))
+    [PROTOCOL_VERSION, METHOD, SESSION_ID].iter().any(|name| headers.contains_key(name))
 }
 
 fn accepts(headers: &HeaderMap, media: &str) -> bool {
@@ -56,17 +56,17 @@ pub(super) fn wanted(headers: &HeaderMap) -> Form {
 
 /// May the body be a message of MCP.
 pub(crate) fn may_be_message(method: &Method, headers: &HeaderMap) -> bool {
-    let json = accepts(headers, "application/json");
-    let stream = accepts(headers, "text/event-stream");
+    let reads_both =
+        || ["application/json", "text/event-stream"].iter().all(|media| accepts(headers, media));
     method == Method::POST
-        && (has_own_header(headers) || json && stream)
+        && (has_own_header(headers) || reads_both())
         && matches!(kind(headers), Kind::Json)
 }
 
 /// Does the head say that the body is a tool call (since 2026-07-28): then the caller's scope can be
 /// looked at before the body is asked for. The body decides.
 pub(crate) fn says_call(headers: &HeaderMap) -> bool {
-    headers.get("mcp-method").is_some_and(|method| method.as_bytes() == b"tools/call")
+    headers.get(METHOD).is_some_and(|method| method.as_bytes() == b"tools/call")
 }
 
 /// Does the request end a session: that is no effect of a tool.
@@ -103,7 +103,7 @@ pub(crate) fn message(headers: &HeaderMap, body: &[u8]) -> Result<Option<Message
 
 #[cfg(test)]
 mod tests {
-    use hyper::header::{CONTENT_TYPE, HeaderName, HeaderValue};
+    use hyper::header::{CONTENT_TYPE, HeaderValue};
 
     use super::*;
 

@@ -3,11 +3,19 @@
 use std::fmt;
 
 use base64::prelude::{BASE64_STANDARD, Engine as _};
-use hyper::header::{HeaderMap, HeaderValue, PROXY_AUTHORIZATION};
+use hyper::header::{HeaderMap, HeaderName, HeaderValue, PROXY_AUTHORIZATION};
 use store::call::ScopeRequest;
 use uuid::Uuid;
 
 use crate::error::Error;
+
+const SESSION: HeaderName = HeaderName::from_static("agent-session");
+const GOAL: HeaderName = HeaderName::from_static("agent-goal");
+const USER: HeaderName = HeaderName::from_static("agent-user");
+const RUN: HeaderName = HeaderName::from_static("agent-run");
+const REPEAT: HeaderName = HeaderName::from_static("agent-repeat");
+const KEY: HeaderName = HeaderName::from_static("idempotency-key");
+const RETRY_TOKEN: HeaderName = HeaderName::from_static("idempotency-retry-token");
 
 /// The longest value of a header of ours, in characters.
 const MAX_VALUE: usize = store::MAX_NAME;
@@ -91,25 +99,25 @@ pub(crate) fn asked(
     if require_token {
         check_token(credentials.as_ref(), &named, check)?;
     }
-    let run = text(headers, "agent-run", MAX_VALUE)?;
+    let run = text(headers, &RUN, MAX_VALUE)?;
     Ok(Asked {
         scope: agreed(named, credentials.as_ref())?,
         key: idempotency_key(headers)?,
         run: run.or_else(|| credentials.as_ref()?.run.clone()),
-        repeat: text(headers, "agent-repeat", MAX_VALUE)?,
-        retry_token: text(headers, "idempotency-retry-token", MAX_RETRY_TOKEN)?,
+        repeat: text(headers, &REPEAT, MAX_VALUE)?,
+        retry_token: text(headers, &RETRY_TOKEN, MAX_RETRY_TOKEN)?,
         credentials,
     })
 }
 
 fn named_scope(headers: &HeaderMap) -> Result<ScopeRequest, Error> {
-    let goal = text(headers, "agent-goal", MAX_VALUE)?
+    let goal = text(headers, &GOAL, MAX_VALUE)?
         .map(|goal| goal.parse::<Uuid>())
         .transpose()
         .map_err(|_| Error::Malformed("Agent-Goal is no goal's id (a UUID)".to_owned()))?;
     Ok(ScopeRequest {
-        user: text(headers, "agent-user", MAX_VALUE)?,
-        session: text(headers, "agent-session", MAX_VALUE)?,
+        user: text(headers, &USER, MAX_VALUE)?,
+        session: text(headers, &SESSION, MAX_VALUE)?,
         goal,
     })
 }
@@ -161,7 +169,7 @@ fn proxy_credentials(
     headers: &HeaderMap,
     require_token: bool,
 ) -> Result<Option<ProxyCredentials>, Error> {
-    let Some(value) = single(headers, PROXY_AUTHORIZATION.as_str())? else {
+    let Some(value) = single(headers, &PROXY_AUTHORIZATION)? else {
         return Ok(None);
     };
     let (scheme, encoded) = match value.to_str().ok().and_then(|text| text.split_once(' ')) {
@@ -185,7 +193,7 @@ fn proxy_credentials(
 }
 
 fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Error> {
-    let value = single(headers, "idempotency-key")?;
+    let value = single(headers, &KEY)?;
     value.map(|value| key_text("Idempotency-Key", value.as_bytes())).transpose()
 }
 
@@ -209,7 +217,7 @@ pub(crate) fn key_text(place: &str, value: &[u8]) -> Result<String, Error> {
 }
 
 /// The text of a header that may stand once: 1 to `max` characters without control characters.
-fn text(headers: &HeaderMap, name: &str, max: usize) -> Result<Option<String>, Error> {
+fn text(headers: &HeaderMap, name: &HeaderName, max: usize) -> Result<Option<String>, Error> {
     let Some(value) = single(headers, name)? else {
         return Ok(None);
     };
@@ -223,7 +231,7 @@ fn readable(text: &str) -> bool {
     !text.trim().is_empty() && !text.contains(char::is_control)
 }
 
-fn single<'a>(headers: &'a HeaderMap, name: &str) -> Result<Option<&'a HeaderValue>, Error> {
+fn single<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Result<Option<&'a HeaderValue>, Error> {
     let mut values = headers.get_all(name).iter();
     match (values.next(), values.next()) {
         (first, None) => Ok(first),

@@ -96,7 +96,7 @@ fn replay(
     {
         head.extensions.insert(reason);
     }
-    headers::add_via(&mut head.headers, &shared.config.instance);
+    headers::add_via(&mut head.headers, &shared.via);
     let (word, reason) = match (settled.outcome, how) {
         (Knowledge::NotExecuted, _) => ("not-executed", Some("coalesced")),
         (_, Duplicate::Replayed) => ("replayed", None),

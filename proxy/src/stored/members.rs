@@ -1,6 +1,7 @@
 //! Masks members of a JSON text and leaves every other byte as it is. A text in it that is JSON with
-//! such a member is masked whole.
+//! such a member, or a URL with a secret, is masked whole.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::ops::Range;
 
@@ -9,7 +10,7 @@ use serde::{Deserializer as _, de};
 use serde_json::value::RawValue;
 use store::model::Json;
 
-use super::{MASK, mentions_secret};
+use super::{MASK, mentions_secret, url};
 use crate::headers::is_secret_name;
 
 /// How many texts within texts are read as JSON; in one further in, a word is enough.
@@ -19,9 +20,12 @@ const MAX_TEXTS: u8 = 2;
 /// be read member by member (a lone surrogate in a name).
 ///
 /// `text` is valid JSON, nested no deeper than the store allows.
-pub(super) fn masked(text: &str) -> Option<String> {
+pub(super) fn masked(text: &str) -> Option<Cow<'_, str>> {
     let mut secrets = Vec::new();
     collect(text, text, MAX_TEXTS, &mut secrets).ok()?;
+    if secrets.is_empty() {
+        return Some(Cow::Borrowed(text));
+    }
     let mut masked = String::with_capacity(text.len());
     let mut at = 0;
     for secret in secrets {
@@ -32,16 +36,19 @@ pub(super) fn masked(text: &str) -> Option<String> {
         at = secret.end;
     }
     masked.push_str(&text[at..]);
-    Some(masked)
+    Some(Cow::Owned(masked))
 }
 
-/// Is a text JSON, or something like it, with a member that is named like a secret.
+/// Is a text a URL with a secret in it, or JSON, or something like it, with a member that is named like one.
 pub(super) fn hides_secret(text: &str) -> bool {
     hides(text, MAX_TEXTS)
 }
 
 fn hides(text: &str, texts: u8) -> bool {
     let text = text.trim_ascii();
+    if url::is_link(text) {
+        return url::masked_link(text) != text;
+    }
     if !text.starts_with(['{', '[', '"']) {
         return false;
     }

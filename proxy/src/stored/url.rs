@@ -145,6 +145,14 @@ pub(super) fn masked_link(value: &str) -> String {
     format!("{scheme}://{secret}{host}{}{parameters}", masked_path(&name, path))
 }
 
+/// Is a text nothing but a URL of the web.
+pub(super) fn is_link(text: &str) -> bool {
+    let begins = |scheme: &str| {
+        text.get(..scheme.len()).is_some_and(|start| start.eq_ignore_ascii_case(scheme))
+    };
+    (begins("https://") || begins("http://")) && !text.contains(char::is_whitespace)
+}
+
 /// A form with the values masked whose names say that they are secrets. `None` where something
 /// that is no name of a form field mentions one: it may be any text that only calls itself a form.
 pub(super) fn masked_pairs(form: &str) -> Option<String> {
@@ -160,7 +168,7 @@ pub(super) fn masked_pairs(form: &str) -> Option<String> {
     })
 }
 
-/// Is a form's value JSON with a secret in it: `payload={…}`.
+/// Is a form's value JSON or a URL with a secret in it: `payload={…}`.
 fn hides_secret(value: &str) -> bool {
     let spaced = value.replace('+', " ");
     let Ok(text) = percent_decode_str(&spaced).decode_utf8() else { return false };

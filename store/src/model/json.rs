@@ -56,8 +56,9 @@ impl Json {
         RawValue::from_string(text).map(Self)
     }
 
-    fn check_depth(&self) -> Result<(), JsonError> {
-        let (mut depth, mut in_string, mut escaped) = (0_usize, false, false);
+    /// How many arrays and objects stand within each other at most.
+    pub fn depth(&self) -> usize {
+        let (mut deepest, mut depth, mut in_string, mut escaped) = (0_usize, 0, false, false);
         for byte in self.0.get().bytes() {
             match byte {
                 _ if escaped => escaped = false,
@@ -65,15 +66,17 @@ impl Json {
                 b'"' => in_string = !in_string,
                 b'{' | b'[' if !in_string => {
                     depth += 1;
-                    if depth > MAX_DEPTH {
-                        return Err(JsonError::Depth);
-                    }
+                    deepest = deepest.max(depth);
                 }
                 b'}' | b']' if !in_string => depth -= 1,
                 _ => {}
             }
         }
-        Ok(())
+        deepest
+    }
+
+    fn check_depth(&self) -> Result<(), JsonError> {
+        if self.depth() > MAX_DEPTH { Err(JsonError::Depth) } else { Ok(()) }
     }
 }
 
@@ -125,7 +128,7 @@ mod tests {
     #[test]
     fn depth_is_bounded() {
         let nested = |n: usize| "[".repeat(n) + &"]".repeat(n);
-        assert!(Json::parse(nested(MAX_DEPTH)).is_ok());
+        assert_eq!(Json::parse(nested(MAX_DEPTH)).unwrap().depth(), MAX_DEPTH);
         assert!(matches!(Json::parse(nested(MAX_DEPTH + 1)), Err(JsonError::Depth)));
         assert!(Json::parse(format!("\"{}\"", "[\\\"".repeat(200))).is_ok());
     }

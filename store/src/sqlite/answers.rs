@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::types::ValueRef;
+use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::queries;
 use super::rows::{self, Brief};
@@ -37,35 +38,53 @@ pub(super) fn put(conn: &Connection, execution: i64, answer: &Answer) -> rusqlit
 
 /// The answer of an execution, where one is stored.
 pub(super) fn get(conn: &Connection, execution: i64) -> rusqlite::Result<Option<Answer>> {
-    conn.prepare_cached(queries::ANSWER)?
-        .query_row([execution], |row| {
-            let body = match row.get_ref(4)?.as_blob_or_null()? {
-                Some(body) => AnswerBody::Kept(Bytes::copy_from_slice(body)),
-                None => AnswerBody::Dropped {
-                    sha256: row.get(5)?,
-                    size: row.get::<_, i64>(6)?.unsigned_abs(),
-                },
+    conn.prepare_cached(queries::ANSWER)?.query_row([execution], |row| read(row, 0)).optional()
+}
+
+/// The execution that holds a key, free or not, and its answer.
+pub(super) fn of_holder(
+    conn: &Connection,
+    key: &[u8; 24],
+) -> rusqlite::Result<Option<(Brief, Option<Answer>)>> {
+    conn.prepare_cached(queries::BRIEF_AND_ANSWER_BY_KEY)?
+        .query_row([key], |row| {
+            let execution = rows::brief(row)?;
+            let answer = match row.get_ref(rows::BEHIND_BRIEF)? {
+                ValueRef::Null => None,
+                _ => Some(read(row, rows::BEHIND_BRIEF)?),
             };
-            Ok(Answer {
-                status: row.get(0)?,
-                headers: fields(row.get_ref(1)?.as_str()?),
-                trailers: fields(row.get_ref(2)?.as_str()?),
-                omitted_cookies: row.get(3)?,
-                body,
-                received_at: rows::time(row, 7)?,
-            })
+            Ok((execution, answer))
         })
         .optional()
 }
 
-/// How a terminal execution ended.
-pub(super) fn settled(conn: &Connection, execution: &Brief) -> rusqlite::Result<Settled> {
+/// An answer from column `at` on.
+fn read(row: &Row<'_>, at: usize) -> rusqlite::Result<Answer> {
+    let body = match row.get_ref(at + 4)?.as_blob_or_null()? {
+        Some(body) => AnswerBody::Kept(Bytes::copy_from_slice(body)),
+        None => AnswerBody::Dropped {
+            sha256: row.get(at + 5)?,
+            size: row.get::<_, i64>(at + 6)?.unsigned_abs(),
+        },
+    };
+    Ok(Answer {
+        status: row.get(at)?,
+        headers: fields(row.get_ref(at + 1)?.as_str()?),
+        trailers: fields(row.get_ref(at + 2)?.as_str()?),
+        omitted_cookies: row.get(at + 3)?,
+        body,
+        received_at: rows::time(row, at + 7)?,
+    })
+}
+
+/// How a terminal execution ended, with what was answered.
+pub(super) fn settled(execution: &Brief, answer: Option<Answer>) -> Settled {
     let answer = match execution.state {
         // What came back left the call in doubt: it is no answer of a call that ran.
         State::Completed { decided: true, .. } => None,
-        _ => get(conn, execution.id)?.map(Arc::new),
+        _ => answer.map(Arc::new),
     };
-    Ok(Settled {
+    Settled {
         execution_id: execution.uuid,
         attempt: execution.state.attempt(),
         outcome: execution.state.outcome().unwrap_or(Knowledge::Unknown),
@@ -73,7 +92,7 @@ pub(super) fn settled(conn: &Connection, execution: &Brief) -> rusqlite::Result<
         error: execution.error.clone(),
         problem: None,
         doubt: None,
-    })
+    }
 }
 
 /// Field values are bytes; each becomes the character of its number, so that nothing is lost.

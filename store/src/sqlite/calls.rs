@@ -278,20 +278,21 @@ impl Store {
     }
 
     fn completed(&self, key: &CallKey, now: Timestamp) -> Result<Option<Replay>, Error> {
-        self.reader().snapshot(|conn| {
-            let found = claim::holder(conn, key.holder.as_bytes())?.filter(|found| {
-                matches!(found.state, State::Completed { .. }) && !found.is_free(now)
-            });
-            let Some(found) = found else { return Ok(None) };
+        let held =
+            self.reader().with(|conn| Ok(answers::of_holder(conn, key.holder.as_bytes())?))?;
+        let completed = held.filter(|(found, _)| {
+            matches!(found.state, State::Completed { .. }) && !found.is_free(now)
+        });
+        Ok(completed.map(|(found, answer)| {
             let free_at = found.window.zip(found.ended_at).map(|(window, ended)| {
                 Timestamp::from_micros(ended.as_micros().saturating_add(window))
             });
-            Ok(Some(Replay {
+            Replay {
                 fingerprint: found.fingerprint.unwrap_or_default(),
-                settled: Arc::new(answers::settled(conn, &found)?),
+                settled: Arc::new(answers::settled(&found, answer)),
                 free_at,
-            }))
-        })
+            }
+        }))
     }
 
     /// Records the outcome of a claimed call, consuming its lease, and wakes its duplicates. Never

@@ -378,5 +378,5 @@ fn doubt_of(write: &Write<'_>, execution: &Brief, attempt: u32) -> Doubt {
 
 /// How a terminal execution ended, from its rows.
 fn settled(write: &Write<'_>, execution: &Brief) -> Result<Settled, Fail> {
-    answers::settled(write.conn, execution).map_err(Fail::Sql)
+    Ok(answers::settled(execution, answers::get(write.conn, execution.id)?))
 }

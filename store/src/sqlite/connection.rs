@@ -13,10 +13,10 @@ const STATEMENTS: usize = 128;
 /// touches, about ten of them: small ones halve what a call writes (4,096: 26 KiB, 1,024: 14 KiB at
 /// 16 connections) and shorten the fsync of a lone call by a third.
 const PAGE_SIZE: i64 = 1_024;
-/// How many KiB of pages the writer keeps. SQLite looks at each of them in any commit that balanced a tree
-/// (`balance_nonroot` names a page by a number behind the file's end, and what is behind it is dropped at
-/// the commit): 16 MiB took a quarter of the writer's time.
-const WRITER_CACHE: i64 = 2 * 1024;
+/// How many KiB of pages the writer keeps. SQLite looks at each of them in a commit that balanced a tree
+/// (`balance_nonroot` gives a page a number behind the file's end for a moment, and a commit drops what is
+/// behind it): 16 MiB took a quarter of the writer's time, and with 2 MiB many pages were read again.
+const WRITER_CACHE: i64 = 4 * 1024;
 /// The same of each reader: in a store of a million executions the inner pages of the trees that a call
 /// walks down take about 20 MiB. Taken as they are used.
 const READER_CACHE: i64 = 8 * 1024;

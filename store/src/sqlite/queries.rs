@@ -307,9 +307,22 @@ pub(super) const ANSWER_PUT: &str = "INSERT INTO answers
   trailers = excluded.trailers, cookies = excluded.cookies, body = excluded.body, sha256 = excluded.sha256,
   size = excluded.size, received_at = excluded.received_at";
 pub(super) const ANSWER_DELETE: &str = "DELETE FROM answers WHERE execution = ?1";
+macro_rules! answer_columns {
+    () => {
+        "a.status, a.headers, a.trailers, a.cookies, a.body, a.sha256, a.size, a.received_at"
+    };
+}
 pub(super) const ANSWER: &str =
-    "SELECT status, headers, trailers, cookies, body, sha256, size, received_at
-  FROM answers WHERE execution = ?1";
+    concat!("SELECT ", answer_columns!(), " FROM answers a WHERE a.execution = ?1");
+/// [`BRIEF_BY_KEY`], then what was answered.
+pub(super) const BRIEF_AND_ANSWER_BY_KEY: &str = concat!(
+    "SELECT ",
+    brief_columns!(),
+    ", k.window, ",
+    answer_columns!(),
+    " FROM keys k JOIN executions e ON e.id = k.execution LEFT JOIN answers a ON a.execution = e.id
+  WHERE k.key = ?1"
+);
 
 pub(super) const EVENT_INSERT: &str = "INSERT INTO events
   (seq, at, kind, execution, session, attempt, actor, detail, hash)

@@ -310,6 +310,9 @@ pub(super) struct Brief {
     pub(super) window: Option<i64>,
 }
 
+/// The first column behind a [`Brief`]'s.
+pub(super) const BEHIND_BRIEF: usize = 23;
+
 pub(super) fn brief(row: &Row<'_>) -> Result<Brief> {
     Ok(Brief {
         id: row.get(0)?,
