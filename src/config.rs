@@ -1,9 +1,11 @@
 //! What the engine runs with: defaults, then the file, then the environment, then flags; the later
 //! wins.
 
+pub(crate) mod env;
 mod file;
 mod flags;
 mod layers;
+mod names;
 mod values;
 
 use std::net::SocketAddr;
@@ -15,40 +17,10 @@ use anyhow::bail;
 use proxy::{Chain, HostPattern, Route, UpstreamCa};
 
 pub(crate) use self::flags::{Flags, Place};
+use self::layers::Layers;
 pub(crate) use self::layers::Setting;
-use self::layers::{Layers, Named};
 use self::values::TrustedCa;
 pub(crate) use self::values::{LogFormat, Secret};
-
-/// The name of each setting in the environment.
-pub(crate) mod env {
-    pub(crate) const CONFIG: &str = "STATE_ENGINE_CONFIG";
-    pub(crate) const DATABASE: &str = "STATE_ENGINE_DATABASE";
-    pub(crate) const ADDR: &str = "STATE_ENGINE_ADDR";
-    pub(crate) const PROXY_ADDR: &str = "STATE_ENGINE_PROXY_ADDR";
-    pub(crate) const NO_PROXY: &str = "STATE_ENGINE_NO_PROXY";
-    pub(crate) const MAX_REQUEST: &str = "STATE_ENGINE_MAX_REQUEST";
-    pub(crate) const PASS: &str = "STATE_ENGINE_PASS";
-    pub(crate) const INTERCEPT: &str = "STATE_ENGINE_INTERCEPT";
-    pub(crate) const UPSTREAM_CA: &str = "STATE_ENGINE_UPSTREAM_CA";
-    pub(crate) const UPSTREAM_PROXY: &str = "STATE_ENGINE_UPSTREAM_PROXY";
-    pub(crate) const UPSTREAM_DIRECT: &str = "STATE_ENGINE_UPSTREAM_DIRECT";
-    pub(crate) const TOKEN: &str = "STATE_ENGINE_TOKEN";
-    pub(crate) const REQUIRE_TOKEN: &str = "STATE_ENGINE_REQUIRE_TOKEN";
-    pub(crate) const ALLOW_HOST: &str = "STATE_ENGINE_ALLOW_HOST";
-    pub(crate) const ALLOW_ORIGIN: &str = "STATE_ENGINE_ALLOW_ORIGIN";
-    pub(crate) const DRAIN: &str = "STATE_ENGINE_DRAIN";
-    pub(crate) const MAX_WAIT: &str = "STATE_ENGINE_MAX_WAIT";
-    /// Set by `run` for the program that it runs.
-    pub(crate) const URL: &str = "STATE_ENGINE_URL";
-    /// As [`URL`].
-    pub(crate) const SESSION: &str = "STATE_ENGINE_SESSION";
-    /// As [`URL`].
-    pub(crate) const RUN: &str = "STATE_ENGINE_RUN";
-    pub(crate) const LOG_FORMAT: &str = "STATE_ENGINE_LOG_FORMAT";
-    /// Levels, in the syntax of `RUST_LOG`, which is read where this is absent.
-    pub(crate) const LOG: &str = "STATE_ENGINE_LOG";
-}
 
 /// What the server runs with, checked.
 #[derive(Debug, Clone)]
@@ -102,15 +74,6 @@ impl Config {
     }
 }
 
-const fn named(name: &'static str, id: &'static str, variable: &'static str) -> Named {
-    Named { name, id, variable }
-}
-
-/// A setting of the file alone.
-const fn in_file(name: &'static str) -> Named {
-    named(name, "", "")
-}
-
 impl TryFrom<Flags> for Config {
     type Error = anyhow::Error;
 
@@ -124,114 +87,54 @@ impl TryFrom<Flags> for Config {
         let (server, proxy) = (content.server, content.proxy);
         let mut at = Layers::new(&sources, file);
 
-        let addr = at.one(
-            &named("server.addr", "addr", env::ADDR),
-            Some(given.addr),
-            server.addr,
-            given.addr,
-        );
+        let addr = at.one(&names::ADDR, Some(given.addr), server.addr, given.addr);
         let shown = database.display().to_string();
         let in_file_shown = server.database.is_some().then(|| shown.clone());
-        at.one(
-            &named("server.database", "database", env::DATABASE),
-            Some(shown.clone()),
-            in_file_shown,
-            shown,
-        );
-        let token = at.optional(
-            &named("server.token", "token", env::TOKEN),
-            given.place.token.clone(),
-            server.token,
-            None,
-        );
-        let allow_host = at.list(
-            &named("server.allow_host", "allow_host", env::ALLOW_HOST),
-            given.allow_host,
-            server.allow_host,
-        );
-        let allow_origin = at.list(
-            &named("server.allow_origin", "allow_origin", env::ALLOW_ORIGIN),
-            given.allow_origin,
-            server.allow_origin,
-        );
-        let log_format = at.one(
-            &named("server.log_format", "log_format", env::LOG_FORMAT),
-            Some(given.log_format),
-            server.log_format,
-            given.log_format,
-        );
-        let drain = at.one(
-            &named("server.drain", "drain", env::DRAIN),
-            Some(given.drain),
-            server.drain,
-            given.drain,
-        );
-        let enabled = at.one(
-            &named("proxy.enabled", "no_proxy", env::NO_PROXY),
-            Some(!given.no_proxy),
-            proxy.enabled,
-            true,
-        );
-        let proxy_addr = at.one(
-            &named("proxy.addr", "proxy_addr", env::PROXY_ADDR),
-            Some(given.proxy_addr),
-            proxy.addr,
-            given.proxy_addr,
-        );
+        at.one(&names::DATABASE, Some(shown.clone()), in_file_shown, shown);
+        let token = at.optional(&names::TOKEN, given.place.token.clone(), server.token, None);
+        let allow_host = at.list(&names::ALLOW_HOST, given.allow_host, server.allow_host);
+        let allow_origin = at.list(&names::ALLOW_ORIGIN, given.allow_origin, server.allow_origin);
+        let log_format =
+            at.one(&names::LOG_FORMAT, Some(given.log_format), server.log_format, given.log_format);
+        let drain = at.one(&names::DRAIN, Some(given.drain), server.drain, given.drain);
+        let enabled = at.one(&names::ENABLED, Some(!given.no_proxy), proxy.enabled, true);
+        let proxy_addr =
+            at.one(&names::PROXY_ADDR, Some(given.proxy_addr), proxy.addr, given.proxy_addr);
         let max_request = at.one(
-            &named("proxy.max_request", "max_request", env::MAX_REQUEST),
+            &names::MAX_REQUEST,
             Some(given.max_request),
             proxy.max_request,
             given.max_request,
         );
-        let max_wait = at.one(
-            &named("proxy.max_wait", "max_wait", env::MAX_WAIT),
-            Some(given.max_wait),
-            proxy.max_wait,
-            given.max_wait,
-        );
-        let pass = at.list(&named("proxy.pass", "pass", env::PASS), given.pass, proxy.pass);
-        let require_token = at.one(
-            &named("proxy.require_token", "require_token", env::REQUIRE_TOKEN),
-            Some(given.require_token),
-            proxy.require_token,
-            false,
-        );
-        let reads_table = at.one(&in_file("proxy.reads_table"), None, proxy.reads_table, true);
-        let keyed_table = at.one(&in_file("proxy.keyed_table"), None, proxy.keyed_table, true);
-        let refuse_loopback =
-            at.one(&in_file("proxy.refuse_loopback"), None, proxy.refuse_loopback, false);
-        let refuse_private =
-            at.one(&in_file("proxy.refuse_private"), None, proxy.refuse_private, false);
-        let connect_ports =
-            at.list(&in_file("proxy.connect_ports"), Vec::new(), proxy.connect_ports);
-        let upstream_proxy = at.optional(
-            &named("proxy.upstream_proxy", "upstream_proxy", env::UPSTREAM_PROXY),
-            given.upstream_proxy,
-            proxy.upstream_proxy,
-            None,
-        );
+        let max_wait =
+            at.one(&names::MAX_WAIT, Some(given.max_wait), proxy.max_wait, given.max_wait);
+        let pass = at.list(&names::PASS, given.pass, proxy.pass);
+        let require_token =
+            at.one(&names::REQUIRE_TOKEN, Some(given.require_token), proxy.require_token, false);
+        let reads_table = at.one(&names::READS_TABLE, None, proxy.reads_table, true);
+        let keyed_table = at.one(&names::KEYED_TABLE, None, proxy.keyed_table, true);
+        let refuse_loopback = at.one(&names::REFUSE_LOOPBACK, None, proxy.refuse_loopback, false);
+        let refuse_private = at.one(&names::REFUSE_PRIVATE, None, proxy.refuse_private, false);
+        let connect_ports = at.list(&names::CONNECT_PORTS, Vec::new(), proxy.connect_ports);
+        let upstream_proxy =
+            at.optional(&names::UPSTREAM_PROXY, given.upstream_proxy, proxy.upstream_proxy, None);
         let upstream_direct = at.optional(
-            &named("proxy.upstream_direct", "upstream_direct", env::UPSTREAM_DIRECT),
+            &names::UPSTREAM_DIRECT,
             given.upstream_direct,
             proxy.upstream_direct,
             None,
         );
-        let intercept = at.list(
-            &named("proxy.intercept.hosts", "intercept", env::INTERCEPT),
-            given.intercept,
-            proxy.intercept.hosts,
-        );
+        let intercept = at.list(&names::INTERCEPT, given.intercept, proxy.intercept.hosts);
         let beside = |trusted: TrustedCa| match file {
             Some(file) => TrustedCa(UpstreamCa { file: file.beside(&trusted.0.file), ..trusted.0 }),
             None => trusted,
         };
         let upstream_ca = at.list(
-            &named("proxy.upstream_ca", "upstream_ca", env::UPSTREAM_CA),
+            &names::UPSTREAM_CA,
             given.upstream_ca,
             proxy.upstream_ca.map(|list| list.into_iter().map(beside).collect()),
         );
-        let mcp_trust = at.list(&in_file("mcp.trust"), Vec::new(), content.mcp.trust);
+        let mcp_trust = at.list(&names::MCP_TRUST, Vec::new(), content.mcp.trust);
         at.tables("rule", content.rule.iter().map(proxy::Rule::name));
         at.tables("route", content.route.iter().map(Route::name).map(Some));
 
@@ -307,98 +210,4 @@ fn is_loopback(addr: SocketAddr) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
-    use clap::Parser;
-
-    use super::*;
-
-    #[derive(Debug, Parser)]
-    struct Line {
-        #[command(flatten)]
-        flags: Flags,
-    }
-
-    fn config(flags: &[&str]) -> anyhow::Result<Config> {
-        let line = ["serve", "--database", "x.db"].iter().chain(flags);
-        Config::try_from(Line::try_parse_from(line)?.flags)
-    }
-
-    fn from<'a>(config: &'a Config, name: &str) -> (&'a str, &'a str) {
-        let setting = config.settings.iter().find(|setting| setting.name == name).unwrap();
-        (&setting.value, &setting.from)
-    }
-
-    #[test]
-    fn defaults_are_the_documented_ones() {
-        let config = config(&[]).unwrap();
-        assert_eq!(config.addr, "127.0.0.1:3030".parse().unwrap());
-        assert_eq!(config.proxy_addr, Some("127.0.0.1:3031".parse().unwrap()));
-        assert_eq!(config.max_request, 268_435_456);
-        assert_eq!(config.drain, Duration::from_secs(30));
-        assert_eq!(config.proxy, proxy::Settings::default());
-        assert!(!config.require_token && config.token.is_none());
-        assert_eq!(from(&config, "proxy.max_request"), ("256MiB", "default"));
-        assert_eq!(from(&config, "server.database"), ("x.db", "--database"));
-    }
-
-    #[test]
-    fn doors_beyond_the_loopback_need_their_keys() {
-        let refused = |flags: &[&str]| config(flags).unwrap_err().to_string();
-        assert!(refused(&["--addr", "0.0.0.0:3030"]).contains("--token"));
-        assert!(refused(&["--addr", "[::]:3030"]).contains("--token"));
-        assert!(refused(&["--proxy-addr", "192.0.2.1:1"]).contains("--require-token"));
-        let short = refused(&["--addr", "0.0.0.0:3030", "--token", "hunter2"]);
-        assert!(short.contains("32 characters") && !short.contains("hunter2"), "{short}");
-        let token = "t".repeat(SHORTEST_TOKEN);
-        assert!(config(&["--addr", "0.0.0.0:3030", "--token", &token]).is_ok());
-        assert!(config(&["--token", "t"]).is_ok());
-        assert!(config(&["--addr", "[::ffff:127.0.0.1]:3030"]).is_ok());
-        assert!(config(&["--proxy-addr", "192.0.2.1:1", "--require-token"]).is_ok());
-        assert!(config(&["--proxy-addr", "192.0.2.1:1", "--no-proxy"]).is_ok());
-    }
-
-    #[test]
-    fn flags_win_over_the_file_and_the_file_over_defaults() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("c.toml");
-        let text = "[server]\naddr = \"127.0.0.1:1\"\ndrain = 5\ndatabase = \"own.db\"\n[proxy]\n\
-                    addr = \"127.0.0.1:2\"\npass = [\"a\"]\nrequire_token = true\n[[rule]]\n\
-                    name = \"r\"\n";
-        std::fs::write(&path, text).unwrap();
-        let file = path.to_str().unwrap();
-        let line = ["serve", "--config", file, "--proxy-addr", "127.0.0.1:3", "--pass", "b,c"];
-        let config = Config::try_from(Line::parse_from(line).flags).unwrap();
-        assert_eq!(config.addr.port(), 1);
-        assert_eq!(config.proxy_addr.unwrap().port(), 3);
-        assert_eq!(config.database, folder.path().join("own.db"));
-        assert!(config.require_token);
-        assert_eq!(from(&config, "server.drain"), ("5s", format!("{file}:3").as_str()));
-        assert_eq!(from(&config, "proxy.addr"), ("127.0.0.1:3", "--proxy-addr"));
-        assert_eq!(from(&config, "proxy.pass"), ("b, c", "--pass"));
-        assert_eq!(from(&config, "proxy.require_token"), ("true", format!("{file}:8").as_str()));
-        assert_eq!(from(&config, "rule.1"), ("r", format!("{file}:9").as_str()));
-
-        std::fs::write(&path, text.replace("127.0.0.1:1", "127.0.0.1:9").replace("\"r\"", "\"s\""))
-            .unwrap();
-        let changed = Config::try_from(Line::parse_from(line).flags).unwrap();
-        assert_eq!(changed.needs_restart(&config), ["server.addr"]);
-    }
-
-    #[test]
-    fn a_token_in_a_file_is_its_owners_alone() {
-        use std::os::unix::fs::PermissionsExt as _;
-
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("c.toml");
-        std::fs::write(&path, "[server]\ntoken = \"hunter2\"\n").unwrap();
-        let read = |mode| {
-            std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).unwrap();
-            config(&["--config", path.to_str().unwrap()])
-        };
-        let told = read(0o644).unwrap_err().to_string();
-        assert!(told.contains("chmod 600") && !told.contains("hunter2"), "{told}");
-        let config = read(0o600).unwrap();
-        assert_eq!(config.token.as_ref().unwrap().reveal(), "hunter2");
-        assert_eq!(from(&config, "server.token").0, "[redacted]");
-    }
-}
+mod tests;

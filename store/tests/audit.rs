@@ -6,7 +6,7 @@ mod support;
 
 use rusqlite::Connection;
 use store::Reader;
-use store::call::Finish;
+use store::call::{ExecuteOptions, Finish};
 use store::model::Json;
 use store::state::Knowledge::Executed;
 use support::{Fixture, answer, finish};
@@ -20,9 +20,12 @@ async fn tampered(sql: &str, head: bool) -> Vec<(String, i64, String)> {
         let told = Finish { answer: Some(answer(key)), ..finish(Executed) };
         f.store.finish(f.execute(call).await, told).await.unwrap();
     }
+    // The same key at the other door: it is no substitute for a proxied call's own.
+    let options = ExecuteOptions { idempotency_key: Some("b".to_owned()), ..Default::default() };
+    f.store.execute(f.tool_call("ada", "tool", "{}").await, options).await.unwrap();
     let report = f.store.reader().verify(None).unwrap();
     assert!(report.findings.is_empty(), "{:?}", report.findings);
-    assert_eq!(report.executions, 3);
+    assert_eq!(report.executions, 4);
     f.store.close().await;
     let conn = Connection::open(&f.options.path).unwrap();
     conn.execute_batch(sql).unwrap();
@@ -71,7 +74,27 @@ async fn a_cut_tail_shows_against_an_earlier_head() {
 #[tokio::test]
 async fn changed_executions_are_named() {
     names("UPDATE executions SET status = 3, known = 0 WHERE id = 2", "executions", 2).await;
-    names("UPDATE executions SET input = '{}' WHERE id = 1", "executions", 1).await;
+    for change in [
+        "input = '{}'",
+        "uuid = zeroblob(16)",
+        "tool = 'other'",
+        "idempotency_key = NULL",
+        "idempotency_key = 'b'",
+        "content = zeroblob(16)",
+        "principal = NULL",
+        "repeat = zeroblob(16)",
+        "origin = 0",
+        "class = 1",
+        "created_at = created_at + 1",
+        "goal = (SELECT MAX(id) FROM goals)",
+    ] {
+        let sql = format!(
+            "INSERT INTO goals (uuid, user, session, of_proxy, title, status, priority, context, created_at, updated_at)
+               SELECT zeroblob(16), user, id, 0, 'g', 0, 1, '{{}}', 0, 0 FROM sessions LIMIT 1;
+             UPDATE executions SET {change} WHERE id = 1"
+        );
+        names(&sql, "executions", 1).await;
+    }
     names("UPDATE executions SET output = '{}' WHERE id = 1", "executions", 1).await;
     names("UPDATE executions SET created_at = 0, status = 5 WHERE id = 3", "executions", 3).await;
 }
@@ -113,7 +136,7 @@ async fn changed_dropped_and_swapped_keys_are_named() {
     names("UPDATE keys SET execution = 3 WHERE execution = 1", "keys", 3).await;
     names("UPDATE keys SET key = zeroblob(24) WHERE execution = 2", "keys", 2).await;
     names("DELETE FROM keys WHERE execution = 2", "keys", 2).await;
-    let swap = "UPDATE keys SET execution = 4 - execution WHERE execution <> 2";
+    let swap = "UPDATE keys SET execution = 4 - execution WHERE execution IN (1, 3)";
     names(swap, "keys", 1).await;
     names(swap, "keys", 3).await;
 }

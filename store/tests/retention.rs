@@ -42,6 +42,7 @@ async fn a_young_answer_of_an_old_call_keeps_none_of_those_behind_it() {
         }
     };
     tokio::time::timeout(Duration::from_secs(60), dropped).await.unwrap();
-    // What is dropped leaves its digest.
-    assert!(f.store.reader().verify(None).unwrap().findings.is_empty());
+    // What is dropped leaves its digest. That the executions' times were changed is found.
+    let found = f.store.reader().verify(None).unwrap().findings;
+    assert!(found.iter().all(|finding| finding.table == "executions"), "{found:?}");
 }

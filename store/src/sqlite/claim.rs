@@ -8,6 +8,7 @@ use uuid::Uuid;
 use super::answers;
 use super::error::Fail;
 use super::events::{Change, NewEvent};
+use super::made::{First, Made};
 use super::queries;
 use super::rows::{self, Brief};
 use super::write::{Effect, Told, Write};
@@ -188,39 +189,38 @@ fn upstream_still_knows(now: Timestamp, execution: &Brief, call: &Call) -> bool 
 
 /// A new execution takes the key.
 fn insert(write: &mut Write<'_>, call: &Call) -> Result<Claim, Fail> {
-    let id = new_id();
-    let now = write.now.as_micros();
-    let text = call.key.as_ref().map(|key| key.text.clone());
-    write.conn.prepare_cached(queries::EXECUTION_INSERT)?.execute(params![
-        id.as_bytes(),
-        call.scope.user,
-        call.scope.session,
-        call.scope.goal,
-        Origin::Proxy.number(),
-        call.class.number(),
-        ExecutionStatus::Running.number(),
-        1,
-        None::<i64>,
-        None::<&[u8]>,
-        call.tool_name,
-        call.input.as_str(),
-        text,
-        call.fingerprint.short(),
-        call.content.short(),
-        call.principal.short(),
-        call.repeat.as_ref().map(Digest::short),
-        call.rule,
-        now,
-        now,
-    ])?;
-    let row = write.conn.last_insert_rowid();
+    let made = Made {
+        id: new_id(),
+        user: call.scope.user,
+        session: call.scope.session,
+        goal: call.scope.goal,
+        origin: Origin::Proxy,
+        class: call.class,
+        tool: &call.tool_name,
+        input: call.input.as_str(),
+        key: call.key.as_ref().map(|key| key.text.as_str()),
+        content: Some(call.content.short()),
+        principal: Some(call.principal.short()),
+        repeat: call.repeat.as_ref().map(Digest::short),
+        created_at: write.now,
+    };
+    let first = First {
+        status: ExecutionStatus::Running,
+        attempt: 1,
+        lease_ms: None,
+        claim_id: None,
+        fingerprint: Some(call.fingerprint.short()),
+        rule: Some(&call.rule),
+    };
+    let row = made.insert(write, &first)?;
     if let Some(key) = &call.key {
         put_key(write, key, row)?;
     }
     write.touch(call.scope.session)?;
-    log_claim(write, row, 1, call, "claimed");
+    let change = Change { made: Some(made.digest().hex(32)), ..Change::default() };
+    log_claim(write, row, 1, call, change);
     write.effects.push(Effect::InFlight(1));
-    Ok(Claim::Execute(Lease::new(id, 1, text)))
+    Ok(Claim::Execute(Lease::new(made.id, 1, made.key.map(str::to_owned))))
 }
 
 /// One more attempt of an execution; the caller's key then names it too.
@@ -247,7 +247,8 @@ fn again(
         put_key(write, key, execution.id)?;
     }
     write.touch(call.scope.session)?;
-    log_claim(write, execution.id, next.attempt(), call, why);
+    let change = Change { why: Some(why), ..Change::default() };
+    log_claim(write, execution.id, next.attempt(), call, change);
     write.effects.push(Effect::InFlight(1));
     let text = call.key.as_ref().map(|key| key.text.clone());
     Ok(Claim::Execute(Lease::new(execution.uuid, next.attempt(), text)))
@@ -263,15 +264,12 @@ fn put_key(write: &Write<'_>, key: &CallKey, execution: i64) -> rusqlite::Result
     Ok(())
 }
 
-fn log_claim(write: &mut Write<'_>, row: i64, attempt: u32, call: &Call, why: &'static str) {
-    let first = attempt == 1;
+fn log_claim(write: &mut Write<'_>, row: i64, attempt: u32, call: &Call, change: Change<'_>) {
     let change = Change {
         status: Some(ExecutionStatus::Running.as_str()),
         rule: Some(&call.rule),
         run: call.run.as_deref(),
-        input: first.then(|| Digest::of(call.input.as_str().as_bytes()).hex(32)),
-        why: (!first).then_some(why),
-        ..Change::default()
+        ..change
     };
     write.event(NewEvent::execution("claimed", row, attempt, "proxy", &change));
 }

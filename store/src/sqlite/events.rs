@@ -62,9 +62,9 @@ pub(crate) struct Change<'a> {
     /// The run of the agent that asked.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) run: Option<&'a str>,
-    /// SHA-256 of the stored input, in hex.
+    /// [`super::made::Made::digest`], in hex.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) input: Option<String>,
+    pub(crate) made: Option<String>,
     /// SHA-256 of the stored output, in hex.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) output: Option<String>,

@@ -9,11 +9,11 @@ use super::claim::holder;
 use super::error::Fail;
 use super::events::{Change, NewEvent};
 use super::ids::Place;
+use super::made::{First, Made};
 use super::queries;
 use super::rows::Brief;
 use super::write::{Effect, Write};
 use crate::call::{ApiClaim, ToolCallKey, Waiter};
-use crate::key::Digest;
 use crate::model::{EffectClass, Origin, Timestamp, ToolCall};
 use crate::state::{self, Event, Knowledge, State};
 use crate::{Error, new_id};
@@ -152,35 +152,34 @@ fn insert(
     key: Option<&ToolCallKey>,
     wish: &Wish,
 ) -> Result<(Uuid, i64), Fail> {
-    let id = new_id();
-    let now = write.now.as_micros();
     let state = match wish.lease {
         Some(_) => State::Running { attempt: 1, prior: Knowledge::NotExecuted },
         None => State::Pending,
     };
-    write.conn.prepare_cached(queries::EXECUTION_INSERT)?.execute(params![
-        id.as_bytes(),
-        place.user,
-        place.session,
-        place.goal,
-        Origin::Api.number(),
-        EffectClass::Once.number(),
-        state.status().number(),
-        state.attempt(),
-        wish.lease.map(millis),
-        wish.claim_id,
-        call.tool_name,
-        call.tool_input.as_str(),
-        key.map(|key| key.text.as_str()),
-        key.map(|key| key.fingerprint.short()),
-        None::<&[u8]>,
-        None::<&[u8]>,
-        None::<&[u8]>,
-        None::<&str>,
-        wish.lease.map(|_| now),
-        now,
-    ])?;
-    let row = write.conn.last_insert_rowid();
+    let made = Made {
+        id: new_id(),
+        user: place.user,
+        session: place.session,
+        goal: place.goal,
+        origin: Origin::Api,
+        class: EffectClass::Once,
+        tool: &call.tool_name,
+        input: call.tool_input.as_str(),
+        key: key.map(|key| key.text.as_str()),
+        content: None,
+        principal: None,
+        repeat: None,
+        created_at: write.now,
+    };
+    let first = First {
+        status: state.status(),
+        attempt: state.attempt(),
+        lease_ms: wish.lease.map(millis),
+        claim_id: wish.claim_id,
+        fingerprint: key.map(|key| key.fingerprint.short()),
+        rule: None,
+    };
+    let row = made.insert(write, &first)?;
     if let Some(key) = key {
         write.conn.prepare_cached(queries::KEY_PUT)?.execute(params![
             key.holder.as_bytes(),
@@ -189,15 +188,12 @@ fn insert(
         ])?;
     }
     write.touch(place.session)?;
-    let change = Change {
-        input: Some(Digest::of(call.tool_input.as_str().as_bytes()).hex(32)),
-        ..Change::default()
-    };
+    let change = Change { made: Some(made.digest().hex(32)), ..Change::default() };
     log(write, row, state, if wish.lease.is_some() { "claimed" } else { "created" }, "api", change);
     if let Some(ttl) = wish.lease {
         write.effects.push(Effect::Leased(row, 1, ttl));
     }
-    Ok((id, row))
+    Ok((made.id, row))
 }
 
 pub(super) fn millis(ttl: Duration) -> i64 {

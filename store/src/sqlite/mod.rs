@@ -17,6 +17,7 @@ mod ids;
 mod job;
 mod lists;
 mod lock;
+mod made;
 mod migrations;
 mod open;
 mod output;

@@ -402,7 +402,9 @@ pub(super) const COUNT_IN_DOUBT: &str = "SELECT COUNT(*) FROM executions WHERE s
 
 /// What `verify` compares of an execution with its events.
 pub(super) const VERIFY_EXECUTIONS: &str =
-    "SELECT e.id, e.status, e.attempt, e.input, e.output, a.status, a.sha256, a.body
+    "SELECT e.id, e.status, e.attempt, e.output, a.status, a.sha256, a.body,
+    e.uuid, e.user, e.session, e.goal, e.origin, e.class, e.tool, e.input, e.idempotency_key, e.content,
+    e.principal, e.repeat, e.created_at
   FROM executions e LEFT JOIN answers a ON a.execution = e.id WHERE e.id > ?1 ORDER BY e.id LIMIT ?2";
 pub(super) const VERIFY_EVENTS: &str =
     "SELECT kind, attempt, detail FROM events WHERE execution = ?1 ORDER BY seq";
@@ -419,9 +421,11 @@ pub(super) const VERIFY_KEYS: &str = "SELECT k.key, k.execution, e.idempotency_k
 pub(super) const VERIFY_RELEASED: &str = "SELECT 1 FROM events
   WHERE execution = ?1 AND kind = 'claimed' AND detail ->> 'why' = 'released' LIMIT 1";
 pub(super) const VERIFY_KEY_TEXTS: &str =
-    "SELECT id, idempotency_key FROM executions WHERE id > ?1 ORDER BY id LIMIT ?2";
-/// Some key is in the range of a text's prefix.
-pub(super) const VERIFY_KEY_HELD: &str = "SELECT 1 FROM keys WHERE key >= ?1 AND key <= ?2 LIMIT 1";
+    "SELECT id, idempotency_key, user, origin FROM executions WHERE id > ?1 ORDER BY id LIMIT ?2";
+/// Some key is in the range of a text's prefix, of the same user and door.
+pub(super) const VERIFY_KEY_HELD: &str =
+    "SELECT 1 FROM keys k JOIN executions e ON e.id = k.execution
+  WHERE k.key >= ?1 AND k.key <= ?2 AND e.user = ?3 AND e.origin = ?4 LIMIT 1";
 
 /// Drops the bodies of a range of answers that are old and not in doubt.
 pub(super) const RETENTION_BODIES: &str = "UPDATE answers SET body = NULL

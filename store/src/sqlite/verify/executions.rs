@@ -7,6 +7,7 @@ use super::PAGE;
 use crate::Error;
 use crate::key::Digest;
 use crate::model::ExecutionStatus;
+use crate::sqlite::made::Made;
 use crate::sqlite::reader::Reader;
 use crate::sqlite::{queries, rows};
 use crate::verify::Finding;
@@ -15,6 +16,8 @@ struct ExecutionRow {
     row: i64,
     status: ExecutionStatus,
     attempt: u32,
+    made: Digest,
+    /// What a log tells that an earlier version wrote.
     input: Digest,
     output: Option<Digest>,
     answer: Option<AnswerRow>,
@@ -31,6 +34,8 @@ struct AnswerRow {
 #[derive(Deserialize)]
 struct Told {
     status: Option<String>,
+    made: Option<String>,
+    /// Of the input alone: what earlier versions wrote.
     input: Option<String>,
     output: Option<String>,
     body: Option<String>,
@@ -72,22 +77,23 @@ impl Reader {
 }
 
 fn execution_row(row: &rusqlite::Row<'_>) -> rusqlite::Result<ExecutionRow> {
-    let input: String = row.get(3)?;
-    let output: Option<String> = row.get(4)?;
-    let digest: Option<[u8; 32]> = row.get(6)?;
+    let made = Made::read(row, 7)?;
+    let output: Option<String> = row.get(3)?;
+    let digest: Option<[u8; 32]> = row.get(5)?;
     let answer = match digest {
         None => None,
         Some(digest) => Some(AnswerRow {
-            status: row.get(5)?,
+            status: row.get(4)?,
             digest,
-            body: row.get_ref(7)?.as_blob_or_null()?.map(Digest::of),
+            body: row.get_ref(6)?.as_blob_or_null()?.map(Digest::of),
         }),
     };
     Ok(ExecutionRow {
         row: row.get(0)?,
         status: rows::word(row, 1, ExecutionStatus::from_number)?,
         attempt: row.get(2)?,
-        input: Digest::of(input.as_bytes()),
+        made: made.digest(),
+        input: Digest::of(made.input.as_bytes()),
         output: output.map(|text| Digest::of(text.as_bytes())),
         answer,
     })
@@ -98,6 +104,7 @@ fn execution_row(row: &rusqlite::Row<'_>) -> rusqlite::Result<ExecutionRow> {
 struct Record {
     status: Option<String>,
     attempt: u32,
+    made: Option<String>,
     input: Option<String>,
     output: Option<String>,
     /// The digest and status of the answer.
@@ -121,6 +128,7 @@ impl Record {
                     record.tells_answer = true;
                 }
             }
+            record.made = told.made.or(record.made);
             record.input = told.input.or(record.input);
             if let Some(body) = told.body {
                 record.answer = Some((body, told.answer_status));
@@ -151,8 +159,13 @@ impl ExecutionRow {
             );
             wrong("executions", message);
         }
-        if record.input.as_ref().is_some_and(|digest| *digest != self.input.hex(32)) {
-            wrong("executions", "its input is not the one that was recorded".to_owned());
+        let differs = |told: &Option<String>, is: &Digest| {
+            told.as_ref().is_some_and(|told| *told != is.hex(32))
+        };
+        if differs(&record.made, &self.made) || differs(&record.input, &self.input) {
+            let message =
+                "its id, place, tool, input, key or time is not the one that was recorded";
+            wrong("executions", message.to_owned());
         }
         if record.output != self.output.map(|digest| digest.hex(32)) {
             wrong("executions", "its output is not the one that was recorded".to_owned());

@@ -50,16 +50,18 @@ impl Reader {
         let mut last = i64::MIN;
         loop {
             let page = self.many(queries::VERIFY_KEY_TEXTS, params![last, PAGE], |row| {
-                Ok((row.get::<_, i64>(0)?, row.get::<_, Option<String>>(1)?))
+                let (user, origin): (i64, i64) = (row.get(2)?, row.get(3)?);
+                Ok((row.get::<_, i64>(0)?, row.get::<_, Option<String>>(1)?, user, origin))
             })?;
-            let Some((end, _)) = page.last() else { return Ok(()) };
+            let Some((end, ..)) = page.last() else { return Ok(()) };
             last = *end;
-            for (execution, text) in page {
+            for (execution, text, user, origin) in page {
                 let Some(text) = text else { continue };
                 let prefix = HolderKey::text_prefix(&text);
                 let mut end = [0xff; 24];
                 end[..prefix.len()].copy_from_slice(&prefix);
-                let held = self.one(queries::VERIFY_KEY_HELD, params![prefix, end], |_| Ok(()))?;
+                let of = params![prefix, end, user, origin];
+                let held = self.one(queries::VERIFY_KEY_HELD, of, |_| Ok(()))?;
                 if held.is_none() {
                     let message = "its key is missing: a duplicate would run".to_owned();
                     findings.push(Finding { table: "keys", row: execution, message });
