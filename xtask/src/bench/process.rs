@@ -11,6 +11,8 @@ pub(super) struct Cost {
     pub(super) cpu: f64,
     /// Bytes that it caused to be written to disks.
     pub(super) written: u64,
+    /// Bytes that it had to wait for from disks; not what the system had in memory.
+    pub(super) read: u64,
 }
 
 impl Cost {
@@ -22,15 +24,21 @@ impl Cost {
         let ticks = |at: usize| fields.get(at).and_then(|field| field.parse::<f64>().ok());
         let ticks = ticks(11).zip(ticks(12)).map(|(user, system)| user + system);
         let io = fs::read_to_string(format!("/proc/{pid}/io")).unwrap_or_default();
-        let written = io.lines().find_map(|line| line.strip_prefix("write_bytes: ")?.parse().ok());
+        let bytes =
+            |name| io.lines().find_map(|line| line.strip_prefix(name)?.parse().ok()).unwrap_or(0);
         let per_second = rustix::param::clock_ticks_per_second() as f64;
         Ok(Self {
             cpu: ticks.context("/proc/PID/stat")? / per_second,
-            written: written.unwrap_or_default(),
+            written: bytes("write_bytes: "),
+            read: bytes("read_bytes: "),
         })
     }
 
     pub(super) fn since(self, before: Self) -> Self {
-        Self { cpu: self.cpu - before.cpu, written: self.written - before.written }
+        Self {
+            cpu: self.cpu - before.cpu,
+            written: self.written - before.written,
+            read: self.read - before.read,
+        }
     }
 }

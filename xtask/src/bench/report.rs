@@ -25,6 +25,9 @@ pub(super) struct Line {
     /// Bytes that the engine wrote for a call.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) written: Option<f64>,
+    /// Bytes that came from the disk for a call.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) read: Option<f64>,
     /// Answers whose bodies were right, in all rounds; the upstream's count agreed.
     pub(super) verified: u64,
 }
@@ -35,6 +38,7 @@ pub(super) struct Rounds {
     runs: Vec<Run>,
     cpu_us: Vec<f64>,
     written: Vec<f64>,
+    read: Vec<f64>,
 }
 
 impl Rounds {
@@ -42,6 +46,7 @@ impl Rounds {
         if let Some(cost) = cost {
             self.cpu_us.push(cost.cpu * 1e6 / run.answers as f64);
             self.written.push(cost.written as f64 / run.answers as f64);
+            self.read.push(cost.read as f64 / run.answers as f64);
         }
         self.runs.push(run);
     }
@@ -63,6 +68,7 @@ impl Rounds {
             p999: quantile(0.999),
             cpu_us: optional(&self.cpu_us),
             written: optional(&self.written),
+            read: optional(&self.read),
             verified: self.runs.iter().map(|run| run.answers).sum(),
         }
     }
@@ -139,6 +145,7 @@ impl fmt::Display for Report {
             "p99.9 µs",
             "CPU µs",
             "KiB written",
+            "KiB read",
             "verified",
         ]);
         for line in &self.lines {
@@ -156,6 +163,7 @@ impl fmt::Display for Report {
                 format!("{:.0}", line.p999),
                 optional(line.cpu_us),
                 optional(line.written.map(|bytes| bytes / 1024.0)),
+                optional(line.read.map(|bytes| bytes / 1024.0)),
                 line.verified.to_string(),
             ]);
         }
