@@ -7,6 +7,7 @@
 
 use std::cell::RefCell;
 use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use serde_json::json;
@@ -184,12 +185,19 @@ fn the_writer(moved: &Moved, engine: &Engine, upstream: &Upstream, shim: &Shim) 
     let counters = [("events", "_total", ""), ("store_commit_seconds", "_count", "")];
     moved.counts(engine, &counters, || drop(engine.send(&post("y"))));
     shim.delay_us(100_000);
+    let seen = AtomicBool::new(false);
     std::thread::scope(|scope| {
-        let proxy = engine.proxy;
+        let (proxy, seen) = (engine.proxy, &seen);
+        // The queue is there only while calls wait for a commit: they come until it was seen.
         scope.spawn(move || {
-            all_at_once(8, |n| drop(post(&format!("slow {n}")).via(proxy)));
+            for round in (0..50).take_while(|_| !seen.load(Ordering::Relaxed)) {
+                all_at_once(8, |n| drop(post(&format!("slow {round} {n}")).via(proxy)));
+            }
         });
-        moved.rises(engine, "store_queue_depth", || shim.delay_us(0));
+        moved.rises(engine, "store_queue_depth", || {
+            seen.store(true, Ordering::Relaxed);
+            shim.delay_us(0);
+        });
     });
 }
 
