@@ -60,7 +60,7 @@ const SHORTEST_TOKEN: usize = 32;
 
 /// The settings that a reload changes, by the beginnings of their names.
 const RELOADED: &[&str] =
-    &["proxy.pass", "proxy.reads_table", "proxy.keyed_table", "rule.", "route."];
+    &[names::PASS.name, names::READS_TABLE.name, names::KEYED_TABLE.name, "rule.", "route."];
 
 impl Config {
     /// The names of settings that differ from those of `running`, and take a new start.

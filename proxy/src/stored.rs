@@ -115,15 +115,16 @@ fn text_body(headers: &HeaderMap, bytes: &[u8]) -> Option<Body> {
     let kind = kind(headers);
     // Also where the type does not say JSON: `curl -d '{…}'` calls it a form.
     if let Ok(json) = Json::parse(text) {
-        let json = match members::masked(json.as_str())? {
+        let masked = members::masked(json.as_str())?;
+        if kind != Kind::Json {
+            return Some(Body::Text(masked.into_owned()));
+        }
+        let json = match masked {
             Cow::Borrowed(_) => json,
             Cow::Owned(masked) => Json::parse(masked).ok()?,
         };
-        return match kind {
-            // Nested deeper, nothing could be put around it.
-            Kind::Json => (json.depth() < MAX_DEPTH).then_some(Body::Json(json)),
-            _ => Some(Body::Text(json.as_str().to_owned())),
-        };
+        // Nested deeper, nothing could be put around it.
+        return (json.depth() < MAX_DEPTH).then_some(Body::Json(json));
     }
     match kind {
         Kind::Form => url::masked_pairs(text).map(Body::Text),

@@ -32,7 +32,7 @@ async fn a_young_answer_of_an_old_call_keeps_none_of_those_behind_it() {
     f.store.close().await;
     let conn = Connection::open(&f.options.path).unwrap();
     assert_eq!(kept(&conn).len(), CALLS);
-    let age = "UPDATE executions SET created_at = 0;
+    let age = "UPDATE executions SET created_at = -created_at;
         UPDATE answers SET received_at = 0 WHERE execution <> 5";
     conn.execute_batch(age).unwrap();
     let f = f.reopen().await;
@@ -42,7 +42,7 @@ async fn a_young_answer_of_an_old_call_keeps_none_of_those_behind_it() {
         }
     };
     tokio::time::timeout(Duration::from_secs(60), dropped).await.unwrap();
-    // What is dropped leaves its digest. That the executions' times were changed is found.
-    let found = f.store.reader().verify(None).unwrap().findings;
-    assert!(found.iter().all(|finding| finding.table == "executions"), "{found:?}");
+    conn.execute_batch("UPDATE executions SET created_at = -created_at").unwrap();
+    // What is dropped leaves its digest.
+    assert!(f.store.reader().verify(None).unwrap().findings.is_empty());
 }

@@ -2,16 +2,16 @@
 //! log would grow without bound.
 
 use std::cell::Cell;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::{self, RecvTimeoutError, SyncSender};
-use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use rusqlite::Connection;
 use rusqlite::hooks::Wal;
 
 use super::error::{Severity, severity};
-use super::shared::{Shared, lock};
+use super::shared::Shared;
 use super::{connection, fatal};
 
 /// A passive checkpoint runs when this many more bytes have gathered in the log …
@@ -54,27 +54,11 @@ pub(super) fn all(conn: &Connection) {
 pub(super) struct Checkpoints {
     wake: SyncSender<()>,
     shared: Arc<Shared>,
-    done: Arc<Done>,
     /// In bytes.
     page_size: u64,
     asked_at: u64,
     done_before: u64,
     restart_not_before: Instant,
-}
-
-/// How many pages of the log the passive checkpoint that has just ended found in the database.
-#[derive(Default)]
-struct Done(Mutex<Option<u64>>);
-
-impl Done {
-    fn tell(&self, pages: u64) {
-        *lock(&self.0) = Some(pages);
-    }
-
-    /// Once for each checkpoint: a moment later the log has grown.
-    fn take(&self) -> Option<u64> {
-        lock(&self.0).take()
-    }
 }
 
 impl Checkpoints {
@@ -85,13 +69,11 @@ impl Checkpoints {
         shared: Arc<Shared>,
     ) -> std::io::Result<Self> {
         let (wake, asked) = mpsc::sync_channel(1);
-        let done = Arc::<Done>::default();
-        let (state, told) = (Arc::clone(&shared), Arc::clone(&done));
-        fatal::spawn("checkpointer", move || checkpointer(&conn, &asked, &state, &told))?;
+        let for_thread = Arc::clone(&shared);
+        fatal::spawn("checkpointer", move || checkpointer(&conn, &asked, &for_thread))?;
         Ok(Self {
             wake,
             shared,
-            done,
             page_size,
             asked_at: 0,
             done_before: 0,
@@ -124,20 +106,16 @@ impl Checkpoints {
         if pages < RESTART / self.page_size {
             return;
         }
-        let done = self.done.take();
-        if pages >= RESTART_AT_LAST / self.page_size {
-            return self.restart(conn);
-        }
-        match done {
-            Some(done) if pages.saturating_sub(done) <= LITTLE / self.page_size => {
-                self.restart(conn);
-            }
+        // Told once for each checkpoint: a moment later the log has grown.
+        let done = self.shared.wal_pages_done.swap(0, Ordering::Relaxed);
+        if pages >= RESTART_AT_LAST / self.page_size
+            || pages.saturating_sub(done) <= LITTLE / self.page_size
+        {
+            self.restart(conn);
+        } else if done > self.done_before {
             // The next one has less to do; one that a reader stands in the way of is not asked again.
-            Some(done) if done > self.done_before => {
-                self.done_before = done;
-                self.ask(pages);
-            }
-            _ => {}
+            self.done_before = done;
+            self.ask(pages);
         }
     }
 
@@ -154,7 +132,7 @@ impl Checkpoints {
     }
 }
 
-fn checkpointer(conn: &Connection, asked: &mpsc::Receiver<()>, shared: &Shared, told: &Done) {
+fn checkpointer(conn: &Connection, asked: &mpsc::Receiver<()>, shared: &Shared) {
     let (mut done_at, mut seen_at) = (0, 0);
     loop {
         let quiet = match asked.recv_timeout(QUIET) {
@@ -167,7 +145,8 @@ fn checkpointer(conn: &Connection, asked: &mpsc::Receiver<()>, shared: &Shared, 
         seen_at = commits;
         if !quiet || idle {
             fatal::panic_point("checkpointer");
-            told.tell(run(conn, "PRAGMA wal_checkpoint(PASSIVE)").1);
+            let (_, done) = run(conn, "PRAGMA wal_checkpoint(PASSIVE)");
+            shared.wal_pages_done.store(done, Ordering::Relaxed);
             done_at = commits;
         }
     }

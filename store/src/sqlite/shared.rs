@@ -28,6 +28,8 @@ pub(crate) struct Shared {
     pub(crate) events: AtomicI64,
     pub(crate) queued: AtomicI64,
     pub(crate) wal_pages: AtomicU64,
+    /// How many of them the checkpoint that has just ended found in the database; 0 once that is known.
+    pub(crate) wal_pages_done: AtomicU64,
     /// The number of the newest event, for those who wait for the next one.
     pub(crate) newest: watch::Sender<i64>,
     pub(crate) duplicates: Duplicates,
