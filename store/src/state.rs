@@ -84,6 +84,8 @@ pub enum Event {
     },
     /// Nobody will tell the outcome of the running attempt: its lease ran out, or the engine crashed.
     Lost,
+    /// Nobody knows whether it ran, and the rules no longer say that it may be repeated.
+    Doubt,
     /// The holder of `attempt` is alive after all.
     Extend {
         /// The attempt of the lease.
@@ -178,6 +180,11 @@ pub fn next(state: State, event: Event, class: EffectClass) -> Result<State, Ill
         },
 
         (State::Running { attempt, prior }, Event::Lost) => lost(attempt, prior),
+
+        // Of earlier attempts nothing more is known than of this one.
+        (State::Failed { attempt, known: Unknown, .. }, Event::Doubt) => {
+            State::InDoubt { attempt, prior: Unknown, released: false }
+        }
 
         (State::Running { attempt, .. }, Event::Extend { attempt: of }) if of == attempt => state,
         (State::InDoubt { attempt, prior, released: false }, Event::Extend { attempt: of })

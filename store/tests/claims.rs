@@ -7,7 +7,7 @@ mod support;
 use std::sync::Arc;
 
 use futures_util::future::join_all;
-use store::call::{Claim, ScopeRequest, Settled};
+use store::call::{Claim, Foreseen, ScopeRequest, Settled};
 use store::key::{Digest, HolderKey};
 use store::model::{EffectClass, ExecutionStatus};
 use store::state::Knowledge::{Executed, NotExecuted, Unknown};
@@ -238,6 +238,33 @@ async fn a_refusal_says_nothing_about_an_idempotent_call_that_may_have_run() {
     other.class = EffectClass::Idempotent;
     assert!(matches!(f.claim(other).await, Claim::Mismatch { .. }));
     assert_eq!(f.execute(put).await.attempt(), 3);
+}
+
+#[tokio::test]
+async fn what_may_have_run_is_in_doubt_once_its_rule_is_stricter() {
+    let f = Fixture::new();
+    let once = f.call("k", "a").await;
+    let mut put = once.clone();
+    put.class = EffectClass::Idempotent;
+    f.finish(f.execute(put.clone()).await, NotExecuted).await;
+    // What did not run may run by whatever rule.
+    let lease = f.execute(once.clone()).await;
+    let id = lease.execution_id();
+    f.finish(lease, Unknown).await;
+    let foreseen = f.store.reader().foresee(&once).unwrap();
+    assert!(matches!(foreseen, Foreseen::InDoubt { execution_id, .. } if execution_id == id));
+    let Claim::InDoubt(doubt) = f.claim(once.clone()).await else { panic!() };
+    assert_eq!((doubt.execution_id, doubt.attempt, doubt.same_content), (id, 2, false));
+    assert_eq!(f.store.reader().execution(id).unwrap().status, ExecutionStatus::InDoubt);
+    // Nor does it run again by the rule that it began with.
+    assert!(matches!(f.claim(put).await, Claim::InDoubt(_)));
+    let mut redeeming = once.clone();
+    redeeming.retry_token = doubt.retry_token;
+    let lease = f.execute(redeeming).await;
+    assert_eq!((lease.execution_id(), lease.attempt()), (id, 3));
+    f.finish(lease, Executed).await;
+    assert_eq!(replayed(&f.store, once).await.execution_id, id);
+    assert!(f.store.reader().verify(None).unwrap().findings.is_empty());
 }
 
 #[tokio::test]

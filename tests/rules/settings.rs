@@ -358,6 +358,31 @@ fn a_hangup_changes_the_rules_and_drops_no_connection() {
 }
 
 #[test]
+fn what_may_have_run_is_in_doubt_once_its_rule_says_that_it_may_run_but_once() {
+    let upstream = Upstream::start(|_, exchange| exchange.answer(500, &[], b"who knows"));
+    let builder = configured(&upstream, "[[rule]]\neffect = \"idempotent\"\n");
+    let file = builder.home().join("engine.toml");
+    let engine = builder.start();
+    let request = Request::post(&upstream.url("/a"), "a").key("k-1");
+    engine.send(&request).assert_is(500, "in-doubt");
+    engine.send(&request).assert_is(500, "in-doubt");
+    assert_eq!(upstream.hits(), 2);
+
+    fs::write(&file, "[[rule]]\neffect = \"once\"\n").unwrap();
+    engine.hang_up();
+    testkit::wait_until("the file is taken", || {
+        engine.log().contains("configuration reloaded").then_some(())
+    });
+    let doubt = engine.send(&request);
+    doubt.assert_problem(424, "in-doubt");
+    assert_eq!(upstream.hits(), 2);
+    let token = doubt.json()["retry_token"].as_str().unwrap().to_owned();
+    let again = request.header("Idempotency-Retry-Token", &token);
+    engine.send(&again).assert_is(500, "in-doubt");
+    assert_eq!(upstream.hits(), 3);
+}
+
+#[test]
 fn private_networks_can_be_refused() {
     let upstream = fine();
     let engine = configured(&upstream, "[proxy]\nrefuse_private = true\n").start();

@@ -85,6 +85,12 @@ fn by_holder(holder: Brief, call: &Call) -> Judged {
         State::Completed { .. } => Judged::Replay(holder),
         // The tool ran and called it an error: asking again is a new call.
         State::Failed { known: Knowledge::Executed, .. } | State::Cancelled => Judged::New,
+        // It was idempotent, and by the rules of today it is not.
+        State::Failed { known: Knowledge::Unknown, .. }
+            if call.class != EffectClass::Idempotent =>
+        {
+            Judged::Doubtful(holder, false)
+        }
         State::Failed { .. } => Judged::Again(holder),
         State::InDoubt { .. } => Judged::Doubtful(holder, false),
     }
@@ -146,6 +152,7 @@ fn doubtful(
     call: &Call,
     same_content: bool,
 ) -> Result<Claim, Fail> {
+    let execution = &in_doubt(write, execution)?;
     let State::InDoubt { attempt, released, .. } = execution.state else {
         return Err(Error::Internal.into());
     };
@@ -178,9 +185,27 @@ fn doubtful(
     Ok(Claim::InDoubt(doubt))
 }
 
+/// The execution in doubt, where it was not before.
+fn in_doubt(write: &mut Write<'_>, execution: &Brief) -> Result<Brief, Fail> {
+    let mut doubted = execution.clone();
+    if !matches!(execution.state, State::InDoubt { .. }) {
+        doubted.state = state::next(execution.state, Event::Doubt, execution.class)?;
+        write.put_state(execution, doubted.state)?;
+        let change = Change {
+            status: Some(doubted.state.status().as_str()),
+            why: Some("by its rule of today it may not be repeated"),
+            ..Change::default()
+        };
+        let attempt = doubted.state.attempt();
+        write.event(NewEvent::execution("doubted", execution.id, attempt, "engine", &change));
+    }
+    Ok(doubted)
+}
+
 /// The class `keyed`: the upstream itself tells a repeat from a new call for so long.
 fn upstream_still_knows(now: Timestamp, execution: &Brief, call: &Call) -> bool {
     execution.class == EffectClass::Keyed
+        && call.class == EffectClass::Keyed
         && execution
             .first_sent_at
             .or(execution.started_at)

@@ -35,10 +35,12 @@ enum Door {
 /// What somebody does. `back`: with the lease or token of how many attempts ago.
 #[derive(Debug, Clone, Copy)]
 enum Step {
-    /// Asks to run it; by the API with or without a lease, by the proxy with or without a token.
+    /// Asks to run it; by the API with or without a lease, by the proxy with or without a token, and
+    /// `strict`ly: as one that may not be repeated.
     Ask {
         with: bool,
         back: usize,
+        strict: bool,
     },
     Update(ExecutionStatus),
     Tell {
@@ -70,7 +72,8 @@ fn step() -> impl Strategy<Value = Step> {
     let outcome = || prop::sample::select(vec![Executed, NotExecuted, Unknown]);
     let back = || 0..2_usize;
     prop_oneof![
-        5 => (any::<bool>(), back()).prop_map(|(with, back)| Step::Ask { with, back }),
+        5 => (any::<bool>(), back(), prop::bool::weighted(0.2))
+            .prop_map(|(with, back, strict)| Step::Ask { with, back, strict }),
         2 => prop::sample::select(ExecutionStatus::ALL.to_vec()).prop_map(Step::Update),
         4 => (back(), outcome(), any::<bool>())
             .prop_map(|(back, outcome, tool_error)| Step::Tell { back, outcome, tool_error }),
@@ -96,6 +99,8 @@ fn sequence() -> impl Strategy<Value = Sequence> {
 /// An execution as the model knows it, with what its callers hold.
 struct Subject {
     door: Door,
+    /// Of the execution, as it was made.
+    class: EffectClass,
     name: String,
     id: Option<Uuid>,
     /// `None`: nobody has asked yet.
@@ -119,6 +124,7 @@ impl Subject {
     fn new(door: Door, name: String) -> Self {
         Self {
             door,
+            class: EffectClass::Once,
             name,
             id: None,
             state: None,
@@ -130,17 +136,10 @@ impl Subject {
         }
     }
 
-    fn class(&self) -> EffectClass {
-        match self.door {
-            Door::Api => EffectClass::Once,
-            Door::Proxy(class) => class,
-        }
-    }
-
     /// Takes a step of the model, if there is one.
     fn goes(&mut self, event: Event, name: &'static str) -> bool {
         let Some(state) = self.state else { return false };
-        let Ok(after) = next(state, event, self.class()) else { return false };
+        let Ok(after) = next(state, event, self.class) else { return false };
         self.state = Some(after);
         *self.taken.entry(name).or_default() += 1;
         true
@@ -155,9 +154,12 @@ impl Subject {
     async fn run(&mut self, store: &Store, place: &Place, steps: &[Step]) -> Checked {
         for step in steps {
             match *step {
-                Step::Ask { with, back } => match self.door {
+                Step::Ask { with, back, strict } => match self.door {
                     Door::Api => self.ask(store, place, with).await?,
-                    Door::Proxy(_) => self.send(store, place, with.then_some(back)).await?,
+                    Door::Proxy(class) => {
+                        let class = if strict { EffectClass::Once } else { class };
+                        self.send(store, place, class, with.then_some(back)).await?;
+                    }
                 },
                 Step::Update(status) => self.update(store, status).await?,
                 Step::Tell { back, outcome, tool_error } => match self.door {
@@ -199,7 +201,7 @@ impl Subject {
                 self.state = Some(State::Pending);
                 None
             }
-            Some(state) if lease => next(state, Event::Claim, self.class()).ok(),
+            Some(state) if lease => next(state, Event::Claim, self.class).ok(),
             Some(_) => None,
         };
         if let Some(state) = may_run {
@@ -221,10 +223,19 @@ impl Subject {
         Ok(())
     }
 
-    async fn send(&mut self, store: &Store, place: &Place, token: Option<usize>) -> Checked {
-        let mut asked = place.call(&self.name, self.class());
+    async fn send(
+        &mut self,
+        store: &Store,
+        place: &Place,
+        class: EffectClass,
+        token: Option<usize>,
+    ) -> Checked {
+        let mut asked = place.call(&self.name, class);
         let token = token.and_then(|back| from_end(&self.retry_tokens, back)).cloned();
         asked.retry_token = token.as_ref().map(|(_, token)| token.clone());
+        if class != EffectClass::Idempotent {
+            self.goes(Event::Doubt, "doubt");
+        }
         if let Some((of, _)) = token {
             // A token of an older attempt is spent and ignored.
             self.goes(Event::Release { attempt: of }, "release");
@@ -233,10 +244,13 @@ impl Subject {
             // The tool ran and called it an error: asking again is a new call.
             None | Some(State::Failed { known: Executed, .. }) => {
                 self.id = None;
+                self.class = class;
                 self.retry_tokens.clear();
                 Some(State::Running { attempt: 1, prior: NotExecuted })
             }
-            Some(state) => next(state, Event::Claim, self.class()).ok(),
+            // The tool knows its keys again only where it gets one.
+            Some(State::InDoubt { released: false, .. }) if class != EffectClass::Keyed => None,
+            Some(state) => next(state, Event::Claim, self.class).ok(),
         };
         match (store.claim(asked).await.unwrap(), expected) {
             (Claim::Execute(lease), Some(state)) => {
@@ -498,7 +512,9 @@ fn random_sequences_end_alike_in_the_model_and_in_sqlite() {
         Err(aborted) => panic!("STATES_SEED={seed}: {aborted}"),
     }
     let taken = taken.into_inner();
-    for name in ["claim", "set", "finish", "abandon", "extend", "release", "verdict", "lost"] {
+    for name in
+        ["claim", "set", "finish", "abandon", "extend", "release", "verdict", "lost", "doubt"]
+    {
         assert!(taken.get(name).is_some_and(|times| *times > 100), "{name}: {taken:?}");
     }
 }

@@ -37,6 +37,7 @@ fn other_events(attempt: u32) -> Vec<Named> {
     vec![
         (Event::Claim, "claim"),
         (Event::Lost, "lost"),
+        (Event::Doubt, "doubt"),
         (Event::Extend { attempt }, "extend"),
         (Event::Release { attempt }, "release"),
         (Event::Verdict { attempt, executed: true }, "verdict: it ran"),
@@ -234,7 +235,7 @@ fn the_document_prints_what_next_does() {
 fn another_attempt_than_the_newest_changes_nothing() {
     for (state, classes) in states() {
         for attempt in [0, N - 1, N + 1] {
-            let of_attempt = other_events(attempt).split_off(2);
+            let of_attempt = other_events(attempt).split_off(3);
             for (event, name) in finish_events(attempt).into_iter().chain(of_attempt) {
                 for class in &classes {
                     assert!(next(state, event, *class).is_err(), "{state:?} {name} {attempt}");
