@@ -4,13 +4,16 @@ mod authorization;
 mod meaning;
 
 use hyper::Method;
-use hyper::header::{self, HeaderMap, HeaderValue};
+use hyper::header::{self, HeaderMap, HeaderName, HeaderValue};
 
 pub(crate) use self::meaning::{
     counts, is_of_mcp, is_secret_name, is_secret_parameter, may_count, principal_parts,
 };
 use crate::mcp;
 use crate::request::Target;
+
+pub(crate) const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
+pub(crate) const RETRY_TOKEN: HeaderName = HeaderName::from_static("idempotency-retry-token");
 
 /// Fields that belong to one connection (RFC 9110, 7.6.1), and what belonged to them once.
 const HOP_BY_HOP: &[&str] = &[

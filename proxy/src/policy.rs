@@ -11,7 +11,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use hyper::Method;
-use hyper::header::{CONTENT_TYPE, HeaderMap, HeaderName};
+use hyper::header::{CONTENT_TYPE, HeaderMap};
 use store::model::EffectClass;
 
 use self::keyed::{HONOURS, Honours, LIFETIME};
@@ -23,7 +23,7 @@ pub(crate) use self::rule::{OnUnknown, Principal, Repeat};
 use self::table::{READS, Read};
 use crate::Settings;
 use crate::forms::{Kind, Pick, kind, pairs, plain};
-use crate::headers::{counts, is_of_mcp, upgrade_of};
+use crate::headers::{IDEMPOTENCY_KEY, counts, is_of_mcp, upgrade_of};
 use crate::mcp;
 use crate::pattern::HostPattern;
 use crate::request::Target;
@@ -222,7 +222,7 @@ impl Policy {
     fn upstream_key(&self, method: &Method, target: &Target, rule: &Rule) -> UpstreamKey {
         let known = self.honours.iter().find(|row| row.is_about(method, target));
         let usual = known.and_then(Honours::key).unwrap_or_else(|| UpstreamKey {
-            place: KeyPlace::Header(HeaderName::from_static("idempotency-key")),
+            place: KeyPlace::Header(IDEMPOTENCY_KEY),
             lifetime: LIFETIME,
         });
         UpstreamKey {

@@ -25,15 +25,13 @@ pub(crate) use self::stored::{Duplicate, Wants, duplicate, stored_fields, stored
 use crate::Shared;
 use crate::body::Body;
 use crate::forward::Reached;
-use crate::headers;
+use crate::headers::{self, IDEMPOTENCY_KEY, RETRY_TOKEN};
 use crate::mcp::Asker;
 use crate::policy::{OnUnknown, Rule};
 
-const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 const IDEMPOTENCY_STATUS: HeaderName = HeaderName::from_static("idempotency-status");
 const REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
 const EXECUTION_ID: HeaderName = HeaderName::from_static("agent-execution-id");
-const RETRY_TOKEN: HeaderName = HeaderName::from_static("idempotency-retry-token");
 const PROXY_STATUS: HeaderName = HeaderName::from_static("proxy-status");
 /// What the SDKs of `OpenAI` and Anthropic, and of Stripe, obey before their own retry rules.
 const DO_NOT_RETRY: [HeaderName; 2] =

@@ -8,14 +8,13 @@ use store::call::ScopeRequest;
 use uuid::Uuid;
 
 use crate::error::Error;
+use crate::headers::{IDEMPOTENCY_KEY, RETRY_TOKEN};
 
 const SESSION: HeaderName = HeaderName::from_static("agent-session");
 const GOAL: HeaderName = HeaderName::from_static("agent-goal");
 const USER: HeaderName = HeaderName::from_static("agent-user");
 const RUN: HeaderName = HeaderName::from_static("agent-run");
 const REPEAT: HeaderName = HeaderName::from_static("agent-repeat");
-const KEY: HeaderName = HeaderName::from_static("idempotency-key");
-const RETRY_TOKEN: HeaderName = HeaderName::from_static("idempotency-retry-token");
 
 /// The longest value of a header of ours, in characters.
 const MAX_VALUE: usize = store::MAX_NAME;
@@ -193,7 +192,7 @@ fn proxy_credentials(
 }
 
 fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Error> {
-    let value = single(headers, &KEY)?;
+    let value = single(headers, &IDEMPOTENCY_KEY)?;
     value.map(|value| key_text("Idempotency-Key", value.as_bytes())).transpose()
 }
 

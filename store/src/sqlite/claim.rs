@@ -1,6 +1,7 @@
 //! May a proxied call run, and how did it end: decided inside the writer's transaction.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use rusqlite::{OptionalExtension, params};
 use uuid::Uuid;
@@ -12,8 +13,8 @@ use super::made::{First, Made};
 use super::queries;
 use super::rows::{self, Brief};
 use super::write::{Effect, Told, Write};
-use crate::call::{Call, CallKey, Claim, Doubt, Finish, Foreseen, Settled};
-use crate::key::Digest;
+use crate::call::{Call, Claim, Doubt, Finish, Foreseen, Settled};
+use crate::key::{Digest, HolderKey};
 use crate::model::{EffectClass, ExecutionStatus, Origin, Timestamp};
 use crate::state::{self, Event, Knowledge, State};
 use crate::{Error, Lease, new_id};
@@ -239,7 +240,7 @@ fn insert(write: &mut Write<'_>, call: &Call) -> Result<Claim, Fail> {
     };
     let row = made.insert(write, &first)?;
     if let Some(key) = &call.key {
-        put_key(write, key, row)?;
+        put_key(write, &key.holder, key.window, row)?;
     }
     write.touch(call.scope.session)?;
     let change = Change { made: Some(made.digest().hex(32)), ..Change::default() };
@@ -269,7 +270,7 @@ fn again(
     ])?;
     write.conn.prepare_cached(queries::ANSWER_DELETE)?.execute([execution.id])?;
     if let Some(key) = &call.key {
-        put_key(write, key, execution.id)?;
+        put_key(write, &key.holder, key.window, execution.id)?;
     }
     write.touch(call.scope.session)?;
     let change = Change { why: Some(why), ..Change::default() };
@@ -279,13 +280,16 @@ fn again(
     Ok(Claim::Execute(Lease::new(execution.uuid, next.attempt(), text)))
 }
 
-fn put_key(write: &Write<'_>, key: &CallKey, execution: i64) -> rusqlite::Result<()> {
-    let window = key.window.map(|window| i64::try_from(window.as_micros()).unwrap_or(i64::MAX));
-    write.conn.prepare_cached(queries::KEY_PUT)?.execute(params![
-        key.holder.as_bytes(),
-        execution,
-        window
-    ])?;
+/// Lets an execution hold a key, for so long after it became terminal; `None`: for ever.
+pub(super) fn put_key(
+    write: &Write<'_>,
+    holder: &HolderKey,
+    window: Option<Duration>,
+    execution: i64,
+) -> rusqlite::Result<()> {
+    let window = window.map(|window| i64::try_from(window.as_micros()).unwrap_or(i64::MAX));
+    let mut statement = write.conn.prepare_cached(queries::KEY_PUT)?;
+    statement.execute(params![holder.as_bytes(), execution, window])?;
     Ok(())
 }
 

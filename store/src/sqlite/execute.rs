@@ -5,7 +5,7 @@ use std::time::Duration;
 use rusqlite::params;
 use uuid::Uuid;
 
-use super::claim::holder;
+use super::claim::{holder, put_key};
 use super::error::Fail;
 use super::events::{Change, NewEvent};
 use super::ids::Place;
@@ -181,11 +181,7 @@ fn insert(
     };
     let row = made.insert(write, &first)?;
     if let Some(key) = key {
-        write.conn.prepare_cached(queries::KEY_PUT)?.execute(params![
-            key.holder.as_bytes(),
-            row,
-            None::<i64>
-        ])?;
+        put_key(write, &key.holder, None, row)?;
     }
     write.touch(place.session)?;
     let change = Change { made: Some(made.digest().hex(32)), ..Change::default() };

@@ -72,7 +72,7 @@ fn step() -> impl Strategy<Value = Step> {
     let outcome = || prop::sample::select(vec![Executed, NotExecuted, Unknown]);
     let back = || 0..2_usize;
     prop_oneof![
-        5 => (any::<bool>(), back(), prop::bool::weighted(0.2))
+        5 => (any::<bool>(), back(), any::<bool>())
             .prop_map(|(with, back, strict)| Step::Ask { with, back, strict }),
         2 => prop::sample::select(ExecutionStatus::ALL.to_vec()).prop_map(Step::Update),
         4 => (back(), outcome(), any::<bool>())
@@ -89,7 +89,7 @@ fn sequence() -> impl Strategy<Value = Sequence> {
     let door = prop_oneof![
         2 => Just(Door::Api),
         1 => Just(Door::Proxy(EffectClass::Once)),
-        1 => Just(Door::Proxy(EffectClass::Idempotent)),
+        2 => Just(Door::Proxy(EffectClass::Idempotent)),
         1 => Just(Door::Proxy(EffectClass::Keyed)),
     ];
     let steps = || prop::collection::vec(step(), 1..6);
