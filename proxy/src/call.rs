@@ -2,7 +2,6 @@
 
 use std::io::{self, Cursor};
 use std::sync::Arc;
-use std::time::Duration;
 
 use hyper::HeaderMap;
 use hyper::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderValue};
@@ -175,11 +174,10 @@ fn find_keys(
             break;
         }
     }
-    let Some(upstream) = &mut guarded.upstream else { return Ok(None) };
+    let Some(upstream) = &guarded.upstream else { return Ok(None) };
     if upstream_key::own(&upstream.place, headers, body)?.is_some() {
         if named_elsewhere {
             guarded.class = EffectClass::Once;
-            upstream.lifetime = Duration::ZERO;
         }
         return Ok(None);
     }
@@ -241,6 +239,7 @@ impl Identified {
         let counts = |name: &str| guarded.counts(name);
         let input =
             stored::input_json(method, &target, headers, &counts, text, &sha256, body.len());
+        let upstream = guarded.upstream.filter(|_| guarded.class == EffectClass::Keyed);
         let call = Call {
             scope,
             tool_name,
@@ -251,7 +250,14 @@ impl Identified {
             principal: keyed.principal,
             repeat: keyed.repeat,
             run: asked.run,
-            upstream_key_lifetime: guarded.upstream.map_or(Duration::ZERO, |key| key.lifetime),
+            upstream_key: upstream.map(|key| store::call::UpstreamKey {
+                told: format!(
+                    "{} {}",
+                    if adds_key.is_some() { "engine" } else { "client" },
+                    key.place
+                ),
+                lifetime: key.lifetime,
+            }),
             retry_token: asked.retry_token,
             rule: guarded.why.into_owned(),
             key: keyed.key,

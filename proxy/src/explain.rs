@@ -187,15 +187,13 @@ fn foreseen(
 ) -> Result<ExplainedCall, store::Error> {
     let (call, prepared) = identified.prepare();
     let mut parts = told.parts;
-    if let Some(place) = prepared.adds_key {
+    if let (Some(place), Some(key)) = (prepared.adds_key, &call.upstream_key) {
         let place = match place {
             KeyPlace::Header(name) => format!("header {name}"),
             KeyPlace::Member(pointer) => format!("member {pointer}"),
         };
-        let value = format!(
-            "{place}: the engine's own, known upstream for {} s",
-            call.upstream_key_lifetime.as_secs()
-        );
+        let value =
+            format!("{place}: the engine's own, known upstream for {} s", key.lifetime.as_secs());
         parts.push(Part { part: "upstream key", value, counts: false });
     }
     let (now, execution_id) = match reader.foresee(&call)? {

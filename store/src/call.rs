@@ -64,12 +64,22 @@ pub struct Call {
     pub run: Option<String>,
     /// A digest of `Agent-Repeat`, where the request has one.
     pub repeat: Option<Digest>,
-    /// For the class `keyed`: for how long after the first send the upstream knows the key.
-    pub upstream_key_lifetime: Duration,
+    /// For the class `keyed` alone: how the upstream tells a repeat from a new call.
+    pub upstream_key: Option<UpstreamKey>,
     /// `Idempotency-Retry-Token`, where the request has one; a spent or foreign one is ignored.
     pub retry_token: Option<String>,
     /// Which rule decided, for the audit.
     pub rule: String,
+}
+
+/// The key that the upstream of a [`Call`] gets.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UpstreamKey {
+    /// Whose it is and where it stands. Equal where two calls that mean the same execution carry the same
+    /// key in the same place.
+    pub told: String,
+    /// For how long after the first send the upstream knows it.
+    pub lifetime: Duration,
 }
 
 /// The key of a [`Call`].

@@ -7,7 +7,7 @@ mod support;
 use std::sync::Arc;
 
 use futures_util::future::join_all;
-use store::call::{Claim, Foreseen, ScopeRequest, Settled};
+use store::call::{Claim, Foreseen, ScopeRequest, Settled, UpstreamKey};
 use store::key::{Digest, HolderKey};
 use store::model::{EffectClass, ExecutionStatus};
 use store::state::Knowledge::{Executed, NotExecuted, Unknown};
@@ -289,13 +289,24 @@ async fn a_keyed_call_is_sent_again_but_its_first_attempt_stays_in_doubt() {
     let f = Fixture::new();
     let mut keyed = f.call("k", "a").await;
     keyed.class = EffectClass::Keyed;
+    keyed.upstream_key = Some(upstream_key("engine x-key", 12));
     f.finish(f.execute(keyed.clone()).await, Unknown).await;
     let lease = f.execute(keyed.clone()).await;
     assert_eq!(lease.attempt(), 2);
     // Knowledge is the join of the attempts: "not executed" settles nothing about the first.
     assert!(f.finish(lease, NotExecuted).await.doubt.is_some());
-    keyed.upstream_key_lifetime = std::time::Duration::ZERO;
+    // Another key, another place and an old key are no key.
+    for (told, hours) in [("client x-key", 12), ("engine x-other", 12), ("engine x-key", 0)] {
+        keyed.upstream_key = Some(upstream_key(told, hours));
+        assert!(matches!(f.claim(keyed.clone()).await, Claim::InDoubt(_)), "{told} {hours}");
+    }
+    keyed.upstream_key = None;
     assert!(matches!(f.claim(keyed).await, Claim::InDoubt(_)));
+}
+
+fn upstream_key(told: &str, hours: u64) -> UpstreamKey {
+    let lifetime = std::time::Duration::from_secs(hours * 3_600);
+    UpstreamKey { told: told.to_owned(), lifetime }
 }
 
 #[tokio::test]

@@ -149,7 +149,8 @@ async fn a_database_of_the_version_before_is_migrated() {
     let conn = Connection::open(&f.options.path).unwrap();
     conn.execute_batch(
         "DROP INDEX executions_unusual; DROP INDEX executions_duplicated;
-         DROP INDEX sessions_by_activity; DROP TABLE repeats; ALTER TABLE executions DROP COLUMN duplicates;
+         DROP INDEX sessions_by_activity; DROP TABLE repeats;
+         ALTER TABLE executions DROP COLUMN upstream_key; ALTER TABLE executions DROP COLUMN duplicates;
          PRAGMA user_version = 1",
     )
     .unwrap();

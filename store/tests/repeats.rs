@@ -133,7 +133,11 @@ async fn a_database_of_the_version_before_is_migrated() {
     f.finish(lease, Executed).await;
     f.store.close().await;
     let old = rusqlite::Connection::open(&f.options.path).unwrap();
-    old.execute_batch("DROP TABLE repeats; PRAGMA user_version = 2").unwrap();
+    old.execute_batch(
+        "DROP TABLE repeats; ALTER TABLE executions DROP COLUMN upstream_key;
+         PRAGMA user_version = 2",
+    )
+    .unwrap();
     drop(old);
     let f = f.reopen().await;
     let first =

@@ -1,6 +1,7 @@
 //! Upstreams that honour keys: an unknown outcome settles itself by a send with the same key.
 
 use std::collections::HashMap;
+use std::fs;
 use std::sync::{Arc, Mutex};
 
 use testkit::{Gate, Received, Request, Upstream, wait_until};
@@ -122,6 +123,42 @@ fn a_fresh_key_under_a_rules_own_is_no_second_call() {
     order(4, None).assert_is(201, "executed");
     order(3, None).assert_is(201, "executed");
     assert_eq!((upstream.hits(), acted.lock().unwrap().len()), (6, 4));
+}
+
+#[test]
+fn another_key_upstream_than_that_of_the_first_try_settles_nothing() {
+    let (upstream, _) = honours(2);
+    let rules = "[[rule]]\neffect = \"keyed\"\nupstream_key = \"X-Key\"\n";
+    let builder = configured(&upstream, rules);
+    let file = builder.home().join("engine.toml");
+    let engine = builder.start();
+    let (theirs, ours) = ("X-Key", "Idempotency-Key");
+    let send = |place: &str, key: &str| {
+        let request = Request::post_json(&upstream.url("/pay"), format!("[{key:?}]"));
+        engine.send(&request.header(place, key))
+    };
+    // The client's own goes upstream as it is; with its key elsewhere the engine adds one.
+    for (key, first, second) in [("k-1", theirs, ours), ("k-2", ours, theirs)] {
+        send(first, key).assert_problem(502, "upstream-failed");
+        send(second, key).assert_problem(424, "in-doubt");
+    }
+    assert_eq!(upstream.hits(), 2);
+    fs::write(&file, rules.replace("X-Key", "X-Other")).unwrap();
+    engine.hang_up();
+    wait_until("the file is taken", || {
+        engine.log().contains("configuration reloaded").then_some(())
+    });
+    send(ours, "k-2").assert_problem(424, "in-doubt");
+    assert_eq!(upstream.hits(), 2);
+    // What the first try did is what settles it.
+    fs::write(&file, rules).unwrap();
+    engine.hang_up();
+    wait_until("the file is taken", || {
+        (engine.log().matches("configuration reloaded").count() == 2).then_some(())
+    });
+    send(theirs, "k-1").assert_is(201, "executed");
+    send(ours, "k-2").assert_is(201, "executed");
+    assert_eq!(upstream.hits(), 4);
 }
 
 #[test]

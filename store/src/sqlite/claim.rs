@@ -203,14 +203,18 @@ fn in_doubt(write: &mut Write<'_>, execution: &Brief) -> Result<Brief, Fail> {
     Ok(doubted)
 }
 
-/// The class `keyed`: the upstream itself tells a repeat from a new call for so long.
+/// The class `keyed`: the upstream itself tells a repeat from a new call for so long, where it gets the
+/// same key in the same place.
 fn upstream_still_knows(now: Timestamp, execution: &Brief, call: &Call) -> bool {
+    let Some(key) = &call.upstream_key else { return false };
+    let sent = execution.first_sent_at.or(execution.started_at);
     execution.class == EffectClass::Keyed
-        && call.class == EffectClass::Keyed
-        && execution
-            .first_sent_at
-            .or(execution.started_at)
-            .is_some_and(|sent| now < sent.plus(call.upstream_key_lifetime))
+        && execution.upstream_key.as_ref() == Some(&key.told)
+        && sent.is_some_and(|sent| now < sent.plus(key.lifetime))
+}
+
+fn told_upstream(call: &Call) -> Option<&str> {
+    call.upstream_key.as_ref().map(|key| key.told.as_str())
 }
 
 /// A new execution takes the key.
@@ -237,6 +241,7 @@ fn insert(write: &mut Write<'_>, call: &Call) -> Result<Claim, Fail> {
         claim_id: None,
         fingerprint: Some(call.fingerprint.short()),
         rule: Some(&call.rule),
+        upstream_key: told_upstream(call),
     };
     let row = made.insert(write, &first)?;
     if let Some(key) = &call.key {
@@ -267,6 +272,7 @@ fn again(
         matches!(execution.state, State::InDoubt { .. }),
         // Found by its content, it may have been told by other rules: a repeat is told by these.
         call.fingerprint.short(),
+        told_upstream(call),
     ])?;
     write.conn.prepare_cached(queries::ANSWER_DELETE)?.execute([execution.id])?;
     if let Some(key) = &call.key {

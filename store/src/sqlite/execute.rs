@@ -135,6 +135,7 @@ fn claim(
                 None::<&str>,
                 matches!(found.state, State::InDoubt { .. }),
                 None::<&[u8]>,
+                None::<&str>,
             ])?;
             write.touch(found.session)?;
             log(write, found.id, next, "claimed", "api", Change::default());
@@ -178,6 +179,7 @@ fn insert(
         claim_id: wish.claim_id,
         fingerprint: key.map(|key| key.fingerprint.short()),
         rule: None,
+        upstream_key: None,
     };
     let row = made.insert(write, &first)?;
     if let Some(key) = key {

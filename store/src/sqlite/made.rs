@@ -33,6 +33,7 @@ pub(super) struct First<'a> {
     pub(super) claim_id: Option<[u8; 16]>,
     pub(super) fingerprint: Option<[u8; 16]>,
     pub(super) rule: Option<&'a str>,
+    pub(super) upstream_key: Option<&'a str>,
 }
 
 impl<'a> Made<'a> {
@@ -58,6 +59,7 @@ impl<'a> Made<'a> {
             self.principal,
             self.repeat,
             first.rule,
+            first.upstream_key,
             (first.status == ExecutionStatus::Running).then_some(created_at),
             created_at,
         ])?;

@@ -247,14 +247,14 @@ pub(super) const SESSION_LATEST_GOAL: &str =
 
 pub(super) const EXECUTION_INSERT: &str = "INSERT INTO executions
   (uuid, user, session, goal, origin, class, status, attempt, lease_ms, claim_id, tool, input, idempotency_key,
-   fingerprint, content, principal, repeat, rule, started_at, created_at, updated_at)
-  VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?20)";
+   fingerprint, content, principal, repeat, rule, upstream_key, started_at, created_at, updated_at)
+  VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?21)";
 /// What a decision about an execution needs to know of it.
 macro_rules! brief_columns {
     () => {
         "e.id, e.uuid, e.session, e.status, e.attempt, e.prior, e.known, e.decided, e.released, e.told, e.class,
          e.lease_ms, e.claim_id, e.fingerprint, e.principal, e.repeat, e.last_event, e.first_sent_at,
-         e.sent_at, e.started_at, e.ended_at, e.error"
+         e.sent_at, e.started_at, e.ended_at, e.error, e.upstream_key"
     };
 }
 pub(super) const BRIEF_BY_UUID: &str =
@@ -286,7 +286,7 @@ pub(super) const STATE_PUT: &str = "UPDATE executions SET
 pub(super) const ATTEMPT_PUT: &str = "UPDATE executions SET
   told = NULL, lease_ms = ?2, claim_id = ?3, started_at = ?4, sent_at = NULL, rule = COALESCE(?5, rule),
   first_sent_at = COALESCE(first_sent_at, CASE WHEN ?6 THEN started_at END),
-  fingerprint = COALESCE(?7, fingerprint), error = NULL, output = NULL WHERE id = ?1";
+  fingerprint = COALESCE(?7, fingerprint), upstream_key = ?8, error = NULL, output = NULL WHERE id = ?1";
 /// [`STATE_PUT`], and what the holder of the lease told.
 pub(super) const FINISH_PUT: &str = "UPDATE executions SET
   status = ?2, attempt = ?3, prior = ?4, known = ?5, decided = ?6, released = ?7, ended_at = ?8, updated_at = ?9,

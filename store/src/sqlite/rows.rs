@@ -306,12 +306,13 @@ pub(super) struct Brief {
     pub(super) started_at: Option<Timestamp>,
     pub(super) ended_at: Option<Timestamp>,
     pub(super) error: Option<String>,
+    pub(super) upstream_key: Option<String>,
     /// Of the key by which it was looked up.
     pub(super) window: Option<i64>,
 }
 
 /// The first column behind a [`Brief`]'s.
-pub(super) const BEHIND_BRIEF: usize = 23;
+pub(super) const BEHIND_BRIEF: usize = 24;
 
 pub(super) fn brief(row: &Row<'_>) -> Result<Brief> {
     Ok(Brief {
@@ -332,7 +333,8 @@ pub(super) fn brief(row: &Row<'_>) -> Result<Brief> {
         started_at: optional_time(row, 19)?,
         ended_at: optional_time(row, 20)?,
         error: row.get(21)?,
-        window: row.get(22)?,
+        upstream_key: row.get(22)?,
+        window: row.get(23)?,
     })
 }
 

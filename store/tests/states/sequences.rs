@@ -6,11 +6,12 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use futures_util::future::join_all;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, RngAlgorithm, TestError, TestRng, TestRunner};
-use store::call::{ApiClaim, ApiFinish, Call, Claim, ExecuteOptions, Verdict};
+use store::call::{ApiClaim, ApiFinish, Call, Claim, ExecuteOptions, UpstreamKey, Verdict};
 use store::key::{Digest, HolderKey};
 use store::model::{EffectClass, ExecutionStatus, ExecutionUpdate, ToolCall};
 use store::state::Knowledge::{Executed, NotExecuted, Unknown};
@@ -101,6 +102,8 @@ struct Subject {
     door: Door,
     /// Of the execution, as it was made.
     class: EffectClass,
+    /// The upstream got a key with the newest attempt.
+    told_upstream: bool,
     name: String,
     id: Option<Uuid>,
     /// `None`: nobody has asked yet.
@@ -125,6 +128,7 @@ impl Subject {
         Self {
             door,
             class: EffectClass::Once,
+            told_upstream: false,
             name,
             id: None,
             state: None,
@@ -249,7 +253,11 @@ impl Subject {
                 Some(State::Running { attempt: 1, prior: NotExecuted })
             }
             // The tool knows its keys again only where it gets one.
-            Some(State::InDoubt { released: false, .. }) if class != EffectClass::Keyed => None,
+            Some(State::InDoubt { released: false, .. })
+                if class != EffectClass::Keyed || !self.told_upstream =>
+            {
+                None
+            }
             Some(state) => next(state, Event::Claim, self.class).ok(),
         };
         match (store.claim(asked).await.unwrap(), expected) {
@@ -257,6 +265,7 @@ impl Subject {
                 prop_assert_eq!(*self.id.get_or_insert(lease.execution_id()), lease.execution_id());
                 prop_assert_eq!(lease.attempt(), state.attempt());
                 self.granted(state);
+                self.told_upstream = class == EffectClass::Keyed;
                 self.lease = Some(lease);
             }
             (Claim::Busy(_), None) => {
@@ -425,6 +434,10 @@ impl Place {
         }
         call.content = Digest::of(name.as_bytes());
         call.class = class;
+        call.upstream_key = (class == EffectClass::Keyed).then(|| UpstreamKey {
+            told: "engine idempotency-key".to_owned(),
+            lifetime: Duration::from_secs(12 * 3_600),
+        });
         call
     }
 }

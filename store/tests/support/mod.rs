@@ -100,7 +100,7 @@ pub(crate) fn call(scope: Scope, key: &str, input: &str) -> Call {
         principal: Digest::of(b"nobody"),
         repeat: None,
         run: None,
-        upstream_key_lifetime: Duration::from_secs(12 * 3_600),
+        upstream_key: None,
         retry_token: None,
         rule: "default".to_owned(),
     }

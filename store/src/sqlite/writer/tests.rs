@@ -64,7 +64,7 @@ fn call(scope: &Scope, key: &str, input: &str) -> Call {
         principal: Digest::of(b"nobody"),
         run: None,
         repeat: None,
-        upstream_key_lifetime: Duration::ZERO,
+        upstream_key: None,
         retry_token: None,
         rule: "default".to_owned(),
     }
