@@ -6,7 +6,7 @@ use std::sync::Arc;
 use hyper::HeaderMap;
 use hyper::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderValue};
 use hyper::http::request::Parts;
-use store::call::{Call, Scope, Settled};
+use store::call::{Call, Scope, Settled, UpstreamKey};
 use store::key::{Digest, HolderKey};
 use store::model::EffectClass;
 use tokio::task::spawn_blocking;
@@ -239,7 +239,12 @@ impl Identified {
         let counts = |name: &str| guarded.counts(name);
         let input =
             stored::input_json(method, &target, headers, &counts, text, &sha256, body.len());
+        let whose = if adds_key.is_some() { "engine" } else { "client" };
         let upstream = guarded.upstream.filter(|_| guarded.class == EffectClass::Keyed);
+        let upstream_key = upstream.map(|key| UpstreamKey {
+            told: format!("{whose} {}", key.place),
+            lifetime: key.lifetime,
+        });
         let call = Call {
             scope,
             tool_name,
@@ -250,14 +255,7 @@ impl Identified {
             principal: keyed.principal,
             repeat: keyed.repeat,
             run: asked.run,
-            upstream_key: upstream.map(|key| store::call::UpstreamKey {
-                told: format!(
-                    "{} {}",
-                    if adds_key.is_some() { "engine" } else { "client" },
-                    key.place
-                ),
-                lifetime: key.lifetime,
-            }),
+            upstream_key,
             retry_token: asked.retry_token,
             rule: guarded.why.into_owned(),
             key: keyed.key,

@@ -7,12 +7,12 @@ mod support;
 use std::sync::Arc;
 
 use futures_util::future::join_all;
-use store::call::{Claim, Foreseen, ScopeRequest, Settled, UpstreamKey};
+use store::call::{Claim, Foreseen, ScopeRequest, Settled};
 use store::key::{Digest, HolderKey};
 use store::model::{EffectClass, ExecutionStatus};
 use store::state::Knowledge::{Executed, NotExecuted, Unknown};
 use store::{Error, Store};
-use support::{Fixture, answer, call, finish};
+use support::{Fixture, answer, call, finish, upstream_key};
 
 #[tokio::test]
 async fn one_of_many_racing_calls_runs_and_all_get_its_answer() {
@@ -302,11 +302,6 @@ async fn a_keyed_call_is_sent_again_but_its_first_attempt_stays_in_doubt() {
     }
     keyed.upstream_key = None;
     assert!(matches!(f.claim(keyed).await, Claim::InDoubt(_)));
-}
-
-fn upstream_key(told: &str, hours: u64) -> UpstreamKey {
-    let lifetime = std::time::Duration::from_secs(hours * 3_600);
-    UpstreamKey { told: told.to_owned(), lifetime }
 }
 
 #[tokio::test]

@@ -1,12 +1,11 @@
 //! Upstreams that honour keys: an unknown outcome settles itself by a send with the same key.
 
 use std::collections::HashMap;
-use std::fs;
 use std::sync::{Arc, Mutex};
 
 use testkit::{Gate, Received, Request, Upstream, wait_until};
 
-use super::configured;
+use super::{configured, reconfigure};
 
 /// The key of a request at either place.
 fn key_of(request: &Received) -> String {
@@ -143,19 +142,11 @@ fn another_key_upstream_than_that_of_the_first_try_settles_nothing() {
         send(second, key).assert_problem(424, "in-doubt");
     }
     assert_eq!(upstream.hits(), 2);
-    fs::write(&file, rules.replace("X-Key", "X-Other")).unwrap();
-    engine.hang_up();
-    wait_until("the file is taken", || {
-        engine.log().contains("configuration reloaded").then_some(())
-    });
+    reconfigure(&engine, &file, &rules.replace("X-Key", "X-Other"));
     send(ours, "k-2").assert_problem(424, "in-doubt");
     assert_eq!(upstream.hits(), 2);
     // What the first try did is what settles it.
-    fs::write(&file, rules).unwrap();
-    engine.hang_up();
-    wait_until("the file is taken", || {
-        (engine.log().matches("configuration reloaded").count() == 2).then_some(())
-    });
+    reconfigure(&engine, &file, rules);
     send(theirs, "k-1").assert_is(201, "executed");
     send(ours, "k-2").assert_is(201, "executed");
     assert_eq!(upstream.hits(), 4);

@@ -13,8 +13,9 @@ mod streams;
 mod windows;
 
 use std::fs;
+use std::path::Path;
 
-use testkit::{Builder, Upstream, engine};
+use testkit::{Builder, Engine, Upstream, engine, wait_until};
 
 /// An engine with this configuration file; `UPSTREAM` in it stands for the upstream's host and port.
 fn configured(upstream: &Upstream, toml: &str) -> Builder {
@@ -22,6 +23,15 @@ fn configured(upstream: &Upstream, toml: &str) -> Builder {
     let file = builder.home().join("engine.toml");
     fs::write(&file, toml.replace("UPSTREAM", &upstream.addr.to_string())).unwrap();
     builder.arg("--config").arg(file)
+}
+
+/// Gives a running engine another configuration file; returns when it is taken.
+fn reconfigure(engine: &Engine, file: &Path, toml: &str) {
+    let taken = || engine.log().matches("configuration reloaded").count();
+    let before = taken();
+    fs::write(file, toml).unwrap();
+    engine.hang_up();
+    wait_until("the file is taken", || (taken() > before).then_some(()));
 }
 
 fn fine() -> Upstream {

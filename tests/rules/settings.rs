@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use serde_json::{Value, json};
 use testkit::{Engine, Request, Upstream, engine};
 
-use super::{configured, fine};
+use super::{configured, fine, reconfigure};
 
 /// The rule that decided about the newest call, and its tool.
 #[track_caller]
@@ -346,11 +346,7 @@ fn a_hangup_changes_the_rules_and_drops_no_connection() {
     });
     ask(&mut client).assert_is(200, "replayed");
 
-    fs::write(&file, "[proxy]\nmax_wait = \"8s\"\n[[rule]]\neffect = \"read\"\n").unwrap();
-    engine.hang_up();
-    testkit::wait_until("the file is taken", || {
-        engine.log().contains("configuration reloaded").then_some(())
-    });
+    reconfigure(&engine, &file, "[proxy]\nmax_wait = \"8s\"\n[[rule]]\neffect = \"read\"\n");
     assert_eq!(ask(&mut client).word(), "");
     assert_eq!(RUNS.load(Ordering::SeqCst), 2);
     let log = engine.log();
@@ -368,11 +364,7 @@ fn what_may_have_run_is_in_doubt_once_its_rule_says_that_it_may_run_but_once() {
     engine.send(&request).assert_is(500, "in-doubt");
     assert_eq!(upstream.hits(), 2);
 
-    fs::write(&file, "[[rule]]\neffect = \"once\"\n").unwrap();
-    engine.hang_up();
-    testkit::wait_until("the file is taken", || {
-        engine.log().contains("configuration reloaded").then_some(())
-    });
+    reconfigure(&engine, &file, "[[rule]]\neffect = \"once\"\n");
     let doubt = engine.send(&request);
     doubt.assert_problem(424, "in-doubt");
     assert_eq!(upstream.hits(), 2);

@@ -12,7 +12,7 @@ use super::job::Lane;
 use super::replays::Replay;
 use super::rows::Brief;
 use super::store::Store;
-use super::{answers, claim, entities, execute, output, queries, rows, scope, settle};
+use super::{answers, claim, doubt, entities, execute, output, queries, rows, scope, settle};
 use crate::call::{
     ApiClaim, ApiFinish, Call, CallKey, Claim, ExecuteOptions, Executed, Finish, Scope,
     ScopeRequest, Settled, ToolCallKey, Verdict,
@@ -319,7 +319,7 @@ impl Store {
     /// is spent, expired or settled is `Stale`.
     pub async fn redeem(&self, token: &str) -> Result<Uuid, Error> {
         let token = token.to_owned();
-        self.write(move |write| claim::redeem(write, &token)).await
+        self.write(move |write| doubt::redeem(write, &token)).await
     }
 }
 

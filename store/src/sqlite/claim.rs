@@ -6,13 +6,12 @@ use std::time::Duration;
 use rusqlite::{OptionalExtension, params};
 use uuid::Uuid;
 
-use super::answers;
 use super::error::Fail;
 use super::events::{Change, NewEvent};
 use super::made::{First, Made};
-use super::queries;
 use super::rows::{self, Brief};
 use super::write::{Effect, Told, Write};
+use super::{answers, doubt, queries};
 use crate::call::{Call, Claim, Doubt, Finish, Foreseen, Settled};
 use crate::key::{Digest, HolderKey};
 use crate::model::{EffectClass, ExecutionStatus, Origin, Timestamp};
@@ -65,7 +64,7 @@ pub(super) fn judge(
     let judged = holder.map_or(Judged::New, |holder| by_holder(holder, call));
     // The doubt guard looks at whatever would run.
     if matches!(judged, Judged::New | Judged::Again(_))
-        && let Some(hit) = same_in_doubt(conn, call)?
+        && let Some(hit) = doubt::same_in_doubt(conn, call)?
     {
         return Ok(Judged::Doubtful(hit, true));
     }
@@ -104,7 +103,7 @@ pub(super) fn claim(write: &mut Write<'_>, call: &Call) -> Result<Claim, Fail> {
         Judged::Again(holder) => again(write, &holder, call, "claimed"),
         Judged::Busy(holder) => Ok(Claim::Busy(write.waiter(&holder))),
         Judged::Replay(holder) => Ok(Claim::Replay(Arc::new(settled(write, &holder)?))),
-        Judged::Doubtful(hit, same_content) => doubtful(write, &hit, call, same_content),
+        Judged::Doubtful(hit, same_content) => doubt::doubtful(write, hit, call, same_content),
         Judged::Mismatch(holder) => Ok(Claim::Mismatch { execution_id: holder.uuid }),
     }
 }
@@ -124,7 +123,7 @@ pub(super) fn foresee(
         Judged::Doubtful(hit, same_content) => {
             let released = matches!(hit.state, State::InDoubt { released: true, .. })
                 && hit.principal == Some(call.principal.short());
-            if released || !same_content && upstream_still_knows(now, &hit, call) {
+            if released || !same_content && doubt::upstream_still_knows(now, &hit, call) {
                 Foreseen::ExecuteAgain(hit.uuid)
             } else {
                 Foreseen::InDoubt { execution_id: hit.uuid, same_content }
@@ -133,86 +132,7 @@ pub(super) fn foresee(
     })
 }
 
-/// An execution in doubt that may have done what a call would do, under whatever key.
-fn same_in_doubt(conn: &rusqlite::Connection, call: &Call) -> rusqlite::Result<Option<Brief>> {
-    if call.class == EffectClass::Idempotent {
-        return Ok(None);
-    }
-    let hits: Vec<Brief> = conn
-        .prepare_cached(queries::BRIEF_IN_DOUBT)?
-        .query_map([call.content.short()], rows::brief)?
-        .collect::<rusqlite::Result<_>>()?;
-    let repeat = call.repeat.as_ref().map(Digest::short);
-    Ok(hits.into_iter().find(|hit| repeat.is_none() || repeat == hit.repeat))
-}
-
-/// An execution in doubt: runs again where a token, a mark or the upstream's own key allows it.
-fn doubtful(
-    write: &mut Write<'_>,
-    execution: &Brief,
-    call: &Call,
-    same_content: bool,
-) -> Result<Claim, Fail> {
-    let execution = &in_doubt(write, execution)?;
-    let State::InDoubt { attempt, released, .. } = execution.state else {
-        return Err(Error::Internal.into());
-    };
-    let same_principal = execution.principal == Some(call.principal.short());
-    if same_principal {
-        let redeemed = call
-            .retry_token
-            .as_deref()
-            .and_then(|token| write.secret.read_retry_token(token, write.now))
-            == Some((execution.uuid, attempt));
-        if redeemed && !released {
-            release(write, execution, attempt)?;
-        }
-        if redeemed || released {
-            let released = Brief {
-                state: state::next(execution.state, Event::Release { attempt }, execution.class)?,
-                ..execution.clone()
-            };
-            return again(write, &released, call, "released");
-        }
-    }
-    if !same_content && upstream_still_knows(write.now, execution, call) {
-        return again(write, execution, call, "upstream-key");
-    }
-    let mut doubt = doubt_of(write, execution, attempt);
-    doubt.same_content = same_content;
-    if same_content && !same_principal {
-        doubt.retry_token = None;
-    }
-    Ok(Claim::InDoubt(doubt))
-}
-
-/// The execution in doubt, where it was not before.
-fn in_doubt(write: &mut Write<'_>, execution: &Brief) -> Result<Brief, Fail> {
-    let mut doubted = execution.clone();
-    if !matches!(execution.state, State::InDoubt { .. }) {
-        doubted.state = state::next(execution.state, Event::Doubt, execution.class)?;
-        write.put_state(execution, doubted.state)?;
-        let change = Change {
-            status: Some(doubted.state.status().as_str()),
-            why: Some("by its rule of today it may not be repeated"),
-            ..Change::default()
-        };
-        let attempt = doubted.state.attempt();
-        write.event(NewEvent::execution("doubted", execution.id, attempt, "engine", &change));
-    }
-    Ok(doubted)
-}
-
-/// The class `keyed`: the upstream itself tells a repeat from a new call for so long, where it gets the
-/// same key in the same place.
-fn upstream_still_knows(now: Timestamp, execution: &Brief, call: &Call) -> bool {
-    let Some(key) = &call.upstream_key else { return false };
-    let sent = execution.first_sent_at.or(execution.started_at);
-    execution.class == EffectClass::Keyed
-        && execution.upstream_key.as_ref() == Some(&key.told)
-        && sent.is_some_and(|sent| now < sent.plus(key.lifetime))
-}
-
+/// How the upstream is told which call it is.
 fn told_upstream(call: &Call) -> Option<&str> {
     call.upstream_key.as_ref().map(|key| key.told.as_str())
 }
@@ -255,7 +175,7 @@ fn insert(write: &mut Write<'_>, call: &Call) -> Result<Claim, Fail> {
 }
 
 /// One more attempt of an execution; the caller's key then names it too.
-fn again(
+pub(super) fn again(
     write: &mut Write<'_>,
     execution: &Brief,
     call: &Call,
@@ -360,53 +280,12 @@ pub(super) fn finish(
         doubt: matches!(next, State::InDoubt { .. }).then(|| Doubt {
             sent_at: finish.sent_at.or(execution.started_at).unwrap_or(write.now),
             last_event: finish.last_event.clone(),
-            ..doubt_of(write, &execution, attempt)
+            ..doubt::doubt_of(write, &execution, attempt)
         }),
     });
     write.effects.push(Effect::InFlight(-1));
     write.effects.push(Effect::Settled(execution.id, Arc::clone(&settled)));
     Ok(settled)
-}
-
-/// Marks a doubt as released; the next identical call runs.
-pub(super) fn release(write: &mut Write<'_>, execution: &Brief, attempt: u32) -> Result<(), Fail> {
-    let next = state::next(execution.state, Event::Release { attempt }, execution.class)?;
-    if next != execution.state {
-        write.put_state(execution, next)?;
-        let change = Change { why: Some("retry token redeemed"), ..Change::default() };
-        write.event(NewEvent::execution("released", execution.id, attempt, "client", &change));
-    }
-    Ok(())
-}
-
-/// Redeems a retry token; a repeat of it changes nothing.
-pub(super) fn redeem(write: &mut Write<'_>, token: &str) -> Result<Uuid, Fail> {
-    let (id, attempt) = write
-        .secret
-        .read_retry_token(token, write.now)
-        .ok_or_else(|| Error::Stale("the retry token is not valid, or has expired".to_owned()))?;
-    let execution = brief_of(write, id)?;
-    match execution.state {
-        State::InDoubt { attempt: at, .. } if at == attempt => {
-            release(write, &execution, attempt)?;
-            Ok(id)
-        }
-        _ => {
-            Err(Error::Stale("the retry token was used, or the doubt is settled".to_owned()).into())
-        }
-    }
-}
-
-/// What is told of an execution in doubt, with a token for its own principal.
-fn doubt_of(write: &Write<'_>, execution: &Brief, attempt: u32) -> Doubt {
-    Doubt {
-        execution_id: execution.uuid,
-        attempt,
-        sent_at: execution.sent_at.or(execution.started_at).unwrap_or(write.now),
-        last_event: execution.last_event.clone().unwrap_or_else(|| "claimed".to_owned()),
-        same_content: false,
-        retry_token: Some(write.secret.retry_token(execution.uuid, attempt, write.now)),
-    }
 }
 
 /// How a terminal execution ended, from its rows.

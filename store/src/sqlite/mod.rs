@@ -6,6 +6,7 @@ mod checkpoint;
 mod claim;
 mod connection;
 mod detail;
+mod doubt;
 mod duplicates;
 mod entities;
 mod error;

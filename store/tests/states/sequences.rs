@@ -6,12 +6,11 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use futures_util::future::join_all;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, RngAlgorithm, TestError, TestRng, TestRunner};
-use store::call::{ApiClaim, ApiFinish, Call, Claim, ExecuteOptions, UpstreamKey, Verdict};
+use store::call::{ApiClaim, ApiFinish, Call, Claim, ExecuteOptions, Verdict};
 use store::key::{Digest, HolderKey};
 use store::model::{EffectClass, ExecutionStatus, ExecutionUpdate, ToolCall};
 use store::state::Knowledge::{Executed, NotExecuted, Unknown};
@@ -19,7 +18,7 @@ use store::state::{Event, Knowledge, State, next};
 use store::{Error, LEASE_MAX, Lease, Store};
 use uuid::Uuid;
 
-use crate::support::{Fixture, call, finish};
+use crate::support::{Fixture, call, finish, upstream_key};
 
 /// Executions that go through a case at once.
 const AT_ONCE: usize = 64;
@@ -434,10 +433,8 @@ impl Place {
         }
         call.content = Digest::of(name.as_bytes());
         call.class = class;
-        call.upstream_key = (class == EffectClass::Keyed).then(|| UpstreamKey {
-            told: "engine idempotency-key".to_owned(),
-            lifetime: Duration::from_secs(12 * 3_600),
-        });
+        call.upstream_key =
+            (class == EffectClass::Keyed).then(|| upstream_key("engine idempotency-key", 12));
         call
     }
 }

@@ -32,7 +32,7 @@ fn finish_events(attempt: u32) -> Vec<Named> {
     ]
 }
 
-/// What else names an attempt, or is a claim or its loss.
+/// Three that name no attempt, then what else does.
 fn other_events(attempt: u32) -> Vec<Named> {
     vec![
         (Event::Claim, "claim"),

@@ -4,7 +4,9 @@
 
 use std::time::Duration;
 
-use store::call::{Answer, AnswerBody, Call, CallKey, Claim, Finish, Scope, ScopeRequest, Settled};
+use store::call::{
+    Answer, AnswerBody, Call, CallKey, Claim, Finish, Scope, ScopeRequest, Settled, UpstreamKey,
+};
 use store::key::{Digest, HolderKey};
 use store::model::{EffectClass, Json, NewGoal, NewSession, NewUser, Timestamp, ToolCall};
 use store::state::Knowledge;
@@ -104,6 +106,10 @@ pub(crate) fn call(scope: Scope, key: &str, input: &str) -> Call {
         retry_token: None,
         rule: "default".to_owned(),
     }
+}
+
+pub(crate) fn upstream_key(told: &str, hours: u64) -> UpstreamKey {
+    UpstreamKey { told: told.to_owned(), lifetime: Duration::from_secs(hours * 3_600) }
 }
 
 pub(crate) fn finish(outcome: Knowledge) -> Finish {
