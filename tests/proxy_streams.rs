@@ -222,6 +222,38 @@ fn a_stream_that_breaks_off_breaks_off_for_its_caller_and_is_in_doubt() {
     }
 }
 
+/// A client of HTTP/1.0 is told no length and knows the end by that of the connection.
+#[test]
+fn an_answer_that_breaks_off_never_ends_cleanly_for_http_1_0() {
+    let upstream = Upstream::start(|received, exchange| {
+        exchange.begin_chunked(200, &[("Content-Type", "text/event-stream")]);
+        exchange.chunk(EVENTS[0]);
+        if received.target() == "/breaks" { exchange.close() } else { exchange.end_chunked(&[]) }
+    });
+    let engine = engine!().start();
+    let host = upstream.addr;
+    for method in ["GET", "POST"] {
+        for (path, whole) in [("/breaks", false), ("/ends", true)] {
+            let mut client = Client::connect(engine.proxy).unwrap();
+            let url = upstream.url(path);
+            client
+                .write(format!(
+                    "{method} {url} HTTP/1.0\r\nHost: {host}\r\nContent-Length: 1\r\n\r\nx"
+                ))
+                .unwrap();
+            let head = client.head().unwrap();
+            let answer = client.rest(head, method);
+            assert_eq!((answer.status, answer.header("content-length")), (200, None));
+            assert_eq!(
+                (answer.text().as_str(), answer.whole),
+                (EVENTS[0], whole),
+                "{method} {path}"
+            );
+        }
+    }
+    assert_eq!(upstream.hits(), 4);
+}
+
 #[test]
 fn an_engine_killed_in_a_stream_leaves_it_in_doubt() {
     let gate = Gate::new();

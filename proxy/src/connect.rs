@@ -131,7 +131,7 @@ async fn carry(
     if ours == Ours::Own {
         let _counted = shared.connections.token();
         let inside = Some(inside.into());
-        return serving::serve(shared.clone(), client, inside, Protocol::Http1, slot).await;
+        return serving::serve(shared.clone(), client, inside, Protocol::Http1, slot, drop).await;
     }
     let mut begun = Vec::new();
     let speech = first_word(&shared, &mut client, &mut upstream, &inside, &mut begun).await;
@@ -144,7 +144,7 @@ async fn carry(
             }
             let _counted = shared.connections.token();
             let inside = Some(inside.into());
-            serving::serve(shared.clone(), client, inside, Protocol::Http1, slot).await;
+            serving::serve(shared.clone(), client, inside, Protocol::Http1, slot, drop).await;
         }
         Speech::Tls if ours == Ours::Intercepted => intercepted(shared, client, inside, slot).await,
         Speech::Tls | Speech::Blind => blind(&shared, client, upstream, &inside.authority).await,
@@ -166,7 +166,7 @@ where
     };
     let inside = Inside { scheme: Scheme::Https, ..inside };
     let _counted = shared.connections.token();
-    serving::serve(shared.clone(), client, Some(inside.into()), protocol, slot).await;
+    serving::serve(shared.clone(), client, Some(inside.into()), protocol, slot, drop).await;
 }
 
 /// Bytes as they come, both ways.

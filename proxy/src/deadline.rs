@@ -73,6 +73,10 @@ impl<I> Watched<I> {
         }
     }
 
+    pub(crate) fn into_inner(self) -> I {
+        self.io
+    }
+
     /// Ready when the client has been silent for too long.
     fn poll_silence(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let turn = self.turn.whose();

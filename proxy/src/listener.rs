@@ -39,9 +39,14 @@ async fn accept(shared: &Arc<Shared>, listener: &TcpListener) {
         let stream = next(listener).await;
         let _ = stream.set_nodelay(true);
         let serving =
-            serving::serve(Arc::clone(shared), stream, None, Protocol::Http1, slot.into());
+            serving::serve(Arc::clone(shared), stream, None, Protocol::Http1, slot.into(), reset);
         shared.connections.spawn(serving);
     }
+}
+
+/// Closes a connection so that its client sees that something is missing.
+fn reset(stream: TcpStream) {
+    let _ = stream.set_zero_linger();
 }
 
 async fn next(listener: &TcpListener) -> TcpStream {

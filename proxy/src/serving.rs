@@ -10,7 +10,7 @@ use hyper::body::{Body as _, Incoming};
 use hyper::server::conn::http1::{self, UpgradeableConnection};
 use hyper::server::conn::http2;
 use hyper::service::service_fn;
-use hyper::{Request, Response};
+use hyper::{Request, Response, Version};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::io::{AsyncRead, AsyncWrite};
 
@@ -47,12 +47,16 @@ pub(crate) struct Link {
 }
 
 /// Serves one connection until it ends, or, when the server drains, to the end of its request.
+///
+/// `cut` closes it where an answer broke off whose end would be that of the connection (HTTP/1.0): a
+/// proper close would make it a whole one (RFC 9112, 8).
 pub(crate) fn serve<I>(
     shared: Arc<Shared>,
     io: I,
     inside: Option<Arc<Inside>>,
     protocol: Protocol,
     slot: Slot,
+    cut: fn(I),
 ) -> Pin<Box<dyn Future<Output = ()> + Send>>
 where
     I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
@@ -83,8 +87,17 @@ where
                 .preserve_header_case(true)
                 .title_case_headers(true)
                 .auto_date_header(false);
-            let connection = builder.serve_connection(io, service).with_upgrades();
-            Box::pin(to_its_end(shared, turn, connection, UpgradeableConnection::graceful_shutdown))
+            let mut connection = builder.serve_connection(io, service).with_upgrades();
+            Box::pin(async move {
+                let wind_down = UpgradeableConnection::graceful_shutdown;
+                let clean = to_its_end(shared, &turn, Pin::new(&mut connection), wind_down).await;
+                if !clean
+                    && turn.ends_by_close()
+                    && let Some(parts) = connection.into_parts()
+                {
+                    cut(parts.io.into_inner().into_inner());
+                }
+            })
         }
         Protocol::Http2 => {
             let mut builder = http2::Builder::new(TokioExecutor::new());
@@ -92,21 +105,25 @@ where
                 .max_header_list_size(MAX_HEAD)
                 .max_concurrent_streams(MAX_STREAMS)
                 .auto_date_header(false);
-            let connection = builder.serve_connection(io, service);
-            Box::pin(to_its_end(shared, turn, connection, http2::Connection::graceful_shutdown))
+            let mut connection = builder.serve_connection(io, service);
+            Box::pin(async move {
+                let wind_down = http2::Connection::graceful_shutdown;
+                to_its_end(shared, &turn, Pin::new(&mut connection), wind_down).await;
+            })
         }
     }
 }
 
+/// Whether it was an end in good order.
 async fn to_its_end<C>(
     shared: Arc<Shared>,
-    turn: Arc<Turn>,
-    connection: C,
+    turn: &Turn,
+    mut connection: Pin<&mut C>,
     wind_down: fn(Pin<&mut C>),
-) where
+) -> bool
+where
     C: Future<Output = hyper::Result<()>>,
 {
-    let mut connection = pin!(connection);
     let mut draining = pin!(shared.draining.cancelled());
     let mut closing = pin!(shared.closing.cancelled());
     let (mut registered, mut told) = (false, false);
@@ -139,6 +156,7 @@ async fn to_its_end<C>(
     {
         shared.config.store.delivered(owed.delivery().clone());
     }
+    clean
 }
 
 /// Answers one request, whatever happens on the way.
@@ -150,6 +168,9 @@ async fn answer(
     let started = Instant::now();
     if let Some(owed) = link.turn.arrived() {
         shared.config.store.delivered(owed.delivery().clone());
+    }
+    if request.version() == Version::HTTP_10 {
+        link.turn.end_by_close();
     }
     let turn = link.turn.begin();
     let has_body = !request.body().is_end_stream();

@@ -25,6 +25,8 @@ pub(crate) struct Turn {
     pub(super) begun: AtomicUsize,
     /// The client has closed its side after its last answer was written.
     pub(super) closed: AtomicBool,
+    /// Its client may know the end of an answer by that of the connection alone (HTTP/1.0).
+    by_close: AtomicBool,
     /// The answer that was given last, where it matters whether it arrived.
     owed: Mutex<Option<Owed>>,
 }
@@ -83,6 +85,15 @@ impl Turn {
 
     pub(super) fn is_owed(&self) -> bool {
         self.lock_owed().is_some()
+    }
+
+    /// The client may take the end of the connection for that of an answer.
+    pub(crate) fn end_by_close(&self) {
+        self.by_close.store(true, Ordering::Release);
+    }
+
+    pub(crate) fn ends_by_close(&self) -> bool {
+        self.by_close.load(Ordering::Acquire)
     }
 
     /// From here on the connection carries something else, without deadlines.
