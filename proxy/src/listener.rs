@@ -47,6 +47,7 @@ async fn accept(shared: &Arc<Shared>, listener: &TcpListener) {
 /// Closes a connection so that its client sees that something is missing.
 fn reset(stream: TcpStream) {
     let _ = stream.set_zero_linger();
+    drop(stream);
 }
 
 async fn next(listener: &TcpListener) -> TcpStream {

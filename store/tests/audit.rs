@@ -44,6 +44,8 @@ async fn names(sql: &str, table: &str, row: i64) {
 async fn a_changed_event_is_named() {
     names("UPDATE events SET actor = 'somebody' WHERE seq = 5", "events", 5).await;
     names("UPDATE events SET at = at + 1 WHERE seq = 1", "events", 1).await;
+    names("UPDATE events SET hash = x'00' WHERE seq = 4", "events", 4).await;
+    names("UPDATE events SET attempt = -1 WHERE seq = 4", "events", 4).await;
 }
 
 #[tokio::test]
@@ -95,8 +97,22 @@ async fn changed_executions_are_named() {
         );
         names(&sql, "executions", 1).await;
     }
-    names("UPDATE executions SET output = '{}' WHERE id = 1", "executions", 1).await;
-    names("UPDATE executions SET created_at = 0, status = 5 WHERE id = 3", "executions", 3).await;
+    for change in [
+        "output = '{}'",
+        "error = 'no'",
+        "created_at = 0, status = 5",
+        "status = 99",
+        "attempt = 2",
+        "decided = 1",
+        "ended_at = ended_at - 1",
+        "ended_at = NULL",
+        "fingerprint = zeroblob(16)",
+        "fingerprint = x'00'",
+        "rule = 'another'",
+        "upstream_key = 'engine header idempotency-key'",
+    ] {
+        names(&format!("UPDATE executions SET {change} WHERE id = 3"), "executions", 3).await;
+    }
 }
 
 #[tokio::test]
@@ -121,7 +137,17 @@ async fn dropped_and_swapped_executions_are_named() {
 async fn changed_dropped_and_swapped_answers_are_named() {
     names("UPDATE answers SET body = x'00' WHERE execution = 3", "answers", 3).await;
     names("UPDATE answers SET sha256 = zeroblob(32) WHERE execution = 3", "answers", 3).await;
-    names("UPDATE answers SET status = 299 WHERE execution = 1", "answers", 1).await;
+    for change in [
+        "status = 299",
+        "headers = '[]'",
+        "trailers = '[[\"a\",\"b\"]]'",
+        "cookies = 1 - cookies",
+        "size = size + 1",
+        "received_at = received_at + 1",
+        "sha256 = x'00'",
+    ] {
+        names(&format!("UPDATE answers SET {change} WHERE execution = 1"), "answers", 1).await;
+    }
     names("DELETE FROM answers WHERE execution = 2", "answers", 2).await;
     let swap = "UPDATE answers SET execution = -1 WHERE execution = 1;
         UPDATE answers SET execution = 1 WHERE execution = 2;
@@ -136,6 +162,8 @@ async fn changed_dropped_and_swapped_keys_are_named() {
     names("UPDATE keys SET execution = 3 WHERE execution = 1", "keys", 3).await;
     names("UPDATE keys SET key = zeroblob(24) WHERE execution = 2", "keys", 2).await;
     names("DELETE FROM keys WHERE execution = 2", "keys", 2).await;
+    names("UPDATE keys SET window = 1 WHERE execution = 2", "keys", 2).await;
+    names("UPDATE keys SET window = NULL WHERE execution = 2", "keys", 2).await;
     let swap = "UPDATE keys SET execution = 4 - execution WHERE execution IN (1, 3)";
     names(swap, "keys", 1).await;
     names(swap, "keys", 3).await;

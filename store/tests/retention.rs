@@ -33,7 +33,7 @@ async fn a_young_answer_of_an_old_call_keeps_none_of_those_behind_it() {
     let conn = Connection::open(&f.options.path).unwrap();
     assert_eq!(kept(&conn).len(), CALLS);
     let age = "UPDATE executions SET created_at = -created_at;
-        UPDATE answers SET received_at = 0 WHERE execution <> 5";
+        UPDATE answers SET received_at = -received_at WHERE execution <> 5";
     conn.execute_batch(age).unwrap();
     let f = f.reopen().await;
     let dropped = async {
@@ -42,7 +42,7 @@ async fn a_young_answer_of_an_old_call_keeps_none_of_those_behind_it() {
         }
     };
     tokio::time::timeout(Duration::from_secs(60), dropped).await.unwrap();
-    conn.execute_batch("UPDATE executions SET created_at = -created_at").unwrap();
+    conn.execute_batch(age).unwrap();
     // What is dropped leaves its digest.
     assert!(f.store.reader().verify(None).unwrap().findings.is_empty());
 }

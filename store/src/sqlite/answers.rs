@@ -10,11 +10,20 @@ use super::queries;
 use super::rows::{self, Brief};
 use crate::MAX_KEPT_BODY;
 use crate::call::{Answer, AnswerBody, Settled};
-use crate::key::Digest;
+use crate::key::{Digest, Encoder};
 use crate::state::{Knowledge, State};
 
-/// Writes an answer; the digest of its body.
-pub(super) fn put(conn: &Connection, execution: i64, answer: &Answer) -> rusqlite::Result<Digest> {
+/// What the log keeps of an answer.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Digests {
+    /// SHA-256 of the body.
+    pub(super) body: Digest,
+    /// A digest over the other columns.
+    pub(super) rest: Digest,
+}
+
+/// Writes an answer.
+pub(super) fn put(conn: &Connection, execution: i64, answer: &Answer) -> rusqlite::Result<Digests> {
     let (body, digest, size) = match &answer.body {
         AnswerBody::Kept(body) if body.len() <= MAX_KEPT_BODY => {
             (Some(body.as_ref()), Digest::of(body), body.len() as u64)
@@ -22,18 +31,49 @@ pub(super) fn put(conn: &Connection, execution: i64, answer: &Answer) -> rusqlit
         AnswerBody::Kept(body) => (None, Digest::of(body), body.len() as u64),
         AnswerBody::Dropped { sha256, size } => (None, Digest::from_bytes(*sha256), *size),
     };
+    let rest = Rest {
+        status: answer.status,
+        headers: &fields_text(&answer.headers),
+        trailers: &fields_text(&answer.trailers),
+        cookies: answer.omitted_cookies,
+        size: size as i64,
+        received_at: answer.received_at.as_micros(),
+    };
     conn.prepare_cached(queries::ANSWER_PUT)?.execute(params![
         execution,
-        answer.status,
-        fields_text(&answer.headers),
-        fields_text(&answer.trailers),
-        answer.omitted_cookies,
+        rest.status,
+        rest.headers,
+        rest.trailers,
+        rest.cookies,
         body,
         digest.as_bytes(),
-        size as i64,
-        answer.received_at.as_micros(),
+        rest.size,
+        rest.received_at,
     ])?;
-    Ok(digest)
+    Ok(Digests { body: digest, rest: rest.digest() })
+}
+
+/// The columns of an answer without its body, which may be dropped later.
+pub(super) struct Rest<'a> {
+    pub(super) status: u16,
+    pub(super) headers: &'a str,
+    pub(super) trailers: &'a str,
+    pub(super) cookies: bool,
+    pub(super) size: i64,
+    pub(super) received_at: i64,
+}
+
+impl Rest<'_> {
+    pub(super) fn digest(&self) -> Digest {
+        Encoder::new("answer/v1")
+            .field(self.status.to_be_bytes())
+            .field(self.headers)
+            .field(self.trailers)
+            .field([u8::from(self.cookies)])
+            .field(self.size.to_be_bytes())
+            .field(self.received_at.to_be_bytes())
+            .finish()
+    }
 }
 
 /// The answer of an execution, where one is stored.

@@ -7,9 +7,10 @@ use rusqlite::{OptionalExtension, params};
 use uuid::Uuid;
 
 use super::error::Fail;
-use super::events::{Change, NewEvent};
-use super::made::{First, Made};
+use super::events::Change;
+use super::made::{First, MADE, Made, asked};
 use super::rows::{self, Brief};
+use super::settle::text_digest;
 use super::write::{Effect, Told, Write};
 use super::{answers, doubt, queries};
 use crate::call::{Call, Claim, Doubt, Finish, Foreseen, Settled};
@@ -168,8 +169,9 @@ fn insert(write: &mut Write<'_>, call: &Call) -> Result<Claim, Fail> {
         put_key(write, &key.holder, key.window, row)?;
     }
     write.touch(call.scope.session)?;
-    let change = Change { made: Some(made.digest().hex(32)), ..Change::default() };
-    log_claim(write, row, 1, call, change);
+    let change = Change { made: Some(made.digest().hex(MADE)), ..Change::default() };
+    let state = State::Running { attempt: 1, prior: Knowledge::NotExecuted };
+    log_claim(write, row, state, call, change);
     write.effects.push(Effect::InFlight(1));
     Ok(Claim::Execute(Lease::new(made.id, 1, made.key.map(str::to_owned))))
 }
@@ -200,7 +202,7 @@ pub(super) fn again(
     }
     write.touch(call.scope.session)?;
     let change = Change { why: Some(why), ..Change::default() };
-    log_claim(write, execution.id, next.attempt(), call, change);
+    log_claim(write, execution.id, next, call, change);
     write.effects.push(Effect::InFlight(1));
     let text = call.key.as_ref().map(|key| key.text.clone());
     Ok(Claim::Execute(Lease::new(execution.uuid, next.attempt(), text)))
@@ -213,20 +215,20 @@ pub(super) fn put_key(
     window: Option<Duration>,
     execution: i64,
 ) -> rusqlite::Result<()> {
-    let window = window.map(|window| i64::try_from(window.as_micros()).unwrap_or(i64::MAX));
     let mut statement = write.conn.prepare_cached(queries::KEY_PUT)?;
-    statement.execute(params![holder.as_bytes(), execution, window])?;
+    statement.execute(params![holder.as_bytes(), execution, window.map(micros)])?;
     Ok(())
 }
 
-fn log_claim(write: &mut Write<'_>, row: i64, attempt: u32, call: &Call, change: Change<'_>) {
-    let change = Change {
-        status: Some(ExecutionStatus::Running.as_str()),
-        rule: Some(&call.rule),
-        run: call.run.as_deref(),
-        ..change
-    };
-    write.event(NewEvent::execution("claimed", row, attempt, "proxy", &change));
+fn micros(window: Duration) -> i64 {
+    i64::try_from(window.as_micros()).unwrap_or(i64::MAX)
+}
+
+fn log_claim(write: &mut Write<'_>, row: i64, state: State, call: &Call, change: Change<'_>) {
+    let key = call.key.as_ref().map(|key| (&key.holder, key.window.map(micros)));
+    let asked = asked(Some(call.fingerprint.short()), Some(&call.rule), told_upstream(call));
+    let change = Change { rule: Some(&call.rule), run: call.run.as_deref(), ..change };
+    write.log(row, state, "claimed", "proxy", change.asked(&asked, key));
 }
 
 /// Records the outcome of an attempt of a proxied call.
@@ -250,26 +252,22 @@ pub(super) fn finish(
         sent_at: finish.sent_at,
     };
     write.put_finish(&execution, next, &told)?;
-    let mut body = None;
-    if let Some(answer) = &finish.answer {
-        body = Some(answers::put(write.conn, execution.id, answer)?.hex(32));
-    }
-    write.event(NewEvent::execution(
-        if matches!(execution.state, State::Running { .. }) { "finished" } else { "finished-late" },
-        execution.id,
-        attempt,
-        "proxy",
-        &Change {
-            status: Some(next.status().as_str()),
-            outcome: Some(finish.outcome.as_str()),
-            body,
-            answer_status: finish.answer.as_ref().map(|answer| answer.status),
-            why: Some(&finish.last_event),
-            sent_at: finish.sent_at,
-            first_byte_at: finish.first_byte_at,
-            ..Change::default()
-        },
-    ));
+    let put = |answer| answers::put(write.conn, execution.id, answer);
+    let stored = finish.answer.as_ref().map(put).transpose()?;
+    let kind =
+        if matches!(execution.state, State::Running { .. }) { "finished" } else { "finished-late" };
+    let change = Change {
+        outcome: Some(finish.outcome.as_str()),
+        error: text_digest(finish.error.as_deref()),
+        body: stored.map(|stored| stored.body.hex(32)),
+        answer: stored.map(|stored| stored.rest.hex(16)),
+        answer_status: finish.answer.as_ref().map(|answer| answer.status),
+        why: Some(&finish.last_event),
+        sent_at: finish.sent_at,
+        first_byte_at: finish.first_byte_at,
+        ..Change::default()
+    };
+    write.log(execution.id, next, kind, "proxy", change);
     let settled = Arc::new(Settled {
         execution_id: id,
         attempt,

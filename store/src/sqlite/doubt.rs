@@ -4,8 +4,7 @@ use uuid::Uuid;
 
 use super::claim::{again, brief_of};
 use super::error::Fail;
-use super::events::{Change, NewEvent};
-use super::execute::log;
+use super::events::Change;
 use super::queries;
 use super::rows::{self, Brief};
 use super::write::Write;
@@ -77,7 +76,7 @@ fn in_doubt(write: &mut Write<'_>, mut execution: Brief) -> Result<Brief, Fail> 
         let next = state::next(execution.state, Event::Doubt, execution.class)?;
         write.put_state(&execution, next)?;
         let why = Some("by its rule of today it may not be repeated");
-        log(write, execution.id, next, "doubted", "engine", Change { why, ..Change::default() });
+        write.log(execution.id, next, "doubted", "engine", Change { why, ..Change::default() });
         execution.state = next;
     }
     Ok(execution)
@@ -99,7 +98,7 @@ fn release(write: &mut Write<'_>, execution: &Brief, attempt: u32) -> Result<(),
     if next != execution.state {
         write.put_state(execution, next)?;
         let change = Change { why: Some("retry token redeemed"), ..Change::default() };
-        write.event(NewEvent::execution("released", execution.id, attempt, "client", &change));
+        write.log(execution.id, next, "released", "client", change);
     }
     Ok(())
 }

@@ -4,8 +4,9 @@ use rusqlite::{Connection, params};
 use serde::Serialize;
 
 use super::queries;
-use crate::key::Encoder;
+use crate::key::{Digest, Encoder, HolderKey, hex};
 use crate::model::Timestamp;
+use crate::state::{Knowledge, State};
 
 /// A row of the log that has no number yet.
 #[derive(Debug, Clone)]
@@ -55,8 +56,19 @@ impl NewEvent {
 pub(crate) struct Change<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) status: Option<&'a str>,
+    /// What was told, where anything was; else what is known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) outcome: Option<&'a str>,
+    /// What is known of a failure, where that is not what was told.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) known: Option<&'a str>,
+    /// Of the earlier attempts that nothing has settled, where they are not all known not to have executed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) prior: Option<&'a str>,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) decided: bool,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) released: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) rule: Option<&'a str>,
     /// The run of the agent that asked.
@@ -65,12 +77,26 @@ pub(crate) struct Change<'a> {
     /// [`super::made::Made::digest`], in hex.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) made: Option<String>,
-    /// SHA-256 of the stored output, in hex.
+    /// [`super::made::asked`], in hex.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) asked: Option<String>,
+    /// The place of the key that names the execution from now on, in hex, and for how long it is held, in
+    /// microseconds: its row in the table of keys.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) key: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) window: Option<i64>,
+    /// SHA-256 of the stored output and error, in hex.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) output: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) error: Option<String>,
     /// SHA-256 of the answer's body, in hex.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) body: Option<String>,
+    /// [`super::answers::Digests::rest`], in hex.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) answer: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) answer_status: Option<u16>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -79,6 +105,41 @@ pub(crate) struct Change<'a> {
     pub(crate) sent_at: Option<Timestamp>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) first_byte_at: Option<Timestamp>,
+}
+
+impl Change<'_> {
+    /// That is the state from now on.
+    pub(crate) fn to(self, state: State) -> Self {
+        let word = Knowledge::as_str;
+        let known = state.outcome().map(word);
+        let prior = match state {
+            State::Running { prior, .. } | State::InDoubt { prior, .. } => prior,
+            _ => Knowledge::NotExecuted,
+        };
+        let outcome = self.outcome.or(known);
+        Self {
+            status: Some(state.status().as_str()),
+            outcome,
+            known: known.filter(|_| matches!(state, State::Failed { .. }) && outcome != known),
+            prior: (prior != Knowledge::NotExecuted).then(|| word(prior)),
+            decided: matches!(
+                state,
+                State::Completed { decided: true, .. } | State::Failed { decided: true, .. }
+            ),
+            released: matches!(state, State::InDoubt { released: true, .. }),
+            ..self
+        }
+    }
+
+    /// What was asked, and the key that names it from now on.
+    pub(crate) fn asked(self, asked: &Digest, key: Option<(&HolderKey, Option<i64>)>) -> Self {
+        Self {
+            asked: Some(asked.hex(16)),
+            key: key.map(|(holder, _)| hex(holder.as_bytes())),
+            window: key.and_then(|(_, window)| window),
+            ..self
+        }
+    }
 }
 
 /// The end of the chain: the newest row's number, time and hash.

@@ -7,9 +7,9 @@ use uuid::Uuid;
 
 use super::claim::{holder, put_key};
 use super::error::Fail;
-use super::events::{Change, NewEvent};
+use super::events::Change;
 use super::ids::Place;
-use super::made::{First, Made};
+use super::made::{First, MADE, Made};
 use super::queries;
 use super::rows::Brief;
 use super::write::{Effect, Write};
@@ -138,7 +138,7 @@ fn claim(
                 None::<&str>,
             ])?;
             write.touch(found.session)?;
-            log(write, found.id, next, "claimed", "api", Change::default());
+            write.log(found.id, next, "claimed", "api", Change::default());
             write.effects.push(Effect::Leased(found.id, next.attempt(), ttl));
             Ok(execute_claim(write, found.uuid, next.attempt()))
         }
@@ -186,8 +186,10 @@ fn insert(
         put_key(write, &key.holder, None, row)?;
     }
     write.touch(place.session)?;
-    let change = Change { made: Some(made.digest().hex(32)), ..Change::default() };
-    log(write, row, state, if wish.lease.is_some() { "claimed" } else { "created" }, "api", change);
+    let change = Change { made: Some(made.digest().hex(MADE)), ..Change::default() }
+        .asked(&first.asked(), key.map(|key| (&key.holder, None)));
+    let kind = if wish.lease.is_some() { "claimed" } else { "created" };
+    write.log(row, state, kind, "api", change);
     if let Some(ttl) = wish.lease {
         write.effects.push(Effect::Leased(row, 1, ttl));
     }
@@ -196,21 +198,4 @@ fn insert(
 
 pub(super) fn millis(ttl: Duration) -> i64 {
     i64::try_from(ttl.as_millis()).unwrap_or(i64::MAX)
-}
-
-/// Logs a change of an execution's state.
-pub(super) fn log(
-    write: &mut Write<'_>,
-    row: i64,
-    state: State,
-    kind: &'static str,
-    actor: &str,
-    change: Change<'_>,
-) {
-    let change = Change {
-        status: Some(state.status().as_str()),
-        outcome: state.outcome().map(Knowledge::as_str),
-        ..change
-    };
-    write.event(NewEvent::execution(kind, row, state.attempt(), actor, &change));
 }

@@ -8,6 +8,9 @@ use super::{queries, rows};
 use crate::key::{Digest, Encoder};
 use crate::model::{EffectClass, ExecutionStatus, Origin, Timestamp};
 
+/// How many bytes of [`Made::digest`] the log keeps. Earlier versions kept 32, and told less of the rest.
+pub(super) const MADE: usize = 16;
+
 /// The columns that no later step writes. Row numbers are the database's own.
 pub(super) struct Made<'a> {
     pub(super) id: Uuid,
@@ -34,6 +37,12 @@ pub(super) struct First<'a> {
     pub(super) fingerprint: Option<[u8; 16]>,
     pub(super) rule: Option<&'a str>,
     pub(super) upstream_key: Option<&'a str>,
+}
+
+impl First<'_> {
+    pub(super) fn asked(&self) -> Digest {
+        asked(self.fingerprint, self.rule, self.upstream_key)
+    }
 }
 
 impl<'a> Made<'a> {
@@ -85,7 +94,7 @@ impl<'a> Made<'a> {
         })
     }
 
-    /// SHA-256 over all of it.
+    /// A digest over all of it.
     pub(super) fn digest(&self) -> Digest {
         [self.user, self.session, self.goal, self.origin.number(), self.class.number()]
             .iter()
@@ -101,4 +110,13 @@ impl<'a> Made<'a> {
             .field(self.created_at.as_micros().to_be_bytes())
             .finish()
     }
+}
+
+/// A digest over what an attempt is asked with; a later one may be asked with something else.
+pub(super) fn asked(
+    fingerprint: Option<[u8; 16]>,
+    rule: Option<&str>,
+    upstream_key: Option<&str>,
+) -> Digest {
+    Encoder::new("asked/v1").optional(fingerprint).optional(rule).optional(upstream_key).finish()
 }

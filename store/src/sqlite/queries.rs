@@ -401,31 +401,28 @@ pub(super) const QUICK_CHECK: &str = "PRAGMA quick_check(20)";
 pub(super) const COUNT_IN_DOUBT: &str = "SELECT COUNT(*) FROM executions WHERE status = 5";
 
 /// What `verify` compares of an execution with its events.
-pub(super) const VERIFY_EXECUTIONS: &str =
-    "SELECT e.id, e.status, e.attempt, e.output, a.status, a.sha256, a.body,
+pub(super) const VERIFY_EXECUTIONS: &str = "SELECT e.id, e.status, e.attempt, e.prior, e.known, e.decided,
+    e.released, e.ended_at, e.output, e.error, e.fingerprint, e.rule, e.upstream_key,
     e.uuid, e.user, e.session, e.goal, e.origin, e.class, e.tool, e.input, e.idempotency_key, e.content,
-    e.principal, e.repeat, e.created_at
+    e.principal, e.repeat, e.created_at,
+    a.status, a.headers, a.trailers, a.cookies, a.size, a.received_at, a.sha256, a.body
   FROM executions e LEFT JOIN answers a ON a.execution = e.id WHERE e.id > ?1 ORDER BY e.id LIMIT ?2";
 pub(super) const VERIFY_EVENTS: &str =
-    "SELECT kind, attempt, detail FROM events WHERE execution = ?1 ORDER BY seq";
+    "SELECT seq, at, kind, attempt, detail FROM events WHERE execution = ?1 ORDER BY seq";
 /// Executions that others name and that are not there.
 pub(super) const VERIFY_MISSING: &str = "SELECT DISTINCT named.execution FROM
     (SELECT execution FROM events WHERE execution IS NOT NULL
      UNION ALL SELECT execution FROM keys UNION ALL SELECT execution FROM answers) named
   WHERE NOT EXISTS (SELECT 1 FROM executions e WHERE e.id = named.execution)
   ORDER BY named.execution LIMIT ?1";
-/// The next keys, each with the text under which its execution was made.
-pub(super) const VERIFY_KEYS: &str = "SELECT k.key, k.execution, e.idempotency_key
-  FROM keys k JOIN executions e ON e.id = k.execution WHERE k.key > ?1 ORDER BY k.key LIMIT ?2";
-/// A doubt was released: the key of the call that took it names the execution too.
-pub(super) const VERIFY_RELEASED: &str = "SELECT 1 FROM events
-  WHERE execution = ?1 AND kind = 'claimed' AND detail ->> 'why' = 'released' LIMIT 1";
-pub(super) const VERIFY_KEY_TEXTS: &str =
-    "SELECT id, idempotency_key, user, origin FROM executions WHERE id > ?1 ORDER BY id LIMIT ?2";
-/// Some key is in the range of a text's prefix, of the same user and door.
-pub(super) const VERIFY_KEY_HELD: &str =
-    "SELECT 1 FROM keys k JOIN executions e ON e.id = k.execution
-  WHERE k.key >= ?1 AND k.key <= ?2 AND e.user = ?3 AND e.origin = ?4 LIMIT 1";
+/// The next keys.
+pub(super) const VERIFY_KEYS: &str =
+    "SELECT hex(key), execution, key FROM keys WHERE key > ?1 ORDER BY key LIMIT ?2";
+pub(super) const VERIFY_KEY: &str = "SELECT execution, window FROM keys WHERE key = unhex(?1)";
+/// The last event by which an execution took a key; whether its events tell of keys at all.
+pub(super) const VERIFY_TAKEN: &str = "SELECT
+    MAX(CASE WHEN detail ->> 'key' = ?2 THEN seq END), MAX(detail ->> 'asked' IS NOT NULL)
+  FROM events WHERE execution = ?1 AND kind IN ('created', 'claimed')";
 
 /// Drops the bodies of a range of answers that are old and not in doubt.
 pub(super) const RETENTION_BODIES: &str = "UPDATE answers SET body = NULL

@@ -319,7 +319,7 @@ pub(super) fn brief(row: &Row<'_>) -> Result<Brief> {
         id: row.get(0)?,
         uuid: uuid(row, 1)?,
         session: row.get(2)?,
-        state: state(row)?,
+        state: state(row, 3)?,
         told: optional_word(row, 9, Knowledge::from_number)?,
         class: word(row, 10, EffectClass::from_number)?,
         lease_ms: row.get(11)?,
@@ -338,21 +338,21 @@ pub(super) fn brief(row: &Row<'_>) -> Result<Brief> {
     })
 }
 
-/// The state of a [`Brief`]'s columns 3 to 8.
-fn state(row: &Row<'_>) -> Result<State> {
-    let attempt: u32 = row.get(4)?;
-    let prior = word(row, 5, Knowledge::from_number)?;
-    let decided: bool = row.get(7)?;
-    Ok(match word(row, 3, ExecutionStatus::from_number)? {
+/// The state of six columns, from `at` on.
+pub(super) fn state(row: &Row<'_>, at: usize) -> Result<State> {
+    let attempt: u32 = row.get(at + 1)?;
+    let prior = word(row, at + 2, Knowledge::from_number)?;
+    let decided: bool = row.get(at + 4)?;
+    Ok(match word(row, at, ExecutionStatus::from_number)? {
         ExecutionStatus::Pending => State::Pending,
         ExecutionStatus::Running if attempt == 0 => State::Working,
         ExecutionStatus::Running => State::Running { attempt, prior },
         ExecutionStatus::Completed => State::Completed { attempt, decided },
         ExecutionStatus::Failed => {
-            State::Failed { attempt, known: word(row, 6, Knowledge::from_number)?, decided }
+            State::Failed { attempt, known: word(row, at + 3, Knowledge::from_number)?, decided }
         }
         ExecutionStatus::Cancelled => State::Cancelled,
-        ExecutionStatus::InDoubt => State::InDoubt { attempt, prior, released: row.get(8)? },
+        ExecutionStatus::InDoubt => State::InDoubt { attempt, prior, released: row.get(at + 5)? },
     })
 }
 

@@ -10,7 +10,7 @@ use uuid::Uuid;
 use super::claim::brief_of;
 use super::error::Fail;
 use super::events::{Change, NewEvent};
-use super::execute::{log, millis};
+use super::execute::millis;
 use super::queries;
 use super::rows::Brief;
 use super::write::{Effect, Told, Write};
@@ -81,8 +81,9 @@ pub(super) fn finish(
         _ if overturned => "verdict-overturned",
         _ => "finished-late",
     };
-    let change = Change { output: output_digest(output), ..Change::default() };
-    log(write, execution.id, next, kind, "api", change);
+    let change =
+        Change { output: text_digest(output), error: text_digest(told.error), ..Change::default() };
+    write.log(execution.id, next, kind, "api", change);
     write.effects.push(Effect::Unleased(execution.id));
     tell(write, &execution, next);
     Ok(Ok(()))
@@ -92,8 +93,9 @@ const fn was_decided(state: State) -> bool {
     matches!(state, State::Completed { decided: true, .. } | State::Failed { decided: true, .. })
 }
 
-fn output_digest(output: Option<&str>) -> Option<String> {
-    output.map(|text| Digest::of(text.as_bytes()).hex(32))
+/// As the log keeps an output or an error.
+pub(super) fn text_digest(text: Option<&str>) -> Option<String> {
+    text.map(|text| Digest::of(text.as_bytes()).hex(32))
 }
 
 /// Keeps in the log what changes nothing; told again, it is there already.
@@ -139,7 +141,7 @@ pub(super) fn extend(
         .map_err(|_| lost())?;
     if next != execution.state {
         write.put_state(&execution, next)?;
-        log(write, execution.id, next, "revived", "api", Change::default());
+        write.log(execution.id, next, "revived", "api", Change::default());
     }
     if execution.lease_ms != Some(millis(ttl)) {
         write
@@ -167,7 +169,7 @@ pub(super) fn lose(write: &mut Write<'_>, execution: &Brief, why: &str) -> Resul
     write.put_state(execution, next)?;
     write.conn.prepare_cached(queries::LAST_EVENT_PUT)?.execute(params![execution.id, why])?;
     let change = Change { why: Some(why), ..Change::default() };
-    log(write, execution.id, next, "lost", "engine", change);
+    write.log(execution.id, next, "lost", "engine", change);
     tell(write, execution, next);
     Ok(())
 }
@@ -186,14 +188,19 @@ pub(super) fn resolve(write: &mut Write<'_>, verdict: &Verdict) -> Result<(), Fa
     })?;
     write.put_state(&execution, next)?;
     let output = verdict.output.as_ref().map(Json::as_str);
+    let error = (!verdict.executed).then_some("it did not run, by decision");
     write.conn.prepare_cached(queries::OUTPUT_PUT)?.execute(params![
         execution.id,
         output,
-        (!verdict.executed).then_some("it did not run, by decision"),
+        error
     ])?;
-    let change =
-        Change { why: Some(&verdict.evidence), output: output_digest(output), ..Change::default() };
-    log(write, execution.id, next, "verdict", &verdict.actor, change);
+    let change = Change {
+        why: Some(&verdict.evidence),
+        output: text_digest(output),
+        error: text_digest(error),
+        ..Change::default()
+    };
+    write.log(execution.id, next, "verdict", &verdict.actor, change);
     write.effects.push(Effect::Unleased(execution.id));
     tell(write, &execution, next);
     Ok(())
@@ -241,9 +248,12 @@ pub(super) fn update(
         at.as_micros(),
     ])?;
     write.count_change(brief.state, next);
-    let change =
-        Change { output: output_digest(output.as_ref().map(Json::as_str)), ..Change::default() };
-    log(write, row, next, "updated", "api", change);
+    let change = Change {
+        output: text_digest(output.as_ref().map(Json::as_str)),
+        error: text_digest(error.as_deref()),
+        ..Change::default()
+    };
+    write.log(row, next, "updated", "api", change);
     if ended {
         tell(write, &brief, next);
     }

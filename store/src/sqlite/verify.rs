@@ -3,6 +3,7 @@
 mod chain;
 mod executions;
 mod keys;
+mod record;
 
 use super::queries;
 use super::reader::Reader;
@@ -13,6 +14,19 @@ use crate::verify::{Finding, Report};
 /// Rows that one read transaction takes.
 const PAGE: i64 = 1_000;
 
+/// What the walk through the tables goes by, and finds.
+struct Walked<'a> {
+    /// Of executions before this row the first events may be pruned.
+    whole_from: i64,
+    findings: &'a mut Vec<Finding>,
+}
+
+impl Walked<'_> {
+    fn wrong(&mut self, table: &'static str, row: i64, message: String) {
+        self.findings.push(Finding { table, row, message });
+    }
+}
+
 impl Reader {
     /// Walks the log's chain and the invariants between events and entities.
     ///
@@ -22,12 +36,13 @@ impl Reader {
         let expected = head.map(parse_head).transpose()?;
         let mut findings = Vec::new();
         let log = self.verify_chain(expected.as_ref(), &mut findings)?;
-        let executions = self.verify_executions(log.whole_from, &mut findings)?;
+        let mut walked = Walked { whole_from: log.whole_from, findings: &mut findings };
+        let executions = self.verify_executions(&mut walked)?;
         for row in self.many(queries::VERIFY_MISSING, [PAGE], |row| row.get(0))? {
             let message = "it is missing: events, a key or an answer name it".to_owned();
-            findings.push(Finding { table: "executions", row, message });
+            walked.wrong("executions", row, message);
         }
-        self.verify_keys(log.whole_from, &mut findings)?;
+        self.verify_keys(&mut walked)?;
         Ok(Report {
             head: format!("{}:{}", log.end.seq, Digest::from_bytes(log.end.hash).hex(32)),
             events: log.events,

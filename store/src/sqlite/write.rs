@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use rusqlite::{Connection, Statement, params};
 use tokio::sync::watch;
 
-use super::events::NewEvent;
+use super::events::{Change, NewEvent};
 use super::queries;
 use super::rows::Brief;
 use crate::call::{Settled, Waiter};
@@ -105,6 +105,19 @@ fn bind_state(
 impl Write<'_> {
     pub(super) fn event(&mut self, event: NewEvent) {
         self.events.push(event);
+    }
+
+    /// Logs a change of an execution's state.
+    pub(super) fn log(
+        &mut self,
+        execution: i64,
+        state: State,
+        kind: &'static str,
+        actor: &str,
+        change: Change<'_>,
+    ) {
+        let change = change.to(state);
+        self.event(NewEvent::execution(kind, execution, state.attempt(), actor, &change));
     }
 
     /// Waits for a running execution: made in the job that found it running, so that no wake-up

@@ -29,6 +29,7 @@ struct EventRow {
     attempt: Option<u32>,
     actor: String,
     detail: String,
+    /// Zeros where it is none.
     hash: [u8; 32],
 }
 
@@ -180,9 +181,9 @@ fn event_row(row: &rusqlite::Row<'_>) -> rusqlite::Result<EventRow> {
         kind: row.get(2)?,
         execution: row.get(3)?,
         session: row.get(4)?,
-        attempt: row.get(5)?,
+        attempt: row.get::<_, Option<i64>>(5)?.map(|n| n.try_into().unwrap_or(u32::MAX)),
         actor: row.get(6)?,
         detail: row.get(7)?,
-        hash: row.get(8)?,
+        hash: row.get_ref(8)?.as_blob()?.try_into().unwrap_or_default(),
     })
 }

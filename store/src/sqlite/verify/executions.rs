@@ -1,26 +1,29 @@
 //! Each execution and its answer, against the last word of their events.
 
 use rusqlite::params;
-use serde::Deserialize;
 
-use super::PAGE;
+use super::record::{EventRow, Record, ToldAnswer, ToldState};
+use super::{PAGE, Walked};
 use crate::Error;
 use crate::key::Digest;
-use crate::model::ExecutionStatus;
-use crate::sqlite::made::Made;
+use crate::model::Timestamp;
+use crate::sqlite::answers::Rest;
+use crate::sqlite::events::Change;
+use crate::sqlite::made::{self, Made};
 use crate::sqlite::reader::Reader;
 use crate::sqlite::{queries, rows};
-use crate::verify::Finding;
+use crate::state::{Knowledge, State};
 
 struct ExecutionRow {
-    row: i64,
-    status: ExecutionStatus,
-    attempt: u32,
+    state: State,
+    ended_at: Option<Timestamp>,
     made: Digest,
+    asked: Digest,
     /// What a log tells that an earlier version wrote.
     input: Digest,
     output: Option<Digest>,
-    answer: Option<AnswerRow>,
+    error: Option<Digest>,
+    answer: rusqlite::Result<Option<AnswerRow>>,
 }
 
 struct AnswerRow {
@@ -28,166 +31,167 @@ struct AnswerRow {
     /// As its column says; the body itself may be gone.
     digest: [u8; 32],
     body: Option<Digest>,
+    rest: Digest,
 }
-
-/// What an event tells of an execution.
-#[derive(Deserialize)]
-struct Told {
-    status: Option<String>,
-    made: Option<String>,
-    /// Of the input alone: what earlier versions wrote.
-    input: Option<String>,
-    output: Option<String>,
-    body: Option<String>,
-    answer_status: Option<u16>,
-}
-
-type EventRow = (String, Option<u32>, String);
 
 impl Reader {
-    /// How many there are. Of those before row `whole_from` the first events may be pruned.
-    pub(super) fn verify_executions(
-        &self,
-        whole_from: i64,
-        findings: &mut Vec<Finding>,
-    ) -> Result<u64, Error> {
+    /// How many there are.
+    pub(super) fn verify_executions(&self, walked: &mut Walked<'_>) -> Result<u64, Error> {
         let (mut last, mut count) = (i64::MIN, 0);
         loop {
-            let page = self.many(queries::VERIFY_EXECUTIONS, params![last, PAGE], execution_row)?;
-            let Some(end) = page.last() else { return Ok(count) };
-            last = end.row;
-            for execution in page {
+            let page = self.many(queries::VERIFY_EXECUTIONS, params![last, PAGE], |row| {
+                Ok((row.get(0)?, ExecutionRow::read(row)))
+            })?;
+            let Some((end, _)) = page.last() else { return Ok(count) };
+            last = *end;
+            for (row, execution) in page {
                 count += 1;
-                let events: Vec<EventRow> =
-                    self.many(queries::VERIFY_EVENTS, [execution.row], |row| {
-                        Ok((row.get(0)?, row.get(1)?, row.get(2)?))
-                    })?;
-                let record = Record::of(&events, execution.row >= whole_from);
-                execution.compare(&record, findings);
-                for (_, attempt, _) in events.iter().filter(|e| e.0 == "possible-duplicate") {
+                let events = self.many(queries::VERIFY_EVENTS, [row], EventRow::read)?;
+                let record = Record::of(events, row >= walked.whole_from);
+                match execution {
+                    Ok(execution) => execution.compare(row, &record, walked),
+                    Err(error) => walked.wrong("executions", row, format!("not readable: {error}")),
+                }
+                for attempt in &record.possible_duplicates {
                     let message = format!(
-                        "attempt {} was told to have executed after a later one was claimed: it may have run twice",
-                        attempt.unwrap_or(0)
+                        "attempt {attempt} was told to have executed after a later one was claimed: it may have run twice",
                     );
-                    findings.push(Finding { table: "executions", row: execution.row, message });
+                    walked.wrong("executions", row, message);
                 }
+                self.verify_taken(row, &record.keys, walked)?;
             }
         }
-    }
-}
-
-fn execution_row(row: &rusqlite::Row<'_>) -> rusqlite::Result<ExecutionRow> {
-    let made = Made::read(row, 7)?;
-    let output: Option<String> = row.get(3)?;
-    let digest: Option<[u8; 32]> = row.get(5)?;
-    let answer = match digest {
-        None => None,
-        Some(digest) => Some(AnswerRow {
-            status: row.get(4)?,
-            digest,
-            body: row.get_ref(6)?.as_blob_or_null()?.map(Digest::of),
-        }),
-    };
-    Ok(ExecutionRow {
-        row: row.get(0)?,
-        status: rows::word(row, 1, ExecutionStatus::from_number)?,
-        attempt: row.get(2)?,
-        made: made.digest(),
-        input: Digest::of(made.input.as_bytes()),
-        output: output.map(|text| Digest::of(text.as_bytes())),
-        answer,
-    })
-}
-
-/// The last word of an execution's events.
-#[derive(Default)]
-struct Record {
-    status: Option<String>,
-    attempt: u32,
-    made: Option<String>,
-    input: Option<String>,
-    output: Option<String>,
-    /// The digest and status of the answer.
-    answer: Option<(String, Option<u16>)>,
-    /// Whether there is an answer can be told from the events that are left.
-    tells_answer: bool,
-    whole: bool,
-}
-
-impl Record {
-    fn of(events: &[EventRow], whole: bool) -> Self {
-        let mut record = Self { whole, tells_answer: whole, ..Self::default() };
-        for (kind, attempt, detail) in events {
-            let Ok(told) = serde_json::from_str::<Told>(detail) else { continue };
-            if told.status.is_some() {
-                record.status = told.status;
-                record.output = told.output;
-                record.attempt = attempt.unwrap_or(0);
-                if kind == "claimed" {
-                    record.answer = None;
-                    record.tells_answer = true;
-                }
-            }
-            record.made = told.made.or(record.made);
-            record.input = told.input.or(record.input);
-            if let Some(body) = told.body {
-                record.answer = Some((body, told.answer_status));
-                record.tells_answer = true;
-            }
-        }
-        record
     }
 }
 
 impl ExecutionRow {
-    fn compare(&self, record: &Record, findings: &mut Vec<Finding>) {
-        if !record.whole && record.status.is_none() {
+    /// From [`queries::VERIFY_EXECUTIONS`].
+    fn read(row: &rusqlite::Row<'_>) -> rusqlite::Result<Self> {
+        let made = Made::read(row, 13)?;
+        let text = |at: usize| -> rusqlite::Result<Option<Digest>> {
+            Ok(row.get_ref(at)?.as_str_or_null()?.map(|text| Digest::of(text.as_bytes())))
+        };
+        let asked = made::asked(
+            row.get(10)?,
+            row.get_ref(11)?.as_str_or_null()?,
+            row.get_ref(12)?.as_str_or_null()?,
+        );
+        Ok(Self {
+            state: rows::state(row, 1)?,
+            ended_at: rows::optional_time(row, 7)?,
+            output: text(8)?,
+            error: text(9)?,
+            made: made.digest(),
+            asked,
+            input: Digest::of(made.input.as_bytes()),
+            answer: AnswerRow::read(row, 26),
+        })
+    }
+
+    fn compare(&self, row: i64, record: &Record, walked: &mut Walked<'_>) {
+        if !record.whole && record.state.is_none() {
             // All of its events are pruned.
             return;
         }
-        let mut wrong = |table, message: String| {
-            findings.push(Finding { table, row: self.row, message });
-        };
-        if record.status.as_deref() != Some(self.status.as_str()) || record.attempt != self.attempt
-        {
-            let message = format!(
-                "it is {} at attempt {}, its events say {} at attempt {}",
-                self.status,
-                self.attempt,
-                record.status.as_deref().unwrap_or("nothing"),
-                record.attempt,
-            );
-            wrong("executions", message);
-        }
-        let differs = |told: &Option<String>, is: &Digest| {
-            told.as_ref().is_some_and(|told| *told != is.hex(32))
-        };
-        if differs(&record.made, &self.made) || differs(&record.input, &self.input) {
-            let message =
-                "its id, place, tool, input, key or time is not the one that was recorded";
-            wrong("executions", message.to_owned());
-        }
-        if record.output != self.output.map(|digest| digest.hex(32)) {
-            wrong("executions", "its output is not the one that was recorded".to_owned());
+        let differs = [self.state_differs(record), self.content_differs(record)];
+        for message in differs.into_iter().flatten() {
+            walked.wrong("executions", row, message);
         }
         if record.tells_answer
-            && let Some(message) = self.answer_differs(record)
+            && let Some(message) = self.answer_differs(record.answer.as_ref())
         {
-            wrong("answers", message.to_owned());
+            walked.wrong("answers", row, message.to_owned());
         }
     }
 
-    fn answer_differs(&self, record: &Record) -> Option<&'static str> {
-        match (&self.answer, &record.answer) {
-            (None, None) => None,
-            (None, Some(_)) => Some("it is missing"),
-            (Some(_), None) => Some("its events know of no answer"),
-            (Some(answer), Some((digest, status))) => {
-                let same = *digest == Digest::from_bytes(answer.digest).hex(32)
-                    && status.is_none_or(|status| status == answer.status)
+    fn state_differs(&self, record: &Record) -> Option<String> {
+        let nothing = ToldState { status: "nothing".to_owned(), ..ToldState::default() };
+        let (is, told) = (self.told_state(), record.state.as_ref().unwrap_or(&nothing));
+        if (&is.status, is.attempt) != (&told.status, told.attempt) {
+            return Some(format!(
+                "it is {} at attempt {}, its events say {} at attempt {}",
+                is.status, is.attempt, told.status, told.attempt,
+            ));
+        }
+        (record.tells_all() && is != *told).then(|| {
+            "when it ended, what is known of it, or whether it was decided or released, is not what was \
+             recorded"
+                .to_owned()
+        })
+    }
+
+    fn told_state(&self) -> ToldState {
+        let change = Change::default().to(self.state);
+        let owned = |word: Option<&str>| word.map(str::to_owned);
+        ToldState {
+            status: self.state.status().to_string(),
+            attempt: self.state.attempt(),
+            known: match self.state {
+                State::Failed { known, .. } => owned(Some(Knowledge::as_str(known))),
+                _ => None,
+            },
+            prior: owned(change.prior),
+            decided: change.decided,
+            released: change.released,
+            ended_at: self.ended_at,
+        }
+    }
+
+    fn content_differs(&self, record: &Record) -> Option<String> {
+        let differs = |told: Option<&String>, is: &Digest| {
+            told.is_some_and(|told| !is.hex(32).starts_with(told.as_str()))
+        };
+        let whole = |digest: Option<Digest>| digest.map(|digest| digest.hex(32));
+        let what = if differs(record.made.as_ref(), &self.made)
+            || differs(record.input.as_ref(), &self.input)
+        {
+            "its id, place, tool, input, key or time"
+        } else if differs(record.asked.as_ref(), &self.asked) {
+            "its fingerprint, rule or upstream key"
+        } else if record.output != whole(self.output) {
+            "its output"
+        } else if record.tells_all() && record.error != whole(self.error) {
+            "its error"
+        } else {
+            return None;
+        };
+        Some(format!("{what} is not the one that was recorded"))
+    }
+
+    fn answer_differs(&self, told: Option<&ToldAnswer>) -> Option<&'static str> {
+        match (&self.answer, told) {
+            (Err(_), _) => Some("it is not readable"),
+            (Ok(None), None) => None,
+            (Ok(None), Some(_)) => Some("it is missing"),
+            (Ok(Some(_)), None) => Some("its events know of no answer"),
+            (Ok(Some(answer)), Some(told)) => {
+                let same = told.body == Digest::from_bytes(answer.digest).hex(32)
+                    && told.status.is_none_or(|status| status == answer.status)
+                    && told.rest.as_ref().is_none_or(|rest| *rest == answer.rest.hex(16))
                     && answer.body.is_none_or(|body| body.as_bytes() == &answer.digest);
                 (!same).then_some("it is not the one that was recorded")
             }
         }
+    }
+}
+
+impl AnswerRow {
+    /// From column `at` on.
+    fn read(row: &rusqlite::Row<'_>, at: usize) -> rusqlite::Result<Option<Self>> {
+        let Some(status) = row.get(at)? else { return Ok(None) };
+        let rest = Rest {
+            status,
+            headers: row.get_ref(at + 1)?.as_str()?,
+            trailers: row.get_ref(at + 2)?.as_str()?,
+            cookies: row.get(at + 3)?,
+            size: row.get(at + 4)?,
+            received_at: row.get(at + 5)?,
+        };
+        Ok(Some(Self {
+            status,
+            digest: row.get(at + 6)?,
+            body: row.get_ref(at + 7)?.as_blob_or_null()?.map(Digest::of),
+            rest: rest.digest(),
+        }))
     }
 }
