@@ -7,9 +7,10 @@ mod support;
 use rusqlite::Connection;
 use store::Reader;
 use store::call::{ExecuteOptions, Finish};
-use store::model::Json;
+use store::model::{ChannelType, Json, NewChannel, NewMemory, ToolCall};
 use store::state::Knowledge::Executed;
 use support::{Fixture, answer, finish};
+use uuid::Uuid;
 
 /// A stopped database with a completed call, tampered with; what `verify` finds.
 async fn tampered(sql: &str, head: bool) -> Vec<(String, i64, String)> {
@@ -22,7 +23,9 @@ async fn tampered(sql: &str, head: bool) -> Vec<(String, i64, String)> {
     }
     // The same key at the other door: it is no substitute for a proxied call's own.
     let options = ExecuteOptions { idempotency_key: Some("b".to_owned()), ..Default::default() };
-    f.store.execute(f.tool_call("ada", "tool", "{}").await, options).await.unwrap();
+    let place = f.tool_call("ada", "tool", "{}").await;
+    f.store.execute(place.clone(), options).await.unwrap();
+    entities(&f, &place).await;
     let report = f.store.reader().verify(None).unwrap();
     assert!(report.findings.is_empty(), "{:?}", report.findings);
     assert_eq!(report.executions, 4);
@@ -33,6 +36,30 @@ async fn tampered(sql: &str, head: bool) -> Vec<(String, i64, String)> {
     let reader = Reader::open(&f.options.path).unwrap();
     let report = reader.verify(head.then_some(report.head.as_str())).unwrap();
     report.findings.into_iter().map(|f| (f.table.to_owned(), f.row, f.message)).collect()
+}
+
+/// A channel and a memory; each of them, and the place's session and goal, changed once.
+async fn entities(f: &Fixture, place: &ToolCall) {
+    let (user_id, goal, session) = (place.user_id, place.goal_id, place.session_id);
+    let new = NewChannel {
+        user_id,
+        channel_type: ChannelType::Email,
+        channel_name: "mail".to_owned(),
+        channel_identifier: "ada".to_owned(),
+    };
+    let channel = f.store.create_channel(new).await.unwrap().id;
+    let new =
+        NewMemory { user_id, content: "likes tea".to_owned(), importance: None, tags: Vec::new() };
+    let memory = f.store.create_memory(new).await.unwrap().id;
+    let change = |id: Uuid, member: &str| format!(r#"{{"id":"{id}",{member}}}"#);
+    let update = serde_json::from_str(&change(channel, r#""channel_name":"post""#)).unwrap();
+    f.store.update_channel(update, None).await.unwrap();
+    let update = serde_json::from_str(&change(memory, r#""content":"likes coffee""#)).unwrap();
+    f.store.update_memory(update, None).await.unwrap();
+    let update = serde_json::from_str(&change(session, r#""context":{"a":1}"#)).unwrap();
+    f.store.update_session(update, None).await.unwrap();
+    let update = serde_json::from_str(&change(goal, r#""status":"in_progress""#)).unwrap();
+    f.store.update_goal(update, None).await.unwrap();
 }
 
 async fn names(sql: &str, table: &str, row: i64) {
@@ -167,6 +194,31 @@ async fn changed_dropped_and_swapped_keys_are_named() {
     let swap = "UPDATE keys SET execution = 4 - execution WHERE execution IN (1, 3)";
     names(swap, "keys", 1).await;
     names(swap, "keys", 3).await;
+}
+
+#[tokio::test]
+async fn changed_dropped_and_swapped_entities_are_named() {
+    for (table, row, change) in [
+        ("users", 2, "username = 'eve'"),
+        ("users", 2, "active = 0"),
+        ("channels", 1, "config = '{\"to\":\"eve\"}'"),
+        ("sessions", 2, "user = 1"),
+        ("sessions", 2, "context = '{}'"),
+        ("goals", 2, "status = 2"),
+        ("goals", 2, "result = '{}'"),
+        ("memories", 1, "content = 'likes tea'"),
+    ] {
+        names(&format!("UPDATE {table} SET {change} WHERE id = {row}"), table, row).await;
+        let drop = format!("PRAGMA foreign_keys = OFF; DELETE FROM {table} WHERE id = {row}");
+        names(&drop, table, row).await;
+    }
+    let swap = "PRAGMA foreign_keys = OFF; UPDATE goals SET id = -1 WHERE id = 1;
+        UPDATE goals SET id = 1 WHERE id = 2; UPDATE goals SET id = 2 WHERE id = -1";
+    names(swap, "goals", 1).await;
+    names(swap, "goals", 2).await;
+    let add = "INSERT INTO memories (uuid, user, memory_type, importance, content, tags, created_at, updated_at)
+        SELECT zeroblob(16), user, 0, 0, 'owes eve', '[]', created_at, updated_at FROM memories";
+    names(add, "memories", 2).await;
 }
 
 #[tokio::test]

@@ -3,13 +3,13 @@
 use rusqlite::params;
 use uuid::Uuid;
 
+use super::entity::{Noted, Table, note};
 use super::error::Fail;
-use super::events::NewEvent;
 use super::write::{Effect, Write};
 use super::{ids, queries, rows};
 use crate::model::{
     ChannelUpdate, GoalStatus, GoalUpdate, Importance, Json, MemoryUpdate, NewChannel, NewGoal,
-    NewMemory, NewSession, NewUser, SessionUpdate, Timestamp,
+    NewMemory, NewSession, NewUser, SessionStatus, SessionUpdate, Timestamp,
 };
 use crate::{Error, MAX_NAME, new_id};
 
@@ -45,9 +45,8 @@ fn micros(time: Option<Timestamp>) -> Option<i64> {
     time.map(Timestamp::as_micros)
 }
 
-#[derive(serde::Serialize)]
-struct Made {
-    id: Uuid,
+fn about(id: Uuid) -> Noted {
+    Noted { id: Some(id), ..Noted::default() }
 }
 
 /// Makes a user; a taken name is a conflict.
@@ -69,7 +68,8 @@ pub(super) fn create_user(write: &mut Write<'_>, new: &NewUser) -> Result<Uuid, 
         }
         other => {
             other?;
-            write.event(NewEvent::engine("user-created", &Made { id }));
+            let row = write.conn.last_insert_rowid();
+            note(write, Table::Users, "user-created", row, None, about(id))?;
             Ok(id)
         }
     }
@@ -103,15 +103,19 @@ pub(super) fn insert_session(
         write.now.as_micros()
     ])?;
     let row = write.conn.last_insert_rowid();
-    log_session(write, row, "session-created", "active");
+    note_session(write, row, "session-created", SessionStatus::Active)?;
     write.effects.push(Effect::ScopesChanged);
     Ok((row, id))
 }
 
-fn log_session(write: &mut Write<'_>, row: i64, kind: &'static str, status: &str) {
-    let mut event = NewEvent::engine(kind, &serde_json::json!({ "status": status }));
-    event.session = Some(row);
-    write.event(event);
+fn note_session(
+    write: &mut Write<'_>,
+    row: i64,
+    kind: &'static str,
+    status: SessionStatus,
+) -> rusqlite::Result<()> {
+    let noted = Noted { status: Some(status.to_string()), ..Noted::default() };
+    note(write, Table::Sessions, kind, row, Some(row), noted)
 }
 
 pub(super) fn update_session(
@@ -137,7 +141,7 @@ pub(super) fn update_session(
         update.last_activity_at.unwrap_or(now.last_activity_at).as_micros(),
         write.now.as_micros(),
     ])?;
-    log_session(write, found.id, "session-updated", status.as_str());
+    note_session(write, found.id, "session-updated", status)?;
     write.effects.push(Effect::ScopesChanged);
     Ok(())
 }
@@ -172,9 +176,7 @@ pub(super) fn insert_goal(
         write.now.as_micros()
     ])?;
     let row = write.conn.last_insert_rowid();
-    let mut event = NewEvent::engine("goal-created", &Made { id });
-    event.session = Some(session);
-    write.event(event);
+    note(write, Table::Goals, "goal-created", row, Some(session), about(id))?;
     Ok((row, id))
 }
 
@@ -218,10 +220,8 @@ pub(super) fn update_goal(
         micros(update.completed_at.unwrap_or(now.completed_at).or(ended)),
         write.now.as_micros(),
     ])?;
-    let mut event =
-        NewEvent::engine("goal-updated", &serde_json::json!({"id": update.id, "status": status}));
-    event.session = Some(session);
-    write.event(event);
+    let noted = Noted { status: Some(status.to_string()), ..about(update.id) };
+    note(write, Table::Goals, "goal-updated", row, Some(session), noted)?;
     write.effects.push(Effect::ScopesChanged);
     Ok(())
 }
@@ -237,7 +237,8 @@ pub(super) fn create_memory(write: &mut Write<'_>, new: &NewMemory) -> Result<Uu
         Json::of(&new.tags).as_str(),
         write.now.as_micros()
     ])?;
-    write.event(NewEvent::engine("memory-created", &Made { id }));
+    let row = write.conn.last_insert_rowid();
+    note(write, Table::Memories, "memory-created", row, None, about(id))?;
     Ok(id)
 }
 
@@ -246,13 +247,11 @@ pub(super) fn update_memory(
     update: &MemoryUpdate,
     if_updated_at: Option<Timestamp>,
 ) -> Result<(), Fail> {
-    use rusqlite::OptionalExtension as _;
+    let row = ids::memory(write.conn, update.id)?;
     let now = write
         .conn
         .prepare_cached(queries::MEMORY_BY_UUID)?
-        .query_row([update.id.as_bytes()], rows::memory)
-        .optional()?
-        .ok_or_else(|| Error::NotFound { what: "memory", id: update.id.to_string() })?;
+        .query_row([update.id.as_bytes()], rows::memory)?;
     check_fresh(now.updated_at, if_updated_at)?;
     let embedding = update.embedding.clone().unwrap_or(now.embedding);
     let session = update.source_session_id.unwrap_or(now.source_session_id);
@@ -269,7 +268,7 @@ pub(super) fn update_memory(
         micros(update.expires_at.unwrap_or(now.expires_at)),
         write.now.as_micros(),
     ])?;
-    write.event(NewEvent::engine("memory-updated", &Made { id: update.id }));
+    note(write, Table::Memories, "memory-updated", row, None, about(update.id))?;
     Ok(())
 }
 
@@ -285,7 +284,8 @@ pub(super) fn create_channel(write: &mut Write<'_>, new: &NewChannel) -> Result<
         new.channel_identifier,
         write.now.as_micros()
     ])?;
-    write.event(NewEvent::engine("channel-created", &Made { id }));
+    let row = write.conn.last_insert_rowid();
+    note(write, Table::Channels, "channel-created", row, None, about(id))?;
     Ok(id)
 }
 
@@ -294,7 +294,7 @@ pub(super) fn update_channel(
     update: &ChannelUpdate,
     if_updated_at: Option<Timestamp>,
 ) -> Result<(), Fail> {
-    ids::channel(write.conn, update.id)?;
+    let (row, _) = ids::channel(write.conn, update.id)?;
     let now = write
         .conn
         .prepare_cached(queries::CHANNEL_BY_UUID)?
@@ -311,6 +311,6 @@ pub(super) fn update_channel(
         micros(update.last_message_at.unwrap_or(now.last_message_at)),
         write.now.as_micros(),
     ])?;
-    write.event(NewEvent::engine("channel-updated", &Made { id: update.id }));
+    note(write, Table::Channels, "channel-updated", row, None, about(update.id))?;
     Ok(())
 }

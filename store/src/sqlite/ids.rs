@@ -62,6 +62,13 @@ pub(super) fn channel(conn: &Connection, id: Uuid) -> Result<(i64, i64), Fail> {
         .ok_or_else(|| not_found("channel", id))
 }
 
+pub(super) fn memory(conn: &Connection, id: Uuid) -> Result<i64, Fail> {
+    conn.prepare_cached(queries::MEMORY_ID)?
+        .query_row([id.as_bytes()], |row| row.get(0))
+        .optional()?
+        .ok_or_else(|| not_found("memory", id))
+}
+
 /// A session of a user.
 pub(super) fn session_of(
     conn: &Connection,

@@ -9,6 +9,7 @@ mod detail;
 mod doubt;
 mod duplicates;
 mod entities;
+mod entity;
 mod error;
 mod events;
 mod execute;

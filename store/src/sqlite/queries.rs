@@ -87,6 +87,7 @@ macro_rules! memory_columns {
 pub(super) const MEMORY_BY_UUID: &str = concat!("SELECT ", memory_columns!(), " WHERE m.uuid = ?1");
 pub(super) const MEMORIES_OF_USER: &str =
     concat!("SELECT ", memory_columns!(), " WHERE u.uuid = ?1 ORDER BY m.id DESC LIMIT ?2");
+pub(super) const MEMORY_ID: &str = "SELECT id FROM memories WHERE uuid = ?1";
 pub(super) const MEMORY_INSERT: &str = "INSERT INTO memories
   (uuid, user, memory_type, importance, content, tags, created_at, updated_at)
   VALUES (?1, ?2, 0, ?3, ?4, ?5, ?6, ?6)";
@@ -400,6 +401,23 @@ pub(super) const COUNT_EVENTS_OF_KIND: &str = "SELECT COUNT(*) FROM events WHERE
 pub(super) const QUICK_CHECK: &str = "PRAGMA quick_check(20)";
 pub(super) const COUNT_IN_DOUBT: &str = "SELECT COUNT(*) FROM executions WHERE status = 5";
 
+/// What the log keeps a digest of, and `verify` compares: from row ?1 on, so many. A session's last activity is
+/// written without an event.
+pub(super) const USER_ROWS: &str =
+    "SELECT id, uuid, username, display_name, email, metadata, active, created_at, updated_at
+  FROM users WHERE id >= ?1 ORDER BY id LIMIT ?2";
+pub(super) const CHANNEL_ROWS: &str =
+    "SELECT id, uuid, user, channel_type, channel_name, channel_identifier, status, metadata, config,
+    last_message_at, created_at, updated_at FROM channels WHERE id >= ?1 ORDER BY id LIMIT ?2";
+pub(super) const SESSION_ROWS: &str =
+    "SELECT id, uuid, user, channel, name, status, metadata, context, created_at, updated_at
+  FROM sessions WHERE id >= ?1 ORDER BY id LIMIT ?2";
+pub(super) const GOAL_ROWS: &str =
+    "SELECT id, uuid, user, session, parent, of_proxy, title, description, status, priority, context, result,
+    started_at, completed_at, created_at, updated_at FROM goals WHERE id >= ?1 ORDER BY id LIMIT ?2";
+pub(super) const MEMORY_ROWS: &str =
+    "SELECT id, uuid, user, memory_type, importance, content, embedding, source_session, source_execution,
+    tags, expires_at, created_at, updated_at FROM memories WHERE id >= ?1 ORDER BY id LIMIT ?2";
 /// What `verify` compares of an execution with its events.
 pub(super) const VERIFY_EXECUTIONS: &str = "SELECT e.id, e.status, e.attempt, e.prior, e.known, e.decided,
     e.released, e.ended_at, e.output, e.error, e.fingerprint, e.rule, e.upstream_key,

@@ -1,6 +1,7 @@
-//! Walks the event chain, and compares executions, answers and keys with what the events say.
+//! Walks the event chain, and compares all other tables with what the events say.
 
 mod chain;
+mod entities;
 mod executions;
 mod keys;
 mod record;
@@ -43,6 +44,7 @@ impl Reader {
             walked.wrong("executions", row, message);
         }
         self.verify_keys(&mut walked)?;
+        self.verify_entities(log.entities, &mut walked)?;
         Ok(Report {
             head: format!("{}:{}", log.end.seq, Digest::from_bytes(log.end.hash).hex(32)),
             events: log.events,

@@ -4,6 +4,7 @@ use rusqlite::params;
 use serde::Deserialize;
 
 use super::PAGE;
+use super::entities::Entities;
 use crate::Error;
 use crate::key::Digest;
 use crate::model::Timestamp;
@@ -18,6 +19,7 @@ pub(super) struct Log {
     pub(super) events: u64,
     /// The executions from this row on have all of their events; those of others may be pruned.
     pub(super) whole_from: i64,
+    pub(super) entities: Entities,
 }
 
 struct EventRow {
@@ -51,6 +53,7 @@ impl Reader {
             cut: false,
             first_left: None,
             first_made: None,
+            entities: Entities::default(),
             wanted: expected,
             findings,
         };
@@ -76,6 +79,7 @@ struct Walk<'a> {
     first_left: Option<EventRow>,
     /// The first execution whose making is still in the log.
     first_made: Option<i64>,
+    entities: Entities,
     /// The given head, until it is passed.
     wanted: Option<&'a (i64, String)>,
     findings: &'a mut Vec<Finding>,
@@ -102,6 +106,7 @@ impl Walk<'_> {
         if self.first_made.is_none() && event.makes_its_execution() {
             self.first_made = event.execution;
         }
+        self.entities.take(&event.kind, &event.detail);
         self.end = Head { seq: event.seq, at: event.at, hash: event.hash };
         self.events += 1;
         if first_after_cut {
@@ -136,7 +141,7 @@ impl Walk<'_> {
             );
         }
         let whole_from = if self.cut { self.first_made.unwrap_or(i64::MAX) } else { i64::MIN };
-        Log { end, events: self.events, whole_from }
+        Log { end, events: self.events, whole_from, entities: self.entities }
     }
 }
 

@@ -19,8 +19,6 @@ struct ExecutionRow {
     ended_at: Option<Timestamp>,
     made: Digest,
     asked: Digest,
-    /// What a log tells that an earlier version wrote.
-    input: Digest,
     output: Option<Digest>,
     error: Option<Digest>,
     answer: rusqlite::Result<Option<AnswerRow>>,
@@ -83,7 +81,6 @@ impl ExecutionRow {
             error: text(9)?,
             made: made.digest(),
             asked,
-            input: Digest::of(made.input.as_bytes()),
             answer: AnswerRow::read(row, 26),
         })
     }
@@ -142,9 +139,7 @@ impl ExecutionRow {
             told.is_some_and(|told| !is.hex(32).starts_with(told.as_str()))
         };
         let whole = |digest: Option<Digest>| digest.map(|digest| digest.hex(32));
-        let what = if differs(record.made.as_ref(), &self.made)
-            || differs(record.input.as_ref(), &self.input)
-        {
+        let what = if differs(record.made.as_ref(), &self.made) {
             "its id, place, tool, input, key or time"
         } else if differs(record.asked.as_ref(), &self.asked) {
             "its fingerprint, rule or upstream key"

@@ -41,8 +41,6 @@ struct Told {
     asked: Option<String>,
     key: Option<String>,
     window: Option<i64>,
-    /// Of the input alone: what earlier versions wrote.
-    input: Option<String>,
     output: Option<String>,
     error: Option<String>,
     body: Option<String>,
@@ -56,7 +54,6 @@ pub(super) struct Record {
     pub(super) state: Option<ToldState>,
     pub(super) made: Option<String>,
     pub(super) asked: Option<String>,
-    pub(super) input: Option<String>,
     pub(super) output: Option<String>,
     pub(super) error: Option<String>,
     pub(super) answer: Option<ToldAnswer>,
@@ -146,7 +143,6 @@ impl Record {
         }
         self.made = told.made.or(self.made.take());
         self.asked = told.asked.or(self.asked.take());
-        self.input = told.input.or(self.input.take());
     }
 
     /// When it ended, if it did: an update of what has ended changes nothing of that.

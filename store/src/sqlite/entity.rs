@@ -1,0 +1,102 @@
+//! What the log keeps of a user, channel, session, goal or memory: its row, and a digest of it.
+
+use rusqlite::Row;
+use rusqlite::types::ValueRef;
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use super::events::NewEvent;
+use super::queries;
+use super::write::Write;
+use crate::key::Encoder;
+
+/// The tables whose rows have no state machine of their own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Table {
+    Users,
+    Channels,
+    Sessions,
+    Goals,
+    Memories,
+}
+
+impl Table {
+    pub(super) const ALL: [Self; 5] =
+        [Self::Users, Self::Channels, Self::Sessions, Self::Goals, Self::Memories];
+
+    pub(super) const fn name(self) -> &'static str {
+        match self {
+            Self::Users => "users",
+            Self::Channels => "channels",
+            Self::Sessions => "sessions",
+            Self::Goals => "goals",
+            Self::Memories => "memories",
+        }
+    }
+
+    /// The rows from a number on: the number, then what is compared.
+    pub(super) const fn rows(self) -> &'static str {
+        match self {
+            Self::Users => queries::USER_ROWS,
+            Self::Channels => queries::CHANNEL_ROWS,
+            Self::Sessions => queries::SESSION_ROWS,
+            Self::Goals => queries::GOAL_ROWS,
+            Self::Memories => queries::MEMORY_ROWS,
+        }
+    }
+
+    /// Of an event like `goal-updated`.
+    pub(super) fn of_event(kind: &str) -> Option<Self> {
+        Some(match kind.split_once('-')?.0 {
+            "user" => Self::Users,
+            "channel" => Self::Channels,
+            "session" => Self::Sessions,
+            "goal" => Self::Goals,
+            "memory" => Self::Memories,
+            _ => return None,
+        })
+    }
+}
+
+/// The detail of an event about one of them.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub(super) struct Noted {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) id: Option<Uuid>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) status: Option<String>,
+    /// Its number in the table; earlier versions did not tell.
+    pub(super) row: Option<i64>,
+    /// [`digest`], in hex.
+    pub(super) digest: Option<String>,
+}
+
+/// Logs that a row is from now on as it is now. `session`: the session that it belongs to.
+pub(super) fn note(
+    write: &mut Write<'_>,
+    table: Table,
+    kind: &'static str,
+    row: i64,
+    session: Option<i64>,
+    noted: Noted,
+) -> rusqlite::Result<()> {
+    let digest = write.conn.prepare_cached(table.rows())?.query_row([row, 1], digest)?;
+    let noted = Noted { row: Some(row), digest: Some(digest), ..noted };
+    write.event(NewEvent { session, ..NewEvent::engine(kind, &noted) });
+    Ok(())
+}
+
+/// A digest over all columns behind the number, in hex.
+pub(super) fn digest(row: &Row<'_>) -> rusqlite::Result<String> {
+    let mut encoder = Encoder::new("row/v1");
+    for column in 1..row.as_ref().column_count() {
+        encoder = match row.get_ref(column)? {
+            ValueRef::Null => encoder.field([0]),
+            ValueRef::Integer(number) => encoder.field([1]).field(number.to_be_bytes()),
+            ValueRef::Real(number) => encoder.field([2]).field(number.to_be_bytes()),
+            ValueRef::Text(text) => encoder.field([3]).field(text),
+            ValueRef::Blob(bytes) => encoder.field([4]).field(bytes),
+        };
+    }
+    Ok(encoder.finish().hex(16))
+}
