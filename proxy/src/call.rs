@@ -7,7 +7,7 @@ use hyper::HeaderMap;
 use hyper::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderValue};
 use hyper::http::request::Parts;
 use store::call::{Call, Scope, Settled, UpstreamKey};
-use store::key::{Digest, HolderKey};
+use store::key::{Digest, Encoder, HolderKey};
 use store::model::EffectClass;
 use tokio::task::spawn_blocking;
 
@@ -15,7 +15,7 @@ use crate::Shared;
 use crate::body::Outgoing;
 use crate::claim::Prepared;
 use crate::error::Error;
-use crate::forms::{self, BodyReader};
+use crate::forms::{self, BodyReader, Pick};
 use crate::forward;
 use crate::intake::{Taken, unreadable};
 use crate::key::{self, KeyInput, Keyed};
@@ -141,6 +141,7 @@ pub(crate) async fn identify(
         asked,
         body: digests.body,
         content_body: digests.content,
+        literal_body: digests.literal,
         undone: digests.undone,
         trailers: taken.trailers.as_ref().unwrap_or(&none),
         guarded: &guarded,
@@ -239,10 +240,16 @@ impl Identified {
         let counts = |name: &str| guarded.counts(name);
         let input =
             stored::input_json(method, &target, headers, &counts, text, &sha256, body.len());
-        let whose = if adds_key.is_some() { "engine" } else { "client" };
         let upstream = guarded.upstream.filter(|_| guarded.class == EffectClass::Keyed);
         let upstream_key = upstream.map(|key| UpstreamKey {
-            told: format!("{whose} {}", key.place),
+            told: match &keyed.key {
+                // A token may have let two keys of the client name one execution.
+                Some(own) if adds_key.is_none() => {
+                    let text = Encoder::new("upstream-key/v1").field(&own.text).finish();
+                    format!("client {} {}", key.place, text.hex(8))
+                }
+                _ => format!("engine {}", key.place),
+            },
             lifetime: key.lifetime,
         });
         let call = Call {
@@ -252,6 +259,7 @@ impl Identified {
             class: guarded.class,
             fingerprint: keyed.fingerprint,
             content: keyed.content,
+            literal: keyed.literal,
             principal: keyed.principal,
             repeat: keyed.repeat,
             run: asked.run,
@@ -270,8 +278,10 @@ impl Identified {
 struct Digests {
     /// Of its canonical form, as the rule has it.
     body: Digest,
-    /// Of the same without regard to rules.
+    /// Of the same without regard to rules, but for where they see a key.
     content: Digest,
+    /// Of the same with all keys in it.
+    literal: Digest,
     /// Gzip was undone for them.
     undone: bool,
 }
@@ -299,7 +309,12 @@ impl Digests {
         } else {
             body
         };
-        Ok(Self { body, content, undone })
+        let literal = if guarded.pick_keyless().without.is_empty() {
+            content
+        } else {
+            forms::body_digest(headers, reader, sha256, &Pick::default())?.0
+        };
+        Ok(Self { body, content, literal, undone })
     }
 }
 

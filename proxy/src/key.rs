@@ -57,6 +57,8 @@ pub(crate) struct KeyInput<'a> {
     pub(crate) body: Digest,
     /// The same without regard to rules, but for where they see a key.
     pub(crate) content_body: Digest,
+    /// The same with all keys in it.
+    pub(crate) literal_body: Digest,
     /// Gzip was undone for the digest: Content-Encoding no longer counts.
     pub(crate) undone: bool,
     pub(crate) trailers: &'a HeaderMap,
@@ -76,6 +78,7 @@ pub(crate) struct Keyed {
     pub(crate) key: Option<CallKey>,
     pub(crate) fingerprint: Digest,
     pub(crate) content: Digest,
+    pub(crate) literal: Digest,
     pub(crate) principal: Digest,
     pub(crate) repeat: Option<Digest>,
 }
@@ -104,12 +107,23 @@ pub(crate) fn derive(input: &KeyInput<'_>) -> Result<Keyed, store::Error> {
         }
         _ => request,
     };
-    let content = Encoder::new("content/v1")
+    let literal = if input.guarded.key_places().next().is_some() {
+        let counted = |name: &str| input.guarded.counts_literally(name);
+        self::request(input, input.literal_body, &counted)
+    } else {
+        plain
+    };
+    let [content, literal] = [plain, literal].map(|request| in_session(input, &request));
+    Ok(Keyed { key, fingerprint: request, content, literal, principal, repeat })
+}
+
+/// A request of this session of this user.
+fn in_session(input: &KeyInput<'_>, request: &Digest) -> Digest {
+    Encoder::new("content/v1")
         .field(input.whose.user_id)
         .field(input.whose.session_id)
-        .field(plain.as_bytes())
-        .finish();
-    Ok(Keyed { key, fingerprint: request, content, principal, repeat })
+        .field(request.as_bytes())
+        .finish()
 }
 
 fn explicit(input: &KeyInput<'_>, text: &str, principal: &Digest) -> CallKey {

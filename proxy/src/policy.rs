@@ -106,7 +106,12 @@ impl Guarded {
 
     /// The same without regard to rules, but for where they say that a key is.
     pub(crate) fn counts_without_rule(&self, name: &str) -> bool {
-        !self.is_key(name) && counts(name) && !(self.is_tool_call && is_of_mcp(name))
+        !self.is_key(name) && self.counts_literally(name)
+    }
+
+    /// The same without regard to any rule.
+    pub(crate) fn counts_literally(&self, name: &str) -> bool {
+        counts(name) && !(self.is_tool_call && is_of_mcp(name))
     }
 
     /// Which parts of a body count.

@@ -58,6 +58,8 @@ pub struct Call {
     pub fingerprint: Digest,
     /// Equal where two calls of a session would do the same, whatever their keys (the doubt guard).
     pub content: Digest,
+    /// The same with the keys in it, wherever rules say that one stands: such a rule may come and go.
+    pub literal: Digest,
     /// Whose credentials it carries.
     pub principal: Digest,
     /// Which run of the agent asks (`Agent-Run`), where it says so; for the audit.

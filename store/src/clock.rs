@@ -47,9 +47,13 @@ pub(crate) struct TimeKeeper {
 }
 
 impl TimeKeeper {
-    /// `newest` is the time of the newest event: nothing happens before it.
+    /// `newest` is the time of the newest event: nothing happens before it. Far ahead of the wall clock it
+    /// was written by one that had jumped.
     pub(crate) fn new(clock: Arc<dyn Clock>, newest: Timestamp, jumped: Arc<AtomicBool>) -> Self {
         let (wall, steady) = (clock.now(), clock.since_boot());
+        if newest > wall.plus(JUMP) {
+            jumped.store(true, Ordering::Relaxed);
+        }
         Self { clock, last: (wall.max(newest), steady), anchor: (wall, steady), jumped }
     }
 
@@ -111,6 +115,18 @@ mod tests {
         assert_eq!(seconds(keeper.now().0), 2_003);
         clock.to(3_000, 14);
         assert_eq!(seconds(keeper.now().0), 3_000);
+    }
+
+    #[test]
+    fn a_log_from_the_future_was_written_after_a_jump() {
+        let clock = Arc::new(Set::default());
+        clock.to(1_000, 10);
+        for (newest_s, expected) in [(900, false), (1_000 + 3_600, false), (1_000 + 3_601, true)] {
+            let jumped = Arc::new(AtomicBool::default());
+            let newest = Timestamp::from_micros(newest_s * 1_000_000);
+            TimeKeeper::new(clock.clone(), newest, Arc::clone(&jumped));
+            assert_eq!(jumped.load(Ordering::Relaxed), expected, "{newest_s}");
+        }
     }
 
     #[test]

@@ -163,6 +163,7 @@ async fn dropped_and_swapped_executions_are_named() {
 #[tokio::test]
 async fn changed_dropped_and_swapped_answers_are_named() {
     names("UPDATE answers SET body = x'00' WHERE execution = 3", "answers", 3).await;
+    names("UPDATE answers SET body = NULL WHERE execution = 3", "answers", 3).await;
     names("UPDATE answers SET sha256 = zeroblob(32) WHERE execution = 3", "answers", 3).await;
     for change in [
         "status = 299",
@@ -219,6 +220,41 @@ async fn changed_dropped_and_swapped_entities_are_named() {
     let add = "INSERT INTO memories (uuid, user, memory_type, importance, content, tags, created_at, updated_at)
         SELECT zeroblob(16), user, 0, 0, 'owes eve', '[]', created_at, updated_at FROM memories";
     names(add, "memories", 2).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_found_while_calls_go_on() {
+    let f = Fixture::new();
+    let scope = f.scope().await;
+    let over = std::sync::atomic::AtomicBool::new(false);
+    let calls = async {
+        for n in 0..1_500 {
+            let key = n.to_string();
+            let lease = f.execute(support::call(scope.clone(), &key, &key)).await;
+            f.finish(lease, Executed).await;
+            if n % 10 == 0 {
+                let place = f.tool_call(&key, "tool", "{}").await;
+                let change = format!(r#"{{"id":"{}","status":"in_progress"}}"#, place.goal_id);
+                let update = serde_json::from_str(&change).unwrap();
+                f.store.update_goal(update, None).await.unwrap();
+            }
+        }
+        over.store(true, std::sync::atomic::Ordering::Relaxed);
+    };
+    let reader = f.store.reader().clone();
+    let checks = async {
+        let mut checked = 0;
+        while !over.load(std::sync::atomic::Ordering::Relaxed) {
+            let reader = reader.clone();
+            let verify = move || reader.verify(None).unwrap();
+            let report = tokio::task::spawn_blocking(verify).await.unwrap();
+            assert!(report.findings.is_empty(), "{:?}", report.findings);
+            checked += 1;
+        }
+        checked
+    };
+    let ((), checked) = tokio::join!(calls, checks);
+    assert!(checked > 3, "{checked}");
 }
 
 #[tokio::test]

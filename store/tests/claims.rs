@@ -9,7 +9,7 @@ use std::sync::Arc;
 use futures_util::future::join_all;
 use store::call::{Claim, Foreseen, ScopeRequest, Settled};
 use store::key::{Digest, HolderKey};
-use store::model::{EffectClass, ExecutionStatus};
+use store::model::{EffectClass, ExecutionStatus, Json};
 use store::state::Knowledge::{Executed, NotExecuted, Unknown};
 use store::{Error, Store};
 use support::{Fixture, answer, call, finish, upstream_key};
@@ -268,6 +268,71 @@ async fn what_may_have_run_is_in_doubt_once_its_rule_is_stricter() {
 }
 
 #[tokio::test]
+async fn an_attempt_ends_by_the_rule_that_it_went_out_by() {
+    let f = Fixture::new();
+    for (key, first, second) in [
+        ("strict", EffectClass::Idempotent, EffectClass::Once),
+        ("lax", EffectClass::Once, EffectClass::Idempotent),
+    ] {
+        let mut call = f.call(key, key).await;
+        call.class = first;
+        f.finish(f.execute(call.clone()).await, NotExecuted).await;
+        call.class = second;
+        // The resumed run has another session: its content is another one, its key is not.
+        call.content = Digest::of(format!("resumed {key}").as_bytes());
+        call.literal = call.content;
+        let lease = f.execute(call.clone()).await;
+        assert_eq!(lease.attempt(), 2);
+        let in_doubt = second == EffectClass::Once;
+        assert_eq!(f.finish(lease, Unknown).await.doubt.is_some(), in_doubt, "{key}");
+        let mut fresh = call.clone();
+        fresh.key = f.call("fresh", key).await.key;
+        fresh.class = EffectClass::Once;
+        match f.claim(fresh).await {
+            Claim::InDoubt(doubt) => assert!(in_doubt && doubt.same_content),
+            Claim::Execute(lease) => assert!(!in_doubt, "{:?}", f.finish(lease, Executed).await),
+            other => panic!("{other:?}"),
+        }
+    }
+    assert!(f.store.reader().verify(None).unwrap().findings.is_empty());
+}
+
+#[tokio::test]
+async fn the_doubt_guard_holds_a_call_whose_rule_names_another_place_of_its_key() {
+    let f = Fixture::new();
+    let plain = |key: &'static str, input: &'static str| f.call(key, input);
+    // As with a rule: its content leaves something out.
+    let ruled = async |key: &'static str, input: &'static str| {
+        let mut call = f.call(key, input).await;
+        call.content = Digest::of(format!("without the key {input}").as_bytes());
+        call
+    };
+    f.finish(f.execute(plain("k1", "a").await).await, Unknown).await;
+    f.finish(f.execute(ruled("k2", "b").await).await, Unknown).await;
+    for call in [ruled("k3", "a").await, plain("k4", "b").await] {
+        assert!(matches!(f.claim(call).await, Claim::InDoubt(doubt) if doubt.same_content));
+    }
+    // Another call, whatever it has in common without its key, is another one.
+    f.execute(plain("k5", "c").await).await;
+    assert!(f.store.reader().verify(None).unwrap().findings.is_empty());
+}
+
+#[tokio::test]
+async fn a_doubt_is_none_the_less_one_where_by_todays_rules_other_fields_count() {
+    let f = Fixture::new();
+    let mut call = f.call("k", "a").await;
+    let settled = f.finish(f.execute(call.clone()).await, Unknown).await;
+    call.fingerprint = Digest::of(b"what counts by the new rule");
+    let Claim::InDoubt(doubt) = f.claim(call.clone()).await else { panic!() };
+    assert_eq!(doubt.execution_id, settled.execution_id);
+    call.retry_token = doubt.retry_token;
+    assert_eq!(f.execute(call.clone()).await.attempt(), 2);
+    call.content = Digest::of(b"other");
+    call.fingerprint = Digest::of(b"other");
+    assert!(matches!(f.claim(call).await, Claim::Mismatch { .. }));
+}
+
+#[tokio::test]
 async fn an_idempotent_call_is_never_in_doubt() {
     let f = Fixture::new();
     let mut put = f.call("k", "a").await;
@@ -463,11 +528,13 @@ async fn what_left_a_call_in_doubt_is_never_replayed_after_a_verdict() {
         id,
         attempt: 1,
         executed: true,
-        output: None,
+        output: Some(Json::of("seen")),
         evidence: "it is in the tool's log".to_owned(),
         actor: "operator".to_owned(),
     };
-    f.store.resolve(verdict).await.unwrap();
+    let told = f.store.resolve(verdict).await.unwrap();
+    assert_eq!(told.output, Some(Json::of("seen")));
+    assert_eq!(f.store.reader().execution(id).unwrap().output, told.output);
     assert!(replayed(&f.store, f.call("k", "a").await).await.answer.is_none());
     let f = f.reopen().await;
     assert!(replayed(&f.store, f.call("k", "a").await).await.answer.is_none());

@@ -134,7 +134,8 @@ async fn a_database_of_the_version_before_is_migrated() {
     f.store.close().await;
     let old = rusqlite::Connection::open(&f.options.path).unwrap();
     old.execute_batch(
-        "DROP TABLE repeats; ALTER TABLE executions DROP COLUMN upstream_key;
+        "DROP TABLE repeats; DROP INDEX executions_in_doubt_literal;
+         ALTER TABLE executions DROP COLUMN literal; ALTER TABLE executions DROP COLUMN upstream_key;
          PRAGMA user_version = 2",
     )
     .unwrap();

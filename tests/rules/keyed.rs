@@ -153,6 +153,29 @@ fn another_key_upstream_than_that_of_the_first_try_settles_nothing() {
 }
 
 #[test]
+fn another_key_of_the_client_for_the_same_call_settles_nothing() {
+    let (upstream, _) = honours(2);
+    let rules = "[[rule]]\neffect = \"keyed\"\nupstream_key = \"X-Key\"\n";
+    let engine = configured(&upstream, rules).start();
+    let send = |key: &str, token: Option<&str>| {
+        let request = Request::post(&upstream.url("/pay"), "amount=1").header("X-Key", key);
+        engine.send(&match token {
+            Some(token) => request.header("Idempotency-Retry-Token", token),
+            None => request,
+        })
+    };
+    let lost = send("own-1", None);
+    lost.assert_problem(502, "upstream-failed");
+    // By its token the next attempt goes out under another key, and is lost too.
+    let token = lost.json()["retry_token"].as_str().unwrap().to_owned();
+    send("own-2", Some(&token)).assert_problem(502, "upstream-failed");
+    send("own-1", None).assert_problem(424, "in-doubt");
+    assert_eq!(upstream.hits(), 2);
+    send("own-2", None).assert_is(201, "executed");
+    assert_eq!(upstream.hits(), 3);
+}
+
+#[test]
 fn a_key_of_the_client_beside_a_rules_own_is_a_key_nonetheless() {
     let (upstream, _) = honours(0);
     let rules = "[[rule]]\neffect = \"keyed\"\nkey = \"/id\"\nupstream_key = \"X-Key\"\n";

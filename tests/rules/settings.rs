@@ -375,6 +375,30 @@ fn what_may_have_run_is_in_doubt_once_its_rule_says_that_it_may_run_but_once() {
 }
 
 #[test]
+fn a_doubt_is_one_under_a_rule_that_names_another_place_of_the_key() {
+    let upstream = Upstream::start(|_, exchange| exchange.answer(500, &[], b"who knows"));
+    let builder = configured(&upstream, "");
+    let file = builder.home().join("engine.toml");
+    let engine = builder.start();
+    let named = "[[rule]]\nkey = \"/order/id\"\n";
+    let in_header = "[[rule]]\nkey = \"X-Order\"\n";
+    let order = |id: u32| {
+        let body = format!(r#"{{"order":{{"id":"{id}"}}}}"#);
+        Request::post_json(&upstream.url("/a"), body).header("X-Order", &id.to_string())
+    };
+    for (n, (before, after)) in
+        [("", named), (named, ""), ("", in_header), (in_header, "")].into_iter().enumerate()
+    {
+        let request = order(n as u32);
+        reconfigure(&engine, &file, before);
+        engine.send(&request).assert_is(500, "in-doubt");
+        reconfigure(&engine, &file, after);
+        engine.send(&request).assert_problem(424, "in-doubt");
+        assert_eq!(upstream.hits(), n + 1);
+    }
+}
+
+#[test]
 fn private_networks_can_be_refused() {
     let upstream = fine();
     let engine = configured(&upstream, "[proxy]\nrefuse_private = true\n").start();

@@ -78,6 +78,7 @@ fn keyed(case: &Case) -> Keyed {
         undone: case.undone,
         trailers: &map(&case.trailers),
         content_body: Digest::of(case.body.as_bytes()),
+        literal_body: Digest::of(case.body.as_bytes()),
         guarded: &Guarded::by_class(case.class, "test"),
         tool: case.tool,
         keyed_digest: &|label, bytes| Ok(Encoder::new("test").field(label).field(bytes).finish()),

@@ -20,6 +20,8 @@ pub(super) struct Digests {
     pub(super) body: Digest,
     /// A digest over the other columns.
     pub(super) rest: Digest,
+    /// The body itself is there.
+    pub(super) kept: bool,
 }
 
 /// Writes an answer.
@@ -50,7 +52,7 @@ pub(super) fn put(conn: &Connection, execution: i64, answer: &Answer) -> rusqlit
         rest.size,
         rest.received_at,
     ])?;
-    Ok(Digests { body: digest, rest: rest.digest() })
+    Ok(Digests { body: digest, rest: rest.digest(), kept: body.is_some() })
 }
 
 /// The columns of an answer without its body, which may be dropped later.
@@ -79,6 +81,13 @@ impl Rest<'_> {
 /// The answer of an execution, where one is stored.
 pub(super) fn get(conn: &Connection, execution: i64) -> rusqlite::Result<Option<Answer>> {
     conn.prepare_cached(queries::ANSWER)?.query_row([execution], |row| read(row, 0)).optional()
+}
+
+/// The same, where no person decided what became of the call.
+pub(super) fn undecided(conn: &Connection, execution: i64) -> rusqlite::Result<Option<Answer>> {
+    conn.prepare_cached(queries::ANSWER_UNDECIDED)?
+        .query_row([execution], |row| read(row, 0))
+        .optional()
 }
 
 /// The execution that holds a key, free or not, and its answer.

@@ -20,7 +20,7 @@ use crate::call::{
 use crate::key::{self, Digest, HolderKey};
 use crate::model::{EffectClass, Execution, ExecutionStatus, Origin, Timestamp, ToolCall};
 use crate::state::{Knowledge, State};
-use crate::{Clock as _, Error, LEASE_MAX, LEASE_MIN, Lease, SystemClock, lease};
+use crate::{Error, LEASE_MAX, LEASE_MIN, Lease, lease};
 
 /// The longest reason of a verdict, in characters.
 const MAX_EVIDENCE: usize = 4_096;
@@ -261,7 +261,7 @@ impl Store {
         if self.0.writer.shared.jumped.load(Ordering::Relaxed) {
             return Ok(None);
         }
-        let now = SystemClock.now();
+        let now = self.0.writer.shared.now();
         let replay = match self.0.replays.get(&key.holder, now) {
             Some(replay) => replay,
             None if self.is_likely_new() => return Ok(None),

@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use super::error::Fail;
 use super::events::Change;
-use super::made::{First, MADE, Made, asked};
+use super::made::{Asked, First, MADE, Made};
 use super::rows::{self, Brief};
 use super::settle::text_digest;
 use super::write::{Effect, Told, Write};
@@ -75,7 +75,10 @@ pub(super) fn judge(
 /// What the holder of its key says of a call.
 fn by_holder(holder: Brief, call: &Call) -> Judged {
     if holder.fingerprint != Some(call.fingerprint.short()) {
+        let same_content = holder.content == Some(call.content.short());
         return match holder.state {
+            // By other rules it was the same call.
+            State::InDoubt { .. } if same_content => Judged::Doubtful(holder, true),
             // Nothing ran that the key could protect.
             State::Failed { known: Knowledge::NotExecuted, .. } | State::Cancelled => Judged::New,
             _ => Judged::Mismatch(holder),
@@ -133,11 +136,6 @@ pub(super) fn foresee(
     })
 }
 
-/// How the upstream is told which call it is.
-fn told_upstream(call: &Call) -> Option<&str> {
-    call.upstream_key.as_ref().map(|key| key.told.as_str())
-}
-
 /// A new execution takes the key.
 fn insert(write: &mut Write<'_>, call: &Call) -> Result<Claim, Fail> {
     let made = Made {
@@ -146,11 +144,9 @@ fn insert(write: &mut Write<'_>, call: &Call) -> Result<Claim, Fail> {
         session: call.scope.session,
         goal: call.scope.goal,
         origin: Origin::Proxy,
-        class: call.class,
         tool: &call.tool_name,
         input: call.input.as_str(),
         key: call.key.as_ref().map(|key| key.text.as_str()),
-        content: Some(call.content.short()),
         principal: Some(call.principal.short()),
         repeat: call.repeat.as_ref().map(Digest::short),
         created_at: write.now,
@@ -160,9 +156,7 @@ fn insert(write: &mut Write<'_>, call: &Call) -> Result<Claim, Fail> {
         attempt: 1,
         lease_ms: None,
         claim_id: None,
-        fingerprint: Some(call.fingerprint.short()),
-        rule: Some(&call.rule),
-        upstream_key: told_upstream(call),
+        asked: &Asked::of(call),
     };
     let row = made.insert(write, &first)?;
     if let Some(key) = &call.key {
@@ -185,16 +179,21 @@ pub(super) fn again(
 ) -> Result<Claim, Fail> {
     let next = state::next(execution.state, Event::Claim, execution.class)?;
     write.put_state(execution, next)?;
+    // Whatever it was asked with before: how this attempt ends, and what is a repeat of it, is told by the
+    // rules that it goes out by.
+    let asked = Asked::of(call);
     write.conn.prepare_cached(queries::ATTEMPT_PUT)?.execute(params![
         execution.id,
         None::<i64>,
         None::<&[u8]>,
         write.now.as_micros(),
-        call.rule,
+        asked.rule,
         matches!(execution.state, State::InDoubt { .. }),
-        // Found by its content, it may have been told by other rules: a repeat is told by these.
-        call.fingerprint.short(),
-        told_upstream(call),
+        asked.fingerprint,
+        asked.upstream_key,
+        asked.class.number(),
+        asked.content,
+        asked.literal,
     ])?;
     write.conn.prepare_cached(queries::ANSWER_DELETE)?.execute([execution.id])?;
     if let Some(key) = &call.key {
@@ -226,9 +225,8 @@ fn micros(window: Duration) -> i64 {
 
 fn log_claim(write: &mut Write<'_>, row: i64, state: State, call: &Call, change: Change<'_>) {
     let key = call.key.as_ref().map(|key| (&key.holder, key.window.map(micros)));
-    let asked = asked(Some(call.fingerprint.short()), Some(&call.rule), told_upstream(call));
     let change = Change { rule: Some(&call.rule), run: call.run.as_deref(), ..change };
-    write.log(row, state, "claimed", "proxy", change.asked(&asked, key));
+    write.log(row, state, "claimed", "proxy", change.asked(&Asked::of(call).digest(), key));
 }
 
 /// Records the outcome of an attempt of a proxied call.
@@ -261,6 +259,7 @@ pub(super) fn finish(
         error: text_digest(finish.error.as_deref()),
         body: stored.map(|stored| stored.body.hex(32)),
         answer: stored.map(|stored| stored.rest.hex(16)),
+        not_kept: stored.is_some_and(|stored| !stored.kept),
         answer_status: finish.answer.as_ref().map(|answer| answer.status),
         why: Some(&finish.last_event),
         sent_at: finish.sent_at,

@@ -24,7 +24,7 @@ pub(super) fn same_in_doubt(
     }
     let hits: Vec<Brief> = conn
         .prepare_cached(queries::BRIEF_IN_DOUBT)?
-        .query_map([call.content.short()], rows::brief)?
+        .query_map([call.content.short(), call.literal.short()], rows::brief)?
         .collect::<rusqlite::Result<_>>()?;
     let repeat = call.repeat.as_ref().map(Digest::short);
     Ok(hits.into_iter().find(|hit| repeat.is_none() || repeat == hit.repeat))

@@ -77,7 +77,7 @@ pub(crate) struct Change<'a> {
     /// [`super::made::Made::digest`], in hex.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) made: Option<String>,
-    /// [`super::made::asked`], in hex.
+    /// [`super::made::Asked::digest`], in hex.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) asked: Option<String>,
     /// The place of the key that names the execution from now on, in hex, and for how long it is held, in
@@ -99,6 +99,9 @@ pub(crate) struct Change<'a> {
     pub(crate) answer: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) answer_status: Option<u16>,
+    /// The answer's body was not kept.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) not_kept: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) why: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]

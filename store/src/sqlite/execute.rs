@@ -9,7 +9,7 @@ use super::claim::{holder, put_key};
 use super::error::Fail;
 use super::events::Change;
 use super::ids::Place;
-use super::made::{First, MADE, Made};
+use super::made::{Asked, First, MADE, Made};
 use super::queries;
 use super::rows::Brief;
 use super::write::{Effect, Write};
@@ -136,6 +136,9 @@ fn claim(
                 matches!(found.state, State::InDoubt { .. }),
                 None::<&[u8]>,
                 None::<&str>,
+                found.class.number(),
+                None::<&[u8]>,
+                None::<&[u8]>,
             ])?;
             write.touch(found.session)?;
             write.log(found.id, next, "claimed", "api", Change::default());
@@ -163,23 +166,27 @@ fn insert(
         session: place.session,
         goal: place.goal,
         origin: Origin::Api,
-        class: EffectClass::Once,
         tool: &call.tool_name,
         input: call.tool_input.as_str(),
         key: key.map(|key| key.text.as_str()),
-        content: None,
         principal: None,
         repeat: None,
         created_at: write.now,
+    };
+    let asked = Asked {
+        class: EffectClass::Once,
+        fingerprint: key.map(|key| key.fingerprint.short()),
+        content: None,
+        literal: None,
+        rule: None,
+        upstream_key: None,
     };
     let first = First {
         status: state.status(),
         attempt: state.attempt(),
         lease_ms: wish.lease.map(millis),
         claim_id: wish.claim_id,
-        fingerprint: key.map(|key| key.fingerprint.short()),
-        rule: None,
-        upstream_key: None,
+        asked: &asked,
     };
     let row = made.insert(write, &first)?;
     if let Some(key) = key {
@@ -187,7 +194,7 @@ fn insert(
     }
     write.touch(place.session)?;
     let change = Change { made: Some(made.digest().hex(MADE)), ..Change::default() }
-        .asked(&first.asked(), key.map(|key| (&key.holder, None)));
+        .asked(&asked.digest(), key.map(|key| (&key.holder, None)));
     let kind = if wish.lease.is_some() { "claimed" } else { "created" };
     write.log(row, state, kind, "api", change);
     if let Some(ttl) = wish.lease {

@@ -16,7 +16,7 @@ use super::write::{Effect, Write};
 use super::writer::{Undone, Writer};
 
 /// Bodies of answers are kept this long.
-const BODIES: Duration = Duration::from_secs(30 * 86_400);
+pub(super) const BODIES: Duration = Duration::from_secs(30 * 86_400);
 /// Events are kept this long.
 const EVENTS: Duration = Duration::from_secs(400 * 86_400);
 /// The end of a lease that could not be written is tried again after this long.

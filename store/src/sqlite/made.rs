@@ -5,10 +5,11 @@ use uuid::Uuid;
 
 use super::write::Write;
 use super::{queries, rows};
+use crate::call::Call;
 use crate::key::{Digest, Encoder};
 use crate::model::{EffectClass, ExecutionStatus, Origin, Timestamp};
 
-/// How many bytes of [`Made::digest`] the log keeps. Earlier versions kept 32, and told less of the rest.
+/// How many bytes of [`Made::digest`] the log keeps. Earlier versions kept 32 of another digest.
 pub(super) const MADE: usize = 16;
 
 /// The columns that no later step writes. Row numbers are the database's own.
@@ -18,14 +19,23 @@ pub(super) struct Made<'a> {
     pub(super) session: i64,
     pub(super) goal: i64,
     pub(super) origin: Origin,
-    pub(super) class: EffectClass,
     pub(super) tool: &'a str,
     pub(super) input: &'a str,
     pub(super) key: Option<&'a str>,
-    pub(super) content: Option<[u8; 16]>,
     pub(super) principal: Option<[u8; 16]>,
     pub(super) repeat: Option<[u8; 16]>,
     pub(super) created_at: Timestamp,
+}
+
+/// What an attempt is asked with; the next one may be asked with something else.
+pub(super) struct Asked<'a> {
+    pub(super) class: EffectClass,
+    pub(super) fingerprint: Option<[u8; 16]>,
+    pub(super) content: Option<[u8; 16]>,
+    /// Only where it is not the content.
+    pub(super) literal: Option<[u8; 16]>,
+    pub(super) rule: Option<&'a str>,
+    pub(super) upstream_key: Option<&'a str>,
 }
 
 /// What the other columns begin with.
@@ -34,14 +44,45 @@ pub(super) struct First<'a> {
     pub(super) attempt: u32,
     pub(super) lease_ms: Option<i64>,
     pub(super) claim_id: Option<[u8; 16]>,
-    pub(super) fingerprint: Option<[u8; 16]>,
-    pub(super) rule: Option<&'a str>,
-    pub(super) upstream_key: Option<&'a str>,
+    pub(super) asked: &'a Asked<'a>,
 }
 
-impl First<'_> {
-    pub(super) fn asked(&self) -> Digest {
-        asked(self.fingerprint, self.rule, self.upstream_key)
+impl<'a> Asked<'a> {
+    /// Of a proxied call.
+    pub(super) fn of(call: &'a Call) -> Self {
+        let content = call.content.short();
+        Self {
+            class: call.class,
+            fingerprint: Some(call.fingerprint.short()),
+            content: Some(content),
+            literal: Some(call.literal.short()).filter(|literal| *literal != content),
+            rule: Some(&call.rule),
+            upstream_key: call.upstream_key.as_ref().map(|key| key.told.as_str()),
+        }
+    }
+
+    /// From [`queries::VERIFY_EXECUTIONS`], whose columns from `at` on are these.
+    pub(super) fn read(row: &'a Row<'_>, at: usize) -> rusqlite::Result<Self> {
+        Ok(Self {
+            class: rows::word(row, at, EffectClass::from_number)?,
+            fingerprint: row.get(at + 1)?,
+            content: row.get(at + 2)?,
+            literal: row.get(at + 3)?,
+            rule: row.get_ref(at + 4)?.as_str_or_null()?,
+            upstream_key: row.get_ref(at + 5)?.as_str_or_null()?,
+        })
+    }
+
+    /// A digest over all of it.
+    pub(super) fn digest(&self) -> Digest {
+        Encoder::new("asked/v1")
+            .field(self.class.number().to_be_bytes())
+            .optional(self.fingerprint)
+            .optional(self.content)
+            .optional(self.literal)
+            .optional(self.rule)
+            .optional(self.upstream_key)
+            .finish()
     }
 }
 
@@ -55,7 +96,7 @@ impl<'a> Made<'a> {
             self.session,
             self.goal,
             self.origin.number(),
-            self.class.number(),
+            first.asked.class.number(),
             first.status.number(),
             first.attempt,
             first.lease_ms,
@@ -63,12 +104,13 @@ impl<'a> Made<'a> {
             self.tool,
             self.input,
             self.key,
-            first.fingerprint,
-            self.content,
+            first.asked.fingerprint,
+            first.asked.content,
+            first.asked.literal,
             self.principal,
             self.repeat,
-            first.rule,
-            first.upstream_key,
+            first.asked.rule,
+            first.asked.upstream_key,
             (first.status == ExecutionStatus::Running).then_some(created_at),
             created_at,
         ])?;
@@ -83,40 +125,28 @@ impl<'a> Made<'a> {
             session: row.get(at + 2)?,
             goal: row.get(at + 3)?,
             origin: rows::word(row, at + 4, Origin::from_number)?,
-            class: rows::word(row, at + 5, EffectClass::from_number)?,
-            tool: row.get_ref(at + 6)?.as_str()?,
-            input: row.get_ref(at + 7)?.as_str()?,
-            key: row.get_ref(at + 8)?.as_str_or_null()?,
-            content: row.get(at + 9)?,
-            principal: row.get(at + 10)?,
-            repeat: row.get(at + 11)?,
-            created_at: rows::time(row, at + 12)?,
+            tool: row.get_ref(at + 5)?.as_str()?,
+            input: row.get_ref(at + 6)?.as_str()?,
+            key: row.get_ref(at + 7)?.as_str_or_null()?,
+            principal: row.get(at + 8)?,
+            repeat: row.get(at + 9)?,
+            created_at: rows::time(row, at + 10)?,
         })
     }
 
     /// A digest over all of it.
     pub(super) fn digest(&self) -> Digest {
-        [self.user, self.session, self.goal, self.origin.number(), self.class.number()]
+        [self.user, self.session, self.goal, self.origin.number()]
             .iter()
-            .fold(Encoder::new("made/v1").field(self.id), |encoder, number| {
+            .fold(Encoder::new("made/v2").field(self.id), |encoder, number| {
                 encoder.field(number.to_be_bytes())
             })
             .field(self.tool)
             .field(self.input)
             .optional(self.key)
-            .optional(self.content)
             .optional(self.principal)
             .optional(self.repeat)
             .field(self.created_at.as_micros().to_be_bytes())
             .finish()
     }
-}
-
-/// A digest over what an attempt is asked with; a later one may be asked with something else.
-pub(super) fn asked(
-    fingerprint: Option<[u8; 16]>,
-    rule: Option<&str>,
-    upstream_key: Option<&str>,
-) -> Digest {
-    Encoder::new("asked/v1").optional(fingerprint).optional(rule).optional(upstream_key).finish()
 }

@@ -35,7 +35,7 @@ pub(super) fn complete(
     limit: usize,
 ) -> rusqlite::Result<Execution> {
     if execution.origin == Origin::Proxy
-        && let Some(answer) = answers::get(conn, row)?
+        && let Some(answer) = answers::undecided(conn, row)?
     {
         execution.output = Some(Json::of(&Output {
             status: answer.status,

@@ -248,14 +248,15 @@ pub(super) const SESSION_LATEST_GOAL: &str =
 
 pub(super) const EXECUTION_INSERT: &str = "INSERT INTO executions
   (uuid, user, session, goal, origin, class, status, attempt, lease_ms, claim_id, tool, input, idempotency_key,
-   fingerprint, content, principal, repeat, rule, upstream_key, started_at, created_at, updated_at)
-  VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?21)";
+   fingerprint, content, literal, principal, repeat, rule, upstream_key, started_at, created_at, updated_at)
+  VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22,
+   ?22)";
 /// What a decision about an execution needs to know of it.
 macro_rules! brief_columns {
     () => {
         "e.id, e.uuid, e.session, e.status, e.attempt, e.prior, e.known, e.decided, e.released, e.told, e.class,
          e.lease_ms, e.claim_id, e.fingerprint, e.principal, e.repeat, e.last_event, e.first_sent_at,
-         e.sent_at, e.started_at, e.ended_at, e.error, e.upstream_key"
+         e.sent_at, e.started_at, e.ended_at, e.error, e.upstream_key, e.content"
     };
 }
 pub(super) const BRIEF_BY_UUID: &str =
@@ -267,10 +268,13 @@ pub(super) const BRIEF_BY_KEY: &str = concat!(
     brief_columns!(),
     ", k.window FROM keys k JOIN executions e ON e.id = k.execution WHERE k.key = ?1"
 );
+/// What is in doubt of the content ?1, or of the content ?2 with the keys in it.
 pub(super) const BRIEF_IN_DOUBT: &str = concat!(
     "SELECT ",
     brief_columns!(),
-    ", NULL FROM executions e WHERE e.content = ?1 AND e.status = 5"
+    ", NULL FROM executions e WHERE e.content IN (?1, ?2) AND e.status = 5 UNION ALL SELECT ",
+    brief_columns!(),
+    ", NULL FROM executions e WHERE e.literal = ?2 AND e.status = 5"
 );
 /// All holders of a key's text: the range of its prefix.
 pub(super) const HOLDERS_OF_TEXT: &str = "SELECT k.execution, e.user, e.ended_at, k.window
@@ -287,7 +291,8 @@ pub(super) const STATE_PUT: &str = "UPDATE executions SET
 pub(super) const ATTEMPT_PUT: &str = "UPDATE executions SET
   told = NULL, lease_ms = ?2, claim_id = ?3, started_at = ?4, sent_at = NULL, rule = COALESCE(?5, rule),
   first_sent_at = COALESCE(first_sent_at, CASE WHEN ?6 THEN started_at END),
-  fingerprint = COALESCE(?7, fingerprint), upstream_key = ?8, error = NULL, output = NULL WHERE id = ?1";
+  fingerprint = COALESCE(?7, fingerprint), upstream_key = ?8, class = ?9, content = ?10, literal = ?11,
+  error = NULL, output = NULL WHERE id = ?1";
 /// [`STATE_PUT`], and what the holder of the lease told.
 pub(super) const FINISH_PUT: &str = "UPDATE executions SET
   status = ?2, attempt = ?3, prior = ?4, known = ?5, decided = ?6, released = ?7, ended_at = ?8, updated_at = ?9,
@@ -315,6 +320,12 @@ macro_rules! answer_columns {
 }
 pub(super) const ANSWER: &str =
     concat!("SELECT ", answer_columns!(), " FROM answers a WHERE a.execution = ?1");
+/// The same, but not where a person decided what became of the call: it came back with a doubt.
+pub(super) const ANSWER_UNDECIDED: &str = concat!(
+    "SELECT ",
+    answer_columns!(),
+    " FROM answers a JOIN executions e ON e.id = a.execution WHERE a.execution = ?1 AND e.decided = 0"
+);
 /// [`BRIEF_BY_KEY`], then what was answered.
 pub(super) const BRIEF_AND_ANSWER_BY_KEY: &str = concat!(
     "SELECT ",
@@ -420,9 +431,10 @@ pub(super) const MEMORY_ROWS: &str =
     tags, expires_at, created_at, updated_at FROM memories WHERE id >= ?1 ORDER BY id LIMIT ?2";
 /// What `verify` compares of an execution with its events.
 pub(super) const VERIFY_EXECUTIONS: &str = "SELECT e.id, e.status, e.attempt, e.prior, e.known, e.decided,
-    e.released, e.ended_at, e.output, e.error, e.fingerprint, e.rule, e.upstream_key,
-    e.uuid, e.user, e.session, e.goal, e.origin, e.class, e.tool, e.input, e.idempotency_key, e.content,
-    e.principal, e.repeat, e.created_at,
+    e.released, e.ended_at, e.output, e.error,
+    e.class, e.fingerprint, e.content, e.literal, e.rule, e.upstream_key,
+    e.uuid, e.user, e.session, e.goal, e.origin, e.tool, e.input, e.idempotency_key, e.principal, e.repeat,
+    e.created_at,
     a.status, a.headers, a.trailers, a.cookies, a.size, a.received_at, a.sha256, a.body
   FROM executions e LEFT JOIN answers a ON a.execution = e.id WHERE e.id > ?1 ORDER BY e.id LIMIT ?2";
 pub(super) const VERIFY_EVENTS: &str =
@@ -433,6 +445,9 @@ pub(super) const VERIFY_MISSING: &str = "SELECT DISTINCT named.execution FROM
      UNION ALL SELECT execution FROM keys UNION ALL SELECT execution FROM answers) named
   WHERE NOT EXISTS (SELECT 1 FROM executions e WHERE e.id = named.execution)
   ORDER BY named.execution LIMIT ?1";
+/// The next events about entities.
+pub(super) const VERIFY_NOTED: &str = "SELECT seq, kind, detail FROM events
+  WHERE seq > ?1 AND execution IS NULL ORDER BY seq LIMIT ?2";
 /// The next keys.
 pub(super) const VERIFY_KEYS: &str =
     "SELECT hex(key), execution, key FROM keys WHERE key > ?1 ORDER BY key LIMIT ?2";

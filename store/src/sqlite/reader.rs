@@ -14,7 +14,7 @@ use crate::call::{Call, Foreseen, Scope, ScopeRequest};
 use crate::key::{Digest, HolderKey};
 use crate::model::{Channel, Execution, Goal, Memory, Session, Stats, User};
 use crate::token::Secret;
-use crate::{Clock as _, DEFAULT_USER, Error, LockHolder, SystemClock};
+use crate::{DEFAULT_USER, Error, LockHolder};
 
 /// Idle connections that are kept.
 const MAX_IDLE: usize = 8;
@@ -211,7 +211,7 @@ impl Reader {
             .checked_add(1)
             .map_or_else(|| vec![0xff; 25], |end| end.to_be_bytes().to_vec());
         let user = user_id.map(|id| self.with(|conn| super::ids::user(conn, id))).transpose()?;
-        let now = SystemClock.now().as_micros();
+        let now = self.shared().now().as_micros();
         let expiry = !self.shared().jumped.load(Ordering::Relaxed);
         let holders =
             self.many(queries::HOLDERS_OF_TEXT, rusqlite::params![prefix, end], |row| {
@@ -290,7 +290,7 @@ impl Reader {
 
     /// What [`crate::Store::claim`] would answer now.
     pub fn foresee(&self, call: &Call) -> Result<Foreseen, Error> {
-        let now = SystemClock.now();
+        let now = self.shared().now();
         self.snapshot(|conn| Ok(super::claim::foresee(conn, call, now)?))
     }
 }

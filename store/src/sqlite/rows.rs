@@ -307,12 +307,13 @@ pub(super) struct Brief {
     pub(super) ended_at: Option<Timestamp>,
     pub(super) error: Option<String>,
     pub(super) upstream_key: Option<String>,
+    pub(super) content: Option<[u8; 16]>,
     /// Of the key by which it was looked up.
     pub(super) window: Option<i64>,
 }
 
 /// The first column behind a [`Brief`]'s.
-pub(super) const BEHIND_BRIEF: usize = 24;
+pub(super) const BEHIND_BRIEF: usize = 25;
 
 pub(super) fn brief(row: &Row<'_>) -> Result<Brief> {
     Ok(Brief {
@@ -334,7 +335,8 @@ pub(super) fn brief(row: &Row<'_>) -> Result<Brief> {
         ended_at: optional_time(row, 20)?,
         error: row.get(21)?,
         upstream_key: row.get(22)?,
-        window: row.get(23)?,
+        content: row.get(23)?,
+        window: row.get(24)?,
     })
 }
 

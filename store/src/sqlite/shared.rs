@@ -9,6 +9,8 @@ use serde::Serialize;
 use tokio::sync::watch;
 
 use super::duplicates::Duplicates;
+use crate::model::Timestamp;
+use crate::{Clock as _, SystemClock};
 
 /// Upper bounds of the commit histogram's buckets, in seconds.
 const COMMIT_BUCKETS: [f64; 12] =
@@ -30,6 +32,8 @@ pub(crate) struct Shared {
     pub(crate) wal_pages: AtomicU64,
     /// How many of them the checkpoint that has just ended found in the database; 0 once that is known.
     pub(crate) wal_pages_done: AtomicU64,
+    /// The time of the newest event, in microseconds.
+    pub(crate) newest_at: AtomicI64,
     /// The number of the newest event, for those who wait for the next one.
     pub(crate) newest: watch::Sender<i64>,
     pub(crate) duplicates: Duplicates,
@@ -71,6 +75,12 @@ impl Shared {
                 *count += 1;
             }
         }
+    }
+
+    /// The writer's time, as nearly as a reader can tell it: it never runs behind the newest event.
+    pub(crate) fn now(&self) -> Timestamp {
+        let newest = Timestamp::from_micros(self.newest_at.load(Ordering::Relaxed));
+        SystemClock.now().max(newest)
     }
 
     pub(crate) fn commits(&self) -> Histogram {

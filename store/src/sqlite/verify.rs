@@ -1,15 +1,19 @@
 //! Walks the event chain, and compares all other tables with what the events say.
 
+use rusqlite::{Connection, Params, Row};
+
 mod chain;
 mod entities;
 mod executions;
 mod keys;
 mod record;
 
+use super::housekeeping::BODIES;
 use super::queries;
 use super::reader::Reader;
 use crate::Error;
 use crate::key::Digest;
+use crate::model::Timestamp;
 use crate::verify::{Finding, Report};
 
 /// Rows that one read transaction takes.
@@ -19,6 +23,8 @@ const PAGE: i64 = 1_000;
 struct Walked<'a> {
     /// Of executions before this row the first events may be pruned.
     whole_from: i64,
+    /// Of answers that came before this moment the bodies may be dropped.
+    bodies_from: Timestamp,
     findings: &'a mut Vec<Finding>,
 }
 
@@ -26,6 +32,15 @@ impl Walked<'_> {
     fn wrong(&mut self, table: &'static str, row: i64, message: String) {
         self.findings.push(Finding { table, row, message });
     }
+}
+
+fn many<T>(
+    conn: &Connection,
+    sql: &str,
+    params: impl Params,
+    map: impl FnMut(&Row<'_>) -> rusqlite::Result<T>,
+) -> rusqlite::Result<Vec<T>> {
+    conn.prepare_cached(sql)?.query_map(params, map)?.collect()
 }
 
 impl Reader {
@@ -37,14 +52,19 @@ impl Reader {
         let expected = head.map(parse_head).transpose()?;
         let mut findings = Vec::new();
         let log = self.verify_chain(expected.as_ref(), &mut findings)?;
-        let mut walked = Walked { whole_from: log.whole_from, findings: &mut findings };
+        let kept = i64::try_from(BODIES.as_micros()).unwrap_or(i64::MAX);
+        let mut walked = Walked {
+            whole_from: log.whole_from,
+            bodies_from: Timestamp::from_micros(log.end.at.as_micros().saturating_sub(kept)),
+            findings: &mut findings,
+        };
         let executions = self.verify_executions(&mut walked)?;
         for row in self.many(queries::VERIFY_MISSING, [PAGE], |row| row.get(0))? {
             let message = "it is missing: events, a key or an answer name it".to_owned();
             walked.wrong("executions", row, message);
         }
         self.verify_keys(&mut walked)?;
-        self.verify_entities(log.entities, &mut walked)?;
+        self.verify_entities(log.entities, log.end.seq, &mut walked)?;
         Ok(Report {
             head: format!("{}:{}", log.end.seq, Digest::from_bytes(log.end.hash).hex(32)),
             events: log.events,

@@ -48,9 +48,10 @@ pub(crate) enum Effect {
 /// The part of the writer's knowledge that is not on disk.
 #[derive(Debug, Default)]
 pub(crate) struct Live {
-    slots: HashMap<i64, watch::Sender<Option<Arc<Settled>>>>,
+    /// By execution and attempt: of one group of jobs some may end an attempt and others wait for the next.
+    slots: HashMap<(i64, u32), watch::Sender<Option<Arc<Settled>>>>,
     /// Slots made since the last commit: void if it fails, since row numbers are given again.
-    fresh: Vec<i64>,
+    fresh: Vec<(i64, u32)>,
     leases: HashMap<i64, (u32, Instant)>,
     due: BTreeSet<(Instant, i64)>,
     touched: HashMap<i64, Timestamp>,
@@ -123,7 +124,10 @@ impl Write<'_> {
     /// Waits for a running execution: made in the job that found it running, so that no wake-up
     /// is missed.
     pub(super) fn waiter(&mut self, execution: &Brief) -> Waiter {
-        Waiter { execution_id: execution.uuid, settled: self.live.subscribe(execution.id) }
+        Waiter {
+            execution_id: execution.uuid,
+            settled: self.live.subscribe((execution.id, execution.state.attempt())),
+        }
     }
 
     /// Writes the state after a step, with the counters that follow from it. The row's other
@@ -192,7 +196,7 @@ impl Write<'_> {
 }
 
 impl Live {
-    fn subscribe(&mut self, id: i64) -> watch::Receiver<Option<Arc<Settled>>> {
+    fn subscribe(&mut self, id: (i64, u32)) -> watch::Receiver<Option<Arc<Settled>>> {
         if let Some(slot) = self.slots.get(&id) {
             return slot.subscribe();
         }
@@ -218,7 +222,7 @@ impl Live {
     }
 
     pub(super) fn settle(&mut self, id: i64, settled: Arc<Settled>) {
-        if let Some(slot) = self.slots.remove(&id) {
+        if let Some(slot) = self.slots.remove(&(id, settled.attempt)) {
             // Nobody waits any more: nobody needs to be told.
             let _ = slot.send(Some(settled));
         }

@@ -222,6 +222,7 @@ impl Writer {
                 let effects = write.effects;
                 self.live.committed();
                 self.shared.events.store(head.seq, Ordering::Relaxed);
+                self.shared.newest_at.store(head.at.as_micros(), Ordering::Relaxed);
                 self.shared.newest.send_replace(head.seq);
                 self.shared.observe_commit(began.elapsed());
                 self.checkpoints.committed();

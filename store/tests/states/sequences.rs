@@ -100,7 +100,7 @@ fn sequence() -> impl Strategy<Value = Sequence> {
 /// An execution as the model knows it, with what its callers hold.
 struct Subject {
     door: Door,
-    /// Of the execution, as it was made.
+    /// Of the newest attempt.
     class: EffectClass,
     /// The upstream got a key with the newest attempt.
     told_upstream: bool,
@@ -248,7 +248,6 @@ impl Subject {
             // The tool ran and called it an error: asking again is a new call.
             None | Some(State::Failed { known: Executed, .. }) => {
                 self.id = None;
-                self.class = class;
                 self.retry_tokens.clear();
                 Some(State::Running { attempt: 1, prior: NotExecuted })
             }
@@ -265,6 +264,7 @@ impl Subject {
                 prop_assert_eq!(*self.id.get_or_insert(lease.execution_id()), lease.execution_id());
                 prop_assert_eq!(lease.attempt(), state.attempt());
                 self.granted(state);
+                self.class = class;
                 self.told_upstream = class == EffectClass::Keyed;
                 self.lease = Some(lease);
             }
@@ -436,6 +436,7 @@ impl Place {
             key.holder = HolderKey::new(self.scope.user_id, b"states", name);
         }
         call.content = Digest::of(name.as_bytes());
+        call.literal = call.content;
         call.class = class;
         call.upstream_key =
             (class == EffectClass::Keyed).then(|| upstream_key("engine idempotency-key", 12));

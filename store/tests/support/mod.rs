@@ -99,6 +99,7 @@ pub(crate) fn call(scope: Scope, key: &str, input: &str) -> Call {
         class: EffectClass::Once,
         fingerprint: Digest::of(input.as_bytes()),
         content: Digest::of(format!("content {input}").as_bytes()),
+        literal: Digest::of(format!("content {input}").as_bytes()),
         principal: Digest::of(b"nobody"),
         repeat: None,
         run: None,

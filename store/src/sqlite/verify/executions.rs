@@ -1,15 +1,16 @@
 //! Each execution and its answer, against the last word of their events.
 
-use rusqlite::params;
+use rusqlite::{Connection, params};
 
 use super::record::{EventRow, Record, ToldAnswer, ToldState};
-use super::{PAGE, Walked};
+use super::{PAGE, Walked, keys, many};
 use crate::Error;
 use crate::key::Digest;
 use crate::model::Timestamp;
 use crate::sqlite::answers::Rest;
+use crate::sqlite::error::Fail;
 use crate::sqlite::events::Change;
-use crate::sqlite::made::{self, Made};
+use crate::sqlite::made::{Asked, MADE, Made};
 use crate::sqlite::reader::Reader;
 use crate::sqlite::{queries, rows};
 use crate::state::{Knowledge, State};
@@ -30,6 +31,7 @@ struct AnswerRow {
     digest: [u8; 32],
     body: Option<Digest>,
     rest: Digest,
+    received_at: Timestamp,
 }
 
 impl Reader {
@@ -37,51 +39,55 @@ impl Reader {
     pub(super) fn verify_executions(&self, walked: &mut Walked<'_>) -> Result<u64, Error> {
         let (mut last, mut count) = (i64::MIN, 0);
         loop {
-            let page = self.many(queries::VERIFY_EXECUTIONS, params![last, PAGE], |row| {
-                Ok((row.get(0)?, ExecutionRow::read(row)))
-            })?;
-            let Some((end, _)) = page.last() else { return Ok(count) };
-            last = *end;
-            for (row, execution) in page {
-                count += 1;
-                let events = self.many(queries::VERIFY_EVENTS, [row], EventRow::read)?;
-                let record = Record::of(events, row >= walked.whole_from);
-                match execution {
-                    Ok(execution) => execution.compare(row, &record, walked),
-                    Err(error) => walked.wrong("executions", row, format!("not readable: {error}")),
-                }
-                for attempt in &record.possible_duplicates {
-                    let message = format!(
-                        "attempt {attempt} was told to have executed after a later one was claimed: it may have run twice",
-                    );
-                    walked.wrong("executions", row, message);
-                }
-                self.verify_taken(row, &record.keys, walked)?;
+            // Calls go on meanwhile: a row and its events are of one moment.
+            let seen = self.snapshot(|conn| a_page(conn, &mut last, walked))?;
+            if seen == 0 {
+                return Ok(count);
             }
+            count += seen;
         }
     }
+}
+
+fn a_page(conn: &Connection, last: &mut i64, walked: &mut Walked<'_>) -> Result<u64, Fail> {
+    let page = many(conn, queries::VERIFY_EXECUTIONS, params![*last, PAGE], |row| {
+        Ok((row.get(0)?, ExecutionRow::read(row)))
+    })?;
+    let mut seen = 0;
+    for (row, execution) in page {
+        (*last, seen) = (row, seen + 1);
+        let events = many(conn, queries::VERIFY_EVENTS, [row], EventRow::read)?;
+        let record = Record::of(events, row >= walked.whole_from);
+        match execution {
+            Ok(execution) => execution.compare(row, &record, walked),
+            Err(error) => walked.wrong("executions", row, format!("not readable: {error}")),
+        }
+        for attempt in &record.possible_duplicates {
+            let message = format!(
+                "attempt {attempt} was told to have executed after a later one was claimed: it may have run twice",
+            );
+            walked.wrong("executions", row, message);
+        }
+        keys::verify_taken(conn, row, &record.keys, walked)?;
+    }
+    Ok(seen)
 }
 
 impl ExecutionRow {
     /// From [`queries::VERIFY_EXECUTIONS`].
     fn read(row: &rusqlite::Row<'_>) -> rusqlite::Result<Self> {
-        let made = Made::read(row, 13)?;
+        let made = Made::read(row, 16)?;
         let text = |at: usize| -> rusqlite::Result<Option<Digest>> {
             Ok(row.get_ref(at)?.as_str_or_null()?.map(|text| Digest::of(text.as_bytes())))
         };
-        let asked = made::asked(
-            row.get(10)?,
-            row.get_ref(11)?.as_str_or_null()?,
-            row.get_ref(12)?.as_str_or_null()?,
-        );
         Ok(Self {
             state: rows::state(row, 1)?,
             ended_at: rows::optional_time(row, 7)?,
             output: text(8)?,
             error: text(9)?,
             made: made.digest(),
-            asked,
-            answer: AnswerRow::read(row, 26),
+            asked: Asked::read(row, 10)?.digest(),
+            answer: AnswerRow::read(row, 27),
         })
     }
 
@@ -95,7 +101,7 @@ impl ExecutionRow {
             walked.wrong("executions", row, message);
         }
         if record.tells_answer
-            && let Some(message) = self.answer_differs(record.answer.as_ref())
+            && let Some(message) = self.answer_differs(record.answer.as_ref(), walked.bodies_from)
         {
             walked.wrong("answers", row, message.to_owned());
         }
@@ -136,13 +142,13 @@ impl ExecutionRow {
 
     fn content_differs(&self, record: &Record) -> Option<String> {
         let differs = |told: Option<&String>, is: &Digest| {
-            told.is_some_and(|told| !is.hex(32).starts_with(told.as_str()))
+            told.is_some_and(|told| told.len() == 2 * MADE && *told != is.hex(MADE))
         };
         let whole = |digest: Option<Digest>| digest.map(|digest| digest.hex(32));
         let what = if differs(record.made.as_ref(), &self.made) {
-            "its id, place, tool, input, key or time"
+            "its id, place, tool, input, key, principal or time"
         } else if differs(record.asked.as_ref(), &self.asked) {
-            "its fingerprint, rule or upstream key"
+            "its class, fingerprint, content, rule or upstream key"
         } else if record.output != whole(self.output) {
             "its output"
         } else if record.tells_all() && record.error != whole(self.error) {
@@ -153,12 +159,22 @@ impl ExecutionRow {
         Some(format!("{what} is not the one that was recorded"))
     }
 
-    fn answer_differs(&self, told: Option<&ToldAnswer>) -> Option<&'static str> {
+    /// Bodies that came before `bodies_from` may have been dropped.
+    fn answer_differs(
+        &self,
+        told: Option<&ToldAnswer>,
+        bodies_from: Timestamp,
+    ) -> Option<&'static str> {
         match (&self.answer, told) {
             (Err(_), _) => Some("it is not readable"),
             (Ok(None), None) => None,
             (Ok(None), Some(_)) => Some("it is missing"),
             (Ok(Some(_)), None) => Some("its events know of no answer"),
+            (Ok(Some(answer)), Some(told))
+                if told.kept && answer.body.is_none() && answer.received_at >= bodies_from =>
+            {
+                Some("its body is missing")
+            }
             (Ok(Some(answer)), Some(told)) => {
                 let same = told.body == Digest::from_bytes(answer.digest).hex(32)
                     && told.status.is_none_or(|status| status == answer.status)
@@ -187,6 +203,7 @@ impl AnswerRow {
             digest: row.get(at + 6)?,
             body: row.get_ref(at + 7)?.as_blob_or_null()?.map(Digest::of),
             rest: rest.digest(),
+            received_at: Timestamp::from_micros(rest.received_at),
         }))
     }
 }

@@ -46,6 +46,8 @@ struct Told {
     body: Option<String>,
     answer: Option<String>,
     answer_status: Option<u16>,
+    #[serde(default)]
+    not_kept: bool,
 }
 
 /// The last word of an execution's events. Digests are in hex.
@@ -83,6 +85,8 @@ pub(super) struct ToldAnswer {
     pub(super) body: String,
     pub(super) rest: Option<String>,
     pub(super) status: Option<u16>,
+    /// The body was kept.
+    pub(super) kept: bool,
 }
 
 /// A key that the execution took.
@@ -119,7 +123,12 @@ impl Record {
             self.tells_answer = true;
         }
         if let Some(body) = told.body {
-            self.answer = Some(ToldAnswer { body, rest: told.answer, status: told.answer_status });
+            self.answer = Some(ToldAnswer {
+                body,
+                kept: !told.not_kept && told.answer.is_some(),
+                rest: told.answer,
+                status: told.answer_status,
+            });
             self.tells_answer = true;
         }
         if let Some(status) = told.status {

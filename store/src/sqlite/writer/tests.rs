@@ -61,6 +61,7 @@ fn call(scope: &Scope, key: &str, input: &str) -> Call {
         class: EffectClass::Once,
         fingerprint: Digest::of(key.as_bytes()),
         content: Digest::of(key.as_bytes()),
+        literal: Digest::of(key.as_bytes()),
         principal: Digest::of(b"nobody"),
         run: None,
         repeat: None,
@@ -131,6 +132,31 @@ async fn a_lease_that_was_rolled_back_says_nothing_about_the_one_that_was_grante
     assert_eq!(store.reader().execution(id).unwrap().status, ExecutionStatus::Running);
     let settled = store.finish(second, told(Executed, b"done".to_vec())).await.unwrap();
     assert_eq!(settled.outcome, Executed);
+    store.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_waits_for_an_attempt_is_not_told_of_the_one_before() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open(&options(folder.path())).unwrap();
+    let scope = store.scope(&ScopeRequest::default()).await.unwrap();
+    let first = granted(&store, call(&scope, "k", "x")).await;
+
+    let go = hold(&store);
+    let group = async {
+        tokio::join!(
+            store.finish(first, told(NotExecuted, Vec::new())),
+            granted(&store, call(&scope, "k", "x")),
+            store.claim(call(&scope, "k", "x")),
+        )
+    };
+    let ((ended, second, waits), ()) = tokio::join!(group, async { drop(go) });
+    assert_eq!((ended.unwrap().outcome, second.attempt()), (NotExecuted, 2));
+    let Ok(Claim::Busy(waiter)) = waits else { panic!("{waits:?}") };
+    let finish = store.finish(second, told(Executed, b"done".to_vec()));
+    let (heard, ended) = tokio::join!(waiter.settled(), finish);
+    let heard = heard.map(|settled| (settled.attempt, settled.outcome));
+    assert_eq!(heard, Some((2, ended.unwrap().outcome)));
     store.close().await;
 }
 
