@@ -345,15 +345,21 @@ fn in_doubt_is_a_tool_error_with_a_way_out() {
 
 #[test]
 fn a_stream_that_ends_without_the_response_is_unknown() {
-    for broken in [false, true] {
+    for (broken, half) in
+        [(false, ""), (true, ""), (true, "data: {\"id\":1,\"jsonrpc\":\"2.0\",\"res")]
+    {
         let upstream = Upstream::start(move |_, exchange| {
             exchange.begin_chunked(200, &EVENTS);
             exchange.chunk("event: message\ndata: {\"jsonrpc\":\"2.0\",\"method\":\"x\"}\n\n");
+            if !half.is_empty() {
+                exchange.chunk(half);
+            }
             if broken { exchange.close() } else { exchange.end_chunked(&[]) }
         });
         let engine = engine!().start();
         let first = engine.send(&call(&upstream, 1, "send"));
         assert!(first.whole, "{first:?}");
+        assert!(half.is_empty() || !first.text().contains(half), "{first:?}");
         let problem = assert_tool_error(&first, &json!(1), "upstream-failed");
         assert!(problem["retry_token"].is_string(), "{problem}");
         let second = engine.send(&call(&upstream, 2, "send"));

@@ -29,6 +29,8 @@ enum Act {
     Answer,
     /// `RST_STREAM` with this code.
     Reset(u32),
+    /// A part of an answer, then `RST_STREAM` with this code.
+    Half(u32),
     /// GOAWAY whose last stream comes before this one, then the end.
     GoAwayBefore,
     /// GOAWAY whose last stream is this one, then the end without its answer.
@@ -37,6 +39,7 @@ enum Act {
     Drop,
 }
 
+const NO_ERROR: u32 = 0;
 const REFUSED_STREAM: u32 = 7;
 const CANCEL: u32 = 8;
 const INTERNAL_ERROR: u32 = 2;
@@ -145,6 +148,11 @@ impl Frames {
                         Act::Reset(code) => {
                             self.send(RST_STREAM, 0, stream, &code.to_be_bytes()).await?;
                         }
+                        Act::Half(code) => {
+                            self.send(HEADERS, END_HEADERS, stream, &[0x88]).await?;
+                            self.send(DATA, 0, stream, b"half").await?;
+                            self.send(RST_STREAM, 0, stream, &code.to_be_bytes()).await?;
+                        }
                         Act::GoAwayBefore => {
                             return self.go_away(stream.saturating_sub(2)).await;
                         }
@@ -244,6 +252,9 @@ fn anything_else_that_happens_to_a_stream_leaves_it_in_doubt() {
     for act in [
         &[Act::Reset(CANCEL)] as &'static [Act],
         &[Act::Reset(INTERNAL_ERROR)],
+        &[Act::Half(INTERNAL_ERROR)],
+        // hyper takes this one for an end in good order.
+        &[Act::Half(NO_ERROR)],
         &[Act::GoAwayBehind],
         &[Act::Drop],
     ] {
@@ -255,6 +266,50 @@ fn anything_else_that_happens_to_a_stream_leaves_it_in_doubt() {
         post(&engine, &upstream, "x").assert_problem(424, "in-doubt");
         assert_eq!(upstream.begun(), 1, "{act:?}");
     }
+}
+
+#[test]
+fn a_read_that_breaks_off_does_not_end_cleanly() {
+    let ca = TestCa::new();
+    for code in [NO_ERROR, INTERNAL_ERROR] {
+        let acts: &'static [Act] =
+            if code == NO_ERROR { &[Act::Half(NO_ERROR)] } else { &[Act::Half(INTERNAL_ERROR)] };
+        let upstream = Http2::start(&ca, acts);
+        let engine = intercepting(&ca);
+        let mut client = tunnel(&engine, upstream.addr);
+        client.write(testkit::Request::get(&upstream.url("/")).to_origin()).unwrap();
+        let whole = client.answer("GET").is_ok_and(|answer| answer.whole);
+        assert!(!whole, "{code}");
+    }
+}
+
+#[test]
+fn half_a_request_is_none() {
+    let ca = TestCa::new();
+    let (upstream, behind_tls) = echo(&ca);
+    let engine = intercepting(&ca);
+    let url = format!("https://localhost:{}/", behind_tls.port());
+    block_on(async {
+        let sender = http2(&engine, behind_tls).await;
+        for code in [NO_ERROR, CANCEL] {
+            let mut half = sender.clone().ready().await.unwrap();
+            let request = call(&url).method(Method::POST).body(()).unwrap();
+            let (answer, mut stream) = half.send_request(request, false).unwrap();
+            stream.send_data(Bytes::from_static(b"a half"), false).unwrap();
+            // Frames keep their order: once this is answered, the half is there.
+            let between = call(&url).method(Method::POST).body(()).unwrap();
+            ask(&sender, between, "another").await;
+            stream.send_reset(code.into());
+            assert!(answer.await.is_err());
+            // What was begun is over when the next call is answered: the whole one is the first effect.
+            let request = call(&url).method(Method::POST).body(()).unwrap();
+            let (status, headers, _) = ask(&sender, request, "a half and the rest").await;
+            assert_eq!(status, 200);
+            assert!(["executed", "replayed"].contains(&word(&headers)));
+        }
+    });
+    let bodies: Vec<_> = upstream.received().into_iter().map(|request| request.body).collect();
+    assert_eq!(bodies, [b"another".to_vec(), b"a half and the rest".to_vec()]);
 }
 
 #[test]

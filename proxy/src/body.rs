@@ -8,8 +8,8 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
-use hyper::HeaderMap;
 use hyper::body::{Body as HttpBody, Frame, Incoming, SizeHint};
+use hyper::{HeaderMap, Version};
 use tokio::sync::mpsc;
 
 use crate::deadline::TurnGuard;
@@ -21,14 +21,18 @@ use crate::spool::{Chunks, Stored};
 #[derive(Debug)]
 pub(crate) struct Timed {
     incoming: Incoming,
+    /// Its end is told by a flag (RFC 9113, 8.1): hyper takes a stream that was reset with `NO_ERROR` for one
+    /// that has ended.
+    flagged: bool,
     patience: Patience,
     ended: bool,
 }
 
 impl Timed {
-    /// `limit`: for how long it may make no progress.
-    pub(crate) fn new(incoming: Incoming, limit: Duration) -> Self {
-        Self { incoming, patience: Patience::new(limit), ended: false }
+    /// The body of a message of this version of HTTP. `limit`: for how long it may make no progress.
+    pub(crate) fn new(incoming: Incoming, version: Version, limit: Duration) -> Self {
+        let flagged = version == Version::HTTP_2;
+        Self { incoming, flagged, patience: Patience::new(limit), ended: false }
     }
 
     /// It came to its proper end.
@@ -47,6 +51,10 @@ impl HttpBody for Timed {
     ) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
         let this = self.get_mut();
         match Pin::new(&mut this.incoming).poll_frame(cx) {
+            Poll::Ready(None) if this.flagged && !this.incoming.is_end_stream() => {
+                let error = io::Error::new(io::ErrorKind::UnexpectedEof, "the stream was reset");
+                Poll::Ready(Some(Err(error)))
+            }
             Poll::Ready(frame) => {
                 this.patience.rest();
                 this.ended = frame.is_none();

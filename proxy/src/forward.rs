@@ -91,7 +91,7 @@ pub(crate) async fn pass(
     }
     let (head, incoming) = reached.response.into_parts();
     let idle = watched.as_ref().map_or(shared.config.timeouts.body_idle, |_| watch::IDLE);
-    let body = FromUpstream::new(Timed::new(incoming, idle), reached.connection);
+    let body = FromUpstream::new(Timed::new(incoming, head.version, idle), reached.connection);
     let body = match watched {
         Some(watch) => watch.body(shared, &head.headers, body),
         None => Body::upstream(body),

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use http_body_util::BodyExt as _;
-use hyper::HeaderMap;
 use hyper::body::{Body as _, Incoming};
+use hyper::{HeaderMap, Version};
 use sha2::{Digest as _, Sha256};
 use store::key::Digest;
 
@@ -54,10 +54,14 @@ pub(crate) fn check_announced(shared: &Shared, body: &Incoming) -> Result<(), Er
 }
 
 /// Reads the body to its end.
-pub(crate) async fn take(shared: &Shared, body: Incoming) -> Result<Taken, Error> {
+pub(crate) async fn take(
+    shared: &Shared,
+    body: Incoming,
+    version: Version,
+) -> Result<Taken, Error> {
     let stall = shared.config.timeouts.body_stall;
     let limit = shared.config.max_request;
-    let mut body = Timed::new(body, stall);
+    let mut body = Timed::new(body, version, stall);
     let mut spool = Spool::new(&shared.spool);
     let mut hash = Sha256::new();
     let mut memory = Share::of(&shared.unread);

@@ -221,6 +221,10 @@ fn counted(
 /// The Content-Type of a multipart body without its boundary, which is drawn at random.
 fn without_boundary(headers: &HeaderMap) -> Option<Vec<u8>> {
     let media_type = media_type(headers).filter(|kind| kind.type_() == mime::MULTIPART)?;
+    // Of several, readers take one or the other.
+    if media_type.params().filter(|(name, _)| *name == mime::BOUNDARY).count() != 1 {
+        return None;
+    }
     let mut text = media_type.essence_str().as_bytes().to_vec();
     for (name, value) in media_type.params().filter(|(name, _)| *name != mime::BOUNDARY) {
         for part in [name.as_str(), value.as_str()] {

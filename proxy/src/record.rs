@@ -132,7 +132,7 @@ pub(crate) async fn answer(running: Running, reached: Reached) -> Reply {
         && !reached.connection.tells_ends();
     let announced = head.headers.get(TRAILER).cloned();
     headers::strip_response(&mut head.headers);
-    let timed = Timed::new(incoming, shared.config.timeouts.body_idle);
+    let timed = Timed::new(incoming, head.version, shared.config.timeouts.body_idle);
     let mut source = FromUpstream::new(timed, reached.connection);
     let mut recorder = Recorder::new(&shared);
     let rule = running.label.rule.as_ref().map(|rule| &rule.given);

@@ -106,7 +106,8 @@ async fn forwarded(
     let policy = shared.policy();
     let decision = policy.decide(&head.method, &target, &head.headers, None);
     if let Decision::Pass { kind, rule } = &decision {
-        let body = Outgoing::Live(Timed::new(body, shared.config.timeouts.body_stall));
+        let body =
+            Outgoing::Live(Timed::new(body, head.version, shared.config.timeouts.body_stall));
         return forward::pass(shared, link, &target, head, body, (*kind, rule)).await;
     }
     let request = Received { target, head, asked, policy };
@@ -132,7 +133,7 @@ async fn guarded(
         _ => None,
     };
     intake::check_announced(shared, &body)?;
-    let mut taken = intake::take(shared, body).await?;
+    let mut taken = intake::take(shared, body, head.version).await?;
     let message =
         if may_be_message { call::mcp_message(&request, &mut taken).await? } else { None };
     let (tool, decision) = match message {

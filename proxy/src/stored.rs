@@ -15,7 +15,7 @@ use store::model::{Json, MAX_DEPTH};
 
 pub(crate) use self::url::masked_url;
 use crate::forms::{Kind, kind, media_type};
-use crate::headers::is_secret_name;
+use crate::headers::{is_secret_field, is_secret_name};
 use crate::request::Target;
 
 /// The largest body that is kept, in bytes.
@@ -95,7 +95,7 @@ fn kept_headers<'a>(
                 .get_all(name)
                 .iter()
                 .map(|value| match std::str::from_utf8(value.as_bytes()) {
-                    Ok(text) if !is_secret_name(name) => url::masked_link(text),
+                    Ok(text) if !is_secret_field(name) => url::masked_link(text),
                     Ok(_) => MASK.to_owned(),
                     Err(_) => format!("sha256:{}", Digest::of(value.as_bytes()).hex(32)),
                 })

@@ -3,7 +3,7 @@
 
 /// What of the field stays over a client's tries, by name. `None` where all of it does, or where it
 /// cannot be read by the book: then the whole field is the principal.
-pub(super) fn lasting(field: &[u8]) -> Option<Vec<(&'static str, &str)>> {
+pub(super) fn lasting(field: &[u8]) -> Option<Vec<(&str, &str)>> {
     let (scheme, parameters) = std::str::from_utf8(field).ok()?.split_once(' ')?;
     let parameters = read(parameters)?;
     let named = |name: &'static str| {
@@ -13,8 +13,13 @@ pub(super) fn lasting(field: &[u8]) -> Option<Vec<(&'static str, &str)>> {
     match scheme.to_ascii_lowercase().as_str() {
         "aws4-hmac-sha256" => Some(vec![("access key", access_key(named("credential")?.1)?)]),
         "oauth" => {
-            let consumer = named("oauth_consumer_key")?;
-            Some([Some(consumer), named("oauth_token")].into_iter().flatten().collect())
+            named("oauth_consumer_key")?;
+            // All but what is drawn anew: a callback or a verifier is what the call is about (RFC 5849, 2).
+            let drawn = ["oauth_nonce", "oauth_timestamp", "oauth_signature"];
+            let mut lasting: Vec<_> =
+                parameters.into_iter().filter(|(name, _)| !drawn.contains(name)).collect();
+            lasting.sort_unstable();
+            Some(lasting)
         }
         "digest" => Some(vec![named("username")?, named("realm")?]),
         _ => None,
@@ -83,9 +88,12 @@ mod tests {
             (
                 "OAuth realm=\"r\", oauth_consumer_key=\"c%26\", oauth_token=\"t\", \
                  oauth_nonce=\"n\", oauth_timestamp=\"1\", oauth_signature=\"s%3D\"",
-                "oauth_consumer_key=c%26 oauth_token=t",
+                "oauth_consumer_key=c%26 oauth_token=t realm=r",
             ),
-            ("OAuth oauth_consumer_key=\"c\",oauth_token=\"\"", "oauth_consumer_key=c"),
+            (
+                "OAuth oauth_callback=\"b\", oauth_consumer_key=\"c\",oauth_token=\"\"",
+                "oauth_callback=b oauth_consumer_key=c oauth_token=",
+            ),
             (
                 "Digest username=\"ada, l\", realm=\"a=b\", nonce=\"n\", uri=\"/\", nc=00000001, \
                  cnonce=\"c\", response=\"r\"",

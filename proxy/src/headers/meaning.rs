@@ -172,11 +172,23 @@ fn parameter_name(raw: &str) -> String {
 pub(crate) fn is_secret_parameter(raw: &str) -> bool {
     let name = parameter_name(raw);
     CREDENTIAL_PARAMETERS.contains(&name.as_str())
-        || ["sig", "x-amz-signature", "x-goog-signature"].contains(&name.as_str())
+        // `code`: OAuth's (RFC 6749, 4.1.2), and the key of an Azure function.
+        || ["sig", "code", "x-amz-signature", "x-goog-signature"].contains(&name.as_str())
         || is_secret_name(&name)
+        || is_some_key(&name)
 }
 
-/// Is a member of a body, or a field, named like a secret: then its value is never stored.
+/// Must a field's value be masked before anything is stored or shown. `name` is in lower case.
+pub(crate) fn is_secret_field(name: &str) -> bool {
+    is_secret_name(name) || is_some_key(name) || name == "x-honeycomb-team"
+}
+
+/// A subscription's, an application's, a shared one: there are too many to name.
+fn is_some_key(name: &str) -> bool {
+    name.ends_with("-key") || name.ends_with("_key")
+}
+
+/// Is a member of a body named like a secret: then its value is never stored.
 pub(crate) fn is_secret_name(name: &str) -> bool {
     const WORDS: &[&str] = &[
         "password",

@@ -289,7 +289,16 @@ fn names_of_secrets() {
     {
         assert!(is_secret_parameter(name), "{name}");
     }
+    for name in ["application_key", "code"] {
+        assert!(is_secret_parameter(name), "{name}");
+    }
     for name in ["q", "page", "keyword", "id", "monkey"] {
         assert!(!is_secret_parameter(name), "{name}");
+    }
+    for name in ["dd-application-key", "x-parse-master-key", "aeg-sas-key", "x-honeycomb-team"] {
+        assert!(is_secret_field(name), "{name}");
+    }
+    for name in ["x-tenant", "content-type", "x-monkey"] {
+        assert!(!is_secret_field(name), "{name}");
     }
 }

@@ -16,6 +16,7 @@ use futures_util::stream::FuturesUnordered;
 use hyper::body::Incoming;
 use hyper::client::conn::TrySendError;
 use hyper::client::conn::http2::{Builder, Connection, SendRequest};
+use hyper::header::{CONNECTION, HeaderValue, TE};
 use hyper::http::uri;
 use hyper::{Request, Response, Uri, Version};
 use hyper_util::rt::TokioIo;
@@ -107,7 +108,8 @@ impl Stream {
         *request.uri_mut() = whole.build().unwrap_or_default();
         *request.version_mut() = Version::HTTP_2;
         headers::remove_where(request.headers_mut(), |name| {
-            ["host", "transfer-encoding"].contains(&name)
+            // With `Connection` hyper would take out `TE: trailers` too.
+            ["host", "transfer-encoding", "connection"].contains(&name)
         });
         let body = std::mem::take(request.body_mut());
         *request.body_mut() = Outgoing::Watched(Box::new(body), Arc::clone(&self.sent));
@@ -130,6 +132,9 @@ pub(super) fn unshape(request: &mut Request<Outgoing>, target: &Target) {
     *request.uri_mut() = Uri::from(path_and_query.unwrap_or_else(root));
     *request.version_mut() = Version::HTTP_11;
     headers::set_host(request.headers_mut(), target);
+    if request.headers().contains_key(TE) {
+        request.headers_mut().insert(CONNECTION, HeaderValue::from_static("te"));
+    }
     if let Outgoing::Watched(body, _) = std::mem::take(request.body_mut()) {
         *request.body_mut() = *body;
     }

@@ -258,8 +258,8 @@ async fn ended(
 ) {
     let Stream { asker, cutter, resumable, expected, source, .. } = stream;
     drop(source);
-    client.give(cutter.rest()).await;
     if let Some(mut expected) = expected.filter(|_| resumable) {
+        client.give(cutter.rest()).await;
         match broke {
             None => client.end(None).await,
             // Dropped, so that the client sees that it broke off, and takes the stream up again.
@@ -278,6 +278,7 @@ async fn ended(
         let _ = running.settle(finish).await;
         return;
     }
+    // What came of an event that has not ended is left out: what is told would be read as more of it.
     let (shared, label) = (Arc::clone(&running.shared), running.label.clone());
     let (finish, told) = without_response(&running, &facts, broke.as_ref());
     match running.settle(finish).await {
