@@ -284,6 +284,36 @@ fn a_read_that_breaks_off_does_not_end_cleanly() {
 }
 
 #[test]
+fn a_grpc_server_is_told_that_trailers_are_read() {
+    let ca = TestCa::new();
+    let acceptor = TlsAcceptor::from(ca.sign(&["localhost"]).server(&["h2"]));
+    let engine = intercepting(&ca);
+    let heard = block_on(async {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let addr = listener.local_addr().unwrap();
+        let server = tokio::spawn(async move {
+            let stream = acceptor.accept(listener.accept().await.unwrap().0).await.unwrap();
+            let mut connection = h2::server::handshake(stream).await.unwrap();
+            let (request, mut answer) = connection.accept().await.unwrap().unwrap();
+            answer.send_response(hyper::Response::new(()), true).unwrap();
+            tokio::spawn(async move { connection.accept().await });
+            request.headers().clone()
+        });
+        let sender = http2(&engine, addr).await;
+        let request =
+            Request::post(format!("https://localhost:{}/pkg.Service/Method", addr.port()))
+                .header("te", "trailers")
+                .header("content-type", "application/grpc")
+                .body(())
+                .unwrap();
+        let (status, headers, _) = ask(&sender, request, "x").await;
+        assert_eq!((status, word(&headers)), (StatusCode::OK, "bypassed"));
+        server.await.unwrap()
+    });
+    assert_eq!(heard.get("te").unwrap(), "trailers");
+}
+
+#[test]
 fn half_a_request_is_none() {
     let ca = TestCa::new();
     let (upstream, behind_tls) = echo(&ca);

@@ -20,7 +20,7 @@ use crate::error::{Error, Sent};
 use crate::headers;
 use crate::mcp;
 use crate::mcp::watch::{self, Watch};
-use crate::policy::Passed;
+use crate::policy::{GRPC, Passed};
 use crate::pool::{Connection, Counted, Transport};
 use crate::request::{Authority, Scheme, Target};
 use crate::respond::{self, Reply};
@@ -90,7 +90,8 @@ pub(crate) async fn pass(
         return Ok(respond::switching(shared, reached));
     }
     let (head, incoming) = reached.response.into_parts();
-    let idle = watched.as_ref().map_or(shared.config.timeouts.body_idle, |_| watch::IDLE);
+    let quiet = watched.is_some() || why.1 == GRPC;
+    let idle = if quiet { watch::IDLE } else { shared.config.timeouts.body_idle };
     let body = FromUpstream::new(Timed::new(incoming, head.version, idle), reached.connection);
     let body = match watched {
         Some(watch) => watch.body(shared, &head.headers, body),

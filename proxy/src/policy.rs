@@ -68,6 +68,9 @@ pub(crate) struct Guarded {
     pub(crate) is_tool_call: bool,
 }
 
+/// Why gRPC passes: its calls may be silent on either side for as long as they like.
+pub(crate) const GRPC: &str = "grpc";
+
 /// Why a request passes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Passed {
@@ -186,7 +189,7 @@ impl Policy {
             return Decision::Pass { kind: Passed::Bypassed, rule: "upgrade".into() };
         }
         if is_grpc(headers) {
-            return Decision::Pass { kind: Passed::Bypassed, rule: "grpc".into() };
+            return Decision::Pass { kind: Passed::Bypassed, rule: GRPC.into() };
         }
         let rule = self.rule(method, target, tool);
         rule.and_then(|rule| self.by_rule(method, target, rule))

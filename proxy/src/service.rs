@@ -18,7 +18,7 @@ use crate::error::Error;
 use crate::headers;
 use crate::intake;
 use crate::owned::Owned;
-use crate::policy::Decision;
+use crate::policy::{Decision, GRPC};
 use crate::record::{self, Running};
 use crate::request::{self, Form, Target};
 use crate::respond::{self, Label, Reply, Wants};
@@ -106,8 +106,8 @@ async fn forwarded(
     let policy = shared.policy();
     let decision = policy.decide(&head.method, &target, &head.headers, None);
     if let Decision::Pass { kind, rule } = &decision {
-        let body =
-            Outgoing::Live(Timed::new(body, head.version, shared.config.timeouts.body_stall));
+        let stall = if rule == GRPC { mcp::watch::IDLE } else { shared.config.timeouts.body_stall };
+        let body = Outgoing::Live(Timed::new(body, head.version, stall));
         return forward::pass(shared, link, &target, head, body, (*kind, rule)).await;
     }
     let request = Received { target, head, asked, policy };

@@ -19,7 +19,7 @@ use crate::Shared;
 use crate::body::{Body, Feeder, FromUpstream, fed};
 use crate::request::Target;
 
-/// A session's stream may be silent for as long as nothing happens.
+/// A session's stream, or one of gRPC, may be silent for as long as nothing happens.
 pub(crate) const IDLE: Duration = Duration::from_hours(24 * 365);
 
 /// The longest list of tools that is read, in bytes.
