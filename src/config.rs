@@ -70,7 +70,23 @@ impl Config {
             !RELOADED.iter().any(|name| setting.name.starts_with(name))
                 && !running.settings.iter().any(same)
         };
-        self.settings.iter().filter(differs).map(|setting| setting.name.as_str()).collect()
+        // These two are shown without what is secret of them.
+        let same_hops = match (&self.upstream_proxy, &running.upstream_proxy) {
+            (Some(new), Some(old)) => new.has_hops_of(old),
+            (new, old) => new.is_none() && old.is_none(),
+        };
+        let secrets = [
+            (names::TOKEN.name, self.token != running.token),
+            (names::UPSTREAM_PROXY.name, !same_hops),
+        ];
+        let shown = self.settings.iter().filter(differs).map(|setting| setting.name.as_str());
+        let mut names: Vec<_> = shown.collect();
+        for (name, differs) in secrets {
+            if differs && !names.contains(&name) {
+                names.push(name);
+            }
+        }
+        names
     }
 }
 

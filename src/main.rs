@@ -10,15 +10,13 @@ mod server;
 
 use std::process::ExitCode;
 
-use clap::Parser as _;
-
 /// A call is a hundred small allocations on several threads; the system's allocator made that a tenth
 /// of its CPU time.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
-    let cli = cli::Cli::parse();
+    let cli = cli::parse::<cli::Cli>(std::env::args_os()).unwrap_or_else(|error| error.exit());
     let mut printer = printer::Printer::stdio(cli.json);
     let status = cli.run(&mut printer).and_then(|status| {
         printer.flush()?;

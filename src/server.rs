@@ -179,6 +179,7 @@ impl Engine {
 fn api_settings(config: &Config, addr: SocketAddr) -> api::Settings {
     api::Settings {
         port: addr.port(),
+        address: Some(addr.ip()).filter(|address| !address.is_unspecified()),
         allow_hosts: config.allow_host.clone(),
         allow_origins: config.allow_origin.clone(),
         token: config.token.as_ref().map(|token| api::Secret::new(token.reveal())),

@@ -251,6 +251,25 @@ fn help_and_usage() {
 }
 
 #[test]
+fn what_is_wrong_with_a_secret_is_told_without_it() {
+    for (name, value) in [
+        ("STATE_ENGINE_TOKEN", "hunter2 and more"),
+        ("STATE_ENGINE_UPSTREAM_PROXY", "socks5://ann:hunter2@proxy:1080"),
+    ] {
+        let builder = engine!().env(name, value);
+        for line in [vec!["serve"], vec!["run", "--", "true"]] {
+            let output = builder.cli(&line);
+            let said = String::from_utf8_lossy(&output.stderr).into_owned();
+            assert_eq!(output.status.code(), Some(2), "{said}");
+            assert!(
+                said.contains("invalid value '[redacted]'") && !said.contains("hunter2"),
+                "{said}"
+            );
+        }
+    }
+}
+
+#[test]
 fn doors_beyond_the_loopback_are_refused_before_anything_is_touched() {
     let builder = engine!();
     assert_said!(verb(&builder, "serve --addr 0.0.0.0:0"), @"

@@ -100,8 +100,13 @@ fn a_file_that_is_no_store_of_this_version() {
         assert!(python.status().unwrap().success(), "{statement}");
     };
     python("mail.db", "CREATE TABLE mails (subject TEXT)");
-    let output = serve(&builder, &path("mail.db"), &FREE);
-    refused(&output, "it is another program's database", "name another file by --database");
+    for version in ["0", "3", "99"] {
+        python("mail.db", &format!("PRAGMA user_version = {version}"));
+        let before = fs::read(path("mail.db")).unwrap();
+        let output = serve(&builder, &path("mail.db"), &FREE);
+        refused(&output, "it is another program's database", "name another file by --database");
+        assert!(fs::read(path("mail.db")).unwrap() == before, "it is left as it is");
+    }
 
     drop(builder.clone().database(path("newer.db")).start());
     python("newer.db", "PRAGMA user_version = 99");
@@ -111,6 +116,40 @@ fn a_file_that_is_no_store_of_this_version() {
         let output = builder.cli([verb, "--database", path("newer.db").to_str().unwrap()]);
         refused(&output, why, remedy);
     }
+}
+
+#[test]
+fn one_database_by_two_names_has_one_owner() {
+    let builder = engine!();
+    let engine = builder.start();
+    let link = builder.home().join("link.db");
+    std::os::unix::fs::symlink(engine.builder().database_path(), &link).unwrap();
+    let output = serve(&builder, &link, &FREE);
+    refused(&output, "is in use", "--database");
+}
+
+#[test]
+fn a_log_that_another_program_writes_to_ends_the_engine() {
+    let builder = engine!();
+    let engine = builder.start();
+    let program = "import sqlite3, sys; it = sqlite3.connect(sys.argv[1]);
+it.execute('INSERT INTO events SELECT seq + 1, at, kind, NULL, NULL, NULL, actor, detail, hash FROM events ORDER BY seq DESC LIMIT 1');
+it.commit()";
+    let mut python = Command::new("python3");
+    let python = python.args(["-c", program]).arg(engine.builder().database_path());
+    assert!(python.status().unwrap().success());
+    let user = serde_json::json!({"username": "ada"});
+    let call =
+        serde_json::json!({"jsonrpc": "2.0", "id": 1, "method": "create_user", "params": user});
+    assert!(engine.try_rpc_text(&call.to_string()).is_err(), "nobody is told of anything");
+    let (status, builder) = engine.wait();
+    assert!(!status.success(), "{status}");
+    // It begins anew behind what is there, and `verify` names the row.
+    let engine = builder.start();
+    engine.rpc("create_user", &user);
+    let database = engine.builder().database_path().as_os_str();
+    let verified = engine.builder().cli(["verify".as_ref(), "--database".as_ref(), database]);
+    assert_eq!(verified.status.code(), Some(1), "{verified:?}");
 }
 
 #[test]

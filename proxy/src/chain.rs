@@ -119,6 +119,12 @@ impl Chain {
         Self { http: http.map(Arc::new), tunnel: tunnel.map(Arc::new), exempt: Arc::new(exempt) }
     }
 
+    /// The same proxies with the same credentials; which calls go through them may differ.
+    #[must_use]
+    pub fn has_hops_of(&self, other: &Self) -> bool {
+        (&self.http, &self.tunnel) == (&other.http, &other.tunnel)
+    }
+
     /// The proxy towards `authority`; `None`: it is reached directly.
     pub(crate) fn hop(&self, scheme: Scheme, authority: &Authority) -> Option<&Arc<Hop>> {
         let hop = match scheme {

@@ -46,8 +46,6 @@ pub(crate) struct Watched<I> {
     patience: Patience,
     /// With one that has shut its side, while nothing more of its answer comes.
     half_closed: Patience,
-    /// How many requests had begun when something was written last.
-    answering: usize,
     /// Whose turn it was, after how many requests, and since when.
     since: Option<((u8, usize), Instant)>,
     timer: Option<Pin<Box<Sleep>>>,
@@ -72,7 +70,6 @@ impl<I> Watched<I> {
             limits,
             patience: Patience::new(limits.taking),
             half_closed: Patience::new(HALF_CLOSED),
-            answering: 0,
             since: None,
             timer: None,
             unflushed: false,
@@ -151,7 +148,6 @@ impl<I: AsyncRead + Unpin> Watched<I> {
     /// client is still there.
     fn before_write(&mut self, cx: &mut Context<'_>) {
         (self.unflushed, self.silent) = (true, false);
-        self.answering = self.turn.begun.load(Ordering::Acquire);
         self.half_closed.rest();
         if self.turn.is_owed() && self.may_read_ahead() {
             match self.read_ahead(cx) {
@@ -189,8 +185,7 @@ impl<I: AsyncRead + Unpin> Watched<I> {
             // Nobody is told again of what has been read.
             cx.waker().wake_by_ref();
         }
-        let answering = self.answering == self.turn.begun.load(Ordering::Acquire);
-        if self.ahead.end && answering && self.half_closed.poll_over(cx).is_ready() {
+        if self.ahead.end && self.turn.is_answering() && self.half_closed.poll_over(cx).is_ready() {
             return Err(io::Error::new(io::ErrorKind::TimedOut, "the client has shut its side"));
         }
         Ok(())
@@ -429,7 +424,10 @@ mod tests {
         client.shutdown().await.unwrap();
         let waiting = tokio::time::timeout(LIMITS.taking * 2, given_up(&mut io)).await;
         assert!(waiting.is_err(), "its answer has not begun");
-        io.write_all(b"some of it").await.unwrap();
+        io.write_all(b"HTTP/1.1 100 Continue\r\n\r\n").await.unwrap();
+        let waiting = tokio::time::timeout(LIMITS.taking * 2, given_up(&mut io)).await;
+        assert!(waiting.is_err(), "nor has it now");
+        turn.answer();
         let start = Instant::now();
         assert_eq!(given_up(&mut io).await, io::ErrorKind::TimedOut);
         assert!(start.elapsed() >= HALF_CLOSED);

@@ -7,8 +7,8 @@ use hyper::Method;
 use hyper::header::{self, HeaderMap, HeaderName, HeaderValue};
 
 pub(crate) use self::meaning::{
-    counts, is_of_mcp, is_secret_field, is_secret_name, is_secret_parameter, may_count,
-    principal_parts,
+    counts, is_of_mcp, is_secret_field, is_secret_in_url, is_secret_name, is_secret_parameter,
+    may_count, principal_parts,
 };
 use crate::mcp;
 use crate::request::Target;

@@ -49,7 +49,8 @@ pub(crate) struct Link {
 /// Serves one connection until it ends, or, when the server drains, to the end of its request.
 ///
 /// `cut` closes it where an answer broke off whose end would be that of the connection (HTTP/1.0): a
-/// proper close would make it a whole one (RFC 9112, 8).
+/// proper close would make it a whole one (RFC 9112, 8). TLS without its `close_notify` says so itself; a
+/// clear tunnel has no means to.
 pub(crate) fn serve<I>(
     shared: Arc<Shared>,
     io: I,
@@ -179,6 +180,7 @@ async fn answer(
         Some(reply) => reply,
         None => respond::problem(&shared, &Error::Internal, None),
     };
+    link.turn.answer();
     let Reply { response, decision, upstream } = reply;
     if has_body && response.status().as_u16() >= 400 {
         link.turn.leave_unread();

@@ -4,6 +4,7 @@
 //! is seen), `Origin` or `Sec-Fetch-Site`, and cannot send `application/json` without asking first.
 
 use std::fmt;
+use std::net::IpAddr;
 
 use hyper::header::{self, HeaderMap, HeaderName, HeaderValue};
 use hyper::http::uri::Authority;
@@ -39,6 +40,9 @@ const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 pub(crate) struct Guard {
     /// The port that the API listens on.
     pub(crate) port: u16,
+    /// The address, where it is neither one of the loopback's usual ones nor all of the machine's. A page
+    /// cannot be rebound to a number.
+    pub(crate) address: Option<IpAddr>,
     /// `HOST` (at any port) or `HOST:PORT`.
     pub(crate) allow_hosts: Vec<String>,
     /// `scheme://host[:port]`.
@@ -75,8 +79,9 @@ impl Guard {
         }
         let name = authority.host();
         let port = authority.port_u16();
-        let loopback = LOOPBACK.iter().any(|own| own.eq_ignore_ascii_case(name));
-        (loopback && port.unwrap_or(80) == self.port)
+        let own = LOOPBACK.iter().any(|own| own.eq_ignore_ascii_case(name))
+            || self.address.is_some_and(|address| name == shown(address));
+        (own && port.unwrap_or(80) == self.port)
             || self.allow_hosts.iter().any(|allowed| {
                 allowed.eq_ignore_ascii_case(host) || allowed.eq_ignore_ascii_case(name)
             })
@@ -109,8 +114,9 @@ impl Guard {
 
     fn is_our_origin(&self, origin: &str) -> bool {
         origin.strip_prefix("http://").is_some_and(|host| {
-            LOOPBACK.iter().any(|own| match self.port {
-                80 => host == *own,
+            let address = self.address.map(shown);
+            LOOPBACK.iter().copied().chain(address.as_deref()).any(|own| match self.port {
+                80 => host == own,
                 port => host.strip_prefix(own) == Some(&format!(":{port}")),
             })
         })
@@ -131,6 +137,14 @@ impl Guard {
             Code::Unauthorized,
             "this API needs its token: send the header Authorization: Bearer TOKEN",
         ))
+    }
+}
+
+/// As it stands in a URL.
+fn shown(address: IpAddr) -> String {
+    match address {
+        IpAddr::V4(address) => address.to_string(),
+        IpAddr::V6(address) => format!("[{address}]"),
     }
 }
 
@@ -173,6 +187,7 @@ mod tests {
 
     fn guard() -> Guard {
         Guard {
+            address: None,
             port: 3030,
             allow_hosts: vec!["engine.internal".to_owned(), "box:99".to_owned()],
             allow_origins: vec!["https://app.example".to_owned()],
@@ -217,6 +232,13 @@ mod tests {
         let own = headers(&[("host", "127.0.0.1:3030")]);
         assert!(guard().host(&own, Some(&"evil.example".parse().unwrap())).is_err());
         assert!(guard().host(&own, Some(&"localhost:3030".parse().unwrap())).is_ok());
+        for (address, host) in [("127.0.0.2", "127.0.0.2:3030"), ("fd00::1", "[fd00::1]:3030")] {
+            let bound = Guard { address: Some(address.parse().unwrap()), ..guard() };
+            assert!(bound.host(&headers(&[("host", host)]), None).is_ok(), "{host}");
+            assert!(bound.host(&headers(&[("host", "127.0.0.3:3030")]), None).is_err());
+            let page = format!("http://{host}");
+            assert!(bound.origin(&headers(&[("origin", &page)])).is_ok(), "{page}");
+        }
         let standard = Guard { port: 80, ..guard() };
         assert!(standard.host(&headers(&[("host", "localhost")]), None).is_ok());
     }

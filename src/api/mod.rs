@@ -21,6 +21,7 @@ mod sign_in;
 #[cfg(test)]
 mod typescript;
 
+use std::net::IpAddr;
 use std::sync::{Arc, OnceLock};
 
 use prometheus_client::registry::Registry;
@@ -42,6 +43,8 @@ use metrics::ProxyCollector;
 pub(crate) struct Settings {
     /// The port that it listens on; `127.0.0.1`, `localhost` and `[::1]` at this port are its names.
     pub(crate) port: u16,
+    /// The address that it listens on, where that is none of those and not all of the machine's.
+    pub(crate) address: Option<IpAddr>,
     /// Further names: `HOST` (at any port) or `HOST:PORT`.
     pub(crate) allow_hosts: Vec<String>,
     /// Origins whose pages may use it: `scheme://host[:port]`.
@@ -67,7 +70,7 @@ pub(crate) struct Api {
 
 impl Api {
     pub(crate) fn new(store: Store, settings: Settings) -> Self {
-        let Settings { port, allow_hosts, allow_origins, token } = settings;
+        let Settings { port, address, allow_hosts, allow_origins, token } = settings;
         let (metrics, mut registry) = Metrics::new(Some(store.clone()));
         let watched = Arc::default();
         registry.register_collector(Box::new(ProxyCollector(Arc::clone(&watched))));
@@ -79,7 +82,7 @@ impl Api {
             feed: Arc::new(Feed::new(store.clone(), draining.clone())),
             sign_ins: Arc::new(SignIns::new(store.clone())),
             store,
-            guard: Arc::new(Guard { port, allow_hosts, allow_origins, token }),
+            guard: Arc::new(Guard { port, address, allow_hosts, allow_origins, token }),
             dispatcher: Arc::new(Dispatcher {
                 methods,
                 writes,

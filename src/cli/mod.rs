@@ -14,9 +14,11 @@ mod source;
 mod token;
 mod verify;
 
+use std::ffi::OsString;
 use std::io;
 use std::process::ExitCode;
 
+use clap::error::{ContextKind, ContextValue};
 use clap::{Parser, Subcommand};
 
 use crate::client;
@@ -120,6 +122,24 @@ impl From<ExitStatus> for ExitCode {
 }
 
 /// Says what went wrong and finds its exit code. A reader that has seen enough (`| head`) is no error.
+/// Parses a command line. What its refusal shows holds no secret: clap would quote the value, and the one of
+/// the environment too.
+pub(crate) fn parse<T: clap::Parser>(
+    line: impl IntoIterator<Item = impl Into<OsString> + Clone>,
+) -> Result<T, clap::Error> {
+    T::try_parse_from(line).map_err(|mut error| {
+        let is_secret = |arg: &ContextValue| {
+            let arg = arg.to_string();
+            ["--token", "--upstream-proxy"].iter().any(|secret| arg.starts_with(secret))
+        };
+        if error.get(ContextKind::InvalidArg).is_some_and(is_secret) {
+            let redacted = ContextValue::String("[redacted]".to_owned());
+            error.insert(ContextKind::InvalidValue, redacted);
+        }
+        error
+    })
+}
+
 pub(crate) fn report(error: &anyhow::Error, printer: &mut Printer) -> ExitStatus {
     let broken_pipe = |cause: &(dyn std::error::Error + 'static)| {
         cause.downcast_ref::<io::Error>().is_some_and(|e| e.kind() == io::ErrorKind::BrokenPipe)

@@ -72,6 +72,7 @@ async fn a_changed_event_is_named() {
     names("UPDATE events SET actor = 'somebody' WHERE seq = 5", "events", 5).await;
     names("UPDATE events SET at = at + 1 WHERE seq = 1", "events", 1).await;
     names("UPDATE events SET hash = x'00' WHERE seq = 4", "events", 4).await;
+    names("UPDATE events SET detail = 'x' WHERE seq = 5", "events", 5).await;
     names("UPDATE events SET attempt = -1 WHERE seq = 4", "events", 4).await;
 }
 

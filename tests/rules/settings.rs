@@ -1,6 +1,7 @@
 //! Each setting of a rule: what an upstream sees, how often, and what the caller is told.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use serde_json::{Value, json};
@@ -351,6 +352,19 @@ fn a_hangup_changes_the_rules_and_drops_no_connection() {
     assert_eq!(RUNS.load(Ordering::SeqCst), 2);
     let log = engine.log();
     assert!(log.contains("proxy.max_wait") && !log.contains("rule.1"), "{log}");
+}
+
+#[test]
+fn a_token_that_is_changed_takes_a_new_start() {
+    let upstream = fine();
+    let file = |token: &str| format!("[server]\ntoken = \"{token}\"\n");
+    let builder = configured(&upstream, &file("the-first-of-two-tokens-for-this-api"));
+    let path = builder.home().join("engine.toml");
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
+    let engine = builder.start();
+    reconfigure(&engine, &path, &file("the-second-of-two-tokens-for-this-api"));
+    let log = engine.log();
+    assert!(log.contains("server.token") && !log.contains("two-tokens"), "{log}");
 }
 
 #[test]

@@ -133,11 +133,13 @@ export class NotExecutedError extends StateEngineError {
 
 /** Somebody else runs this call and did not end within the wait. Calling again waits again. */
 export class InProgressError extends StateEngineError {
-  constructor(execution: ToolExecution) {
+  constructor(execution: ToolExecution, cause?: unknown) {
     super(
-      `${execution.tool_name} is being run by another caller (execution ${execution.id}) and did not ` +
-        "end in time: call again to wait on, or raise waitMs",
-      { code: "IN_PROGRESS", retryable: true, toolRan: "unknown", executionId: execution.id },
+      `${execution.tool_name} is being run by another caller (execution ${execution.id}) and ` +
+        (cause === undefined
+          ? "did not end in time: call again to wait on, or raise waitMs"
+          : "how it ends could not be learned: call again to wait on"),
+      { code: "IN_PROGRESS", retryable: true, toolRan: "unknown", executionId: execution.id, cause },
     );
   }
 }

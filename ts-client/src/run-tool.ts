@@ -120,7 +120,13 @@ async function wait(
   const until = performance.now() + waitMs;
   for (let left = waitMs; left > 0; left = until - performance.now()) {
     const options = signal === undefined ? PATIENCE : { ...PATIENCE, signal };
-    const now = await client.awaitToolExecution(busy.id, Math.ceil(Math.min(left, SLICE_MS)), options);
+    let now: ToolExecution;
+    try {
+      now = await client.awaitToolExecution(busy.id, Math.ceil(Math.min(left, SLICE_MS)), options);
+    } catch (error) {
+      // Why the question got no answer says nothing of the tool, which somebody else runs.
+      throw new InProgressError(busy, error);
+    }
     if (now.status !== "running" && now.status !== "pending") return now;
   }
   throw new InProgressError(busy);

@@ -129,6 +129,11 @@ test("a duplicate waits no longer than it was told", async () => {
   });
   await running.opened;
   await assert.rejects(client.runTool(call, () => 1, { waitMs: 1 }), InProgressError);
+  // That the question was lost says nothing of the tool.
+  const lost = Object.assign(new Error("lost"), { toolRan: "no" });
+  client.awaitToolExecution = () => Promise.reject(lost);
+  await assert.rejects(client.runTool(call, () => 1), { code: "IN_PROGRESS", toolRan: "unknown", cause: lost });
+  delete client.awaitToolExecution;
   const second = client.runTool(call, () => 1);
   open();
   assert.deepEqual(await Promise.all([first, second]), ["late", "late"]);

@@ -25,6 +25,12 @@ export interface Handed {
   replayed: boolean;
 }
 
+/** One call's hook: when it takes too long, and whether the call runs because it did. */
+interface Hook {
+  late: AbortSignal;
+  allowed: boolean;
+}
+
 /** Decides which tool calls run, and keeps the record of those that do. */
 export class Guard {
   #settings: Settings;
@@ -63,9 +69,10 @@ export class Guard {
       return undefined;
     }
     const late = AbortSignal.timeout(HOOK_MS);
+    const hook: Hook = { late, allowed: false };
     const decide = () =>
       by?.key === undefined
-        ? this.#claim(event, context, policy, late)
+        ? this.#claim(event, context, policy, hook)
         : this.#invoke(event, context, by.key);
     try {
       const decided = decide().catch((error: unknown) => {
@@ -75,7 +82,9 @@ export class Guard {
       });
       return await Promise.race([decided, rejected(late)]);
     } catch (error) {
-      return this.#down(event, error);
+      const held = this.#down(event, error);
+      hook.allowed = held === undefined;
+      return held;
     }
   }
 
@@ -94,7 +103,7 @@ export class Guard {
     event: BeforeToolCall,
     context: ToolCallContext,
     policy: Policy,
-    late: AbortSignal,
+    hook: Hook,
   ): Promise<BeforeToolCallResult | undefined> {
     const session = await this.#session(context);
     const turn = await session.turn(runOf(event, context));
@@ -113,12 +122,17 @@ export class Guard {
         // It failed in a turn that is closed, so that its error was delivered: the next one counts.
         known.delivered = known.failed = true;
         known.live = false;
-        return await this.#claim(event, context, policy, late);
+        return await this.#claim(event, context, policy, hook);
       }
       if (claimed.claim !== "execute" || claimed.lease === undefined) {
         return this.#refuse(known, claimed, event, context);
       }
-      if (context.abortSignal?.aborted || (late.aborted && !this.#allows)) {
+      if (hook.allowed) {
+        // It runs already, unrecorded, and nothing will be told of its end.
+        await this.#engine.finish(claimed.lease, "unknown", { error: "it ran before the engine answered" });
+        return undefined;
+      }
+      if (context.abortSignal?.aborted || (hook.late.aborted && !this.#allows)) {
         await this.#claims.giveBack(claimed.lease, "cancelled before it began");
         delete known.executionId;
         return block(texts.cancelled());

@@ -167,15 +167,19 @@ fn parameter_name(raw: &str) -> String {
     percent_decode_str(raw).decode_utf8_lossy().to_ascii_lowercase()
 }
 
-/// Must a query parameter's value be masked before anything is stored or shown. `raw` is the name
-/// as it stands in the URL.
+/// Must the value of a form's field or a query parameter be masked before anything is stored or shown. `raw` is
+/// the name as it stands there.
 pub(crate) fn is_secret_parameter(raw: &str) -> bool {
     let name = parameter_name(raw);
     CREDENTIAL_PARAMETERS.contains(&name.as_str())
-        // `code`: OAuth's (RFC 6749, 4.1.2), and the key of an Azure function.
-        || ["sig", "code", "x-amz-signature", "x-goog-signature"].contains(&name.as_str())
+        || ["sig", "x-amz-signature", "x-goog-signature"].contains(&name.as_str())
         || is_secret_name(&name)
-        || is_some_key(&name)
+}
+
+/// The same of a URL, which people see. `code`: OAuth's (RFC 6749, 4.1.2), and the key of an Azure function.
+pub(crate) fn is_secret_in_url(raw: &str) -> bool {
+    let name = parameter_name(raw);
+    is_secret_parameter(raw) || name == "code" || is_some_key(&name)
 }
 
 /// Must a field's value be masked before anything is stored or shown. `name` is in lower case.
@@ -185,7 +189,7 @@ pub(crate) fn is_secret_field(name: &str) -> bool {
 
 /// A subscription's, an application's, a shared one: there are too many to name.
 fn is_some_key(name: &str) -> bool {
-    name.ends_with("-key") || name.ends_with("_key")
+    (name.ends_with("-key") || name.ends_with("_key")) && !name.contains("idempotency")
 }
 
 /// Is a member of a body named like a secret: then its value is never stored.

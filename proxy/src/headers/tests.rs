@@ -289,8 +289,11 @@ fn names_of_secrets() {
     {
         assert!(is_secret_parameter(name), "{name}");
     }
-    for name in ["application_key", "code"] {
-        assert!(is_secret_parameter(name), "{name}");
+    for name in ["application_key", "code", "key"] {
+        assert!(is_secret_in_url(name), "{name}");
+    }
+    for name in ["q", "monkey", "idempotency_key"] {
+        assert!(!is_secret_in_url(name), "{name}");
     }
     for name in ["q", "page", "keyword", "id", "monkey"] {
         assert!(!is_secret_parameter(name), "{name}");
@@ -298,7 +301,7 @@ fn names_of_secrets() {
     for name in ["dd-application-key", "x-parse-master-key", "aeg-sas-key", "x-honeycomb-team"] {
         assert!(is_secret_field(name), "{name}");
     }
-    for name in ["x-tenant", "content-type", "x-monkey"] {
+    for name in ["x-tenant", "content-type", "x-monkey", "x-idempotency-key"] {
         assert!(!is_secret_field(name), "{name}");
     }
 }

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use percent_encoding::percent_decode_str;
 
 use super::{MASK, members};
-use crate::headers::is_secret_parameter;
+use crate::headers::{is_secret_in_url, is_secret_parameter};
 use crate::request::Target;
 
 /// Where a path is itself a credential: from which segment on, and whose documents say so.
@@ -116,7 +116,7 @@ pub(crate) fn masked_url(target: &Target) -> String {
     let origin = format!("{}://{}", target.scheme.as_str(), target.host());
     match target.query() {
         None => format!("{origin}{path}"),
-        Some(query) => format!("{origin}{path}?{}", mask_values(query, is_secret_parameter)),
+        Some(query) => format!("{origin}{path}?{}", mask_values(query, is_secret_in_url)),
     }
 }
 

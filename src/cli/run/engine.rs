@@ -192,7 +192,7 @@ fn config(database: &Path, place: &Place, outward: &Outward) -> anyhow::Result<C
     if let Some(file) = place.named_file() {
         line.extend([OsStr::new("--config"), file.as_os_str()]);
     }
-    let line = Line::try_parse_from(line)?;
+    let line: Line = crate::cli::parse(line)?;
     let mut config = Config::try_from(line.flags)?;
     if config.proxy_addr.is_none() {
         bail!("the environment switches the proxy off, and run needs it");

@@ -194,7 +194,9 @@ impl Store {
             let message = "must be 1,000 to 3,600,000 milliseconds".to_owned();
             return Err(Error::Invalid { field: "lease_ms", message });
         }
-        self.write(move |write| settle::extend(write, id, attempt, ttl)).await?;
+        let work =
+            move |write: &mut super::write::Write<'_>| settle::extend(write, id, attempt, ttl);
+        self.0.writer.run(Lane::ApiFinish, work).await?;
         self.reader().execution(id)
     }
 

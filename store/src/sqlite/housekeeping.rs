@@ -118,6 +118,11 @@ fn prune_events(write: &mut Write<'_>) -> Result<(), Fail> {
     Ok(())
 }
 
+#[derive(serde::Serialize)]
+struct BodiesDropped {
+    answers: usize,
+}
+
 /// Drops the old bodies of the next answers: a thousand a second, so that no caller waits long.
 fn drop_bodies(writer: &mut Writer) {
     let Some(from) = writer.bodies_from else { return };
@@ -138,6 +143,7 @@ fn drop_bodies(writer: &mut Writer) {
             .execute(params![from, to, before])?;
         if dropped > 0 {
             write.effects.push(Effect::ReplaysChanged);
+            write.event(NewEvent::engine("bodies-dropped", &BodiesDropped { answers: dropped }));
         }
         next = old.unwrap_or(false).then_some(to);
         Ok(())

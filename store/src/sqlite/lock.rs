@@ -13,9 +13,10 @@ use crate::{Error, LockHolder};
 #[derive(Debug)]
 pub(super) struct DatabaseLock(Mutex<File>);
 
-/// `<database>.lock`.
+/// `<database>.lock`, by whichever link the database is named.
 fn path_of(database: &Path) -> PathBuf {
-    super::beside(database, "lock")
+    let named = || database.to_owned();
+    super::beside(&std::fs::canonicalize(database).unwrap_or_else(|_| named()), "lock")
 }
 
 impl DatabaseLock {

@@ -55,11 +55,11 @@ impl Store {
         make_folder(path)?;
         let lock = DatabaseLock::take(path)?;
         let refused = |error: rusqlite::Error| open_error(path, &error);
-        let mut conn = connection::open_writer(path).map_err(refused)?;
-        if conn.query_row(queries::IS_FOREIGN, [], |row| row.get(0)).map_err(refused)? {
+        if is_foreign(path) {
             let message = "it is another program's database; name another file by --database";
             return Err(Error::Open { path: path.clone(), message: message.to_owned() });
         }
+        let mut conn = connection::open_writer(path).map_err(refused)?;
         // SQLite serves frames of the log that were never synced: sync all of it before any of it
         // is acted on.
         checkpoint::all(&conn);
@@ -139,6 +139,15 @@ impl Writer {
         }
         recovered.map_err(|fail| unreadable(path, fail))
     }
+}
+
+/// Asked before anything is opened for writing, which would change the file's mode. What cannot be read here is
+/// told of by the next step.
+fn is_foreign(path: &Path) -> bool {
+    path.exists()
+        && connection::open_reader(path)
+            .and_then(|conn| conn.query_row(queries::IS_FOREIGN, [], |row| row.get(0)))
+            .unwrap_or(false)
 }
 
 #[derive(serde::Serialize)]

@@ -390,7 +390,7 @@ pub(super) const REPEAT_DELIVERED: &str = "UPDATE repeats SET delivered = 1
 /// Whether a file that no version of this program has migrated has tables all the same.
 pub(super) const IS_FOREIGN: &str = "
 SELECT EXISTS (SELECT 1 FROM sqlite_schema)
-   AND (SELECT user_version FROM pragma_user_version) = 0";
+   AND NOT EXISTS (SELECT 1 FROM sqlite_schema WHERE name = 'events_by_execution')";
 
 pub(super) const META_GET: &str = "SELECT value FROM meta WHERE name = ?1";
 pub(super) const META_PUT: &str = "INSERT INTO meta (name, value) VALUES (?1, ?2) ON CONFLICT (name) DO UPDATE SET value = excluded.value";
@@ -454,8 +454,8 @@ pub(super) const VERIFY_KEYS: &str =
 pub(super) const VERIFY_KEY: &str = "SELECT execution, window FROM keys WHERE key = unhex(?1)";
 /// The last event by which an execution took a key; whether its events tell of keys at all.
 pub(super) const VERIFY_TAKEN: &str = "SELECT
-    MAX(CASE WHEN detail ->> 'key' = ?2 THEN seq END), MAX(detail ->> 'asked' IS NOT NULL)
-  FROM events WHERE execution = ?1 AND kind IN ('created', 'claimed')";
+    MAX(CASE WHEN detail ->> 'key' = ?2 THEN seq END), MAX(CASE WHEN attempt <= 1 THEN detail ->> 'asked' IS NOT NULL END)
+  FROM events WHERE execution = ?1 AND kind IN ('created', 'claimed') AND json_valid(detail)";
 
 /// Drops the bodies of a range of answers that are old and not in doubt.
 pub(super) const RETENTION_BODIES: &str = "UPDATE answers SET body = NULL

@@ -214,13 +214,13 @@ impl Store {
 
     /// Waits until an execution is terminal or in doubt, at most for `timeout`; as it is then.
     pub async fn await_execution(&self, id: Uuid, timeout: Duration) -> Result<Execution, Error> {
-        let waiter = self
-            .write(move |write| {
-                let execution = super::claim::brief_of(write, id)?;
-                let over = execution.state.is_terminal() || execution.state.outcome().is_some();
-                Ok((!over).then(|| write.waiter(&execution)))
-            })
-            .await?;
+        let work = move |write: &mut Write<'_>| {
+            let execution = super::claim::brief_of(write, id)?;
+            let over = execution.state.is_terminal() || execution.state.outcome().is_some();
+            Ok((!over).then(|| write.waiter(&execution)))
+        };
+        // It is about a call in flight, also where the disk has no room for new ones.
+        let waiter = self.0.writer.run(Lane::ApiFinish, work).await?;
         if let Some(waiter) = waiter {
             // At the timeout the execution is told as it is.
             let _ = tokio::time::timeout(timeout, waiter.settled()).await;

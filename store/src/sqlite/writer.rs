@@ -211,7 +211,8 @@ impl Writer {
             write.event(NewEvent::engine("clock-jump", &Jump { seconds: jump.as_secs() }));
         }
         let done = run_all(&mut write, jobs).and_then(|()| {
-            let head = self.head.append(write.conn, now, &write.events)?;
+            let head =
+                self.head.append(write.conn, now, &write.events).inspect_err(written_by_others)?;
             write.conn.prepare_cached("COMMIT")?.execute([])?;
             Ok(head)
         });
@@ -257,6 +258,14 @@ impl Writer {
                 Effect::ReplaysChanged => self.replays.forget(),
             }
         }
+    }
+}
+
+/// The log's end is known to this process alone: where the next row is there already, another program has
+/// written it, and every later call would fail. A new start reads where the log ends.
+fn written_by_others(error: &rusqlite::Error) {
+    if error.sqlite_error_code() == Some(rusqlite::ErrorCode::ConstraintViolation) {
+        fatal::die("another program has written to the event log of this database; start again");
     }
 }
 
