@@ -12,17 +12,13 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep, sleep_until};
 
-use self::turn::{EXCHANGE, HEAD, IDLE, UPGRADED};
+use self::turn::{HEAD, IDLE, UPGRADED};
 pub(crate) use self::turn::{Turn, TurnGuard};
 use crate::patience::Patience;
 
 /// For how long what a refused client still sends is read and thrown away. A connection that is
 /// closed with unread bytes is reset, and the client never sees why it was refused.
 const LINGER: Duration = Duration::from_secs(10);
-
-/// For how long nothing more of an answer that has begun may come to a client that has shut its side. Nearly
-/// always it has left; one that is there still sees what came until then.
-const HALF_CLOSED: Duration = Duration::from_secs(30);
 
 /// For how long the client of a connection may keep it waiting.
 #[derive(Debug, Clone, Copy)]
@@ -44,8 +40,6 @@ pub(crate) struct Watched<I> {
     limits: Limits,
     /// With a client that takes nothing.
     patience: Patience,
-    /// With one that has shut its side, while nothing more of its answer comes.
-    half_closed: Patience,
     /// Whose turn it was, after how many requests, and since when.
     since: Option<((u8, usize), Instant)>,
     timer: Option<Pin<Box<Sleep>>>,
@@ -69,7 +63,6 @@ impl<I> Watched<I> {
             turn,
             limits,
             patience: Patience::new(limits.taking),
-            half_closed: Patience::new(HALF_CLOSED),
             since: None,
             timer: None,
             unflushed: false,
@@ -148,47 +141,17 @@ impl<I: AsyncRead + Unpin> Watched<I> {
     /// client is still there.
     fn before_write(&mut self, cx: &mut Context<'_>) {
         (self.unflushed, self.silent) = (true, false);
-        self.half_closed.rest();
-        if self.turn.is_owed() && self.may_read_ahead() {
-            match self.read_ahead(cx) {
-                Poll::Pending => self.silent = true,
-                Poll::Ready(read) => self.broken |= read.is_err(),
-            }
+        if !self.turn.is_owed() || self.ahead.end || !self.ahead.bytes.is_empty() {
+            return;
         }
-    }
-
-    const fn may_read_ahead(&self) -> bool {
-        !self.ahead.end && self.ahead.bytes.is_empty()
-    }
-
-    fn read_ahead(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let mut bytes = [0; 1024];
         let mut buf = ReadBuf::new(&mut bytes);
-        ready!(Pin::new(&mut self.io).poll_read(cx, &mut buf))?;
-        self.ahead.end = buf.filled().is_empty();
-        self.ahead.bytes.extend_from_slice(buf.filled());
-        Poll::Ready(Ok(()))
-    }
-
-    /// An error where the client has left. While an answer is awaited hyper reads nothing from a client that
-    /// may have shut its side alone: one that is gone would be seen by what is written to it, and to a
-    /// stream that is silent nothing is.
-    fn check_gone(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
-        if self.turn.running.is_some() || self.turn.whose() != EXCHANGE {
-            return Ok(());
+        match Pin::new(&mut self.io).poll_read(cx, &mut buf) {
+            Poll::Pending => self.silent = true,
+            Poll::Ready(Err(_)) => self.broken = true,
+            Poll::Ready(Ok(())) if buf.filled().is_empty() => self.ahead.end = true,
+            Poll::Ready(Ok(())) => self.ahead.bytes.extend_from_slice(buf.filled()),
         }
-        if self.may_read_ahead()
-            && let Poll::Ready(read) = self.read_ahead(cx)
-        {
-            self.broken |= read.is_err();
-            read?;
-            // Nobody is told again of what has been read.
-            cx.waker().wake_by_ref();
-        }
-        if self.ahead.end && self.turn.is_answering() && self.half_closed.poll_over(cx).is_ready() {
-            return Err(io::Error::new(io::ErrorKind::TimedOut, "the client has shut its side"));
-        }
-        Ok(())
     }
 
     /// Reads what was read ahead, then what comes.
@@ -276,7 +239,7 @@ impl<I: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Watched<I> {
         let flushed = Pin::new(&mut this.io).poll_flush(cx);
         ready!(this.taken(cx, flushed))?;
         this.unflushed = false;
-        Poll::Ready(this.check_gone(cx))
+        Poll::Ready(Ok(()))
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -404,33 +367,6 @@ mod tests {
         }
         assert!(!writing.is_finished());
         assert_eq!(writing.await.unwrap().unwrap_err().kind(), io::ErrorKind::TimedOut);
-    }
-
-    /// Why it is.
-    async fn given_up(io: &mut Watched<tokio::io::DuplexStream>) -> io::ErrorKind {
-        std::future::poll_fn(|cx| match Pin::new(&mut *io).poll_flush(cx) {
-            Poll::Ready(Err(error)) => Poll::Ready(error.kind()),
-            _ => Poll::Pending,
-        })
-        .await
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_client_that_has_shut_its_side_may_wait_for_its_answer_and_not_for_ever_for_more() {
-        let (mut client, server) = tokio::io::duplex(64);
-        let turn = Arc::new(Turn::default());
-        let mut io = Watched::new(server, Arc::clone(&turn), LIMITS);
-        let _answering = turn.begin();
-        client.shutdown().await.unwrap();
-        let waiting = tokio::time::timeout(LIMITS.taking * 2, given_up(&mut io)).await;
-        assert!(waiting.is_err(), "its answer has not begun");
-        io.write_all(b"HTTP/1.1 100 Continue\r\n\r\n").await.unwrap();
-        let waiting = tokio::time::timeout(LIMITS.taking * 2, given_up(&mut io)).await;
-        assert!(waiting.is_err(), "nor has it now");
-        turn.answer();
-        let start = Instant::now();
-        assert_eq!(given_up(&mut io).await, io::ErrorKind::TimedOut);
-        assert!(start.elapsed() >= HALF_CLOSED);
     }
 
     #[tokio::test(start_paused = true)]

@@ -180,7 +180,6 @@ async fn answer(
         Some(reply) => reply,
         None => respond::problem(&shared, &Error::Internal, None),
     };
-    link.turn.answer();
     let Reply { response, decision, upstream } = reply;
     if has_body && response.status().as_u16() >= 400 {
         link.turn.leave_unread();

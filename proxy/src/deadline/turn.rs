@@ -23,8 +23,6 @@ pub(crate) struct Turn {
     pub(super) running: Option<AtomicUsize>,
     /// How many have begun.
     pub(super) begun: AtomicUsize,
-    /// How many had, when there was something to answer last.
-    answered: AtomicUsize,
     /// The client has closed its side after its last answer was written.
     pub(super) closed: AtomicBool,
     /// Its client may know the end of an answer by that of the connection alone (HTTP/1.0).
@@ -87,15 +85,6 @@ impl Turn {
 
     pub(super) fn is_owed(&self) -> bool {
         self.lock_owed().is_some()
-    }
-
-    /// The answer to the request that began last is there.
-    pub(crate) fn answer(&self) {
-        self.answered.store(self.begun.load(Ordering::Acquire), Ordering::Release);
-    }
-
-    pub(super) fn is_answering(&self) -> bool {
-        self.answered.load(Ordering::Acquire) == self.begun.load(Ordering::Acquire)
     }
 
     /// The client may take the end of the connection for that of an answer.
