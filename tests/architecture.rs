@@ -48,6 +48,13 @@ fn the_store_knows_no_http() {
     assert_none("store", false, &http);
 }
 
+/// Whatever is decided there can be decided without a database, a thread or a clock.
+#[test]
+fn the_cores_do_no_io() {
+    let io = ["hyper", "tokio", "rusqlite", "rustix", "rustls"];
+    assert_none("store-core", false, &io);
+}
+
 #[test]
 fn the_proxy_knows_no_database_and_no_json_rpc() {
     let database = ["rusqlite", "libsqlite3", "sqlx", "diesel", "tokio-rusqlite"];
@@ -117,7 +124,7 @@ fn has_sql(text: &str) -> Option<&'static str> {
 #[test]
 fn sql_stands_in_one_drawer() {
     let drawer = Path::new("store/src/sqlite");
-    for folder in ["src", "proxy/src", "store/src"] {
+    for folder in ["src", "proxy/src", "store/src", "store/core/src"] {
         for (path, text) in sources(folder) {
             if !path.starts_with(drawer) {
                 assert_eq!(has_sql(&text), None, "{}", path.display());

@@ -8,34 +8,33 @@
 //!
 //! It knows no HTTP.
 
-pub mod call;
-pub mod canonical;
+mod claim;
 mod clock;
-mod error;
-pub mod key;
 mod lease;
-pub mod model;
 mod sqlite;
-pub mod state;
 mod token;
 mod verify;
 
 use std::path::PathBuf;
-use std::time::Duration;
 
 use uuid::Uuid;
 
+pub mod call {
+    //! What a claimer asks for and gets.
+
+    pub use store_core::call::*;
+
+    pub use crate::claim::{Claim, Waiter};
+}
+
 pub use clock::{Clock, SystemClock};
-pub use error::{Error, LockHolder};
 pub use lease::Lease;
 pub use sqlite::{Delivery, Health, Histogram, Reader, Repeat, Store};
+pub use store_core::{
+    DEFAULT_SESSION, DEFAULT_USER, Error, LEASE_DEFAULT, LEASE_MAX, LEASE_MIN, LockHolder,
+    MAX_KEPT_BODY, MAX_NAME, PROXY_GOAL, canonical, key, model, state,
+};
 pub use verify::{Finding, Report};
-
-/// The largest body of an answer that is kept, in bytes.
-pub const MAX_KEPT_BODY: usize = 8 * 1024 * 1024;
-
-/// The longest name or key, in characters.
-pub const MAX_NAME: usize = 255;
 
 /// How a store is opened.
 #[derive(Debug, Clone)]
@@ -61,20 +60,6 @@ impl Options {
         }
     }
 }
-
-/// The default time to live of an API lease, and its bounds.
-pub const LEASE_DEFAULT: Duration = Duration::from_secs(60);
-/// The shortest lease.
-pub const LEASE_MIN: Duration = Duration::from_secs(1);
-/// The longest lease.
-pub const LEASE_MAX: Duration = Duration::from_secs(3_600);
-
-/// The user and session of calls without scope.
-pub const DEFAULT_USER: &str = "local";
-/// See [`DEFAULT_USER`].
-pub const DEFAULT_SESSION: &str = "default";
-/// The goal that proxied calls of a session belong to unless they name another.
-pub const PROXY_GOAL: &str = "HTTP tool calls";
 
 /// A new id: a version 7 UUID, so that newer ids sort behind older ones.
 pub(crate) fn new_id() -> Uuid {

@@ -52,7 +52,7 @@ impl Json {
     }
 
     /// Takes a text that this store has written itself.
-    pub(crate) fn stored(text: String) -> Result<Self, serde_json::Error> {
+    pub fn stored(text: String) -> Result<Self, serde_json::Error> {
         RawValue::from_string(text).map(Self)
     }
 

@@ -1,4 +1,4 @@
-//! What a claimer asks and gets: the types that make wrong orders impossible.
+//! What a claimer asks for and gets, as plain data.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,12 +7,10 @@ use bytes::Bytes;
 use uuid::Uuid;
 
 use crate::key::{Digest, HolderKey};
-use crate::lease::Lease;
 use crate::model::{EffectClass, Execution, Json, Timestamp};
-use crate::sqlite::WriterHandle;
 use crate::state::Knowledge;
 
-/// A proxied call's place: whose, in which session, for which goal. Made by [`crate::Store::scope`].
+/// A proxied call's place: whose, in which session, for which goal. Made by `Store::scope`.
 #[derive(Debug, Clone)]
 pub struct Scope {
     /// The user.
@@ -25,9 +23,12 @@ pub struct Scope {
     pub session_created: Timestamp,
     /// False for the session `default` of the user `local` or of any other user.
     pub named: bool,
-    pub(crate) user: i64,
-    pub(crate) session: i64,
-    pub(crate) goal: i64,
+    /// The user's row.
+    pub user: i64,
+    /// The session's row.
+    pub session: i64,
+    /// The goal's row.
+    pub goal: i64,
 }
 
 /// Whose call it is, as the request says it.
@@ -97,34 +98,6 @@ pub struct CallKey {
     pub window: Option<Duration>,
 }
 
-/// The store's answer to "may I do this?".
-#[derive(Debug)]
-pub enum Claim {
-    /// Yes: `running` is on disk. Whoever drops the lease unfinished leaves the outcome unknown.
-    Execute(Lease),
-    /// It took effect before: this is the answer.
-    Replay(Arc<Settled>),
-    /// Somebody runs it now.
-    Busy(Waiter),
-    /// It may have taken effect before.
-    InDoubt(Doubt),
-    /// The explicit key belongs to another input.
-    Mismatch {
-        /// Who holds the key.
-        execution_id: Uuid,
-    },
-}
-
-impl Claim {
-    /// The claim is on disk: its lease counts from now on.
-    pub(crate) fn granted(self, writer: WriterHandle) -> Self {
-        match self {
-            Self::Execute(lease) => Self::Execute(lease.granted(writer)),
-            other => other,
-        }
-    }
-}
-
 /// What a claim would answer now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Foreseen {
@@ -175,23 +148,6 @@ pub struct Problem {
     pub detail: String,
     /// `never` or `maybe`.
     pub sent: String,
-}
-
-/// Waits for a running call.
-#[derive(Debug)]
-pub struct Waiter {
-    /// What it waits for.
-    pub execution_id: Uuid,
-    pub(crate) settled: tokio::sync::watch::Receiver<Option<Arc<Settled>>>,
-}
-
-impl Waiter {
-    /// The leader's outcome, whatever it is; `None` when the engine stops first.
-    ///
-    /// Cancel-safe: a waiter that goes away changes nothing.
-    pub async fn settled(mut self) -> Option<Arc<Settled>> {
-        self.settled.wait_for(Option::is_some).await.ok()?.clone()
-    }
 }
 
 /// A call that may have taken effect.
@@ -281,10 +237,13 @@ pub struct ExecuteOptions {
 
 /// The key of a call that comes by the API.
 #[derive(Debug, Clone)]
-pub(crate) struct ToolCallKey {
-    pub(crate) holder: HolderKey,
-    pub(crate) text: String,
-    pub(crate) fingerprint: Digest,
+pub struct ToolCallKey {
+    /// Its place in the index of holders.
+    pub holder: HolderKey,
+    /// As shown to people: the client's own, or derived.
+    pub text: String,
+    /// Equal where two calls under one key have the same input.
+    pub fingerprint: Digest,
 }
 
 /// The answer to `execute_tool_idempotent`.

@@ -65,7 +65,7 @@ impl Digest {
     }
 
     /// The first 16 bytes, as columns keep them.
-    pub(crate) fn short(&self) -> [u8; 16] {
+    pub fn short(&self) -> [u8; 16] {
         let mut short = [0; 16];
         short.copy_from_slice(&self.0[..16]);
         short
@@ -78,7 +78,7 @@ impl Digest {
 }
 
 /// Lower-case hex.
-pub(crate) fn hex(bytes: &[u8]) -> String {
+pub fn hex(bytes: &[u8]) -> String {
     let mut text = String::with_capacity(bytes.len() * 2);
     push_hex(&mut text, bytes);
     text
@@ -116,13 +116,14 @@ impl HolderKey {
     }
 
     /// The first 8 bytes of every place of `text`.
-    pub(crate) fn text_prefix(text: &str) -> [u8; 8] {
+    pub fn text_prefix(text: &str) -> [u8; 8] {
         let mut prefix = [0; 8];
         prefix.copy_from_slice(&Encoder::new("key-text/v1").field(text).finish().0[..8]);
         prefix
     }
 
-    pub(crate) const fn as_bytes(&self) -> &[u8; 24] {
+    /// All 24 bytes.
+    pub const fn as_bytes(&self) -> &[u8; 24] {
         &self.0
     }
 }

@@ -57,12 +57,12 @@ macro_rules! words {
             }
 
             /// The number in the store; never reused for another word.
-            pub(crate) const fn number(self) -> i64 {
+            pub const fn number(self) -> i64 {
                 match self { $(Self::$variant => $number),+ }
             }
 
             /// The value of a stored number.
-            pub(crate) const fn from_number(number: i64) -> Option<Self> {
+            pub const fn from_number(number: i64) -> Option<Self> {
                 match number { $($number => Some(Self::$variant),)+ _ => None }
             }
         }
