@@ -10,12 +10,12 @@ use clap::builder::BoolishValueParser;
 use clap::error::{ContextKind, ContextValue};
 use clap::{ArgMatches, Args, Command, FromArgMatches};
 use etcetera::BaseStrategy as _;
-use proxy::{Hop, HostPattern};
+use proxy::{Hop, HostPattern, Span};
 
 use super::env;
 use super::file::File;
 use super::layers::Sources;
-use super::values::{LogFormat, Seconds, Secret, Size, TrustedCa};
+use super::values::{LogFormat, Secret, Size, TrustedCa};
 
 /// Which store a verb means, and how it shows itself to the server that owns it.
 #[derive(Debug, Clone, clap::Args)]
@@ -153,11 +153,11 @@ pub(super) struct Given {
 
     /// How long running calls get at a stop
     #[arg(long, value_name = "SECONDS", env = env::DRAIN, default_value = "30s")]
-    pub(super) drain: Seconds,
+    pub(super) drain: Span,
 
     /// How long a duplicate of a running call waits for its answer
     #[arg(long, value_name = "SECONDS", env = env::MAX_WAIT, default_value = "300s")]
-    pub(super) max_wait: Seconds,
+    pub(super) max_wait: Span,
 }
 
 /// The flags of `serve`, and where each comes from.
