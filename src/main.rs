@@ -5,8 +5,14 @@ mod ca;
 mod cli;
 mod client;
 mod config;
+mod doctor;
+mod exit;
+mod launch;
+mod log;
+mod mcp_stdio;
 mod printer;
 mod server;
+mod source;
 
 use std::process::ExitCode;
 
@@ -16,11 +22,11 @@ use std::process::ExitCode;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
-    let cli = cli::parse::<cli::Cli>(std::env::args_os()).unwrap_or_else(|error| error.exit());
+    let cli = config::parse::<cli::Cli>(std::env::args_os()).unwrap_or_else(|error| error.exit());
     let mut printer = printer::Printer::stdio(cli.json);
     let status = cli.run(&mut printer).and_then(|status| {
         printer.flush()?;
         Ok(status)
     });
-    status.unwrap_or_else(|error| cli::report(&error, &mut printer)).into()
+    status.unwrap_or_else(|error| exit::report(&error, &mut printer)).into()
 }

@@ -22,8 +22,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::api::{self, Api};
 use crate::ca;
-use crate::cli::ExitStatus;
 use crate::config::{Config, Flags};
+use crate::exit::ExitStatus;
 use crate::printer::Printer;
 
 /// How long a connection to the API may be silent, or slow with its head. hyper counts the idle time

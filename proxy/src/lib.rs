@@ -14,6 +14,7 @@ mod connect;
 mod deadline;
 mod delivery;
 mod dial;
+mod duration;
 mod error;
 mod explain;
 mod failpoint;
@@ -57,6 +58,7 @@ use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
 pub use crate::chain::{Chain, Hop};
+pub use crate::duration::Span;
 pub use crate::explain::{Asked, ExplainedCall, Explanation, Part, explain};
 pub use crate::pattern::{HostName, HostPattern};
 use crate::policy::Policy;

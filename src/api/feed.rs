@@ -21,7 +21,7 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::error::{Code, Error};
-use super::http::{Body, respond};
+use super::response::{Body, respond};
 
 const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 

@@ -7,7 +7,7 @@ use prometheus_client::registry::Registry;
 use serde::Serialize;
 use store::Health;
 
-use super::http::{Body, JSON, TEXT, respond};
+use super::response::{Body, JSON, TEXT, respond};
 
 #[derive(Serialize)]
 struct Readiness<'a> {

@@ -1,11 +1,9 @@
 //! One HTTP request: refused, or routed to the methods, health, metrics.
 
-use std::convert::Infallible;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http_body_util::combinators::UnsyncBoxBody;
-use http_body_util::{BodyExt, Empty, Full, LengthLimitError, Limited};
+use http_body_util::{BodyExt, Empty, LengthLimitError, Limited};
 use hyper::body::Frame;
 use hyper::header::{self, HeaderValue};
 use hyper::{Method, Request, Response, StatusCode};
@@ -13,10 +11,8 @@ use jsonrpsee::types::Id;
 
 use super::dispatch::{bytes, refusal};
 use super::error::{Code, Error};
+use super::response::{Body, JSON, TEXT, respond};
 use super::{Api, guard, health, pages};
-
-/// The body of an answer.
-pub(crate) type Body = UnsyncBoxBody<Bytes, Infallible>;
 
 /// The largest body of a request, in bytes.
 pub(crate) const MAX_BODY: usize = 10 * 1024 * 1024;
@@ -26,9 +22,6 @@ const MAX_DISCARD: usize = 64 * 1024 * 1024;
 
 /// How long a body may take to come.
 const BODY_TIMEOUT: Duration = Duration::from_secs(30);
-
-pub(crate) const TEXT: &str = "text/plain; charset=utf-8";
-pub(crate) const JSON: &str = "application/json";
 
 /// RFC 8555, 9.1.
 const PEM: &str = "application/pem-certificate-chain";
@@ -178,18 +171,6 @@ fn drop_data(frame: Frame<Bytes>) -> Frame<Bytes> {
     frame.map_data(|_| Bytes::new())
 }
 
-/// An answer with a body of `media_type`.
-pub(crate) fn respond(
-    status: StatusCode,
-    media_type: &'static str,
-    body: impl Into<Bytes>,
-) -> Response<Body> {
-    let mut response = Response::new(Full::new(body.into()).boxed_unsync());
-    *response.status_mut() = status;
-    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(media_type));
-    response
-}
-
 /// A browser asks whether a page of another origin may send JSON: only where `--allow-origin` says
 /// so; without the headers the browser takes the answer for a no.
 fn preflight(allowed: bool) -> Response<Body> {
@@ -220,6 +201,8 @@ fn not_allowed() -> Response<Body> {
 
 #[cfg(test)]
 mod tests {
+    use http_body_util::Full;
+
     use super::*;
 
     #[tokio::test]

@@ -17,6 +17,7 @@ mod metrics;
 mod openrpc;
 mod pages;
 mod params;
+mod response;
 mod sign_in;
 #[cfg(test)]
 mod typescript;

@@ -15,7 +15,7 @@ use store::Store;
 use subtle::ConstantTimeEq;
 use uuid::Uuid;
 
-use super::http::{Body, JSON, TEXT, respond};
+use super::response::{Body, JSON, TEXT, respond};
 
 /// The page's half.
 const PAGE_KEY: HeaderName = HeaderName::from_static("state-engine-page");

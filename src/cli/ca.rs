@@ -8,10 +8,11 @@ use clap::Subcommand;
 use proxy::{Ca, CaFacts, HostPattern};
 use serde::Serialize;
 
-use super::{ExitStatus, source};
 use crate::ca::Files;
 use crate::config::{Place, env};
+use crate::exit::ExitStatus;
 use crate::printer::Printer;
+use crate::source;
 
 /// Make, show or export the CA that signs for intercepted hosts
 ///

@@ -2,8 +2,8 @@ use std::path::Path;
 
 use serde::Serialize;
 
-use super::ExitStatus;
 use crate::config::{Config, Flags};
+use crate::exit::ExitStatus;
 use crate::printer::Printer;
 
 /// Check the configuration, or show each setting with where it comes from

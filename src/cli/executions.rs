@@ -2,10 +2,10 @@ use serde::Deserialize;
 use store::model::{ExecutionFilter, ExecutionStatus, Origin, Timestamp};
 use uuid::Uuid;
 
-use super::ExitStatus;
-use super::source::Source;
 use crate::config::Place;
+use crate::exit::ExitStatus;
 use crate::printer::Printer;
+use crate::source::Source;
 
 /// The longest tool name or key that a table shows whole, in characters.
 const CELL: usize = 60;

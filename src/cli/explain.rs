@@ -5,8 +5,8 @@ use anyhow::{Context as _, anyhow};
 use proxy::{Explanation, explain};
 use store::Reader;
 
-use super::ExitStatus;
 use crate::config::{Config, Flags};
+use crate::exit::ExitStatus;
 use crate::printer::Printer;
 
 /// Explain what would become of a request: the rule, the key, what would happen now

@@ -10,18 +10,12 @@ mod replay;
 mod resolve;
 mod run;
 mod serve;
-mod source;
 mod token;
 mod verify;
 
-use std::ffi::OsString;
-use std::io;
-use std::process::ExitCode;
-
-use clap::error::{ContextKind, ContextValue};
 use clap::{Parser, Subcommand};
 
-use crate::client;
+use crate::exit::ExitStatus;
 use crate::printer::Printer;
 
 /// A sidecar for AI agents: their tool calls become durable, and a duplicate never acts twice
@@ -81,78 +75,6 @@ impl Cli {
             Verb::Explain(args) => explain::run(*args, printer),
             Verb::Mcp(args) => mcp::run(&args, printer),
         }
-    }
-}
-
-/// What the process tells its caller.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum ExitStatus {
-    /// 0
-    Done,
-    /// 1: the answer is no.
-    No,
-    /// 2: wrong usage, or unexpected.
-    Unexpected,
-    /// 3: the server cannot be reached.
-    Unreachable,
-    /// That of a program that was run.
-    Child {
-        /// As a shell gives it: 128 + n for signal n.
-        code: u8,
-    },
-}
-
-impl ExitStatus {
-    /// The number.
-    pub(crate) const fn code(self) -> u8 {
-        match self {
-            Self::Done => 0,
-            Self::No => 1,
-            Self::Unexpected => 2,
-            Self::Unreachable => 3,
-            Self::Child { code } => code,
-        }
-    }
-}
-
-impl From<ExitStatus> for ExitCode {
-    fn from(status: ExitStatus) -> Self {
-        Self::from(status.code())
-    }
-}
-
-/// Says what went wrong and finds its exit code. A reader that has seen enough (`| head`) is no error.
-/// Parses a command line. What its refusal shows holds no secret: clap would quote the value, and the one of
-/// the environment too.
-pub(crate) fn parse<T: clap::Parser>(
-    line: impl IntoIterator<Item = impl Into<OsString> + Clone>,
-) -> Result<T, clap::Error> {
-    T::try_parse_from(line).map_err(|mut error| {
-        let is_secret = |arg: &ContextValue| {
-            let arg = arg.to_string();
-            ["--token", "--upstream-proxy"].iter().any(|secret| arg.starts_with(secret))
-        };
-        if error.get(ContextKind::InvalidArg).is_some_and(is_secret) {
-            let redacted = ContextValue::String("[redacted]".to_owned());
-            error.insert(ContextKind::InvalidValue, redacted);
-        }
-        error
-    })
-}
-
-pub(crate) fn report(error: &anyhow::Error, printer: &mut Printer) -> ExitStatus {
-    let broken_pipe = |cause: &(dyn std::error::Error + 'static)| {
-        cause.downcast_ref::<io::Error>().is_some_and(|e| e.kind() == io::ErrorKind::BrokenPipe)
-    };
-    if error.chain().any(broken_pipe) {
-        return ExitStatus::Done;
-    }
-    // Lines of what was found before the failure are still data.
-    let _ = printer.flush();
-    printer.note(format_args!("error: {error:#}"));
-    match error.downcast_ref::<client::Error>() {
-        Some(client::Error::Unreachable { .. }) => ExitStatus::Unreachable,
-        _ => ExitStatus::Unexpected,
     }
 }
 

@@ -6,10 +6,10 @@ use serde_json::value::RawValue;
 use store::model::{Json, Timestamp};
 use uuid::Uuid;
 
-use super::ExitStatus;
-use super::source::Source;
 use crate::config::Place;
+use crate::exit::ExitStatus;
 use crate::printer::{Printer, status, visible};
+use crate::source::Source;
 
 /// What the store says `running` of, once its engine is gone.
 pub(super) const RUNNING_UNWATCHED: &str = "running (engine stopped: outcome unknown)";

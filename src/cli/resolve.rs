@@ -6,10 +6,11 @@ use store::model::Json;
 use store::{Options, Store};
 use uuid::Uuid;
 
-use super::{ExitStatus, source};
 use crate::client::Client;
 use crate::config::Place;
+use crate::exit::ExitStatus;
 use crate::printer::Printer;
+use crate::source;
 
 /// Settle an execution that is in doubt: it ran, or it did not
 ///

@@ -1,11 +1,7 @@
-use std::io::IsTerminal as _;
-
-use tracing_subscriber::EnvFilter;
-
-use super::ExitStatus;
-use crate::config::{Config, Flags, LogFormat, env};
+use crate::config::{Config, Flags};
+use crate::exit::ExitStatus;
 use crate::printer::Printer;
-use crate::server;
+use crate::{log, server};
 
 /// Run the engine: the state API and the proxy over one database
 ///
@@ -28,25 +24,6 @@ pub(super) struct Args {
 /// Runs until a signal; problems of the configuration show before a file or port is touched.
 pub(super) fn run(args: &Args, printer: &mut Printer) -> anyhow::Result<ExitStatus> {
     let config = Config::try_from(args.flags.clone())?;
-    start_log(config.log_format, "info")?;
+    log::start(config.log_format, "info")?;
     server::run(&config, &args.flags, printer)
-}
-
-/// Starts the log on stderr; `level` holds where the environment names none.
-pub(super) fn start_log(format: LogFormat, level: &str) -> anyhow::Result<()> {
-    let levels = std::env::var(env::LOG).or_else(|_| std::env::var("RUST_LOG"));
-    let levels = EnvFilter::try_new(levels.as_deref().unwrap_or(level))?;
-    let log = tracing_subscriber::fmt()
-        .with_env_filter(levels)
-        .with_writer(std::io::stderr)
-        // Else a closed stderr would panic.
-        .log_internal_errors(false);
-    match format {
-        LogFormat::Json => log.json().init(),
-        LogFormat::Human => {
-            let no_color = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
-            log.with_ansi(std::io::stderr().is_terminal() && !no_color).init();
-        }
-    }
-    Ok(())
 }

@@ -1,8 +1,9 @@
 use serde::Serialize;
 
-use super::{ExitStatus, source};
 use crate::config::Place;
+use crate::exit::ExitStatus;
 use crate::printer::Printer;
+use crate::source;
 
 /// Print the proxy token of a session, for a server with --require-token
 ///

@@ -1,7 +1,7 @@
-use super::ExitStatus;
-use super::source;
 use crate::config::Place;
+use crate::exit::ExitStatus;
 use crate::printer::{Printer, visible};
+use crate::source;
 
 /// Check the event chain and the store's invariants; works beside a running server too
 ///

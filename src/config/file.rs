@@ -10,11 +10,11 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
 use etcetera::BaseStrategy as _;
-use proxy::{Hop, HostPattern, Route, Rule};
+use proxy::{Hop, HostPattern, Route, Rule, Span};
 use serde::Deserialize;
 use toml::de::{DeTable, DeValue};
 
-use super::values::{LogFormat, Seconds, Secret, Size, TrustedCa, text};
+use super::values::{LogFormat, Secret, Size, TrustedCa, text};
 
 /// Its name, in the working folder or the user's config folder.
 const NAME: &str = "openclaw-state-engine.toml";
@@ -49,7 +49,7 @@ pub(crate) struct Server {
     pub(crate) allow_origin: Option<Vec<String>>,
     pub(crate) log_format: Option<LogFormat>,
     #[serde(deserialize_with = "text")]
-    pub(crate) drain: Option<Seconds>,
+    pub(crate) drain: Option<Span>,
 }
 
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -61,7 +61,7 @@ pub(crate) struct Proxy {
     #[serde(deserialize_with = "text")]
     pub(crate) max_request: Option<Size>,
     #[serde(deserialize_with = "text")]
-    pub(crate) max_wait: Option<Seconds>,
+    pub(crate) max_wait: Option<Span>,
     pub(crate) pass: Option<Vec<HostPattern>>,
     pub(crate) require_token: Option<bool>,
     pub(crate) reads_table: Option<bool>,

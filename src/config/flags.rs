@@ -1,19 +1,21 @@
 //! What the command line and the environment say.
 
+use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::OnceLock;
 
 use anyhow::Context as _;
 use clap::builder::BoolishValueParser;
+use clap::error::{ContextKind, ContextValue};
 use clap::{ArgMatches, Args, Command, FromArgMatches};
 use etcetera::BaseStrategy as _;
-use proxy::{Hop, HostPattern};
+use proxy::{Hop, HostPattern, Span};
 
 use super::env;
 use super::file::File;
 use super::layers::Sources;
-use super::values::{LogFormat, Seconds, Secret, Size, TrustedCa};
+use super::values::{LogFormat, Secret, Size, TrustedCa};
 
 /// Which store a verb means, and how it shows itself to the server that owns it.
 #[derive(Debug, Clone, clap::Args)]
@@ -151,11 +153,11 @@ pub(super) struct Given {
 
     /// How long running calls get at a stop
     #[arg(long, value_name = "SECONDS", env = env::DRAIN, default_value = "30s")]
-    pub(super) drain: Seconds,
+    pub(super) drain: Span,
 
     /// How long a duplicate of a running call waits for its answer
     #[arg(long, value_name = "SECONDS", env = env::MAX_WAIT, default_value = "300s")]
-    pub(super) max_wait: Seconds,
+    pub(super) max_wait: Span,
 }
 
 /// The flags of `serve`, and where each comes from.
@@ -172,6 +174,24 @@ impl Flags {
         again.given.place.reread();
         again
     }
+}
+
+/// Parses a command line. What its refusal shows holds no secret: clap would quote the value, and the
+/// one of the environment too.
+pub(crate) fn parse<T: clap::Parser>(
+    line: impl IntoIterator<Item = impl Into<OsString> + Clone>,
+) -> Result<T, clap::Error> {
+    T::try_parse_from(line).map_err(|mut error| {
+        let is_secret = |arg: &ContextValue| {
+            let arg = arg.to_string();
+            ["--token", "--upstream-proxy"].iter().any(|secret| arg.starts_with(secret))
+        };
+        if error.get(ContextKind::InvalidArg).is_some_and(is_secret) {
+            let redacted = ContextValue::String("[redacted]".to_owned());
+            error.insert(ContextKind::InvalidValue, redacted);
+        }
+        error
+    })
 }
 
 impl FromArgMatches for Flags {

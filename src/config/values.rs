@@ -3,7 +3,6 @@
 use std::fmt;
 use std::marker::PhantomData;
 use std::str::FromStr;
-use std::time::Duration;
 
 use proxy::UpstreamCa;
 use serde::de::Visitor;
@@ -71,25 +70,6 @@ impl fmt::Display for Size {
             Some((unit, name)) => write!(f, "{}{name}", self.0 / unit),
             None => write!(f, "{}", self.0),
         }
-    }
-}
-
-/// A time as `30s` or `30`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Seconds(pub(crate) Duration);
-
-impl FromStr for Seconds {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let number = text.strip_suffix('s').unwrap_or(text).parse();
-        number.map(|seconds| Self(Duration::from_secs(seconds))).map_err(|_| "write 30s".to_owned())
-    }
-}
-
-impl fmt::Display for Seconds {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}s", self.0.as_secs())
     }
 }
 

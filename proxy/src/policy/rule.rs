@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
-use std::time::Duration;
 
 use hyper::Method;
 use hyper::header::HeaderName;
@@ -13,6 +12,7 @@ use store::canonical::Pointer;
 
 use super::glob::{NamePattern, PathPattern};
 use super::keyed::KeyPlace;
+use crate::duration::{Span, with_unit};
 use crate::headers::may_count;
 use crate::pattern::{HostPattern, parsed};
 use crate::request::Target;
@@ -49,6 +49,7 @@ pub(crate) struct Given {
     pub(crate) ignore: Vec<Field>,
     #[serde(deserialize_with = "one_or_many")]
     pub(crate) select: Vec<Field>,
+    #[serde(deserialize_with = "with_unit")]
     pub(crate) window: Option<Span>,
     pub(crate) repeat: Repeat,
     pub(crate) principal: Principal,
@@ -63,6 +64,7 @@ pub(crate) struct Given {
     pub(crate) store_body: bool,
     pub(crate) verify: Option<String>,
     pub(crate) upstream_key: Option<KeyPlace>,
+    #[serde(deserialize_with = "with_unit")]
     pub(crate) upstream_key_lifetime: Option<Span>,
     pub(crate) propagate_cancel: bool,
 }
@@ -284,28 +286,6 @@ impl Ord for Field {
     }
 }
 
-/// A time such as `90s`, `10m`, `24h`, `30d`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Span(pub(crate) Duration);
-
-impl FromStr for Span {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let bad = || format!("{text:?} is no time; write 90s, 10m, 24h or 30d");
-        let (digits, unit) = text.split_at_checked(text.len().saturating_sub(1)).ok_or_else(bad)?;
-        let unit = match unit {
-            "s" => 1,
-            "m" => 60,
-            "h" => 3_600,
-            "d" => 86_400,
-            _ => return Err(bad()),
-        };
-        let number: u32 = digits.parse().map_err(|_| bad())?;
-        Ok(Self(Duration::from_secs(u64::from(number) * unit)))
-    }
-}
-
 /// A value that a body is compared with, as a canonical text spells it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Scalar(pub(crate) String);
@@ -353,7 +333,7 @@ macro_rules! read_by_from_str {
     )*};
 }
 
-read_by_from_str!(MethodName, FieldName, Field, Span, KeyPlace);
+read_by_from_str!(MethodName, FieldName, Field, KeyPlace);
 
 /// One value, or a list of them that is not empty.
 fn one_or_many<'de, T, D>(from: D) -> Result<Vec<T>, D::Error>

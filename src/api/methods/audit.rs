@@ -4,7 +4,7 @@ use serde::Deserialize;
 use store::model::{Event, Json, Stats};
 use uuid::Uuid;
 
-use super::{Context, Registrar};
+use super::registrar::{Context, Registrar};
 use crate::api::error::Error;
 use crate::api::{openrpc, params};
 

@@ -4,7 +4,7 @@ use serde::Deserialize;
 use store::model::{Channel, ChannelType, ChannelUpdate, NewChannel, Timestamp};
 use uuid::Uuid;
 
-use super::{Context, Registrar};
+use super::registrar::{Context, Registrar};
 use crate::api::error::Error;
 use crate::api::params::{Label, Name, check_name};
 

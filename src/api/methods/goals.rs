@@ -4,7 +4,7 @@ use serde::Deserialize;
 use store::model::{Goal, GoalUpdate, NewGoal, Timestamp};
 use uuid::Uuid;
 
-use super::{Context, Registrar};
+use super::registrar::{Context, Registrar};
 use crate::api::error::Error;
 
 pub(super) fn register(to: &mut Registrar) {

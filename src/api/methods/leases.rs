@@ -6,7 +6,7 @@ use store::model::{Execution, Json};
 use store::state::Knowledge;
 use uuid::Uuid;
 
-use super::{Context, Registrar};
+use super::registrar::{Context, Registrar};
 use crate::api::error::Error;
 use crate::api::params::{self, Evidence};
 

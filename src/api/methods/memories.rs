@@ -4,7 +4,7 @@ use serde::Deserialize;
 use store::model::{Importance, Memory, MemoryUpdate, NewMemory, Timestamp};
 use uuid::Uuid;
 
-use super::{Context, Registrar};
+use super::registrar::{Context, Registrar};
 use crate::api::error::Error;
 
 /// How many memories a list has unless it is told; v0.1's number.

@@ -7,31 +7,19 @@ mod goals;
 mod leases;
 mod memories;
 mod overview;
+mod registrar;
 mod sessions;
 mod users;
 
 use std::collections::HashSet;
-use std::sync::Arc;
 
-use jsonrpsee::{Methods, RpcModule};
-use serde::Serialize;
-use serde::de::DeserializeOwned;
-use store::{Reader, Store};
+use jsonrpsee::Methods;
+use store::Store;
 
-use super::error::Error;
-use super::metrics::Metrics;
-use super::params::decode;
 #[cfg(test)]
-pub(super) use executions::ExecutedAnswer;
-
-/// What the methods work with.
-#[derive(Debug)]
-pub(crate) struct Context {
-    store: Store,
-    /// Who settles a doubt by this API, for the audit.
-    actor: &'static str,
-    metrics: Metrics,
-}
+pub(super) use self::executions::ExecutedAnswer;
+use self::registrar::{Context, Registrar};
+use super::metrics::Metrics;
 
 /// All methods, and which of them change something.
 pub(crate) fn all(
@@ -39,8 +27,7 @@ pub(crate) fn all(
     actor: &'static str,
     metrics: Metrics,
 ) -> (Methods, HashSet<&'static str>) {
-    let module = RpcModule::new(Context { store, actor, metrics });
-    let mut registrar = Registrar { module, writes: HashSet::new() };
+    let mut registrar = Registrar::new(Context { store, actor, metrics });
     users::register(&mut registrar);
     sessions::register(&mut registrar);
     goals::register(&mut registrar);
@@ -50,65 +37,13 @@ pub(crate) fn all(
     channels::register(&mut registrar);
     audit::register(&mut registrar);
     overview::register(&mut registrar);
-    (registrar.module.into(), registrar.writes)
-}
-
-struct Registrar {
-    module: RpcModule<Context>,
-    writes: HashSet<&'static str>,
-}
-
-impl Registrar {
-    /// A method that changes nothing: it ends when its caller hangs up.
-    fn read<P, R, F, Fut>(&mut self, name: &'static str, handler: F)
-    where
-        P: DeserializeOwned + Send + 'static,
-        R: Serialize + Clone + 'static,
-        F: Fn(Arc<Context>, P) -> Fut + Copy + Send + Sync + 'static,
-        Fut: Future<Output = Result<R, Error>> + Send + 'static,
-    {
-        self.module
-            .register_async_method(name, move |params, context, _| async move {
-                let decoded = decode(&params)?;
-                drop(params);
-                handler(context, decoded).await
-            })
-            .expect("each method is registered once");
-    }
-
-    /// A method that changes something: it runs to its end though its caller hangs up.
-    fn write<P, R, F, Fut>(&mut self, name: &'static str, handler: F)
-    where
-        P: DeserializeOwned + Send + 'static,
-        R: Serialize + Clone + 'static,
-        F: Fn(Arc<Context>, P) -> Fut + Copy + Send + Sync + 'static,
-        Fut: Future<Output = Result<R, Error>> + Send + 'static,
-    {
-        self.writes.insert(name);
-        self.read(name, handler);
-    }
-}
-
-impl Context {
-    /// Reads a list outside of the threads that serve connections.
-    async fn list<T: Send + 'static>(
-        &self,
-        read: impl FnOnce(&Reader) -> Result<T, store::Error> + Send + 'static,
-    ) -> Result<T, Error> {
-        let reader = self.store.reader().clone();
-        match tokio::task::spawn_blocking(move || read(&reader)).await {
-            Ok(rows) => Ok(rows?),
-            Err(error) => match error.try_into_panic() {
-                Ok(panic) => std::panic::resume_unwind(panic),
-                Err(_) => Err(Error::internal()),
-            },
-        }
-    }
+    registrar.finish()
 }
 
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
+    use std::sync::Arc;
 
     use bytes::Bytes;
     use serde_json::{Map, Value, json};

@@ -7,7 +7,7 @@ use store::model::{
 };
 use uuid::Uuid;
 
-use super::{Context, Registrar};
+use super::registrar::{Context, Registrar};
 use crate::api::activity::LastHour;
 use crate::api::error::Error;
 use crate::api::params::{self, Label};

@@ -16,7 +16,7 @@ use crate::config::Place;
 const PAGE: usize = 100;
 
 /// Entities as the texts that the API gives, wherever they come from.
-pub(super) enum Source {
+pub(crate) enum Source {
     /// A server runs: it is asked.
     Server(Box<Client>),
     /// None does: what is `running` here is of unknown outcome.
@@ -25,14 +25,14 @@ pub(super) enum Source {
 
 /// A page of executions, and the cursor of the next one.
 #[derive(Debug, Deserialize)]
-pub(super) struct Listed {
-    pub(super) items: Vec<Box<RawValue>>,
-    pub(super) next: Option<String>,
+pub(crate) struct Listed {
+    pub(crate) items: Vec<Box<RawValue>>,
+    pub(crate) next: Option<String>,
 }
 
 impl Source {
     /// Asks the lock who owns the database of `place`.
-    pub(super) fn find(place: &Place) -> anyhow::Result<Self> {
+    pub(crate) fn find(place: &Place) -> anyhow::Result<Self> {
         let database = place.database()?;
         Ok(match server_of(&database, place)? {
             Some(client) => Self::Server(Box::new(client)),
@@ -41,12 +41,12 @@ impl Source {
     }
 
     /// No server runs.
-    pub(super) fn is_stopped(&self) -> bool {
+    pub(crate) fn is_stopped(&self) -> bool {
         matches!(self, Self::File(_))
     }
 
     /// The session, or `None` where there is none.
-    pub(super) fn session(&self, id: Uuid) -> anyhow::Result<Option<Box<RawValue>>> {
+    pub(crate) fn session(&self, id: Uuid) -> anyhow::Result<Option<Box<RawValue>>> {
         match self {
             Self::Server(client) => found(client.call("get_session", &Id { id })),
             Self::File(reader) => read(reader.session(id)),
@@ -54,7 +54,7 @@ impl Source {
     }
 
     /// All goals of a session, oldest first.
-    pub(super) fn goals(&self, session_id: Uuid) -> anyhow::Result<Vec<Box<RawValue>>> {
+    pub(crate) fn goals(&self, session_id: Uuid) -> anyhow::Result<Vec<Box<RawValue>>> {
         match self {
             Self::Server(client) => items(&client.call("list_goals", &OfSession { session_id })?),
             Self::File(reader) => texts(&reader.goals(session_id)?),
@@ -62,7 +62,7 @@ impl Source {
     }
 
     /// Up to a page of a session's executions behind `after`, oldest first; none at the end.
-    pub(super) fn executions_of_session(
+    pub(crate) fn executions_of_session(
         &self,
         session_id: Uuid,
         after: Option<Uuid>,
@@ -77,7 +77,7 @@ impl Source {
     }
 
     /// Up to `limit` executions that `filter` lets through, newest first.
-    pub(super) fn executions(
+    pub(crate) fn executions(
         &self,
         filter: &ExecutionFilter,
         limit: usize,
@@ -100,13 +100,13 @@ impl Source {
 }
 
 /// A client of the server that holds the lock of `database`; `None` where nobody holds it.
-pub(super) fn server_of(database: &Path, place: &Place) -> anyhow::Result<Option<Client>> {
+pub(crate) fn server_of(database: &Path, place: &Place) -> anyhow::Result<Option<Client>> {
     let holder = Reader::lock_holder(database);
     holder.map(|holder| client_of(&holder, place)).transpose()
 }
 
 /// A client of the server that `holder` describes.
-pub(super) fn client_of(holder: &LockHolder, place: &Place) -> anyhow::Result<Client> {
+pub(crate) fn client_of(holder: &LockHolder, place: &Place) -> anyhow::Result<Client> {
     if holder.api.is_empty() {
         bail!(client::Error::Unreachable {
             url: format!("process {}", holder.pid),
@@ -117,12 +117,12 @@ pub(super) fn client_of(holder: &LockHolder, place: &Place) -> anyhow::Result<Cl
 }
 
 /// The execution that a server knows, or `None` where there is none.
-pub(super) fn execution(client: &Client, id: Uuid) -> anyhow::Result<Option<Box<RawValue>>> {
+pub(crate) fn execution(client: &Client, id: Uuid) -> anyhow::Result<Option<Box<RawValue>>> {
     found(client.call("get_tool_execution", &Id { id }))
 }
 
 /// Opens a database for reading only; it must be there.
-pub(super) fn open(database: &Path) -> anyhow::Result<Reader> {
+pub(crate) fn open(database: &Path) -> anyhow::Result<Reader> {
     if !database.exists() {
         bail!(
             "there is no database at {}; start the server, or name another file with --database",

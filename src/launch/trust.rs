@@ -12,25 +12,21 @@ use base64::prelude::{BASE64_STANDARD, Engine as _};
 use rustls_native_certs::load_native_certs;
 use tempfile::TempDir;
 
-use super::environment::Variables;
+use super::variables::Variables;
 
 /// Files with further certificates that the user may have named.
 const USERS: [&str; 4] =
     ["REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "NODE_EXTRA_CA_CERTS", "DENO_CERT"];
 
 /// Certificate files in a folder of their own, which goes with this value.
-pub(in crate::cli) struct Trust {
+pub(crate) struct Trust {
     folder: TempDir,
     java: Option<PathBuf>,
 }
 
 impl Trust {
     /// `ca`: the engine's, in PEM. `java`: make a trust store of Java's too.
-    pub(in crate::cli) fn new(
-        ca: &[u8],
-        variables: &Variables,
-        java: bool,
-    ) -> anyhow::Result<Self> {
+    pub(crate) fn new(ca: &[u8], variables: &Variables, java: bool) -> anyhow::Result<Self> {
         let folder = tempfile::Builder::new().prefix("openclaw-state-engine-").tempdir()?;
         let mut trust = Self { folder, java: None };
         let ca = std::str::from_utf8(ca).context("the engine's CA is no PEM")?;
@@ -55,17 +51,17 @@ impl Trust {
     }
 
     /// All roots, and the engine's CA.
-    pub(in crate::cli) fn bundle(&self) -> PathBuf {
+    pub(crate) fn bundle(&self) -> PathBuf {
         self.folder.path().join("bundle.pem")
     }
 
     /// What the user had added, and the engine's CA.
-    pub(in crate::cli) fn extra(&self) -> PathBuf {
+    pub(crate) fn extra(&self) -> PathBuf {
         self.folder.path().join("extra.pem")
     }
 
     /// Java's roots and the engine's CA, under the password `changeit`.
-    pub(in crate::cli) fn java(&self) -> Option<&Path> {
+    pub(crate) fn java(&self) -> Option<&Path> {
         self.java.as_deref()
     }
 

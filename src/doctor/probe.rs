@@ -11,10 +11,10 @@ use percent_encoding::percent_decode_str;
 use tempfile::TempDir;
 
 use super::clients::Client;
+use super::finding::{Finding, Verdict};
 use super::upstream::Upstream;
-use super::{Finding, Verdict};
-use crate::cli::run::engine::Engine;
-use crate::cli::run::environment::Changes;
+use crate::launch::engine::Engine;
+use crate::launch::environment::{self, Changes};
 
 /// How long a call may take.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -162,11 +162,6 @@ fn wait(mut child: Child) -> std::io::Result<()> {
 fn command(words: &[&str], changes: &Changes) -> Command {
     let mut command = Command::new(words.first().copied().unwrap_or_default());
     command.args(words.get(1..).unwrap_or_default()).stdin(Stdio::null());
-    for (name, value) in changes {
-        match value {
-            Some(value) => command.env(name, value),
-            None => command.env_remove(name),
-        };
-    }
+    environment::apply(changes, &mut command);
     command
 }

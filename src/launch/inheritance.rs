@@ -8,14 +8,14 @@ use tokio::process::{Child, Command};
 
 /// The umask, and the limit of open files. The engine's files are the owner's alone and its
 /// connections are many; neither is the program's affair.
-pub(in crate::cli) struct Inheritance {
+pub(crate) struct Inheritance {
     umask: Mode,
     files: Rlimit,
 }
 
 impl Inheritance {
     /// As it is now: to be called before an engine is brought.
-    pub(in crate::cli) fn now() -> Self {
+    pub(crate) fn now() -> Self {
         // It can only be read by being set.
         let mask = umask(Mode::from_raw_mode(0o077));
         umask(mask);
@@ -24,7 +24,7 @@ impl Inheritance {
 
     /// Starts the program with it. Both belong to the whole process; what the engine makes in that
     /// moment has a mode of its own.
-    pub(in crate::cli) fn spawn(&self, command: &mut Command) -> io::Result<Child> {
+    pub(crate) fn spawn(&self, command: &mut Command) -> io::Result<Child> {
         let (mask, files) = (umask(self.umask), getrlimit(Resource::Nofile));
         // Lowered or raised below the hard limit, which is as it was: this does not fail.
         let _ = setrlimit(Resource::Nofile, self.files);

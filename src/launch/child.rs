@@ -2,7 +2,6 @@
 
 use std::ffi::OsString;
 use std::io;
-use std::os::unix::process::ExitStatusExt as _;
 use std::process::ExitStatus as Ended;
 use std::thread;
 
@@ -14,17 +13,13 @@ use signal_hook::low_level::siginfo::{Cause, Origin};
 use tokio::process::{Child, Command};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
-use super::environment::Changes;
+use super::environment::{self, Changes};
 use super::inheritance::Inheritance;
-use crate::cli::ExitStatus;
+use crate::exit::ExitStatus;
 use crate::printer::Printer;
 
 /// What is passed on. SIGTSTP, SIGCONT and SIGWINCH reach the program by the terminal itself.
 const PASSED_ON: [i32; 6] = [SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2];
-
-/// As a shell says that there is no such program, or that it cannot be run.
-const NOT_FOUND: u8 = 127;
-const NOT_RUNNABLE: u8 = 126;
 
 /// Runs `command` with a changed environment to its end. Its status is passed as a shell would
 /// pass it: 128 + n for signal n.
@@ -43,22 +38,16 @@ pub(super) fn run(
     let ended = runtime.block_on(async {
         let mut child = Command::new(program);
         child.args(arguments);
-        for (name, value) in changes {
-            match value {
-                Some(value) => child.env(name, value),
-                None => child.env_remove(name),
-            };
-        }
+        environment::apply(changes, child.as_std_mut());
         wait(inheritance.spawn(&mut child)?, &mut signals).await
     });
-    let code = match ended {
-        Ok(ended) => code_of(ended),
+    Ok(match ended {
+        Ok(ended) => ExitStatus::of_child(ended),
         Err(error) => {
             printer.note(format_args!("error: cannot run {}: {error}", program.display()));
-            if error.kind() == io::ErrorKind::NotFound { NOT_FOUND } else { NOT_RUNNABLE }
+            ExitStatus::of_failed_start(&error)
         }
-    };
-    Ok(ExitStatus::Child { code })
+    })
 }
 
 /// Only this task reaps the program: as long as it has an id, a signal reaches nobody else.
@@ -107,9 +96,4 @@ fn ignored() -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
     mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or(0)
-}
-
-fn code_of(ended: Ended) -> u8 {
-    let code = ended.code().or_else(|| ended.signal().map(|signal| 128 + signal));
-    code.and_then(|code| u8::try_from(code).ok()).unwrap_or(u8::MAX)
 }

@@ -6,8 +6,8 @@ use std::path::Path;
 use serde::Deserialize;
 use store::Reader;
 
-use super::{Finding, Verdict};
-use crate::cli::run::engine::Engine;
+use super::finding::{Finding, Verdict};
+use crate::launch::engine::Engine;
 
 /// Below this an answer of 8 MiB and its log hardly fit beside the reserve.
 const LITTLE: u64 = 512 * 1024 * 1024;

@@ -7,7 +7,7 @@ use std::path::Path;
 use proxy::mcp::{STDIO_DOMAIN, is_secret_variable};
 use store::key::Encoder;
 
-use crate::cli::run::environment::Variables;
+use crate::launch::variables::Variables;
 
 /// The longest label of a host name.
 const MAX_NAME: usize = 63;

@@ -3,11 +3,11 @@
 use anyhow::anyhow;
 use proxy::{Chain, Hop};
 
-use super::environment::Variables;
+use super::variables::{self, Variables};
 
 /// By which way calls leave the machine.
 #[derive(Debug, Default)]
-pub(in crate::cli) struct Outward {
+pub(crate) struct Outward {
     http: Option<Hop>,
     https: Option<Hop>,
     no_proxy: String,
@@ -15,12 +15,12 @@ pub(in crate::cli) struct Outward {
 
 impl Outward {
     /// The proxies that are named.
-    pub(in crate::cli) fn hops(&self) -> impl Iterator<Item = &Hop> {
+    pub(crate) fn hops(&self) -> impl Iterator<Item = &Hop> {
         self.http.iter().chain(&self.https)
     }
 
     /// As an engine takes it; `None` where no proxy is named.
-    pub(in crate::cli) fn chain(&self) -> Option<Chain> {
+    pub(crate) fn chain(&self) -> Option<Chain> {
         self.hops().next()?;
         Some(Chain::new(self.http.clone(), self.https.clone(), &self.no_proxy))
     }
@@ -28,11 +28,11 @@ impl Outward {
 
 /// What `--upstream-proxy` says, else the variables: the lower-case name wins, as in curl. A proxy
 /// that cannot be used is an error, since leaving it out would send calls by another way.
-pub(in crate::cli) fn of(variables: &Variables, flag: Option<&str>) -> anyhow::Result<Outward> {
-    let no_proxy = super::environment::no_proxy(variables).unwrap_or_default();
+pub(crate) fn of(inherited: &Variables, flag: Option<&str>) -> anyhow::Result<Outward> {
+    let no_proxy = variables::no_proxy(inherited).unwrap_or_default();
     let hop = |names: [&str; 4]| {
         let (name, url) = names.iter().find_map(|name| {
-            let value = variables.get(*name).filter(|value| !value.is_empty())?;
+            let value = inherited.get(*name).filter(|value| !value.is_empty())?;
             Some((*name, value))
         })?;
         let hop = url.parse::<Hop>().map_err(|why| anyhow!("{name}: {why}"));

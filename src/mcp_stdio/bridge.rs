@@ -20,7 +20,7 @@ use tokio_util::task::TaskTracker;
 use super::calls::Calls;
 use super::child::Child;
 use super::loopback::Loopback;
-use crate::cli::ExitStatus;
+use crate::exit::ExitStatus;
 
 /// How many messages may wait for the client to read them.
 const MESSAGES: usize = 64;

@@ -19,7 +19,7 @@ const MAX_ANSWER: usize = 16 * 1024;
 
 /// A port of the loopback, for this run alone. It is closed, with its connections, when this value
 /// is dropped; that must not be done by a task.
-pub(in crate::cli) struct Scoped {
+pub(crate) struct Scoped {
     /// `HOST:PORT`.
     address: String,
     runtime: Option<Runtime>,

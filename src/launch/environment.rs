@@ -9,34 +9,32 @@ use std::process::{Command, Stdio};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use super::trust::Trust;
+use super::variables::{Variables, no_proxy};
 use crate::config::env;
 
-/// The environment by name.
-pub(in crate::cli) type Variables = BTreeMap<String, String>;
-
 /// What a guarded program is told.
-pub(in crate::cli) struct Wanted<'a> {
+pub(crate) struct Wanted<'a> {
     /// `HOST:PORT`.
-    pub(in crate::cli) proxy: &'a str,
+    pub(crate) proxy: &'a str,
     /// `SESSION~RUN`.
-    pub(in crate::cli) user: &'a str,
-    pub(in crate::cli) token: &'a str,
-    pub(in crate::cli) api: &'a str,
-    pub(in crate::cli) session: &'a str,
-    pub(in crate::cli) run: &'a str,
-    pub(in crate::cli) database: &'a Path,
+    pub(crate) user: &'a str,
+    pub(crate) token: &'a str,
+    pub(crate) api: &'a str,
+    pub(crate) session: &'a str,
+    pub(crate) run: &'a str,
+    pub(crate) database: &'a Path,
     /// The state API's token; `None`: the program is not to have it.
-    pub(in crate::cli) api_token: Option<&'a str>,
+    pub(crate) api_token: Option<&'a str>,
     /// `None`: nothing is intercepted, and nobody needs to trust us.
-    pub(in crate::cli) trust: Option<&'a Trust>,
+    pub(crate) trust: Option<&'a Trust>,
     /// The port, as `HOST:PORT`, that Java's clients are to use.
-    pub(in crate::cli) java: Option<&'a str>,
+    pub(crate) java: Option<&'a str>,
     /// From [`node_warns`].
-    pub(in crate::cli) node_warns: bool,
+    pub(crate) node_warns: bool,
 }
 
 /// What becomes of each variable; `None` unsets it.
-pub(in crate::cli) type Changes = BTreeMap<String, Option<OsString>>;
+pub(crate) type Changes = BTreeMap<String, Option<OsString>>;
 
 /// Read by clients for one scheme each. curl reads `http_proxy` in lower case only.
 const PROXY: [&str; 4] = ["http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"];
@@ -70,37 +68,8 @@ const NODE_QUIET: &str = "--disable-warning=UNDICI-EHPA";
 /// What stays as it is in the user part of a URL.
 const USER_INFO: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
-/// This process's own; names and values that are no text are left out.
-pub(in crate::cli) fn inherited() -> Variables {
-    std::env::vars_os()
-        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
-        .collect()
-}
-
-/// The hosts of `no_proxy` and `NO_PROXY`, each once; `None` where none is named.
-pub(in crate::cli) fn no_proxy(inherited: &Variables) -> Option<String> {
-    let mut hosts: Vec<&str> = Vec::new();
-    for name in ["no_proxy", "NO_PROXY"] {
-        let listed = inherited.get(name).map(String::as_str).unwrap_or_default();
-        for host in listed.split([',', ' ']).map(str::trim).filter(|host| !host.is_empty()) {
-            if !hosts.contains(&host) {
-                hosts.push(host);
-            }
-        }
-    }
-    (!hosts.is_empty()).then(|| hosts.join(","))
-}
-
-/// What the user should know.
-pub(in crate::cli) fn notes(inherited: &Variables) -> Vec<String> {
-    let around = no_proxy(inherited).map(|hosts| {
-        format!("warning: calls to {hosts} go around the engine and are not guarded (no_proxy)")
-    });
-    around.into_iter().collect()
-}
-
 /// The Node on PATH knows [`NODE_QUIET`] and needs it. An older one refuses to start with it.
-pub(in crate::cli) fn node_warns(inherited: &Variables) -> bool {
+pub(crate) fn node_warns(inherited: &Variables) -> bool {
     let mut node = Command::new("node");
     node.arg("--version").stdin(Stdio::null()).stderr(Stdio::null());
     node.env_remove("NODE_OPTIONS");
@@ -114,7 +83,7 @@ pub(in crate::cli) fn node_warns(inherited: &Variables) -> bool {
 }
 
 /// What is to be changed of `inherited` so that a program's calls go through the engine.
-pub(in crate::cli) fn changes(wanted: &Wanted<'_>, inherited: &Variables) -> Changes {
+pub(crate) fn changes(wanted: &Wanted<'_>, inherited: &Variables) -> Changes {
     let mut changes = Changes::new();
     let mut set = |name: &str, value: Option<OsString>| changes.insert(name.to_owned(), value);
     let url = format!(
@@ -161,6 +130,16 @@ pub(in crate::cli) fn changes(wanted: &Wanted<'_>, inherited: &Variables) -> Cha
         set("JAVA_TOOL_OPTIONS", Some(options.into()));
     }
     changes
+}
+
+/// Changes what a program that is to be started inherits.
+pub(crate) fn apply(changes: &Changes, command: &mut Command) {
+    for (name, value) in changes {
+        match value {
+            Some(value) => command.env(name, value),
+            None => command.env_remove(name),
+        };
+    }
 }
 
 fn appended(inherited: &Variables, name: &str, more: &str) -> String {

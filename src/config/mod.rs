@@ -16,7 +16,7 @@ use std::time::Duration;
 use anyhow::bail;
 use proxy::{Chain, HostPattern, Route, UpstreamCa};
 
-pub(crate) use self::flags::{Flags, Place};
+pub(crate) use self::flags::{Flags, Place, parse};
 use self::layers::Layers;
 pub(crate) use self::layers::Setting;
 use self::values::TrustedCa;

@@ -13,7 +13,7 @@ use proxy::mcp::{STDIO_PORT, ToolCall, id_of_response, refusal, tool_error};
 use serde::Deserialize;
 use tokio::net::TcpStream;
 
-use super::door::{Door, Keeper};
+use super::connection::{Door, Keeper};
 use super::loopback::{Loopback, PASS};
 use super::server::Server;
 

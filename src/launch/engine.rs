@@ -14,11 +14,11 @@ use store::{Reader, Store};
 use tokio::runtime::Runtime;
 
 use super::outward::Outward;
-use crate::cli::source;
 use crate::client::{self, Client};
 use crate::config::{Config, Flags, Place};
 use crate::printer::Printer;
 use crate::server;
+use crate::source;
 
 /// How long an engine that just starts, or just ends, is waited for.
 const PATIENCE: Duration = Duration::from_secs(15);
@@ -26,7 +26,7 @@ const PATIENCE: Duration = Duration::from_secs(15);
 const BREATH: Duration = Duration::from_millis(50);
 
 /// An engine with both doors open.
-pub(in crate::cli) struct Engine {
+pub(crate) struct Engine {
     database: PathBuf,
     client: Client,
     reader: Reader,
@@ -61,7 +61,7 @@ struct Readiness {
 impl Engine {
     /// Asks the lock who serves the database of `place`; where nobody does, serves it on two free
     /// ports of the loopback, with session tokens required.
-    pub(in crate::cli) fn find_or_bring(place: &Place, outward: &Outward) -> anyhow::Result<Self> {
+    pub(crate) fn find_or_bring(place: &Place, outward: &Outward) -> anyhow::Result<Self> {
         // The program may have another working folder.
         let database = std::path::absolute(place.database()?)?;
         let deadline = Instant::now() + PATIENCE;
@@ -139,36 +139,36 @@ impl Engine {
         }))
     }
 
-    pub(in crate::cli) fn client(&self) -> &Client {
+    pub(crate) fn client(&self) -> &Client {
         &self.client
     }
 
-    pub(in crate::cli) fn reader(&self) -> &Reader {
+    pub(crate) fn reader(&self) -> &Reader {
         &self.reader
     }
 
     /// The URL of the state API.
-    pub(in crate::cli) fn api(&self) -> &str {
+    pub(crate) fn api(&self) -> &str {
         &self.api
     }
 
     /// `HOST:PORT` of the proxy.
-    pub(in crate::cli) fn proxy(&self) -> &str {
+    pub(crate) fn proxy(&self) -> &str {
         &self.proxy
     }
 
-    pub(in crate::cli) fn database(&self) -> &Path {
+    pub(crate) fn database(&self) -> &Path {
         &self.database
     }
 
     /// What the user should know of it.
-    pub(in crate::cli) fn notes(&self) -> Vec<String> {
+    pub(crate) fn notes(&self) -> Vec<String> {
         self.notes.clone()
     }
 
     /// Ends an engine of this process: when no other `run` uses it any more, and what runs is
     /// recorded.
-    pub(in crate::cli) fn close(self, printer: &mut Printer) {
+    pub(crate) fn close(self, printer: &mut Printer) {
         let Self { own, in_use, database, .. } = self;
         drop(in_use);
         let Some(own) = own else { return };
@@ -192,7 +192,7 @@ fn config(database: &Path, place: &Place, outward: &Outward) -> anyhow::Result<C
     if let Some(file) = place.named_file() {
         line.extend([OsStr::new("--config"), file.as_os_str()]);
     }
-    let line: Line = crate::cli::parse(line)?;
+    let line: Line = crate::config::parse(line)?;
     let mut config = Config::try_from(line.flags)?;
     if config.proxy_addr.is_none() {
         bail!("the environment switches the proxy off, and run needs it");

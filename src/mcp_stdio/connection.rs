@@ -5,9 +5,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use base64::prelude::{BASE64_STANDARD, Engine as _};
 use tokio::task::spawn_blocking;
 
-use crate::cli::run::engine::Engine;
-use crate::cli::run::outward::Outward;
 use crate::config::Place;
+use crate::launch::engine::Engine;
+use crate::launch::outward::Outward;
 
 /// How the proxy is reached.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -1,0 +1,85 @@
+//! How a method is registered: its params decoded, its handler run, as one that reads or writes.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use jsonrpsee::{Methods, RpcModule};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use store::{Reader, Store};
+
+use crate::api::error::Error;
+use crate::api::metrics::Metrics;
+use crate::api::params::decode;
+
+/// What the methods work with.
+#[derive(Debug)]
+pub(super) struct Context {
+    pub(super) store: Store,
+    /// Who settles a doubt by this API, for the audit.
+    pub(super) actor: &'static str,
+    pub(super) metrics: Metrics,
+}
+
+/// Registers methods, and keeps which of them change something.
+pub(super) struct Registrar {
+    module: RpcModule<Context>,
+    writes: HashSet<&'static str>,
+}
+
+impl Registrar {
+    pub(super) fn new(context: Context) -> Self {
+        Self { module: RpcModule::new(context), writes: HashSet::new() }
+    }
+
+    /// All methods that were registered, and which of them change something.
+    pub(super) fn finish(self) -> (Methods, HashSet<&'static str>) {
+        (self.module.into(), self.writes)
+    }
+
+    /// A method that changes nothing: it ends when its caller hangs up.
+    pub(super) fn read<P, R, F, Fut>(&mut self, name: &'static str, handler: F)
+    where
+        P: DeserializeOwned + Send + 'static,
+        R: Serialize + Clone + 'static,
+        F: Fn(Arc<Context>, P) -> Fut + Copy + Send + Sync + 'static,
+        Fut: Future<Output = Result<R, Error>> + Send + 'static,
+    {
+        self.module
+            .register_async_method(name, move |params, context, _| async move {
+                let decoded = decode(&params)?;
+                drop(params);
+                handler(context, decoded).await
+            })
+            .expect("each method is registered once");
+    }
+
+    /// A method that changes something: it runs to its end though its caller hangs up.
+    pub(super) fn write<P, R, F, Fut>(&mut self, name: &'static str, handler: F)
+    where
+        P: DeserializeOwned + Send + 'static,
+        R: Serialize + Clone + 'static,
+        F: Fn(Arc<Context>, P) -> Fut + Copy + Send + Sync + 'static,
+        Fut: Future<Output = Result<R, Error>> + Send + 'static,
+    {
+        self.writes.insert(name);
+        self.read(name, handler);
+    }
+}
+
+impl Context {
+    /// Reads a list outside of the threads that serve connections.
+    pub(super) async fn list<T: Send + 'static>(
+        &self,
+        read: impl FnOnce(&Reader) -> Result<T, store::Error> + Send + 'static,
+    ) -> Result<T, Error> {
+        let reader = self.store.reader().clone();
+        match tokio::task::spawn_blocking(move || read(&reader)).await {
+            Ok(rows) => Ok(rows?),
+            Err(error) => match error.try_into_panic() {
+                Ok(panic) => std::panic::resume_unwind(panic),
+                Err(_) => Err(Error::internal()),
+            },
+        }
+    }
+}

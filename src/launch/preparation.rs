@@ -1,0 +1,53 @@
+//! What a program is started with: its environment, and the files and the port that this names.
+
+use super::engine::Engine;
+use super::environment::{self, Changes, Wanted};
+use super::scoped::Scoped;
+use super::trust::Trust;
+use super::variables::Variables;
+
+/// What not every program is given.
+#[derive(Debug, Default)]
+pub(crate) struct Given<'a> {
+    /// What Java needs.
+    pub(crate) java: bool,
+    /// The state API's token.
+    pub(crate) api_token: Option<&'a str>,
+}
+
+/// The environment of a run, with the files and the port that it names: these go with the value.
+pub(crate) struct Prepared {
+    pub(crate) changes: Changes,
+    _trust: Option<Trust>,
+    _scoped: Option<Scoped>,
+}
+
+/// The environment of `run` of `session`.
+pub(crate) fn prepare(
+    session: &str,
+    run: &str,
+    engine: &Engine,
+    inherited: &Variables,
+    given: &Given<'_>,
+) -> anyhow::Result<Prepared> {
+    let user = format!("{session}~{run}");
+    let token = engine.reader().session_token(&user)?;
+    let ca = engine.client().get("/ca.pem")?;
+    let trust = ca.map(|ca| Trust::new(&ca, inherited, given.java)).transpose()?;
+    let scoped = given.java.then(|| Scoped::open(engine.proxy(), &user, &token)).transpose()?;
+    let wanted = Wanted {
+        proxy: engine.proxy(),
+        token: &token,
+        user: &user,
+        api: engine.api(),
+        session,
+        run,
+        database: engine.database(),
+        api_token: given.api_token,
+        trust: trust.as_ref(),
+        java: scoped.as_ref().map(Scoped::address),
+        node_warns: environment::node_warns(inherited),
+    };
+    let changes = environment::changes(&wanted, inherited);
+    Ok(Prepared { changes, _trust: trust, _scoped: scoped })
+}

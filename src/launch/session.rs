@@ -1,0 +1,82 @@
+//! The session of a guarded program: its name, its check, its completion.
+
+use anyhow::{Context as _, bail};
+use serde::Serialize;
+use store::model::{Session, SessionStatus};
+use uuid::Uuid;
+
+use super::engine::Engine;
+
+/// A name that proxy credentials can carry.
+pub(crate) fn checked(session: &str) -> anyhow::Result<&str> {
+    let length = session.chars().count();
+    if session.trim().is_empty() || length > store::MAX_NAME || session.contains(char::is_control) {
+        bail!("--session takes 1 to {} readable characters", store::MAX_NAME);
+    }
+    if session.contains(':') {
+        bail!("--session takes no colon: in a proxy's URL the password follows it");
+    }
+    if session.rsplit_once('~').is_some_and(|(_, run)| run.len() == 32) {
+        bail!("--session takes no name that ends like a run, in ~ and 32 characters");
+    }
+    Ok(session)
+}
+
+/// Names a new run.
+pub(crate) fn fresh_run() -> String {
+    Uuid::now_v7().simple().to_string()
+}
+
+pub(crate) fn fresh_name() -> String {
+    let id = Uuid::now_v7().simple().to_string();
+    format!("run-{}", &id[20..])
+}
+
+/// The session as it is now; `None` where no call has made it yet.
+pub(crate) fn find(session: &str, engine: &Engine) -> anyhow::Result<Option<Session>> {
+    let Ok(id) = Uuid::try_parse(session) else {
+        return Ok(engine.reader().session_by_name(session)?);
+    };
+    let found = engine.reader().session(id)?;
+    match found.status {
+        SessionStatus::Active | SessionStatus::Paused => Ok(Some(found)),
+        ended => bail!("the session {id} is {}: take another", ended.as_str()),
+    }
+}
+
+#[derive(Serialize)]
+struct Update {
+    session: Completed,
+}
+
+#[derive(Serialize)]
+struct Completed {
+    id: Uuid,
+    status: SessionStatus,
+}
+
+/// A session that no call has made needs no completion.
+pub(crate) fn complete(session: &str, engine: &Engine) -> anyhow::Result<()> {
+    if let Some(session) = find(session, engine)? {
+        let session = Completed { id: session.id, status: SessionStatus::Completed };
+        let done = engine.client().call("update_session", &Update { session });
+        done.context("the engine refused")?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_that_credentials_can_carry() {
+        for good in ["nightly", "a~b", "Reise nach Köln", &"x".repeat(255), &fresh_name()] {
+            assert!(checked(good).is_ok(), "{good}");
+        }
+        let like_a_run = format!("a~{}", Uuid::nil().simple());
+        for bad in ["", " ", "a:b", "a\nb", &"x".repeat(256), &like_a_run] {
+            assert!(checked(bad).is_err(), "{bad}");
+        }
+    }
+}
