@@ -43,8 +43,7 @@ const fn client(name: &'static str, call: &'static [&'static str], note: &'stati
     Client { name, call, java: false, by_name: false, note }
 }
 
-const OLD_NODE: &str =
-    "Node before 22.21 has no switch for it: use a newer one, axios, or undici's `EnvHttpProxyAgent`";
+const OLD_NODE: &str = "Node before 22.21 has no switch for it: use a newer one, axios, or undici's `EnvHttpProxyAgent`";
 
 const CLIENTS: &[Client] = &[
     client("curl", &["curl", "-sS", "-d", "BODY", "URL"], ""),

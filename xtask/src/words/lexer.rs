@@ -308,7 +308,7 @@ impl Lexer {
     }
 
     fn opens_raw_string(&self) -> bool {
-        let hashes = (0..).take_while(|n| self.peek(*n) == '#').count();
+        let hashes = (0..=255).take_while(|n| self.peek(*n) == '#').count();
         self.peek(hashes) == '"'
     }
 

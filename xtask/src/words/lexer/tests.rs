@@ -53,8 +53,8 @@ fn block_comments_nest_in_rust_alone() {
 
 #[test]
 fn strings_of_all_kinds_are_messages() {
-    let source = r####"f("a \"b\" {c}", b"d", r"e\", br#"f "g""#, '"', '\'', "h", 'i)"####;
-    let expected = [r#"a  b  ·"#, "d", r"e\", r#"f "g""#, "h"];
+    let source = r##"f("a \"b\" {c}", b"d", r"e\", br#"f "g""#, '"', '\'', "h", 'i)"##;
+    let expected = ["a  b  ·", "d", r"e\", r#"f "g""#, "h"];
     assert_eq!(texts(source, Language::Rust, Kind::Messages), expected);
 }
 
