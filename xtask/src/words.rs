@@ -1,6 +1,7 @@
 //! `cargo xtask words`: finds the words that `xtask/words.toml` replaces with plain ones.
 
 mod lexer;
+mod pieces;
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -10,7 +11,8 @@ use regex::{Regex, RegexBuilder};
 use serde::Deserialize;
 
 use crate::command::{program, root};
-use lexer::{Kind, Language, Piece, pieces};
+use lexer::{Kind, Piece};
+use pieces::{Language, pieces};
 
 /// Find words that STYLE.md replaces with plain ones
 #[derive(Debug, clap::Args)]

@@ -1,12 +1,11 @@
-//! Cuts a file into the texts that people read: declared names, comments and prose, string literals.
+//! Cuts the names, comments and strings out of Rust, JavaScript and TypeScript.
 //!
-//! It knows as much of Rust, JavaScript and TypeScript as that takes, and never fails: of code that it
-//! misreads, a word may be missed, or found where there is none.
+//! It knows only as much of them as that takes, and never fails: in code that it misreads, a word may be
+//! missed, or found where there is none.
 
-use std::path::Path;
 use std::sync::LazyLock;
 
-use regex::{Captures, Regex};
+use regex::Regex;
 use serde::Deserialize;
 
 /// What a piece of text is.
@@ -18,27 +17,6 @@ pub(crate) enum Kind {
     Messages,
 }
 
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) enum Language {
-    Rust,
-    Script,
-    Markdown,
-    Html,
-}
-
-impl Language {
-    /// By the ending of the file's name; `None` where its text is not checked.
-    pub(crate) fn of(file: &str) -> Option<Self> {
-        match Path::new(file).extension()?.to_str()? {
-            "rs" => Some(Self::Rust),
-            "js" | "mjs" | "ts" => Some(Self::Script),
-            "md" => Some(Self::Markdown),
-            "html" => Some(Self::Html),
-            _ => None,
-        }
-    }
-}
-
 /// A text, with the line on which it begins. Its line breaks are those of the file.
 #[derive(Debug, Eq, PartialEq)]
 pub(crate) struct Piece {
@@ -47,28 +25,11 @@ pub(crate) struct Piece {
     pub(crate) text: String,
 }
 
-pub(crate) fn pieces(source: &str, language: Language) -> Vec<Piece> {
-    if matches!(language, Language::Markdown | Language::Html) {
-        return vec![Piece { kind: Kind::Docs, line: 1, text: without_code(source) }];
-    }
-    let chars = source.chars().collect();
-    let mut lexer = Lexer { chars, script: language == Language::Script, ..Lexer::default() };
+/// The pieces of a source; `script` means JavaScript, TypeScript or JSON, else it is Rust.
+pub(crate) fn pieces(source: &str, script: bool) -> Vec<Piece> {
+    let mut lexer = Lexer { chars: source.chars().collect(), script, ..Lexer::default() };
     lexer.run();
-    for piece in &mut lexer.pieces {
-        if piece.kind == Kind::Docs {
-            piece.text = without_code(&piece.text);
-        }
-    }
     lexer.pieces
-}
-
-/// Replaces code blocks, code in backticks and the targets of links by a dot; keeps line breaks.
-fn without_code(text: &str) -> String {
-    static CODE: LazyLock<Regex> = LazyLock::new(|| {
-        Regex::new(r"(?ms)^ *```.*?^ *```|^ *~~~.*?^ *~~~|`[^`]*`|\]\([^)]*\)").expect("a pattern")
-    });
-    let dot = |code: &Captures<'_>| format!("·{}", "\n".repeat(code[0].matches('\n').count()));
-    CODE.replace_all(text, dot).into_owned()
 }
 
 #[derive(Default)]
@@ -308,8 +269,8 @@ impl Lexer {
     }
 
     fn opens_raw_string(&self) -> bool {
-        let hashes = (0..=255).take_while(|n| self.peek(*n) == '#').count();
-        self.peek(hashes) == '"'
+        let rest = self.chars[self.at..].iter();
+        rest.copied().find(|c| *c != '#') == Some('"')
     }
 
     /// Whether the word that was just read names something new.

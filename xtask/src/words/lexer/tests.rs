@@ -1,6 +1,7 @@
 //! What the lexer cuts out.
 
-use super::*;
+use super::super::pieces::{Language, pieces};
+use super::Kind;
 
 fn texts(source: &str, language: Language, kind: Kind) -> Vec<String> {
     let pieces = pieces(source, language).into_iter();
@@ -53,9 +54,11 @@ fn block_comments_nest_in_rust_alone() {
 
 #[test]
 fn strings_of_all_kinds_are_messages() {
-    let source = r##"f("a \"b\" {c}", b"d", r"e\", br#"f "g""#, '"', '\'', "h", 'i)"##;
-    let expected = ["a  b  ·", "d", r"e\", r#"f "g""#, "h"];
+    let source = r#"f("a \"b\" {c}", b"d", r"e\", '"', '\'', "h", 'i)"#;
+    let expected = ["a  b  ·", "d", r"e\", "h"];
     assert_eq!(texts(source, Language::Rust, Kind::Messages), expected);
+    let with_quotes = "br#\"f \"g\"\"#; \"h\"";
+    assert_eq!(texts(with_quotes, Language::Rust, Kind::Messages), ["f \"g\"", "h"]);
 }
 
 #[test]
