@@ -10,12 +10,13 @@ mod sdist;
 mod test;
 mod tools;
 mod venv;
+mod words;
 
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-/// Builds, checks and tests the tree
+/// Build, check and test the tree
 #[derive(Debug, Parser)]
 #[command(bin_name = "cargo xtask")]
 struct Cli {
@@ -28,9 +29,10 @@ enum Verb {
     Test(test::Args),
     Bench(bench::Args),
     Openclaw(openclaw::Args),
+    Words(words::Args),
     /// Check format, lints, dependencies and documentation, then run all tests
     Check,
-    /// Write the TypeScript types of the wire anew
+    /// Generate the TypeScript types of the wire
     Gen,
     /// Check bans, licences and sources of all dependencies
     Deny,
@@ -41,6 +43,7 @@ fn main() -> ExitCode {
         Verb::Test(args) => test::test(&args),
         Verb::Bench(args) => bench::run(&args),
         Verb::Openclaw(args) => openclaw::test(&args),
+        Verb::Words(args) => words::run(&args),
         Verb::Check => check::check(),
         Verb::Gen => generate::generate(),
         Verb::Deny => check::deny(),
