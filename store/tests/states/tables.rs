@@ -210,9 +210,9 @@ fn printed() -> String {
     [
         chart(),
         table("A claim is granted or lost; the holder is alive; a doubt is released or settled", &other_events(N)),
-        table("The holder tells the outcome of attempt n, in time or late", &finish_events(N)),
+        table("The holder reports the outcome of attempt n, in time or late", &finish_events(N)),
         table("v0.1's `update_tool_execution` sets a status", &set_events()),
-        "Finishes, extensions, releases and verdicts of another attempt than n are refused in every state.\n".to_owned(),
+        "Finishes, extensions, releases and verdicts for an attempt other than n are refused in every state.\n".to_owned(),
     ]
     .join("\n")
 }
@@ -228,7 +228,7 @@ fn the_document_prints_what_next_does() {
         std::fs::write(&path, format!("{before}{BEGIN}{expected}{END}{after}")).unwrap();
         return;
     }
-    assert_eq!(there, expected, "UPDATE_DOCS=1 cargo test -p store --test states writes it anew");
+    assert_eq!(there, expected, "UPDATE_DOCS=1 cargo test -p store --test states updates it");
 }
 
 #[test]
