@@ -43,8 +43,7 @@ const fn client(name: &'static str, call: &'static [&'static str], note: &'stati
     Client { name, call, java: false, by_name: false, note }
 }
 
-const OLD_NODE: &str =
-    "Node before 22.21 has no switch: take a newer one, axios, or undici's `EnvHttpProxyAgent`";
+const OLD_NODE: &str = "Node before 22.21 has no switch for it: use a newer one, axios, or undici's `EnvHttpProxyAgent`";
 
 const CLIENTS: &[Client] = &[
     client("curl", &["curl", "-sS", "-d", "BODY", "URL"], ""),
@@ -54,7 +53,7 @@ const CLIENTS: &[Client] = &[
     client(
         "Python `aiohttp`",
         &[PYTHON, SEND_PY, "aiohttp", "POST", "URL", "BODY"],
-        "it reads no variable unless it is told to: `ClientSession(trust_env=True)`",
+        "it reads no variable by default: use `ClientSession(trust_env=True)`",
     ),
     client(
         "Python `aiohttp`, `trust_env=True`",
@@ -96,13 +95,13 @@ const CLIENTS: &[Client] = &[
         ..client(
             "Go `net/http`",
             &["go", "run", "@tests/clients/send.go", "URL", "BODY"],
-            "never towards `localhost` and 127.0.0.0/8, which Go sends through no proxy",
+            "not for `localhost` and 127.0.0.0/8, which Go sends through no proxy",
         )
     },
     client(
         "Java 17 `HttpClient`",
         &["java", "@tests/clients/Send.java", "URL", "BODY"],
-        "it reads no variable: `run --java`",
+        "it reads no variable: use `run --java`",
     ),
     Client {
         java: true,
@@ -331,7 +330,7 @@ fn the_table_of_guarded_clients_is_what_comes_out() {
     if std::env::var_os("UPDATE_DOCS").is_some() {
         fs::write(&file, format!("{before}{HEAD}{table}{after}")).unwrap();
     } else {
-        assert_eq!(told, table, "docs/CLIENTS.md tells otherwise: UPDATE_DOCS=1 writes it anew");
+        assert_eq!(told, table, "docs/CLIENTS.md differs: UPDATE_DOCS=1 updates it");
     }
 }
 
