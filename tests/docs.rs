@@ -40,7 +40,8 @@ fn files(folder: &str, ending: &str) -> Vec<PathBuf> {
 }
 
 fn documents() -> Vec<PathBuf> {
-    let own = ["README", "ARCHITECTURE", "CHANGELOG", "CONTRIBUTING", "SECURITY"];
+    let own =
+        ["README", "AGENTS", "ARCHITECTURE", "CHANGELOG", "CONTRIBUTING", "SECURITY", "STYLE"];
     let own = own.iter().map(|name| root().join(format!("{name}.md")));
     own.chain(files("docs", "md")).collect()
 }
