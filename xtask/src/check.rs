@@ -1,7 +1,7 @@
 //! `cargo xtask check`: everything that must hold before a change is submitted.
 
 use crate::command::{cargo, program, root, run};
-use crate::{test, tools, venv};
+use crate::{test, tools, venv, words};
 
 /// Format, lints, dependencies, documentation, then all tests.
 pub(crate) fn check() -> anyhow::Result<()> {
@@ -10,6 +10,7 @@ pub(crate) fn check() -> anyhow::Result<()> {
     run("lints", cargo().args(clippy).args(["--", "-D", "warnings"]))?;
     let with_failpoints = ["clippy", "--all-targets", "--features", "failpoints"];
     run("lints, failpoints", cargo().args(with_failpoints).args(["--", "-D", "warnings"]))?;
+    words::check(&["*.md"])?; // To check every file: words::check(&[])?
     deny()?;
     let mut doc = cargo();
     doc.env("RUSTDOCFLAGS", "-D warnings").args(["doc", "--workspace", "--no-deps"]);
