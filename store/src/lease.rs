@@ -1,10 +1,10 @@
 //! The right to execute: made by a claim, consumed by a finish, never copied.
 
+use store_core::call::Finish;
+use store_core::state::Knowledge;
 use uuid::Uuid;
 
-use crate::call::Finish;
-use crate::sqlite::WriterHandle;
-use crate::state::Knowledge;
+use crate::engine::job::WriterHandle;
 
 /// What a claimer holds while it executes: (execution, attempt). Not `Clone`; only a claim makes one.
 ///

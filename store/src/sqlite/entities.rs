@@ -1,20 +1,20 @@
 //! Users, sessions, goals, memories and channels: made and changed inside the writer's transaction.
 
 use rusqlite::params;
-use uuid::Uuid;
-
-use super::entity::{Noted, Table, note};
-use super::error::Fail;
-use super::write::{Effect, Write};
-use super::{ids, queries, rows};
-use crate::model::{
+use store_core::model::{
     ChannelUpdate, GoalStatus, GoalUpdate, Importance, Json, MemoryUpdate, NewChannel, NewGoal,
     NewMemory, NewSession, NewUser, SessionStatus, SessionUpdate, Timestamp,
 };
-use crate::{Error, MAX_NAME, new_id};
+use store_core::{Error, MAX_NAME};
+use uuid::Uuid;
+
+use crate::engine::write::{Effect, Write};
+use crate::sqlite::entity::{Noted, Table, note};
+use crate::sqlite::error::Fail;
+use crate::sqlite::{ids, queries, rows};
 
 /// Refuses a write that was computed from an older version of the entity.
-pub(super) fn check_fresh(now: Timestamp, expected: Option<Timestamp>) -> Result<(), Error> {
+pub(crate) fn check_fresh(now: Timestamp, expected: Option<Timestamp>) -> Result<(), Error> {
     match expected {
         Some(expected) if expected != now => Err(Error::Conflict(format!(
             "it was changed at {now}, after {expected}: read it again"
@@ -24,7 +24,7 @@ pub(super) fn check_fresh(now: Timestamp, expected: Option<Timestamp>) -> Result
 }
 
 /// Refuses an empty name or one of more than [`MAX_NAME`] characters.
-pub(super) fn check_name(field: &'static str, name: &str) -> Result<(), Error> {
+pub(crate) fn check_name(field: &'static str, name: &str) -> Result<(), Error> {
     let length = name.chars().count();
     if (1..=MAX_NAME).contains(&length) {
         return Ok(());
@@ -50,9 +50,9 @@ fn about(id: Uuid) -> Noted {
 }
 
 /// Makes a user; a taken name is a conflict.
-pub(super) fn create_user(write: &mut Write<'_>, new: &NewUser) -> Result<Uuid, Fail> {
+pub(crate) fn create_user(write: &mut Write<'_>, new: &NewUser) -> Result<Uuid, Fail> {
     check_name("username", &new.username)?;
-    let id = new_id();
+    let id = Uuid::now_v7();
     let inserted = write.conn.prepare_cached(queries::USER_INSERT)?.execute(params![
         id.as_bytes(),
         new.username,
@@ -75,7 +75,7 @@ pub(super) fn create_user(write: &mut Write<'_>, new: &NewUser) -> Result<Uuid, 
     }
 }
 
-pub(super) fn create_session(write: &mut Write<'_>, new: &NewSession) -> Result<Uuid, Fail> {
+pub(crate) fn create_session(write: &mut Write<'_>, new: &NewSession) -> Result<Uuid, Fail> {
     if let Some(name) = &new.name {
         check_name("name", name)?;
     }
@@ -88,13 +88,13 @@ pub(super) fn create_session(write: &mut Write<'_>, new: &NewSession) -> Result<
 }
 
 /// Makes a session from row numbers: (row, id).
-pub(super) fn insert_session(
+pub(crate) fn insert_session(
     write: &mut Write<'_>,
     user: i64,
     channel: Option<i64>,
     name: Option<&str>,
 ) -> Result<(i64, Uuid), Fail> {
-    let id = new_id();
+    let id = Uuid::now_v7();
     write.conn.prepare_cached(queries::SESSION_INSERT)?.execute(params![
         id.as_bytes(),
         user,
@@ -118,7 +118,7 @@ fn note_session(
     note(write, Table::Sessions, kind, row, Some(row), noted)
 }
 
-pub(super) fn update_session(
+pub(crate) fn update_session(
     write: &mut Write<'_>,
     update: &SessionUpdate,
     if_updated_at: Option<Timestamp>,
@@ -146,7 +146,7 @@ pub(super) fn update_session(
     Ok(())
 }
 
-pub(super) fn create_goal(write: &mut Write<'_>, new: &NewGoal) -> Result<Uuid, Fail> {
+pub(crate) fn create_goal(write: &mut Write<'_>, new: &NewGoal) -> Result<Uuid, Fail> {
     if new.title.is_empty() {
         let message = "must not be empty".to_owned();
         return Err(Error::Invalid { field: "title", message }.into());
@@ -157,7 +157,7 @@ pub(super) fn create_goal(write: &mut Write<'_>, new: &NewGoal) -> Result<Uuid, 
 }
 
 /// Makes a goal from row numbers: (row, id).
-pub(super) fn insert_goal(
+pub(crate) fn insert_goal(
     write: &mut Write<'_>,
     user: i64,
     session: i64,
@@ -165,7 +165,7 @@ pub(super) fn insert_goal(
     title: &str,
     description: Option<&str>,
 ) -> Result<(i64, Uuid), Fail> {
-    let id = new_id();
+    let id = Uuid::now_v7();
     write.conn.prepare_cached(queries::GOAL_INSERT)?.execute(params![
         id.as_bytes(),
         user,
@@ -180,7 +180,7 @@ pub(super) fn insert_goal(
     Ok((row, id))
 }
 
-pub(super) fn update_goal(
+pub(crate) fn update_goal(
     write: &mut Write<'_>,
     update: &GoalUpdate,
     if_updated_at: Option<Timestamp>,
@@ -226,9 +226,9 @@ pub(super) fn update_goal(
     Ok(())
 }
 
-pub(super) fn create_memory(write: &mut Write<'_>, new: &NewMemory) -> Result<Uuid, Fail> {
+pub(crate) fn create_memory(write: &mut Write<'_>, new: &NewMemory) -> Result<Uuid, Fail> {
     let user = ids::user(write.conn, new.user_id)?;
-    let id = new_id();
+    let id = Uuid::now_v7();
     write.conn.prepare_cached(queries::MEMORY_INSERT)?.execute(params![
         id.as_bytes(),
         user,
@@ -242,7 +242,7 @@ pub(super) fn create_memory(write: &mut Write<'_>, new: &NewMemory) -> Result<Uu
     Ok(id)
 }
 
-pub(super) fn update_memory(
+pub(crate) fn update_memory(
     write: &mut Write<'_>,
     update: &MemoryUpdate,
     if_updated_at: Option<Timestamp>,
@@ -272,10 +272,10 @@ pub(super) fn update_memory(
     Ok(())
 }
 
-pub(super) fn create_channel(write: &mut Write<'_>, new: &NewChannel) -> Result<Uuid, Fail> {
+pub(crate) fn create_channel(write: &mut Write<'_>, new: &NewChannel) -> Result<Uuid, Fail> {
     check_name("channel_name", &new.channel_name)?;
     let user = ids::user(write.conn, new.user_id)?;
-    let id = new_id();
+    let id = Uuid::now_v7();
     write.conn.prepare_cached(queries::CHANNEL_INSERT)?.execute(params![
         id.as_bytes(),
         user,
@@ -289,7 +289,7 @@ pub(super) fn create_channel(write: &mut Write<'_>, new: &NewChannel) -> Result<
     Ok(id)
 }
 
-pub(super) fn update_channel(
+pub(crate) fn update_channel(
     write: &mut Write<'_>,
     update: &ChannelUpdate,
     if_updated_at: Option<Timestamp>,

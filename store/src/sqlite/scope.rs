@@ -5,38 +5,38 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use rusqlite::{Connection, OptionalExtension};
+use store_core::call::{Scope, ScopeRequest};
+use store_core::model::{NewUser, SessionStatus, Timestamp};
+use store_core::{DEFAULT_SESSION, DEFAULT_USER, Error, PROXY_GOAL};
 use uuid::Uuid;
 
-use super::error::Fail;
-use super::shared::lock;
-use super::write::Write;
-use super::{entities, ids, queries, rows};
-use crate::call::{Scope, ScopeRequest};
-use crate::model::{NewUser, SessionStatus, Timestamp};
-use crate::{DEFAULT_SESSION, DEFAULT_USER, Error, PROXY_GOAL};
+use crate::engine::shared::lock;
+use crate::engine::write::Write;
+use crate::sqlite::error::Fail;
+use crate::sqlite::{entities, ids, queries, rows};
 
 /// How many scopes are remembered.
 const MAX_REMEMBERED: usize = 10_000;
 
 /// Scopes by what a request says. Emptied whenever a session or goal changes.
 #[derive(Debug, Default)]
-pub(super) struct Scopes {
+pub(crate) struct Scopes {
     known: Mutex<HashMap<ScopeRequest, Scope>>,
     generation: AtomicU64,
 }
 
 impl Scopes {
-    pub(super) fn get(&self, request: &ScopeRequest) -> Option<Scope> {
+    pub(crate) fn get(&self, request: &ScopeRequest) -> Option<Scope> {
         lock(&self.known).get(request).cloned()
     }
 
     /// Taken before a scope is read, shown when it is remembered.
-    pub(super) fn generation(&self) -> u64 {
+    pub(crate) fn generation(&self) -> u64 {
         self.generation.load(Ordering::Acquire)
     }
 
     /// Remembers a scope, unless something has changed since it was read.
-    pub(super) fn put(&self, request: ScopeRequest, scope: Scope, generation: u64) {
+    pub(crate) fn put(&self, request: ScopeRequest, scope: Scope, generation: u64) {
         let mut known = lock(&self.known);
         if self.generation() != generation {
             return;
@@ -47,7 +47,7 @@ impl Scopes {
         known.insert(request, scope);
     }
 
-    pub(super) fn forget(&self) {
+    pub(crate) fn forget(&self) {
         let mut known = lock(&self.known);
         self.generation.fetch_add(1, Ordering::AcqRel);
         known.clear();
@@ -68,7 +68,7 @@ struct Found {
 }
 
 /// The scope of a request as far as it exists; `None` where something of it has yet to be made.
-pub(super) fn find(conn: &Connection, request: &ScopeRequest) -> Result<Option<Scope>, Fail> {
+pub(crate) fn find(conn: &Connection, request: &ScopeRequest) -> Result<Option<Scope>, Fail> {
     let Some(session) = find_session(conn, request)? else { return Ok(None) };
     let goal = match request.goal {
         Some(id) => Some((goal_of(conn, id, session.row)?, id)),
@@ -81,7 +81,7 @@ pub(super) fn find(conn: &Connection, request: &ScopeRequest) -> Result<Option<S
 }
 
 /// The scope of a request; makes the user `local`, sessions by name and the session's own goal.
-pub(super) fn find_or_make(write: &mut Write<'_>, request: &ScopeRequest) -> Result<Scope, Fail> {
+pub(crate) fn find_or_make(write: &mut Write<'_>, request: &ScopeRequest) -> Result<Scope, Fail> {
     let session = match find_session(write.conn, request)? {
         Some(session) => session,
         None => make_session(write, request)?,
