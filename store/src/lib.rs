@@ -15,6 +15,7 @@ mod decide;
 mod engine;
 mod files;
 mod lease;
+mod mutex;
 mod options;
 mod read;
 mod sqlite;
@@ -23,7 +24,7 @@ mod token;
 
 pub use audit::report::{Finding, Report};
 pub use clock::{Clock, SystemClock};
-pub use engine::shared::Histogram;
+pub use engine::status::Histogram;
 pub use lease::Lease;
 pub use options::Options;
 pub use read::reader::Reader;

@@ -11,15 +11,12 @@ use store_core::model::{EffectClass, ExecutionStatus, Origin, Timestamp};
 use store_core::state::{self, Event, Knowledge, State};
 use uuid::Uuid;
 
-use crate::audit::events::Change;
-use crate::call::Claim;
 use crate::decide::doubt;
+use crate::decide::event::{Change, text_digest};
 use crate::decide::made::{Asked, First, MADE, Made};
-use crate::decide::settle::text_digest;
-use crate::engine::write::{Effect, Told, Write};
-use crate::lease::Lease;
 use crate::sqlite::error::Fail;
 use crate::sqlite::rows::{self, Brief};
+use crate::sqlite::transaction::{Effect, Told, Transaction};
 use crate::sqlite::{answers, queries};
 
 /// The execution that holds a key, free or not.
@@ -31,13 +28,52 @@ pub(crate) fn holder(
 }
 
 /// The execution of a public id.
-pub(crate) fn brief_of(write: &Write<'_>, id: Uuid) -> Result<Brief, Fail> {
-    write
-        .conn
+pub(crate) fn brief_of(tx: &Transaction<'_>, id: Uuid) -> Result<Brief, Fail> {
+    tx.conn
         .prepare_cached(queries::BRIEF_BY_UUID)?
         .query_row([id.as_bytes()], rows::brief)
         .optional()?
         .ok_or_else(|| Error::NotFound { what: "execution", id: id.to_string() }.into())
+}
+
+/// The answer to a claim, as far as the records say it.
+#[derive(Debug)]
+pub(crate) enum Answer {
+    /// It may run.
+    Execute(Granted),
+    /// It took effect before.
+    Replay(Arc<Settled>),
+    /// It runs now.
+    Busy(Running),
+    /// It may have taken effect before.
+    InDoubt(Doubt),
+    /// The explicit key belongs to another input.
+    Mismatch {
+        /// Who holds the key.
+        execution_id: Uuid,
+    },
+}
+
+/// An attempt that may run.
+#[derive(Debug)]
+pub(crate) struct Granted {
+    pub(crate) execution_id: Uuid,
+    pub(crate) attempt: u32,
+    pub(crate) key_text: Option<String>,
+}
+
+/// An attempt that runs.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Running {
+    pub(crate) execution_id: Uuid,
+    pub(crate) row: i64,
+    pub(crate) attempt: u32,
+}
+
+impl Running {
+    pub(crate) fn of(execution: &Brief) -> Self {
+        Self { execution_id: execution.uuid, row: execution.id, attempt: execution.state.attempt() }
+    }
 }
 
 /// What stands in the way of a call, before anything is written.
@@ -104,14 +140,14 @@ fn by_holder(holder: Brief, call: &Call) -> Judged {
 }
 
 /// Decides a proxied call.
-pub(crate) fn claim(write: &mut Write<'_>, call: &Call) -> Result<Claim, Fail> {
-    match judge(write.conn, call, write.now, write.expiry)? {
-        Judged::New => insert(write, call),
-        Judged::Again(holder) => again(write, &holder, call, "claimed"),
-        Judged::Busy(holder) => Ok(Claim::Busy(write.waiter(&holder))),
-        Judged::Replay(holder) => Ok(Claim::Replay(Arc::new(settled(write, &holder)?))),
-        Judged::Doubtful(hit, same_content) => doubt::doubtful(write, hit, call, same_content),
-        Judged::Mismatch(holder) => Ok(Claim::Mismatch { execution_id: holder.uuid }),
+pub(crate) fn claim(tx: &mut Transaction<'_>, call: &Call) -> Result<Answer, Fail> {
+    match judge(tx.conn, call, tx.now, tx.expiry)? {
+        Judged::New => insert(tx, call),
+        Judged::Again(holder) => again(tx, &holder, call, "claimed"),
+        Judged::Busy(holder) => Ok(Answer::Busy(Running::of(&holder))),
+        Judged::Replay(holder) => Ok(Answer::Replay(Arc::new(settled(tx, &holder)?))),
+        Judged::Doubtful(hit, same_content) => doubt::doubtful(tx, hit, call, same_content),
+        Judged::Mismatch(holder) => Ok(Answer::Mismatch { execution_id: holder.uuid }),
     }
 }
 
@@ -140,7 +176,7 @@ pub(crate) fn foresee(
 }
 
 /// A new execution takes the key.
-fn insert(write: &mut Write<'_>, call: &Call) -> Result<Claim, Fail> {
+fn insert(tx: &mut Transaction<'_>, call: &Call) -> Result<Answer, Fail> {
     let made = Made {
         id: Uuid::now_v7(),
         user: call.scope.user,
@@ -152,7 +188,7 @@ fn insert(write: &mut Write<'_>, call: &Call) -> Result<Claim, Fail> {
         key: call.key.as_ref().map(|key| key.text.as_str()),
         principal: Some(call.principal.short()),
         repeat: call.repeat.as_ref().map(Digest::short),
-        created_at: write.now,
+        created_at: tx.now,
     };
     let first = First {
         status: ExecutionStatus::Running,
@@ -161,35 +197,39 @@ fn insert(write: &mut Write<'_>, call: &Call) -> Result<Claim, Fail> {
         claim_id: None,
         asked: &Asked::of(call),
     };
-    let row = made.insert(write, &first)?;
+    let row = made.insert(tx, &first)?;
     if let Some(key) = &call.key {
-        put_key(write, &key.holder, key.window, row)?;
+        put_key(tx, &key.holder, key.window, row)?;
     }
-    write.touch(call.scope.session)?;
+    tx.touch(call.scope.session)?;
     let change = Change { made: Some(made.digest().hex(MADE)), ..Change::default() };
     let state = State::Running { attempt: 1, prior: Knowledge::NotExecuted };
-    log_claim(write, row, state, call, change);
-    write.effects.push(Effect::InFlight(1));
-    Ok(Claim::Execute(Lease::new(made.id, 1, made.key.map(str::to_owned))))
+    log_claim(tx, row, state, call, change);
+    tx.effects.push(Effect::InFlight(1));
+    Ok(Answer::Execute(Granted {
+        execution_id: made.id,
+        attempt: 1,
+        key_text: made.key.map(str::to_owned),
+    }))
 }
 
 /// One more attempt of an execution; the caller's key then names it too.
 pub(crate) fn again(
-    write: &mut Write<'_>,
+    tx: &mut Transaction<'_>,
     execution: &Brief,
     call: &Call,
     why: &'static str,
-) -> Result<Claim, Fail> {
+) -> Result<Answer, Fail> {
     let next = state::next(execution.state, Event::Claim, execution.class)?;
-    write.put_state(execution, next)?;
+    tx.put_state(execution, next)?;
     // Whatever it was asked with before: how this attempt ends, and what is a repeat of it, is told by the
     // rules that it goes out by.
     let asked = Asked::of(call);
-    write.conn.prepare_cached(queries::ATTEMPT_PUT)?.execute(params![
+    tx.conn.prepare_cached(queries::ATTEMPT_PUT)?.execute(params![
         execution.id,
         None::<i64>,
         None::<&[u8]>,
-        write.now.as_micros(),
+        tx.now.as_micros(),
         asked.rule,
         matches!(execution.state, State::InDoubt { .. }),
         asked.fingerprint,
@@ -198,26 +238,30 @@ pub(crate) fn again(
         asked.content,
         asked.literal,
     ])?;
-    write.conn.prepare_cached(queries::ANSWER_DELETE)?.execute([execution.id])?;
+    tx.conn.prepare_cached(queries::ANSWER_DELETE)?.execute([execution.id])?;
     if let Some(key) = &call.key {
-        put_key(write, &key.holder, key.window, execution.id)?;
+        put_key(tx, &key.holder, key.window, execution.id)?;
     }
-    write.touch(call.scope.session)?;
+    tx.touch(call.scope.session)?;
     let change = Change { why: Some(why), ..Change::default() };
-    log_claim(write, execution.id, next, call, change);
-    write.effects.push(Effect::InFlight(1));
+    log_claim(tx, execution.id, next, call, change);
+    tx.effects.push(Effect::InFlight(1));
     let text = call.key.as_ref().map(|key| key.text.clone());
-    Ok(Claim::Execute(Lease::new(execution.uuid, next.attempt(), text)))
+    Ok(Answer::Execute(Granted {
+        execution_id: execution.uuid,
+        attempt: next.attempt(),
+        key_text: text,
+    }))
 }
 
 /// Lets an execution hold a key, for so long after it became terminal; `None`: for ever.
 pub(crate) fn put_key(
-    write: &Write<'_>,
+    tx: &Transaction<'_>,
     holder: &HolderKey,
     window: Option<Duration>,
     execution: i64,
 ) -> rusqlite::Result<()> {
-    let mut statement = write.conn.prepare_cached(queries::KEY_PUT)?;
+    let mut statement = tx.conn.prepare_cached(queries::KEY_PUT)?;
     statement.execute(params![holder.as_bytes(), execution, window.map(micros)])?;
     Ok(())
 }
@@ -226,20 +270,20 @@ fn micros(window: Duration) -> i64 {
     i64::try_from(window.as_micros()).unwrap_or(i64::MAX)
 }
 
-fn log_claim(write: &mut Write<'_>, row: i64, state: State, call: &Call, change: Change<'_>) {
+fn log_claim(tx: &mut Transaction<'_>, row: i64, state: State, call: &Call, change: Change<'_>) {
     let key = call.key.as_ref().map(|key| (&key.holder, key.window.map(micros)));
     let change = Change { rule: Some(&call.rule), run: call.run.as_deref(), ..change };
-    write.log(row, state, "claimed", "proxy", change.asked(&Asked::of(call).digest(), key));
+    tx.log(row, state, "claimed", "proxy", change.asked(&Asked::of(call).digest(), key));
 }
 
 /// Records the outcome of an attempt of a proxied call.
 pub(crate) fn finish(
-    write: &mut Write<'_>,
+    tx: &mut Transaction<'_>,
     id: Uuid,
     attempt: u32,
     finish: &Finish,
 ) -> Result<Arc<Settled>, Fail> {
-    let execution = brief_of(write, id)?;
+    let execution = brief_of(tx, id)?;
     if execution.state.attempt() != attempt || execution.told.is_some() {
         return Err(Error::Stale(format!("attempt {attempt} of {id} is over")).into());
     }
@@ -252,8 +296,8 @@ pub(crate) fn finish(
         last_event: &finish.last_event,
         sent_at: finish.sent_at,
     };
-    write.put_finish(&execution, next, &told)?;
-    let put = |answer| answers::put(write.conn, execution.id, answer);
+    tx.put_finish(&execution, next, &told)?;
+    let put = |answer| answers::put(tx.conn, execution.id, answer);
     let stored = finish.answer.as_ref().map(put).transpose()?;
     let kind =
         if matches!(execution.state, State::Running { .. }) { "finished" } else { "finished-late" };
@@ -269,7 +313,7 @@ pub(crate) fn finish(
         first_byte_at: finish.first_byte_at,
         ..Change::default()
     };
-    write.log(execution.id, next, kind, "proxy", change);
+    tx.log(execution.id, next, kind, "proxy", change);
     let settled = Arc::new(Settled {
         execution_id: id,
         attempt,
@@ -278,17 +322,17 @@ pub(crate) fn finish(
         error: finish.error.clone(),
         problem: finish.problem.clone(),
         doubt: matches!(next, State::InDoubt { .. }).then(|| Doubt {
-            sent_at: finish.sent_at.or(execution.started_at).unwrap_or(write.now),
+            sent_at: finish.sent_at.or(execution.started_at).unwrap_or(tx.now),
             last_event: finish.last_event.clone(),
-            ..doubt::doubt_of(write, &execution, attempt)
+            ..doubt::doubt_of(tx, &execution, attempt)
         }),
     });
-    write.effects.push(Effect::InFlight(-1));
-    write.effects.push(Effect::Settled(execution.id, Arc::clone(&settled)));
+    tx.effects.push(Effect::InFlight(-1));
+    tx.effects.push(Effect::Settled(execution.id, Arc::clone(&settled)));
     Ok(settled)
 }
 
 /// How a terminal execution ended, from its rows.
-fn settled(write: &Write<'_>, execution: &Brief) -> Result<Settled, Fail> {
-    Ok(answers::settled(execution, answers::get(write.conn, execution.id)?))
+fn settled(tx: &Transaction<'_>, execution: &Brief) -> Result<Settled, Fail> {
+    Ok(answers::settled(execution, answers::get(tx.conn, execution.id)?))
 }

@@ -7,13 +7,12 @@ use store_core::model::{EffectClass, Timestamp};
 use store_core::state::{self, Event, State};
 use uuid::Uuid;
 
-use crate::audit::events::Change;
-use crate::call::Claim;
-use crate::decide::claim::{again, brief_of};
-use crate::engine::write::Write;
+use crate::decide::claim::{Answer, again, brief_of};
+use crate::decide::event::Change;
 use crate::sqlite::error::Fail;
 use crate::sqlite::queries;
 use crate::sqlite::rows::{self, Brief};
+use crate::sqlite::transaction::Transaction;
 
 /// An execution in doubt that may have done what a call would do, under whatever key.
 pub(crate) fn same_in_doubt(
@@ -33,51 +32,49 @@ pub(crate) fn same_in_doubt(
 
 /// An execution in doubt: runs again where a token, a mark or the upstream's own key allows it.
 pub(crate) fn doubtful(
-    write: &mut Write<'_>,
+    tx: &mut Transaction<'_>,
     execution: Brief,
     call: &Call,
     same_content: bool,
-) -> Result<Claim, Fail> {
-    let execution = in_doubt(write, execution)?;
+) -> Result<Answer, Fail> {
+    let execution = in_doubt(tx, execution)?;
     let State::InDoubt { attempt, released, .. } = execution.state else {
         return Err(Error::Internal.into());
     };
     let same_principal = execution.principal == Some(call.principal.short());
     if same_principal {
-        let redeemed = call
-            .retry_token
-            .as_deref()
-            .and_then(|token| write.secret.read_retry_token(token, write.now))
-            == Some((execution.uuid, attempt));
+        let redeemed =
+            call.retry_token.as_deref().and_then(|token| tx.secret.read_retry_token(token, tx.now))
+                == Some((execution.uuid, attempt));
         if redeemed && !released {
-            release(write, &execution, attempt)?;
+            release(tx, &execution, attempt)?;
         }
         if redeemed || released {
             let released = Brief {
                 state: state::next(execution.state, Event::Release { attempt }, execution.class)?,
                 ..execution
             };
-            return again(write, &released, call, "released");
+            return again(tx, &released, call, "released");
         }
     }
-    if !same_content && upstream_still_knows(write.now, &execution, call) {
-        return again(write, &execution, call, "upstream-key");
+    if !same_content && upstream_still_knows(tx.now, &execution, call) {
+        return again(tx, &execution, call, "upstream-key");
     }
-    let mut doubt = doubt_of(write, &execution, attempt);
+    let mut doubt = doubt_of(tx, &execution, attempt);
     doubt.same_content = same_content;
     if same_content && !same_principal {
         doubt.retry_token = None;
     }
-    Ok(Claim::InDoubt(doubt))
+    Ok(Answer::InDoubt(doubt))
 }
 
 /// The execution in doubt, where it was not before.
-fn in_doubt(write: &mut Write<'_>, mut execution: Brief) -> Result<Brief, Fail> {
+fn in_doubt(tx: &mut Transaction<'_>, mut execution: Brief) -> Result<Brief, Fail> {
     if !matches!(execution.state, State::InDoubt { .. }) {
         let next = state::next(execution.state, Event::Doubt, execution.class)?;
-        write.put_state(&execution, next)?;
+        tx.put_state(&execution, next)?;
         let why = Some("by its rule of today it may not be repeated");
-        write.log(execution.id, next, "doubted", "engine", Change { why, ..Change::default() });
+        tx.log(execution.id, next, "doubted", "engine", Change { why, ..Change::default() });
         execution.state = next;
     }
     Ok(execution)
@@ -94,26 +91,26 @@ pub(crate) fn upstream_still_knows(now: Timestamp, execution: &Brief, call: &Cal
 }
 
 /// Marks a doubt as released; the next identical call runs.
-fn release(write: &mut Write<'_>, execution: &Brief, attempt: u32) -> Result<(), Fail> {
+fn release(tx: &mut Transaction<'_>, execution: &Brief, attempt: u32) -> Result<(), Fail> {
     let next = state::next(execution.state, Event::Release { attempt }, execution.class)?;
     if next != execution.state {
-        write.put_state(execution, next)?;
+        tx.put_state(execution, next)?;
         let change = Change { why: Some("retry token redeemed"), ..Change::default() };
-        write.log(execution.id, next, "released", "client", change);
+        tx.log(execution.id, next, "released", "client", change);
     }
     Ok(())
 }
 
 /// Redeems a retry token; a repeat of it changes nothing.
-pub(crate) fn redeem(write: &mut Write<'_>, token: &str) -> Result<Uuid, Fail> {
-    let (id, attempt) = write
+pub(crate) fn redeem(tx: &mut Transaction<'_>, token: &str) -> Result<Uuid, Fail> {
+    let (id, attempt) = tx
         .secret
-        .read_retry_token(token, write.now)
+        .read_retry_token(token, tx.now)
         .ok_or_else(|| Error::Stale("the retry token is not valid, or has expired".to_owned()))?;
-    let execution = brief_of(write, id)?;
+    let execution = brief_of(tx, id)?;
     match execution.state {
         State::InDoubt { attempt: at, .. } if at == attempt => {
-            release(write, &execution, attempt)?;
+            release(tx, &execution, attempt)?;
             Ok(id)
         }
         _ => {
@@ -123,13 +120,13 @@ pub(crate) fn redeem(write: &mut Write<'_>, token: &str) -> Result<Uuid, Fail> {
 }
 
 /// What is told of an execution in doubt, with a token for its own principal.
-pub(crate) fn doubt_of(write: &Write<'_>, execution: &Brief, attempt: u32) -> Doubt {
+pub(crate) fn doubt_of(tx: &Transaction<'_>, execution: &Brief, attempt: u32) -> Doubt {
     Doubt {
         execution_id: execution.uuid,
         attempt,
-        sent_at: execution.sent_at.or(execution.started_at).unwrap_or(write.now),
+        sent_at: execution.sent_at.or(execution.started_at).unwrap_or(tx.now),
         last_event: execution.last_event.clone().unwrap_or_else(|| "claimed".to_owned()),
         same_content: false,
-        retry_token: Some(write.secret.retry_token(execution.uuid, attempt, write.now)),
+        retry_token: Some(tx.secret.retry_token(execution.uuid, attempt, tx.now)),
     }
 }

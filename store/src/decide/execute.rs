@@ -9,15 +9,14 @@ use store_core::model::{EffectClass, Origin, Timestamp, ToolCall};
 use store_core::state::{self, Event, Knowledge, State};
 use uuid::Uuid;
 
-use crate::audit::events::Change;
-use crate::call::Waiter;
-use crate::decide::claim::{holder, put_key};
+use crate::decide::claim::{Running, holder, put_key};
+use crate::decide::event::Change;
 use crate::decide::made::{Asked, First, MADE, Made};
-use crate::engine::write::{Effect, Write};
 use crate::sqlite::error::Fail;
 use crate::sqlite::ids::Place;
 use crate::sqlite::queries;
 use crate::sqlite::rows::Brief;
+use crate::sqlite::transaction::{Effect, Transaction};
 
 /// The answer of the writer to `execute_tool_idempotent`.
 #[derive(Debug)]
@@ -29,7 +28,7 @@ pub(crate) struct Decided {
     pub(crate) mismatch: bool,
     pub(crate) claim: Option<ApiClaim>,
     /// To wait for a busy one; only where the caller wants to.
-    pub(crate) waiter: Option<Waiter>,
+    pub(crate) wait_for: Option<Running>,
 }
 
 /// What a caller wants beyond the record.
@@ -43,33 +42,33 @@ pub(crate) struct Wish {
 
 /// Records a call without a key.
 pub(crate) fn create(
-    write: &mut Write<'_>,
+    tx: &mut Transaction<'_>,
     call: &ToolCall,
     place: Place,
 ) -> Result<(Uuid, i64), Fail> {
     let wish = Wish { lease: None, claim_id: None, wait: false, refuse_mismatch: false };
-    insert(write, call, place, None, &wish)
+    insert(tx, call, place, None, &wish)
 }
 
 /// Finds or makes the execution that holds a key, and decides who may run it.
 pub(crate) fn execute(
-    write: &mut Write<'_>,
+    tx: &mut Transaction<'_>,
     call: &ToolCall,
     place: Place,
     key: &ToolCallKey,
     wish: &Wish,
 ) -> Result<Decided, Fail> {
-    let Some(found) = holder(write.conn, key.holder.as_bytes())? else {
-        let (id, row) = insert(write, call, place, Some(key), wish)?;
-        let claim = wish.lease.map(|_| execute_claim(write, id, 1));
+    let Some(found) = holder(tx.conn, key.holder.as_bytes())? else {
+        let (id, row) = insert(tx, call, place, Some(key), wish)?;
+        let claim = wish.lease.map(|_| execute_claim(tx, id, 1));
         return Ok(Decided {
             id,
             row,
-            at: write.now,
+            at: tx.now,
             duplicate: false,
             mismatch: false,
             claim,
-            waiter: None,
+            wait_for: None,
         });
     };
     let mismatch = found.fingerprint != Some(key.fingerprint.short());
@@ -79,24 +78,24 @@ pub(crate) fn execute(
     let claim = match wish.lease {
         None => None,
         Some(_) if mismatch => Some(passive_claim(found.state)),
-        Some(ttl) => Some(claim(write, &found, ttl, wish)?),
+        Some(ttl) => Some(claim(tx, &found, ttl, wish)?),
     };
     let busy = matches!(claim, Some(ApiClaim::Busy { .. }))
         || (claim.is_none() && !found.state.is_terminal());
-    let waiter = (busy && wish.wait).then(|| write.waiter(&found));
+    let wait_for = (busy && wish.wait).then(|| Running::of(&found));
     Ok(Decided {
         id: found.uuid,
         row: found.id,
-        at: write.now,
+        at: tx.now,
         duplicate: true,
         mismatch,
         claim,
-        waiter,
+        wait_for,
     })
 }
 
-fn execute_claim(write: &Write<'_>, id: Uuid, attempt: u32) -> ApiClaim {
-    ApiClaim::Execute { lease: write.secret.lease_token(id, attempt) }
+fn execute_claim(tx: &Transaction<'_>, id: Uuid, attempt: u32) -> ApiClaim {
+    ApiClaim::Execute { lease: tx.secret.lease_token(id, attempt) }
 }
 
 /// Who may run an execution, where the asker may not.
@@ -111,7 +110,7 @@ pub(crate) fn passive_claim(state: State) -> ApiClaim {
 
 /// Claims an existing execution for the asker, where its state allows it.
 fn claim(
-    write: &mut Write<'_>,
+    tx: &mut Transaction<'_>,
     found: &Brief,
     ttl: Duration,
     wish: &Wish,
@@ -121,18 +120,18 @@ fn claim(
         State::Running { attempt, .. }
             if wish.claim_id.is_some() && wish.claim_id == found.claim_id =>
         {
-            write.effects.push(Effect::Leased(found.id, attempt, ttl));
-            Ok(execute_claim(write, found.uuid, attempt))
+            tx.effects.push(Effect::Leased(found.id, attempt, ttl));
+            Ok(execute_claim(tx, found.uuid, attempt))
         }
         State::Failed { attempt: 1.., known: Knowledge::NotExecuted, .. }
         | State::InDoubt { released: true, .. } => {
             let next = state::next(found.state, Event::Claim, found.class)?;
-            write.put_state(found, next)?;
-            write.conn.prepare_cached(queries::ATTEMPT_PUT)?.execute(params![
+            tx.put_state(found, next)?;
+            tx.conn.prepare_cached(queries::ATTEMPT_PUT)?.execute(params![
                 found.id,
                 millis(ttl),
                 wish.claim_id,
-                write.now.as_micros(),
+                tx.now.as_micros(),
                 None::<&str>,
                 matches!(found.state, State::InDoubt { .. }),
                 None::<&[u8]>,
@@ -141,17 +140,17 @@ fn claim(
                 None::<&[u8]>,
                 None::<&[u8]>,
             ])?;
-            write.touch(found.session)?;
-            write.log(found.id, next, "claimed", "api", Change::default());
-            write.effects.push(Effect::Leased(found.id, next.attempt(), ttl));
-            Ok(execute_claim(write, found.uuid, next.attempt()))
+            tx.touch(found.session)?;
+            tx.log(found.id, next, "claimed", "api", Change::default());
+            tx.effects.push(Effect::Leased(found.id, next.attempt(), ttl));
+            Ok(execute_claim(tx, found.uuid, next.attempt()))
         }
         state => Ok(passive_claim(state)),
     }
 }
 
 fn insert(
-    write: &mut Write<'_>,
+    tx: &mut Transaction<'_>,
     call: &ToolCall,
     place: Place,
     key: Option<&ToolCallKey>,
@@ -172,7 +171,7 @@ fn insert(
         key: key.map(|key| key.text.as_str()),
         principal: None,
         repeat: None,
-        created_at: write.now,
+        created_at: tx.now,
     };
     let asked = Asked {
         class: EffectClass::Once,
@@ -189,17 +188,17 @@ fn insert(
         claim_id: wish.claim_id,
         asked: &asked,
     };
-    let row = made.insert(write, &first)?;
+    let row = made.insert(tx, &first)?;
     if let Some(key) = key {
-        put_key(write, &key.holder, None, row)?;
+        put_key(tx, &key.holder, None, row)?;
     }
-    write.touch(place.session)?;
+    tx.touch(place.session)?;
     let change = Change { made: Some(made.digest().hex(MADE)), ..Change::default() }
         .asked(&asked.digest(), key.map(|key| (&key.holder, None)));
     let kind = if wish.lease.is_some() { "claimed" } else { "created" };
-    write.log(row, state, kind, "api", change);
+    tx.log(row, state, kind, "api", change);
     if let Some(ttl) = wish.lease {
-        write.effects.push(Effect::Leased(row, 1, ttl));
+        tx.effects.push(Effect::Leased(row, 1, ttl));
     }
     Ok((made.id, row))
 }

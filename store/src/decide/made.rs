@@ -6,7 +6,7 @@ use store_core::key::{Digest, Encoder};
 use store_core::model::{EffectClass, ExecutionStatus, Origin, Timestamp};
 use uuid::Uuid;
 
-use crate::engine::write::Write;
+use crate::sqlite::transaction::Transaction;
 use crate::sqlite::{queries, rows};
 
 /// How many bytes of [`Made::digest`] the log keeps. Earlier versions kept 32 of another digest.
@@ -88,9 +88,9 @@ impl<'a> Asked<'a> {
 
 impl<'a> Made<'a> {
     /// Writes the row; its number.
-    pub(crate) fn insert(&self, write: &Write<'_>, first: &First<'_>) -> rusqlite::Result<i64> {
+    pub(crate) fn insert(&self, tx: &Transaction<'_>, first: &First<'_>) -> rusqlite::Result<i64> {
         let created_at = self.created_at.as_micros();
-        write.conn.prepare_cached(queries::EXECUTION_INSERT)?.execute(params![
+        tx.conn.prepare_cached(queries::EXECUTION_INSERT)?.execute(params![
             self.id.as_bytes(),
             self.user,
             self.session,
@@ -114,7 +114,7 @@ impl<'a> Made<'a> {
             (first.status == ExecutionStatus::Running).then_some(created_at),
             created_at,
         ])?;
-        Ok(write.conn.last_insert_rowid())
+        Ok(tx.conn.last_insert_rowid())
     }
 
     /// From [`queries::VERIFY_EXECUTIONS`], whose columns from `at` on are these.

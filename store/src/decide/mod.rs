@@ -2,6 +2,7 @@
 
 pub(crate) mod claim;
 pub(crate) mod doubt;
+pub(crate) mod event;
 pub(crate) mod execute;
 pub(crate) mod made;
 pub(crate) mod settle;

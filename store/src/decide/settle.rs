@@ -7,35 +7,34 @@ use std::time::Duration;
 use rusqlite::params;
 use store_core::Error;
 use store_core::call::{ApiFinish, Settled, Verdict};
-use store_core::key::Digest;
 use store_core::model::{ExecutionStatus, ExecutionUpdate, Json, Timestamp};
 use store_core::state::{self, Event, Knowledge, State};
 use uuid::Uuid;
 
-use crate::audit::events::{Change, NewEvent};
 use crate::decide::claim::brief_of;
+use crate::decide::event::{Change, NewEvent, text_digest};
 use crate::decide::execute::millis;
-use crate::engine::write::{Effect, Told, Write};
 use crate::sqlite::error::Fail;
 use crate::sqlite::queries;
 use crate::sqlite::rows::Brief;
+use crate::sqlite::transaction::{Effect, Told, Transaction};
 
 /// Records what the holder of a lease tells. The inner error is told after the commit, since its
 /// event must be kept.
 pub(crate) fn finish(
-    write: &mut Write<'_>,
+    tx: &mut Transaction<'_>,
     id: Uuid,
     attempt: u32,
     finish: &ApiFinish,
 ) -> Result<Result<(), Error>, Fail> {
-    let execution = brief_of(write, id)?;
+    let execution = brief_of(tx, id)?;
     let current = execution.state.attempt();
     if attempt != current {
         let kind = match finish.outcome {
             Knowledge::Executed => "possible-duplicate",
             Knowledge::NotExecuted | Knowledge::Unknown => "finished-late",
         };
-        late(write, &execution, attempt, kind, finish.outcome)?;
+        late(tx, &execution, attempt, kind, finish.outcome)?;
         return Ok(Err(Error::Stale(format!(
             "attempt {attempt} is over: attempt {current} is the current one; this outcome is kept in the log"
         ))));
@@ -44,7 +43,7 @@ pub(crate) fn finish(
         if told == finish.outcome {
             return Ok(Ok(()));
         }
-        late(write, &execution, attempt, "contradiction", finish.outcome)?;
+        late(tx, &execution, attempt, "contradiction", finish.outcome)?;
         return Ok(Err(Error::Stale(format!(
             "attempt {attempt} was finished before as {told}; this outcome is kept in the log"
         ))));
@@ -53,19 +52,18 @@ pub(crate) fn finish(
     let event = Event::Finish { attempt, outcome: finish.outcome, tool_error };
     let next = state::next(execution.state, event, execution.class)?;
     if next == execution.state {
-        write.put_told(&execution, finish.outcome)?;
-        late(write, &execution, attempt, "finished-late", finish.outcome)?;
-        write.effects.push(Effect::Unleased(execution.id));
+        tx.put_told(&execution, finish.outcome)?;
+        late(tx, &execution, attempt, "finished-late", finish.outcome)?;
+        tx.effects.push(Effect::Unleased(execution.id));
         return Ok(Ok(()));
     }
     let overturned = was_decided(execution.state) && next.outcome() != execution.state.outcome();
     let decided: Option<String> = match (&finish.output, execution.state) {
         (Some(_), _) | (None, State::Running { .. }) => None,
         // One that was recorded by decision stays; what runs has none.
-        (None, _) => write
-            .conn
-            .prepare_cached(queries::OUTPUT)?
-            .query_row([execution.id], |row| row.get(0))?,
+        (None, _) => {
+            tx.conn.prepare_cached(queries::OUTPUT)?.query_row([execution.id], |row| row.get(0))?
+        }
     };
     let output = finish.output.as_ref().map(Json::as_str).or(decided.as_deref());
     let told = Told {
@@ -75,7 +73,7 @@ pub(crate) fn finish(
         last_event: finish.outcome.as_str(),
         sent_at: None,
     };
-    write.put_finish(&execution, next, &told)?;
+    tx.put_finish(&execution, next, &told)?;
     let kind = match execution.state {
         State::Running { .. } => "finished",
         _ if overturned => "verdict-overturned",
@@ -83,9 +81,9 @@ pub(crate) fn finish(
     };
     let change =
         Change { output: text_digest(output), error: text_digest(told.error), ..Change::default() };
-    write.log(execution.id, next, kind, "api", change);
-    write.effects.push(Effect::Unleased(execution.id));
-    tell(write, &execution, next);
+    tx.log(execution.id, next, kind, "api", change);
+    tx.effects.push(Effect::Unleased(execution.id));
+    tell(tx, &execution, next);
     Ok(Ok(()))
 }
 
@@ -93,20 +91,15 @@ const fn was_decided(state: State) -> bool {
     matches!(state, State::Completed { decided: true, .. } | State::Failed { decided: true, .. })
 }
 
-/// As the log keeps an output or an error.
-pub(crate) fn text_digest(text: Option<&str>) -> Option<String> {
-    text.map(|text| Digest::of(text.as_bytes()).hex(32))
-}
-
 /// Keeps in the log what changes nothing; told again, it is there already.
 fn late(
-    write: &mut Write<'_>,
+    tx: &mut Transaction<'_>,
     execution: &Brief,
     attempt: u32,
     kind: &'static str,
     outcome: Knowledge,
 ) -> rusqlite::Result<()> {
-    let there = write.conn.prepare_cached(queries::EVENT_TOLD)?.exists(params![
+    let there = tx.conn.prepare_cached(queries::EVENT_TOLD)?.exists(params![
         execution.id,
         attempt,
         kind,
@@ -114,19 +107,19 @@ fn late(
     ])?;
     if !there {
         let change = Change { outcome: Some(outcome.as_str()), ..Change::default() };
-        write.event(NewEvent::execution(kind, execution.id, attempt, "api", &change));
+        tx.event(NewEvent::execution(kind, execution.id, attempt, "api", &change));
     }
     Ok(())
 }
 
 /// Prolongs a lease, or revives the execution of one that ran out.
 pub(crate) fn extend(
-    write: &mut Write<'_>,
+    tx: &mut Transaction<'_>,
     id: Uuid,
     attempt: u32,
     ttl: Duration,
 ) -> Result<(), Fail> {
-    let execution = brief_of(write, id)?;
+    let execution = brief_of(tx, id)?;
     let lost = || {
         Error::LeaseLost(format!(
             "the lease of attempt {attempt} is gone: the execution is {} at attempt {}",
@@ -140,45 +133,42 @@ pub(crate) fn extend(
     let next = state::next(execution.state, Event::Extend { attempt }, execution.class)
         .map_err(|_| lost())?;
     if next != execution.state {
-        write.put_state(&execution, next)?;
-        write.log(execution.id, next, "revived", "api", Change::default());
+        tx.put_state(&execution, next)?;
+        tx.log(execution.id, next, "revived", "api", Change::default());
     }
     if execution.lease_ms != Some(millis(ttl)) {
-        write
-            .conn
-            .prepare_cached(queries::LEASE_PUT)?
-            .execute(params![execution.id, millis(ttl)])?;
+        tx.conn.prepare_cached(queries::LEASE_PUT)?.execute(params![execution.id, millis(ttl)])?;
     }
-    write.effects.push(Effect::Leased(execution.id, attempt, ttl));
+    tx.effects.push(Effect::Leased(execution.id, attempt, ttl));
     Ok(())
 }
 
 /// A lease ran out: the outcome of its attempt is unknown from now on.
-pub(crate) fn expire(write: &mut Write<'_>, row: i64, attempt: u32) -> Result<(), Fail> {
-    let execution = write
+pub(crate) fn expire(tx: &mut Transaction<'_>, row: i64, attempt: u32) -> Result<(), Fail> {
+    let execution = tx
         .conn
         .prepare_cached(queries::BRIEF_BY_ID)?
         .query_row([row], crate::sqlite::rows::brief)?;
     if !matches!(execution.state, State::Running { attempt: at, .. } if at == attempt) {
         return Ok(());
     }
-    lose(write, &execution, "lease expired")
+    lose(tx, &execution, "lease expired")
 }
 
 /// Nobody will tell the outcome of the running attempt.
-pub(crate) fn lose(write: &mut Write<'_>, execution: &Brief, why: &str) -> Result<(), Fail> {
+pub(crate) fn lose(tx: &mut Transaction<'_>, execution: &Brief, why: &str) -> Result<(), Fail> {
     let next = state::next(execution.state, Event::Lost, execution.class)?;
-    write.put_state(execution, next)?;
-    write.conn.prepare_cached(queries::LAST_EVENT_PUT)?.execute(params![execution.id, why])?;
+    tx.put_state(execution, next)?;
+    tx.conn.prepare_cached(queries::LAST_EVENT_PUT)?.execute(params![execution.id, why])?;
     let change = Change { why: Some(why), ..Change::default() };
-    write.log(execution.id, next, "lost", "engine", change);
-    tell(write, execution, next);
+    tx.log(execution.id, next, "lost", "engine", change);
+    tell(tx, execution, next);
     Ok(())
 }
 
 /// Records a decision about an execution in doubt.
-pub(crate) fn resolve(write: &mut Write<'_>, verdict: &Verdict) -> Result<(), Fail> {
-    let execution = brief_of(write, verdict.id)?;
+pub(crate) fn resolve(tx: &mut Transaction<'_>, verdict: &Verdict) -> Result<(), Fail> {
+    let execution = brief_of(tx, verdict.id)?;
     let event = Event::Verdict { attempt: verdict.attempt, executed: verdict.executed };
     let next = state::next(execution.state, event, execution.class).map_err(|_| {
         Error::Stale(format!(
@@ -188,33 +178,29 @@ pub(crate) fn resolve(write: &mut Write<'_>, verdict: &Verdict) -> Result<(), Fa
             verdict.attempt
         ))
     })?;
-    write.put_state(&execution, next)?;
+    tx.put_state(&execution, next)?;
     let output = verdict.output.as_ref().map(Json::as_str);
     let error = (!verdict.executed).then_some("it did not run, by decision");
-    write.conn.prepare_cached(queries::OUTPUT_PUT)?.execute(params![
-        execution.id,
-        output,
-        error
-    ])?;
+    tx.conn.prepare_cached(queries::OUTPUT_PUT)?.execute(params![execution.id, output, error])?;
     let change = Change {
         why: Some(&verdict.evidence),
         output: text_digest(output),
         error: text_digest(error),
         ..Change::default()
     };
-    write.log(execution.id, next, "verdict", &verdict.actor, change);
-    write.effects.push(Effect::Unleased(execution.id));
-    tell(write, &execution, next);
+    tx.log(execution.id, next, "verdict", &verdict.actor, change);
+    tx.effects.push(Effect::Unleased(execution.id));
+    tell(tx, &execution, next);
     Ok(())
 }
 
 /// v0.1's update of an execution that was never leased.
 pub(crate) fn update(
-    write: &mut Write<'_>,
+    tx: &mut Transaction<'_>,
     update: &ExecutionUpdate,
     if_updated_at: Option<Timestamp>,
 ) -> Result<(), Fail> {
-    let brief = brief_of(write, update.id)?;
+    let brief = brief_of(tx, update.id)?;
     if brief.state.attempt() > 0 {
         return Err(Error::LeaseLost(
             "the execution was claimed under a lease: only finish_tool_execution, extend_lease and \
@@ -223,7 +209,7 @@ pub(crate) fn update(
         )
         .into());
     }
-    let (row, now) = write
+    let (row, now) = tx
         .conn
         .prepare_cached(queries::EXECUTION_BY_UUID)?
         .query_row([update.id.as_bytes()], crate::sqlite::rows::execution)?;
@@ -232,13 +218,13 @@ pub(crate) fn update(
     let next = state::next(brief.state, Event::Set(status), brief.class)?;
     let output = update.output.clone().unwrap_or(now.output);
     let error = update.error.clone().unwrap_or(now.error);
-    let at = write.now;
+    let at = tx.now;
     let begun = status == ExecutionStatus::Running;
     let started = update.started_at.unwrap_or(now.started_at).or(begun.then_some(at));
     let ended = next.is_terminal();
     let completed = update.completed_at.unwrap_or(now.completed_at).or(ended.then_some(at));
     let ended_at = ended.then(|| brief.ended_at.unwrap_or(at));
-    write.conn.prepare_cached(queries::UNLEASED_PUT)?.execute(params![
+    tx.conn.prepare_cached(queries::UNLEASED_PUT)?.execute(params![
         row,
         status.number(),
         next.outcome().map(Knowledge::number),
@@ -249,21 +235,21 @@ pub(crate) fn update(
         ended_at.map(Timestamp::as_micros),
         at.as_micros(),
     ])?;
-    write.count_change(brief.state, next);
+    tx.count_change(brief.state, next);
     let change = Change {
         output: text_digest(output.as_ref().map(Json::as_str)),
         error: text_digest(error.as_deref()),
         ..Change::default()
     };
-    write.log(row, next, "updated", "api", change);
+    tx.log(row, next, "updated", "api", change);
     if ended {
-        tell(write, &brief, next);
+        tell(tx, &brief, next);
     }
     Ok(())
 }
 
 /// Tells those who wait that an execution is no longer running.
-fn tell(write: &mut Write<'_>, execution: &Brief, state: State) {
+fn tell(tx: &mut Transaction<'_>, execution: &Brief, state: State) {
     let settled = Settled {
         execution_id: execution.uuid,
         attempt: state.attempt(),
@@ -273,5 +259,5 @@ fn tell(write: &mut Write<'_>, execution: &Brief, state: State) {
         problem: None,
         doubt: None,
     };
-    write.effects.push(Effect::Settled(execution.id, Arc::new(settled)));
+    tx.effects.push(Effect::Settled(execution.id, Arc::new(settled)));
 }

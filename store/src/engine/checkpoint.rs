@@ -11,7 +11,7 @@ use rusqlite::Connection;
 use rusqlite::hooks::Wal;
 
 use crate::engine::fatal;
-use crate::engine::shared::Shared;
+use crate::engine::status::Status;
 use crate::sqlite::error::{Severity, severity};
 use crate::sqlite::{connection, queries};
 
@@ -54,7 +54,7 @@ pub(crate) fn all(conn: &Connection) {
 /// The writer's side.
 pub(crate) struct Checkpoints {
     wake: SyncSender<()>,
-    shared: Arc<Shared>,
+    status: Arc<Status>,
     /// In bytes.
     page_size: u64,
     asked_at: u64,
@@ -67,14 +67,14 @@ impl Checkpoints {
     pub(crate) fn start(
         conn: Connection,
         page_size: u64,
-        shared: Arc<Shared>,
+        status: Arc<Status>,
     ) -> std::io::Result<Self> {
         let (wake, asked) = mpsc::sync_channel(1);
-        let for_thread = Arc::clone(&shared);
+        let for_thread = Arc::clone(&status);
         fatal::spawn("checkpointer", move || checkpointer(&conn, &asked, &for_thread))?;
         Ok(Self {
             wake,
-            shared,
+            status,
             page_size,
             asked_at: 0,
             done_before: 0,
@@ -85,7 +85,7 @@ impl Checkpoints {
     /// After each commit of the writer.
     pub(crate) fn committed(&mut self) {
         let pages = WAL_PAGES.get();
-        self.shared.wal_pages.store(pages, Ordering::Relaxed);
+        self.status.wal_pages.store(pages, Ordering::Relaxed);
         if pages < self.asked_at {
             // The log began anew.
             (self.asked_at, self.done_before) = (0, 0);
@@ -108,7 +108,7 @@ impl Checkpoints {
             return;
         }
         // Told once for each checkpoint: a moment later the log has grown.
-        let done = self.shared.wal_pages_done.swap(0, Ordering::Relaxed);
+        let done = self.status.wal_pages_done.swap(0, Ordering::Relaxed);
         if pages >= RESTART_AT_LAST / self.page_size
             || pages.saturating_sub(done) <= LITTLE / self.page_size
         {
@@ -133,7 +133,7 @@ impl Checkpoints {
     }
 }
 
-fn checkpointer(conn: &Connection, asked: &mpsc::Receiver<()>, shared: &Shared) {
+fn checkpointer(conn: &Connection, asked: &mpsc::Receiver<()>, status: &Status) {
     let (mut done_at, mut seen_at) = (0, 0);
     loop {
         let quiet = match asked.recv_timeout(QUIET) {
@@ -141,13 +141,13 @@ fn checkpointer(conn: &Connection, asked: &mpsc::Receiver<()>, shared: &Shared) 
             Err(RecvTimeoutError::Timeout) => true,
             Err(RecvTimeoutError::Disconnected) => return,
         };
-        let commits = shared.commits().count;
+        let commits = status.commits().count;
         let idle = commits == seen_at && commits != done_at;
         seen_at = commits;
         if !quiet || idle {
             fatal::panic_point("checkpointer");
             let (_, done) = run(conn, queries::CHECKPOINT_PASSIVE);
-            shared.wal_pages_done.store(done, Ordering::Relaxed);
+            status.wal_pages_done.store(done, Ordering::Relaxed);
             done_at = commits;
         }
     }

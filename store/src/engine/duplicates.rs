@@ -1,24 +1,17 @@
-//! Duplicates that were stopped, by execution: noted in memory, written by the writer when it has
-//! nothing better to do.
+//! Duplicates that were stopped, by execution: noted in memory, until the writer
+//! has time to write them.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use rusqlite::{OptionalExtension, params};
 use serde::{Deserialize, Serialize};
 use store_core::model::Timestamp;
 use uuid::Uuid;
 
-use crate::audit::events::NewEvent;
 use crate::clock::{Clock as _, SystemClock};
-use crate::engine::housekeeping::attempt_now;
-use crate::engine::shared::lock;
-use crate::engine::write::Write;
-use crate::engine::writer::Writer;
-use crate::sqlite::error::Fail;
-use crate::sqlite::queries;
+use crate::mutex::lock;
 
 /// An execution's duplicates are written at most this often.
 const INTERVAL: Duration = Duration::from_secs(60);
@@ -72,17 +65,22 @@ impl Duplicates {
         self.total.load(Ordering::Relaxed)
     }
 
-    /// Takes what may be written now; all of it at the end.
-    fn take(&self, at_the_end: bool) -> Vec<(Uuid, Noted)> {
+    /// Takes what may be written now.
+    pub(crate) fn take_due(&self) -> Vec<(Uuid, Noted)> {
+        self.take(|id, written| !written.contains_key(id))
+    }
+
+    /// Takes what there is, whenever it was written last.
+    pub(crate) fn take_all(&self) -> Vec<(Uuid, Noted)> {
+        self.take(|_, _| true)
+    }
+
+    fn take(&self, due: impl Fn(&Uuid, &HashMap<Uuid, Instant>) -> bool) -> Vec<(Uuid, Noted)> {
         let mut state = lock(&self.state);
         let State { pending, written } = &mut *state;
         written.retain(|_, at| at.elapsed() < INTERVAL);
-        let due: Vec<Uuid> = pending
-            .keys()
-            .filter(|id| at_the_end || !written.contains_key(*id))
-            .take(MAX_WRITTEN)
-            .copied()
-            .collect();
+        let due: Vec<Uuid> =
+            pending.keys().filter(|id| due(id, written)).take(MAX_WRITTEN).copied().collect();
         let now = Instant::now();
         due.into_iter()
             .filter_map(|id| {
@@ -91,30 +89,6 @@ impl Duplicates {
             })
             .collect()
     }
-}
-
-/// Writes what is due.
-pub(crate) fn flush(writer: &mut Writer, at_the_end: bool) {
-    let noted = writer.shared.duplicates.take(at_the_end);
-    if noted.is_empty() {
-        return;
-    }
-    attempt_now(writer, "duplicates are not counted on their executions", move |write| {
-        noted.iter().try_for_each(|(id, noted)| put(write, *id, noted))
-    });
-}
-
-fn put(write: &mut Write<'_>, id: Uuid, noted: &Noted) -> Result<(), Fail> {
-    let count: u64 = noted.answered.values().sum();
-    let found: Option<(i64, u32)> = write
-        .conn
-        .prepare_cached(queries::DUPLICATES_ADD)?
-        .query_row(params![id.as_bytes(), count as i64], |row| Ok((row.get(0)?, row.get(1)?)))
-        .optional()?;
-    if let Some((row, attempt)) = found {
-        write.event(NewEvent::execution("duplicates", row, attempt, "engine", noted));
-    }
-    Ok(())
 }
 
 #[cfg(test)]
@@ -128,13 +102,13 @@ mod tests {
         duplicates.note(id, "replayed");
         duplicates.note(id, "replayed");
         duplicates.note(id, "coalesced");
-        let taken = duplicates.take(false);
+        let taken = duplicates.take_due();
         assert_eq!(taken[0].0, id);
         assert_eq!(taken[0].1.answered["replayed"], 2);
         assert_eq!(taken[0].1.times.len(), 3);
         duplicates.note(id, "replayed");
-        assert!(duplicates.take(false).is_empty());
-        assert_eq!(duplicates.take(true).len(), 1);
+        assert!(duplicates.take_due().is_empty());
+        assert_eq!(duplicates.take_all().len(), 1);
     }
 
     #[test]
@@ -144,7 +118,7 @@ mod tests {
             duplicates.note(Uuid::from_u128(n), "replayed");
         }
         assert_eq!(lock(&duplicates.state).pending.len(), MAX_PENDING);
-        assert_eq!(duplicates.take(false).len(), MAX_WRITTEN);
+        assert_eq!(duplicates.take_due().len(), MAX_WRITTEN);
         for _ in 0..100 {
             duplicates.note(Uuid::from_u128(1), "replayed");
         }

@@ -4,11 +4,9 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, mpsc};
 
 use store_core::Error;
-use store_core::call::Finish;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
-use uuid::Uuid;
 
-use crate::engine::shared::Shared;
+use crate::engine::status::Status;
 use crate::engine::write::Write;
 use crate::sqlite::error::{self, Fail};
 
@@ -82,9 +80,10 @@ pub(crate) enum Message {
 /// Hands jobs to the writer.
 #[derive(Clone)]
 pub(crate) struct WriterHandle {
-    pub(crate) messages: mpsc::Sender<Message>,
-    pub(crate) room: Arc<Semaphore>,
-    pub(crate) shared: Arc<Shared>,
+    messages: mpsc::Sender<Message>,
+    room: Arc<Semaphore>,
+    max_queue: usize,
+    status: Arc<Status>,
 }
 
 impl std::fmt::Debug for WriterHandle {
@@ -94,6 +93,33 @@ impl std::fmt::Debug for WriterHandle {
 }
 
 impl WriterHandle {
+    /// `max_queue`: how many jobs may wait.
+    pub(crate) fn new(
+        messages: mpsc::Sender<Message>,
+        max_queue: usize,
+        status: Arc<Status>,
+    ) -> Self {
+        Self { messages, room: Arc::new(Semaphore::new(max_queue)), max_queue, status }
+    }
+
+    pub(crate) fn status(&self) -> &Arc<Status> {
+        &self.status
+    }
+
+    /// How many jobs wait.
+    pub(crate) fn queued(&self) -> usize {
+        self.max_queue.saturating_sub(self.room.available_permits())
+    }
+
+    /// Lets the writer finish what is queued, and waits until it has stopped.
+    pub(crate) async fn stop(&self) {
+        let (reply, stopped) = oneshot::channel();
+        if self.messages.send(Message::Stop(reply)).is_ok() {
+            // An error means that it has stopped already.
+            let _ = stopped.await;
+        }
+    }
+
     /// Runs `work` inside a commit of the writer and returns when that commit is on disk.
     ///
     /// `work` may be run more than once, in transactions of which one is committed. Dropping the
@@ -124,7 +150,7 @@ impl WriterHandle {
 
     /// There is room for an ordinary job, in the queue and on the disk.
     pub(crate) fn takes_calls(&self) -> bool {
-        self.room.available_permits() > 0 && !self.shared.full.load(Ordering::Relaxed)
+        self.room.available_permits() > 0 && !self.status.full.load(Ordering::Relaxed)
     }
 
     /// Hands `work` over without waiting for it; jobs run in the order in which they were handed over.
@@ -146,7 +172,7 @@ impl WriterHandle {
         T: Send + 'static,
         F: FnMut(&mut Write<'_>) -> Result<T, Fail> + Send + 'static,
     {
-        if lane == Lane::Ordinary && self.shared.full.load(Ordering::Relaxed) {
+        if lane == Lane::Ordinary && self.status.full.load(Ordering::Relaxed) {
             return Err(Error::Full);
         }
         let permit = match lane {
@@ -157,17 +183,6 @@ impl WriterHandle {
         };
         let job = Box::new(Task { lane, work, result: None, hand_out, reply });
         self.messages.send(Message::Job(job, permit)).map_err(|_| Error::Closed)
-    }
-
-    /// Records the end of a lease that was dropped unfinished, without anybody waiting for it.
-    pub(crate) fn finish_dropped(&self, id: Uuid, attempt: u32, finish: Finish) {
-        let finish = Arc::new(finish);
-        let work = move |write: &mut Write<'_>| {
-            crate::decide::claim::finish(write, id, attempt, &finish).map(drop)
-        };
-        if self.post(Lane::Finish, work).is_err() {
-            tracing::error!(execution_id = %id, "an abandoned call could not be recorded");
-        }
     }
 }
 

@@ -8,8 +8,8 @@ use std::sync::Mutex;
 
 use store_core::{Error, LockHolder};
 
-use crate::engine::shared::lock;
 use crate::files;
+use crate::mutex::lock;
 
 /// The held lock; freed when dropped.
 #[derive(Debug)]

@@ -10,20 +10,23 @@ const LONG: u32 = 32;
 
 /// How many new calls came since the last known one.
 #[derive(Debug, Default)]
-pub(crate) struct Streak(AtomicU32);
+pub(crate) struct NewCallPredictor(AtomicU32);
 
-impl Streak {
+impl NewCallPredictor {
     pub(crate) fn expects_new(&self) -> bool {
         self.0.load(Ordering::Relaxed) >= LONG
     }
 
-    /// Learns whether a call was one.
-    pub(crate) fn saw(&self, new: bool) {
-        if !new {
-            self.0.store(0, Ordering::Relaxed);
-        } else if !self.expects_new() {
+    /// Learns that a call was new.
+    pub(crate) fn saw_new(&self) {
+        if !self.expects_new() {
             self.0.fetch_add(1, Ordering::Relaxed);
         }
+    }
+
+    /// Learns that a call was known.
+    pub(crate) fn saw_known(&self) {
+        self.0.store(0, Ordering::Relaxed);
     }
 }
 
@@ -33,15 +36,15 @@ mod tests {
 
     #[test]
     fn a_long_run_of_new_calls_ends_with_the_first_known_one() {
-        let streak = Streak::default();
+        let calls = NewCallPredictor::default();
         for _ in 0..LONG {
-            assert!(!streak.expects_new());
-            streak.saw(true);
+            assert!(!calls.expects_new());
+            calls.saw_new();
         }
-        assert!(streak.expects_new());
-        streak.saw(true);
-        assert!(streak.expects_new());
-        streak.saw(false);
-        assert!(!streak.expects_new());
+        assert!(calls.expects_new());
+        calls.saw_new();
+        assert!(calls.expects_new());
+        calls.saw_known();
+        assert!(!calls.expects_new());
     }
 }

@@ -7,122 +7,91 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
-use quick_cache::sync::Cache;
-use rusqlite::{Connection, OptionalExtension, params};
 use rustix::fs::Mode;
 use store_core::Error;
 use store_core::model::Origin;
-use tokio::sync::Semaphore;
 
-use crate::audit::events::{Head, NewEvent};
-use crate::clock::{Clock, SystemClock, TimeKeeper};
+use crate::audit::events::Head;
+use crate::clock::{Clock, TimeKeeper};
+use crate::decide::event::NewEvent;
 use crate::decide::settle;
+use crate::engine::caches::Caches;
 use crate::engine::checkpoint::{self, Checkpoints};
-use crate::engine::fatal;
 use crate::engine::job::WriterHandle;
+use crate::engine::live::Live;
 use crate::engine::lock::DatabaseLock;
-use crate::engine::new_call_predictor::Streak;
-use crate::engine::replays::Replays;
 use crate::engine::reserve::Reserve;
-use crate::engine::shared::{Every, Shared};
-use crate::engine::write::{Effect, Live, Write};
+use crate::engine::status::Status;
 use crate::engine::writer::Writer;
+use crate::engine::{fatal, run};
 use crate::files;
 use crate::options::Options;
-use crate::read::reader::{self, Reader};
 use crate::sqlite::error::{Fail, Severity, severity};
-use crate::sqlite::migrations::MIGRATIONS;
-use crate::sqlite::scope::Scopes;
-use crate::sqlite::{connection, queries, rows};
-use crate::store::{Inner, Store};
+use crate::sqlite::migrations::{self, MIGRATIONS};
+use crate::sqlite::transaction::{Effect, Touched, Transaction};
+use crate::sqlite::{connection, meta, queries, rows};
+use crate::token::Secret;
 
-/// How many places of API calls are remembered.
-const MAX_PLACES: usize = 10_000;
+/// An engine that runs.
+pub(crate) struct Engine {
+    pub(crate) writer: WriterHandle,
+    pub(crate) secret: Secret,
+    pub(crate) caches: Arc<Caches>,
+    pub(crate) lock: DatabaseLock,
+}
 
-/// The name of the store's secret in `meta`.
-pub(crate) const SECRET: &str = "secret";
-
-impl Store {
-    /// Takes the lock, migrates, recovers from an unclean stop and starts the store's threads.
-    ///
-    /// Blocks for the checkpoint of what the log holds. When it returns, every execution that the
-    /// proxy of an earlier process left running is in doubt (class `idempotent`: failed), and API
-    /// leases have their full time to live before them. Refused (`Locked`) while another process
-    /// owns the database. Sets the process's umask to 077: all files are the owner's alone.
-    pub fn open(options: &Options) -> Result<Self, Error> {
-        Self::open_at(options, Arc::new(SystemClock))
+/// Opens a database and starts its threads; the writer reads the time from `clock`.
+pub(crate) fn start(options: &Options, clock: Arc<dyn Clock>) -> Result<Engine, Error> {
+    let path = &options.path;
+    make_folder(path)?;
+    let lock = DatabaseLock::take(path)?;
+    let refused = |error: rusqlite::Error| open_error(path, &error);
+    if is_foreign(path) {
+        let message = "it is another program's database; name another file by --database";
+        return Err(Error::Open { path: path.clone(), message: message.to_owned() });
     }
+    let mut conn = connection::open_writer(path).map_err(refused)?;
+    // SQLite serves frames of the log that were never synced: sync all of it before any of it
+    // is acted on.
+    checkpoint::all(&conn);
+    MIGRATIONS.to_latest(&mut conn).map_err(|error| migration_error(path, &error))?;
+    checkpoint::watch_log(&conn);
+    meta::create_secret(&conn).map_err(|fail| unreadable(path, fail))?;
+    let secret = meta::secret(&conn).map_err(|fail| unreadable(path, fail))?;
 
-    /// [`Self::open`]; the writer reads the time from `clock`.
-    pub(crate) fn open_at(options: &Options, clock: Arc<dyn Clock>) -> Result<Self, Error> {
-        let path = &options.path;
-        make_folder(path)?;
-        let lock = DatabaseLock::take(path)?;
-        let refused = |error: rusqlite::Error| open_error(path, &error);
-        if is_foreign(path) {
-            let message = "it is another program's database; name another file by --database";
-            return Err(Error::Open { path: path.clone(), message: message.to_owned() });
-        }
-        let mut conn = connection::open_writer(path).map_err(refused)?;
-        // SQLite serves frames of the log that were never synced: sync all of it before any of it
-        // is acted on.
-        checkpoint::all(&conn);
-        MIGRATIONS.to_latest(&mut conn).map_err(|error| migration_error(path, &error))?;
-        checkpoint::watch_log(&conn);
-        make_secret(&conn).map_err(|fail| unreadable(path, fail))?;
-        let secret = reader::secret(&conn).map_err(|fail| unreadable(path, fail))?;
-
-        let shared = Arc::new(Shared::default());
-        let head = Head::read(&conn).map_err(refused)?;
-        let keeper = TimeKeeper::new(clock, head.at, Arc::clone(&shared.jumped));
-        let reserve =
-            Reserve::new(files::reserve(path), options.reserve_bytes, options.max_page_count);
-        if let Err(error) = reserve.make(&conn) {
-            tracing::error!(%error, "no disk space for the reserve: new calls are refused until there is");
-            shared.full.store(true, Ordering::Relaxed);
-        }
-        let (sender, messages) = mpsc::channel();
-        let scopes = Arc::new(Scopes::default());
-        let replays = Arc::new(Replays::default());
-        let page_size = connection::page_size(&conn).map_err(refused)?;
-        let second = connection::open_writer(path).map_err(refused)?;
-        let checkpoints = Checkpoints::start(second, page_size, Arc::clone(&shared))
-            .map_err(|error| no_thread(path, &error))?;
-        let mut writer = Writer {
-            conn,
-            messages,
-            shared: Arc::clone(&shared),
-            secret: secret.clone(),
-            keeper,
-            jump: None,
-            head,
-            live: Live::default(),
-            reserve,
-            checkpoints,
-            scopes: Arc::clone(&scopes),
-            replays: Arc::clone(&replays),
-            parked: Vec::new(),
-            every_second: Every::new(Duration::from_secs(1)),
-            every_minute: Every::new(Duration::from_secs(60)),
-            every_hour: Every::at_once(Duration::from_secs(3_600)),
-            bodies_from: None,
-        };
-        writer.recover(path)?;
-        fatal::spawn("writer", move || writer.run()).map_err(|error| no_thread(path, &error))?;
-        let room = Arc::new(Semaphore::new(options.max_queue));
-        let handle = WriterHandle { messages: sender, room, shared: Arc::clone(&shared) };
-        Ok(Self(Arc::new(Inner {
-            writer: handle,
-            reader: Reader::new(path, shared),
-            secret,
-            scopes,
-            replays,
-            streak: Streak::default(),
-            places: Cache::new(MAX_PLACES),
-            lock,
-            max_queue: options.max_queue,
-        })))
+    let status = Arc::new(Status::default());
+    let head = Head::read(&conn).map_err(refused)?;
+    let keeper = TimeKeeper::new(clock, head.at, Arc::clone(&status.jumped));
+    let reserve = Reserve::new(files::reserve(path), options.reserve_bytes, options.max_page_count);
+    if let Err(error) = reserve.make(&conn) {
+        tracing::error!(%error, "no disk space for the reserve: new calls are refused until there is");
+        status.full.store(true, Ordering::Relaxed);
     }
+    let (sender, messages) = mpsc::channel();
+    let caches = Arc::new(Caches::default());
+    let page_size = connection::page_size(&conn).map_err(refused)?;
+    let second = connection::open_writer(path).map_err(refused)?;
+    let checkpoints = Checkpoints::start(second, page_size, Arc::clone(&status))
+        .map_err(|error| no_thread(path, &error))?;
+    let mut writer = Writer {
+        conn,
+        status: Arc::clone(&status),
+        secret: secret.clone(),
+        keeper,
+        jump: None,
+        head,
+        live: Live::default(),
+        touched: Touched::default(),
+        reserve,
+        checkpoints,
+        caches: Arc::clone(&caches),
+        parked: Vec::new(),
+    };
+    writer.recover(path)?;
+    fatal::spawn("writer", move || run::run(writer, &messages))
+        .map_err(|error| no_thread(path, &error))?;
+    let writer = WriterHandle::new(sender, options.max_queue, status);
+    Ok(Engine { writer, secret, caches, lock })
 }
 
 impl Writer {
@@ -132,7 +101,7 @@ impl Writer {
             .conn
             .query_row(queries::COUNT_IN_DOUBT, [], |row| row.get(0))
             .map_err(|error| open_error(path, &error))?;
-        self.shared.in_doubt.store(in_doubt, Ordering::Relaxed);
+        self.status.in_doubt.store(in_doubt, Ordering::Relaxed);
         let mut recovered = self.commit_now(recover_running);
         if let Err(Fail::Sql(error)) = &recovered
             && severity(error) == Severity::Full
@@ -160,8 +129,8 @@ struct Boot {
     lost: usize,
 }
 
-fn recover_running(write: &mut Write<'_>) -> Result<(), Fail> {
-    let running: Vec<(i64, Origin, u32, Option<i64>)> = write
+fn recover_running(tx: &mut Transaction<'_>) -> Result<(), Fail> {
+    let running: Vec<(i64, Origin, u32, Option<i64>)> = tx
         .conn
         .prepare_cached(queries::RUNNING)?
         .query_map([], |row| {
@@ -169,20 +138,18 @@ fn recover_running(write: &mut Write<'_>) -> Result<(), Fail> {
         })?
         .collect::<rusqlite::Result<_>>()?;
     let lost = running.iter().filter(|(_, origin, ..)| *origin == Origin::Proxy).count();
-    write.event(NewEvent::engine("boot", &Boot { version: env!("CARGO_PKG_VERSION"), lost }));
+    tx.event(NewEvent::engine("boot", &Boot { version: env!("CARGO_PKG_VERSION"), lost }));
     for (row, origin, attempt, lease_ms) in running {
         match origin {
             Origin::Api => {
                 let ttl = lease_ms.and_then(|ms| u64::try_from(ms).ok());
                 let ttl = ttl.map_or(store_core::LEASE_DEFAULT, Duration::from_millis);
-                write.effects.push(Effect::Leased(row, attempt, ttl));
+                tx.effects.push(Effect::Leased(row, attempt, ttl));
             }
             Origin::Proxy => {
-                let execution = write
-                    .conn
-                    .prepare_cached(queries::BRIEF_BY_ID)?
-                    .query_row([row], rows::brief)?;
-                settle::lose(write, &execution, "the engine stopped while the call ran")?;
+                let execution =
+                    tx.conn.prepare_cached(queries::BRIEF_BY_ID)?.query_row([row], rows::brief)?;
+                settle::lose(tx, &execution, "the engine stopped while the call ran")?;
             }
         }
     }
@@ -198,20 +165,6 @@ fn make_folder(database: &Path) -> Result<(), Error> {
         path: folder.to_owned(),
         message: format!("the folder cannot be made; name another file by --database: {error}"),
     })
-}
-
-fn make_secret(conn: &Connection) -> Result<(), Fail> {
-    let there: Option<Vec<u8>> =
-        conn.prepare_cached(queries::META_GET)?.query_row([SECRET], |row| row.get(0)).optional()?;
-    if there.is_none() {
-        let mut secret = [0_u8; 32];
-        getrandom::fill(&mut secret).map_err(|error| {
-            tracing::error!(%error, "the system gives no random numbers");
-            Error::Internal
-        })?;
-        conn.prepare_cached(queries::META_PUT)?.execute(params![SECRET, secret])?;
-    }
-    Ok(())
 }
 
 fn open_error(path: &Path, error: &rusqlite::Error) -> Error {
@@ -233,9 +186,7 @@ fn open_error(path: &Path, error: &rusqlite::Error) -> Error {
 fn migration_error(path: &Path, error: &rusqlite_migration::Error) -> Error {
     let message = match error {
         rusqlite_migration::Error::RusqliteError { err, .. } => return open_error(path, err),
-        rusqlite_migration::Error::MigrationDefinition(_) => {
-            crate::sqlite::migrations::NEWER.to_owned()
-        }
+        rusqlite_migration::Error::MigrationDefinition(_) => migrations::NEWER.to_owned(),
         other => format!("the schema cannot be migrated: {other}"),
     };
     Error::Open { path: path.to_owned(), message }

@@ -7,16 +7,17 @@ use std::sync::{Arc, Mutex};
 use rusqlite::{Connection, OptionalExtension, Params, Row, params};
 use store_core::call::{Call, Foreseen, Scope, ScopeRequest};
 use store_core::key::{Digest, HolderKey};
-use store_core::model::{Channel, Execution, Goal, Memory, Session, Stats, User};
+use store_core::model::{Channel, Execution, Goal, Memory, Session, User};
 use store_core::{DEFAULT_USER, Error, LockHolder};
 use uuid::Uuid;
 
+use crate::decide::claim;
 use crate::engine::lock as file_lock;
-use crate::engine::shared::{Shared, lock};
+use crate::engine::status::Status;
+use crate::mutex::lock;
 use crate::read::output;
 use crate::sqlite::error::{self, Fail};
-use crate::sqlite::{connection, queries, rows};
-use crate::token::Secret;
+use crate::sqlite::{connection, ids, meta, migrations, queries, rows, scope};
 
 /// Idle connections that are kept.
 const MAX_IDLE: usize = 8;
@@ -31,7 +32,7 @@ pub struct Reader(Arc<Pool>);
 struct Pool {
     path: PathBuf,
     idle: Mutex<Vec<Connection>>,
-    shared: Arc<Shared>,
+    status: Arc<Status>,
 }
 
 impl std::fmt::Debug for Reader {
@@ -49,19 +50,19 @@ impl Reader {
         if !path.is_file() {
             return Err(refused("there is no database; name it by --database".to_owned()));
         }
-        let reader = Self::new(path, Arc::default());
+        let reader = Self::new(path, &Arc::default());
         let version: i64 = reader
             .with(|conn| Ok(conn.pragma_query_value(None, "user_version", |row| row.get(0))?))
             .map_err(|_| {
                 refused("it is no database of this engine, or it is damaged".to_owned())
             })?;
-        if version > crate::sqlite::migrations::VERSION {
-            return Err(refused(crate::sqlite::migrations::NEWER.to_owned()));
+        if version > migrations::VERSION {
+            return Err(refused(migrations::NEWER.to_owned()));
         }
-        if version < crate::sqlite::migrations::VERSION {
+        if version < migrations::VERSION {
             return Err(refused(format!(
                 "its schema is version {version}, this program reads version {}; start `serve` once to migrate it",
-                crate::sqlite::migrations::VERSION
+                migrations::VERSION
             )));
         }
         Ok(reader)
@@ -72,16 +73,17 @@ impl Reader {
         file_lock::holder(path)
     }
 
-    pub(crate) fn new(path: &Path, shared: Arc<Shared>) -> Self {
-        Self(Arc::new(Pool { path: path.to_owned(), idle: Mutex::default(), shared }))
+    pub(crate) fn new(path: &Path, status: &Arc<Status>) -> Self {
+        let status = Arc::clone(status);
+        Self(Arc::new(Pool { path: path.to_owned(), idle: Mutex::default(), status }))
     }
 
     pub(crate) fn path(&self) -> &Path {
         &self.0.path
     }
 
-    pub(crate) fn shared(&self) -> &Shared {
-        &self.0.shared
+    pub(crate) fn status(&self) -> &Status {
+        &self.0.status
     }
 
     /// Runs reads on a connection of the pool.
@@ -160,7 +162,7 @@ impl Reader {
 
     /// The user's active session with the latest activity.
     pub fn active_session(&self, user_id: Uuid) -> Result<Option<Session>, Error> {
-        let user = self.with(|conn| crate::sqlite::ids::user(conn, user_id))?;
+        let user = self.with(|conn| ids::user(conn, user_id))?;
         self.one(queries::SESSION_ACTIVE, [user], |row| rows::session(row, 0))
     }
 
@@ -212,10 +214,9 @@ impl Reader {
         let end = (u64::from_be_bytes(prefix))
             .checked_add(1)
             .map_or_else(|| vec![0xff; 25], |end| end.to_be_bytes().to_vec());
-        let user =
-            user_id.map(|id| self.with(|conn| crate::sqlite::ids::user(conn, id))).transpose()?;
-        let now = self.shared().now().as_micros();
-        let expiry = !self.shared().jumped.load(Ordering::Relaxed);
+        let user = user_id.map(|id| self.with(|conn| ids::user(conn, id))).transpose()?;
+        let now = self.status().now().as_micros();
+        let expiry = !self.status().jumped.load(Ordering::Relaxed);
         let holders =
             self.many(queries::HOLDERS_OF_TEXT, rusqlite::params![prefix, end], |row| {
                 let ended: Option<i64> = row.get(2)?;
@@ -240,11 +241,6 @@ impl Reader {
                     .to_owned(),
             )),
         }
-    }
-
-    /// Counts over the whole store. Reads whole indices: seconds on millions of rows.
-    pub fn stats(&self) -> Result<Stats, Error> {
-        crate::read::stats::stats(self)
     }
 
     /// The newest session of this name of the user `local` that takes calls: the one that a proxied
@@ -275,7 +271,7 @@ impl Reader {
 
     /// The proxy token of a session, as `token SESSION` prints it.
     pub fn session_token(&self, session: &str) -> Result<String, Error> {
-        Ok(self.with(secret)?.session_token(session))
+        Ok(self.with(meta::secret)?.session_token(session))
     }
 }
 
@@ -283,28 +279,19 @@ impl Reader {
 impl Reader {
     /// The scope of a request as far as it exists; `None` where something of it has yet to be made.
     pub fn scope(&self, request: &ScopeRequest) -> Result<Option<Scope>, Error> {
-        self.snapshot(|conn| crate::sqlite::scope::find(conn, request))
+        self.snapshot(|conn| scope::find(conn, request))
     }
 
     /// HMAC-SHA256 with the store's secret, under a label; as [`crate::Store::keyed_digest`].
     pub fn keyed_digest(&self, label: &str, bytes: &[u8]) -> Result<Digest, Error> {
-        Ok(self.with(secret)?.digest(label, bytes))
+        Ok(self.with(meta::secret)?.digest(label, bytes))
     }
 
     /// What [`crate::Store::claim`] would answer now.
     pub fn foresee(&self, call: &Call) -> Result<Foreseen, Error> {
-        let now = self.shared().now();
-        self.snapshot(|conn| Ok(crate::decide::claim::foresee(conn, call, now)?))
+        let now = self.status().now();
+        self.snapshot(|conn| Ok(claim::foresee(conn, call, now)?))
     }
-}
-
-/// The store's secret.
-pub(crate) fn secret(conn: &Connection) -> Result<Secret, Fail> {
-    let secret = conn
-        .prepare_cached(queries::META_GET)?
-        .query_row([crate::engine::open::SECRET], |row| row.get(0))
-        .optional()?;
-    secret.map(Secret::from_bytes).ok_or_else(|| Error::Internal.into())
 }
 
 fn found<T>(row: Option<T>, what: &'static str, id: impl std::fmt::Display) -> Result<T, Error> {

@@ -7,7 +7,7 @@ use serde::Serialize;
 use store_core::Error;
 use store_core::model::{SessionStatus, Stats};
 
-use crate::engine::shared::Histogram;
+use crate::engine::status::Histogram;
 use crate::files;
 use crate::read::overview;
 use crate::read::reader::Reader;
@@ -43,54 +43,57 @@ pub struct Health {
     pub events: u64,
 }
 
-pub(crate) fn stats(reader: &Reader) -> Result<Stats, Error> {
-    let count = |sql| {
-        Ok::<u64, Error>(
-            reader.one(sql, [], |row| row.get::<_, i64>(0))?.unwrap_or(0).unsigned_abs(),
-        )
-    };
-    let by_status = |sql, word: fn(i64) -> Option<&'static str>| {
-        let rows =
-            reader.many(sql, [], |row| Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?)))?;
-        Ok::<BTreeMap<String, u64>, Error>(
-            rows.into_iter()
-                .filter_map(|(status, n)| Some((word(status)?.to_owned(), n.unsigned_abs())))
+impl Reader {
+    /// Counts over the whole store. Reads whole indices: seconds on millions of rows.
+    pub fn stats(&self) -> Result<Stats, Error> {
+        let count = |sql| {
+            Ok::<u64, Error>(
+                self.one(sql, [], |row| row.get::<_, i64>(0))?.unwrap_or(0).unsigned_abs(),
+            )
+        };
+        let by_status = |sql, word: fn(i64) -> Option<&'static str>| {
+            let rows =
+                self.many(sql, [], |row| Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?)))?;
+            Ok::<BTreeMap<String, u64>, Error>(
+                rows.into_iter()
+                    .filter_map(|(status, n)| Some((word(status)?.to_owned(), n.unsigned_abs())))
+                    .collect(),
+            )
+        };
+        let events = self.one(queries::EVENT_HEAD, [], |row| row.get::<_, i64>(0))?.unwrap_or(0);
+        Ok(Stats {
+            users: count(queries::COUNT_USERS)?,
+            sessions: by_status(queries::COUNT_SESSIONS, |n| {
+                SessionStatus::from_number(n).map(SessionStatus::as_str)
+            })?,
+            goals: count(queries::COUNT_GOALS)?,
+            executions: overview::executions_by_status(&self.many(
+                queries::COUNT_EXECUTIONS,
+                [],
+                |row| Ok((row.get(0)?, row.get::<_, i64>(1)?.unsigned_abs())),
+            )?),
+            duplicates: count(queries::SUM_DUPLICATES)?,
+            memories: count(queries::COUNT_MEMORIES)?,
+            channels: count(queries::COUNT_CHANNELS)?,
+            events: events.unsigned_abs(),
+            decisions: self
+                .status()
+                .decisions()
+                .into_iter()
+                .map(|(decision, n)| (decision.to_owned(), n))
                 .collect(),
-        )
-    };
-    let events = reader.one(queries::EVENT_HEAD, [], |row| row.get::<_, i64>(0))?.unwrap_or(0);
-    Ok(Stats {
-        users: count(queries::COUNT_USERS)?,
-        sessions: by_status(queries::COUNT_SESSIONS, |n| {
-            SessionStatus::from_number(n).map(SessionStatus::as_str)
-        })?,
-        goals: count(queries::COUNT_GOALS)?,
-        executions: overview::executions_by_status(&reader.many(
-            queries::COUNT_EXECUTIONS,
-            [],
-            |row| Ok((row.get(0)?, row.get::<_, i64>(1)?.unsigned_abs())),
-        )?),
-        duplicates: count(queries::SUM_DUPLICATES)?,
-        memories: count(queries::COUNT_MEMORIES)?,
-        channels: count(queries::COUNT_CHANNELS)?,
-        events: events.unsigned_abs(),
-        decisions: reader
-            .shared()
-            .decisions()
-            .into_iter()
-            .map(|(decision, n)| (decision.to_owned(), n))
-            .collect(),
-        database_bytes: files::size(reader.path()),
-        wal_bytes: files::size(&files::log(reader.path())),
-    })
+            database_bytes: files::size(self.path()),
+            wal_bytes: files::size(&files::log(self.path())),
+        })
+    }
 }
 
-/// The health of an open store.
-pub(crate) fn health(reader: &Reader) -> Health {
-    let shared = reader.shared();
-    let full = shared.full.load(Ordering::Relaxed);
-    let stalled = shared.stalled.load(Ordering::Relaxed);
-    let clock_jumped = shared.jumped.load(Ordering::Relaxed);
+/// The health of an open store, of which so many jobs wait for the writer.
+pub(crate) fn health(reader: &Reader, queued: usize) -> Health {
+    let status = reader.status();
+    let full = status.full.load(Ordering::Relaxed);
+    let stalled = status.stalled.load(Ordering::Relaxed);
+    let clock_jumped = status.jumped.load(Ordering::Relaxed);
     let mut problems = Vec::new();
     if full {
         problems.push("the disk is full: new calls are refused until there is space".to_owned());
@@ -118,12 +121,12 @@ pub(crate) fn health(reader: &Reader) -> Health {
         problems,
         full,
         clock_jumped,
-        queue_depth: number(&shared.queued),
-        in_flight: number(&shared.in_flight),
-        in_doubt: number(&shared.in_doubt),
+        queue_depth: queued as u64,
+        in_flight: number(&status.in_flight),
+        in_doubt: number(&status.in_doubt),
         database_bytes: files::size(reader.path()),
         wal_bytes,
-        commit_seconds: shared.commits(),
-        events: number(&shared.events),
+        commit_seconds: status.commits(),
+        events: number(&status.events),
     }
 }

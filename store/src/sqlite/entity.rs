@@ -6,9 +6,9 @@ use serde::{Deserialize, Serialize};
 use store_core::key::Encoder;
 use uuid::Uuid;
 
-use crate::audit::events::NewEvent;
-use crate::engine::write::Write;
+use crate::decide::event::NewEvent;
 use crate::sqlite::queries;
+use crate::sqlite::transaction::Transaction;
 
 /// The tables whose rows have no state machine of their own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -73,16 +73,16 @@ pub(crate) struct Noted {
 
 /// Logs that a row is from now on as it is now. `session`: the session that it belongs to.
 pub(crate) fn note(
-    write: &mut Write<'_>,
+    tx: &mut Transaction<'_>,
     table: Table,
     kind: &'static str,
     row: i64,
     session: Option<i64>,
     noted: Noted,
 ) -> rusqlite::Result<()> {
-    let digest = write.conn.prepare_cached(table.rows())?.query_row([row, 1], digest)?;
+    let digest = tx.conn.prepare_cached(table.rows())?.query_row([row, 1], digest)?;
     let noted = Noted { row: Some(row), digest: Some(digest), ..noted };
-    write.event(NewEvent { session, ..NewEvent::engine(kind, &noted) });
+    tx.event(NewEvent { session, ..NewEvent::engine(kind, &noted) });
     Ok(())
 }
 

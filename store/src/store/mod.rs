@@ -1,34 +1,28 @@
 //! The store as its users see it: each method is a job for the writer, or a read.
 
-pub(crate) mod calls;
+mod api;
+mod entities;
+mod proxied;
 pub(crate) mod repeats;
 
 use std::sync::Arc;
-use std::time::Duration;
 
-use quick_cache::sync::Cache;
 use store_core::Error;
 use store_core::key::Digest;
-use store_core::model::{
-    Channel, ChannelUpdate, Execution, ExecutionUpdate, Goal, GoalUpdate, Memory, MemoryUpdate,
-    NewChannel, NewGoal, NewMemory, NewSession, NewUser, Session, SessionUpdate, Timestamp,
-    ToolCall, User,
-};
-use tokio::sync::{oneshot, watch};
+use tokio::sync::watch;
 use uuid::Uuid;
 
-use crate::decide::{execute, settle};
-use crate::engine::job::{Lane, Message, WriterHandle};
+use crate::clock::{Clock, SystemClock};
+use crate::engine::caches::Caches;
+use crate::engine::job::{Lane, WriterHandle};
 use crate::engine::lock::DatabaseLock;
-use crate::engine::new_call_predictor::Streak;
-use crate::engine::replays::Replays;
+use crate::engine::open;
 use crate::engine::write::Write;
+use crate::options::Options;
 use crate::read::reader::Reader;
 use crate::read::stats::{self, Health};
-use crate::sqlite::entities;
 use crate::sqlite::error::Fail;
-use crate::sqlite::ids::Place;
-use crate::sqlite::scope::Scopes;
+use crate::sqlite::transaction::Transaction;
 use crate::token::Secret;
 
 /// The store. Cloning is cheap.
@@ -36,18 +30,14 @@ use crate::token::Secret;
 /// A method that returns `Ok` has its change on disk. A dropped future does not withdraw its job.
 /// `Busy` and `Full` mean that nothing was changed; `Closed` that the engine is stopping.
 #[derive(Clone)]
-pub struct Store(pub(crate) Arc<Inner>);
+pub struct Store(Arc<Inner>);
 
-pub(crate) struct Inner {
-    pub(crate) writer: WriterHandle,
-    pub(crate) reader: Reader,
-    pub(crate) secret: Secret,
-    pub(crate) scopes: Arc<Scopes>,
-    pub(crate) replays: Arc<Replays>,
-    pub(crate) streak: Streak,
-    pub(crate) places: Cache<(Uuid, Uuid, Uuid), Place>,
-    pub(crate) lock: DatabaseLock,
-    pub(crate) max_queue: usize,
+struct Inner {
+    writer: WriterHandle,
+    reader: Reader,
+    secret: Secret,
+    caches: Arc<Caches>,
+    lock: DatabaseLock,
 }
 
 impl std::fmt::Debug for Store {
@@ -57,13 +47,31 @@ impl std::fmt::Debug for Store {
 }
 
 impl Store {
+    /// Takes the lock, migrates, recovers from an unclean stop and starts the store's threads.
+    ///
+    /// Blocks for the checkpoint of what the log holds. When it returns, every execution that the
+    /// proxy of an earlier process left running is in doubt (class `idempotent`: failed), and API
+    /// leases have their full time to live before them. Refused (`Locked`) while another process
+    /// owns the database. Sets the process's umask to 077: all files are the owner's alone.
+    pub fn open(options: &Options) -> Result<Self, Error> {
+        Self::open_at(options, Arc::new(SystemClock))
+    }
+
+    /// [`Self::open`]; the writer reads the time from `clock`.
+    pub(crate) fn open_at(options: &Options, clock: Arc<dyn Clock>) -> Result<Self, Error> {
+        let engine = open::start(options, clock)?;
+        Ok(Self(Arc::new(Inner {
+            reader: Reader::new(&options.path, engine.writer.status()),
+            writer: engine.writer,
+            secret: engine.secret,
+            caches: engine.caches,
+            lock: engine.lock,
+        })))
+    }
+
     /// Writes what is queued, checkpoints and stops the writer. Later calls get `Closed`.
     pub async fn close(&self) {
-        let (reply, stopped) = oneshot::channel();
-        if self.0.writer.messages.send(Message::Stop(reply)).is_ok() {
-            // An error means that it has stopped already.
-            let _ = stopped.await;
-        }
+        self.0.writer.stop().await;
     }
 
     /// Tells other processes, by the lock file, where the API listens (`http://127.0.0.1:3030`).
@@ -81,124 +89,56 @@ impl Store {
 
     /// How the store is, without touching the database.
     pub fn health(&self) -> Health {
-        let used = self.0.max_queue.saturating_sub(self.0.writer.room.available_permits());
-        self.0.writer.shared.queued.store(used as i64, std::sync::atomic::Ordering::Relaxed);
-        stats::health(&self.0.reader)
+        stats::health(&self.0.reader, self.0.writer.queued())
     }
 
-    pub(crate) async fn write<T, F>(&self, work: F) -> Result<T, Error>
+    /// Runs a job that is refused where there is no room for new calls.
+    pub(crate) async fn write<T, F>(&self, mut work: F) -> Result<T, Error>
     where
         T: Send + 'static,
-        F: FnMut(&mut Write<'_>) -> Result<T, Fail> + Send + 'static,
+        F: FnMut(&mut Transaction<'_>) -> Result<T, Fail> + Send + 'static,
     {
+        let work = move |write: &mut Write<'_>| work(&mut write.tx);
         self.0.writer.run(Lane::Ordinary, work).await
     }
 
-    /// Makes a user. Refused (`Conflict`) where the name is taken.
-    pub async fn create_user(&self, new: NewUser) -> Result<User, Error> {
-        let id = self.write(move |write| entities::create_user(write, &new)).await?;
-        self.reader().user(id)
+    /// Runs a job about a call that was granted: it is taken also where the disk is full.
+    async fn write_finish<T, F>(&self, mut work: F) -> Result<T, Error>
+    where
+        T: Send + 'static,
+        F: FnMut(&mut Transaction<'_>) -> Result<T, Fail> + Send + 'static,
+    {
+        let work = move |write: &mut Write<'_>| work(&mut write.tx);
+        self.0.writer.run(Lane::ApiFinish, work).await
     }
 
-    /// Makes a session of a user.
-    pub async fn create_session(&self, new: NewSession) -> Result<Session, Error> {
-        let id = self.write(move |write| entities::create_session(write, &new)).await?;
-        self.reader().session(id)
-    }
-
-    /// Changes a session; refused (`Conflict`) where it is newer than `if_updated_at`.
-    pub async fn update_session(
-        &self,
-        update: SessionUpdate,
-        if_updated_at: Option<Timestamp>,
-    ) -> Result<(), Error> {
-        self.write(move |write| entities::update_session(write, &update, if_updated_at)).await
-    }
-
-    /// Makes a goal. Refused (`Foreign`) where the session belongs to another user.
-    pub async fn create_goal(&self, new: NewGoal) -> Result<Goal, Error> {
-        let id = self.write(move |write| entities::create_goal(write, &new)).await?;
-        self.reader().goal(id)
-    }
-
-    /// Changes a goal; refused (`Conflict`) where it is newer than `if_updated_at`.
-    pub async fn update_goal(
-        &self,
-        update: GoalUpdate,
-        if_updated_at: Option<Timestamp>,
-    ) -> Result<(), Error> {
-        self.write(move |write| entities::update_goal(write, &update, if_updated_at)).await
-    }
-
-    /// Makes a memory of a user.
-    pub async fn create_memory(&self, new: NewMemory) -> Result<Memory, Error> {
-        let id = self.write(move |write| entities::create_memory(write, &new)).await?;
-        self.reader().memory(id)
-    }
-
-    /// Changes a memory; refused (`Conflict`) where it is newer than `if_updated_at`.
-    pub async fn update_memory(
-        &self,
-        update: MemoryUpdate,
-        if_updated_at: Option<Timestamp>,
-    ) -> Result<(), Error> {
-        self.write(move |write| entities::update_memory(write, &update, if_updated_at)).await
-    }
-
-    /// Makes a channel of a user.
-    pub async fn create_channel(&self, new: NewChannel) -> Result<Channel, Error> {
-        let id = self.write(move |write| entities::create_channel(write, &new)).await?;
-        self.reader().channel(id)
-    }
-
-    /// Changes a channel; refused (`Conflict`) where it is newer than `if_updated_at`.
-    pub async fn update_channel(
-        &self,
-        update: ChannelUpdate,
-        if_updated_at: Option<Timestamp>,
-    ) -> Result<(), Error> {
-        self.write(move |write| entities::update_channel(write, &update, if_updated_at)).await
-    }
-
-    /// Records a tool call without a key, as `pending`.
-    pub async fn create_tool_execution(&self, call: ToolCall) -> Result<Execution, Error> {
-        entities::check_name("tool_name", &call.tool_name)?;
-        let place = self.place(&call)?;
-        let (_, row) = self.write(move |write| execute::create(write, &call, place)).await?;
-        self.reader().execution_row(row)
-    }
-
-    /// Changes an execution that was never leased. Refused (`LeaseLost`) where it was, and
-    /// (`IllegalTransition`) where its state has no such step.
-    pub async fn update_tool_execution(
-        &self,
-        update: ExecutionUpdate,
-        if_updated_at: Option<Timestamp>,
-    ) -> Result<(), Error> {
-        self.write(move |write| settle::update(write, &update, if_updated_at)).await
+    /// May a look for the call's key be left to the writer, which looks in any case. Where that takes
+    /// no calls what is known is still answered.
+    fn is_likely_new(&self) -> bool {
+        self.0.caches.new_calls.expects_new() && self.0.writer.takes_calls()
     }
 
     /// Counts something that is no execution; written to the log as one row a minute of each
     /// (kind, what). A crash loses the running minute's counts.
     pub fn count(&self, kind: &'static str, what: &str) {
-        self.0.writer.shared.count(kind, what);
+        self.0.writer.status().count(kind, what);
     }
 
     /// Notes that a duplicate of an execution was stopped, and how it was answered (`replayed`,
     /// `coalesced`, …). Counted on the execution within seconds, as one event a minute at most; a
     /// crash loses what was not yet written.
     pub fn duplicate(&self, execution: Uuid, answered: &'static str) {
-        self.0.writer.shared.duplicates.note(execution, answered);
+        self.0.writer.status().duplicates.note(execution, answered);
     }
 
     /// How many duplicates were stopped since the start.
     pub fn duplicates(&self) -> u64 {
-        self.0.writer.shared.duplicates.total()
+        self.0.writer.status().duplicates.total()
     }
 
     /// Tells the number of the newest event whenever there is a newer one.
     pub fn newest_event(&self) -> watch::Receiver<i64> {
-        self.0.writer.shared.newest.subscribe()
+        self.0.writer.status().newest.subscribe()
     }
 
     /// A digest under the store's secret: equal for equal inputs, and no way back.
@@ -214,21 +154,5 @@ impl Store {
     /// Whether `token` is the session's; in constant time.
     pub fn check_session_token(&self, session: &str, token: &str) -> bool {
         self.0.secret.check_session_token(session, token)
-    }
-
-    /// Waits until an execution is terminal or in doubt, at most for `timeout`; as it is then.
-    pub async fn await_execution(&self, id: Uuid, timeout: Duration) -> Result<Execution, Error> {
-        let work = move |write: &mut Write<'_>| {
-            let execution = crate::decide::claim::brief_of(write, id)?;
-            let over = execution.state.is_terminal() || execution.state.outcome().is_some();
-            Ok((!over).then(|| write.waiter(&execution)))
-        };
-        // It is about a call in flight, also where the disk has no room for new ones.
-        let waiter = self.0.writer.run(Lane::ApiFinish, work).await?;
-        if let Some(waiter) = waiter {
-            // At the timeout the execution is told as it is.
-            let _ = tokio::time::timeout(timeout, waiter.settled()).await;
-        }
-        self.reader().execution(id)
     }
 }

@@ -6,12 +6,13 @@ use store_core::Error;
 use store_core::key::{Encoder, HolderKey};
 use store_core::state::State;
 
-use crate::audit::events::{Change, NewEvent};
 use crate::decide::claim;
+use crate::decide::event::{Change, NewEvent};
 use crate::engine::job::Lane;
 use crate::engine::write::Write;
 use crate::sqlite::error::Fail;
 use crate::sqlite::queries;
+use crate::sqlite::transaction::Transaction;
 use crate::store::Store;
 
 /// Who asks for which of identical calls.
@@ -49,22 +50,22 @@ impl Store {
     /// which the same request gets again.
     pub async fn ordinal(&self, repeat: &Repeat) -> Result<u32, Error> {
         let (key, run) = (repeat.first, repeat.run_digest());
-        self.write(move |write| ordinal(write, &key, &run)).await
+        self.write(move |tx| ordinal(tx, &key, &run)).await
     }
 
     /// The answer was delivered whole: the last byte was written, and the client then went on with
     /// the connection, or closed it. Nobody waits for this; where it is lost, or the call is not
     /// known to have run, the next identical call is a retry.
     pub fn delivered(&self, delivery: Delivery) {
-        let work = move |write: &mut Write<'_>| delivered(write, &delivery);
+        let work = move |write: &mut Write<'_>| delivered(&mut write.tx, &delivery);
         if let Err(error) = self.0.writer.post(Lane::Ordinary, work) {
             tracing::debug!(%error, "a delivery was not recorded");
         }
     }
 }
 
-fn ordinal(write: &mut Write<'_>, key: &HolderKey, run: &[u8; 16]) -> Result<u32, Fail> {
-    let (key, conn) = (key.as_bytes(), write.conn);
+fn ordinal(tx: &mut Transaction<'_>, key: &HolderKey, run: &[u8; 16]) -> Result<u32, Fail> {
+    let (key, conn) = (key.as_bytes(), tx.conn);
     let last: u32 =
         conn.prepare_cached(queries::REPEATS_LAST)?.query_row([key], |row| row.get(0))?;
     let mine = conn
@@ -84,11 +85,11 @@ fn ordinal(write: &mut Write<'_>, key: &HolderKey, run: &[u8; 16]) -> Result<u32
     Ok(ordinal)
 }
 
-fn delivered(write: &mut Write<'_>, delivery: &Delivery) -> Result<(), Fail> {
+fn delivered(tx: &mut Transaction<'_>, delivery: &Delivery) -> Result<(), Fail> {
     let Delivery { repeat, ordinal, holder } = delivery;
-    let Some(execution) = claim::holder(write.conn, holder.as_bytes())? else { return Ok(()) };
+    let Some(execution) = claim::holder(tx.conn, holder.as_bytes())? else { return Ok(()) };
     let State::Completed { .. } = execution.state else { return Ok(()) };
-    let changed = write.conn.prepare_cached(queries::REPEAT_DELIVERED)?.execute(params![
+    let changed = tx.conn.prepare_cached(queries::REPEAT_DELIVERED)?.execute(params![
         repeat.first.as_bytes(),
         repeat.run_digest(),
         ordinal
@@ -96,7 +97,7 @@ fn delivered(write: &mut Write<'_>, delivery: &Delivery) -> Result<(), Fail> {
     if changed > 0 {
         let change = Change { run: repeat.run.as_deref(), ..Change::default() };
         let attempt = execution.state.attempt();
-        write.event(NewEvent::execution("delivered", execution.id, attempt, "proxy", &change));
+        tx.event(NewEvent::execution("delivered", execution.id, attempt, "proxy", &change));
     }
     Ok(())
 }

@@ -8,7 +8,7 @@ use store_core::state::{Knowledge, State};
 
 use super::record::{EventRow, Record, ToldAnswer, ToldState};
 use super::{PAGE, Walked, keys, many};
-use crate::audit::events::Change;
+use crate::decide::event::Change;
 use crate::decide::made::{Asked, MADE, Made};
 use crate::read::reader::Reader;
 use crate::sqlite::answers::Rest;

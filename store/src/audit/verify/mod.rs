@@ -9,9 +9,9 @@ mod keys;
 mod record;
 
 use crate::audit::report::{Finding, Report};
-use crate::engine::housekeeping::BODIES;
 use crate::read::reader::Reader;
 use crate::sqlite::queries;
+use crate::sqlite::retention::BODIES;
 use store_core::Error;
 use store_core::key::Digest;
 use store_core::model::Timestamp;

@@ -17,6 +17,7 @@ use crate::clock::{Clock, SystemClock};
 use crate::lease::{self, Lease};
 use crate::options::Options;
 use crate::sqlite::entities;
+use crate::sqlite::transaction::Transaction;
 use crate::store::Store;
 
 fn user(name: &str) -> NewUser {
@@ -32,7 +33,7 @@ fn hold(store: &Store) -> mpsc::Sender<()> {
     let (begun, begins) = mpsc::channel();
     let (go, gate) = mpsc::channel();
     let writing = store.clone();
-    let work = move |_: &mut super::Write<'_>| {
+    let work = move |_: &mut Transaction<'_>| {
         let _ = (begun.send(()), gate.recv());
         Ok(())
     };
@@ -44,8 +45,8 @@ fn hold(store: &Store) -> mpsc::Sender<()> {
 /// A job that refuses after it has written: the group is rolled back, and each job is run again.
 async fn refuse(store: &Store, name: &str) -> Result<(), Error> {
     let new = user(name);
-    let work = move |write: &mut super::Write<'_>| {
-        entities::create_user(write, &new)?;
+    let work = move |tx: &mut Transaction<'_>| {
+        entities::create_user(tx, &new)?;
         Err(Error::Conflict("after a write".to_owned()).into())
     };
     store.write(work).await

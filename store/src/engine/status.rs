@@ -2,8 +2,8 @@
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use serde::Serialize;
 use store_core::model::Timestamp;
@@ -11,6 +11,7 @@ use tokio::sync::watch;
 
 use crate::clock::{Clock as _, SystemClock};
 use crate::engine::duplicates::Duplicates;
+use crate::mutex::lock;
 
 /// Upper bounds of the commit histogram's buckets, in seconds.
 const COMMIT_BUCKETS: [f64; 12] =
@@ -21,14 +22,13 @@ const MAX_COUNTED: usize = 1_000;
 
 /// Numbers and switches that the writer sets and others read.
 #[derive(Debug, Default)]
-pub(crate) struct Shared {
+pub(crate) struct Status {
     pub(crate) full: AtomicBool,
     pub(crate) stalled: AtomicBool,
     pub(crate) jumped: Arc<AtomicBool>,
     pub(crate) in_flight: AtomicI64,
     pub(crate) in_doubt: AtomicI64,
     pub(crate) events: AtomicI64,
-    pub(crate) queued: AtomicI64,
     pub(crate) wal_pages: AtomicU64,
     /// How many of them the checkpoint that has just ended found in the database; 0 once that is known.
     pub(crate) wal_pages_done: AtomicU64,
@@ -61,7 +61,7 @@ pub struct Histogram {
     pub buckets: Vec<(f64, u64)>,
 }
 
-impl Shared {
+impl Status {
     pub(crate) fn observe_commit(&self, took: Duration) {
         let seconds = took.as_secs_f64();
         let mut commits = lock(&self.commits);
@@ -119,38 +119,5 @@ impl Shared {
 
     pub(crate) fn add(counter: &AtomicI64, by: i64) {
         counter.fetch_add(by, Ordering::Relaxed);
-    }
-}
-
-/// A lock that a panic elsewhere does not close: the data are counters.
-pub(crate) fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// Something that is due at intervals.
-#[derive(Debug)]
-pub(crate) struct Every {
-    interval: Duration,
-    last: Option<Instant>,
-}
-
-impl Every {
-    /// Due for the first time after an interval.
-    pub(crate) fn new(interval: Duration) -> Self {
-        Self { interval, last: Some(Instant::now()) }
-    }
-
-    /// Due for the first time at once: also a process that never lives for an interval does it.
-    pub(crate) fn at_once(interval: Duration) -> Self {
-        Self { interval, last: None }
-    }
-
-    /// True once per interval.
-    pub(crate) fn due(&mut self) -> bool {
-        let due = self.last.is_none_or(|last| last.elapsed() >= self.interval);
-        if due {
-            self.last = Some(Instant::now());
-        }
-        due
     }
 }

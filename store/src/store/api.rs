@@ -1,36 +1,50 @@
-//! The store's methods for calls: by the API and by the proxy.
+//! Calls that come by the API.
 
-use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use store_core::call::{
-    ApiClaim, ApiFinish, Call, CallKey, ExecuteOptions, Executed, Finish, Scope, ScopeRequest,
-    Settled, ToolCallKey, Verdict,
+use store_core::call::{ApiClaim, ApiFinish, ExecuteOptions, Executed, ToolCallKey, Verdict};
+use store_core::key::{self, HolderKey};
+use store_core::model::{
+    EffectClass, Execution, ExecutionStatus, ExecutionUpdate, Origin, Timestamp, ToolCall,
 };
-use store_core::key::{self, Digest, HolderKey};
-use store_core::model::{EffectClass, Execution, ExecutionStatus, Origin, Timestamp, ToolCall};
 use store_core::state::{Knowledge, State};
 use store_core::{Error, LEASE_MAX, LEASE_MIN};
 use uuid::Uuid;
 
-use crate::call::Claim;
+use crate::call::Waiter;
+use crate::decide::claim::{self, Running};
 use crate::decide::execute::{self, Decided, Wish};
-use crate::decide::{claim, doubt, settle};
+use crate::decide::settle;
 use crate::engine::job::Lane;
-use crate::engine::replays::Replay;
 use crate::engine::write::Write;
-use crate::lease::{self, Lease};
 use crate::read::output;
 use crate::sqlite::ids::{self, Place};
 use crate::sqlite::rows::{self, Brief};
-use crate::sqlite::{answers, entities, queries, scope};
+use crate::sqlite::{entities, queries};
 use crate::store::Store;
 
 /// The longest reason of a verdict, in characters.
 const MAX_EVIDENCE: usize = 4_096;
 
 impl Store {
+    /// Records a tool call without a key, as `pending`.
+    pub async fn create_tool_execution(&self, call: ToolCall) -> Result<Execution, Error> {
+        entities::check_name("tool_name", &call.tool_name)?;
+        let place = self.place(&call)?;
+        let (_, row) = self.write(move |tx| execute::create(tx, &call, place)).await?;
+        self.reader().execution_row(row)
+    }
+
+    /// Changes an execution that was never leased. Refused (`LeaseLost`) where it was, and
+    /// (`IllegalTransition`) where its state has no such step.
+    pub async fn update_tool_execution(
+        &self,
+        update: ExecutionUpdate,
+        if_updated_at: Option<Timestamp>,
+    ) -> Result<(), Error> {
+        self.write(move |tx| settle::update(tx, &update, if_updated_at)).await
+    }
+
     /// Finds or makes the execution that holds a key; with `lease`, exactly one caller may run it.
     ///
     /// Safe to repeat: the same key gives the same execution, and the same `claim_id` the same lease.
@@ -45,28 +59,35 @@ impl Store {
         if !self.is_likely_new()
             && let Some(executed) = self.known(&key, &options)?
         {
-            self.0.streak.saw(false);
+            self.0.caches.new_calls.saw_known();
             return Ok(executed);
         }
         let wish = self.wish(&options)?;
         let wait = options.wait;
         let leased = options.lease.is_some();
         let (job_call, job_key) = (call.clone(), key.clone());
-        let decided = self
-            .write(move |write| execute::execute(write, &job_call, place, &job_key, &wish))
-            .await?;
-        self.0.streak.saw(!decided.duplicate);
-        self.told(decided, &call, key, leased, wait).await
+        let work = move |write: &mut Write<'_>| {
+            let decided = execute::execute(&mut write.tx, &job_call, place, &job_key, &wish)?;
+            let waiter = decided.wait_for.map(|running| Waiter::subscribe(write.live, running));
+            Ok((decided, waiter))
+        };
+        let (decided, waiter) = self.0.writer.run(Lane::Ordinary, work).await?;
+        if decided.duplicate {
+            self.0.caches.new_calls.saw_known();
+        } else {
+            self.0.caches.new_calls.saw_new();
+        }
+        self.told(decided, waiter, &call, key, leased, wait).await
     }
 
     /// The row numbers of a call's place. Remembered: none of them ever moves.
     pub(crate) fn place(&self, call: &ToolCall) -> Result<Place, Error> {
         let ids = (call.user_id, call.session_id, call.goal_id);
-        if let Some(place) = self.0.places.get(&ids) {
+        if let Some(place) = self.0.caches.places.get(&ids) {
             return Ok(place);
         }
         let place = self.reader().snapshot(|conn| ids::place(conn, ids.0, ids.1, ids.2))?;
-        self.0.places.insert(ids, place);
+        self.0.caches.places.insert(ids, place);
         Ok(place)
     }
 
@@ -149,12 +170,13 @@ impl Store {
     async fn told(
         &self,
         decided: Decided,
+        waiter: Option<Waiter>,
         call: &ToolCall,
         key: ToolCallKey,
         leased: bool,
         wait: Duration,
     ) -> Result<Executed, Error> {
-        let Decided { id, row, at, duplicate, mismatch, mut claim, waiter } = decided;
+        let Decided { id, row, at, duplicate, mismatch, mut claim, wait_for: _ } = decided;
         if let Some(waiter) = waiter
             && tokio::time::timeout(wait, waiter.settled()).await.is_ok()
             && leased
@@ -174,12 +196,27 @@ impl Store {
         found.ok_or(Error::Internal)
     }
 
+    /// Waits until an execution is terminal or in doubt, at most for `timeout`; as it is then.
+    pub async fn await_execution(&self, id: Uuid, timeout: Duration) -> Result<Execution, Error> {
+        let work = move |write: &mut Write<'_>| {
+            let execution = claim::brief_of(&write.tx, id)?;
+            let over = execution.state.is_terminal() || execution.state.outcome().is_some();
+            Ok((!over).then(|| Waiter::subscribe(write.live, Running::of(&execution))))
+        };
+        // It is about a call in flight, also where the disk has no room for new ones.
+        let waiter = self.0.writer.run(Lane::ApiFinish, work).await?;
+        if let Some(waiter) = waiter {
+            // At the timeout the execution is told as it is.
+            let _ = tokio::time::timeout(timeout, waiter.settled()).await;
+        }
+        self.reader().execution(id)
+    }
+
     /// Records what the holder of an API lease tells. A repeat of the same outcome gives the stored
     /// execution; another outcome, or one of an older attempt, is `Stale` and kept in the log.
     pub async fn finish_by_token(&self, finish: ApiFinish) -> Result<Execution, Error> {
         let (id, attempt) = self.lease_of(&finish.lease)?;
-        let work = move |write: &mut Write<'_>| settle::finish(write, id, attempt, &finish);
-        self.0.writer.run(Lane::ApiFinish, work).await??;
+        self.write_finish(move |tx| settle::finish(tx, id, attempt, &finish)).await??;
         self.reader().execution(id)
     }
 
@@ -198,8 +235,7 @@ impl Store {
             let message = "must be 1,000 to 3,600,000 milliseconds".to_owned();
             return Err(Error::Invalid { field: "lease_ms", message });
         }
-        let work = move |write: &mut Write<'_>| settle::extend(write, id, attempt, ttl);
-        self.0.writer.run(Lane::ApiFinish, work).await?;
+        self.write_finish(move |tx| settle::extend(tx, id, attempt, ttl)).await?;
         self.reader().execution(id)
     }
 
@@ -211,118 +247,8 @@ impl Store {
             return Err(Error::Invalid { field: "evidence", message });
         }
         let id = verdict.id;
-        let work = move |write: &mut Write<'_>| settle::resolve(write, &verdict);
-        self.0.writer.run(Lane::ApiFinish, work).await?;
+        self.write_finish(move |tx| settle::resolve(tx, &verdict)).await?;
         self.reader().execution(id)
-    }
-
-    /// Whose call it is: found, or for names made. Remembered until a session or goal changes.
-    pub async fn scope(&self, request: &ScopeRequest) -> Result<Scope, Error> {
-        if let Some(scope) = self.0.scopes.get(request) {
-            return Ok(scope);
-        }
-        let generation = self.0.scopes.generation();
-        if let Some(scope) = self.reader().with(|conn| scope::find(conn, request))? {
-            self.0.scopes.put(request.clone(), scope.clone(), generation);
-            return Ok(scope);
-        }
-        let request = request.clone();
-        self.write(move |write| scope::find_or_make(write, &request)).await
-    }
-
-    /// May this call run? `Execute` is told after its intent is on disk.
-    pub async fn claim(&self, call: Call) -> Result<Claim, Error> {
-        let writer = self.0.writer.clone();
-        let work = move |write: &mut Write<'_>| claim::claim(write, &call);
-        let claim = self
-            .0
-            .writer
-            .run_and_hand_out(Lane::Ordinary, work, move |claim| claim.granted(writer))
-            .await;
-        match &claim {
-            Ok(Claim::Execute(_)) => self.0.streak.saw(true),
-            // Where the writer cannot write, what is known can still be read.
-            Ok(Claim::Replay(_)) | Err(_) => self.0.streak.saw(false),
-            Ok(Claim::Busy(_) | Claim::InDoubt(_) | Claim::Mismatch { .. }) => {}
-        }
-        claim
-    }
-
-    /// May a look for the call's key be left to the writer, which looks in any case. Where that takes
-    /// no calls what is known is still answered.
-    fn is_likely_new(&self) -> bool {
-        self.0.streak.expects_new() && self.0.writer.takes_calls()
-    }
-
-    /// How a call ended that took effect before, from memory or by a read: what [`Store::claim`]
-    /// would say, at a fraction of its cost. `None`: only a claim can tell; so too after many new
-    /// calls in a row, when the look is not worth its cost.
-    pub fn replay(
-        &self,
-        key: &CallKey,
-        fingerprint: &Digest,
-    ) -> Result<Option<Arc<Settled>>, Error> {
-        // After a jump of the wall clock the writer alone decides what has expired.
-        if self.0.writer.shared.jumped.load(Ordering::Relaxed) {
-            return Ok(None);
-        }
-        let now = self.0.writer.shared.now();
-        let replay = match self.0.replays.get(&key.holder, now) {
-            Some(replay) => replay,
-            None if self.is_likely_new() => return Ok(None),
-            None => match self.completed(key, now)? {
-                None => return Ok(None),
-                Some(replay) => {
-                    self.0.replays.put(key.holder, replay.clone());
-                    replay
-                }
-            },
-        };
-        self.0.streak.saw(false);
-        Ok((replay.fingerprint == fingerprint.short()).then_some(replay.settled))
-    }
-
-    fn completed(&self, key: &CallKey, now: Timestamp) -> Result<Option<Replay>, Error> {
-        let held =
-            self.reader().with(|conn| Ok(answers::of_holder(conn, key.holder.as_bytes())?))?;
-        let completed = held.filter(|(found, _)| {
-            matches!(found.state, State::Completed { .. }) && !found.is_free(now)
-        });
-        Ok(completed.map(|(found, answer)| {
-            let free_at = found.window.zip(found.ended_at).map(|(window, ended)| {
-                Timestamp::from_micros(ended.as_micros().saturating_add(window))
-            });
-            Replay {
-                fingerprint: found.fingerprint.unwrap_or_default(),
-                settled: Arc::new(answers::settled(&found, answer)),
-                free_at,
-            }
-        }))
-    }
-
-    /// Records the outcome of a claimed call, consuming its lease, and wakes its duplicates. Never
-    /// refused for want of room: it waits until the outcome is on disk. `Internal` where `SQLite` does not
-    /// take this outcome: then it is recorded as unknown.
-    pub async fn finish(&self, lease: Lease, finish: Finish) -> Result<Arc<Settled>, Error> {
-        let (id, attempt) = (lease.execution_id(), lease.attempt());
-        let finish = Arc::new(finish);
-        let writer = lease.consume().ok_or(Error::Internal)?;
-        let told =
-            writer.run(Lane::Finish, move |write| claim::finish(write, id, attempt, &finish)).await;
-        if let Err(Error::Internal) = told {
-            // Its duplicates wait, and nobody else will tell them anything.
-            let unknown = lease::unknown("the outcome could not be recorded", "not recorded");
-            let record = move |write: &mut Write<'_>| claim::finish(write, id, attempt, &unknown);
-            writer.run(Lane::Finish, record).await?;
-        }
-        told
-    }
-
-    /// Redeems a retry token: the next identical call runs. A repeat changes nothing; a token that
-    /// is spent, expired or settled is `Stale`.
-    pub async fn redeem(&self, token: &str) -> Result<Uuid, Error> {
-        let token = token.to_owned();
-        self.write(move |write| doubt::redeem(write, &token)).await
     }
 }
 

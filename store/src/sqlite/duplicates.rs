@@ -1,0 +1,24 @@
+//! Duplicates that were stopped, counted on their executions.
+
+use rusqlite::{OptionalExtension, params};
+use uuid::Uuid;
+
+use crate::decide::event::NewEvent;
+use crate::engine::duplicates::Noted;
+use crate::sqlite::error::Fail;
+use crate::sqlite::queries;
+use crate::sqlite::transaction::Transaction;
+
+/// Counts what was noted of an execution, and logs how it was answered.
+pub(crate) fn put(tx: &mut Transaction<'_>, id: Uuid, noted: &Noted) -> Result<(), Fail> {
+    let count: u64 = noted.answered.values().sum();
+    let found: Option<(i64, u32)> = tx
+        .conn
+        .prepare_cached(queries::DUPLICATES_ADD)?
+        .query_row(params![id.as_bytes(), count as i64], |row| Ok((row.get(0)?, row.get(1)?)))
+        .optional()?;
+    if let Some((row, attempt)) = found {
+        tx.event(NewEvent::execution("duplicates", row, attempt, "engine", noted));
+    }
+    Ok(())
+}
