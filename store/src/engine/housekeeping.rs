@@ -59,12 +59,6 @@ impl Housekeeping {
         }
     }
 
-    /// Writes what is only in memory, before the writer stops.
-    pub(crate) fn last(&mut self, writer: &mut Writer) {
-        flush_counts(writer);
-        flush_duplicates(writer, writer.status.duplicates.take_all());
-    }
-
     /// Drops the old bodies of the next answers: a thousand a second, so that no caller waits long.
     fn drop_bodies(&mut self, writer: &mut Writer) {
         let Some(from) = self.bodies_from else { return };
@@ -75,6 +69,12 @@ impl Housekeeping {
         });
         self.bodies_from = next;
     }
+}
+
+/// Writes what is only in memory, before the writer stops.
+pub(crate) fn flush(writer: &mut Writer) {
+    flush_counts(writer);
+    flush_duplicates(writer, writer.status.duplicates.take_all());
 }
 
 /// Ends the leases that ran out.

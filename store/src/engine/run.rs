@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
 
 use crate::engine::checkpoint;
-use crate::engine::housekeeping::Housekeeping;
+use crate::engine::housekeeping::{self, Housekeeping};
 use crate::engine::job::{Job, Message};
 use crate::engine::writer::Writer;
 
@@ -43,7 +43,7 @@ pub(crate) fn run(mut writer: Writer, messages: &Receiver<Message>) {
             "no room: these calls are in doubt at the next start"
         );
     }
-    housekeeping.last(&mut writer);
+    housekeeping::flush(&mut writer);
     checkpoint::all(&writer.conn);
     let _ = stopped.send(());
 }
