@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use crate::model::Timestamp;
+use store_core::model::Timestamp;
 
 /// A forward step of the wall clock of more than this against the clock that counts suspend stops
 /// the expiry of keys until the next start.

@@ -1,10 +1,11 @@
 //! The right to execute: made by a claim, consumed by a finish, never copied.
 
+use store_core::call::Finish;
+use store_core::state::Knowledge;
 use uuid::Uuid;
 
-use crate::call::Finish;
-use crate::sqlite::WriterHandle;
-use crate::state::Knowledge;
+use crate::decide::claim::Granted;
+use crate::engine::job::WriterHandle;
 
 /// What a claimer holds while it executes: (execution, attempt). Not `Clone`; only a claim makes one.
 ///
@@ -21,7 +22,8 @@ pub struct Lease {
 
 impl Lease {
     /// Not granted yet.
-    pub(crate) fn new(execution_id: Uuid, attempt: u32, key_text: Option<String>) -> Self {
+    pub(crate) fn new(granted: Granted) -> Self {
+        let Granted { execution_id, attempt, key_text } = granted;
         Self { execution_id, attempt, key_text, writer: None }
     }
 

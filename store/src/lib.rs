@@ -8,60 +8,30 @@
 //!
 //! It knows no HTTP.
 
-mod claim;
+mod audit;
+pub mod call;
 mod clock;
+mod decide;
+mod engine;
+mod files;
 mod lease;
+mod mutex;
+mod options;
+mod read;
 mod sqlite;
+mod store;
 mod token;
-mod verify;
 
-use std::path::PathBuf;
-
-use uuid::Uuid;
-
-pub mod call {
-    //! What a claimer asks for and gets.
-
-    pub use store_core::call::*;
-
-    pub use crate::claim::{Claim, Waiter};
-}
-
+pub use audit::report::{Finding, Report};
 pub use clock::{Clock, SystemClock};
+pub use engine::status::Histogram;
 pub use lease::Lease;
-pub use sqlite::{Delivery, Health, Histogram, Reader, Repeat, Store};
+pub use options::Options;
+pub use read::reader::Reader;
+pub use read::stats::Health;
+pub use store::Store;
+pub use store::repeats::{Delivery, Repeat};
 pub use store_core::{
     DEFAULT_SESSION, DEFAULT_USER, Error, LEASE_DEFAULT, LEASE_MAX, LEASE_MIN, LockHolder,
     MAX_KEPT_BODY, MAX_NAME, PROXY_GOAL, canonical, key, model, state,
 };
-pub use verify::{Finding, Report};
-
-/// How a store is opened.
-#[derive(Debug, Clone)]
-pub struct Options {
-    /// The database file; its folder is made (0700) where it is missing.
-    pub path: PathBuf,
-    /// How many other jobs may wait for the writer before callers get [`Error::Busy`].
-    pub max_queue: usize,
-    /// A cap on the database's size in pages, for tests of a full disk.
-    pub max_page_count: Option<u64>,
-    /// How much disk space is kept back for finishing calls when the disk is full, in bytes.
-    pub reserve_bytes: u64,
-}
-
-impl Options {
-    /// The defaults for a database at `path`.
-    pub fn new(path: impl Into<PathBuf>) -> Self {
-        Self {
-            path: path.into(),
-            max_queue: 8_192,
-            max_page_count: None,
-            reserve_bytes: 64 * 1024 * 1024,
-        }
-    }
-}
-
-/// A new id: a version 7 UUID, so that newer ids sort behind older ones.
-pub(crate) fn new_id() -> Uuid {
-    Uuid::now_v7()
-}

@@ -2,11 +2,10 @@
 
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
+use store_core::key::{Digest, Encoder};
+use store_core::model::Timestamp;
 use subtle::ConstantTimeEq;
 use uuid::Uuid;
-
-use crate::key::{Digest, Encoder};
-use crate::model::Timestamp;
 
 /// How long a retry token may be redeemed.
 pub(crate) const RETRY_TOKEN_LIFE: std::time::Duration = std::time::Duration::from_secs(15 * 60);

@@ -2,26 +2,8 @@
 //!
 //! SQL writes only what [`next`] returned; docs/TRANSACTIONS.md prints its table.
 
-use crate::model::{EffectClass, ExecutionStatus, words};
-
-words! {
-    /// What is known of an attempt, or of an execution over all its attempts. Ordered: the more
-    /// certain an effect, the greater, so that the join of two attempts is their maximum.
-    #[cfg_attr(feature = "typescript", ts(rename = "Outcome"))]
-    Knowledge {
-        NotExecuted = 0 "not_executed",
-        Unknown = 1 "unknown",
-        Executed = 2 "executed",
-    }
-}
-
-impl Knowledge {
-    /// What is known when one attempt ended so and another so.
-    #[must_use]
-    pub fn join(self, other: Self) -> Self {
-        if self.number() >= other.number() { self } else { other }
-    }
-}
+pub use crate::model::Knowledge;
+use crate::model::{EffectClass, ExecutionStatus};
 
 /// The state of an execution, with the data that exists in it alone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

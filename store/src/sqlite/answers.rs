@@ -5,27 +5,27 @@ use std::sync::Arc;
 use bytes::Bytes;
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, OptionalExtension, Row, params};
+use store_core::MAX_KEPT_BODY;
+use store_core::call::{Answer, AnswerBody, Settled};
+use store_core::key::{Digest, Encoder};
+use store_core::state::{Knowledge, State};
 
-use super::queries;
-use super::rows::{self, Brief};
-use crate::MAX_KEPT_BODY;
-use crate::call::{Answer, AnswerBody, Settled};
-use crate::key::{Digest, Encoder};
-use crate::state::{Knowledge, State};
+use crate::sqlite::queries;
+use crate::sqlite::rows::{self, Brief};
 
 /// What the log keeps of an answer.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Digests {
+pub(crate) struct Digests {
     /// SHA-256 of the body.
-    pub(super) body: Digest,
+    pub(crate) body: Digest,
     /// A digest over the other columns.
-    pub(super) rest: Digest,
+    pub(crate) rest: Digest,
     /// The body itself is there.
-    pub(super) kept: bool,
+    pub(crate) kept: bool,
 }
 
 /// Writes an answer.
-pub(super) fn put(conn: &Connection, execution: i64, answer: &Answer) -> rusqlite::Result<Digests> {
+pub(crate) fn put(conn: &Connection, execution: i64, answer: &Answer) -> rusqlite::Result<Digests> {
     let (body, digest, size) = match &answer.body {
         AnswerBody::Kept(body) if body.len() <= MAX_KEPT_BODY => {
             (Some(body.as_ref()), Digest::of(body), body.len() as u64)
@@ -56,17 +56,17 @@ pub(super) fn put(conn: &Connection, execution: i64, answer: &Answer) -> rusqlit
 }
 
 /// The columns of an answer without its body, which may be dropped later.
-pub(super) struct Rest<'a> {
-    pub(super) status: u16,
-    pub(super) headers: &'a str,
-    pub(super) trailers: &'a str,
-    pub(super) cookies: bool,
-    pub(super) size: i64,
-    pub(super) received_at: i64,
+pub(crate) struct Rest<'a> {
+    pub(crate) status: u16,
+    pub(crate) headers: &'a str,
+    pub(crate) trailers: &'a str,
+    pub(crate) cookies: bool,
+    pub(crate) size: i64,
+    pub(crate) received_at: i64,
 }
 
 impl Rest<'_> {
-    pub(super) fn digest(&self) -> Digest {
+    pub(crate) fn digest(&self) -> Digest {
         Encoder::new("answer/v1")
             .field(self.status.to_be_bytes())
             .field(self.headers)
@@ -79,19 +79,19 @@ impl Rest<'_> {
 }
 
 /// The answer of an execution, where one is stored.
-pub(super) fn get(conn: &Connection, execution: i64) -> rusqlite::Result<Option<Answer>> {
+pub(crate) fn get(conn: &Connection, execution: i64) -> rusqlite::Result<Option<Answer>> {
     conn.prepare_cached(queries::ANSWER)?.query_row([execution], |row| read(row, 0)).optional()
 }
 
 /// The same, where no person decided what became of the call.
-pub(super) fn undecided(conn: &Connection, execution: i64) -> rusqlite::Result<Option<Answer>> {
+pub(crate) fn undecided(conn: &Connection, execution: i64) -> rusqlite::Result<Option<Answer>> {
     conn.prepare_cached(queries::ANSWER_UNDECIDED)?
         .query_row([execution], |row| read(row, 0))
         .optional()
 }
 
 /// The execution that holds a key, free or not, and its answer.
-pub(super) fn of_holder(
+pub(crate) fn of_holder(
     conn: &Connection,
     key: &[u8; 24],
 ) -> rusqlite::Result<Option<(Brief, Option<Answer>)>> {
@@ -127,7 +127,7 @@ fn read(row: &Row<'_>, at: usize) -> rusqlite::Result<Answer> {
 }
 
 /// How a terminal execution ended, with what was answered.
-pub(super) fn settled(execution: &Brief, answer: Option<Answer>) -> Settled {
+pub(crate) fn settled(execution: &Brief, answer: Option<Answer>) -> Settled {
     let answer = match execution.state {
         // What came back left the call in doubt: it is no answer of a call that ran.
         State::Completed { decided: true, .. } => None,

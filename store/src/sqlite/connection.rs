@@ -6,7 +6,7 @@ use std::time::Duration;
 use rusqlite::{Connection, OpenFlags};
 
 /// How long a statement waits for a foreign program that writes to the file.
-pub(super) const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+pub(crate) const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 /// How many prepared statements a connection keeps.
 const STATEMENTS: usize = 128;
 /// The page size of a new database, in bytes. A commit writes whole pages of the trees that it
@@ -24,7 +24,7 @@ const READER_CACHE: i64 = 8 * 1024;
 const LOG_LIMIT: i64 = 64 * 1024 * 1024;
 
 /// A connection that may write. `synchronous=FULL`: every commit is fsynced before it returns.
-pub(super) fn open_writer(path: &Path) -> rusqlite::Result<Connection> {
+pub(crate) fn open_writer(path: &Path) -> rusqlite::Result<Connection> {
     let conn = Connection::open_with_flags(
         path,
         OpenFlags::SQLITE_OPEN_READ_WRITE
@@ -46,7 +46,7 @@ pub(super) fn open_writer(path: &Path) -> rusqlite::Result<Connection> {
 }
 
 /// The page size of the database, in bytes; it was settled when the file was made.
-pub(super) fn page_size(conn: &Connection) -> rusqlite::Result<u64> {
+pub(crate) fn page_size(conn: &Connection) -> rusqlite::Result<u64> {
     conn.pragma_query_value(None, "page_size", |row| row.get::<_, i64>(0)).map(i64::unsigned_abs)
 }
 
@@ -60,7 +60,7 @@ fn synchronous() -> &'static str {
 }
 
 /// A connection that only reads. Never `immutable`: that would hide the log.
-pub(super) fn open_reader(path: &Path) -> rusqlite::Result<Connection> {
+pub(crate) fn open_reader(path: &Path) -> rusqlite::Result<Connection> {
     let conn = Connection::open_with_flags(
         path,
         OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX,

@@ -1,155 +1,24 @@
-//! Duplicates that were stopped, by execution: noted in memory, written by the writer when it has
-//! nothing better to do.
-
-use std::collections::{BTreeMap, HashMap};
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+//! Duplicates that were stopped, counted on their executions.
 
 use rusqlite::{OptionalExtension, params};
-use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::error::Fail;
-use super::events::NewEvent;
-use super::housekeeping::attempt_now;
-use super::queries;
-use super::shared::lock;
-use super::write::Write;
-use super::writer::Writer;
-use crate::model::Timestamp;
-use crate::{Clock as _, SystemClock};
+use crate::decide::event::NewEvent;
+use crate::engine::duplicates::Noted;
+use crate::sqlite::error::Fail;
+use crate::sqlite::queries;
+use crate::sqlite::transaction::Transaction;
 
-/// An execution's duplicates are written at most this often.
-const INTERVAL: Duration = Duration::from_secs(60);
-/// How many executions wait to be written; duplicates of further ones are in the totals alone.
-const MAX_PENDING: usize = 10_000;
-/// How many executions are written at once.
-const MAX_WRITTEN: usize = 1_000;
-/// How many duplicates of an event are told with their time.
-const MAX_TIMES: usize = 16;
-
-/// What an event `duplicates` tells.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
-pub(super) struct Noted {
-    /// How many, by how they were answered.
-    pub(super) answered: BTreeMap<String, u64>,
-    /// When the first of them came.
-    pub(super) times: Vec<Timestamp>,
-}
-
-/// What was noted and is not written yet.
-#[derive(Debug, Default)]
-pub(crate) struct Duplicates {
-    total: AtomicU64,
-    state: Mutex<State>,
-}
-
-#[derive(Debug, Default)]
-struct State {
-    pending: HashMap<Uuid, Noted>,
-    written: HashMap<Uuid, Instant>,
-}
-
-impl Duplicates {
-    pub(super) fn note(&self, execution: Uuid, answered: &'static str) {
-        self.total.fetch_add(1, Ordering::Relaxed);
-        let mut state = lock(&self.state);
-        if state.pending.len() >= MAX_PENDING && !state.pending.contains_key(&execution) {
-            return;
-        }
-        let noted = state.pending.entry(execution).or_default();
-        match noted.answered.get_mut(answered) {
-            Some(count) => *count += 1,
-            None => drop(noted.answered.insert(answered.to_owned(), 1)),
-        }
-        if noted.times.len() < MAX_TIMES {
-            noted.times.push(SystemClock.now());
-        }
-    }
-
-    pub(super) fn total(&self) -> u64 {
-        self.total.load(Ordering::Relaxed)
-    }
-
-    /// Takes what may be written now; all of it at the end.
-    fn take(&self, at_the_end: bool) -> Vec<(Uuid, Noted)> {
-        let mut state = lock(&self.state);
-        let State { pending, written } = &mut *state;
-        written.retain(|_, at| at.elapsed() < INTERVAL);
-        let due: Vec<Uuid> = pending
-            .keys()
-            .filter(|id| at_the_end || !written.contains_key(*id))
-            .take(MAX_WRITTEN)
-            .copied()
-            .collect();
-        let now = Instant::now();
-        due.into_iter()
-            .filter_map(|id| {
-                written.insert(id, now);
-                Some((id, pending.remove(&id)?))
-            })
-            .collect()
-    }
-}
-
-/// Writes what is due.
-pub(super) fn flush(writer: &mut Writer, at_the_end: bool) {
-    let noted = writer.shared.duplicates.take(at_the_end);
-    if noted.is_empty() {
-        return;
-    }
-    attempt_now(writer, "duplicates are not counted on their executions", move |write| {
-        noted.iter().try_for_each(|(id, noted)| put(write, *id, noted))
-    });
-}
-
-fn put(write: &mut Write<'_>, id: Uuid, noted: &Noted) -> Result<(), Fail> {
+/// Counts what was noted of an execution, and logs how it was answered.
+pub(crate) fn put(tx: &mut Transaction<'_>, id: Uuid, noted: &Noted) -> Result<(), Fail> {
     let count: u64 = noted.answered.values().sum();
-    let found: Option<(i64, u32)> = write
+    let found: Option<(i64, u32)> = tx
         .conn
         .prepare_cached(queries::DUPLICATES_ADD)?
         .query_row(params![id.as_bytes(), count as i64], |row| Ok((row.get(0)?, row.get(1)?)))
         .optional()?;
     if let Some((row, attempt)) = found {
-        write.event(NewEvent::execution("duplicates", row, attempt, "engine", noted));
+        tx.event(NewEvent::execution("duplicates", row, attempt, "engine", noted));
     }
     Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_execution_is_written_once_a_minute() {
-        let duplicates = Duplicates::default();
-        let id = Uuid::from_u128(7);
-        duplicates.note(id, "replayed");
-        duplicates.note(id, "replayed");
-        duplicates.note(id, "coalesced");
-        let taken = duplicates.take(false);
-        assert_eq!(taken[0].0, id);
-        assert_eq!(taken[0].1.answered["replayed"], 2);
-        assert_eq!(taken[0].1.times.len(), 3);
-        duplicates.note(id, "replayed");
-        assert!(duplicates.take(false).is_empty());
-        assert_eq!(duplicates.take(true).len(), 1);
-    }
-
-    #[test]
-    fn what_waits_is_bounded() {
-        let duplicates = Duplicates::default();
-        for n in 0..=MAX_PENDING as u128 {
-            duplicates.note(Uuid::from_u128(n), "replayed");
-        }
-        assert_eq!(lock(&duplicates.state).pending.len(), MAX_PENDING);
-        assert_eq!(duplicates.take(false).len(), MAX_WRITTEN);
-        for _ in 0..100 {
-            duplicates.note(Uuid::from_u128(1), "replayed");
-        }
-        assert!(
-            lock(&duplicates.state).pending.values().all(|noted| noted.times.len() <= MAX_TIMES)
-        );
-    }
 }

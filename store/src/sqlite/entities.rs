@@ -1,20 +1,20 @@
 //! Users, sessions, goals, memories and channels: made and changed inside the writer's transaction.
 
 use rusqlite::params;
-use uuid::Uuid;
-
-use super::entity::{Noted, Table, note};
-use super::error::Fail;
-use super::write::{Effect, Write};
-use super::{ids, queries, rows};
-use crate::model::{
+use store_core::model::{
     ChannelUpdate, GoalStatus, GoalUpdate, Importance, Json, MemoryUpdate, NewChannel, NewGoal,
     NewMemory, NewSession, NewUser, SessionStatus, SessionUpdate, Timestamp,
 };
-use crate::{Error, MAX_NAME, new_id};
+use store_core::{Error, MAX_NAME};
+use uuid::Uuid;
+
+use crate::sqlite::entity::{Noted, Table, note};
+use crate::sqlite::error::Fail;
+use crate::sqlite::transaction::{Effect, Transaction};
+use crate::sqlite::{ids, queries, rows};
 
 /// Refuses a write that was computed from an older version of the entity.
-pub(super) fn check_fresh(now: Timestamp, expected: Option<Timestamp>) -> Result<(), Error> {
+pub(crate) fn check_fresh(now: Timestamp, expected: Option<Timestamp>) -> Result<(), Error> {
     match expected {
         Some(expected) if expected != now => Err(Error::Conflict(format!(
             "it was changed at {now}, after {expected}: read it again"
@@ -24,7 +24,7 @@ pub(super) fn check_fresh(now: Timestamp, expected: Option<Timestamp>) -> Result
 }
 
 /// Refuses an empty name or one of more than [`MAX_NAME`] characters.
-pub(super) fn check_name(field: &'static str, name: &str) -> Result<(), Error> {
+pub(crate) fn check_name(field: &'static str, name: &str) -> Result<(), Error> {
     let length = name.chars().count();
     if (1..=MAX_NAME).contains(&length) {
         return Ok(());
@@ -50,15 +50,15 @@ fn about(id: Uuid) -> Noted {
 }
 
 /// Makes a user; a taken name is a conflict.
-pub(super) fn create_user(write: &mut Write<'_>, new: &NewUser) -> Result<Uuid, Fail> {
+pub(crate) fn create_user(tx: &mut Transaction<'_>, new: &NewUser) -> Result<Uuid, Fail> {
     check_name("username", &new.username)?;
-    let id = new_id();
-    let inserted = write.conn.prepare_cached(queries::USER_INSERT)?.execute(params![
+    let id = Uuid::now_v7();
+    let inserted = tx.conn.prepare_cached(queries::USER_INSERT)?.execute(params![
         id.as_bytes(),
         new.username,
         new.display_name,
         new.email,
-        write.now.as_micros()
+        tx.now.as_micros()
     ]);
     match inserted {
         Err(error)
@@ -68,132 +68,131 @@ pub(super) fn create_user(write: &mut Write<'_>, new: &NewUser) -> Result<Uuid, 
         }
         other => {
             other?;
-            let row = write.conn.last_insert_rowid();
-            note(write, Table::Users, "user-created", row, None, about(id))?;
+            let row = tx.conn.last_insert_rowid();
+            note(tx, Table::Users, "user-created", row, None, about(id))?;
             Ok(id)
         }
     }
 }
 
-pub(super) fn create_session(write: &mut Write<'_>, new: &NewSession) -> Result<Uuid, Fail> {
+pub(crate) fn create_session(tx: &mut Transaction<'_>, new: &NewSession) -> Result<Uuid, Fail> {
     if let Some(name) = &new.name {
         check_name("name", name)?;
     }
-    let user = ids::user(write.conn, new.user_id)?;
-    let channel = optional(new.channel_id, |id| ids::channel(write.conn, id))?;
+    let user = ids::user(tx.conn, new.user_id)?;
+    let channel = optional(new.channel_id, |id| ids::channel(tx.conn, id))?;
     if channel.is_some_and(|(_, owner)| owner != user) {
         return Err(Error::Foreign("the channel belongs to another user".to_owned()).into());
     }
-    insert_session(write, user, channel.map(|(id, _)| id), new.name.as_deref()).map(|(_, id)| id)
+    insert_session(tx, user, channel.map(|(id, _)| id), new.name.as_deref()).map(|(_, id)| id)
 }
 
 /// Makes a session from row numbers: (row, id).
-pub(super) fn insert_session(
-    write: &mut Write<'_>,
+pub(crate) fn insert_session(
+    tx: &mut Transaction<'_>,
     user: i64,
     channel: Option<i64>,
     name: Option<&str>,
 ) -> Result<(i64, Uuid), Fail> {
-    let id = new_id();
-    write.conn.prepare_cached(queries::SESSION_INSERT)?.execute(params![
+    let id = Uuid::now_v7();
+    tx.conn.prepare_cached(queries::SESSION_INSERT)?.execute(params![
         id.as_bytes(),
         user,
         channel,
         name,
-        write.now.as_micros()
+        tx.now.as_micros()
     ])?;
-    let row = write.conn.last_insert_rowid();
-    note_session(write, row, "session-created", SessionStatus::Active)?;
-    write.effects.push(Effect::ScopesChanged);
+    let row = tx.conn.last_insert_rowid();
+    note_session(tx, row, "session-created", SessionStatus::Active)?;
+    tx.effects.push(Effect::ScopesChanged);
     Ok((row, id))
 }
 
 fn note_session(
-    write: &mut Write<'_>,
+    tx: &mut Transaction<'_>,
     row: i64,
     kind: &'static str,
     status: SessionStatus,
 ) -> rusqlite::Result<()> {
     let noted = Noted { status: Some(status.to_string()), ..Noted::default() };
-    note(write, Table::Sessions, kind, row, Some(row), noted)
+    note(tx, Table::Sessions, kind, row, Some(row), noted)
 }
 
-pub(super) fn update_session(
-    write: &mut Write<'_>,
+pub(crate) fn update_session(
+    tx: &mut Transaction<'_>,
     update: &SessionUpdate,
     if_updated_at: Option<Timestamp>,
 ) -> Result<(), Fail> {
-    let found = ids::session(write.conn, update.id)?;
-    let now = write
+    let found = ids::session(tx.conn, update.id)?;
+    let now = tx
         .conn
         .prepare_cached(queries::SESSION_BY_UUID)?
         .query_row([update.id.as_bytes()], |row| rows::session(row, 0))?;
     check_fresh(now.updated_at, if_updated_at)?;
     let channel =
-        optional(update.channel_id.unwrap_or(now.channel_id), |id| ids::channel(write.conn, id))?;
+        optional(update.channel_id.unwrap_or(now.channel_id), |id| ids::channel(tx.conn, id))?;
     let status = update.status.unwrap_or(now.status);
-    write.conn.prepare_cached(queries::SESSION_UPDATE)?.execute(params![
+    tx.conn.prepare_cached(queries::SESSION_UPDATE)?.execute(params![
         update.id.as_bytes(),
         channel.map(|(id, _)| id),
         status.number(),
         update.metadata.as_ref().unwrap_or(&now.metadata).as_str(),
         update.context.as_ref().unwrap_or(&now.context).as_str(),
         update.last_activity_at.unwrap_or(now.last_activity_at).as_micros(),
-        write.now.as_micros(),
+        tx.now.as_micros(),
     ])?;
-    note_session(write, found.id, "session-updated", status)?;
-    write.effects.push(Effect::ScopesChanged);
+    note_session(tx, found.id, "session-updated", status)?;
+    tx.effects.push(Effect::ScopesChanged);
     Ok(())
 }
 
-pub(super) fn create_goal(write: &mut Write<'_>, new: &NewGoal) -> Result<Uuid, Fail> {
+pub(crate) fn create_goal(tx: &mut Transaction<'_>, new: &NewGoal) -> Result<Uuid, Fail> {
     if new.title.is_empty() {
         let message = "must not be empty".to_owned();
         return Err(Error::Invalid { field: "title", message }.into());
     }
-    let session = ids::session_of(write.conn, new.user_id, new.session_id)?;
-    insert_goal(write, session.user, session.id, false, &new.title, new.description.as_deref())
+    let session = ids::session_of(tx.conn, new.user_id, new.session_id)?;
+    insert_goal(tx, session.user, session.id, false, &new.title, new.description.as_deref())
         .map(|(_, id)| id)
 }
 
 /// Makes a goal from row numbers: (row, id).
-pub(super) fn insert_goal(
-    write: &mut Write<'_>,
+pub(crate) fn insert_goal(
+    tx: &mut Transaction<'_>,
     user: i64,
     session: i64,
     of_proxy: bool,
     title: &str,
     description: Option<&str>,
 ) -> Result<(i64, Uuid), Fail> {
-    let id = new_id();
-    write.conn.prepare_cached(queries::GOAL_INSERT)?.execute(params![
+    let id = Uuid::now_v7();
+    tx.conn.prepare_cached(queries::GOAL_INSERT)?.execute(params![
         id.as_bytes(),
         user,
         session,
         of_proxy,
         title,
         description,
-        write.now.as_micros()
+        tx.now.as_micros()
     ])?;
-    let row = write.conn.last_insert_rowid();
-    note(write, Table::Goals, "goal-created", row, Some(session), about(id))?;
+    let row = tx.conn.last_insert_rowid();
+    note(tx, Table::Goals, "goal-created", row, Some(session), about(id))?;
     Ok((row, id))
 }
 
-pub(super) fn update_goal(
-    write: &mut Write<'_>,
+pub(crate) fn update_goal(
+    tx: &mut Transaction<'_>,
     update: &GoalUpdate,
     if_updated_at: Option<Timestamp>,
 ) -> Result<(), Fail> {
-    let (row, session, _) = ids::goal(write.conn, update.id)?;
-    let now = write
+    let (row, session, _) = ids::goal(tx.conn, update.id)?;
+    let now = tx
         .conn
         .prepare_cached(queries::GOAL_BY_UUID)?
         .query_row([update.id.as_bytes()], rows::goal)?;
     check_fresh(now.updated_at, if_updated_at)?;
-    let parent = optional(update.parent_goal_id.unwrap_or(now.parent_goal_id), |id| {
-        ids::goal(write.conn, id)
-    })?;
+    let parent =
+        optional(update.parent_goal_id.unwrap_or(now.parent_goal_id), |id| ids::goal(tx.conn, id))?;
     if parent.is_some_and(|(id, of, _)| of != session || id == row) {
         return Err(Error::Foreign(
             "the parent goal must be another goal of the same session".to_owned(),
@@ -201,13 +200,13 @@ pub(super) fn update_goal(
         .into());
     }
     let status = update.status.unwrap_or(now.status);
-    let begun = (status == GoalStatus::InProgress).then_some(write.now);
+    let begun = (status == GoalStatus::InProgress).then_some(tx.now);
     let ended =
         matches!(status, GoalStatus::Completed | GoalStatus::Failed | GoalStatus::Cancelled)
-            .then_some(write.now);
+            .then_some(tx.now);
     let description = update.description.clone().unwrap_or(now.description);
     let result = update.result.clone().unwrap_or(now.result);
-    write.conn.prepare_cached(queries::GOAL_UPDATE)?.execute(params![
+    tx.conn.prepare_cached(queries::GOAL_UPDATE)?.execute(params![
         update.id.as_bytes(),
         parent.map(|(id, _, _)| id),
         update.title.as_ref().unwrap_or(&now.title),
@@ -218,37 +217,37 @@ pub(super) fn update_goal(
         result.as_ref().map(Json::as_str),
         micros(update.started_at.unwrap_or(now.started_at).or(begun)),
         micros(update.completed_at.unwrap_or(now.completed_at).or(ended)),
-        write.now.as_micros(),
+        tx.now.as_micros(),
     ])?;
     let noted = Noted { status: Some(status.to_string()), ..about(update.id) };
-    note(write, Table::Goals, "goal-updated", row, Some(session), noted)?;
-    write.effects.push(Effect::ScopesChanged);
+    note(tx, Table::Goals, "goal-updated", row, Some(session), noted)?;
+    tx.effects.push(Effect::ScopesChanged);
     Ok(())
 }
 
-pub(super) fn create_memory(write: &mut Write<'_>, new: &NewMemory) -> Result<Uuid, Fail> {
-    let user = ids::user(write.conn, new.user_id)?;
-    let id = new_id();
-    write.conn.prepare_cached(queries::MEMORY_INSERT)?.execute(params![
+pub(crate) fn create_memory(tx: &mut Transaction<'_>, new: &NewMemory) -> Result<Uuid, Fail> {
+    let user = ids::user(tx.conn, new.user_id)?;
+    let id = Uuid::now_v7();
+    tx.conn.prepare_cached(queries::MEMORY_INSERT)?.execute(params![
         id.as_bytes(),
         user,
         new.importance.unwrap_or(Importance::Medium).number(),
         new.content,
         Json::of(&new.tags).as_str(),
-        write.now.as_micros()
+        tx.now.as_micros()
     ])?;
-    let row = write.conn.last_insert_rowid();
-    note(write, Table::Memories, "memory-created", row, None, about(id))?;
+    let row = tx.conn.last_insert_rowid();
+    note(tx, Table::Memories, "memory-created", row, None, about(id))?;
     Ok(id)
 }
 
-pub(super) fn update_memory(
-    write: &mut Write<'_>,
+pub(crate) fn update_memory(
+    tx: &mut Transaction<'_>,
     update: &MemoryUpdate,
     if_updated_at: Option<Timestamp>,
 ) -> Result<(), Fail> {
-    let row = ids::memory(write.conn, update.id)?;
-    let now = write
+    let row = ids::memory(tx.conn, update.id)?;
+    let now = tx
         .conn
         .prepare_cached(queries::MEMORY_BY_UUID)?
         .query_row([update.id.as_bytes()], rows::memory)?;
@@ -256,7 +255,7 @@ pub(super) fn update_memory(
     let embedding = update.embedding.clone().unwrap_or(now.embedding);
     let session = update.source_session_id.unwrap_or(now.source_session_id);
     let execution = update.source_tool_execution_id.unwrap_or(now.source_tool_execution_id);
-    write.conn.prepare_cached(queries::MEMORY_UPDATE)?.execute(params![
+    tx.conn.prepare_cached(queries::MEMORY_UPDATE)?.execute(params![
         update.id.as_bytes(),
         update.memory_type.unwrap_or(now.memory_type).number(),
         update.importance.unwrap_or(now.importance).number(),
@@ -266,41 +265,41 @@ pub(super) fn update_memory(
         execution.as_ref().map(Uuid::as_bytes),
         Json::of(update.tags.as_ref().unwrap_or(&now.tags)).as_str(),
         micros(update.expires_at.unwrap_or(now.expires_at)),
-        write.now.as_micros(),
+        tx.now.as_micros(),
     ])?;
-    note(write, Table::Memories, "memory-updated", row, None, about(update.id))?;
+    note(tx, Table::Memories, "memory-updated", row, None, about(update.id))?;
     Ok(())
 }
 
-pub(super) fn create_channel(write: &mut Write<'_>, new: &NewChannel) -> Result<Uuid, Fail> {
+pub(crate) fn create_channel(tx: &mut Transaction<'_>, new: &NewChannel) -> Result<Uuid, Fail> {
     check_name("channel_name", &new.channel_name)?;
-    let user = ids::user(write.conn, new.user_id)?;
-    let id = new_id();
-    write.conn.prepare_cached(queries::CHANNEL_INSERT)?.execute(params![
+    let user = ids::user(tx.conn, new.user_id)?;
+    let id = Uuid::now_v7();
+    tx.conn.prepare_cached(queries::CHANNEL_INSERT)?.execute(params![
         id.as_bytes(),
         user,
         new.channel_type.number(),
         new.channel_name,
         new.channel_identifier,
-        write.now.as_micros()
+        tx.now.as_micros()
     ])?;
-    let row = write.conn.last_insert_rowid();
-    note(write, Table::Channels, "channel-created", row, None, about(id))?;
+    let row = tx.conn.last_insert_rowid();
+    note(tx, Table::Channels, "channel-created", row, None, about(id))?;
     Ok(id)
 }
 
-pub(super) fn update_channel(
-    write: &mut Write<'_>,
+pub(crate) fn update_channel(
+    tx: &mut Transaction<'_>,
     update: &ChannelUpdate,
     if_updated_at: Option<Timestamp>,
 ) -> Result<(), Fail> {
-    let (row, _) = ids::channel(write.conn, update.id)?;
-    let now = write
+    let (row, _) = ids::channel(tx.conn, update.id)?;
+    let now = tx
         .conn
         .prepare_cached(queries::CHANNEL_BY_UUID)?
         .query_row([update.id.as_bytes()], rows::channel)?;
     check_fresh(now.updated_at, if_updated_at)?;
-    write.conn.prepare_cached(queries::CHANNEL_UPDATE)?.execute(params![
+    tx.conn.prepare_cached(queries::CHANNEL_UPDATE)?.execute(params![
         update.id.as_bytes(),
         update.channel_type.unwrap_or(now.channel_type).number(),
         update.channel_name.as_ref().unwrap_or(&now.channel_name),
@@ -309,8 +308,8 @@ pub(super) fn update_channel(
         update.metadata.as_ref().unwrap_or(&now.metadata).as_str(),
         update.config.as_ref().unwrap_or(&now.config).as_str(),
         micros(update.last_message_at.unwrap_or(now.last_message_at)),
-        write.now.as_micros(),
+        tx.now.as_micros(),
     ])?;
-    note(write, Table::Channels, "channel-updated", row, None, about(update.id))?;
+    note(tx, Table::Channels, "channel-updated", row, None, about(update.id))?;
     Ok(())
 }

@@ -3,16 +3,16 @@
 use rusqlite::Row;
 use rusqlite::types::ValueRef;
 use serde::{Deserialize, Serialize};
+use store_core::key::Encoder;
 use uuid::Uuid;
 
-use super::events::NewEvent;
-use super::queries;
-use super::write::Write;
-use crate::key::Encoder;
+use crate::decide::event::NewEvent;
+use crate::sqlite::queries;
+use crate::sqlite::transaction::Transaction;
 
 /// The tables whose rows have no state machine of their own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Table {
+pub(crate) enum Table {
     Users,
     Channels,
     Sessions,
@@ -21,10 +21,10 @@ pub(super) enum Table {
 }
 
 impl Table {
-    pub(super) const ALL: [Self; 5] =
+    pub(crate) const ALL: [Self; 5] =
         [Self::Users, Self::Channels, Self::Sessions, Self::Goals, Self::Memories];
 
-    pub(super) const fn name(self) -> &'static str {
+    pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::Users => "users",
             Self::Channels => "channels",
@@ -35,7 +35,7 @@ impl Table {
     }
 
     /// The rows from a number on: the number, then what is compared.
-    pub(super) const fn rows(self) -> &'static str {
+    pub(crate) const fn rows(self) -> &'static str {
         match self {
             Self::Users => queries::USER_ROWS,
             Self::Channels => queries::CHANNEL_ROWS,
@@ -46,7 +46,7 @@ impl Table {
     }
 
     /// Of an event like `goal-updated`.
-    pub(super) fn of_event(kind: &str) -> Option<Self> {
+    pub(crate) fn of_event(kind: &str) -> Option<Self> {
         Some(match kind.split_once('-')?.0 {
             "user" => Self::Users,
             "channel" => Self::Channels,
@@ -60,34 +60,34 @@ impl Table {
 
 /// The detail of an event about one of them.
 #[derive(Debug, Default, Serialize, Deserialize)]
-pub(super) struct Noted {
+pub(crate) struct Noted {
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) id: Option<Uuid>,
+    pub(crate) id: Option<Uuid>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) status: Option<String>,
+    pub(crate) status: Option<String>,
     /// Its number in the table; earlier versions did not tell.
-    pub(super) row: Option<i64>,
+    pub(crate) row: Option<i64>,
     /// [`digest`], in hex.
-    pub(super) digest: Option<String>,
+    pub(crate) digest: Option<String>,
 }
 
 /// Logs that a row is from now on as it is now. `session`: the session that it belongs to.
-pub(super) fn note(
-    write: &mut Write<'_>,
+pub(crate) fn note(
+    tx: &mut Transaction<'_>,
     table: Table,
     kind: &'static str,
     row: i64,
     session: Option<i64>,
     noted: Noted,
 ) -> rusqlite::Result<()> {
-    let digest = write.conn.prepare_cached(table.rows())?.query_row([row, 1], digest)?;
+    let digest = tx.conn.prepare_cached(table.rows())?.query_row([row, 1], digest)?;
     let noted = Noted { row: Some(row), digest: Some(digest), ..noted };
-    write.event(NewEvent { session, ..NewEvent::engine(kind, &noted) });
+    tx.event(NewEvent { session, ..NewEvent::engine(kind, &noted) });
     Ok(())
 }
 
 /// A digest over all columns behind the number, in hex.
-pub(super) fn digest(row: &Row<'_>) -> rusqlite::Result<String> {
+pub(crate) fn digest(row: &Row<'_>) -> rusqlite::Result<String> {
     let mut encoder = Encoder::new("row/v1");
     for column in 1..row.as_ref().column_count() {
         encoder = match row.get_ref(column)? {

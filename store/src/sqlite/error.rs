@@ -1,8 +1,7 @@
 //! What an SQLite error means for the writer.
 
 use rusqlite::ErrorCode;
-
-use crate::Error;
+use store_core::Error;
 
 /// Why a job did not do its work.
 #[derive(Debug)]
@@ -25,8 +24,8 @@ impl From<rusqlite::Error> for Fail {
     }
 }
 
-impl From<crate::state::Illegal> for Fail {
-    fn from(illegal: crate::state::Illegal) -> Self {
+impl From<store_core::state::Illegal> for Fail {
+    fn from(illegal: store_core::state::Illegal) -> Self {
         Self::Refused(illegal.into())
     }
 }

@@ -1,43 +1,42 @@
 //! Public ids to row numbers, and whether they belong together.
 
 use rusqlite::{Connection, OptionalExtension};
+use store_core::Error;
+use store_core::model::Timestamp;
 use uuid::Uuid;
 
-use super::error::Fail;
-use super::queries;
-use super::rows;
-use crate::Error;
-use crate::model::Timestamp;
+use crate::sqlite::error::Fail;
+use crate::sqlite::{queries, rows};
 
 /// A user, a session of it and a goal of that session, as row numbers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Place {
-    pub(super) user: i64,
-    pub(super) session: i64,
-    pub(super) goal: i64,
-    pub(super) session_created: Timestamp,
+pub(crate) struct Place {
+    pub(crate) user: i64,
+    pub(crate) session: i64,
+    pub(crate) goal: i64,
+    pub(crate) session_created: Timestamp,
 }
 
 /// A session's row.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct SessionRow {
-    pub(super) id: i64,
-    pub(super) user: i64,
-    pub(super) created_at: Timestamp,
+pub(crate) struct SessionRow {
+    pub(crate) id: i64,
+    pub(crate) user: i64,
+    pub(crate) created_at: Timestamp,
 }
 
 fn not_found(what: &'static str, id: Uuid) -> Fail {
     Error::NotFound { what, id: id.to_string() }.into()
 }
 
-pub(super) fn user(conn: &Connection, id: Uuid) -> Result<i64, Fail> {
+pub(crate) fn user(conn: &Connection, id: Uuid) -> Result<i64, Fail> {
     conn.prepare_cached(queries::USER_ID)?
         .query_row([id.as_bytes()], |row| row.get(0))
         .optional()?
         .ok_or_else(|| not_found("user", id))
 }
 
-pub(super) fn session(conn: &Connection, id: Uuid) -> Result<SessionRow, Fail> {
+pub(crate) fn session(conn: &Connection, id: Uuid) -> Result<SessionRow, Fail> {
     conn.prepare_cached(queries::SESSION_ID)?
         .query_row([id.as_bytes()], |row| {
             Ok(SessionRow { id: row.get(0)?, user: row.get(1)?, created_at: rows::time(row, 2)? })
@@ -47,7 +46,7 @@ pub(super) fn session(conn: &Connection, id: Uuid) -> Result<SessionRow, Fail> {
 }
 
 /// (row, session's row, user's row) of a goal.
-pub(super) fn goal(conn: &Connection, id: Uuid) -> Result<(i64, i64, i64), Fail> {
+pub(crate) fn goal(conn: &Connection, id: Uuid) -> Result<(i64, i64, i64), Fail> {
     conn.prepare_cached(queries::GOAL_ID)?
         .query_row([id.as_bytes()], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
         .optional()?
@@ -55,14 +54,14 @@ pub(super) fn goal(conn: &Connection, id: Uuid) -> Result<(i64, i64, i64), Fail>
 }
 
 /// (row, user's row) of a channel.
-pub(super) fn channel(conn: &Connection, id: Uuid) -> Result<(i64, i64), Fail> {
+pub(crate) fn channel(conn: &Connection, id: Uuid) -> Result<(i64, i64), Fail> {
     conn.prepare_cached(queries::CHANNEL_ID)?
         .query_row([id.as_bytes()], |row| Ok((row.get(0)?, row.get(1)?)))
         .optional()?
         .ok_or_else(|| not_found("channel", id))
 }
 
-pub(super) fn memory(conn: &Connection, id: Uuid) -> Result<i64, Fail> {
+pub(crate) fn memory(conn: &Connection, id: Uuid) -> Result<i64, Fail> {
     conn.prepare_cached(queries::MEMORY_ID)?
         .query_row([id.as_bytes()], |row| row.get(0))
         .optional()?
@@ -70,7 +69,7 @@ pub(super) fn memory(conn: &Connection, id: Uuid) -> Result<i64, Fail> {
 }
 
 /// A session of a user.
-pub(super) fn session_of(
+pub(crate) fn session_of(
     conn: &Connection,
     user_id: Uuid,
     session_id: Uuid,
@@ -87,7 +86,7 @@ pub(super) fn session_of(
 }
 
 /// The place of a call; the three must belong together.
-pub(super) fn place(
+pub(crate) fn place(
     conn: &Connection,
     user_id: Uuid,
     session_id: Uuid,

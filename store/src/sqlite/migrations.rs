@@ -11,10 +11,10 @@ const STEPS: &[M<'_>] = &[
 ];
 
 /// The version that this program reads and writes.
-pub(super) const VERSION: i64 = STEPS.len() as i64;
+pub(crate) const VERSION: i64 = STEPS.len() as i64;
 
-pub(super) const MIGRATIONS: Migrations<'_> = Migrations::from_slice(STEPS);
+pub(crate) const MIGRATIONS: Migrations<'_> = Migrations::from_slice(STEPS);
 
 /// What is told of a database with further versions.
-pub(super) const NEWER: &str =
+pub(crate) const NEWER: &str =
     "it was written by a newer version of this program; use that version";

@@ -1,17 +1,30 @@
 //! Every SQL statement, by name. Columns of one entity stand in one order everywhere.
 
+/// Takes the right to write at once, so that no job meets another writer half-way.
+pub(crate) const BEGIN: &str = "BEGIN IMMEDIATE";
+/// Begins a read: what follows sees one moment.
+pub(crate) const BEGIN_READ: &str = "BEGIN";
+pub(crate) const COMMIT: &str = "COMMIT";
+pub(crate) const ROLLBACK: &str = "ROLLBACK";
+/// Moves what nobody reads any more from the log into the database.
+pub(crate) const CHECKPOINT_PASSIVE: &str = "PRAGMA wal_checkpoint(PASSIVE)";
+/// Moves all of the log, and lets the next commit write from its beginning.
+pub(crate) const CHECKPOINT_RESTART: &str = "PRAGMA wal_checkpoint(RESTART)";
+/// Moves all of the log, and cuts it to nothing.
+pub(crate) const CHECKPOINT_TRUNCATE: &str = "PRAGMA wal_checkpoint(TRUNCATE)";
+
 macro_rules! user_columns {
     () => {
         "u.uuid, u.username, u.display_name, u.email, u.metadata, u.active, u.created_at, u.updated_at"
     };
 }
-pub(super) const USER_BY_UUID: &str =
+pub(crate) const USER_BY_UUID: &str =
     concat!("SELECT ", user_columns!(), " FROM users u WHERE u.uuid = ?1");
-pub(super) const USER_BY_NAME: &str =
+pub(crate) const USER_BY_NAME: &str =
     concat!("SELECT ", user_columns!(), " FROM users u WHERE u.username = ?1");
-pub(super) const USER_ID: &str = "SELECT id FROM users WHERE uuid = ?1";
-pub(super) const USER_ID_BY_NAME: &str = "SELECT id, uuid FROM users WHERE username = ?1";
-pub(super) const USER_INSERT: &str = "INSERT INTO users
+pub(crate) const USER_ID: &str = "SELECT id FROM users WHERE uuid = ?1";
+pub(crate) const USER_ID_BY_NAME: &str = "SELECT id, uuid FROM users WHERE username = ?1";
+pub(crate) const USER_INSERT: &str = "INSERT INTO users
   (uuid, username, display_name, email, metadata, active, created_at, updated_at)
   VALUES (?1, ?2, ?3, ?4, '{}', 1, ?5, ?5)";
 
@@ -21,34 +34,34 @@ macro_rules! session_columns {
          FROM sessions s JOIN users u ON u.id = s.user LEFT JOIN channels c ON c.id = s.channel"
     };
 }
-pub(super) const SESSION_BY_UUID: &str =
+pub(crate) const SESSION_BY_UUID: &str =
     concat!("SELECT ", session_columns!(), " WHERE s.uuid = ?1");
-pub(super) const SESSION_ACTIVE: &str = concat!(
+pub(crate) const SESSION_ACTIVE: &str = concat!(
     "SELECT ",
     session_columns!(),
     " WHERE s.user = ?1 AND s.status = 0 ORDER BY s.last_activity_at DESC, s.id DESC LIMIT 1"
 );
 /// A page of sessions before a row number, newest first.
-pub(super) const SESSIONS_ALL: &str =
+pub(crate) const SESSIONS_ALL: &str =
     concat!("SELECT s.id, ", session_columns!(), " WHERE s.id < ?1 ORDER BY s.id DESC LIMIT ?2");
-pub(super) const SESSIONS_OF_USER: &str = concat!(
+pub(crate) const SESSIONS_OF_USER: &str = concat!(
     "SELECT s.id, ",
     session_columns!(),
     " WHERE s.user = ?3 AND s.id < ?1 ORDER BY s.id DESC LIMIT ?2"
 );
-pub(super) const SESSION_ID: &str = "SELECT id, user, created_at FROM sessions WHERE uuid = ?1";
-pub(super) const SESSION_INSERT: &str = "INSERT INTO sessions
+pub(crate) const SESSION_ID: &str = "SELECT id, user, created_at FROM sessions WHERE uuid = ?1";
+pub(crate) const SESSION_INSERT: &str = "INSERT INTO sessions
   (uuid, user, channel, name, status, metadata, context, last_activity_at, created_at, updated_at)
   VALUES (?1, ?2, ?3, ?4, 0, '{}', '{}', ?5, ?5, ?5)";
-pub(super) const SESSION_UPDATE: &str = "UPDATE sessions SET
+pub(crate) const SESSION_UPDATE: &str = "UPDATE sessions SET
   channel = ?2, status = ?3, metadata = ?4, context = ?5, last_activity_at = ?6, updated_at = ?7
   WHERE uuid = ?1";
-pub(super) const SESSION_TOUCH: &str =
+pub(crate) const SESSION_TOUCH: &str =
     "UPDATE sessions SET last_activity_at = ?2 WHERE id = ?1 AND last_activity_at < ?2";
 /// The newest session of a name that takes calls, and whose it is.
-pub(super) const SESSION_BY_NAME: &str = "SELECT id, uuid, created_at FROM sessions
+pub(crate) const SESSION_BY_NAME: &str = "SELECT id, uuid, created_at FROM sessions
   WHERE user = ?1 AND name = ?2 AND status IN (0, 1) ORDER BY id DESC LIMIT 1";
-pub(super) const SESSION_SCOPE: &str =
+pub(crate) const SESSION_SCOPE: &str =
     "SELECT s.id, s.user, u.uuid, u.username, s.name, s.status, s.created_at
   FROM sessions s JOIN users u ON u.id = s.user WHERE s.uuid = ?1";
 
@@ -60,21 +73,21 @@ macro_rules! goal_columns {
          LEFT JOIN goals p ON p.id = g.parent"
     };
 }
-pub(super) const GOAL_BY_UUID: &str = concat!("SELECT ", goal_columns!(), " WHERE g.uuid = ?1");
-pub(super) const GOALS_OF_SESSION: &str =
+pub(crate) const GOAL_BY_UUID: &str = concat!("SELECT ", goal_columns!(), " WHERE g.uuid = ?1");
+pub(crate) const GOALS_OF_SESSION: &str =
     concat!("SELECT ", goal_columns!(), " WHERE s.uuid = ?1 ORDER BY g.id");
-pub(super) const GOALS_PENDING: &str = concat!(
+pub(crate) const GOALS_PENDING: &str = concat!(
     "SELECT ",
     goal_columns!(),
     " WHERE s.uuid = ?1 AND g.status IN (0, 1) ORDER BY g.priority DESC, g.id"
 );
-pub(super) const GOAL_ID: &str = "SELECT id, session, user FROM goals WHERE uuid = ?1";
-pub(super) const GOAL_OF_PROXY: &str =
+pub(crate) const GOAL_ID: &str = "SELECT id, session, user FROM goals WHERE uuid = ?1";
+pub(crate) const GOAL_OF_PROXY: &str =
     "SELECT id, uuid FROM goals WHERE session = ?1 AND of_proxy = 1";
-pub(super) const GOAL_INSERT: &str = "INSERT INTO goals
+pub(crate) const GOAL_INSERT: &str = "INSERT INTO goals
   (uuid, user, session, of_proxy, title, description, status, priority, context, created_at, updated_at)
   VALUES (?1, ?2, ?3, ?4, ?5, ?6, 0, 1, '{}', ?7, ?7)";
-pub(super) const GOAL_UPDATE: &str = "UPDATE goals SET
+pub(crate) const GOAL_UPDATE: &str = "UPDATE goals SET
   parent = ?2, title = ?3, description = ?4, status = ?5, priority = ?6, context = ?7, result = ?8,
   started_at = ?9, completed_at = ?10, updated_at = ?11 WHERE uuid = ?1";
 
@@ -84,14 +97,14 @@ macro_rules! memory_columns {
          m.tags, m.expires_at, m.created_at, m.updated_at FROM memories m JOIN users u ON u.id = m.user"
     };
 }
-pub(super) const MEMORY_BY_UUID: &str = concat!("SELECT ", memory_columns!(), " WHERE m.uuid = ?1");
-pub(super) const MEMORIES_OF_USER: &str =
+pub(crate) const MEMORY_BY_UUID: &str = concat!("SELECT ", memory_columns!(), " WHERE m.uuid = ?1");
+pub(crate) const MEMORIES_OF_USER: &str =
     concat!("SELECT ", memory_columns!(), " WHERE u.uuid = ?1 ORDER BY m.id DESC LIMIT ?2");
-pub(super) const MEMORY_ID: &str = "SELECT id FROM memories WHERE uuid = ?1";
-pub(super) const MEMORY_INSERT: &str = "INSERT INTO memories
+pub(crate) const MEMORY_ID: &str = "SELECT id FROM memories WHERE uuid = ?1";
+pub(crate) const MEMORY_INSERT: &str = "INSERT INTO memories
   (uuid, user, memory_type, importance, content, tags, created_at, updated_at)
   VALUES (?1, ?2, 0, ?3, ?4, ?5, ?6, ?6)";
-pub(super) const MEMORY_UPDATE: &str = "UPDATE memories SET
+pub(crate) const MEMORY_UPDATE: &str = "UPDATE memories SET
   memory_type = ?2, importance = ?3, content = ?4, embedding = ?5, source_session = ?6,
   source_execution = ?7, tags = ?8, expires_at = ?9, updated_at = ?10 WHERE uuid = ?1";
 
@@ -101,15 +114,15 @@ macro_rules! channel_columns {
          c.last_message_at, c.created_at, c.updated_at FROM channels c JOIN users u ON u.id = c.user"
     };
 }
-pub(super) const CHANNEL_BY_UUID: &str =
+pub(crate) const CHANNEL_BY_UUID: &str =
     concat!("SELECT ", channel_columns!(), " WHERE c.uuid = ?1");
-pub(super) const CHANNELS_OF_USER: &str =
+pub(crate) const CHANNELS_OF_USER: &str =
     concat!("SELECT ", channel_columns!(), " WHERE u.uuid = ?1 ORDER BY c.id DESC");
-pub(super) const CHANNEL_ID: &str = "SELECT id, user FROM channels WHERE uuid = ?1";
-pub(super) const CHANNEL_INSERT: &str = "INSERT INTO channels
+pub(crate) const CHANNEL_ID: &str = "SELECT id, user FROM channels WHERE uuid = ?1";
+pub(crate) const CHANNEL_INSERT: &str = "INSERT INTO channels
   (uuid, user, channel_type, channel_name, channel_identifier, status, metadata, config, created_at, updated_at)
   VALUES (?1, ?2, ?3, ?4, ?5, 0, '{}', '{}', ?6, ?6)";
-pub(super) const CHANNEL_UPDATE: &str = "UPDATE channels SET
+pub(crate) const CHANNEL_UPDATE: &str = "UPDATE channels SET
   channel_type = ?2, channel_name = ?3, channel_identifier = ?4, status = ?5, metadata = ?6, config = ?7,
   last_message_at = ?8, updated_at = ?9 WHERE uuid = ?1";
 
@@ -121,22 +134,22 @@ macro_rules! execution_columns {
          JOIN users u ON u.id = e.user"
     };
 }
-pub(super) const EXECUTION_BY_UUID: &str =
+pub(crate) const EXECUTION_BY_UUID: &str =
     concat!("SELECT ", execution_columns!(), " WHERE e.uuid = ?1");
-pub(super) const EXECUTION_BY_ID: &str =
+pub(crate) const EXECUTION_BY_ID: &str =
     concat!("SELECT ", execution_columns!(), " WHERE e.id = ?1");
-pub(super) const EXECUTIONS_OF_GOAL: &str = concat!(
+pub(crate) const EXECUTIONS_OF_GOAL: &str = concat!(
     "SELECT ",
     execution_columns!(),
     " WHERE e.goal = ?1 AND e.id > ?2 ORDER BY e.id LIMIT ?3"
 );
-pub(super) const EXECUTIONS_OF_SESSION: &str = concat!(
+pub(crate) const EXECUTIONS_OF_SESSION: &str = concat!(
     "SELECT ",
     execution_columns!(),
     " WHERE e.session = ?1 AND e.id > ?2 ORDER BY e.id LIMIT ?3"
 );
 /// Newest first before a row number; an absent filter is NULL.
-pub(super) const EXECUTIONS_FILTERED: &str = concat!(
+pub(crate) const EXECUTIONS_FILTERED: &str = concat!(
     "SELECT ",
     execution_columns!(),
     " WHERE e.id < ?1
@@ -146,7 +159,7 @@ pub(super) const EXECUTIONS_FILTERED: &str = concat!(
      ORDER BY e.id DESC LIMIT ?2"
 );
 /// As [`EXECUTIONS_FILTERED`], for one session, by its index.
-pub(super) const EXECUTIONS_FILTERED_SESSION: &str = concat!(
+pub(crate) const EXECUTIONS_FILTERED_SESSION: &str = concat!(
     "SELECT ",
     execution_columns!(),
     " WHERE e.session = (SELECT id FROM sessions WHERE uuid = ?4) AND e.id < ?1
@@ -156,7 +169,7 @@ pub(super) const EXECUTIONS_FILTERED_SESSION: &str = concat!(
      ORDER BY e.id DESC LIMIT ?2"
 );
 /// As [`EXECUTIONS_FILTERED`], for what is in doubt, by its partial index.
-pub(super) const EXECUTIONS_FILTERED_IN_DOUBT: &str = concat!(
+pub(crate) const EXECUTIONS_FILTERED_IN_DOUBT: &str = concat!(
     "SELECT ",
     execution_columns!(),
     " WHERE e.id IN (SELECT id FROM executions WHERE status = 5) AND e.status = 5 AND e.id < ?1
@@ -195,26 +208,26 @@ macro_rules! search_filter {
     };
 }
 /// A step of a search; ?4 is the row of the session, for [`SEARCH_SESSION`] and [`SEARCH_IN_DOUBT`].
-pub(super) const SEARCH: &str =
+pub(crate) const SEARCH: &str =
     concat!("SELECT ", summary_columns!(), " WHERE ?4 IS NULL AND ", search_filter!());
 /// As [`SEARCH`], for one session, by its index.
-pub(super) const SEARCH_SESSION: &str =
+pub(crate) const SEARCH_SESSION: &str =
     concat!("SELECT ", summary_columns!(), " WHERE e.session = ?4 AND ", search_filter!());
 /// As [`SEARCH`], for what is in doubt, by its partial index.
-pub(super) const SEARCH_IN_DOUBT: &str = concat!(
+pub(crate) const SEARCH_IN_DOUBT: &str = concat!(
     "SELECT ",
     summary_columns!(),
     " WHERE e.id IN (SELECT id FROM executions WHERE status = 5) AND e.status = 5
        AND (?4 IS NULL OR e.session = ?4) AND ",
     search_filter!()
 );
-pub(super) const SUMMARY_BY_UUID: &str =
+pub(crate) const SUMMARY_BY_UUID: &str =
     concat!("SELECT ", summary_columns!(), " WHERE e.uuid = ?1");
-pub(super) const EXECUTION_NEWEST: &str = "SELECT MAX(id) FROM executions";
-pub(super) const EXECUTION_TEXTS: &str = "SELECT e.input, e.output, u.username, s.name, g.title
+pub(crate) const EXECUTION_NEWEST: &str = "SELECT MAX(id) FROM executions";
+pub(crate) const EXECUTION_TEXTS: &str = "SELECT e.input, e.output, u.username, s.name, g.title
   FROM executions e JOIN goals g ON g.id = e.goal JOIN sessions s ON s.id = e.session
   JOIN users u ON u.id = e.user WHERE e.id = ?1";
-pub(super) const DUPLICATES_ADD: &str =
+pub(crate) const DUPLICATES_ADD: &str =
     "UPDATE executions SET duplicates = duplicates + ?2 WHERE uuid = ?1 RETURNING id, attempt";
 
 macro_rules! session_summary_columns {
@@ -224,7 +237,7 @@ macro_rules! session_summary_columns {
     };
 }
 /// A page of sessions behind (activity, row), the latest activity first.
-pub(super) const SESSION_SUMMARIES: &str = concat!(
+pub(crate) const SESSION_SUMMARIES: &str = concat!(
     session_summary_columns!(),
     "(s.last_activity_at, s.id) < (?1, ?2)
        AND (?4 IS NULL OR u.uuid = ?4) AND (?5 IS NULL OR s.status = ?5)
@@ -232,21 +245,21 @@ pub(super) const SESSION_SUMMARIES: &str = concat!(
          OR EXISTS (SELECT 1 FROM goals g WHERE g.session = s.id AND g.title LIKE ?6 ESCAPE '\\'))
      ORDER BY s.last_activity_at DESC, s.id DESC LIMIT ?3"
 );
-pub(super) const SESSION_SUMMARY: &str = concat!(session_summary_columns!(), "s.uuid = ?1");
+pub(crate) const SESSION_SUMMARY: &str = concat!(session_summary_columns!(), "s.uuid = ?1");
 /// A session's executions by status, but for those that completed; then all of them as -1. By indexes
 /// alone: `+` keeps the few that run from being looked for among all of the session.
-pub(super) const SESSION_EXECUTIONS: &str = "
+pub(crate) const SESSION_EXECUTIONS: &str = "
   SELECT status, COUNT(*) FROM executions WHERE session = ?1 AND status NOT IN (1, 2) GROUP BY status
   UNION ALL SELECT 1, COUNT(*) FROM executions WHERE status = 1 AND +session = ?1
   UNION ALL SELECT -1, COUNT(*) FROM executions WHERE session = ?1";
-pub(super) const SESSION_DUPLICATES: &str = "SELECT COALESCE(SUM(duplicates), 0) FROM executions
+pub(crate) const SESSION_DUPLICATES: &str = "SELECT COALESCE(SUM(duplicates), 0) FROM executions
   WHERE session = ?1 AND duplicates > 0";
-pub(super) const SESSION_GOALS: &str =
+pub(crate) const SESSION_GOALS: &str =
     "SELECT status, COUNT(*) FROM goals WHERE session = ?1 GROUP BY status";
-pub(super) const SESSION_LATEST_GOAL: &str =
+pub(crate) const SESSION_LATEST_GOAL: &str =
     "SELECT substr(title, 1, 200) FROM goals WHERE session = ?1 ORDER BY id DESC LIMIT 1";
 
-pub(super) const EXECUTION_INSERT: &str = "INSERT INTO executions
+pub(crate) const EXECUTION_INSERT: &str = "INSERT INTO executions
   (uuid, user, session, goal, origin, class, status, attempt, lease_ms, claim_id, tool, input, idempotency_key,
    fingerprint, content, literal, principal, repeat, rule, upstream_key, started_at, created_at, updated_at)
   VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22,
@@ -259,17 +272,17 @@ macro_rules! brief_columns {
          e.sent_at, e.started_at, e.ended_at, e.error, e.upstream_key, e.content"
     };
 }
-pub(super) const BRIEF_BY_UUID: &str =
+pub(crate) const BRIEF_BY_UUID: &str =
     concat!("SELECT ", brief_columns!(), ", NULL FROM executions e WHERE e.uuid = ?1");
-pub(super) const BRIEF_BY_ID: &str =
+pub(crate) const BRIEF_BY_ID: &str =
     concat!("SELECT ", brief_columns!(), ", NULL FROM executions e WHERE e.id = ?1");
-pub(super) const BRIEF_BY_KEY: &str = concat!(
+pub(crate) const BRIEF_BY_KEY: &str = concat!(
     "SELECT ",
     brief_columns!(),
     ", k.window FROM keys k JOIN executions e ON e.id = k.execution WHERE k.key = ?1"
 );
 /// What is in doubt of the content ?1, or of the content ?2 with the keys in it.
-pub(super) const BRIEF_IN_DOUBT: &str = concat!(
+pub(crate) const BRIEF_IN_DOUBT: &str = concat!(
     "SELECT ",
     brief_columns!(),
     ", NULL FROM executions e WHERE e.content IN (?1, ?2) AND e.status = 5 UNION ALL SELECT ",
@@ -277,57 +290,57 @@ pub(super) const BRIEF_IN_DOUBT: &str = concat!(
     ", NULL FROM executions e WHERE e.literal = ?2 AND e.status = 5"
 );
 /// All holders of a key's text: the range of its prefix.
-pub(super) const HOLDERS_OF_TEXT: &str = "SELECT k.execution, e.user, e.ended_at, k.window
+pub(crate) const HOLDERS_OF_TEXT: &str = "SELECT k.execution, e.user, e.ended_at, k.window
   FROM keys k JOIN executions e ON e.id = k.execution WHERE k.key >= ?1 AND k.key < ?2";
-pub(super) const KEY_PUT: &str = "INSERT INTO keys (key, execution, window) VALUES (?1, ?2, ?3)
+pub(crate) const KEY_PUT: &str = "INSERT INTO keys (key, execution, window) VALUES (?1, ?2, ?3)
      ON CONFLICT (key) DO UPDATE SET execution = excluded.execution, window = excluded.window";
-pub(super) const RUNNING: &str =
+pub(crate) const RUNNING: &str =
     "SELECT id, origin, attempt, lease_ms FROM executions WHERE status = 1 AND attempt > 0";
 /// Writes a state as state.rs returned it.
-pub(super) const STATE_PUT: &str = "UPDATE executions SET
+pub(crate) const STATE_PUT: &str = "UPDATE executions SET
   status = ?2, attempt = ?3, prior = ?4, known = ?5, decided = ?6, released = ?7, ended_at = ?8, updated_at = ?9,
   completed_at = ?10 WHERE id = ?1";
 /// One more attempt begins. With ?6 the one before is in doubt: it may have been sent when it began.
-pub(super) const ATTEMPT_PUT: &str = "UPDATE executions SET
+pub(crate) const ATTEMPT_PUT: &str = "UPDATE executions SET
   told = NULL, lease_ms = ?2, claim_id = ?3, started_at = ?4, sent_at = NULL, rule = COALESCE(?5, rule),
   first_sent_at = COALESCE(first_sent_at, CASE WHEN ?6 THEN started_at END),
   fingerprint = COALESCE(?7, fingerprint), upstream_key = ?8, class = ?9, content = ?10, literal = ?11,
   error = NULL, output = NULL WHERE id = ?1";
 /// [`STATE_PUT`], and what the holder of the lease told.
-pub(super) const FINISH_PUT: &str = "UPDATE executions SET
+pub(crate) const FINISH_PUT: &str = "UPDATE executions SET
   status = ?2, attempt = ?3, prior = ?4, known = ?5, decided = ?6, released = ?7, ended_at = ?8, updated_at = ?9,
   completed_at = ?10, told = ?11, output = ?12, error = ?13, last_event = ?14, sent_at = ?15,
   first_sent_at = COALESCE(first_sent_at, ?15) WHERE id = ?1";
-pub(super) const TOLD_PUT: &str = "UPDATE executions SET told = ?2 WHERE id = ?1";
-pub(super) const OUTPUT: &str = "SELECT output FROM executions WHERE id = ?1";
-pub(super) const LAST_EVENT_PUT: &str = "UPDATE executions SET last_event = ?2 WHERE id = ?1";
-pub(super) const LEASE_PUT: &str = "UPDATE executions SET lease_ms = ?2 WHERE id = ?1";
-pub(super) const OUTPUT_PUT: &str = "UPDATE executions SET output = ?2, error = ?3 WHERE id = ?1";
-pub(super) const UNLEASED_PUT: &str = "UPDATE executions SET
+pub(crate) const TOLD_PUT: &str = "UPDATE executions SET told = ?2 WHERE id = ?1";
+pub(crate) const OUTPUT: &str = "SELECT output FROM executions WHERE id = ?1";
+pub(crate) const LAST_EVENT_PUT: &str = "UPDATE executions SET last_event = ?2 WHERE id = ?1";
+pub(crate) const LEASE_PUT: &str = "UPDATE executions SET lease_ms = ?2 WHERE id = ?1";
+pub(crate) const OUTPUT_PUT: &str = "UPDATE executions SET output = ?2, error = ?3 WHERE id = ?1";
+pub(crate) const UNLEASED_PUT: &str = "UPDATE executions SET
   status = ?2, known = ?3, output = ?4, error = ?5, started_at = ?6, completed_at = ?7, ended_at = ?8,
   updated_at = ?9 WHERE id = ?1";
-pub(super) const ANSWER_PUT: &str = "INSERT INTO answers
+pub(crate) const ANSWER_PUT: &str = "INSERT INTO answers
   (execution, status, headers, trailers, cookies, body, sha256, size, received_at)
   VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)
   ON CONFLICT (execution) DO UPDATE SET status = excluded.status, headers = excluded.headers,
   trailers = excluded.trailers, cookies = excluded.cookies, body = excluded.body, sha256 = excluded.sha256,
   size = excluded.size, received_at = excluded.received_at";
-pub(super) const ANSWER_DELETE: &str = "DELETE FROM answers WHERE execution = ?1";
+pub(crate) const ANSWER_DELETE: &str = "DELETE FROM answers WHERE execution = ?1";
 macro_rules! answer_columns {
     () => {
         "a.status, a.headers, a.trailers, a.cookies, a.body, a.sha256, a.size, a.received_at"
     };
 }
-pub(super) const ANSWER: &str =
+pub(crate) const ANSWER: &str =
     concat!("SELECT ", answer_columns!(), " FROM answers a WHERE a.execution = ?1");
 /// The same, but not where a person decided what became of the call: it came back with a doubt.
-pub(super) const ANSWER_UNDECIDED: &str = concat!(
+pub(crate) const ANSWER_UNDECIDED: &str = concat!(
     "SELECT ",
     answer_columns!(),
     " FROM answers a JOIN executions e ON e.id = a.execution WHERE a.execution = ?1 AND e.decided = 0"
 );
 /// [`BRIEF_BY_KEY`], then what was answered.
-pub(super) const BRIEF_AND_ANSWER_BY_KEY: &str = concat!(
+pub(crate) const BRIEF_AND_ANSWER_BY_KEY: &str = concat!(
     "SELECT ",
     brief_columns!(),
     ", k.window, ",
@@ -336,11 +349,11 @@ pub(super) const BRIEF_AND_ANSWER_BY_KEY: &str = concat!(
   WHERE k.key = ?1"
 );
 
-pub(super) const EVENT_INSERT: &str = "INSERT INTO events
+pub(crate) const EVENT_INSERT: &str = "INSERT INTO events
   (seq, at, kind, execution, session, attempt, actor, detail, hash)
   VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)";
-pub(super) const EVENT_HEAD: &str = "SELECT seq, at, hash FROM events ORDER BY seq DESC LIMIT 1";
-pub(super) const EVENT_RANGE: &str =
+pub(crate) const EVENT_HEAD: &str = "SELECT seq, at, hash FROM events ORDER BY seq DESC LIMIT 1";
+pub(crate) const EVENT_RANGE: &str =
     "SELECT seq, at, kind, execution, session, attempt, actor, detail, hash
   FROM events WHERE seq > ?1 ORDER BY seq LIMIT ?2";
 macro_rules! event_columns {
@@ -350,14 +363,14 @@ macro_rules! event_columns {
          LEFT JOIN sessions s ON s.id = v.session"
     };
 }
-pub(super) const EVENTS_ALL: &str =
+pub(crate) const EVENTS_ALL: &str =
     concat!("SELECT ", event_columns!(), " WHERE v.seq > ?1 ORDER BY v.seq LIMIT ?2");
-pub(super) const EVENTS_OF_EXECUTION: &str = concat!(
+pub(crate) const EVENTS_OF_EXECUTION: &str = concat!(
     "SELECT ",
     event_columns!(),
     " WHERE v.execution = (SELECT id FROM executions WHERE uuid = ?3) AND v.seq > ?1 ORDER BY v.seq LIMIT ?2"
 );
-pub(super) const EVENTS_OF_SESSION: &str = concat!(
+pub(crate) const EVENTS_OF_SESSION: &str = concat!(
     "SELECT ",
     event_columns!(),
     " WHERE v.seq IN (
@@ -368,110 +381,110 @@ pub(super) const EVENTS_OF_SESSION: &str = concat!(
 );
 
 /// The outcome that was told last.
-pub(super) const EVENT_FINISHED: &str = "SELECT detail FROM events
+pub(crate) const EVENT_FINISHED: &str = "SELECT detail FROM events
   WHERE execution = ?1 AND kind IN ('finished', 'finished-late') ORDER BY seq DESC LIMIT 1";
 /// An outcome of an attempt is in the log as an event of this kind.
-pub(super) const EVENT_TOLD: &str = "SELECT 1 FROM events
+pub(crate) const EVENT_TOLD: &str = "SELECT 1 FROM events
   WHERE execution = ?1 AND attempt = ?2 AND kind = ?3 AND detail ->> 'outcome' = ?4 LIMIT 1";
-pub(super) const EVENTS_DUPLICATES: &str = "SELECT detail FROM events
+pub(crate) const EVENTS_DUPLICATES: &str = "SELECT detail FROM events
   WHERE execution = ?1 AND kind = 'duplicates' ORDER BY seq DESC LIMIT 100";
 
 /// How many identical calls are known of a first key; 0 where none is.
-pub(super) const REPEATS_LAST: &str =
+pub(crate) const REPEATS_LAST: &str =
     "SELECT COALESCE(MAX(ordinal), 0) FROM repeats WHERE key = ?1";
-pub(super) const REPEAT: &str =
+pub(crate) const REPEAT: &str =
     "SELECT known, ordinal, delivered FROM repeats WHERE key = ?1 AND run = ?2";
-pub(super) const REPEAT_PUT: &str =
+pub(crate) const REPEAT_PUT: &str =
     "INSERT INTO repeats (key, run, known, ordinal) VALUES (?1, ?2, ?3, ?4)
   ON CONFLICT (key, run) DO UPDATE SET known = excluded.known, ordinal = excluded.ordinal, delivered = 0";
-pub(super) const REPEAT_DELIVERED: &str = "UPDATE repeats SET delivered = 1
+pub(crate) const REPEAT_DELIVERED: &str = "UPDATE repeats SET delivered = 1
   WHERE key = ?1 AND run = ?2 AND ordinal = ?3 AND delivered = 0";
 
 /// Whether a file that no version of this program has migrated has tables all the same.
-pub(super) const IS_FOREIGN: &str = "
+pub(crate) const IS_FOREIGN: &str = "
 SELECT EXISTS (SELECT 1 FROM sqlite_schema)
    AND NOT EXISTS (SELECT 1 FROM sqlite_schema WHERE name = 'events_by_execution')";
 
-pub(super) const META_GET: &str = "SELECT value FROM meta WHERE name = ?1";
-pub(super) const META_PUT: &str = "INSERT INTO meta (name, value) VALUES (?1, ?2) ON CONFLICT (name) DO UPDATE SET value = excluded.value";
+pub(crate) const META_GET: &str = "SELECT value FROM meta WHERE name = ?1";
+pub(crate) const META_PUT: &str = "INSERT INTO meta (name, value) VALUES (?1, ?2) ON CONFLICT (name) DO UPDATE SET value = excluded.value";
 
-pub(super) const COUNT_USERS: &str = "SELECT COUNT(*) FROM users";
-pub(super) const COUNT_GOALS: &str = "SELECT COUNT(*) FROM goals";
-pub(super) const COUNT_MEMORIES: &str = "SELECT COUNT(*) FROM memories";
-pub(super) const COUNT_CHANNELS: &str = "SELECT COUNT(*) FROM channels";
-pub(super) const COUNT_SESSIONS: &str = "SELECT status, COUNT(*) FROM sessions GROUP BY status";
+pub(crate) const COUNT_USERS: &str = "SELECT COUNT(*) FROM users";
+pub(crate) const COUNT_GOALS: &str = "SELECT COUNT(*) FROM goals";
+pub(crate) const COUNT_MEMORIES: &str = "SELECT COUNT(*) FROM memories";
+pub(crate) const COUNT_CHANNELS: &str = "SELECT COUNT(*) FROM channels";
+pub(crate) const COUNT_SESSIONS: &str = "SELECT status, COUNT(*) FROM sessions GROUP BY status";
 /// As [`SESSION_EXECUTIONS`], of the whole store.
-pub(super) const COUNT_EXECUTIONS: &str = "
+pub(crate) const COUNT_EXECUTIONS: &str = "
   SELECT status, COUNT(*) FROM executions WHERE status NOT IN (1, 2) GROUP BY status
   UNION ALL SELECT 1, COUNT(*) FROM executions WHERE status = 1
   UNION ALL SELECT -1, COUNT(*) FROM executions";
-pub(super) const SUM_DUPLICATES: &str =
+pub(crate) const SUM_DUPLICATES: &str =
     "SELECT COALESCE(SUM(duplicates), 0) FROM executions WHERE duplicates > 0";
-pub(super) const COUNT_EVENTS_OF_KIND: &str = "SELECT COUNT(*) FROM events WHERE kind = ?1";
+pub(crate) const COUNT_EVENTS_OF_KIND: &str = "SELECT COUNT(*) FROM events WHERE kind = ?1";
 /// What SQLite itself finds wrong, one a row; `ok` where nothing is.
-pub(super) const QUICK_CHECK: &str = "PRAGMA quick_check(20)";
-pub(super) const COUNT_IN_DOUBT: &str = "SELECT COUNT(*) FROM executions WHERE status = 5";
+pub(crate) const QUICK_CHECK: &str = "PRAGMA quick_check(20)";
+pub(crate) const COUNT_IN_DOUBT: &str = "SELECT COUNT(*) FROM executions WHERE status = 5";
 
 /// What the log keeps a digest of, and `verify` compares: from row ?1 on, so many. A session's last activity is
 /// written without an event.
-pub(super) const USER_ROWS: &str =
+pub(crate) const USER_ROWS: &str =
     "SELECT id, uuid, username, display_name, email, metadata, active, created_at, updated_at
   FROM users WHERE id >= ?1 ORDER BY id LIMIT ?2";
-pub(super) const CHANNEL_ROWS: &str =
+pub(crate) const CHANNEL_ROWS: &str =
     "SELECT id, uuid, user, channel_type, channel_name, channel_identifier, status, metadata, config,
     last_message_at, created_at, updated_at FROM channels WHERE id >= ?1 ORDER BY id LIMIT ?2";
-pub(super) const SESSION_ROWS: &str =
+pub(crate) const SESSION_ROWS: &str =
     "SELECT id, uuid, user, channel, name, status, metadata, context, created_at, updated_at
   FROM sessions WHERE id >= ?1 ORDER BY id LIMIT ?2";
-pub(super) const GOAL_ROWS: &str =
+pub(crate) const GOAL_ROWS: &str =
     "SELECT id, uuid, user, session, parent, of_proxy, title, description, status, priority, context, result,
     started_at, completed_at, created_at, updated_at FROM goals WHERE id >= ?1 ORDER BY id LIMIT ?2";
-pub(super) const MEMORY_ROWS: &str =
+pub(crate) const MEMORY_ROWS: &str =
     "SELECT id, uuid, user, memory_type, importance, content, embedding, source_session, source_execution,
     tags, expires_at, created_at, updated_at FROM memories WHERE id >= ?1 ORDER BY id LIMIT ?2";
 /// What `verify` compares of an execution with its events.
-pub(super) const VERIFY_EXECUTIONS: &str = "SELECT e.id, e.status, e.attempt, e.prior, e.known, e.decided,
+pub(crate) const VERIFY_EXECUTIONS: &str = "SELECT e.id, e.status, e.attempt, e.prior, e.known, e.decided,
     e.released, e.ended_at, e.output, e.error,
     e.class, e.fingerprint, e.content, e.literal, e.rule, e.upstream_key,
     e.uuid, e.user, e.session, e.goal, e.origin, e.tool, e.input, e.idempotency_key, e.principal, e.repeat,
     e.created_at,
     a.status, a.headers, a.trailers, a.cookies, a.size, a.received_at, a.sha256, a.body
   FROM executions e LEFT JOIN answers a ON a.execution = e.id WHERE e.id > ?1 ORDER BY e.id LIMIT ?2";
-pub(super) const VERIFY_EVENTS: &str =
+pub(crate) const VERIFY_EVENTS: &str =
     "SELECT seq, at, kind, attempt, detail FROM events WHERE execution = ?1 ORDER BY seq";
 /// Executions that others name and that are not there.
-pub(super) const VERIFY_MISSING: &str = "SELECT DISTINCT named.execution FROM
+pub(crate) const VERIFY_MISSING: &str = "SELECT DISTINCT named.execution FROM
     (SELECT execution FROM events WHERE execution IS NOT NULL
      UNION ALL SELECT execution FROM keys UNION ALL SELECT execution FROM answers) named
   WHERE NOT EXISTS (SELECT 1 FROM executions e WHERE e.id = named.execution)
   ORDER BY named.execution LIMIT ?1";
 /// The next events about entities.
-pub(super) const VERIFY_NOTED: &str = "SELECT seq, kind, detail FROM events
+pub(crate) const VERIFY_NOTED: &str = "SELECT seq, kind, detail FROM events
   WHERE seq > ?1 AND execution IS NULL ORDER BY seq LIMIT ?2";
 /// The next keys.
-pub(super) const VERIFY_KEYS: &str =
+pub(crate) const VERIFY_KEYS: &str =
     "SELECT hex(key), execution, key FROM keys WHERE key > ?1 ORDER BY key LIMIT ?2";
-pub(super) const VERIFY_KEY: &str = "SELECT execution, window FROM keys WHERE key = unhex(?1)";
+pub(crate) const VERIFY_KEY: &str = "SELECT execution, window FROM keys WHERE key = unhex(?1)";
 /// The last event by which an execution took a key; whether its events tell of keys at all.
-pub(super) const VERIFY_TAKEN: &str = "SELECT
+pub(crate) const VERIFY_TAKEN: &str = "SELECT
     MAX(CASE WHEN detail ->> 'key' = ?2 THEN seq END), MAX(CASE WHEN attempt <= 1 THEN detail ->> 'asked' IS NOT NULL END)
   FROM events WHERE execution = ?1 AND kind IN ('created', 'claimed') AND json_valid(detail)";
 
 /// Drops the bodies of a range of answers that are old and not in doubt.
-pub(super) const RETENTION_BODIES: &str = "UPDATE answers SET body = NULL
+pub(crate) const RETENTION_BODIES: &str = "UPDATE answers SET body = NULL
   WHERE execution > ?1 AND execution <= ?2 AND received_at < ?3 AND body IS NOT NULL
     AND (SELECT status FROM executions WHERE id = execution) <> 5";
 /// The last of the next answers, and whether it may be old: none is older than its execution, and those
 /// behind it are younger still.
-pub(super) const RETENTION_RANGE: &str = "SELECT a.last, e.created_at < ?2 FROM
+pub(crate) const RETENTION_RANGE: &str = "SELECT a.last, e.created_at < ?2 FROM
   (SELECT MAX(execution) AS last FROM
     (SELECT execution FROM answers WHERE execution > ?1 ORDER BY execution LIMIT 1000)) a
   LEFT JOIN executions e ON e.id = a.last";
 /// The newest event that retention may drop, with its hash: times ascend with the numbers, and what is in
 /// doubt keeps its events.
-pub(super) const RETENTION_EVENT: &str = "SELECT seq, hash FROM events
+pub(crate) const RETENTION_EVENT: &str = "SELECT seq, hash FROM events
   WHERE seq < (SELECT seq FROM events WHERE at >= ?1 ORDER BY seq LIMIT 1)
     AND seq < (SELECT COALESCE(MIN(v.seq), 9223372036854775807)
       FROM executions e JOIN events v ON v.execution = e.id WHERE e.status = 5)
     AND kind <> 'pruned' ORDER BY seq DESC LIMIT 1";
-pub(super) const RETENTION_PRUNE: &str = "DELETE FROM events WHERE seq <= ?1";
+pub(crate) const RETENTION_PRUNE: &str = "DELETE FROM events WHERE seq <= ?1";

@@ -4,14 +4,13 @@ use std::collections::BTreeMap;
 
 use rusqlite::Row;
 use rusqlite::types::Type;
-use uuid::Uuid;
-
-use crate::model::{
+use store_core::model::{
     Channel, ChannelStatus, ChannelType, EffectClass, Event, Execution, ExecutionStatus,
     ExecutionSummary, Goal, GoalStatus, Importance, Json, Memory, MemoryType, Origin, Priority,
     Session, SessionStatus, SessionSummary, Timestamp, User,
 };
-use crate::state::{Knowledge, State};
+use store_core::state::{Knowledge, State};
+use uuid::Uuid;
 
 type Result<T> = rusqlite::Result<T>;
 
@@ -20,19 +19,19 @@ fn unreadable(index: usize, kind: Type, what: &str) -> rusqlite::Error {
     rusqlite::Error::FromSqlConversionFailure(index, kind, format!("unreadable {what}").into())
 }
 
-pub(super) fn uuid(row: &Row<'_>, index: usize) -> Result<Uuid> {
+pub(crate) fn uuid(row: &Row<'_>, index: usize) -> Result<Uuid> {
     row.get::<_, [u8; 16]>(index).map(Uuid::from_bytes)
 }
 
-pub(super) fn optional_uuid(row: &Row<'_>, index: usize) -> Result<Option<Uuid>> {
+pub(crate) fn optional_uuid(row: &Row<'_>, index: usize) -> Result<Option<Uuid>> {
     Ok(row.get::<_, Option<[u8; 16]>>(index)?.map(Uuid::from_bytes))
 }
 
-pub(super) fn time(row: &Row<'_>, index: usize) -> Result<Timestamp> {
+pub(crate) fn time(row: &Row<'_>, index: usize) -> Result<Timestamp> {
     row.get(index).map(Timestamp::from_micros)
 }
 
-pub(super) fn optional_time(row: &Row<'_>, index: usize) -> Result<Option<Timestamp>> {
+pub(crate) fn optional_time(row: &Row<'_>, index: usize) -> Result<Option<Timestamp>> {
     Ok(row.get::<_, Option<i64>>(index)?.map(Timestamp::from_micros))
 }
 
@@ -46,7 +45,7 @@ fn optional_json(row: &Row<'_>, index: usize) -> Result<Option<Json>> {
         .transpose()
 }
 
-pub(super) fn word<T>(row: &Row<'_>, index: usize, from: fn(i64) -> Option<T>) -> Result<T> {
+pub(crate) fn word<T>(row: &Row<'_>, index: usize, from: fn(i64) -> Option<T>) -> Result<T> {
     from(row.get(index)?).ok_or_else(|| unreadable(index, Type::Integer, "word"))
 }
 
@@ -56,7 +55,7 @@ fn optional_word<T>(row: &Row<'_>, index: usize, from: fn(i64) -> Option<T>) -> 
         .transpose()
 }
 
-pub(super) fn user(row: &Row<'_>) -> Result<User> {
+pub(crate) fn user(row: &Row<'_>) -> Result<User> {
     Ok(User {
         id: uuid(row, 0)?,
         username: row.get(1)?,
@@ -70,7 +69,7 @@ pub(super) fn user(row: &Row<'_>) -> Result<User> {
 }
 
 /// A session from column `at` on.
-pub(super) fn session(row: &Row<'_>, at: usize) -> Result<Session> {
+pub(crate) fn session(row: &Row<'_>, at: usize) -> Result<Session> {
     let metadata = json(row, at + 5)?;
     let name: Option<String> = row.get(at + 3)?;
     Ok(Session {
@@ -127,7 +126,7 @@ fn members(object: &Json) -> Option<Vec<(String, Json)>> {
     serde::Deserializer::deserialize_map(&mut deserializer, Members).ok()
 }
 
-pub(super) fn goal(row: &Row<'_>) -> Result<Goal> {
+pub(crate) fn goal(row: &Row<'_>) -> Result<Goal> {
     Ok(Goal {
         id: uuid(row, 0)?,
         user_id: uuid(row, 1)?,
@@ -146,7 +145,7 @@ pub(super) fn goal(row: &Row<'_>) -> Result<Goal> {
     })
 }
 
-pub(super) fn memory(row: &Row<'_>) -> Result<Memory> {
+pub(crate) fn memory(row: &Row<'_>) -> Result<Memory> {
     let tags: String = row.get(8)?;
     Ok(Memory {
         id: uuid(row, 0)?,
@@ -164,7 +163,7 @@ pub(super) fn memory(row: &Row<'_>) -> Result<Memory> {
     })
 }
 
-pub(super) fn channel(row: &Row<'_>) -> Result<Channel> {
+pub(crate) fn channel(row: &Row<'_>) -> Result<Channel> {
     Ok(Channel {
         id: uuid(row, 0)?,
         user_id: uuid(row, 1)?,
@@ -181,7 +180,7 @@ pub(super) fn channel(row: &Row<'_>) -> Result<Channel> {
 }
 
 /// An execution with its row number; a proxied one's output is put in by the reader.
-pub(super) fn execution(row: &Row<'_>) -> Result<(i64, Execution)> {
+pub(crate) fn execution(row: &Row<'_>) -> Result<(i64, Execution)> {
     let status = word(row, 7, ExecutionStatus::from_number)?;
     let attempt: u32 = row.get(15)?;
     let outcome = outcome(status, optional_word(row, 16, Knowledge::from_number)?);
@@ -221,7 +220,7 @@ const fn outcome(status: ExecutionStatus, known: Option<Knowledge>) -> Option<Kn
 }
 
 /// An execution of a list with its row number; what only the log knows is put in by the reader.
-pub(super) fn execution_summary(row: &Row<'_>) -> Result<(i64, ExecutionSummary)> {
+pub(crate) fn execution_summary(row: &Row<'_>) -> Result<(i64, ExecutionSummary)> {
     let status = word(row, 6, ExecutionStatus::from_number)?;
     let summary = ExecutionSummary {
         id: uuid(row, 1)?,
@@ -253,7 +252,7 @@ pub(super) fn execution_summary(row: &Row<'_>) -> Result<(i64, ExecutionSummary)
 }
 
 /// A session of a list, behind its row number; its counts are put in by the reader.
-pub(super) fn session_summary(row: &Row<'_>) -> Result<SessionSummary> {
+pub(crate) fn session_summary(row: &Row<'_>) -> Result<SessionSummary> {
     Ok(SessionSummary {
         id: uuid(row, 1)?,
         user_id: uuid(row, 2)?,
@@ -270,7 +269,7 @@ pub(super) fn session_summary(row: &Row<'_>) -> Result<SessionSummary> {
     })
 }
 
-pub(super) fn event(row: &Row<'_>) -> Result<Event> {
+pub(crate) fn event(row: &Row<'_>) -> Result<Event> {
     let hash: Vec<u8> = row.get(8)?;
     Ok(Event {
         seq: row.get(0)?,
@@ -281,41 +280,41 @@ pub(super) fn event(row: &Row<'_>) -> Result<Event> {
         attempt: row.get(5)?,
         actor: row.get(6)?,
         detail: json(row, 7)?,
-        hash: crate::key::hex(&hash),
-        previous: row.get::<_, Option<Vec<u8>>>(9)?.map(|hash| crate::key::hex(&hash)),
+        hash: store_core::key::hex(&hash),
+        previous: row.get::<_, Option<Vec<u8>>>(9)?.map(|hash| store_core::key::hex(&hash)),
     })
 }
 
 /// What a decision about an execution needs to know of it.
 #[derive(Debug, Clone)]
-pub(super) struct Brief {
-    pub(super) id: i64,
-    pub(super) uuid: Uuid,
-    pub(super) session: i64,
-    pub(super) state: State,
-    pub(super) told: Option<Knowledge>,
-    pub(super) class: EffectClass,
-    pub(super) lease_ms: Option<i64>,
-    pub(super) claim_id: Option<[u8; 16]>,
-    pub(super) fingerprint: Option<[u8; 16]>,
-    pub(super) principal: Option<[u8; 16]>,
-    pub(super) repeat: Option<[u8; 16]>,
-    pub(super) last_event: Option<String>,
-    pub(super) first_sent_at: Option<Timestamp>,
-    pub(super) sent_at: Option<Timestamp>,
-    pub(super) started_at: Option<Timestamp>,
-    pub(super) ended_at: Option<Timestamp>,
-    pub(super) error: Option<String>,
-    pub(super) upstream_key: Option<String>,
-    pub(super) content: Option<[u8; 16]>,
+pub(crate) struct Brief {
+    pub(crate) id: i64,
+    pub(crate) uuid: Uuid,
+    pub(crate) session: i64,
+    pub(crate) state: State,
+    pub(crate) told: Option<Knowledge>,
+    pub(crate) class: EffectClass,
+    pub(crate) lease_ms: Option<i64>,
+    pub(crate) claim_id: Option<[u8; 16]>,
+    pub(crate) fingerprint: Option<[u8; 16]>,
+    pub(crate) principal: Option<[u8; 16]>,
+    pub(crate) repeat: Option<[u8; 16]>,
+    pub(crate) last_event: Option<String>,
+    pub(crate) first_sent_at: Option<Timestamp>,
+    pub(crate) sent_at: Option<Timestamp>,
+    pub(crate) started_at: Option<Timestamp>,
+    pub(crate) ended_at: Option<Timestamp>,
+    pub(crate) error: Option<String>,
+    pub(crate) upstream_key: Option<String>,
+    pub(crate) content: Option<[u8; 16]>,
     /// Of the key by which it was looked up.
-    pub(super) window: Option<i64>,
+    pub(crate) window: Option<i64>,
 }
 
 /// The first column behind a [`Brief`]'s.
-pub(super) const BEHIND_BRIEF: usize = 25;
+pub(crate) const BEHIND_BRIEF: usize = 25;
 
-pub(super) fn brief(row: &Row<'_>) -> Result<Brief> {
+pub(crate) fn brief(row: &Row<'_>) -> Result<Brief> {
     Ok(Brief {
         id: row.get(0)?,
         uuid: uuid(row, 1)?,
@@ -341,7 +340,7 @@ pub(super) fn brief(row: &Row<'_>) -> Result<Brief> {
 }
 
 /// The state of six columns, from `at` on.
-pub(super) fn state(row: &Row<'_>, at: usize) -> Result<State> {
+pub(crate) fn state(row: &Row<'_>, at: usize) -> Result<State> {
     let attempt: u32 = row.get(at + 1)?;
     let prior = word(row, at + 2, Knowledge::from_number)?;
     let decided: bool = row.get(at + 4)?;
@@ -360,7 +359,7 @@ pub(super) fn state(row: &Row<'_>, at: usize) -> Result<State> {
 
 impl Brief {
     /// The key by which it was looked up is free again.
-    pub(super) fn is_free(&self, now: Timestamp) -> bool {
+    pub(crate) fn is_free(&self, now: Timestamp) -> bool {
         match (self.window, self.ended_at) {
             (Some(window), Some(ended)) if self.state.is_terminal() => {
                 now.as_micros() >= ended.as_micros().saturating_add(window)

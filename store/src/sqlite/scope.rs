@@ -1,58 +1,14 @@
-//! Whose a proxied call is: users, sessions by id or name, goals; remembered between calls.
-
-use std::collections::HashMap;
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicU64, Ordering};
+//! Whose a proxied call is: users, sessions by id or name, goals.
 
 use rusqlite::{Connection, OptionalExtension};
+use store_core::call::{Scope, ScopeRequest};
+use store_core::model::{NewUser, SessionStatus, Timestamp};
+use store_core::{DEFAULT_SESSION, DEFAULT_USER, Error, PROXY_GOAL};
 use uuid::Uuid;
 
-use super::error::Fail;
-use super::shared::lock;
-use super::write::Write;
-use super::{entities, ids, queries, rows};
-use crate::call::{Scope, ScopeRequest};
-use crate::model::{NewUser, SessionStatus, Timestamp};
-use crate::{DEFAULT_SESSION, DEFAULT_USER, Error, PROXY_GOAL};
-
-/// How many scopes are remembered.
-const MAX_REMEMBERED: usize = 10_000;
-
-/// Scopes by what a request says. Emptied whenever a session or goal changes.
-#[derive(Debug, Default)]
-pub(super) struct Scopes {
-    known: Mutex<HashMap<ScopeRequest, Scope>>,
-    generation: AtomicU64,
-}
-
-impl Scopes {
-    pub(super) fn get(&self, request: &ScopeRequest) -> Option<Scope> {
-        lock(&self.known).get(request).cloned()
-    }
-
-    /// Taken before a scope is read, shown when it is remembered.
-    pub(super) fn generation(&self) -> u64 {
-        self.generation.load(Ordering::Acquire)
-    }
-
-    /// Remembers a scope, unless something has changed since it was read.
-    pub(super) fn put(&self, request: ScopeRequest, scope: Scope, generation: u64) {
-        let mut known = lock(&self.known);
-        if self.generation() != generation {
-            return;
-        }
-        if known.len() >= MAX_REMEMBERED {
-            known.clear();
-        }
-        known.insert(request, scope);
-    }
-
-    pub(super) fn forget(&self) {
-        let mut known = lock(&self.known);
-        self.generation.fetch_add(1, Ordering::AcqRel);
-        known.clear();
-    }
-}
+use crate::sqlite::error::Fail;
+use crate::sqlite::transaction::Transaction;
+use crate::sqlite::{entities, ids, queries, rows};
 
 struct Owner {
     row: i64,
@@ -68,7 +24,7 @@ struct Found {
 }
 
 /// The scope of a request as far as it exists; `None` where something of it has yet to be made.
-pub(super) fn find(conn: &Connection, request: &ScopeRequest) -> Result<Option<Scope>, Fail> {
+pub(crate) fn find(conn: &Connection, request: &ScopeRequest) -> Result<Option<Scope>, Fail> {
     let Some(session) = find_session(conn, request)? else { return Ok(None) };
     let goal = match request.goal {
         Some(id) => Some((goal_of(conn, id, session.row)?, id)),
@@ -81,29 +37,27 @@ pub(super) fn find(conn: &Connection, request: &ScopeRequest) -> Result<Option<S
 }
 
 /// The scope of a request; makes the user `local`, sessions by name and the session's own goal.
-pub(super) fn find_or_make(write: &mut Write<'_>, request: &ScopeRequest) -> Result<Scope, Fail> {
-    let session = match find_session(write.conn, request)? {
+pub(crate) fn find_or_make(
+    tx: &mut Transaction<'_>,
+    request: &ScopeRequest,
+) -> Result<Scope, Fail> {
+    let session = match find_session(tx.conn, request)? {
         Some(session) => session,
-        None => make_session(write, request)?,
+        None => make_session(tx, request)?,
     };
     let goal = if let Some(id) = request.goal {
-        (goal_of(write.conn, id, session.row)?, id)
+        (goal_of(tx.conn, id, session.row)?, id)
     } else {
-        let made = write
+        let made = tx
             .conn
             .prepare_cached(queries::GOAL_OF_PROXY)?
             .query_row([session.row], |row| Ok((row.get(0)?, rows::uuid(row, 1)?)))
             .optional()?;
         match made {
             Some(goal) => goal,
-            None => entities::insert_goal(
-                write,
-                session.owner.row,
-                session.row,
-                true,
-                PROXY_GOAL,
-                None,
-            )?,
+            None => {
+                entities::insert_goal(tx, session.owner.row, session.row, true, PROXY_GOAL, None)?
+            }
         }
     };
     Ok(scope(&session, goal))
@@ -201,24 +155,24 @@ fn session_by_id(conn: &Connection, id: Uuid, asked: Option<&Owner>) -> Result<F
     }
 }
 
-fn make_session(write: &mut Write<'_>, request: &ScopeRequest) -> Result<Found, Fail> {
-    let owner = match asked_user(write.conn, request)? {
+fn make_session(tx: &mut Transaction<'_>, request: &ScopeRequest) -> Result<Found, Fail> {
+    let owner = match asked_user(tx.conn, request)? {
         Some(owner) => owner,
         None => {
-            if let Some(owner) = user_by_name(write.conn, DEFAULT_USER)? {
+            if let Some(owner) = user_by_name(tx.conn, DEFAULT_USER)? {
                 owner
             } else {
                 let new =
                     NewUser { username: DEFAULT_USER.to_owned(), display_name: None, email: None };
-                let id = entities::create_user(write, &new)?;
-                Owner { row: ids::user(write.conn, id)?, id }
+                let id = entities::create_user(tx, &new)?;
+                Owner { row: ids::user(tx.conn, id)?, id }
             }
         }
     };
     let name = request.session.as_deref().unwrap_or(DEFAULT_SESSION);
     entities::check_name("session", name)?;
-    let (row, id) = entities::insert_session(write, owner.row, None, Some(name))?;
-    Ok(Found { row, id, created_at: write.now, named: name != DEFAULT_SESSION, owner })
+    let (row, id) = entities::insert_session(tx, owner.row, None, Some(name))?;
+    Ok(Found { row, id, created_at: tx.now, named: name != DEFAULT_SESSION, owner })
 }
 
 /// A goal of that session; one of another session is as unknown as none.

@@ -1,7 +1,9 @@
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::{Json, Timestamp, nullable, words};
+use super::json::Json;
+use super::time::Timestamp;
+use super::words::{nullable, words};
 
 words! {
     /// What kind of place a channel is.

@@ -1,7 +1,8 @@
 use serde::Serialize;
 use uuid::Uuid;
 
-use super::{Json, Timestamp};
+use super::json::Json;
+use super::time::Timestamp;
 
 /// One row of the append-only log: who changed what, when, by which rule and why.
 #[derive(Debug, Clone, PartialEq, Serialize)]

@@ -1,8 +1,10 @@
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::{Json, Timestamp, nullable, words};
-use crate::state::Knowledge;
+use super::json::Json;
+use super::knowledge::Knowledge;
+use super::time::Timestamp;
+use super::words::{nullable, words};
 
 words! {
     /// The state of an execution as the wire tells it (docs/SEMANTICS.md, "States").

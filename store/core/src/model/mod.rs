@@ -5,12 +5,15 @@ mod event;
 mod execution;
 mod goal;
 mod json;
+mod knowledge;
 mod memory;
 mod overview;
+mod page;
 mod session;
 mod stats;
 mod time;
 mod user;
+pub(crate) mod words;
 
 pub use channel::{Channel, ChannelStatus, ChannelType, ChannelUpdate, NewChannel};
 pub use event::Event;
@@ -19,82 +22,14 @@ pub use execution::{
 };
 pub use goal::{Goal, GoalStatus, GoalUpdate, NewGoal, Priority};
 pub use json::{Json, JsonError, MAX_DEPTH};
+pub use knowledge::Knowledge;
 pub use memory::{Importance, Memory, MemoryType, MemoryUpdate, NewMemory};
 pub use overview::{
     AnswerDetail, Excerpt, ExecutionDetail, ExecutionSummary, RequestDetail, SearchFilter,
     SessionFilter, SessionSummary,
 };
+pub use page::Page;
 pub use session::{NewSession, Session, SessionStatus, SessionUpdate};
 pub use stats::Stats;
 pub use time::Timestamp;
 pub use user::{NewUser, User};
-
-/// A page of a list, with the cursor of the next page while there is one.
-#[derive(Debug, Clone, serde::Serialize)]
-#[cfg_attr(feature = "typescript", derive(ts_rs::TS))]
-pub struct Page<T> {
-    /// The rows of this page.
-    pub items: Vec<T>,
-    /// Pass it back to get the next page; null on the last one.
-    pub next: Option<String>,
-}
-
-/// Declares a closed set of words as the wire spells them, each with the number that the store keeps.
-macro_rules! words {
-    ($(#[$doc:meta])* $name:ident { $($(#[$vdoc:meta])* $variant:ident = $number:literal $word:literal),+ $(,)? }) => {
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
-        #[cfg_attr(feature = "typescript", derive(ts_rs::TS))]
-        $(#[$doc])*
-        pub enum $name { $($(#[$vdoc])* #[serde(rename = $word)] $variant),+ }
-
-        impl $name {
-            /// Every value, in the order of its stored number.
-            pub const ALL: &'static [Self] = &[$(Self::$variant),+];
-
-            /// The word on the wire.
-            pub const fn as_str(self) -> &'static str {
-                match self { $(Self::$variant => $word),+ }
-            }
-
-            /// The number in the store; never reused for another word.
-            pub const fn number(self) -> i64 {
-                match self { $(Self::$variant => $number),+ }
-            }
-
-            /// The value of a stored number.
-            pub const fn from_number(number: i64) -> Option<Self> {
-                match number { $($number => Some(Self::$variant),)+ _ => None }
-            }
-        }
-
-        impl std::fmt::Display for $name {
-            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                f.write_str(self.as_str())
-            }
-        }
-
-        impl std::str::FromStr for $name {
-            type Err = String;
-
-            fn from_str(word: &str) -> Result<Self, String> {
-                match word {
-                    $($word => Ok(Self::$variant),)+
-                    other => Err(format!(
-                        "{other:?} is none of {}",
-                        [$($word),+].join(", ")
-                    )),
-                }
-            }
-        }
-    };
-}
-pub(crate) use words;
-
-/// Tells an absent member (`None`) from an explicit null (`Some(None)`); use with `#[serde(default)]`.
-fn nullable<'de, T, D>(deserializer: D) -> Result<Option<Option<T>>, D::Error>
-where
-    T: serde::Deserialize<'de>,
-    D: serde::Deserializer<'de>,
-{
-    serde::Deserialize::deserialize(deserializer).map(Some)
-}

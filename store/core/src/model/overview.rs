@@ -5,8 +5,12 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 use uuid::Uuid;
 
-use super::{EffectClass, Event, ExecutionStatus, Json, Origin, SessionStatus, Timestamp};
-use crate::state::Knowledge;
+use super::event::Event;
+use super::execution::{EffectClass, ExecutionStatus, Origin};
+use super::json::Json;
+use super::knowledge::Knowledge;
+use super::session::SessionStatus;
+use super::time::Timestamp;
 
 /// A session with counts of what it did.
 #[derive(Debug, Clone, Serialize)]

@@ -1,7 +1,8 @@
 use serde::Serialize;
 use uuid::Uuid;
 
-use super::{Json, Timestamp};
+use super::json::Json;
+use super::time::Timestamp;
 
 /// Whom executions, sessions and memories belong to; no key, result or record crosses users.
 #[derive(Debug, Clone, PartialEq, Serialize)]

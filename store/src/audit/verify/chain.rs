@@ -1,0 +1,194 @@
+//! The chain: rows that are missing, changed or swapped, and a tail that was cut.
+
+use rusqlite::params;
+use serde::Deserialize;
+use store_core::Error;
+use store_core::key::Digest;
+use store_core::model::Timestamp;
+
+use super::PAGE;
+use super::entities::Entities;
+use crate::audit::events::{Head, chain};
+use crate::audit::report::Finding;
+use crate::read::reader::Reader;
+use crate::sqlite::{queries, rows};
+
+/// A log that was walked to its end.
+pub(super) struct Log {
+    pub(super) end: Head,
+    pub(super) events: u64,
+    /// The executions from this row on have all of their events; those of others may be pruned.
+    pub(super) whole_from: i64,
+    pub(super) entities: Entities,
+}
+
+struct EventRow {
+    seq: i64,
+    at: Timestamp,
+    kind: String,
+    execution: Option<i64>,
+    session: Option<i64>,
+    attempt: Option<u32>,
+    actor: String,
+    detail: String,
+    /// Zeros where it is none.
+    hash: [u8; 32],
+}
+
+#[derive(Deserialize)]
+struct Pruned {
+    up_to: i64,
+    hash: String,
+}
+
+impl Reader {
+    pub(super) fn verify_chain(
+        &self,
+        expected: Option<&(i64, String)>,
+        findings: &mut Vec<Finding>,
+    ) -> Result<Log, Error> {
+        let mut walk = Walk {
+            end: Head::EMPTY,
+            events: 0,
+            cut: false,
+            first_left: None,
+            first_made: None,
+            entities: Entities::default(),
+            wanted: expected,
+            findings,
+        };
+        loop {
+            let page = self.many(queries::EVENT_RANGE, params![walk.end.seq, PAGE], event_row)?;
+            if page.is_empty() {
+                return Ok(walk.over());
+            }
+            for event in page {
+                walk.pass(event);
+            }
+        }
+    }
+}
+
+struct Walk<'a> {
+    end: Head,
+    events: u64,
+    /// The log does not begin with its first row.
+    cut: bool,
+    /// The first row behind the cut, until a later row vouches for what retention dropped before it by
+    /// naming the last hash.
+    first_left: Option<EventRow>,
+    /// The first execution whose making is still in the log.
+    first_made: Option<i64>,
+    entities: Entities,
+    /// The given head, until it is passed.
+    wanted: Option<&'a (i64, String)>,
+    findings: &'a mut Vec<Finding>,
+}
+
+impl Walk<'_> {
+    fn wrong(&mut self, row: i64, message: String) {
+        self.findings.push(Finding { table: "events", row, message });
+    }
+
+    fn pass(&mut self, event: EventRow) {
+        let first_after_cut = self.events == 0 && event.seq > 1;
+        let expected = self.end.seq + 1;
+        if !first_after_cut && event.seq != expected {
+            self.wrong(expected, format!("rows {expected} to {} are missing", event.seq - 1));
+        }
+        if !first_after_cut && event.hash_after(&self.end.hash) != event.hash {
+            let message = format!("the row ({}) was changed, or one before it", event.kind);
+            self.wrong(event.seq, message);
+        }
+        if self.first_left.as_ref().is_some_and(|first| event.vouches_for_cut_before(first)) {
+            self.first_left = None;
+        }
+        if self.first_made.is_none() && event.makes_its_execution() {
+            self.first_made = event.execution;
+        }
+        self.entities.take(&event.kind, &event.detail);
+        self.end = Head { seq: event.seq, at: event.at, hash: event.hash };
+        self.events += 1;
+        if first_after_cut {
+            self.cut = true;
+            self.first_left = Some(event);
+        }
+        self.compare_with_wanted();
+    }
+
+    fn compare_with_wanted(&mut self) {
+        let Some((seq, hash)) = self.wanted else { return };
+        if *seq == self.end.seq {
+            if *hash != Digest::from_bytes(self.end.hash).hex(32) {
+                self.wrong(*seq, "its hash is not the one of the given head".to_owned());
+            }
+            self.wanted = None;
+        }
+    }
+
+    fn over(mut self) -> Log {
+        if let Some(first) = self.first_left.take() {
+            let cut = first.seq - 1;
+            self.wrong(cut, format!("rows 1 to {cut} are missing, and no pruning is recorded"));
+        }
+        let end = self.end;
+        if let Some((seq, _)) = self.wanted
+            && *seq > end.seq
+        {
+            self.wrong(
+                *seq,
+                format!("the log ends at row {}, before the given head: its tail was cut", end.seq),
+            );
+        }
+        let whole_from = if self.cut { self.first_made.unwrap_or(i64::MAX) } else { i64::MIN };
+        Log { end, events: self.events, whole_from, entities: self.entities }
+    }
+}
+
+impl EventRow {
+    /// It records a pruning that ends right before `first`, with the hash that `first` goes on from.
+    fn vouches_for_cut_before(&self, first: &Self) -> bool {
+        let Ok(pruned) = serde_json::from_str::<Pruned>(&self.detail) else { return false };
+        let mut hash = [0_u8; 32];
+        for (byte, digits) in hash.iter_mut().zip(pruned.hash.as_bytes().chunks(2)) {
+            let digits = std::str::from_utf8(digits).ok();
+            *byte = digits.and_then(|two| u8::from_str_radix(two, 16).ok()).unwrap_or(0);
+        }
+        self.kind == "pruned"
+            && pruned.up_to + 1 == first.seq
+            && first.hash_after(&hash) == first.hash
+    }
+
+    /// Rows of executions are made in the order of these events.
+    fn makes_its_execution(&self) -> bool {
+        self.kind == "created" || self.kind == "claimed" && self.attempt == Some(1)
+    }
+
+    fn hash_after(&self, previous: &[u8; 32]) -> [u8; 32] {
+        chain(
+            previous,
+            self.seq,
+            self.at,
+            &self.kind,
+            self.execution,
+            self.session,
+            self.attempt,
+            &self.actor,
+            &self.detail,
+        )
+    }
+}
+
+fn event_row(row: &rusqlite::Row<'_>) -> rusqlite::Result<EventRow> {
+    Ok(EventRow {
+        seq: row.get(0)?,
+        at: rows::time(row, 1)?,
+        kind: row.get(2)?,
+        execution: row.get(3)?,
+        session: row.get(4)?,
+        attempt: row.get::<_, Option<i64>>(5)?.map(|n| n.try_into().unwrap_or(u32::MAX)),
+        actor: row.get(6)?,
+        detail: row.get(7)?,
+        hash: row.get_ref(8)?.as_blob()?.try_into().unwrap_or_default(),
+    })
+}

@@ -1,0 +1,99 @@
+//! Users, channels, sessions, goals and memories, against the digests that the log keeps of them.
+
+use std::collections::BTreeMap;
+
+use rusqlite::{Connection, params};
+use store_core::Error;
+
+use super::{PAGE, Walked, many};
+use crate::read::reader::Reader;
+use crate::sqlite::entity::{self, Noted, Table};
+use crate::sqlite::queries;
+
+/// The last word of the log on each row.
+#[derive(Default)]
+pub(super) struct Entities {
+    digests: BTreeMap<(Table, i64), String>,
+    /// Some of what an earlier version made is told of without a digest.
+    partly: bool,
+}
+
+impl Entities {
+    /// Takes an event of the log, in the log's order.
+    pub(super) fn take(&mut self, kind: &str, detail: &str) {
+        let Some(table) = Table::of_event(kind) else { return };
+        match serde_json::from_str(detail) {
+            Ok(Noted { row: Some(row), digest: Some(digest), .. }) => {
+                self.digests.insert((table, row), digest);
+            }
+            _ => self.partly = true,
+        }
+    }
+
+    fn catch_up(&mut self, conn: &Connection, seq: &mut i64) -> rusqlite::Result<()> {
+        loop {
+            let page = many(conn, queries::VERIFY_NOTED, params![*seq, PAGE], |row| {
+                Ok((row.get(0)?, row.get::<_, String>(1)?, row.get::<_, String>(2)?))
+            })?;
+            let Some((last, ..)) = page.last() else { return Ok(()) };
+            *seq = *last;
+            for (_, kind, detail) in page {
+                self.take(&kind, &detail);
+            }
+        }
+    }
+
+    fn compare(
+        &mut self,
+        table: Table,
+        row: i64,
+        digest: &str,
+        tells_all: bool,
+        walked: &mut Walked<'_>,
+    ) {
+        let message = match self.digests.remove(&(table, row)) {
+            Some(told) if told == digest => return,
+            Some(_) => "it is not the one that was recorded",
+            None if tells_all => "its events know nothing of it",
+            None => return,
+        };
+        walked.wrong(table.name(), row, message.to_owned());
+    }
+}
+
+impl Reader {
+    /// `told` is what the log tells up to the row `seq`.
+    pub(super) fn verify_entities(
+        &self,
+        mut told: Entities,
+        mut seq: i64,
+        walked: &mut Walked<'_>,
+    ) -> Result<(), Error> {
+        let tells_all = !told.partly && walked.whole_from == i64::MIN;
+        for table in Table::ALL {
+            let mut from = i64::MIN;
+            loop {
+                // Others go on writing: a page is compared with the log of the same moment.
+                let page = self.snapshot(|conn| {
+                    told.catch_up(conn, &mut seq)?;
+                    Ok(many(conn, table.rows(), params![from, PAGE], |row| {
+                        Ok((row.get::<_, i64>(0)?, entity::digest(row)?))
+                    })?)
+                })?;
+                let Some((last, _)) = page.last() else { break };
+                from = last.saturating_add(1);
+                for (row, digest) in page {
+                    told.compare(table, row, &digest, tells_all, walked);
+                }
+            }
+        }
+        // What was not there, or has changed since.
+        for (table, row) in told.digests.into_keys() {
+            let found = self.one(table.rows(), params![row, 1], |found| found.get::<_, i64>(0))?;
+            if found != Some(row) {
+                walked.wrong(table.name(), row, "it is missing: events name it".to_owned());
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,209 @@
+//! Each execution and its answer, against the last word of their events.
+
+use rusqlite::{Connection, params};
+use store_core::Error;
+use store_core::key::Digest;
+use store_core::model::Timestamp;
+use store_core::state::{Knowledge, State};
+
+use super::record::{EventRow, Record, ToldAnswer, ToldState};
+use super::{PAGE, Walked, keys, many};
+use crate::decide::event::Change;
+use crate::decide::made::{Asked, MADE, Made};
+use crate::read::reader::Reader;
+use crate::sqlite::answers::Rest;
+use crate::sqlite::error::Fail;
+use crate::sqlite::{queries, rows};
+
+struct ExecutionRow {
+    state: State,
+    ended_at: Option<Timestamp>,
+    made: Digest,
+    asked: Digest,
+    output: Option<Digest>,
+    error: Option<Digest>,
+    answer: rusqlite::Result<Option<AnswerRow>>,
+}
+
+struct AnswerRow {
+    status: u16,
+    /// As its column says; the body itself may be gone.
+    digest: [u8; 32],
+    body: Option<Digest>,
+    rest: Digest,
+    received_at: Timestamp,
+}
+
+impl Reader {
+    /// How many there are.
+    pub(super) fn verify_executions(&self, walked: &mut Walked<'_>) -> Result<u64, Error> {
+        let (mut last, mut count) = (i64::MIN, 0);
+        loop {
+            // Calls go on meanwhile: a row and its events are of one moment.
+            let seen = self.snapshot(|conn| a_page(conn, &mut last, walked))?;
+            if seen == 0 {
+                return Ok(count);
+            }
+            count += seen;
+        }
+    }
+}
+
+fn a_page(conn: &Connection, last: &mut i64, walked: &mut Walked<'_>) -> Result<u64, Fail> {
+    let page = many(conn, queries::VERIFY_EXECUTIONS, params![*last, PAGE], |row| {
+        Ok((row.get(0)?, ExecutionRow::read(row)))
+    })?;
+    let mut seen = 0;
+    for (row, execution) in page {
+        (*last, seen) = (row, seen + 1);
+        let events = many(conn, queries::VERIFY_EVENTS, [row], EventRow::read)?;
+        let record = Record::of(events, row >= walked.whole_from);
+        match execution {
+            Ok(execution) => execution.compare(row, &record, walked),
+            Err(error) => walked.wrong("executions", row, format!("not readable: {error}")),
+        }
+        for attempt in &record.possible_duplicates {
+            let message = format!(
+                "attempt {attempt} was told to have executed after a later one was claimed: it may have run twice",
+            );
+            walked.wrong("executions", row, message);
+        }
+        keys::verify_taken(conn, row, &record.keys, walked)?;
+    }
+    Ok(seen)
+}
+
+impl ExecutionRow {
+    /// From [`queries::VERIFY_EXECUTIONS`].
+    fn read(row: &rusqlite::Row<'_>) -> rusqlite::Result<Self> {
+        let made = Made::read(row, 16)?;
+        let text = |at: usize| -> rusqlite::Result<Option<Digest>> {
+            Ok(row.get_ref(at)?.as_str_or_null()?.map(|text| Digest::of(text.as_bytes())))
+        };
+        Ok(Self {
+            state: rows::state(row, 1)?,
+            ended_at: rows::optional_time(row, 7)?,
+            output: text(8)?,
+            error: text(9)?,
+            made: made.digest(),
+            asked: Asked::read(row, 10)?.digest(),
+            answer: AnswerRow::read(row, 27),
+        })
+    }
+
+    fn compare(&self, row: i64, record: &Record, walked: &mut Walked<'_>) {
+        if !record.whole && record.state.is_none() {
+            // All of its events are pruned.
+            return;
+        }
+        let differs = [self.state_differs(record), self.content_differs(record)];
+        for message in differs.into_iter().flatten() {
+            walked.wrong("executions", row, message);
+        }
+        if record.tells_answer
+            && let Some(message) = self.answer_differs(record.answer.as_ref(), walked.bodies_from)
+        {
+            walked.wrong("answers", row, message.to_owned());
+        }
+    }
+
+    fn state_differs(&self, record: &Record) -> Option<String> {
+        let nothing = ToldState { status: "nothing".to_owned(), ..ToldState::default() };
+        let (is, told) = (self.told_state(), record.state.as_ref().unwrap_or(&nothing));
+        if (&is.status, is.attempt) != (&told.status, told.attempt) {
+            return Some(format!(
+                "it is {} at attempt {}, its events say {} at attempt {}",
+                is.status, is.attempt, told.status, told.attempt,
+            ));
+        }
+        (record.tells_all() && is != *told).then(|| {
+            "when it ended, what is known of it, or whether it was decided or released, is not what was \
+             recorded"
+                .to_owned()
+        })
+    }
+
+    fn told_state(&self) -> ToldState {
+        let change = Change::default().to(self.state);
+        let owned = |word: Option<&str>| word.map(str::to_owned);
+        ToldState {
+            status: self.state.status().to_string(),
+            attempt: self.state.attempt(),
+            known: match self.state {
+                State::Failed { known, .. } => owned(Some(Knowledge::as_str(known))),
+                _ => None,
+            },
+            prior: owned(change.prior),
+            decided: change.decided,
+            released: change.released,
+            ended_at: self.ended_at,
+        }
+    }
+
+    fn content_differs(&self, record: &Record) -> Option<String> {
+        let differs = |told: Option<&String>, is: &Digest| {
+            told.is_some_and(|told| told.len() == 2 * MADE && *told != is.hex(MADE))
+        };
+        let whole = |digest: Option<Digest>| digest.map(|digest| digest.hex(32));
+        let what = if differs(record.made.as_ref(), &self.made) {
+            "its id, place, tool, input, key, principal or time"
+        } else if differs(record.asked.as_ref(), &self.asked) {
+            "its class, fingerprint, content, rule or upstream key"
+        } else if record.output != whole(self.output) {
+            "its output"
+        } else if record.tells_all() && record.error != whole(self.error) {
+            "its error"
+        } else {
+            return None;
+        };
+        Some(format!("{what} is not the one that was recorded"))
+    }
+
+    /// Bodies that came before `bodies_from` may have been dropped.
+    fn answer_differs(
+        &self,
+        told: Option<&ToldAnswer>,
+        bodies_from: Timestamp,
+    ) -> Option<&'static str> {
+        match (&self.answer, told) {
+            (Err(_), _) => Some("it is not readable"),
+            (Ok(None), None) => None,
+            (Ok(None), Some(_)) => Some("it is missing"),
+            (Ok(Some(_)), None) => Some("its events know of no answer"),
+            (Ok(Some(answer)), Some(told))
+                if told.kept && answer.body.is_none() && answer.received_at >= bodies_from =>
+            {
+                Some("its body is missing")
+            }
+            (Ok(Some(answer)), Some(told)) => {
+                let same = told.body == Digest::from_bytes(answer.digest).hex(32)
+                    && told.status.is_none_or(|status| status == answer.status)
+                    && told.rest.as_ref().is_none_or(|rest| *rest == answer.rest.hex(16))
+                    && answer.body.is_none_or(|body| body.as_bytes() == &answer.digest);
+                (!same).then_some("it is not the one that was recorded")
+            }
+        }
+    }
+}
+
+impl AnswerRow {
+    /// From column `at` on.
+    fn read(row: &rusqlite::Row<'_>, at: usize) -> rusqlite::Result<Option<Self>> {
+        let Some(status) = row.get(at)? else { return Ok(None) };
+        let rest = Rest {
+            status,
+            headers: row.get_ref(at + 1)?.as_str()?,
+            trailers: row.get_ref(at + 2)?.as_str()?,
+            cookies: row.get(at + 3)?,
+            size: row.get(at + 4)?,
+            received_at: row.get(at + 5)?,
+        };
+        Ok(Some(Self {
+            status,
+            digest: row.get(at + 6)?,
+            body: row.get_ref(at + 7)?.as_blob_or_null()?.map(Digest::of),
+            rest: rest.digest(),
+            received_at: Timestamp::from_micros(rest.received_at),
+        }))
+    }
+}

@@ -1,0 +1,86 @@
+//! Keys and the executions that they name: each execution's events tell which keys it took.
+
+use rusqlite::{Connection, OptionalExtension as _, params};
+use store_core::Error;
+
+use super::record::ToldKey;
+use super::{PAGE, Walked, many};
+use crate::read::reader::Reader;
+use crate::sqlite::error::Fail;
+use crate::sqlite::queries;
+
+impl Reader {
+    /// Each key names an execution that took it.
+    pub(super) fn verify_keys(&self, walked: &mut Walked<'_>) -> Result<(), Error> {
+        let mut last = Vec::new();
+        while self.snapshot(|conn| a_page(conn, &mut last, walked))? {}
+        Ok(())
+    }
+}
+
+/// Whether there may be more.
+fn a_page(conn: &Connection, last: &mut Vec<u8>, walked: &mut Walked<'_>) -> Result<bool, Fail> {
+    let page = many(conn, queries::VERIFY_KEYS, params![*last, PAGE], |row| {
+        let key: String = row.get(0)?;
+        Ok((key.to_ascii_lowercase(), row.get(1)?, row.get::<_, Vec<u8>>(2)?))
+    })?;
+    let Some((.., end)) = page.last() else { return Ok(false) };
+    last.clone_from(end);
+    for (key, execution, _) in page {
+        // Of those before it the events may be pruned.
+        if execution < walked.whole_from {
+            continue;
+        }
+        let (taken, tells_all) = last_taken(conn, execution, &key)?;
+        if taken.is_none() && tells_all {
+            walked.wrong("keys", execution, format!("the key {key} was not its own"));
+        }
+    }
+    Ok(true)
+}
+
+/// Each key that an execution took names it still, for as long as was recorded, or one that took it later.
+pub(super) fn verify_taken(
+    conn: &Connection,
+    execution: i64,
+    keys: &[ToldKey],
+    walked: &mut Walked<'_>,
+) -> Result<(), Fail> {
+    for told in keys {
+        let held = conn
+            .prepare_cached(queries::VERIFY_KEY)?
+            .query_row([&told.key], |row| {
+                Ok((row.get::<_, i64>(0)?, row.get::<_, Option<i64>>(1)?))
+            })
+            .optional()?;
+        let message = match held {
+            None => "its key is missing: a duplicate would run",
+            Some((holder, window)) if holder == execution => {
+                if window == told.window {
+                    continue;
+                }
+                "its key is not held for as long as was recorded"
+            }
+            Some((holder, _)) => {
+                let (taken, tells_all) = last_taken(conn, holder, &told.key)?;
+                if !tells_all || taken.is_some_and(|later| later > told.seq) {
+                    continue;
+                }
+                "its key names another execution"
+            }
+        };
+        walked.wrong("keys", execution, message.to_owned());
+    }
+    Ok(())
+}
+
+/// The last event by which an execution took a key, and whether its events tell of keys at all.
+fn last_taken(
+    conn: &Connection,
+    execution: i64,
+    key: &str,
+) -> rusqlite::Result<(Option<i64>, bool)> {
+    conn.prepare_cached(queries::VERIFY_TAKEN)?.query_row(params![execution, key], |row| {
+        Ok((row.get(0)?, row.get::<_, Option<bool>>(1)?.unwrap_or(false)))
+    })
+}

@@ -1,0 +1,167 @@
+//! What an execution's events say of it.
+
+use serde::Deserialize;
+use store_core::model::{ExecutionStatus, Timestamp};
+
+use crate::sqlite::rows;
+
+/// A row of the log.
+pub(super) struct EventRow {
+    seq: i64,
+    at: Timestamp,
+    kind: String,
+    attempt: u32,
+    detail: String,
+}
+
+impl EventRow {
+    pub(super) fn read(row: &rusqlite::Row<'_>) -> rusqlite::Result<Self> {
+        Ok(Self {
+            seq: row.get(0)?,
+            at: rows::time(row, 1)?,
+            kind: row.get(2)?,
+            attempt: row.get::<_, Option<i64>>(3)?.map_or(0, |n| n.try_into().unwrap_or(u32::MAX)),
+            detail: row.get(4)?,
+        })
+    }
+}
+
+/// The detail of an event, as [`crate::audit::events::Change`] writes it.
+#[derive(Deserialize)]
+struct Told {
+    status: Option<String>,
+    outcome: Option<String>,
+    known: Option<String>,
+    prior: Option<String>,
+    #[serde(default)]
+    decided: bool,
+    #[serde(default)]
+    released: bool,
+    made: Option<String>,
+    asked: Option<String>,
+    key: Option<String>,
+    window: Option<i64>,
+    output: Option<String>,
+    error: Option<String>,
+    body: Option<String>,
+    answer: Option<String>,
+    answer_status: Option<u16>,
+    #[serde(default)]
+    not_kept: bool,
+}
+
+/// The last word of an execution's events. Digests are in hex.
+#[derive(Default)]
+pub(super) struct Record {
+    pub(super) state: Option<ToldState>,
+    pub(super) made: Option<String>,
+    pub(super) asked: Option<String>,
+    pub(super) output: Option<String>,
+    pub(super) error: Option<String>,
+    pub(super) answer: Option<ToldAnswer>,
+    /// Whether there is an answer can be told from the events that are left.
+    pub(super) tells_answer: bool,
+    pub(super) keys: Vec<ToldKey>,
+    /// Attempts that were told to have executed after a later one was claimed.
+    pub(super) possible_duplicates: Vec<u32>,
+    /// Its first event is there.
+    pub(super) whole: bool,
+}
+
+/// A state in the words of the log.
+#[derive(Default, PartialEq, Eq)]
+pub(super) struct ToldState {
+    pub(super) status: String,
+    pub(super) attempt: u32,
+    /// Of a failure alone.
+    pub(super) known: Option<String>,
+    pub(super) prior: Option<String>,
+    pub(super) decided: bool,
+    pub(super) released: bool,
+    pub(super) ended_at: Option<Timestamp>,
+}
+
+pub(super) struct ToldAnswer {
+    pub(super) body: String,
+    pub(super) rest: Option<String>,
+    pub(super) status: Option<u16>,
+    /// The body was kept.
+    pub(super) kept: bool,
+}
+
+/// A key that the execution took.
+pub(super) struct ToldKey {
+    /// By this event.
+    pub(super) seq: i64,
+    pub(super) key: String,
+    pub(super) window: Option<i64>,
+}
+
+impl Record {
+    pub(super) fn of(events: Vec<EventRow>, whole: bool) -> Self {
+        let mut record = Self { whole, tells_answer: whole, ..Self::default() };
+        for event in events {
+            if event.kind == "possible-duplicate" {
+                record.possible_duplicates.push(event.attempt);
+            }
+            if let Ok(told) = serde_json::from_str(&event.detail) {
+                record.take(&event, told);
+            }
+        }
+        record
+    }
+
+    /// Earlier versions told less.
+    pub(super) const fn tells_all(&self) -> bool {
+        self.asked.is_some()
+    }
+
+    fn take(&mut self, event: &EventRow, told: Told) {
+        let kind = event.kind.as_str();
+        if kind == "claimed" {
+            self.answer = None;
+            self.tells_answer = true;
+        }
+        if let Some(body) = told.body {
+            self.answer = Some(ToldAnswer {
+                body,
+                kept: !told.not_kept && told.answer.is_some(),
+                rest: told.answer,
+                status: told.answer_status,
+            });
+            self.tells_answer = true;
+        }
+        if let Some(status) = told.status {
+            // The other steps leave both as they are.
+            if !matches!(kind, "lost" | "revived" | "doubted" | "released") {
+                (self.output, self.error) = (told.output, told.error);
+            }
+            self.state = Some(ToldState {
+                attempt: event.attempt,
+                known: told.known.or(told.outcome).filter(|_| status == "failed"),
+                prior: told.prior,
+                decided: told.decided,
+                released: told.released,
+                ended_at: self.ended_at(event, &status),
+                status,
+            });
+        }
+        if let Some(key) = told.key {
+            self.keys.retain(|earlier| earlier.key != key);
+            self.keys.push(ToldKey { seq: event.seq, key, window: told.window });
+        }
+        self.made = told.made.or(self.made.take());
+        self.asked = told.asked.or(self.asked.take());
+    }
+
+    /// When it ended, if it did: an update of what has ended changes nothing of that.
+    fn ended_at(&self, event: &EventRow, status: &str) -> Option<Timestamp> {
+        let terminal =
+            [ExecutionStatus::Completed, ExecutionStatus::Failed, ExecutionStatus::Cancelled];
+        if !terminal.iter().any(|terminal| terminal.as_str() == status) {
+            return None;
+        }
+        let before = self.state.as_ref().and_then(|state| state.ended_at);
+        before.filter(|_| event.kind == "updated").or(Some(event.at))
+    }
+}

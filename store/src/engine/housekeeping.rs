@@ -1,0 +1,143 @@
+//! What the writer does between groups: leases that ran out, outcomes that found no room, counts,
+//! retention.
+
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use uuid::Uuid;
+
+use crate::decide::event::NewEvent;
+use crate::decide::settle;
+use crate::engine::duplicates::Noted;
+use crate::engine::timer::Every;
+use crate::engine::writer::Writer;
+use crate::sqlite::error::Fail;
+use crate::sqlite::transaction::Transaction;
+use crate::sqlite::{duplicates, retention};
+
+/// The end of a lease that could not be written is tried again after this long.
+const LEASE_RETRY: Duration = Duration::from_secs(1);
+
+/// What is due when.
+pub(crate) struct Housekeeping {
+    every_second: Every,
+    every_minute: Every,
+    every_hour: Every,
+    /// Where the hourly walk that drops old bodies goes on; `None` when it is through.
+    bodies_from: Option<i64>,
+}
+
+impl Default for Housekeeping {
+    fn default() -> Self {
+        Self {
+            every_second: Every::new(Duration::from_secs(1)),
+            every_minute: Every::new(Duration::from_secs(60)),
+            every_hour: Every::at_once(Duration::from_secs(3_600)),
+            bodies_from: None,
+        }
+    }
+}
+
+impl Housekeeping {
+    /// Does what is due.
+    pub(crate) fn run(&mut self, writer: &mut Writer) {
+        end_leases(writer);
+        if self.every_second.due() {
+            writer.finish_parked();
+            self.drop_bodies(writer);
+            flush_duplicates(writer, writer.status.duplicates.take_due());
+            if writer.status.full.load(Ordering::Relaxed) {
+                take_reserve(writer);
+            }
+        }
+        if self.every_minute.due() {
+            flush_counts(writer);
+        }
+        if self.every_hour.due() {
+            attempt_now(writer, "old events are kept for another hour", retention::prune_events);
+            self.bodies_from = Some(0);
+        }
+    }
+
+    /// Drops the old bodies of the next answers: a thousand a second, so that no caller waits long.
+    fn drop_bodies(&mut self, writer: &mut Writer) {
+        let Some(from) = self.bodies_from else { return };
+        let mut next = None;
+        attempt_now(writer, "old bodies are kept for another hour", |tx| {
+            next = retention::drop_bodies(tx, from)?;
+            Ok(())
+        });
+        self.bodies_from = next;
+    }
+}
+
+/// Writes what is only in memory, before the writer stops.
+pub(crate) fn flush(writer: &mut Writer) {
+    flush_counts(writer);
+    flush_duplicates(writer, writer.status.duplicates.take_all());
+}
+
+/// Ends the leases that ran out.
+fn end_leases(writer: &mut Writer) {
+    while let Some((row, attempt)) = writer.live.expired(Instant::now()) {
+        let ended = writer.commit_now(move |tx| settle::expire(tx, row, attempt));
+        let Err(fail) = ended else { continue };
+        tracing::warn!(?fail, "a lease could not be ended");
+        writer.live.lease(row, attempt, LEASE_RETRY);
+        if let Fail::Sql(error) = &fail {
+            writer.make_room(error);
+        }
+        // Those who wait for the writer come before the next lease.
+        return;
+    }
+}
+
+/// Takes new calls again once there is room for the reserve.
+fn take_reserve(writer: &Writer) {
+    if writer.reserve.has_room(&writer.conn) && writer.reserve.make(&writer.conn).is_ok() {
+        tracing::info!("there is disk space again: new calls are taken");
+        writer.status.full.store(false, Ordering::Relaxed);
+    }
+}
+
+#[derive(serde::Serialize)]
+struct Minute<'a> {
+    kind: &'a str,
+    what: &'a str,
+    count: u64,
+}
+
+/// Writes the counts of what passed without a record: a row for each kind.
+fn flush_counts(writer: &mut Writer) {
+    let counts = writer.status.take_counts();
+    if counts.is_empty() {
+        return;
+    }
+    attempt_now(writer, "a minute's counts are lost", move |tx| {
+        for ((kind, what), count) in &counts {
+            tx.event(NewEvent::engine("minute", &Minute { kind, what, count: *count }));
+        }
+        Ok(())
+    });
+}
+
+/// Counts duplicates on their executions.
+fn flush_duplicates(writer: &mut Writer, noted: Vec<(Uuid, Noted)>) {
+    if noted.is_empty() {
+        return;
+    }
+    attempt_now(writer, "duplicates are not counted on their executions", move |tx| {
+        noted.iter().try_for_each(|(id, noted)| duplicates::put(tx, *id, noted))
+    });
+}
+
+/// Runs a job of the writer's own; what fails is logged and left to the next time.
+fn attempt_now(
+    writer: &mut Writer,
+    otherwise: &'static str,
+    work: impl FnMut(&mut Transaction<'_>) -> Result<(), Fail> + Send,
+) {
+    if let Err(fail) = writer.commit_now(work) {
+        tracing::warn!(?fail, "{otherwise}");
+    }
+}

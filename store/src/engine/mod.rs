@@ -1,0 +1,21 @@
+//! The process that owns a database: its lock, its one writer and the threads around that.
+
+pub(crate) mod caches;
+pub(crate) mod checkpoint;
+pub(crate) mod duplicates;
+pub(crate) mod fatal;
+pub(crate) mod housekeeping;
+pub(crate) mod job;
+pub(crate) mod live;
+pub(crate) mod lock;
+pub(crate) mod new_call_predictor;
+pub(crate) mod open;
+pub(crate) mod outcomes;
+pub(crate) mod replays;
+pub(crate) mod reserve;
+pub(crate) mod run;
+pub(crate) mod scopes;
+pub(crate) mod status;
+pub(crate) mod timer;
+pub(crate) mod write;
+pub(crate) mod writer;

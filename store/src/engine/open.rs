@@ -1,0 +1,204 @@
+//! Opening a store: lock, migrate, recover, start the threads. Nothing is served before it is done.
+
+use std::fs::DirBuilder;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::Path;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, mpsc};
+use std::time::Duration;
+
+use rustix::fs::Mode;
+use store_core::Error;
+use store_core::model::Origin;
+
+use crate::audit::events::Head;
+use crate::clock::{Clock, TimeKeeper};
+use crate::decide::event::NewEvent;
+use crate::decide::settle;
+use crate::engine::caches::Caches;
+use crate::engine::checkpoint::{self, Checkpoints};
+use crate::engine::job::WriterHandle;
+use crate::engine::live::Live;
+use crate::engine::lock::DatabaseLock;
+use crate::engine::reserve::Reserve;
+use crate::engine::status::Status;
+use crate::engine::writer::Writer;
+use crate::engine::{fatal, run};
+use crate::files;
+use crate::options::Options;
+use crate::sqlite::error::{Fail, Severity, severity};
+use crate::sqlite::migrations::{self, MIGRATIONS};
+use crate::sqlite::transaction::{Effect, Touched, Transaction};
+use crate::sqlite::{connection, meta, queries, rows};
+use crate::token::Secret;
+
+/// An engine that runs.
+pub(crate) struct Engine {
+    pub(crate) writer: WriterHandle,
+    pub(crate) secret: Secret,
+    pub(crate) caches: Arc<Caches>,
+    pub(crate) lock: DatabaseLock,
+}
+
+/// Opens a database and starts its threads; the writer reads the time from `clock`.
+pub(crate) fn start(options: &Options, clock: Arc<dyn Clock>) -> Result<Engine, Error> {
+    let path = &options.path;
+    make_folder(path)?;
+    let lock = DatabaseLock::take(path)?;
+    let refused = |error: rusqlite::Error| open_error(path, &error);
+    if is_foreign(path) {
+        let message = "it is another program's database; name another file by --database";
+        return Err(Error::Open { path: path.clone(), message: message.to_owned() });
+    }
+    let mut conn = connection::open_writer(path).map_err(refused)?;
+    // SQLite serves frames of the log that were never synced: sync all of it before any of it
+    // is acted on.
+    checkpoint::all(&conn);
+    MIGRATIONS.to_latest(&mut conn).map_err(|error| migration_error(path, &error))?;
+    checkpoint::watch_log(&conn);
+    meta::create_secret(&conn).map_err(|fail| unreadable(path, fail))?;
+    let secret = meta::secret(&conn).map_err(|fail| unreadable(path, fail))?;
+
+    let status = Arc::new(Status::default());
+    let head = Head::read(&conn).map_err(refused)?;
+    let keeper = TimeKeeper::new(clock, head.at, Arc::clone(&status.jumped));
+    let reserve = Reserve::new(files::reserve(path), options.reserve_bytes, options.max_page_count);
+    if let Err(error) = reserve.make(&conn) {
+        tracing::error!(%error, "no disk space for the reserve: new calls are refused until there is");
+        status.full.store(true, Ordering::Relaxed);
+    }
+    let (sender, messages) = mpsc::channel();
+    let caches = Arc::new(Caches::default());
+    let page_size = connection::page_size(&conn).map_err(refused)?;
+    let second = connection::open_writer(path).map_err(refused)?;
+    let checkpoints = Checkpoints::start(second, page_size, Arc::clone(&status))
+        .map_err(|error| no_thread(path, &error))?;
+    let mut writer = Writer {
+        conn,
+        status: Arc::clone(&status),
+        secret: secret.clone(),
+        keeper,
+        jump: None,
+        head,
+        live: Live::default(),
+        touched: Touched::default(),
+        reserve,
+        checkpoints,
+        caches: Arc::clone(&caches),
+        parked: Vec::new(),
+    };
+    writer.recover(path)?;
+    fatal::spawn("writer", move || run::run(writer, &messages))
+        .map_err(|error| no_thread(path, &error))?;
+    let writer = WriterHandle::new(sender, options.max_queue, status);
+    Ok(Engine { writer, secret, caches, lock })
+}
+
+impl Writer {
+    /// One transaction: a boot event, and every call that an earlier process left running.
+    fn recover(&mut self, path: &Path) -> Result<(), Error> {
+        let in_doubt: i64 = self
+            .conn
+            .query_row(queries::COUNT_IN_DOUBT, [], |row| row.get(0))
+            .map_err(|error| open_error(path, &error))?;
+        self.status.in_doubt.store(in_doubt, Ordering::Relaxed);
+        let mut recovered = self.commit_now(recover_running);
+        if let Err(Fail::Sql(error)) = &recovered
+            && severity(error) == Severity::Full
+        {
+            // What became of calls is what the reserve is for.
+            self.make_room(error);
+            recovered = self.commit_now(recover_running);
+        }
+        recovered.map_err(|fail| unreadable(path, fail))
+    }
+}
+
+/// Asked before anything is opened for writing, which would change the file's mode. What cannot be read here is
+/// told of by the next step.
+fn is_foreign(path: &Path) -> bool {
+    path.exists()
+        && connection::open_reader(path)
+            .and_then(|conn| conn.query_row(queries::IS_FOREIGN, [], |row| row.get(0)))
+            .unwrap_or(false)
+}
+
+#[derive(serde::Serialize)]
+struct Boot {
+    version: &'static str,
+    lost: usize,
+}
+
+fn recover_running(tx: &mut Transaction<'_>) -> Result<(), Fail> {
+    let running: Vec<(i64, Origin, u32, Option<i64>)> = tx
+        .conn
+        .prepare_cached(queries::RUNNING)?
+        .query_map([], |row| {
+            Ok((row.get(0)?, rows::word(row, 1, Origin::from_number)?, row.get(2)?, row.get(3)?))
+        })?
+        .collect::<rusqlite::Result<_>>()?;
+    let lost = running.iter().filter(|(_, origin, ..)| *origin == Origin::Proxy).count();
+    tx.event(NewEvent::engine("boot", &Boot { version: env!("CARGO_PKG_VERSION"), lost }));
+    for (row, origin, attempt, lease_ms) in running {
+        match origin {
+            Origin::Api => {
+                let ttl = lease_ms.and_then(|ms| u64::try_from(ms).ok());
+                let ttl = ttl.map_or(store_core::LEASE_DEFAULT, Duration::from_millis);
+                tx.effects.push(Effect::Leased(row, attempt, ttl));
+            }
+            Origin::Proxy => {
+                let execution =
+                    tx.conn.prepare_cached(queries::BRIEF_BY_ID)?.query_row([row], rows::brief)?;
+                settle::lose(tx, &execution, "the engine stopped while the call ran")?;
+            }
+        }
+    }
+    Ok(())
+}
+
+fn make_folder(database: &Path) -> Result<(), Error> {
+    rustix::process::umask(Mode::from_raw_mode(0o077));
+    let Some(folder) = database.parent().filter(|folder| !folder.as_os_str().is_empty()) else {
+        return Ok(());
+    };
+    DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(|error| Error::Open {
+        path: folder.to_owned(),
+        message: format!("the folder cannot be made; name another file by --database: {error}"),
+    })
+}
+
+fn open_error(path: &Path, error: &rusqlite::Error) -> Error {
+    let message = match error.sqlite_error_code() {
+        Some(rusqlite::ErrorCode::NotADatabase) => {
+            "it is not a database; name another file by --database".to_owned()
+        }
+        Some(rusqlite::ErrorCode::DatabaseBusy) => {
+            "another program holds it; stop that program, or name another file".to_owned()
+        }
+        Some(rusqlite::ErrorCode::DiskFull) => {
+            "its disk is full; make room, or name another file by --database".to_owned()
+        }
+        _ => format!("the database cannot be opened; name another file by --database: {error}"),
+    };
+    Error::Open { path: path.to_owned(), message }
+}
+
+fn migration_error(path: &Path, error: &rusqlite_migration::Error) -> Error {
+    let message = match error {
+        rusqlite_migration::Error::RusqliteError { err, .. } => return open_error(path, err),
+        rusqlite_migration::Error::MigrationDefinition(_) => migrations::NEWER.to_owned(),
+        other => format!("the schema cannot be migrated: {other}"),
+    };
+    Error::Open { path: path.to_owned(), message }
+}
+
+fn unreadable(path: &Path, fail: Fail) -> Error {
+    match fail {
+        Fail::Refused(error) => error,
+        Fail::Sql(error) => open_error(path, &error),
+    }
+}
+
+fn no_thread(path: &Path, error: &std::io::Error) -> Error {
+    Error::Open { path: path.to_owned(), message: format!("no thread can be started: {error}") }
+}

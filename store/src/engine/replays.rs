@@ -1,0 +1,63 @@
+//! Answers of completed calls kept in memory, so that a duplicate needs no read. Bounded by bytes.
+
+use std::sync::Arc;
+
+use quick_cache::Weighter;
+use quick_cache::sync::Cache;
+use store_core::call::{AnswerBody, Settled};
+use store_core::key::HolderKey;
+use store_core::model::Timestamp;
+
+/// How many bytes of answers are kept.
+const MAX_BYTES: u64 = 32 * 1024 * 1024;
+/// What an entry takes beside its body and headers, in bytes, roughly.
+const OVERHEAD: u64 = 512;
+
+/// A completed call as its key's next request needs it.
+#[derive(Debug, Clone)]
+pub(crate) struct Replay {
+    pub(crate) fingerprint: [u8; 16],
+    pub(crate) settled: Arc<Settled>,
+    /// When the key is free again; `None`: never.
+    pub(crate) free_at: Option<Timestamp>,
+}
+
+#[derive(Clone)]
+struct Bytes;
+
+impl Weighter<HolderKey, Replay> for Bytes {
+    fn weight(&self, _: &HolderKey, replay: &Replay) -> u64 {
+        let Some(answer) = &replay.settled.answer else { return OVERHEAD };
+        let body = match &answer.body {
+            AnswerBody::Kept(body) => body.len() as u64,
+            AnswerBody::Dropped { .. } => 0,
+        };
+        let headers: usize =
+            answer.headers.iter().map(|(name, value)| name.len() + value.len() + 64).sum();
+        OVERHEAD + body + headers as u64
+    }
+}
+
+/// Completed calls by key. Only what cannot change by itself is kept: whatever overturns a stored
+/// outcome empties it.
+pub(crate) struct Replays(Cache<HolderKey, Replay, Bytes>);
+
+impl Default for Replays {
+    fn default() -> Self {
+        Self(Cache::with_weighter(16_384, MAX_BYTES, Bytes))
+    }
+}
+
+impl Replays {
+    pub(crate) fn get(&self, key: &HolderKey, now: Timestamp) -> Option<Replay> {
+        self.0.get(key).filter(|replay| replay.free_at.is_none_or(|free| now < free))
+    }
+
+    pub(crate) fn put(&self, key: HolderKey, replay: Replay) {
+        self.0.insert(key, replay);
+    }
+
+    pub(crate) fn forget(&self) {
+        self.0.clear();
+    }
+}

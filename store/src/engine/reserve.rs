@@ -1,0 +1,92 @@
+//! Disk space that is kept back, so that calls in flight can be finished when the disk is full.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, Read as _};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::PathBuf;
+
+use rusqlite::Connection;
+
+use crate::sqlite::connection::page_size;
+
+/// A file of zeroes beside the database, and a margin below SQLite's page limit where one is set.
+#[derive(Debug)]
+pub(crate) struct Reserve {
+    path: PathBuf,
+    bytes: u64,
+    max_page_count: Option<u64>,
+}
+
+impl Reserve {
+    pub(crate) fn new(path: PathBuf, bytes: u64, max_page_count: Option<u64>) -> Self {
+        Self { path, bytes, max_page_count }
+    }
+
+    /// Makes the reserve; an error means that there is no room for it.
+    pub(crate) fn make(&self, conn: &Connection) -> io::Result<()> {
+        if let Some(pages) = self.max_page_count {
+            set_max_pages(conn, pages).map_err(io::Error::other)?;
+        }
+        if self.bytes == 0 {
+            return Ok(());
+        }
+        let file = OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .mode(0o600)
+            .open(&self.path)?;
+        allocate(&file, self.bytes).inspect_err(|_| {
+            // A part of a reserve would only take room from the database.
+            let _ = std::fs::remove_file(&self.path);
+        })
+    }
+
+    /// Gives the space to the database.
+    pub(crate) fn give_up(&self, conn: &Connection) {
+        match std::fs::remove_file(&self.path) {
+            Ok(()) => {
+                tracing::error!("the disk is full: the reserve is given up, new calls are refused");
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => tracing::error!(%error, "the reserve could not be given up"),
+        }
+        if let Some(pages) = self.max_page_count {
+            let raised = page_size(conn)
+                .and_then(|size| set_max_pages(conn, pages.saturating_add(self.bytes / size)));
+            if let Err(error) = raised {
+                tracing::error!(%error, "the page limit could not be raised");
+            }
+        }
+    }
+
+    /// Whether the page limit, where there is one, leaves room again.
+    pub(crate) fn has_room(&self, conn: &Connection) -> bool {
+        let Some(limit) = self.max_page_count else { return true };
+        let count: rusqlite::Result<i64> =
+            conn.pragma_query_value(None, "page_count", |row| row.get(0));
+        count.is_ok_and(|count| count.unsigned_abs() < limit)
+    }
+}
+
+fn set_max_pages(conn: &Connection, pages: u64) -> rusqlite::Result<()> {
+    conn.pragma_update_and_check(None, "max_page_count", pages as i64, |_| Ok(()))
+}
+
+fn allocate(file: &File, bytes: u64) -> io::Result<()> {
+    use rustix::io::Errno;
+
+    if file.metadata()?.len() >= bytes {
+        return Ok(());
+    }
+    match rustix::fs::fallocate(file, rustix::fs::FallocateFlags::empty(), 0, bytes) {
+        Ok(()) => Ok(()),
+        // Not every file system can; written zeroes take their space everywhere but on those that
+        // compress, where the reserve is then smaller than it looks.
+        Err(Errno::OPNOTSUPP | Errno::NOSYS) => {
+            io::copy(&mut io::repeat(0).take(bytes), &mut &*file)?;
+            Ok(())
+        }
+        Err(error) => Err(error.into()),
+    }
+}

@@ -1,0 +1,74 @@
+//! The writer's thread: gathers jobs, has them committed, and keeps house in between.
+
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::time::{Duration, Instant};
+
+use tokio::sync::oneshot;
+
+use crate::engine::checkpoint;
+use crate::engine::housekeeping::{self, Housekeeping};
+use crate::engine::job::{Job, Message};
+use crate::engine::writer::Writer;
+
+/// The most jobs in one transaction: bounds what a crash can take with it and how long the first
+/// of them waits.
+const MAX_GROUP: usize = 1_024;
+
+/// How often outcomes that wait for room are tried before the writer stops.
+const LAST_TRIES: usize = 3;
+
+/// The longest sleep of an idle writer: what housekeeping is due is done at least this often.
+const IDLE: Duration = Duration::from_secs(1);
+
+/// Runs until it is told to stop, with everything that came before written.
+pub(crate) fn run(mut writer: Writer, messages: &Receiver<Message>) {
+    let mut housekeeping = Housekeeping::default();
+    let stopped = loop {
+        let (group, stop) = gather(messages, writer.live.next_due());
+        if !group.is_empty() {
+            writer.commit_group(group);
+        }
+        writer.checkpoints.between_groups(&writer.conn);
+        if let Some(stop) = stop {
+            break stop;
+        }
+        housekeeping.run(&mut writer);
+    };
+    for _ in 0..LAST_TRIES {
+        writer.finish_parked();
+    }
+    if !writer.parked.is_empty() {
+        tracing::error!(
+            outcomes = writer.parked.len(),
+            "no room: these calls are in doubt at the next start"
+        );
+    }
+    housekeeping::flush(&mut writer);
+    checkpoint::all(&writer.conn);
+    let _ = stopped.send(());
+}
+
+/// Waits for a job, at most until something is due, then takes all that are there.
+fn gather(
+    messages: &Receiver<Message>,
+    due: Option<Instant>,
+) -> (Vec<Box<dyn Job>>, Option<oneshot::Sender<()>>) {
+    let mut group = Vec::new();
+    let wait = due.map_or(IDLE, |due| due.saturating_duration_since(Instant::now()).min(IDLE));
+    let mut next = match messages.recv_timeout(wait) {
+        Ok(message) => Some(message),
+        Err(RecvTimeoutError::Timeout) => None,
+        Err(RecvTimeoutError::Disconnected) => return (group, Some(oneshot::channel().0)),
+    };
+    while let Some(message) = next {
+        match message {
+            Message::Job(job, _permit) => group.push(job),
+            Message::Stop(reply) => return (group, Some(reply)),
+        }
+        if group.len() == MAX_GROUP {
+            break;
+        }
+        next = messages.try_recv().ok();
+    }
+    (group, None)
+}

@@ -1,0 +1,123 @@
+//! What the writer tells everybody else without being asked.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use serde::Serialize;
+use store_core::model::Timestamp;
+use tokio::sync::watch;
+
+use crate::clock::{Clock as _, SystemClock};
+use crate::engine::duplicates::Duplicates;
+use crate::mutex::lock;
+
+/// Upper bounds of the commit histogram's buckets, in seconds.
+const COMMIT_BUCKETS: [f64; 12] =
+    [0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 2.5];
+
+/// How many hosts of one kind of passing requests a minute tells apart; the rest is counted as `other`.
+const MAX_COUNTED: usize = 1_000;
+
+/// Numbers and switches that the writer sets and others read.
+#[derive(Debug, Default)]
+pub(crate) struct Status {
+    pub(crate) full: AtomicBool,
+    pub(crate) stalled: AtomicBool,
+    pub(crate) jumped: Arc<AtomicBool>,
+    pub(crate) in_flight: AtomicI64,
+    pub(crate) in_doubt: AtomicI64,
+    pub(crate) events: AtomicI64,
+    pub(crate) wal_pages: AtomicU64,
+    /// How many of them the checkpoint that has just ended found in the database; 0 once that is known.
+    pub(crate) wal_pages_done: AtomicU64,
+    /// The time of the newest event, in microseconds.
+    pub(crate) newest_at: AtomicI64,
+    /// The number of the newest event, for those who wait for the next one.
+    pub(crate) newest: watch::Sender<i64>,
+    pub(crate) duplicates: Duplicates,
+    commits: Mutex<Histogram>,
+    counts: Mutex<HashMap<&'static str, Counted>>,
+}
+
+/// What passed without a record of its own, of one kind.
+#[derive(Debug, Default)]
+struct Counted {
+    /// Since the start.
+    total: u64,
+    /// In this minute, by what it was.
+    minute: HashMap<String, u64>,
+}
+
+/// Cumulative counts by upper bound in seconds.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct Histogram {
+    /// The sum of all observations, in seconds.
+    pub sum: f64,
+    /// How many there were.
+    pub count: u64,
+    /// (upper bound, how many were at most that), ascending.
+    pub buckets: Vec<(f64, u64)>,
+}
+
+impl Status {
+    pub(crate) fn observe_commit(&self, took: Duration) {
+        let seconds = took.as_secs_f64();
+        let mut commits = lock(&self.commits);
+        if commits.buckets.is_empty() {
+            commits.buckets = COMMIT_BUCKETS.iter().map(|bound| (*bound, 0)).collect();
+        }
+        commits.sum += seconds;
+        commits.count += 1;
+        for (bound, count) in &mut commits.buckets {
+            if seconds <= *bound {
+                *count += 1;
+            }
+        }
+    }
+
+    /// The writer's time, as nearly as a reader can tell it: it never runs behind the newest event.
+    pub(crate) fn now(&self) -> Timestamp {
+        let newest = Timestamp::from_micros(self.newest_at.load(Ordering::Relaxed));
+        SystemClock.now().max(newest)
+    }
+
+    pub(crate) fn commits(&self) -> Histogram {
+        lock(&self.commits).clone()
+    }
+
+    /// Counts something that is no execution, for the minute's row in the log.
+    pub(crate) fn count(&self, kind: &'static str, what: &str) {
+        let mut counts = lock(&self.counts);
+        let counted = counts.entry(kind).or_default();
+        counted.total += 1;
+        if let Some(count) = counted.minute.get_mut(what) {
+            *count += 1;
+            return;
+        }
+        let what = if counted.minute.len() < MAX_COUNTED { what } else { "other" };
+        *counted.minute.entry(what.to_owned()).or_default() += 1;
+    }
+
+    /// The minute's counts by kind and what it was; the minute begins anew.
+    pub(crate) fn take_counts(&self) -> Vec<((&'static str, String), u64)> {
+        let mut counts = lock(&self.counts);
+        let mut taken: Vec<_> = counts
+            .iter_mut()
+            .flat_map(|(kind, counted)| {
+                counted.minute.drain().map(|(what, count)| ((*kind, what), count))
+            })
+            .collect();
+        taken.sort_unstable();
+        taken
+    }
+
+    pub(crate) fn decisions(&self) -> HashMap<&'static str, u64> {
+        lock(&self.counts).iter().map(|(kind, counted)| (*kind, counted.total)).collect()
+    }
+
+    pub(crate) fn add(counter: &AtomicI64, by: i64) {
+        counter.fetch_add(by, Ordering::Relaxed);
+    }
+}

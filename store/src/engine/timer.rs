@@ -1,0 +1,31 @@
+//! What the writer does at intervals.
+
+use std::time::{Duration, Instant};
+
+/// Something that is due at intervals.
+#[derive(Debug)]
+pub(crate) struct Every {
+    interval: Duration,
+    last: Option<Instant>,
+}
+
+impl Every {
+    /// Due for the first time after an interval.
+    pub(crate) fn new(interval: Duration) -> Self {
+        Self { interval, last: Some(Instant::now()) }
+    }
+
+    /// Due for the first time at once: also a process that never lives for an interval does it.
+    pub(crate) fn at_once(interval: Duration) -> Self {
+        Self { interval, last: None }
+    }
+
+    /// True once per interval.
+    pub(crate) fn due(&mut self) -> bool {
+        let due = self.last.is_none_or(|last| last.elapsed() >= self.interval);
+        if due {
+            self.last = Some(Instant::now());
+        }
+        due
+    }
+}

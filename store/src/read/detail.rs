@@ -1,0 +1,163 @@
+//! One execution with everything that is kept of it, long texts cut.
+
+use std::collections::BTreeMap;
+
+use rusqlite::{Connection, OptionalExtension, params};
+use serde::Deserialize;
+use store_core::Error;
+use store_core::call::{Answer, AnswerBody};
+use store_core::key::Digest;
+use store_core::model::{AnswerDetail, Excerpt, ExecutionDetail, Json, Origin, RequestDetail};
+use uuid::Uuid;
+
+use crate::read::reader::Reader;
+use crate::read::{output, search};
+use crate::sqlite::{answers, queries, rows};
+
+/// How many events are told.
+const MAX_EVENTS: i64 = 500;
+
+/// A proxied call's input as the proxy wrote it.
+#[derive(Deserialize)]
+struct Asked {
+    method: String,
+    url: String,
+    headers: Json,
+    body: Json,
+}
+
+/// What stands in the place of a body that is not kept.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct NotKept {
+    sha256: String,
+    size: u64,
+}
+
+impl Reader {
+    /// The execution of an id with what was asked, what was answered and its events; each text up to
+    /// `limit` bytes.
+    pub fn execution_detail(&self, id: Uuid, limit: usize) -> Result<ExecutionDetail, Error> {
+        self.snapshot(|conn| {
+            let found = conn
+                .prepare_cached(queries::SUMMARY_BY_UUID)?
+                .query_row([id.as_bytes()], rows::execution_summary)
+                .optional()?;
+            let (row, mut summary) =
+                found.ok_or_else(|| Error::NotFound { what: "execution", id: id.to_string() })?;
+            search::add_events(conn, row, &mut summary)?;
+            let texts = conn.prepare_cached(queries::EXECUTION_TEXTS)?.query_row([row], |row| {
+                Ok(Texts {
+                    input: row.get(0)?,
+                    output: row.get(1)?,
+                    username: row.get(2)?,
+                    session_name: row.get(3)?,
+                    goal_title: row.get(4)?,
+                })
+            })?;
+            let proxied = summary.origin == Origin::Proxy;
+            let asked: Option<Asked> =
+                proxied.then(|| serde_json::from_str(&texts.input).ok()).flatten();
+            let events = conn
+                .prepare_cached(queries::EVENTS_OF_EXECUTION)?
+                .query_map(params![0, MAX_EVENTS, id.as_bytes()], rows::event)?
+                .collect::<rusqlite::Result<_>>()?;
+            let answer =
+                if proxied { answers::get(conn, row)?.map(|a| told(&a, limit)) } else { None };
+            Ok(ExecutionDetail {
+                summary,
+                username: texts.username,
+                session_name: texts.session_name,
+                goal_title: texts.goal_title,
+                answered: answered(conn, row)?,
+                input: asked.is_none().then(|| of_json(&texts.input, limit)),
+                request: asked.map(|asked| RequestDetail {
+                    method: asked.method,
+                    url: asked.url,
+                    headers: asked.headers,
+                    body: of_body(&asked.body, limit),
+                }),
+                answer,
+                output: texts.output.as_deref().map(|text| of_json(text, limit)),
+                events,
+            })
+        })
+    }
+}
+
+struct Texts {
+    input: String,
+    output: Option<String>,
+    username: String,
+    session_name: Option<String>,
+    goal_title: String,
+}
+
+fn answered(conn: &Connection, row: i64) -> rusqlite::Result<BTreeMap<String, u64>> {
+    let mut all = BTreeMap::new();
+    for noted in search::noted(conn, row)? {
+        for (answered, count) in noted.answered {
+            *all.entry(answered).or_default() += count;
+        }
+    }
+    Ok(all)
+}
+
+fn told(answer: &Answer, limit: usize) -> AnswerDetail {
+    let fields = |fields: &[(String, bytes::Bytes)]| {
+        let text = |value: &[u8]| String::from_utf8_lossy(value).into_owned();
+        fields.iter().map(|(name, value)| (name.clone(), text(value))).collect()
+    };
+    AnswerDetail {
+        status: answer.status,
+        headers: fields(&answer.headers),
+        trailers: fields(&answer.trailers),
+        cookies_omitted: answer.omitted_cookies,
+        received_at: answer.received_at,
+        body: match &answer.body {
+            AnswerBody::Dropped { sha256, size } => {
+                not_kept(Digest::from_bytes(*sha256).hex(32), *size)
+            }
+            AnswerBody::Kept(bytes) => match std::str::from_utf8(bytes) {
+                Err(_) => not_kept(Digest::of(bytes).hex(32), bytes.len() as u64),
+                Ok(text) => Excerpt {
+                    sha256: Some(Digest::of(bytes).hex(32)),
+                    ..of_text(text, output::is_json(answer), limit)
+                },
+            },
+        },
+    }
+}
+
+/// A proxied call's body: JSON, a JSON text that stands for plain text, or a digest.
+fn of_body(body: &Json, limit: usize) -> Option<Excerpt> {
+    if body.as_str() == "null" {
+        return None;
+    }
+    if let Ok(NotKept { sha256, size }) = body.decode() {
+        return Some(not_kept(sha256, size));
+    }
+    Some(match body.decode::<String>() {
+        Ok(text) => of_text(&text, false, limit),
+        Err(_) => of_json(body.as_str(), limit),
+    })
+}
+
+fn of_json(text: &str, limit: usize) -> Excerpt {
+    of_text(text, true, limit)
+}
+
+fn of_text(text: &str, json: bool, limit: usize) -> Excerpt {
+    let end = text.floor_char_boundary(limit);
+    Excerpt {
+        text: Some(text[..end].to_owned()),
+        json,
+        cut: end < text.len(),
+        size: text.len() as u64,
+        sha256: None,
+    }
+}
+
+fn not_kept(sha256: String, size: u64) -> Excerpt {
+    Excerpt { text: None, json: false, cut: false, size, sha256: Some(sha256) }
+}

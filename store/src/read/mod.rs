@@ -1,0 +1,9 @@
+//! Reads, from connections of their own: none waits for the writer.
+
+pub(crate) mod detail;
+pub(crate) mod lists;
+pub(crate) mod output;
+pub(crate) mod overview;
+pub(crate) mod reader;
+pub(crate) mod search;
+pub(crate) mod stats;

@@ -1,0 +1,299 @@
+//! Reads, from connections of their own: a read never waits for the writer.
+
+use std::path::{Path, PathBuf};
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex};
+
+use rusqlite::{Connection, OptionalExtension, Params, Row, params};
+use store_core::call::{Call, Foreseen, Scope, ScopeRequest};
+use store_core::key::{Digest, HolderKey};
+use store_core::model::{Channel, Execution, Goal, Memory, Session, User};
+use store_core::{DEFAULT_USER, Error, LockHolder};
+use uuid::Uuid;
+
+use crate::decide::claim;
+use crate::engine::lock as file_lock;
+use crate::engine::status::Status;
+use crate::mutex::lock;
+use crate::read::output;
+use crate::sqlite::error::{self, Fail};
+use crate::sqlite::{connection, ids, meta, migrations, queries, rows, scope};
+
+/// Idle connections that are kept.
+const MAX_IDLE: usize = 8;
+
+/// Reads a store. Cloning is cheap.
+///
+/// Methods block for a point read (microseconds) or a list (up to milliseconds a page): call lists,
+/// `stats` and `verify` where blocking is allowed.
+#[derive(Clone)]
+pub struct Reader(Arc<Pool>);
+
+struct Pool {
+    path: PathBuf,
+    idle: Mutex<Vec<Connection>>,
+    status: Arc<Status>,
+}
+
+impl std::fmt::Debug for Reader {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Reader")
+    }
+}
+
+impl Reader {
+    /// Opens a database whose engine is stopped, or runs elsewhere, for reading only.
+    ///
+    /// Where the engine is stopped, the outcome of what is `running` is unknown.
+    pub fn open(path: &Path) -> Result<Self, Error> {
+        let refused = |message: String| Error::Open { path: path.to_owned(), message };
+        if !path.is_file() {
+            return Err(refused("there is no database; name it by --database".to_owned()));
+        }
+        let reader = Self::new(path, &Arc::default());
+        let version: i64 = reader
+            .with(|conn| Ok(conn.pragma_query_value(None, "user_version", |row| row.get(0))?))
+            .map_err(|_| {
+                refused("it is no database of this engine, or it is damaged".to_owned())
+            })?;
+        if version > migrations::VERSION {
+            return Err(refused(migrations::NEWER.to_owned()));
+        }
+        if version < migrations::VERSION {
+            return Err(refused(format!(
+                "its schema is version {version}, this program reads version {}; start `serve` once to migrate it",
+                migrations::VERSION
+            )));
+        }
+        Ok(reader)
+    }
+
+    /// Which process owns the database at `path` now.
+    pub fn lock_holder(path: &Path) -> Option<LockHolder> {
+        file_lock::holder(path)
+    }
+
+    pub(crate) fn new(path: &Path, status: &Arc<Status>) -> Self {
+        let status = Arc::clone(status);
+        Self(Arc::new(Pool { path: path.to_owned(), idle: Mutex::default(), status }))
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.0.path
+    }
+
+    pub(crate) fn status(&self) -> &Status {
+        &self.0.status
+    }
+
+    /// Runs reads on a connection of the pool.
+    pub(crate) fn with<T>(
+        &self,
+        read: impl FnOnce(&Connection) -> Result<T, Fail>,
+    ) -> Result<T, Error> {
+        let idle = lock(&self.0.idle).pop();
+        let conn = match idle {
+            Some(conn) => conn,
+            None => connection::open_reader(&self.0.path).map_err(|e| error::public(&e))?,
+        };
+        let result = read(&conn).map_err(|fail| match fail {
+            Fail::Refused(error) => error,
+            Fail::Sql(error) => error::public(&error),
+        });
+        let mut idle = lock(&self.0.idle);
+        if idle.len() < MAX_IDLE {
+            idle.push(conn);
+        }
+        result
+    }
+
+    /// [`Reader::with`], where all reads see the same moment. Also cheaper than reads one by one.
+    pub(crate) fn snapshot<T>(
+        &self,
+        read: impl FnOnce(&Connection) -> Result<T, Fail>,
+    ) -> Result<T, Error> {
+        self.with(|conn| {
+            conn.prepare_cached(queries::BEGIN_READ)?.execute([])?;
+            let result = read(conn);
+            conn.prepare_cached(queries::COMMIT)?.execute([])?;
+            result
+        })
+    }
+
+    pub(crate) fn one<T>(
+        &self,
+        sql: &str,
+        params: impl Params,
+        map: impl FnOnce(&Row<'_>) -> rusqlite::Result<T>,
+    ) -> Result<Option<T>, Error> {
+        self.with(|conn| Ok(conn.prepare_cached(sql)?.query_row(params, map).optional()?))
+    }
+
+    pub(crate) fn many<T>(
+        &self,
+        sql: &str,
+        params: impl Params,
+        map: impl FnMut(&Row<'_>) -> rusqlite::Result<T>,
+    ) -> Result<Vec<T>, Error> {
+        self.with(|conn| {
+            Ok(conn
+                .prepare_cached(sql)?
+                .query_map(params, map)?
+                .collect::<rusqlite::Result<_>>()?)
+        })
+    }
+
+    /// The user of an id.
+    pub fn user(&self, id: Uuid) -> Result<User, Error> {
+        found(self.one(queries::USER_BY_UUID, [id.as_bytes()], rows::user)?, "user", id)
+    }
+
+    /// The user of a name.
+    pub fn user_by_name(&self, username: &str) -> Result<User, Error> {
+        found(self.one(queries::USER_BY_NAME, [username], rows::user)?, "user", username)
+    }
+
+    /// The session of an id.
+    pub fn session(&self, id: Uuid) -> Result<Session, Error> {
+        let row =
+            self.one(queries::SESSION_BY_UUID, [id.as_bytes()], |row| rows::session(row, 0))?;
+        found(row, "session", id)
+    }
+
+    /// The user's active session with the latest activity.
+    pub fn active_session(&self, user_id: Uuid) -> Result<Option<Session>, Error> {
+        let user = self.with(|conn| ids::user(conn, user_id))?;
+        self.one(queries::SESSION_ACTIVE, [user], |row| rows::session(row, 0))
+    }
+
+    /// The goal of an id.
+    pub fn goal(&self, id: Uuid) -> Result<Goal, Error> {
+        found(self.one(queries::GOAL_BY_UUID, [id.as_bytes()], rows::goal)?, "goal", id)
+    }
+
+    /// The memory of an id.
+    pub fn memory(&self, id: Uuid) -> Result<Memory, Error> {
+        found(self.one(queries::MEMORY_BY_UUID, [id.as_bytes()], rows::memory)?, "memory", id)
+    }
+
+    /// The channel of an id.
+    pub fn channel(&self, id: Uuid) -> Result<Channel, Error> {
+        found(self.one(queries::CHANNEL_BY_UUID, [id.as_bytes()], rows::channel)?, "channel", id)
+    }
+
+    /// The execution of an id, with its whole output.
+    pub fn execution(&self, id: Uuid) -> Result<Execution, Error> {
+        let row = self.snapshot(|conn| {
+            let row = conn
+                .prepare_cached(queries::EXECUTION_BY_UUID)?
+                .query_row([id.as_bytes()], rows::execution)
+                .optional()?;
+            Ok(row.map(|row| output::complete(conn, row, output::WHOLE)).transpose()?)
+        })?;
+        found(row, "execution", id)
+    }
+
+    /// The execution of a row number.
+    pub(crate) fn execution_row(&self, row: i64) -> Result<Execution, Error> {
+        self.snapshot(|conn| {
+            let row =
+                conn.prepare_cached(queries::EXECUTION_BY_ID)?.query_row([row], rows::execution)?;
+            Ok(output::complete(conn, row, output::WHOLE)?)
+        })
+    }
+
+    /// The execution that holds a key now, of one user or of any.
+    ///
+    /// Refused (`Conflict`) when more than one user or namespace holds it.
+    pub fn execution_by_key(
+        &self,
+        key: &str,
+        user_id: Option<Uuid>,
+    ) -> Result<Option<Execution>, Error> {
+        let prefix = HolderKey::text_prefix(key);
+        let end = (u64::from_be_bytes(prefix))
+            .checked_add(1)
+            .map_or_else(|| vec![0xff; 25], |end| end.to_be_bytes().to_vec());
+        let user = user_id.map(|id| self.with(|conn| ids::user(conn, id))).transpose()?;
+        let now = self.status().now().as_micros();
+        let expiry = !self.status().jumped.load(Ordering::Relaxed);
+        let holders =
+            self.many(queries::HOLDERS_OF_TEXT, rusqlite::params![prefix, end], |row| {
+                let ended: Option<i64> = row.get(2)?;
+                let window: Option<i64> = row.get(3)?;
+                let free = match (ended, window) {
+                    (Some(ended), Some(window)) => expiry && now >= ended.saturating_add(window),
+                    _ => false,
+                };
+                Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?, free))
+            })?;
+        let mut holders: Vec<i64> = holders
+            .into_iter()
+            .filter(|(_, of, free)| !free && user.is_none_or(|user| user == *of))
+            .map(|(execution, _, _)| execution)
+            .collect();
+        holders.dedup();
+        match holders.as_slice() {
+            [] => Ok(None),
+            [one] => self.execution_row(*one).map(Some),
+            _ => Err(Error::Conflict(
+                "more than one user or namespace holds this key: give user_id, or look the execution up by its id"
+                    .to_owned(),
+            )),
+        }
+    }
+
+    /// The newest session of this name of the user `local` that takes calls: the one that a proxied
+    /// call means by the name alone.
+    pub fn session_by_name(&self, name: &str) -> Result<Option<Session>, Error> {
+        let owner =
+            self.one(queries::USER_ID_BY_NAME, [DEFAULT_USER], |row| row.get::<_, i64>(0))?;
+        let Some(owner) = owner else { return Ok(None) };
+        let id =
+            self.one(queries::SESSION_BY_NAME, params![owner, name], |row| rows::uuid(row, 1))?;
+        id.map(|id| self.session(id)).transpose()
+    }
+
+    /// How many late answers may stem from a second effect (docs/SEMANTICS.md, "States"). Reads all
+    /// events.
+    pub fn possible_duplicates(&self) -> Result<u64, Error> {
+        let count = self.one(queries::COUNT_EVENTS_OF_KIND, ["possible-duplicate"], |row| {
+            row.get::<_, i64>(0)
+        })?;
+        Ok(count.unwrap_or(0).unsigned_abs())
+    }
+
+    /// What SQLite finds wrong with the file; empty when all is well. Reads all of it.
+    pub fn quick_check(&self) -> Result<Vec<String>, Error> {
+        let found = self.many(queries::QUICK_CHECK, [], |row| row.get::<_, String>(0))?;
+        Ok(found.into_iter().filter(|line| line != "ok").collect())
+    }
+
+    /// The proxy token of a session, as `token SESSION` prints it.
+    pub fn session_token(&self, session: &str) -> Result<String, Error> {
+        Ok(self.with(meta::secret)?.session_token(session))
+    }
+}
+
+/// What the proxy would do with a request, without doing it.
+impl Reader {
+    /// The scope of a request as far as it exists; `None` where something of it has yet to be made.
+    pub fn scope(&self, request: &ScopeRequest) -> Result<Option<Scope>, Error> {
+        self.snapshot(|conn| scope::find(conn, request))
+    }
+
+    /// HMAC-SHA256 with the store's secret, under a label; as [`crate::Store::keyed_digest`].
+    pub fn keyed_digest(&self, label: &str, bytes: &[u8]) -> Result<Digest, Error> {
+        Ok(self.with(meta::secret)?.digest(label, bytes))
+    }
+
+    /// What [`crate::Store::claim`] would answer now.
+    pub fn foresee(&self, call: &Call) -> Result<Foreseen, Error> {
+        let now = self.status().now();
+        self.snapshot(|conn| Ok(claim::foresee(conn, call, now)?))
+    }
+}
+
+fn found<T>(row: Option<T>, what: &'static str, id: impl std::fmt::Display) -> Result<T, Error> {
+    row.ok_or_else(|| Error::NotFound { what, id: format!("{id}") })
+}

@@ -1,0 +1,154 @@
+//! Executions without their bodies, found by filter and text.
+
+use std::time::{Duration, Instant};
+
+use rusqlite::{Connection, OptionalExtension, params};
+use store_core::Error;
+use store_core::model::{ExecutionStatus, ExecutionSummary, Origin, Page, SearchFilter, Timestamp};
+use uuid::Uuid;
+
+use crate::engine::duplicates::Noted;
+use crate::read::reader::Reader;
+use crate::sqlite::{ids, queries, rows};
+
+/// How many rows one step of a search looks at.
+const STEP: i64 = 5_000;
+/// After this long a page is given as it is, with a cursor to go on from.
+const PATIENCE: Duration = Duration::from_millis(300);
+/// How many duplicates are told with their time.
+const MAX_TIMES: usize = 64;
+
+/// What of an event `finished` is shown.
+#[derive(Default, serde::Deserialize)]
+#[serde(default)]
+struct Finished {
+    first_byte_at: Option<Timestamp>,
+}
+
+/// `text` anywhere, for LIKE: `%` and `_` in it are themselves.
+pub(crate) fn pattern(text: &str) -> String {
+    let mut pattern = String::from("%");
+    for c in text.chars() {
+        if matches!(c, '%' | '_' | '\\') {
+            pattern.push('\\');
+        }
+        pattern.push(c);
+    }
+    pattern.push('%');
+    pattern
+}
+
+impl Reader {
+    /// A page of the executions that a search finds, newest first, without their bodies.
+    ///
+    /// It looks for a third of a second: a page may hold less than `at_most`, even nothing, and yet
+    /// have a cursor to go on from.
+    pub fn search(
+        &self,
+        filter: &SearchFilter,
+        at_most: usize,
+        cursor: Option<&str>,
+    ) -> Result<Page<ExecutionSummary>, Error> {
+        let started = Instant::now();
+        let newest = self.one(queries::EXECUTION_NEWEST, [], |row| row.get::<_, Option<i64>>(0))?;
+        let end = newest.flatten().unwrap_or(0).saturating_add(1);
+        let mut before = match cursor {
+            None => end,
+            Some(cursor) => cursor.parse::<i64>().map(|at| at.min(end)).map_err(|_| {
+                let message = "it is not a cursor that this list gave".to_owned();
+                Error::Invalid { field: "cursor", message }
+            })?,
+        };
+        let session = match filter.session_id {
+            None => None,
+            Some(id) => Some(self.with(|conn| ids::session(conn, id))?.id),
+        };
+        let mut items = Vec::new();
+        while before > 1 && items.len() < at_most && started.elapsed() < PATIENCE {
+            let (from, room) = ((before - STEP).max(1), at_most - items.len());
+            let found = self.step(filter, session, (from, before), room)?;
+            before = match found.last() {
+                Some((row, _)) if found.len() == room => *row,
+                _ => from,
+            };
+            items.extend(found.into_iter().map(|(_, summary)| summary));
+        }
+        Ok(Page { items, next: (before > 1).then(|| before.to_string()) })
+    }
+
+    /// What is found among the rows `from..before`, newest first.
+    fn step(
+        &self,
+        filter: &SearchFilter,
+        session: Option<i64>,
+        (from, before): (i64, i64),
+        room: usize,
+    ) -> Result<Vec<(i64, ExecutionSummary)>, Error> {
+        let sql = match (session, filter.status) {
+            (_, Some(ExecutionStatus::InDoubt)) => queries::SEARCH_IN_DOUBT,
+            (Some(_), _) => queries::SEARCH_SESSION,
+            (None, _) => queries::SEARCH,
+        };
+        let params = params![
+            from,
+            before,
+            i64::try_from(room).unwrap_or(i64::MAX),
+            session,
+            filter.user_id.as_ref().map(Uuid::as_bytes),
+            filter.goal_id.as_ref().map(Uuid::as_bytes),
+            filter.status.map(ExecutionStatus::number),
+            filter.origin.map(Origin::number),
+            filter.tool.as_deref().map(pattern),
+            filter.text.as_deref().map(pattern),
+            filter.duplicated,
+            filter.after.map(Timestamp::as_micros),
+            filter.before.map(Timestamp::as_micros),
+            filter.text.as_deref().map(|text| pattern(&text.replace('-', ""))),
+        ];
+        self.with(|conn| {
+            let mut statement = conn.prepare_cached(sql)?;
+            let found = statement.query_map(params, rows::execution_summary)?;
+            let mut page = Vec::new();
+            for row in found {
+                let (row, mut summary) = row?;
+                add_events(conn, row, &mut summary)?;
+                page.push((row, summary));
+            }
+            Ok(page)
+        })
+    }
+}
+
+/// Puts in what only the log knows: the first byte's time, and when duplicates came.
+pub(crate) fn add_events(
+    conn: &Connection,
+    row: i64,
+    summary: &mut ExecutionSummary,
+) -> rusqlite::Result<()> {
+    if summary.sent_at.is_some() {
+        let detail: Option<String> = conn
+            .prepare_cached(queries::EVENT_FINISHED)?
+            .query_row([row], |row| row.get(0))
+            .optional()?;
+        let finished: Finished =
+            detail.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default();
+        summary.first_byte_at = finished.first_byte_at;
+    }
+    if summary.duplicates > 0 {
+        let mut times = Vec::new();
+        for noted in noted(conn, row)? {
+            times.extend(noted.times);
+        }
+        times.sort_unstable();
+        times.truncate(MAX_TIMES);
+        summary.duplicate_times = times;
+    }
+    Ok(())
+}
+
+/// What the newest events `duplicates` of an execution tell.
+pub(crate) fn noted(conn: &Connection, row: i64) -> rusqlite::Result<Vec<Noted>> {
+    let mut statement = conn.prepare_cached(queries::EVENTS_DUPLICATES)?;
+    let details = statement.query_map([row], |row| row.get::<_, String>(0))?;
+    details.map(|detail| Ok(serde_json::from_str(&detail?).unwrap_or_default())).collect()
+}

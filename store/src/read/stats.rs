@@ -1,0 +1,132 @@
+//! Counts over the whole store, for `get_stats`, `/metrics` and `/readyz`.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::Ordering;
+
+use serde::Serialize;
+use store_core::Error;
+use store_core::model::{SessionStatus, Stats};
+
+use crate::engine::status::Histogram;
+use crate::files;
+use crate::read::overview;
+use crate::read::reader::Reader;
+use crate::sqlite::queries;
+
+/// A write-ahead log of more than this is a problem, in bytes.
+const WAL_WARNING: u64 = 256 * 1024 * 1024;
+
+/// How the store is, from memory and file sizes alone.
+#[derive(Debug, Clone, Serialize)]
+pub struct Health {
+    /// New calls are taken.
+    pub ready: bool,
+    /// What is not right, in words; empty when all is well.
+    pub problems: Vec<String>,
+    /// New claims are refused for want of disk space.
+    pub full: bool,
+    /// The wall clock jumped forward: keys do not expire until the next start.
+    pub clock_jumped: bool,
+    /// Jobs that wait for the writer.
+    pub queue_depth: u64,
+    /// Proxied calls under a lease.
+    pub in_flight: u64,
+    /// Executions in doubt.
+    pub in_doubt: u64,
+    /// Size of the database file.
+    pub database_bytes: u64,
+    /// Size of the log file.
+    pub wal_bytes: u64,
+    /// How long commits took.
+    pub commit_seconds: Histogram,
+    /// The number of the newest event.
+    pub events: u64,
+}
+
+impl Reader {
+    /// Counts over the whole store. Reads whole indices: seconds on millions of rows.
+    pub fn stats(&self) -> Result<Stats, Error> {
+        let count = |sql| {
+            Ok::<u64, Error>(
+                self.one(sql, [], |row| row.get::<_, i64>(0))?.unwrap_or(0).unsigned_abs(),
+            )
+        };
+        let by_status = |sql, word: fn(i64) -> Option<&'static str>| {
+            let rows =
+                self.many(sql, [], |row| Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?)))?;
+            Ok::<BTreeMap<String, u64>, Error>(
+                rows.into_iter()
+                    .filter_map(|(status, n)| Some((word(status)?.to_owned(), n.unsigned_abs())))
+                    .collect(),
+            )
+        };
+        let events = self.one(queries::EVENT_HEAD, [], |row| row.get::<_, i64>(0))?.unwrap_or(0);
+        Ok(Stats {
+            users: count(queries::COUNT_USERS)?,
+            sessions: by_status(queries::COUNT_SESSIONS, |n| {
+                SessionStatus::from_number(n).map(SessionStatus::as_str)
+            })?,
+            goals: count(queries::COUNT_GOALS)?,
+            executions: overview::executions_by_status(&self.many(
+                queries::COUNT_EXECUTIONS,
+                [],
+                |row| Ok((row.get(0)?, row.get::<_, i64>(1)?.unsigned_abs())),
+            )?),
+            duplicates: count(queries::SUM_DUPLICATES)?,
+            memories: count(queries::COUNT_MEMORIES)?,
+            channels: count(queries::COUNT_CHANNELS)?,
+            events: events.unsigned_abs(),
+            decisions: self
+                .status()
+                .decisions()
+                .into_iter()
+                .map(|(decision, n)| (decision.to_owned(), n))
+                .collect(),
+            database_bytes: files::size(self.path()),
+            wal_bytes: files::size(&files::log(self.path())),
+        })
+    }
+}
+
+/// The health of an open store, of which so many jobs wait for the writer.
+pub(crate) fn health(reader: &Reader, queued: usize) -> Health {
+    let status = reader.status();
+    let full = status.full.load(Ordering::Relaxed);
+    let stalled = status.stalled.load(Ordering::Relaxed);
+    let clock_jumped = status.jumped.load(Ordering::Relaxed);
+    let mut problems = Vec::new();
+    if full {
+        problems.push("the disk is full: new calls are refused until there is space".to_owned());
+    }
+    if stalled {
+        problems
+            .push("outcomes wait for the disk, or a foreign program holds the database".to_owned());
+    }
+    if clock_jumped {
+        problems.push(
+            "the wall clock jumped forward: keys do not expire until the next start".to_owned(),
+        );
+    }
+    let number = |counter: &std::sync::atomic::AtomicI64| {
+        u64::try_from(counter.load(Ordering::Relaxed)).unwrap_or(0)
+    };
+    let wal_bytes = files::size(&files::log(reader.path()));
+    if wal_bytes > WAL_WARNING {
+        problems.push(format!(
+            "the write-ahead log has {wal_bytes} bytes: a foreign program's open read transaction may pin it"
+        ));
+    }
+    Health {
+        ready: !full && !stalled,
+        problems,
+        full,
+        clock_jumped,
+        queue_depth: queued as u64,
+        in_flight: number(&status.in_flight),
+        in_doubt: number(&status.in_doubt),
+        database_bytes: files::size(reader.path()),
+        wal_bytes,
+        commit_seconds: status.commits(),
+        events: number(&status.events),
+    }
+}

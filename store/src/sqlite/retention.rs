@@ -1,0 +1,69 @@
+//! What is dropped when it is old: bodies of answers, events.
+
+use std::time::Duration;
+
+use rusqlite::{OptionalExtension, params};
+use store_core::key::Digest;
+
+use crate::decide::event::NewEvent;
+use crate::sqlite::error::Fail;
+use crate::sqlite::queries;
+use crate::sqlite::transaction::{Effect, Transaction};
+
+/// Bodies of answers are kept this long.
+pub(crate) const BODIES: Duration = Duration::from_secs(30 * 86_400);
+/// Events are kept this long.
+const EVENTS: Duration = Duration::from_secs(400 * 86_400);
+#[derive(serde::Serialize)]
+struct Pruned {
+    up_to: i64,
+    hash: String,
+}
+
+/// Drops old events behind a row that tells how far.
+pub(crate) fn prune_events(tx: &mut Transaction<'_>) -> Result<(), Fail> {
+    if !tx.expiry {
+        return Ok(());
+    }
+    let last: Option<(i64, [u8; 32])> = tx
+        .conn
+        .prepare_cached(queries::RETENTION_EVENT)?
+        .query_row([before(tx, EVENTS)], |row| Ok((row.get(0)?, row.get(1)?)))
+        .optional()?;
+    if let Some((up_to, hash)) = last {
+        let hash = Digest::from_bytes(hash).hex(32);
+        tx.conn.prepare_cached(queries::RETENTION_PRUNE)?.execute(params![up_to])?;
+        tx.event(NewEvent::engine("pruned", &Pruned { up_to, hash }));
+    }
+    Ok(())
+}
+
+#[derive(serde::Serialize)]
+struct BodiesDropped {
+    answers: usize,
+}
+
+/// Drops the old bodies of the next answers behind the row `from`; where to go on, if there is more.
+pub(crate) fn drop_bodies(tx: &mut Transaction<'_>, from: i64) -> Result<Option<i64>, Fail> {
+    if !tx.expiry {
+        return Ok(None);
+    }
+    let before = before(tx, BODIES);
+    let (to, old): (Option<i64>, Option<bool>) = tx
+        .conn
+        .prepare_cached(queries::RETENTION_RANGE)?
+        .query_row(params![from, before], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    let Some(to) = to else { return Ok(None) };
+    let dropped =
+        tx.conn.prepare_cached(queries::RETENTION_BODIES)?.execute(params![from, to, before])?;
+    if dropped > 0 {
+        tx.effects.push(Effect::ReplaysChanged);
+        tx.event(NewEvent::engine("bodies-dropped", &BodiesDropped { answers: dropped }));
+    }
+    Ok(old.unwrap_or(false).then_some(to))
+}
+
+/// The moment that is `age` ago, in microseconds.
+fn before(tx: &Transaction<'_>, age: Duration) -> i64 {
+    tx.now.as_micros() - i64::try_from(age.as_micros()).unwrap_or(i64::MAX)
+}

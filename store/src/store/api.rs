@@ -1,0 +1,279 @@
+//! Calls that come by the API.
+
+use std::time::Duration;
+
+use store_core::call::{ApiClaim, ApiFinish, ExecuteOptions, Executed, ToolCallKey, Verdict};
+use store_core::key::{self, HolderKey};
+use store_core::model::{
+    EffectClass, Execution, ExecutionStatus, ExecutionUpdate, Origin, Timestamp, ToolCall,
+};
+use store_core::state::{Knowledge, State};
+use store_core::{Error, LEASE_MAX, LEASE_MIN};
+use uuid::Uuid;
+
+use crate::call::Waiter;
+use crate::decide::claim::{self, Running};
+use crate::decide::execute::{self, Decided, Wish};
+use crate::decide::settle;
+use crate::engine::job::Lane;
+use crate::engine::write::Write;
+use crate::read::output;
+use crate::sqlite::ids::{self, Place};
+use crate::sqlite::rows::{self, Brief};
+use crate::sqlite::{entities, queries};
+use crate::store::Store;
+
+/// The longest reason of a verdict, in characters.
+const MAX_EVIDENCE: usize = 4_096;
+
+impl Store {
+    /// Records a tool call without a key, as `pending`.
+    pub async fn create_tool_execution(&self, call: ToolCall) -> Result<Execution, Error> {
+        entities::check_name("tool_name", &call.tool_name)?;
+        let place = self.place(&call)?;
+        let (_, row) = self.write(move |tx| execute::create(tx, &call, place)).await?;
+        self.reader().execution_row(row)
+    }
+
+    /// Changes an execution that was never leased. Refused (`LeaseLost`) where it was, and
+    /// (`IllegalTransition`) where its state has no such step.
+    pub async fn update_tool_execution(
+        &self,
+        update: ExecutionUpdate,
+        if_updated_at: Option<Timestamp>,
+    ) -> Result<(), Error> {
+        self.write(move |tx| settle::update(tx, &update, if_updated_at)).await
+    }
+
+    /// Finds or makes the execution that holds a key; with `lease`, exactly one caller may run it.
+    ///
+    /// Safe to repeat: the same key gives the same execution, and the same `claim_id` the same lease.
+    pub async fn execute(
+        &self,
+        call: ToolCall,
+        options: ExecuteOptions,
+    ) -> Result<Executed, Error> {
+        entities::check_name("tool_name", &call.tool_name)?;
+        let place = self.place(&call)?;
+        let key = Self::api_key(&call, place, &options)?;
+        if !self.is_likely_new()
+            && let Some(executed) = self.known(&key, &options)?
+        {
+            self.0.caches.new_calls.saw_known();
+            return Ok(executed);
+        }
+        let wish = self.wish(&options)?;
+        let wait = options.wait;
+        let leased = options.lease.is_some();
+        let (job_call, job_key) = (call.clone(), key.clone());
+        let work = move |write: &mut Write<'_>| {
+            let decided = execute::execute(&mut write.tx, &job_call, place, &job_key, &wish)?;
+            let waiter = decided.wait_for.map(|running| Waiter::subscribe(write.live, running));
+            Ok((decided, waiter))
+        };
+        let (decided, waiter) = self.0.writer.run(Lane::Ordinary, work).await?;
+        if decided.duplicate {
+            self.0.caches.new_calls.saw_known();
+        } else {
+            self.0.caches.new_calls.saw_new();
+        }
+        self.told(decided, waiter, &call, key, leased, wait).await
+    }
+
+    /// The row numbers of a call's place. Remembered: none of them ever moves.
+    pub(crate) fn place(&self, call: &ToolCall) -> Result<Place, Error> {
+        let ids = (call.user_id, call.session_id, call.goal_id);
+        if let Some(place) = self.0.caches.places.get(&ids) {
+            return Ok(place);
+        }
+        let place = self.reader().snapshot(|conn| ids::place(conn, ids.0, ids.1, ids.2))?;
+        self.0.caches.places.insert(ids, place);
+        Ok(place)
+    }
+
+    fn api_key(
+        call: &ToolCall,
+        place: Place,
+        options: &ExecuteOptions,
+    ) -> Result<ToolCallKey, Error> {
+        let text = if let Some(key) = &options.idempotency_key {
+            entities::check_name("idempotency_key", key)?;
+            key.clone()
+        } else {
+            let hash = key::api_call_v1(
+                call.user_id,
+                call.session_id,
+                call.goal_id,
+                &call.tool_name,
+                &call.tool_input,
+            );
+            key::derived_text(&call.tool_name, place.session_created, &hash)
+        };
+        Ok(ToolCallKey {
+            holder: HolderKey::new(call.user_id, key::API_NAMESPACE, &text),
+            fingerprint: key::api_input_v1(&call.tool_name, &call.tool_input),
+            text,
+        })
+    }
+
+    fn wish(&self, options: &ExecuteOptions) -> Result<Wish, Error> {
+        if options.lease.is_some_and(|ttl| !(LEASE_MIN..=LEASE_MAX).contains(&ttl)) {
+            let message = "must be 1,000 to 3,600,000 milliseconds".to_owned();
+            return Err(Error::Invalid { field: "lease_ms", message });
+        }
+        if let Some(id) = &options.claim_id {
+            entities::check_name("claim_id", id)?;
+        }
+        let claim_id = options.claim_id.as_ref();
+        Ok(Wish {
+            lease: options.lease,
+            claim_id: claim_id.map(|id| self.keyed_digest("claim-id/v1", id.as_bytes()).short()),
+            wait: !options.wait.is_zero(),
+            refuse_mismatch: options.refuse_mismatch,
+        })
+    }
+
+    /// The answer where the key's holder is over for good, or where only the record is asked for: a
+    /// read, and no work for the writer.
+    fn known(
+        &self,
+        key: &ToolCallKey,
+        options: &ExecuteOptions,
+    ) -> Result<Option<Executed>, Error> {
+        self.reader().snapshot(|conn| {
+            let Some(found) = claim::holder(conn, key.holder.as_bytes())? else { return Ok(None) };
+            let over = matches!(
+                found.state,
+                State::Completed { .. } | State::Failed { known: Knowledge::Executed, .. }
+            );
+            let record_only = options.lease.is_none() && options.wait.is_zero();
+            if !over && !record_only {
+                return Ok(None);
+            }
+            let input_mismatch = found.fingerprint != Some(key.fingerprint.short());
+            if input_mismatch && options.refuse_mismatch {
+                return Err(Error::KeyReuse { execution: found.uuid }.into());
+            }
+            let row = conn
+                .prepare_cached(queries::EXECUTION_BY_ID)?
+                .query_row([found.id], rows::execution)?;
+            Ok(Some(Executed {
+                execution: output::complete(conn, row, output::WHOLE)?,
+                duplicate: true,
+                input_mismatch,
+                claim: options.lease.map(|_| ApiClaim::Replay),
+            }))
+        })
+    }
+
+    /// What the caller is told, after the wait that it asked for.
+    async fn told(
+        &self,
+        decided: Decided,
+        waiter: Option<Waiter>,
+        call: &ToolCall,
+        key: ToolCallKey,
+        leased: bool,
+        wait: Duration,
+    ) -> Result<Executed, Error> {
+        let Decided { id, row, at, duplicate, mismatch, mut claim, wait_for: _ } = decided;
+        if let Some(waiter) = waiter
+            && tokio::time::timeout(wait, waiter.settled()).await.is_ok()
+            && leased
+        {
+            claim = Some(execute::passive_claim(self.brief(row)?.state));
+        }
+        let execution = if duplicate {
+            self.reader().execution_row(row)?
+        } else {
+            fresh(id, call, key.text, leased, at)
+        };
+        Ok(Executed { execution, duplicate, input_mismatch: mismatch, claim })
+    }
+
+    fn brief(&self, row: i64) -> Result<Brief, Error> {
+        let found = self.reader().one(queries::BRIEF_BY_ID, [row], rows::brief)?;
+        found.ok_or(Error::Internal)
+    }
+
+    /// Waits until an execution is terminal or in doubt, at most for `timeout`; as it is then.
+    pub async fn await_execution(&self, id: Uuid, timeout: Duration) -> Result<Execution, Error> {
+        let work = move |write: &mut Write<'_>| {
+            let execution = claim::brief_of(&write.tx, id)?;
+            let over = execution.state.is_terminal() || execution.state.outcome().is_some();
+            Ok((!over).then(|| Waiter::subscribe(write.live, Running::of(&execution))))
+        };
+        // It is about a call in flight, also where the disk has no room for new ones.
+        let waiter = self.0.writer.run(Lane::ApiFinish, work).await?;
+        if let Some(waiter) = waiter {
+            // At the timeout the execution is told as it is.
+            let _ = tokio::time::timeout(timeout, waiter.settled()).await;
+        }
+        self.reader().execution(id)
+    }
+
+    /// Records what the holder of an API lease tells. A repeat of the same outcome gives the stored
+    /// execution; another outcome, or one of an older attempt, is `Stale` and kept in the log.
+    pub async fn finish_by_token(&self, finish: ApiFinish) -> Result<Execution, Error> {
+        let (id, attempt) = self.lease_of(&finish.lease)?;
+        self.write_finish(move |tx| settle::finish(tx, id, attempt, &finish)).await??;
+        self.reader().execution(id)
+    }
+
+    fn lease_of(&self, lease: &str) -> Result<(Uuid, u32), Error> {
+        self.0.secret.read_lease_token(lease).ok_or_else(|| Error::Invalid {
+            field: "lease",
+            message: "it is not a lease of this engine".to_owned(),
+        })
+    }
+
+    /// Gives a lease `ttl` from now on; revives an in-doubt execution of its attempt that nobody
+    /// has settled. Refused (`LeaseLost`) otherwise.
+    pub async fn extend_lease(&self, lease: &str, ttl: Duration) -> Result<Execution, Error> {
+        let (id, attempt) = self.lease_of(lease)?;
+        if !(LEASE_MIN..=LEASE_MAX).contains(&ttl) {
+            let message = "must be 1,000 to 3,600,000 milliseconds".to_owned();
+            return Err(Error::Invalid { field: "lease_ms", message });
+        }
+        self.write_finish(move |tx| settle::extend(tx, id, attempt, ttl)).await?;
+        self.reader().execution(id)
+    }
+
+    /// Settles an execution that is in doubt at the verdict's attempt; `Stale` otherwise.
+    pub async fn resolve(&self, verdict: Verdict) -> Result<Execution, Error> {
+        let length = verdict.evidence.chars().count();
+        if !(1..=MAX_EVIDENCE).contains(&length) {
+            let message = format!("must have 1 to {MAX_EVIDENCE} characters, not {length}");
+            return Err(Error::Invalid { field: "evidence", message });
+        }
+        let id = verdict.id;
+        self.write_finish(move |tx| settle::resolve(tx, &verdict)).await?;
+        self.reader().execution(id)
+    }
+}
+
+/// A new execution as the commit has just written it.
+fn fresh(id: Uuid, call: &ToolCall, key: String, leased: bool, at: Timestamp) -> Execution {
+    Execution {
+        id,
+        goal_id: call.goal_id,
+        session_id: call.session_id,
+        user_id: call.user_id,
+        tool_name: call.tool_name.clone(),
+        tool_input: call.tool_input.clone(),
+        status: if leased { ExecutionStatus::Running } else { ExecutionStatus::Pending },
+        output: None,
+        error: None,
+        idempotency_key: Some(key),
+        started_at: leased.then_some(at),
+        completed_at: None,
+        created_at: at,
+        updated_at: at,
+        attempt: u32::from(leased),
+        outcome: None,
+        origin: Origin::Api,
+        effect: EffectClass::Once,
+        leased,
+        rule: None,
+    }
+}

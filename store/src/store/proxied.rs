@@ -1,0 +1,123 @@
+//! Calls that come by the proxy.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use store_core::Error;
+use store_core::call::{Call, CallKey, Finish, Scope, ScopeRequest, Settled};
+use store_core::key::Digest;
+use store_core::model::Timestamp;
+use store_core::state::State;
+use uuid::Uuid;
+
+use crate::call::Claim;
+use crate::decide::{claim, doubt};
+use crate::engine::job::Lane;
+use crate::engine::replays::Replay;
+use crate::engine::write::Write;
+use crate::lease::{self, Lease};
+use crate::sqlite::{answers, scope};
+use crate::store::Store;
+
+impl Store {
+    /// Whose call it is: found, or for names made. Remembered until a session or goal changes.
+    pub async fn scope(&self, request: &ScopeRequest) -> Result<Scope, Error> {
+        if let Some(scope) = self.0.caches.scopes.get(request) {
+            return Ok(scope);
+        }
+        let generation = self.0.caches.scopes.generation();
+        if let Some(scope) = self.reader().with(|conn| scope::find(conn, request))? {
+            self.0.caches.scopes.put(request.clone(), scope.clone(), generation);
+            return Ok(scope);
+        }
+        let request = request.clone();
+        self.write(move |tx| scope::find_or_make(tx, &request)).await
+    }
+
+    /// May this call run? `Execute` is told after its intent is on disk.
+    pub async fn claim(&self, call: Call) -> Result<Claim, Error> {
+        let writer = self.0.writer.clone();
+        let work = move |write: &mut Write<'_>| {
+            let answer = claim::claim(&mut write.tx, &call)?;
+            Ok(Claim::of(answer, write.live))
+        };
+        // A lease is handed out when its claim is on disk.
+        let hand_out = move |claim: Claim| claim.granted(writer);
+        let claim = self.0.writer.run_and_hand_out(Lane::Ordinary, work, hand_out).await;
+        match &claim {
+            Ok(Claim::Execute(_)) => self.0.caches.new_calls.saw_new(),
+            // Where the writer cannot write, what is known can still be read.
+            Ok(Claim::Replay(_)) | Err(_) => self.0.caches.new_calls.saw_known(),
+            Ok(Claim::Busy(_) | Claim::InDoubt(_) | Claim::Mismatch { .. }) => {}
+        }
+        claim
+    }
+
+    /// How a call ended that took effect before, from memory or by a read: what [`Store::claim`]
+    /// would say, at a fraction of its cost. `None`: only a claim can tell; so too after many new
+    /// calls in a row, when the look is not worth its cost.
+    pub fn replay(
+        &self,
+        key: &CallKey,
+        fingerprint: &Digest,
+    ) -> Result<Option<Arc<Settled>>, Error> {
+        // After a jump of the wall clock the writer alone decides what has expired.
+        if self.0.writer.status().jumped.load(Ordering::Relaxed) {
+            return Ok(None);
+        }
+        let now = self.0.writer.status().now();
+        let replay = match self.0.caches.replays.get(&key.holder, now) {
+            Some(replay) => replay,
+            None if self.is_likely_new() => return Ok(None),
+            None => match self.completed(key, now)? {
+                None => return Ok(None),
+                Some(replay) => {
+                    self.0.caches.replays.put(key.holder, replay.clone());
+                    replay
+                }
+            },
+        };
+        self.0.caches.new_calls.saw_known();
+        Ok((replay.fingerprint == fingerprint.short()).then_some(replay.settled))
+    }
+
+    fn completed(&self, key: &CallKey, now: Timestamp) -> Result<Option<Replay>, Error> {
+        let held =
+            self.reader().with(|conn| Ok(answers::of_holder(conn, key.holder.as_bytes())?))?;
+        let completed = held.filter(|(found, _)| {
+            matches!(found.state, State::Completed { .. }) && !found.is_free(now)
+        });
+        Ok(completed.map(|(found, answer)| {
+            let free_at = found.window.zip(found.ended_at).map(|(window, ended)| {
+                Timestamp::from_micros(ended.as_micros().saturating_add(window))
+            });
+            Replay {
+                fingerprint: found.fingerprint.unwrap_or_default(),
+                settled: Arc::new(answers::settled(&found, answer)),
+                free_at,
+            }
+        }))
+    }
+
+    /// Records the outcome of a claimed call, consuming its lease, and wakes its duplicates. Never
+    /// refused for want of room: it waits until the outcome is on disk. `Internal` where `SQLite` does not
+    /// take this outcome: then it is recorded as unknown.
+    pub async fn finish(&self, lease: Lease, finish: Finish) -> Result<Arc<Settled>, Error> {
+        let (id, attempt) = (lease.execution_id(), lease.attempt());
+        let writer = lease.consume().ok_or(Error::Internal)?;
+        let told = writer.finish(id, attempt, finish).await;
+        if let Err(Error::Internal) = told {
+            // Its duplicates wait, and nobody else will tell them anything.
+            let unknown = lease::unknown("the outcome could not be recorded", "not recorded");
+            writer.finish(id, attempt, unknown).await?;
+        }
+        told
+    }
+
+    /// Redeems a retry token: the next identical call runs. A repeat changes nothing; a token that
+    /// is spent, expired or settled is `Stale`.
+    pub async fn redeem(&self, token: &str) -> Result<Uuid, Error> {
+        let token = token.to_owned();
+        self.write(move |tx| doubt::redeem(tx, &token)).await
+    }
+}
