@@ -4,7 +4,7 @@ use uuid::Uuid;
 
 /// Did bytes of the request leave for the upstream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Sent {
+pub enum Sent {
     /// Provably none: it did not run.
     Never,
     /// At least one may have: it may have run.
@@ -12,7 +12,7 @@ pub(crate) enum Sent {
 }
 
 impl Sent {
-    pub(crate) const fn as_str(self) -> &'static str {
+    pub const fn as_str(self) -> &'static str {
         match self {
             Self::Never => "never",
             Self::Maybe => "maybe",
@@ -22,7 +22,7 @@ impl Sent {
 
 /// Every problem that the proxy itself answers with; `respond.rs` knows their statuses and codes.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum Error {
+pub enum Error {
     /// The key, target or framing cannot be read.
     #[error("{0}")]
     Malformed(String),
@@ -83,7 +83,7 @@ pub(crate) enum Error {
     KeyReuse(Uuid),
     /// It may have taken effect already.
     #[error("the call may already have taken effect")]
-    InDoubt(store::call::Doubt),
+    InDoubt(store_core::call::Doubt),
     /// It took effect, and its answer was not kept.
     #[error("the call took effect, and its answer was not kept")]
     NotKept {
@@ -111,7 +111,7 @@ pub(crate) enum Error {
 
 impl Error {
     /// Did bytes of the request leave for the upstream.
-    pub(crate) const fn sent(&self) -> Sent {
+    pub const fn sent(&self) -> Sent {
         match self {
             Self::Upstream { sent, .. } | Self::UpstreamTimeout { sent, .. } => *sent,
             _ => Sent::Never,
@@ -119,18 +119,18 @@ impl Error {
     }
 }
 
-impl From<store::Error> for Error {
+impl From<store_core::Error> for Error {
     /// Of calls that ask: nothing was sent.
-    fn from(error: store::Error) -> Self {
+    fn from(error: store_core::Error) -> Self {
         match error {
-            store::Error::NotFound { .. } => Self::UnknownScope(error.to_string()),
-            store::Error::Foreign(why) => Self::ForeignScope(why),
-            store::Error::SessionEnded(_) => Self::SessionEnded(error.to_string()),
-            store::Error::Full => Self::StoreFull("the store is full".to_owned()),
-            store::Error::Busy => Self::QueueFull("the store's queue is full".to_owned()),
-            store::Error::Closed => Self::QueueFull("the engine is stopping".to_owned()),
-            store::Error::KeyReuse { execution } => Self::KeyReuse(execution),
-            store::Error::Invalid { .. } => Self::Malformed(error.to_string()),
+            store_core::Error::NotFound { .. } => Self::UnknownScope(error.to_string()),
+            store_core::Error::Foreign(why) => Self::ForeignScope(why),
+            store_core::Error::SessionEnded(_) => Self::SessionEnded(error.to_string()),
+            store_core::Error::Full => Self::StoreFull("the store is full".to_owned()),
+            store_core::Error::Busy => Self::QueueFull("the store's queue is full".to_owned()),
+            store_core::Error::Closed => Self::QueueFull("the engine is stopping".to_owned()),
+            store_core::Error::KeyReuse { execution } => Self::KeyReuse(execution),
+            store_core::Error::Invalid { .. } => Self::Malformed(error.to_string()),
             other => {
                 tracing::error!(error = %other, "the store failed");
                 Self::Internal

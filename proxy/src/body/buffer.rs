@@ -7,14 +7,14 @@ use bytes::Bytes;
 use http_body_util::BodyExt as _;
 use hyper::body::{Body as _, Incoming};
 use hyper::{HeaderMap, Version};
+use proxy_core::error::Error;
 use sha2::{Digest as _, Sha256};
 use store::key::Digest;
 
-use crate::Shared;
-use crate::body::Timed;
-use crate::budget::{Budget, Share};
-use crate::error::Error;
-use crate::spool::{IN_MEMORY, Spool, Stored};
+use crate::body::budget::{Budget, Share};
+use crate::body::spool::{IN_MEMORY, Spool, Stored};
+use crate::body::timed::Timed;
+use crate::context::ProxyContext;
 
 /// A request's body.
 #[derive(Debug)]
@@ -48,23 +48,23 @@ impl Taken {
 
 /// Refuses a body whose announced length is over the limit. To be called before it is polled, so
 /// that a client that waits for `100 Continue` sends nothing of it.
-pub(crate) fn check_announced(shared: &Shared, body: &Incoming) -> Result<(), Error> {
-    let limit = shared.config.max_request;
+pub(crate) fn check_announced(context: &ProxyContext, body: &Incoming) -> Result<(), Error> {
+    let limit = context.config.max_request;
     if body.size_hint().lower() > limit { Err(Error::TooLarge(limit)) } else { Ok(()) }
 }
 
 /// Reads the body to its end.
 pub(crate) async fn take(
-    shared: &Shared,
+    context: &ProxyContext,
     body: Incoming,
     version: Version,
 ) -> Result<Taken, Error> {
-    let stall = shared.config.timeouts.body_stall;
-    let limit = shared.config.max_request;
+    let stall = context.config.timeouts.body_stall;
+    let limit = context.config.max_request;
     let mut body = Timed::new(body, version, stall);
-    let mut spool = Spool::new(&shared.spool);
+    let mut spool = Spool::new(&context.spool);
     let mut hash = Sha256::new();
-    let mut memory = Share::of(&shared.unread);
+    let mut memory = Share::of(&context.unread);
     let (mut size, mut trailers) = (0_u64, None);
     while let Some(frame) = body.frame().await {
         let frame = frame.map_err(|error| match error.kind() {

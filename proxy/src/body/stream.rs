@@ -1,124 +1,16 @@
-//! Bodies on their way: to the client, to the upstream, and out of the recorder's channel.
+//! The bodies of answers on their way to the client, and the recorder's channel to them.
 
 use std::io;
 use std::pin::Pin;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll, ready};
-use std::time::Duration;
 
 use bytes::Bytes;
-use hyper::body::{Body as HttpBody, Frame, Incoming, SizeHint};
-use hyper::{HeaderMap, Version};
+use hyper::HeaderMap;
+use hyper::body::{Body as HttpBody, Frame, SizeHint};
 use tokio::sync::mpsc;
 
-use crate::deadline::TurnGuard;
-use crate::patience::Patience;
-use crate::pool::Connection;
-use crate::spool::{Chunks, Stored};
-
-/// A body as it comes from a socket, given up when nothing comes for a while.
-#[derive(Debug)]
-pub(crate) struct Timed {
-    incoming: Incoming,
-    /// Its end is told by a flag (RFC 9113, 8.1): hyper takes a stream that was reset with `NO_ERROR` for one
-    /// that has ended.
-    flagged: bool,
-    patience: Patience,
-    ended: bool,
-}
-
-impl Timed {
-    /// The body of a message of this version of HTTP. `limit`: for how long it may make no progress.
-    pub(crate) fn new(incoming: Incoming, version: Version, limit: Duration) -> Self {
-        let flagged = version == Version::HTTP_2;
-        Self { incoming, flagged, patience: Patience::new(limit), ended: false }
-    }
-
-    /// It came to its proper end.
-    pub(crate) fn is_whole(&self) -> bool {
-        self.ended || self.incoming.is_end_stream()
-    }
-}
-
-impl HttpBody for Timed {
-    type Data = Bytes;
-    type Error = io::Error;
-
-    fn poll_frame(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
-        let this = self.get_mut();
-        match Pin::new(&mut this.incoming).poll_frame(cx) {
-            Poll::Ready(None) if this.flagged && !this.incoming.is_end_stream() => {
-                let error = io::Error::new(io::ErrorKind::UnexpectedEof, "the stream was reset");
-                Poll::Ready(Some(Err(error)))
-            }
-            Poll::Ready(frame) => {
-                this.patience.rest();
-                this.ended = frame.is_none();
-                Poll::Ready(frame.map(|frame| frame.map_err(io::Error::other)))
-            }
-            Poll::Pending => {
-                ready!(this.patience.poll_over(cx));
-                let what = format!("nothing came for {} s", this.patience.limit().as_secs());
-                Poll::Ready(Some(Err(io::Error::new(io::ErrorKind::TimedOut, what))))
-            }
-        }
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.incoming.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.incoming.size_hint()
-    }
-}
-
-/// An upstream's body; gives its connection back to the pool when it is whole.
-#[derive(Debug)]
-pub(crate) struct FromUpstream {
-    body: Timed,
-    connection: Option<Connection>,
-}
-
-impl FromUpstream {
-    pub(crate) fn new(body: Timed, connection: Connection) -> Self {
-        Self { body, connection: Some(connection) }
-    }
-}
-
-impl HttpBody for FromUpstream {
-    type Data = Bytes;
-    type Error = io::Error;
-
-    fn poll_frame(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
-        Pin::new(&mut self.get_mut().body).poll_frame(cx)
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
-    }
-}
-
-impl Drop for FromUpstream {
-    fn drop(&mut self) {
-        if self.body.is_whole()
-            && let Some(connection) = self.connection.take()
-        {
-            connection.give_back();
-        }
-    }
-}
+use crate::front::turn::TurnGuard;
+use crate::upstream::response_body::FromUpstream;
 
 /// What travels through the recorder's channel.
 #[derive(Debug)]
@@ -280,82 +172,6 @@ impl HttpBody for Body {
             Kind::Upstream(body) => body.size_hint(),
             Kind::Fed(Fed { left: Some(left), .. }) => SizeHint::with_exact(*left),
             Kind::Fed(_) => SizeHint::default(),
-        }
-    }
-}
-
-/// The body of a request on its way to the upstream.
-#[derive(Debug)]
-pub(crate) enum Outgoing {
-    /// In memory.
-    Whole(Bytes),
-    /// As it comes from the client.
-    Live(Timed),
-    /// Kept whole before; trailers where the client sent some.
-    Stored(Chunks, Option<HeaderMap>),
-    /// Counts how many bytes were taken.
-    Watched(Box<Outgoing>, Arc<AtomicU64>),
-}
-
-impl Default for Outgoing {
-    fn default() -> Self {
-        Self::Whole(Bytes::new())
-    }
-}
-
-impl Outgoing {
-    /// A kept body; from memory where it is there.
-    pub(crate) fn stored(stored: &Stored, trailers: Option<&HeaderMap>) -> Self {
-        match (stored.in_memory(), trailers) {
-            (Some(bytes), None) => Self::Whole(bytes.clone()),
-            _ => Self::Stored(Chunks::new(stored.clone()), trailers.cloned()),
-        }
-    }
-}
-
-impl HttpBody for Outgoing {
-    type Data = Bytes;
-    type Error = io::Error;
-
-    fn poll_frame(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
-        match self.get_mut() {
-            Self::Whole(bytes) if bytes.is_empty() => Poll::Ready(None),
-            Self::Whole(bytes) => Poll::Ready(Some(Ok(Frame::data(std::mem::take(bytes))))),
-            Self::Live(body) => Pin::new(body).poll_frame(cx),
-            Self::Stored(chunks, trailers) => match ready!(chunks.poll_next(cx)) {
-                Some(chunk) => Poll::Ready(Some(chunk.map(Frame::data))),
-                None => Poll::Ready(trailers.take().map(|trailers| Ok(Frame::trailers(trailers)))),
-            },
-            Self::Watched(body, taken) => {
-                let frame = ready!(Pin::new(body.as_mut()).poll_frame(cx));
-                let data = frame.as_ref().and_then(|frame| frame.as_ref().ok()?.data_ref());
-                if let Some(data) = data {
-                    taken.fetch_add(data.len() as u64, Ordering::AcqRel);
-                }
-                Poll::Ready(frame)
-            }
-        }
-    }
-
-    fn is_end_stream(&self) -> bool {
-        match self {
-            Self::Whole(bytes) => bytes.is_empty(),
-            Self::Live(body) => body.is_end_stream(),
-            Self::Stored(chunks, trailers) => chunks.left() == 0 && trailers.is_none(),
-            Self::Watched(body, _) => body.is_end_stream(),
-        }
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        match self {
-            Self::Whole(bytes) => SizeHint::with_exact(bytes.len() as u64),
-            Self::Live(body) => body.size_hint(),
-            Self::Stored(chunks, None) => SizeHint::with_exact(chunks.left()),
-            Self::Stored(_, Some(_)) => SizeHint::default(),
-            Self::Watched(body, _) => body.size_hint(),
         }
     }
 }

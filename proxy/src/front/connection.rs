@@ -12,15 +12,18 @@ use hyper::server::conn::http2;
 use hyper::service::service_fn;
 use hyper::{Request, Response, Version};
 use hyper_util::rt::{TokioExecutor, TokioIo};
+use proxy_core::error::Error;
 use tokio::io::{AsyncRead, AsyncWrite};
 
-use crate::body::Body;
-use crate::connect::Inside;
-use crate::deadline::{Limits, Turn, Watched};
-use crate::error::Error;
-use crate::listener::Slot;
-use crate::respond::{self, Reply};
-use crate::{Observation, Phase, Shared, service};
+use crate::body::stream::Body;
+use crate::config::Observation;
+use crate::context::{Phase, ProxyContext};
+use crate::front::idle_timeout::{Limits, Watched};
+use crate::front::link::{Inside, Link, Slot};
+use crate::front::turn::Turn;
+use crate::steps;
+use crate::steps::reply::Reply;
+use crate::steps::respond::problem;
 
 /// The most header fields of a request; more get hyper's own 431.
 const MAX_HEADERS: usize = 256;
@@ -36,23 +39,13 @@ pub(crate) enum Protocol {
     Http2,
 }
 
-/// What a request knows of the connection that it came by.
-#[derive(Debug)]
-pub(crate) struct Link {
-    pub(crate) turn: Arc<Turn>,
-    /// The tunnel that the connection is inside of.
-    pub(crate) inside: Option<Arc<Inside>>,
-    /// Among the connections of all clients; held by what outlives the HTTP on it, too.
-    pub(crate) slot: Slot,
-}
-
 /// Serves one connection until it ends, or, when the server drains, to the end of its request.
 ///
 /// `cut` closes it where an answer broke off whose end would be that of the connection (HTTP/1.0): a
 /// proper close would make it a whole one (RFC 9112, 8). TLS without its `close_notify` says so itself; a
 /// clear tunnel has no means to.
 pub(crate) fn serve<I>(
-    shared: Arc<Shared>,
+    context: Arc<ProxyContext>,
     io: I,
     inside: Option<Arc<Inside>>,
     protocol: Protocol,
@@ -66,15 +59,15 @@ where
         Protocol::Http1 => Turn::default(),
         Protocol::Http2 => Turn::multiplexed(),
     });
-    let timeouts = &shared.config.timeouts;
+    let timeouts = &context.config.timeouts;
     let limits =
         Limits { idle: timeouts.idle, head: timeouts.request_head, taking: timeouts.body_idle };
     let io = Watched::new(io, Arc::clone(&turn), limits);
     let link = Arc::new(Link { turn: Arc::clone(&turn), inside, slot });
-    let state = Arc::clone(&shared);
+    let state = Arc::clone(&context);
     let service = service_fn(move |request: Request<Incoming>| {
-        let (shared, link) = (Arc::clone(&state), Arc::clone(&link));
-        async move { Ok::<_, std::convert::Infallible>(answer(shared, link, request).await) }
+        let (context, link) = (Arc::clone(&state), Arc::clone(&link));
+        async move { Ok::<_, std::convert::Infallible>(answer(context, link, request).await) }
     });
     let io = TokioIo::new(io);
     // Chosen by what was agreed: a builder that waits for the first bytes never gives a silent
@@ -91,7 +84,7 @@ where
             let mut connection = builder.serve_connection(io, service).with_upgrades();
             Box::pin(async move {
                 let wind_down = UpgradeableConnection::graceful_shutdown;
-                let clean = to_its_end(shared, &turn, Pin::new(&mut connection), wind_down).await;
+                let clean = to_its_end(context, &turn, Pin::new(&mut connection), wind_down).await;
                 if !clean
                     && turn.ends_by_close()
                     && let Some(parts) = connection.into_parts()
@@ -109,7 +102,7 @@ where
             let mut connection = builder.serve_connection(io, service);
             Box::pin(async move {
                 let wind_down = http2::Connection::graceful_shutdown;
-                to_its_end(shared, &turn, Pin::new(&mut connection), wind_down).await;
+                to_its_end(context, &turn, Pin::new(&mut connection), wind_down).await;
             })
         }
     }
@@ -117,7 +110,7 @@ where
 
 /// Whether it was an end in good order.
 async fn to_its_end<C>(
-    shared: Arc<Shared>,
+    context: Arc<ProxyContext>,
     turn: &Turn,
     mut connection: Pin<&mut C>,
     wind_down: fn(Pin<&mut C>),
@@ -125,8 +118,8 @@ async fn to_its_end<C>(
 where
     C: Future<Output = hyper::Result<()>>,
 {
-    let mut draining = pin!(shared.draining.cancelled());
-    let mut closing = pin!(shared.closing.cancelled());
+    let mut draining = pin!(context.draining.cancelled());
+    let mut closing = pin!(context.closing.cancelled());
     let (mut registered, mut told) = (false, false);
     let clean = std::future::poll_fn(|cx| {
         if let Poll::Ready(ended) = connection.as_mut().poll(cx) {
@@ -137,7 +130,7 @@ where
             registered = true;
             let _ = (draining.as_mut().poll(cx), closing.as_mut().poll(cx));
         }
-        match shared.phase() {
+        match context.phase() {
             Phase::Serving => {}
             Phase::Draining if told => {}
             Phase::Draining => {
@@ -152,40 +145,40 @@ where
     .await;
     // Of a client elsewhere the network may still hold what it never took.
     if clean
-        && shared.config.proxy_addresses.iter().all(|own| own.ip().to_canonical().is_loopback())
+        && context.config.proxy_addresses.iter().all(|own| own.ip().to_canonical().is_loopback())
         && let Some(owed) = turn.closed()
     {
-        shared.config.store.delivered(owed.delivery().clone());
+        context.config.store.delivered(owed.delivery().clone());
     }
     clean
 }
 
 /// Answers one request, whatever happens on the way.
 async fn answer(
-    shared: Arc<Shared>,
+    context: Arc<ProxyContext>,
     link: Arc<Link>,
     request: Request<Incoming>,
 ) -> Response<Body> {
     let started = Instant::now();
     if let Some(owed) = link.turn.arrived() {
-        shared.config.store.delivered(owed.delivery().clone());
+        context.config.store.delivered(owed.delivery().clone());
     }
     if request.version() == Version::HTTP_10 {
         link.turn.end_by_close();
     }
     let turn = link.turn.begin();
     let has_body = !request.body().is_end_stream();
-    let handling = service::handle(Arc::clone(&shared), Arc::clone(&link), request);
+    let handling = steps::handle(Arc::clone(&context), Arc::clone(&link), request);
     let reply = match (Caught(Box::pin(handling))).await {
         Some(reply) => reply,
-        None => respond::problem(&shared, &Error::Internal, None),
+        None => problem::problem(&context, &Error::Internal, None),
     };
     let Reply { response, decision, upstream } = reply;
     if has_body && response.status().as_u16() >= 400 {
         link.turn.leave_unread();
     }
     tracing::debug!(decision, status = response.status().as_u16(), "answered");
-    (shared.config.observer)(&Observation { decision, duration: started.elapsed(), upstream });
+    (context.config.observer)(&Observation { decision, duration: started.elapsed(), upstream });
     response.map(|body| body.during(turn))
 }
 

@@ -10,11 +10,6 @@ use store::{Delivery, Repeat};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
-use crate::Shared;
-use crate::call::Identified;
-use crate::error::Error;
-use crate::respond::Reply;
-
 /// For how long a call waits to hear what became of the answer before it. A client that closes a
 /// connection and opens another one may be served on the new one first; one that has timed out keeps
 /// the old one open, or resets it.
@@ -36,27 +31,6 @@ pub(crate) struct Owed {
 impl fmt::Debug for Owed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.delivery.fmt(f)
-    }
-}
-
-/// Finds out which of several identical calls is meant, where the rule leaves that to what was
-/// delivered; what is to be recorded once the answer has arrived.
-pub(crate) async fn number(
-    shared: &Shared,
-    identified: &mut Identified,
-) -> Result<Option<Delivery>, Error> {
-    let Some(repeat) = identified.repeats() else { return Ok(None) };
-    shared.deliveries.settle(&repeat).await;
-    let ordinal = shared.config.store.ordinal(&repeat).await?;
-    let holder = identified.number(ordinal);
-    Ok(holder.map(|holder| Delivery { repeat, ordinal, holder }))
-}
-
-/// Does an answer tell its caller that the call took effect. (Whether it did, the store knows.)
-pub(crate) fn tells(told: &Result<Reply, Error>) -> bool {
-    match told {
-        Ok(reply) => matches!(reply.decision, "executed" | "replayed" | "coalesced"),
-        Err(error) => matches!(error, Error::NotKept { .. }),
     }
 }
 

@@ -1,7 +1,5 @@
 //! For how long the client of a connection may stay silent, or take nothing.
 
-mod turn;
-
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -12,9 +10,8 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep, sleep_until};
 
-use self::turn::{HEAD, IDLE, UPGRADED};
-pub(crate) use self::turn::{Turn, TurnGuard};
-use crate::patience::Patience;
+use crate::body::stall_timer::Patience;
+use crate::front::turn::{HEAD, IDLE, Turn, UPGRADED};
 
 /// For how long what a refused client still sends is read and thrown away. A connection that is
 /// closed with unread bytes is reset, and the client never sees why it was refused.

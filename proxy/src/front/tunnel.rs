@@ -17,41 +17,31 @@ use std::time::Duration;
 
 use hyper::Request;
 use hyper::body::Incoming;
-use hyper::upgrade::{OnUpgrade, Upgraded};
+use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
+use proxy_core::error::Error;
+use proxy_core::http::target::{Authority, Scheme};
+use proxy_core::identity::metadata::asked;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, copy_bidirectional};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
-use tokio_util::sync::CancellationToken;
 
-use crate::Shared;
-use crate::dial;
-use crate::error::Error;
-use crate::listener::Slot;
-use crate::request::{Authority, ProxyCredentials, Scheme, asked};
-use crate::respond::{self, Reply};
-use crate::rewind::Rewind;
-use crate::serving::{self, Link, Protocol};
+use crate::context::ProxyContext;
+use crate::front::connection::{self, Protocol};
+use crate::front::link::{Inside, Link, Slot};
+use crate::front::rewind::Rewind;
+use crate::steps::reply::Reply;
+use crate::steps::respond::own;
 use crate::tls::HTTP2;
+use crate::upstream::dial;
 
 /// For how long a tunnel that may be opened waits for its client, before the upstream is dialled to
 /// hear whether it speaks first. What the client says after that still decides.
 const SILENCE: Duration = Duration::from_secs(2);
 
-/// What every request inside a tunnel inherits.
-#[derive(Debug)]
-pub(crate) struct Inside {
-    /// The tunnel leads to the proxy itself: only the credentials are inherited.
-    pub(crate) own: bool,
-    /// `Https` where TLS with the client was ours.
-    pub(crate) scheme: Scheme,
-    pub(crate) authority: Authority,
-    pub(crate) credentials: Option<ProxyCredentials>,
-}
-
 /// Opens a tunnel to `authority`.
 pub(crate) async fn open(
-    shared: &Arc<Shared>,
+    context: &Arc<ProxyContext>,
     link: &Link,
     mut request: Request<Incoming>,
     authority: Authority,
@@ -60,10 +50,10 @@ pub(crate) async fn open(
     let asked = asked(
         request.headers(),
         outer.and_then(|outer| outer.credentials.as_ref()),
-        shared.config.require_token,
-        &shared.check_token(),
+        context.config.require_token,
+        &context.check_token(),
     )?;
-    let own = shared.is_own(&authority);
+    let own = context.is_own(&authority);
     // Each would lie in the one before, without an end.
     if own && outer.is_some() {
         let why = "a tunnel to this proxy carries no other one to it";
@@ -71,33 +61,33 @@ pub(crate) async fn open(
     }
     if !own {
         // A proxy of the user's would connect wherever it is told to.
-        shared.guard.check_literal(&authority)?;
-        check_port(shared, &authority)?;
+        context.guard.check_literal(&authority)?;
+        check_port(context, &authority)?;
     }
     let (ours, upstream) = if own {
         (Ours::Own, None)
-    } else if shared.interceptor.as_ref().is_some_and(|one| one.covers(&authority)) {
+    } else if context.interceptor.as_ref().is_some_and(|one| one.covers(&authority)) {
         // Duplicates need no upstream: it is dialled when a request is to be sent there.
         (Ours::Intercepted, None)
     } else {
-        let limit = shared.config.timeouts.connect;
-        (Ours::No, Some(dial::dial(&shared.guard, &authority, limit).await?))
+        let limit = context.config.timeouts.connect;
+        (Ours::No, Some(dial::dial(&context.guard, &authority, limit).await?))
     };
     let client = hyper::upgrade::on(&mut request);
     let credentials = asked.credentials;
     let inside = Inside { own, scheme: Scheme::Http, authority, credentials };
     link.turn.upgrade();
     let slot = Arc::clone(&link.slot);
-    let work = carry(Arc::clone(shared), client, ours, upstream, inside, slot);
-    let closing = shared.closing.clone();
-    shared.tunnels.spawn(async move {
+    let work = carry(Arc::clone(context), client, ours, upstream, inside, slot);
+    let closing = context.closing.clone();
+    context.tunnels.spawn(async move {
         let _ = closing.run_until_cancelled(work).await;
     });
-    Ok(respond::connected())
+    Ok(own::connected())
 }
 
-fn check_port(shared: &Shared, authority: &Authority) -> Result<(), Error> {
-    let allowed = &shared.config.connect_ports;
+fn check_port(context: &ProxyContext, authority: &Authority) -> Result<(), Error> {
+    let allowed = &context.config.connect_ports;
     if allowed.is_empty() || allowed.contains(&authority.port) {
         return Ok(());
     }
@@ -119,7 +109,7 @@ enum Ours {
 }
 
 async fn carry(
-    shared: Arc<Shared>,
+    context: Arc<ProxyContext>,
     client: OnUpgrade,
     ours: Ours,
     mut upstream: Option<TcpStream>,
@@ -129,57 +119,60 @@ async fn carry(
     let Ok(client) = client.await else { return };
     let mut client = TokioIo::new(client);
     if ours == Ours::Own {
-        let _counted = shared.connections.token();
+        let _counted = context.connections.token();
         let inside = Some(inside.into());
-        return serving::serve(shared.clone(), client, inside, Protocol::Http1, slot, drop).await;
+        return connection::serve(context.clone(), client, inside, Protocol::Http1, slot, drop)
+            .await;
     }
     let mut begun = Vec::new();
-    let speech = first_word(&shared, &mut client, &mut upstream, &inside, &mut begun).await;
+    let speech = first_word(&context, &mut client, &mut upstream, &inside, &mut begun).await;
     let Ok(speech) = speech else { return };
     let client = Rewind::new(begun.into(), client);
     match speech {
         Speech::Http => {
             if let Some(upstream) = upstream {
-                shared.pool.keep(&inside.authority, upstream).await;
+                context.pool.keep(&inside.authority, upstream).await;
             }
-            let _counted = shared.connections.token();
+            let _counted = context.connections.token();
             let inside = Some(inside.into());
-            serving::serve(shared.clone(), client, inside, Protocol::Http1, slot, drop).await;
+            connection::serve(context.clone(), client, inside, Protocol::Http1, slot, drop).await;
         }
-        Speech::Tls if ours == Ours::Intercepted => intercepted(shared, client, inside, slot).await,
-        Speech::Tls | Speech::Blind => blind(&shared, client, upstream, &inside.authority).await,
+        Speech::Tls if ours == Ours::Intercepted => {
+            intercepted(context, client, inside, slot).await;
+        }
+        Speech::Tls | Speech::Blind => blind(&context, client, upstream, &inside.authority).await,
         Speech::Undecided => {}
     }
 }
 
 /// The client's TLS ends here, and its requests are guarded.
-async fn intercepted<I>(shared: Arc<Shared>, client: I, inside: Inside, slot: Slot)
+async fn intercepted<I>(context: Arc<ProxyContext>, client: I, inside: Inside, slot: Slot)
 where
     I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let Some(interceptor) = &shared.interceptor else { return };
-    let limit = shared.config.timeouts.request_head;
+    let Some(interceptor) = &context.interceptor else { return };
+    let limit = context.config.timeouts.request_head;
     let Some(client) = interceptor.accept(client, &inside.authority, limit).await else { return };
     let protocol = match client.get_ref().1.alpn_protocol() {
         Some(HTTP2) => Protocol::Http2,
         _ => Protocol::Http1,
     };
     let inside = Inside { scheme: Scheme::Https, ..inside };
-    let _counted = shared.connections.token();
-    serving::serve(shared.clone(), client, Some(inside.into()), protocol, slot, drop).await;
+    let _counted = context.connections.token();
+    connection::serve(context.clone(), client, Some(inside.into()), protocol, slot, drop).await;
 }
 
 /// Bytes as they come, both ways.
 async fn blind(
-    shared: &Shared,
+    context: &ProxyContext,
     mut client: impl AsyncRead + AsyncWrite + Unpin,
     upstream: Option<TcpStream>,
     authority: &Authority,
 ) {
-    shared.config.store.count("tunnel", &authority.host);
+    context.config.store.count("tunnel", &authority.host);
     let upstream = match upstream {
         Some(upstream) => Ok(upstream),
-        None => dial::dial(&shared.guard, authority, shared.config.timeouts.connect).await,
+        None => dial::dial(&context.guard, authority, context.config.timeouts.connect).await,
     };
     if let Ok(mut upstream) = upstream {
         let _ = copy_bidirectional(&mut client, &mut upstream).await;
@@ -199,7 +192,7 @@ enum Speech {
 /// Waits until it is clear what the tunnel carries; `begun` gets what the client has sent so far.
 /// An upstream that was not dialled yet is, if the client stays silent.
 async fn first_word(
-    shared: &Shared,
+    context: &ProxyContext,
     client: &mut (impl AsyncRead + Unpin),
     upstream: &mut Option<TcpStream>,
     inside: &Inside,
@@ -210,8 +203,8 @@ async fn first_word(
             Ok(Ok(0)) => return Ok(Speech::Undecided),
             Ok(read) => drop(read?),
             Err(_) => {
-                let limit = shared.config.timeouts.connect;
-                let dialled = dial::dial(&shared.guard, &inside.authority, limit).await;
+                let limit = context.config.timeouts.connect;
+                let dialled = dial::dial(&context.guard, &inside.authority, limit).await;
                 *upstream = Some(dialled.map_err(io::Error::other)?);
             }
         }
@@ -235,7 +228,7 @@ async fn first_word(
         }
     };
     // Begun like a request: from here on a request's own deadline holds, and nothing unguards it.
-    timeout(shared.config.timeouts.request_head, rest).await?
+    timeout(context.config.timeouts.request_head, rest).await?
 }
 
 /// The longest method that is taken for one, and the longest request line, in bytes.
@@ -273,24 +266,6 @@ fn first_bytes(begun: &[u8]) -> Speech {
         },
         Some(_) => Speech::Blind,
     }
-}
-
-/// Copies bytes between two connections that have agreed to speak something else. `_slot` is the
-/// client's.
-pub(crate) async fn join(
-    client: OnUpgrade,
-    upstream: OnUpgrade,
-    closing: CancellationToken,
-    _slot: Slot,
-) {
-    let (Ok(client), Ok(upstream)) = tokio::join!(client, upstream) else { return };
-    let (mut client, mut upstream) = (wrapped(client), wrapped(upstream));
-    let copy = copy_bidirectional(&mut client, &mut upstream);
-    let _ = closing.run_until_cancelled(copy).await;
-}
-
-fn wrapped(io: Upgraded) -> TokioIo<Upgraded> {
-    TokioIo::new(io)
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use crate::delivery::Owed;
+use crate::front::delivery::Owed;
 
 /// Between two requests.
 pub(super) const IDLE: u8 = 0;

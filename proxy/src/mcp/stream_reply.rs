@@ -7,76 +7,28 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http_body_util::BodyExt as _;
-use hyper::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderValue};
 use hyper::http::response::Parts;
+use proxy_core::error::{Error, Sent};
+use proxy_core::http::hop_by_hop::remove_where;
+use proxy_core::mcp::caller::Asker;
+use proxy_core::mcp::long_event::{Long, LongResponse};
+use proxy_core::mcp::reply::Verdict;
+use proxy_core::mcp::sse::{self, Cutter, Piece};
 use store::call::{AnswerBody, Finish, Settled};
-use store::state::Knowledge;
 use tokio::time::timeout;
 
-use super::flow::Client;
-use super::{Facts, Running, truncated};
-use crate::Shared;
-use crate::body::{Body, FromUpstream, fed};
-use crate::error::{Error, Sent};
-use crate::forms::media_type;
-use crate::headers::remove_where;
-use crate::mcp::long::{Long, LongResponse};
+use crate::body::stream::{Body, fed};
+use crate::context::ProxyContext;
 use crate::mcp::sessions::{Delivery, Expected};
-use crate::mcp::sse::{self, Cutter, Piece};
-use crate::mcp::{Asker, Verdict};
-use crate::respond::{self, Label, Reply};
-
-/// Is the answer a stream of events that may hold the response.
-pub(super) fn may_hold_response(head: &Parts) -> bool {
-    head.status.is_success()
-        && !head.headers.contains_key(CONTENT_ENCODING)
-        && media_type(&head.headers).is_some_and(|media| media.essence_str() == "text/event-stream")
-}
-
-/// The finish of a call whose response came. It is kept as one JSON message, whatever it came in.
-pub(super) fn finished(
-    running: &Running,
-    facts: &Facts,
-    verdict: Verdict,
-    message: Bytes,
-) -> Finish {
-    let Verdict { outcome, tool_error, why } = verdict;
-    let mut headers = facts.headers.clone();
-    remove_where(&mut headers, |name| {
-        name.starts_with("mcp-") || ["content-encoding", "content-length"].contains(&name)
-    });
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    let kept = Facts {
-        status: facts.status,
-        headers,
-        reason: facts.reason.clone(),
-        received_at: facts.received_at,
-        unverified: facts.unverified,
-        keeps: facts.keeps,
-    };
-    Finish {
-        outcome,
-        tool_error,
-        answer: Some(kept.answer(AnswerBody::Kept(message), None)),
-        error: (outcome != Knowledge::Executed || tool_error).then(|| why.to_owned()),
-        problem: None,
-        sent_at: Some(running.sent_at),
-        first_byte_at: Some(facts.received_at),
-        last_event: format!("answered {}: {why}", facts.status),
-    }
-}
-
-/// Remembers a tool's error whose caller has left.
-pub(super) fn undelivered(shared: &Shared, label: &Label, settled: &Arc<Settled>) {
-    if let Some(asker) = label.mcp.as_ref().filter(|asker| asker.has_left())
-        && let Some(which) = asker.which()
-    {
-        shared.mcp.undelivered.remember(which, settled);
-    }
-}
+use crate::steps::label::Label;
+use crate::steps::record::running::{Facts, Running, response_finished, truncated};
+use crate::steps::record::stream::Client;
+use crate::steps::reply::Reply;
+use crate::steps::respond::{live, problem};
+use crate::upstream::response_body::FromUpstream;
 
 /// Passes a stream on as it comes, from a task of its own: the client may leave.
-pub(super) fn flow(
+pub(crate) fn flow(
     running: Running,
     asker: Arc<Asker>,
     mut head: Parts,
@@ -87,16 +39,16 @@ pub(super) fn flow(
     // Where no response comes, what is known of the call is told behind the upstream's own bytes.
     remove_where(&mut head.headers, |name| name == "content-length");
     let (feeder, body) = fed(None);
-    let reply = respond::flowing(&running.shared, head, Body::fed(body), &running.label, took);
+    let reply = live::flowing(&running.context, head, Body::fed(body), &running.label, took);
     let client = Client::of(&running, feeder, None);
-    let tracker = running.shared.exchanges.clone();
+    let tracker = running.context.exchanges.clone();
     let stream = Stream {
         expected: asker
             .session()
-            .map(|session| running.shared.mcp.sessions.expect(session, asker.id())),
+            .map(|session| running.context.mcp.sessions.expect(session, asker.id())),
         asker,
         source,
-        cutter: Cutter::new(),
+        cutter: Cutter::default(),
         resumable: false,
         long: None,
     };
@@ -131,7 +83,7 @@ enum Came {
 impl Stream {
     async fn response(&mut self, client: &mut Client) -> Came {
         loop {
-            while let Some(piece) = self.cutter.next() {
+            while let Some(piece) = self.cutter.next_piece() {
                 match piece {
                     Piece::Part(part) => {
                         self.long.get_or_insert_default().push(&part);
@@ -195,14 +147,14 @@ async fn came(expected: Option<&mut Expected>) -> Option<Delivery> {
 async fn pump(running: Running, facts: Facts, mut stream: Stream, mut client: Client) {
     match stream.response(&mut client).await {
         Came::Here(event, message, verdict) => {
-            let finish = finished(&running, &facts, verdict, message);
+            let finish = response_finished(&running, &facts, verdict, message);
             end_with(running, finish, event, stream, client).await;
         }
         Came::Long(end, LongResponse { sha256, size }) => {
             let body = AnswerBody::Dropped { sha256, size };
             let finish = Finish {
                 answer: Some(facts.answer(body, None)),
-                ..finished(&running, &facts, Verdict::TOO_LONG, Bytes::new())
+                ..response_finished(&running, &facts, Verdict::TOO_LONG, Bytes::new())
             };
             end_with(running, finish, end, stream, client).await;
         }
@@ -226,20 +178,20 @@ async fn end_with(
     if !client.is_there() {
         stream.asker.leaves();
     }
-    let (shared, label) = (Arc::clone(&running.shared), running.label.clone());
+    let (context, label) = (Arc::clone(&running.context), running.label.clone());
     match running.settle(finish).await {
         Ok(_) => {
             client.give(held).await;
             stream.rest(client).await;
         }
-        Err(error) => tell(&shared, &label, &error, None, client).await,
+        Err(error) => tell(&context, &label, &error, None, client).await,
     }
 }
 
 /// Records a response that came on another stream of the session; true where it is on disk.
 async fn elsewhere(running: Running, facts: &Facts, asker: &Asker, delivery: Delivery) -> bool {
     let Some(verdict) = asker.verdict(&delivery.message) else { return false };
-    let finish = finished(&running, facts, verdict, delivery.message);
+    let finish = response_finished(&running, facts, verdict, delivery.message);
     let settled = running.settle(finish).await.is_ok();
     if settled {
         let _ = delivery.recorded.send(());
@@ -265,10 +217,10 @@ async fn ended(
             // Dropped, so that the client sees that it broke off, and takes the stream up again.
             Some(_) => drop(client),
         }
-        let shared = Arc::clone(&running.shared);
+        let context = Arc::clone(&running.context);
         let delivery = tokio::select! {
-            delivery = timeout(shared.config.timeouts.body_idle, expected.came()) => delivery,
-            () = shared.draining.cancelled() => Ok(None),
+            delivery = timeout(context.config.timeouts.body_idle, expected.came()) => delivery,
+            () = context.draining.cancelled() => Ok(None),
         };
         if let Ok(Some(delivery)) = delivery {
             elsewhere(running, &facts, &asker, delivery).await;
@@ -279,11 +231,11 @@ async fn ended(
         return;
     }
     // What came of an event that has not ended is left out: what is told would be read as more of it.
-    let (shared, label) = (Arc::clone(&running.shared), running.label.clone());
+    let (context, label) = (Arc::clone(&running.context), running.label.clone());
     let (finish, told) = without_response(&running, &facts, broke.as_ref());
     match running.settle(finish).await {
-        Ok(settled) => tell(&shared, &label, &told, Some(&settled), client).await,
-        Err(error) => tell(&shared, &label, &error, None, client).await,
+        Ok(settled) => tell(&context, &label, &told, Some(&settled), client).await,
+        Err(error) => tell(&context, &label, &error, None, client).await,
     }
 }
 
@@ -306,12 +258,12 @@ fn without_response(
 
 /// Ends a stream with a result that says what is known of the call.
 async fn tell(
-    shared: &Shared,
+    context: &ProxyContext,
     label: &Label,
     error: &Error,
     settled: Option<&Settled>,
     mut client: Client,
 ) {
-    client.give(respond::told_event(shared, error, settled, label)).await;
+    client.give(problem::told_event(context, error, settled, label)).await;
     client.end(None).await;
 }

@@ -6,40 +6,38 @@ use std::sync::Arc;
 use hyper::HeaderMap;
 use hyper::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderValue};
 use hyper::http::request::Parts;
+use proxy_core::error::Error;
+use proxy_core::http::forms::digest::{self, BodyReader, Pick};
+use proxy_core::http::next_hop;
+use proxy_core::http::target::Target;
+use proxy_core::identity::key;
+use proxy_core::identity::key::{KeyInput, Keyed};
+use proxy_core::identity::metadata::Asked;
+use proxy_core::identity::upstream_key;
+use proxy_core::masking::input;
+use proxy_core::mcp::caller::Asker;
+use proxy_core::mcp::message::{self, Message, ToolCall};
+use proxy_core::mcp::{decide, head};
+use proxy_core::policy::decision::{Decision, Guarded};
+use proxy_core::policy::keyed::KeyPlace;
+use proxy_core::policy::rule::Repeat;
+use proxy_core::received::Received;
+use store::Delivery;
 use store::call::{Call, Scope, Settled, UpstreamKey};
 use store::key::{Digest, Encoder, HolderKey};
 use store::model::EffectClass;
 use tokio::task::spawn_blocking;
 
-use crate::Shared;
-use crate::body::Outgoing;
-use crate::claim::Prepared;
-use crate::error::Error;
-use crate::forms::{self, BodyReader, Pick};
-use crate::forward;
-use crate::intake::{Taken, unreadable};
-use crate::key::{self, KeyInput, Keyed};
-use crate::mcp::{self, Asker, Message, ToolCall};
-use crate::policy::{Decision, Guarded, KeyPlace, Policy, Repeat};
-use crate::request::{Asked, Target};
-use crate::respond::Label;
-use crate::spool::StoredReader;
-use crate::stored;
-use crate::upstream_key;
-
-/// A request whose body has not been looked at.
-#[derive(Debug)]
-pub(crate) struct Received {
-    pub(crate) target: Target,
-    pub(crate) head: Parts,
-    pub(crate) asked: Asked,
-    /// As it was when the request came.
-    pub(crate) policy: Arc<Policy>,
-}
+use crate::body::buffer::{Taken, unreadable};
+use crate::body::outgoing::Outgoing;
+use crate::body::spool::StoredReader;
+use crate::context::ProxyContext;
+use crate::steps::label::Label;
+use crate::steps::prepared::Prepared;
 
 /// Whose call it is.
-pub(crate) async fn scope(shared: &Shared, request: &Received) -> Result<Scope, Error> {
-    Ok(shared.config.store.scope(&request.asked.scope).await?)
+pub(crate) async fn scope(context: &ProxyContext, request: &Received) -> Result<Scope, Error> {
+    Ok(context.config.store.scope(&request.asked.scope).await?)
 }
 
 /// The decision, now that the body is there.
@@ -53,7 +51,7 @@ pub(crate) fn decide(request: &Received, taken: &Taken, decision: Decision) -> D
 
 /// A request that turned out not to be guarded after its body was taken.
 pub(crate) fn unguarded(mut head: Parts, taken: &Taken) -> (Parts, Outgoing) {
-    forward::set_framing(&mut head, taken.stored.len(), taken.trailers.as_ref());
+    next_hop::set_framing(&mut head, taken.stored.len(), taken.trailers.as_ref());
     (head, Outgoing::stored(&taken.stored, taken.trailers.as_ref()))
 }
 
@@ -68,10 +66,10 @@ pub(crate) async fn mcp_message(
     }
     let body = taken.load().await?;
     if taken.in_memory().is_some() {
-        return mcp::head::message(&head.headers, &body);
+        return head::message(&head.headers, &body);
     }
     let headers = head.headers.clone();
-    let read = spawn_blocking(move || mcp::head::message(&headers, &body)).await;
+    let read = spawn_blocking(move || head::message(&headers, &body)).await;
     read.unwrap_or_else(|panic| Err(unreadable(&io::Error::other(panic))))
 }
 
@@ -80,7 +78,7 @@ fn agree(asked: &mut Asked, call: &ToolCall) -> Result<(), Error> {
     match (&asked.key, &call.key) {
         (Some(header), Some(meta)) if header != meta => Err(Error::Malformed(format!(
             "Idempotency-Key and _meta[{:?}] name two keys",
-            mcp::KEY_MEMBER
+            message::KEY_MEMBER
         ))),
         (None, Some(meta)) => {
             asked.key = Some(meta.clone());
@@ -111,7 +109,7 @@ pub(crate) async fn identify(
     taken: Taken,
     scope: Scope,
     mut guarded: Guarded,
-    tool: Option<mcp::Asked>,
+    tool: Option<decide::Asked>,
 ) -> Result<Identified, Error> {
     if let Some((call, _)) = &tool {
         agree(&mut request.asked, call)?;
@@ -219,13 +217,13 @@ impl Identified {
     }
 
     /// How it ended before, where it is known to be over. Most duplicates need no more than this.
-    pub(crate) fn replay(&self, shared: &Shared) -> Result<Option<Arc<Settled>>, Error> {
+    pub(crate) fn replay(&self, context: &ProxyContext) -> Result<Option<Arc<Settled>>, Error> {
         let Some(key) = &self.keyed.key else { return Ok(None) };
-        if let Some(settled) = shared.config.store.replay(key, &self.keyed.fingerprint)? {
+        if let Some(settled) = context.config.store.replay(key, &self.keyed.fingerprint)? {
             return Ok(Some(settled));
         }
         let which = self.asker.as_ref().and_then(|asker| asker.which());
-        Ok(which.and_then(|which| shared.mcp.undelivered.take(&which)))
+        Ok(which.and_then(|which| context.mcp.undelivered.take(&which)))
     }
 
     /// What it is to be recorded as, and what goes out.
@@ -238,8 +236,7 @@ impl Identified {
         let text = body.in_memory().map(|body| &body[..]).filter(|_| keeps);
         let (method, headers) = (&head.method, &head.headers);
         let counts = |name: &str| guarded.counts(name);
-        let input =
-            stored::input_json(method, &target, headers, &counts, text, &sha256, body.len());
+        let input = input::input_json(method, &target, headers, &counts, text, &sha256, body.len());
         let upstream = guarded.upstream.filter(|_| guarded.class == EffectClass::Keyed);
         let upstream_key = upstream.map(|key| UpstreamKey {
             told: match &keyed.key {
@@ -303,16 +300,16 @@ impl Digests {
         sha256: Digest,
         guarded: &Guarded,
     ) -> io::Result<Self> {
-        let (body, undone) = forms::body_digest(headers, reader, sha256, &guarded.pick())?;
+        let (body, undone) = digest::body_digest(headers, reader, sha256, &guarded.pick())?;
         let content = if guarded.rule.as_ref().is_some_and(|rule| rule.alters_input()) {
-            forms::body_digest(headers, reader, sha256, &guarded.pick_keyless())?.0
+            digest::body_digest(headers, reader, sha256, &guarded.pick_keyless())?.0
         } else {
             body
         };
         let literal = if guarded.pick_keyless().without.is_empty() {
             content
         } else {
-            forms::body_digest(headers, reader, sha256, &Pick::default())?.0
+            digest::body_digest(headers, reader, sha256, &Pick::default())?.0
         };
         Ok(Self { body, content, literal, undone })
     }
@@ -332,4 +329,17 @@ async fn body_digests(
     let (headers, guarded) = (headers.clone(), guarded.clone());
     let read = move || Digests::read(&headers, &mut reader, sha256, &guarded);
     spawn_blocking(read).await.unwrap_or_else(|panic| Err(io::Error::other(panic)))
+}
+
+/// Finds out which of several identical calls is meant, where the rule leaves that to what was
+/// delivered; what is to be recorded once the answer has arrived.
+pub(crate) async fn number_repeat(
+    context: &ProxyContext,
+    identified: &mut Identified,
+) -> Result<Option<Delivery>, Error> {
+    let Some(repeat) = identified.repeats() else { return Ok(None) };
+    context.deliveries.settle(&repeat).await;
+    let ordinal = context.config.store.ordinal(&repeat).await?;
+    let holder = identified.number(ordinal);
+    Ok(holder.map(|holder| Delivery { repeat, ordinal, holder }))
 }

@@ -1,4 +1,14 @@
-//! One request through the six steps; every door ends here.
+//! One request through the six steps; every way in ends here.
+
+pub(crate) mod claim;
+pub(crate) mod detached;
+pub(crate) mod forward;
+pub(crate) mod identify;
+pub(crate) mod label;
+pub(crate) mod prepared;
+pub(crate) mod record;
+pub(crate) mod reply;
+pub(crate) mod respond;
 
 use std::sync::Arc;
 
@@ -6,41 +16,50 @@ use hyper::body::Incoming;
 use hyper::header::MAX_FORWARDS;
 use hyper::http::request::Parts;
 use hyper::{Method, Request, Version};
+use proxy_core::error::Error;
+use proxy_core::http::request_form::Form;
+use proxy_core::http::target::{ROUTE_PREFIX, Target};
+use proxy_core::http::{hop_by_hop, request_form, route};
+use proxy_core::identity::metadata;
+use proxy_core::mcp::decide;
+use proxy_core::mcp::head;
+use proxy_core::policy::decision::{Decision, GRPC};
+use proxy_core::received::Received;
 use store::call::{Call, Claim};
 use tokio::sync::OwnedSemaphorePermit;
 
-use crate::Shared;
-use crate::body::{Outgoing, Timed};
-use crate::call::{self, Identified, Received};
-use crate::claim::{self, Prepared};
-use crate::delivery;
-use crate::error::Error;
-use crate::headers;
-use crate::intake;
-use crate::owned::Owned;
-use crate::policy::{Decision, GRPC};
-use crate::record::{self, Running};
-use crate::request::{self, Form, Target};
-use crate::respond::{self, Label, Reply, Wants};
-use crate::serving::Link;
-use crate::{confirm, connect, forward, mcp, route};
+use crate::body::buffer;
+use crate::body::outgoing::Outgoing;
+use crate::body::timed::Timed;
+use crate::context::ProxyContext;
+use crate::front::link::Link;
+use crate::front::{confirm, tunnel};
+use crate::mcp::watch;
+use crate::steps::detached::Owned;
+use crate::steps::identify::Identified;
+use crate::steps::label::Label;
+use crate::steps::prepared::Prepared;
+use crate::steps::record::running::Running;
+use crate::steps::reply::Reply;
+use crate::steps::respond::stored::Wants;
+use crate::steps::respond::{own, problem};
 
 /// Answers one request.
 pub(crate) async fn handle(
-    shared: Arc<Shared>,
+    context: Arc<ProxyContext>,
     link: Arc<Link>,
     request: Request<Incoming>,
 ) -> Reply {
     let mut label = Label::default();
-    match route(&shared, &link, request, &mut label).await {
+    match route(&context, &link, request, &mut label).await {
         Ok(reply) => reply,
-        Err(error) => respond::problem(&shared, &error, Some(&label)),
+        Err(error) => problem::problem(&context, &error, Some(&label)),
     }
 }
 
 /// Finds out what is asked, and of whom.
 async fn route(
-    shared: &Arc<Shared>,
+    context: &Arc<ProxyContext>,
     link: &Link,
     request: Request<Incoming>,
     label: &mut Label,
@@ -48,41 +67,41 @@ async fn route(
     let inside = link.inside.as_deref().filter(|inside| !inside.own);
     let inside = inside.map(|inside| (&inside.scheme, &inside.authority));
     if request.method() == Method::TRACE {
-        return Ok(respond::not_allowed("GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS, CONNECT"));
+        return Ok(own::not_allowed("GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS, CONNECT"));
     }
     let (mut head, body) = request.into_parts();
-    request::check_framing(&head)?;
+    request_form::check_framing(&head)?;
     if head.version == Version::HTTP_2 {
-        headers::join_cookies(&mut head.headers);
+        hop_by_hop::join_cookies(&mut head.headers);
     }
-    match request::form(&head, inside, &|authority| shared.is_own(authority))? {
+    match request_form::form(&head, inside, &|authority| context.is_own(authority))? {
         Form::Forward(target) => {
-            forwarded(shared, link, target, Request::from_parts(head, body), label).await
+            forwarded(context, link, target, Request::from_parts(head, body), label).await
         }
-        Form::Own { path_and_query } if path_and_query.starts_with(route::PREFIX) => {
+        Form::Own { path_and_query } if path_and_query.starts_with(ROUTE_PREFIX) => {
             let target =
-                route::resolve(&shared.policy(), &path_and_query, &head.headers, &|authority| {
-                    shared.is_own(authority)
+                route::resolve(&context.routes(), &path_and_query, &head.headers, &|authority| {
+                    context.is_own(authority)
                 })?;
             let mut head = head;
             head.uri = target.path_and_query.parse().map_err(|_| {
                 Error::Malformed("the path behind the route cannot be sent".to_owned())
             })?;
-            forwarded(shared, link, target, Request::from_parts(head, body), label).await
+            forwarded(context, link, target, Request::from_parts(head, body), label).await
         }
         Form::Own { path_and_query } => {
-            confirm::answer(shared, &head.method, &path_and_query).await
+            confirm::answer(context, &head.method, &path_and_query).await
         }
         Form::Tunnel(authority) => {
-            connect::open(shared, link, Request::from_parts(head, body), authority).await
+            tunnel::open(context, link, Request::from_parts(head, body), authority).await
         }
-        Form::Options => Ok(respond::options()),
+        Form::Options => Ok(own::options()),
     }
 }
 
 /// A request for somebody else: passed on, or guarded.
 async fn forwarded(
-    shared: &Arc<Shared>,
+    context: &Arc<ProxyContext>,
     link: &Link,
     target: Target,
     request: Request<Incoming>,
@@ -90,34 +109,34 @@ async fn forwarded(
 ) -> Result<Reply, Error> {
     let (mut head, body) = request.into_parts();
     let credentials = link.inside.as_deref().and_then(|inside| inside.credentials.as_ref());
-    let asked = request::asked(
+    let asked = metadata::asked(
         &head.headers,
         credentials,
-        shared.config.require_token,
-        &shared.check_token(),
+        context.config.require_token,
+        &context.check_token(),
     )?;
-    if headers::via_has(&head.headers, &shared.config.instance) {
+    if hop_by_hop::via_has(&head.headers, &context.config.instance) {
         return Err(Error::Loop);
     }
     if head.method == Method::OPTIONS && !hop_allowed(&mut head) {
-        return Ok(respond::options());
+        return Ok(own::options());
     }
-    shared.guard.check_literal(&target.authority)?;
-    let policy = shared.policy();
+    context.guard.check_literal(&target.authority)?;
+    let policy = context.policy();
     let decision = policy.decide(&head.method, &target, &head.headers, None);
     if let Decision::Pass { kind, rule } = &decision {
-        let stall = if rule == GRPC { mcp::watch::IDLE } else { shared.config.timeouts.body_stall };
+        let stall = if rule == GRPC { watch::IDLE } else { context.config.timeouts.body_stall };
         let body = Outgoing::Live(Timed::new(body, head.version, stall));
-        return forward::pass(shared, link, &target, head, body, (*kind, rule)).await;
+        return forward::pass(context, link, &target, head, body, (*kind, rule)).await;
     }
     let request = Received { target, head, asked, policy };
-    Box::pin(guarded(shared, link, request, body, decision, label)).await
+    Box::pin(guarded(context, link, request, body, decision, label)).await
 }
 
 /// A call on its way to its effect: what is asked, which execution it means, may it run, send it,
 /// record what came of it, answer.
 async fn guarded(
-    shared: &Arc<Shared>,
+    context: &Arc<ProxyContext>,
     link: &Link,
     request: Received,
     body: Incoming,
@@ -125,65 +144,65 @@ async fn guarded(
     label: &mut Label,
 ) -> Result<Reply, Error> {
     let head = &request.head;
-    let may_be_message = mcp::head::may_be_message(&head.method, &head.headers);
+    let may_be_message = head::may_be_message(&head.method, &head.headers);
     let known = match &decision {
-        Decision::Guard(_) if !may_be_message || mcp::head::says_call(&head.headers) => {
-            Some(call::scope(shared, &request).await?)
+        Decision::Guard(_) if !may_be_message || head::says_call(&head.headers) => {
+            Some(identify::scope(context, &request).await?)
         }
         _ => None,
     };
-    intake::check_announced(shared, &body)?;
-    let mut taken = intake::take(shared, body, head.version).await?;
+    buffer::check_announced(context, &body)?;
+    let mut taken = buffer::take(context, body, head.version).await?;
     let message =
-        if may_be_message { call::mcp_message(&request, &mut taken).await? } else { None };
+        if may_be_message { identify::mcp_message(&request, &mut taken).await? } else { None };
     let (tool, decision) = match message {
-        Some(message) => mcp::decide(Some(&shared.mcp.hints), &request, message),
-        None => (None, call::decide(&request, &taken, decision)),
+        Some(message) => decide::decide(Some(&context.mcp.hints), &request, message),
+        None => (None, identify::decide(&request, &taken, decision)),
     };
     label.mcp = tool.as_ref().map(|(_, asker)| Arc::clone(asker));
     let guarded = match decision {
         Decision::Pass { kind, rule } => {
-            let (head, body) = call::unguarded(request.head, &taken);
-            return forward::pass(shared, link, &request.target, head, body, (kind, &rule)).await;
+            let (head, body) = identify::unguarded(request.head, &taken);
+            return forward::pass(context, link, &request.target, head, body, (kind, &rule)).await;
         }
         Decision::Guard(guarded) => guarded,
         Decision::NeedsBody => return Err(Error::Internal),
     };
     let scope = match known {
         Some(scope) => scope,
-        None => call::scope(shared, &request).await?,
+        None => identify::scope(context, &request).await?,
     };
     let wants = Wants::of(&request.head);
-    let store = &shared.config.store;
+    let store = &context.config.store;
     let digest = |label: &str, bytes: &[u8]| Ok(store.keyed_digest(label, bytes));
-    let mut identified = call::identify(&digest, request, taken, scope, guarded, tool).await?;
-    let delivery = delivery::number(shared, &mut identified).await?;
+    let mut identified = identify::identify(&digest, request, taken, scope, guarded, tool).await?;
+    let delivery = identify::number_repeat(context, &mut identified).await?;
     *label = identified.label();
-    let told = decided(shared, identified, label, &wants).await;
-    if let Some(delivery) = delivery.filter(|_| delivery::tells(&told)) {
-        link.turn.owe(shared.deliveries.owe(delivery));
+    let told = decided(context, identified, label, &wants).await;
+    if let Some(delivery) = delivery.filter(|_| reply::tells(&told)) {
+        link.turn.owe(context.deliveries.owe(delivery));
     }
     told
 }
 
 /// May it run: then send it, record what came of it, answer.
 async fn decided(
-    shared: &Arc<Shared>,
+    context: &Arc<ProxyContext>,
     identified: Identified,
     label: &mut Label,
     wants: &Wants,
 ) -> Result<Reply, Error> {
-    if let Some(settled) = identified.replay(shared)? {
-        return claim::replayed(shared, &settled, identified.target(), label, wants);
+    if let Some(settled) = identified.replay(context)? {
+        return claim::replayed(context, &settled, identified.target(), label, wants);
     }
-    let place = claim::place(shared)?;
+    let place = claim::place(context)?;
     let (call, prepared) = identified.prepare();
     // hyper drops this future when the client leaves; a claimed call must run to its end for the
     // retry to find. So from the claim on the work is the server's.
-    let work = carry_out(Arc::clone(shared), call, prepared, place);
-    match Owned::new(&shared.exchanges, work).await? {
+    let work = carry_out(Arc::clone(context), call, prepared, place);
+    match Owned::new(&context.exchanges, work).await? {
         Carried::Out(reply) => Ok(reply),
-        Carried::Not(claim, target) => claim::refused(shared, claim, &target, label, wants).await,
+        Carried::Not(claim, target) => claim::refused(context, claim, &target, label, wants).await,
     }
 }
 
@@ -195,18 +214,18 @@ enum Carried {
 }
 
 async fn carry_out(
-    shared: Arc<Shared>,
+    context: Arc<ProxyContext>,
     call: Call,
     mut prepared: Prepared,
     place: OwnedSemaphorePermit,
 ) -> Result<Carried, Error> {
-    let lease = match claim::ask(&shared, call).await? {
+    let lease = match claim::ask(&context, call).await? {
         Claim::Execute(lease) => lease,
         other => return Ok(Carried::Not(other, prepared.target)),
     };
     prepared.add_key(lease.execution_id());
-    let running = Running::new(&shared, lease, &prepared, place);
-    let forwarded = forward::guarded(&shared, &mut prepared).await;
+    let running = Running::new(&context, lease, &prepared, place);
+    let forwarded = forward::guarded(&context, &mut prepared).await;
     drop(prepared);
     Ok(Carried::Out(match forwarded {
         Ok(reached) => record::answer(running, reached).await,

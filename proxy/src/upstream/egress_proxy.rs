@@ -13,13 +13,13 @@ use hyper::Uri;
 use hyper::header::HeaderValue;
 use hyper_util::client::proxy::matcher::Matcher;
 use percent_encoding::percent_decode_str;
+use proxy_core::error::{Error, Sent};
+use proxy_core::http::address;
+use proxy_core::http::target::Authority;
+use proxy_core::http::target::Scheme;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
-
-use crate::dial::{self, Guard};
-use crate::error::{Error, Sent};
-use crate::request::{Authority, Scheme};
 
 /// The longest head of an answer to our CONNECT, in bytes.
 const LONGEST_HEAD: usize = 16 * 1024;
@@ -135,7 +135,7 @@ impl Chain {
     }
 
     fn is_exempt(&self, authority: &Authority) -> bool {
-        let loopback = dial::literal(&authority.host).is_some_and(|ip| ip.is_loopback());
+        let loopback = address::literal(&authority.host).is_some_and(|ip| ip.is_loopback());
         let uri: Option<Uri> = format!("http://{authority}/").parse().ok();
         loopback || uri.is_none_or(|uri| self.exempt.intercept(&uri).is_none())
     }
@@ -147,14 +147,14 @@ impl fmt::Debug for Chain {
     }
 }
 
-/// Asks `hop` for a tunnel to `authority`. Every failure means that nothing was sent there.
-pub(crate) async fn tunnel(
-    guard: &Guard,
+/// Asks `hop`, which `stream` leads to, for a tunnel to `authority`. Every failure means that nothing
+/// was sent there.
+pub(crate) async fn open_tunnel(
+    mut stream: TcpStream,
     hop: &Hop,
     authority: &Authority,
     limit: Duration,
 ) -> Result<TcpStream, Error> {
-    let mut stream = dial::direct(guard, &hop.authority, limit).await?;
     match timeout(limit, ask(&mut stream, hop, authority)).await {
         Ok(Ok(())) => Ok(stream),
         Ok(Err(why)) => {

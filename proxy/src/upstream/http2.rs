@@ -20,12 +20,12 @@ use hyper::header::{CONNECTION, HeaderValue, TE};
 use hyper::http::uri;
 use hyper::{Request, Response, Uri, Version};
 use hyper_util::rt::TokioIo;
+use proxy_core::http::hop_by_hop;
+use proxy_core::http::target::Target;
 use tokio::sync::mpsc;
 
-use super::wire::{Transport, Wire};
-use crate::body::Outgoing;
-use crate::headers;
-use crate::request::Target;
+use crate::body::outgoing::Outgoing;
+use crate::upstream::wire::{Transport, Wire};
 
 /// How many requests one connection carries at once; RFC 9113 wants upstreams to allow 100.
 const MOST_STREAMS: usize = 64;
@@ -35,14 +35,14 @@ const MAX_HEAD: u32 = 256 * 1024;
 
 /// A connection that requests share.
 #[derive(Debug)]
-pub(super) struct Multiplexed {
+pub(crate) struct Multiplexed {
     sender: SendRequest<Outgoing>,
     wire: Arc<Wire>,
     open: AtomicUsize,
 }
 
 impl Multiplexed {
-    pub(super) async fn handshake(
+    pub(crate) async fn handshake(
         io: TokioIo<Transport>,
         wire: Arc<Wire>,
     ) -> Result<Arc<Self>, hyper::Error> {
@@ -54,24 +54,24 @@ impl Multiplexed {
     }
 
     /// A place for one request.
-    pub(super) fn stream(self: &Arc<Self>) -> Stream {
+    pub(crate) fn stream(self: &Arc<Self>) -> Stream {
         self.open.fetch_add(1, Ordering::AcqRel);
         Stream { sender: self.sender.clone(), connection: Arc::clone(self), sent: Arc::default() }
     }
 
-    pub(super) fn wire(&self) -> Arc<Wire> {
+    pub(crate) fn wire(&self) -> Arc<Wire> {
         Arc::clone(&self.wire)
     }
 
     /// It takes another request, and the upstream was heard of within `limit`.
-    pub(super) fn has_room(&self, limit: Duration) -> bool {
+    pub(crate) fn has_room(&self, limit: Duration) -> bool {
         !self.sender.is_closed()
             && self.open.load(Ordering::Acquire) < MOST_STREAMS
             && self.wire.silence() <= limit
     }
 
     /// It is used, or may still be.
-    pub(super) fn is_of_use(&self, limit: Duration) -> bool {
+    pub(crate) fn is_of_use(&self, limit: Duration) -> bool {
         !self.sender.is_closed()
             && (self.open.load(Ordering::Acquire) > 0 || self.wire.silence() <= limit)
     }
@@ -79,7 +79,7 @@ impl Multiplexed {
 
 /// One request's place on a connection.
 #[derive(Debug)]
-pub(super) struct Stream {
+pub(crate) struct Stream {
     sender: SendRequest<Outgoing>,
     connection: Arc<Multiplexed>,
     /// How many bytes of the body were taken.
@@ -93,12 +93,12 @@ impl Drop for Stream {
 }
 
 impl Stream {
-    pub(super) fn sent(&self) -> Arc<AtomicU64> {
+    pub(crate) fn sent(&self) -> Arc<AtomicU64> {
         Arc::clone(&self.sent)
     }
 
     /// The whole URL instead of Host; and the body is watched.
-    pub(super) fn shape(&self, request: &mut Request<Outgoing>, target: &Target) {
+    pub(crate) fn shape(&self, request: &mut Request<Outgoing>, target: &Target) {
         let path_and_query = std::mem::take(request.uri_mut()).into_parts().path_and_query;
         let whole = Uri::builder()
             .scheme(target.scheme.as_str())
@@ -107,7 +107,7 @@ impl Stream {
         // It was put together of what had been parsed.
         *request.uri_mut() = whole.build().unwrap_or_default();
         *request.version_mut() = Version::HTTP_2;
-        headers::remove_where(request.headers_mut(), |name| {
+        hop_by_hop::remove_where(request.headers_mut(), |name| {
             // With `Connection` hyper would take out `TE: trailers` too.
             ["host", "transfer-encoding", "connection"].contains(&name)
         });
@@ -115,7 +115,7 @@ impl Stream {
         *request.body_mut() = Outgoing::Watched(Box::new(body), Arc::clone(&self.sent));
     }
 
-    pub(super) async fn send(
+    pub(crate) async fn send(
         &mut self,
         request: Request<Outgoing>,
     ) -> Result<Response<Incoming>, TrySendError<Request<Outgoing>>> {
@@ -124,14 +124,14 @@ impl Stream {
 }
 
 /// Undoes [`Stream::shape`] on a request that was handed back.
-pub(super) fn unshape(request: &mut Request<Outgoing>, target: &Target) {
+pub(crate) fn unshape(request: &mut Request<Outgoing>, target: &Target) {
     if request.version() != Version::HTTP_2 {
         return;
     }
     let path_and_query = std::mem::take(request.uri_mut()).into_parts().path_and_query;
     *request.uri_mut() = Uri::from(path_and_query.unwrap_or_else(root));
     *request.version_mut() = Version::HTTP_11;
-    headers::set_host(request.headers_mut(), target);
+    hop_by_hop::set_host(request.headers_mut(), target);
     if request.headers().contains_key(TE) {
         request.headers_mut().insert(CONNECTION, HeaderValue::from_static("te"));
     }
@@ -145,7 +145,7 @@ fn root() -> uri::PathAndQuery {
 }
 
 /// The upstream has said that it did not begin with the request.
-pub(super) fn refused(error: &hyper::Error) -> bool {
+pub(crate) fn refused(error: &hyper::Error) -> bool {
     let Some(error) = error.source().and_then(|cause| cause.downcast_ref::<h2::Error>()) else {
         return false;
     };

@@ -1,8 +1,5 @@
 //! Connections to upstreams: made, counted, kept for the next request.
 
-mod multiplexed;
-mod wire;
-
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -15,15 +12,14 @@ use hyper::header::{CONTENT_LENGTH, HOST, HeaderValue, PROXY_AUTHORIZATION, TRAN
 use hyper::http::uri;
 use hyper::{Request, Response, Uri};
 use hyper_util::rt::TokioIo;
+use proxy_core::error::{Error, Sent};
+use proxy_core::http::target::{Authority, Scheme, Target};
 use tokio::net::TcpStream;
 
-use self::multiplexed::{Multiplexed, Stream};
-use self::wire::Wire;
-pub(crate) use self::wire::{Counted, Transport};
-use crate::body::Outgoing;
-use crate::chain::Hop;
-use crate::error::{Error, Sent};
-use crate::request::{Authority, Scheme, Target};
+use crate::body::outgoing::Outgoing;
+use crate::upstream::egress_proxy::Hop;
+use crate::upstream::http2::{self, Multiplexed, Stream};
+use crate::upstream::wire::{Counted, Transport, Wire};
 
 /// How many idle connections one host may have, and all hosts together.
 const PER_HOST: usize = 256;
@@ -120,7 +116,7 @@ impl Connection {
     pub(crate) fn shape(&self, request: &mut Request<Outgoing>, target: &Target) {
         match &self.sender {
             Sender::Alone(_) => {
-                multiplexed::unshape(request, target);
+                http2::unshape(request, target);
                 self.address(request);
                 tell_framing(request);
             }
@@ -144,7 +140,7 @@ impl Connection {
     pub(crate) fn proves_unsent(&self, before: u64, error: &hyper::Error) -> bool {
         match &self.sender {
             Sender::Alone(_) => self.wire.written() == before,
-            Sender::Shared(_) => multiplexed::refused(error),
+            Sender::Shared(_) => http2::refused(error),
         }
     }
 

@@ -7,6 +7,9 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
+use proxy_core::error::{Error, Sent};
+use proxy_core::http::host_pattern::HostPattern;
+use proxy_core::http::target::Authority;
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, ServerName};
@@ -15,12 +18,9 @@ use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
-use super::{HTTP1, HTTP2, provider};
-use crate::SetupError;
-use crate::error::{Error, Sent};
-use crate::pattern::HostPattern;
-use crate::pool::Counted;
-use crate::request::Authority;
+use crate::error::SetupError;
+use crate::tls::{self, HTTP1, HTTP2};
+use crate::upstream::wire::Counted;
 
 /// Certificates of a file, for all hosts or some.
 #[derive(Debug, Clone)]
@@ -57,7 +57,7 @@ impl Upstreams {
     ) -> Result<Self, SetupError> {
         let extra = extra.iter().map(|ca| Ok((ca.hosts.clone(), read(ca)?)));
         Ok(Self {
-            provider: provider(),
+            provider: tls::provider(),
             extra: extra.collect::<Result<_, SetupError>>()?,
             own,
             platform: OnceLock::new(),

@@ -22,14 +22,14 @@ pub(crate) enum Transport {
 
 impl Transport {
     /// The handshake has agreed on HTTP/2.
-    pub(super) fn is_http2(&self) -> bool {
+    pub(crate) fn is_http2(&self) -> bool {
         match self {
             Self::Plain(_) => false,
             Self::Tls(stream) => stream.get_ref().1.alpn_protocol() == Some(HTTP2),
         }
     }
 
-    pub(super) fn wire(&self) -> Arc<Wire> {
+    pub(crate) fn wire(&self) -> Arc<Wire> {
         match self {
             Self::Plain(counted) => Arc::clone(&counted.wire),
             Self::Tls(stream) => Arc::clone(&stream.get_ref().0.wire),
@@ -61,12 +61,12 @@ impl Default for Wire {
 
 impl Wire {
     /// How many bytes were ever written.
-    pub(super) fn written(&self) -> u64 {
+    pub(crate) fn written(&self) -> u64 {
         self.written.load(Ordering::Acquire)
     }
 
     /// For how long nothing has come.
-    pub(super) fn silence(&self) -> Duration {
+    pub(crate) fn silence(&self) -> Duration {
         let heard = Duration::from_millis(self.heard.load(Ordering::Acquire));
         self.made.elapsed().saturating_sub(heard)
     }
@@ -75,11 +75,11 @@ impl Wire {
         self.heard.store(self.made.elapsed().as_millis() as u64, Ordering::Release);
     }
 
-    pub(super) fn arm(&self) {
+    pub(crate) fn arm(&self) {
         self.armed.store(self.written() + 1, Ordering::Release);
     }
 
-    pub(super) fn disarm(&self) {
+    pub(crate) fn disarm(&self) {
         self.armed.store(u64::MAX, Ordering::Release);
     }
 }

@@ -1,20 +1,10 @@
-//! Which header fields pass on, which are part of a call's meaning, and which are credentials.
+//! Which header fields pass on to the next hop.
 
-mod authorization;
-mod meaning;
+use http::Method;
+use http::header::{self, HeaderMap, HeaderValue};
 
-use hyper::Method;
-use hyper::header::{self, HeaderMap, HeaderName, HeaderValue};
-
-pub(crate) use self::meaning::{
-    counts, is_of_mcp, is_secret_field, is_secret_in_url, is_secret_name, is_secret_parameter,
-    may_count, principal_parts,
-};
-use crate::mcp;
-use crate::request::Target;
-
-pub(crate) const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
-pub(crate) const RETRY_TOKEN: HeaderName = HeaderName::from_static("idempotency-retry-token");
+use crate::http::own_fields::{OURS_IN_ANSWERS, OURS_IN_REQUESTS};
+use crate::http::target::Target;
 
 /// Fields that belong to one connection (RFC 9110, 7.6.1), and what belonged to them once.
 const HOP_BY_HOP: &[&str] = &[
@@ -48,27 +38,11 @@ const PROTECTED: &[&str] = &[
     "idempotency-key",
 ];
 
-/// Fields of a request that are for the engine alone. Others that are named `Agent-…` are the tool's.
-const OURS_IN_REQUESTS: &[&str] = &[
-    "agent-session",
-    "agent-goal",
-    "agent-user",
-    "agent-run",
-    "agent-repeat",
-    "agent-execution-id",
-    mcp::STDIO_PORT,
-    "idempotency-retry-token",
-];
-
-/// Fields of an answer that only the engine may set.
-const OURS_IN_ANSWERS: &[&str] =
-    &["agent-execution-id", "idempotency-status", "idempotent-replayed", "idempotency-retry-token"];
-
 /// Removes what must not reach the upstream: hop-by-hop fields, those that `Connection` names,
 /// the engine's own, `Expect` (the body is spooled by then). `TE` keeps the word `trailers`.
 ///
 /// The host is not regenerated here: look at [`set_host`].
-pub(crate) fn strip_request(headers: &mut HeaderMap) {
+pub fn strip_request(headers: &mut HeaderMap) {
     let trailers = headers
         .get_all(header::TE)
         .iter()
@@ -85,7 +59,7 @@ pub(crate) fn strip_request(headers: &mut HeaderMap) {
 
 /// Removes what must not reach the client: hop-by-hop fields, those that `Connection` names, fields
 /// that only the engine may set, and a length that a transfer coding overrides (RFC 9112, 6.3).
-pub(crate) fn strip_response(headers: &mut HeaderMap) {
+pub fn strip_response(headers: &mut HeaderMap) {
     let named = named_by_connection(headers);
     let coded = headers.contains_key(header::TRANSFER_ENCODING);
     remove_where(headers, |name| {
@@ -113,7 +87,7 @@ fn is_hop_by_hop(name: &str, named: &[String]) -> bool {
 
 /// Removes fields and leaves the others in their order: `HeaderMap::remove` puts the last one in the
 /// place of what it takes out.
-pub(crate) fn remove_where(headers: &mut HeaderMap, goes: impl Fn(&str) -> bool) {
+pub fn remove_where(headers: &mut HeaderMap, goes: impl Fn(&str) -> bool) {
     if !headers.keys().any(|name| goes(name.as_str())) {
         return;
     }
@@ -137,7 +111,7 @@ fn tokens(value: &HeaderValue) -> impl Iterator<Item = &str> {
 }
 
 /// Sets Host to what the target says, whatever the client wrote.
-pub(crate) fn set_host(headers: &mut HeaderMap, target: &Target) {
+pub fn set_host(headers: &mut HeaderMap, target: &Target) {
     // An authority is a valid field value: it was read out of one or out of a URI.
     if let Ok(host) = HeaderValue::try_from(target.host()) {
         headers.insert(header::HOST, host);
@@ -146,7 +120,7 @@ pub(crate) fn set_host(headers: &mut HeaderMap, target: &Target) {
 
 /// One Cookie field again of the many that HTTP/2 may make of it (RFC 9113, 8.2.3): the same call has
 /// the same principal by either version.
-pub(crate) fn join_cookies(headers: &mut HeaderMap) {
+pub fn join_cookies(headers: &mut HeaderMap) {
     if headers.get_all(header::COOKIE).iter().nth(1).is_none() {
         return;
     }
@@ -159,20 +133,20 @@ pub(crate) fn join_cookies(headers: &mut HeaderMap) {
 }
 
 /// True where this proxy has handled the message before.
-pub(crate) fn via_has(headers: &HeaderMap, id: &str) -> bool {
+pub fn via_has(headers: &HeaderMap, id: &str) -> bool {
     headers.get_all(header::VIA).iter().flat_map(tokens).any(|hop| {
         hop.split_ascii_whitespace().nth(1).is_some_and(|by| by.eq_ignore_ascii_case(id))
     })
 }
 
 /// Appends a hop to `Via`.
-pub(crate) fn add_via(headers: &mut HeaderMap, hop: &HeaderValue) {
+pub fn add_via(headers: &mut HeaderMap, hop: &HeaderValue) {
     headers.append(header::VIA, hop.clone());
 }
 
 /// The protocols that a GET asks to switch to, as they may be passed on: never h2c. `None`: the
 /// request is handled as if it had asked for nothing.
-pub(crate) fn upgrade_of(method: &Method, headers: &HeaderMap) -> Option<HeaderValue> {
+pub fn upgrade_of(method: &Method, headers: &HeaderMap) -> Option<HeaderValue> {
     let asked = headers
         .get_all(header::CONNECTION)
         .iter()

@@ -6,7 +6,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Deserializer};
 
-use crate::request::Authority;
+use crate::http::target::Authority;
 
 /// `HOST`, `*.HOST` (one or more labels in front of it, and not `HOST` itself), or an address (IPv6
 /// in brackets), each with `:PORT` for one port alone. Case does not matter.
@@ -39,7 +39,7 @@ impl HostPattern {
     }
 
     /// Allocates nothing.
-    pub(crate) fn matches(&self, authority: &Authority) -> bool {
+    pub fn matches(&self, authority: &Authority) -> bool {
         self.port.is_none_or(|port| port == authority.port) && self.host.is(&authority.host)
     }
 }
@@ -101,7 +101,7 @@ impl<'de> Deserialize<'de> for HostPattern {
 }
 
 /// A text that is read by `FromStr`.
-pub(crate) fn parsed<'de, T, D>(from: D) -> Result<T, D::Error>
+pub fn parsed<'de, T, D>(from: D) -> Result<T, D::Error>
 where
     T: FromStr<Err: fmt::Display>,
     D: Deserializer<'de>,

@@ -1,9 +1,8 @@
 //! What a header or a query parameter means for a call: part of it, a credential, or noise.
 
-use hyper::header::{AUTHORIZATION, HeaderMap, HeaderName};
 use percent_encoding::percent_decode_str;
 
-use super::authorization;
+use crate::http::own_fields::OURS_IN_REQUESTS;
 
 /// Request fields that never tell two calls apart (docs/SEMANTICS.md, "When two inputs are the
 /// same"). Everything that neither this nor the rules below name counts.
@@ -86,7 +85,7 @@ const CREDENTIAL_PARAMETERS: &[&str] = &[
 /// Does a request field tell two calls apart. `name` is in lower case.
 ///
 /// `Content-Encoding` counts here; a caller that undid the coding leaves it out.
-pub(crate) fn counts(name: &str) -> bool {
+pub fn counts(name: &str) -> bool {
     !(NOISE.contains(&name)
         || NOISE_PREFIXES.iter().any(|prefix| name.starts_with(prefix))
         || NOISE_SUFFIXES.iter().any(|suffix| name.ends_with(suffix))
@@ -97,13 +96,13 @@ pub(crate) fn counts(name: &str) -> bool {
 
 /// Is a field one of MCP's. On a tool call it mirrors the body, names its version, or the session
 /// that it came by, and tells no two calls apart. `name` is in lower case.
-pub(crate) fn is_of_mcp(name: &str) -> bool {
+pub fn is_of_mcp(name: &str) -> bool {
     name.starts_with("mcp-")
 }
 
 /// May a rule make a request field count: not a credential, which is the principal's part of the
 /// key, nor what belongs to the connection, the framing or the engine. `name` is in lower case.
-pub(crate) fn may_count(name: &str) -> bool {
+pub fn may_count(name: &str) -> bool {
     const NEVER: &[&str] = &[
         "connection",
         "proxy-connection",
@@ -121,55 +120,27 @@ pub(crate) fn may_count(name: &str) -> bool {
 
 /// Is a field for the engine alone. `name` is in lower case.
 fn is_ours(name: &str) -> bool {
-    super::OURS_IN_REQUESTS.contains(&name)
+    OURS_IN_REQUESTS.contains(&name)
 }
 
 /// Does a field say whose call it is. `name` is in lower case.
-fn is_credential(name: &str) -> bool {
+pub fn is_credential(name: &str) -> bool {
     CREDENTIALS.contains(&name) || CREDENTIAL_SUFFIXES.iter().any(|suffix| name.ends_with(suffix))
 }
 
-/// Whose credentials a request carries: fields and query parameters, sorted by name, the values of
-/// one name in their order; of an Authorization that each request makes anew, what stays. The proxy's
-/// own credentials are its scope and not among them.
-pub(crate) fn principal_parts(headers: &HeaderMap, query: Option<&str>) -> Vec<(String, Vec<u8>)> {
-    let fields = headers
-        .iter()
-        .filter(|(name, _)| is_credential(name.as_str()) && *name != "proxy-authorization")
-        .flat_map(|(name, value)| match whom_it_names(headers, name) {
-            Some(parts) => parts,
-            None => vec![(name.as_str().to_owned(), value.as_bytes().to_vec())],
-        });
-    let parameters = query.into_iter().flat_map(|query| query.split('&')).filter_map(|pair| {
-        let (name, value) = pair.split_once('=')?;
-        let name = parameter_name(name);
-        CREDENTIAL_PARAMETERS
-            .contains(&name.as_str())
-            .then(|| (format!("?{name}"), value.as_bytes().to_vec()))
-    });
-    let mut parts: Vec<_> = fields.chain(parameters).collect();
-    parts.sort_by(|a, b| a.0.cmp(&b.0));
-    parts
-}
-
-/// The lasting parts of the one Authorization, under names that no field has.
-fn whom_it_names(headers: &HeaderMap, name: &HeaderName) -> Option<Vec<(String, Vec<u8>)>> {
-    if name != AUTHORIZATION || headers.get_all(AUTHORIZATION).iter().nth(1).is_some() {
-        return None;
-    }
-    let parts = authorization::lasting(headers.get(name)?.as_bytes())?;
-    let named = |(part, value): (&str, &str)| (format!("{name} {part}"), value.as_bytes().to_vec());
-    Some(parts.into_iter().map(named).collect())
+/// Does a query parameter say whose call it is. `name` is as [`parameter_name`] reads it.
+pub fn is_credential_parameter(name: &str) -> bool {
+    CREDENTIAL_PARAMETERS.contains(&name)
 }
 
 /// A query parameter's name as a server reads it, in lower case.
-fn parameter_name(raw: &str) -> String {
+pub fn parameter_name(raw: &str) -> String {
     percent_decode_str(raw).decode_utf8_lossy().to_ascii_lowercase()
 }
 
 /// Must the value of a form's field or a query parameter be masked before anything is stored or shown. `raw` is
 /// the name as it stands there.
-pub(crate) fn is_secret_parameter(raw: &str) -> bool {
+pub fn is_secret_parameter(raw: &str) -> bool {
     let name = parameter_name(raw);
     CREDENTIAL_PARAMETERS.contains(&name.as_str())
         || ["sig", "x-amz-signature", "x-goog-signature"].contains(&name.as_str())
@@ -177,13 +148,13 @@ pub(crate) fn is_secret_parameter(raw: &str) -> bool {
 }
 
 /// The same of a URL, which people see. `code`: OAuth's (RFC 6749, 4.1.2), and the key of an Azure function.
-pub(crate) fn is_secret_in_url(raw: &str) -> bool {
+pub fn is_secret_in_url(raw: &str) -> bool {
     let name = parameter_name(raw);
     is_secret_parameter(raw) || name == "code" || is_some_key(&name)
 }
 
 /// Must a field's value be masked before anything is stored or shown. `name` is in lower case.
-pub(crate) fn is_secret_field(name: &str) -> bool {
+pub fn is_secret_field(name: &str) -> bool {
     is_secret_name(name) || is_some_key(name) || name == "x-honeycomb-team"
 }
 
@@ -193,7 +164,7 @@ fn is_some_key(name: &str) -> bool {
 }
 
 /// Is a member of a body named like a secret: then its value is never stored.
-pub(crate) fn is_secret_name(name: &str) -> bool {
+pub fn is_secret_name(name: &str) -> bool {
     const WORDS: &[&str] = &[
         "password",
         "passwd",
@@ -218,3 +189,6 @@ pub(crate) fn is_secret_name(name: &str) -> bool {
         || WORDS.iter().any(|word| bare.contains(word))
         || WHOLE.contains(&bare.as_str())
 }
+
+#[cfg(test)]
+mod tests;

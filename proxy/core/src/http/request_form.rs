@@ -1,124 +1,15 @@
-//! What is asked: the form of the target, whose call it is, which key it names.
+//! What a request's target asks for, and whether its framing can be relied on.
 
-mod asked;
+use http::header::{CONTENT_LENGTH, HOST, TRANSFER_ENCODING};
+use http::request::Parts;
+use http::{Method, Version, uri};
 
-use std::fmt;
-use std::net::Ipv6Addr;
-
-use hyper::header::{CONTENT_LENGTH, HOST, TRANSFER_ENCODING};
-use hyper::http::request::Parts;
-use hyper::http::uri;
-use hyper::{Method, Version};
-
-pub(crate) use self::asked::{Asked, ProxyCredentials, asked, key_text};
 use crate::error::Error;
-use crate::route;
-
-/// How an upstream is spoken to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(crate) enum Scheme {
-    Http,
-    /// Inside an intercepted tunnel, and where a route leads.
-    Https,
-}
-
-impl Scheme {
-    pub(crate) const fn as_str(self) -> &'static str {
-        match self {
-            Self::Http => "http",
-            Self::Https => "https",
-        }
-    }
-
-    pub(crate) const fn default_port(self) -> u16 {
-        match self {
-            Self::Http => 80,
-            Self::Https => 443,
-        }
-    }
-}
-
-/// A host and a port, as a request names them.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(crate) struct Authority {
-    /// In lower case; an IPv6 address stands in brackets.
-    pub(crate) host: String,
-    pub(crate) port: u16,
-}
-
-impl Authority {
-    /// Reads `host[:port]`. Refuses userinfo, an empty host, a port that is none, and brackets
-    /// around anything but an IPv6 address; `default_port: None` refuses a missing port too.
-    pub(crate) fn parse(text: &[u8], default_port: Option<u16>) -> Result<Self, Error> {
-        let malformed =
-            |what: &str| Error::Malformed(format!("{:?} {what}", String::from_utf8_lossy(text)));
-        let whole = uri::Authority::try_from(text).map_err(|_| malformed("is no host and port"))?;
-        if whole.as_str().contains('@') {
-            return Err(Error::Malformed("the target carries a user name or password".to_owned()));
-        }
-        let host = whole.host();
-        let address = host.strip_prefix('[').map(|rest| rest.trim_end_matches(']'));
-        if host.is_empty()
-            || host.contains('%')
-            || address.is_some_and(|address| address.parse::<Ipv6Addr>().is_err())
-        {
-            return Err(malformed("names no host"));
-        }
-        let port = match whole.as_str().get(host.len()..).map(|rest| rest.trim_start_matches(':')) {
-            None | Some("") => default_port.ok_or_else(|| malformed("names no port"))?,
-            Some(digits) => digits
-                .parse()
-                .ok()
-                .filter(|port| *port > 0)
-                .ok_or_else(|| malformed("names no port between 1 and 65535"))?,
-        };
-        Ok(Self { host: host.to_ascii_lowercase(), port })
-    }
-}
-
-impl fmt::Display for Authority {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:{}", self.host, self.port)
-    }
-}
-
-/// Where a request is to go.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Target {
-    pub(crate) scheme: Scheme,
-    pub(crate) authority: Authority,
-    /// The bytes as they came; `*` for an OPTIONS request inside a tunnel.
-    pub(crate) path_and_query: String,
-}
-
-impl Target {
-    pub(crate) fn path(&self) -> &str {
-        self.path_and_query.split('?').next().unwrap_or_default()
-    }
-
-    pub(crate) fn query(&self) -> Option<&str> {
-        self.path_and_query.split_once('?').map(|(_, query)| query)
-    }
-
-    /// What belongs into the Host header: the default port is left out.
-    pub(crate) fn host(&self) -> String {
-        if self.authority.port == self.scheme.default_port() {
-            self.authority.host.clone()
-        } else {
-            self.authority.to_string()
-        }
-    }
-
-    /// The whole URL, with its secrets; for people there is `stored::masked_url`.
-    #[cfg(test)]
-    pub(crate) fn url(&self) -> String {
-        format!("{}://{}{}", self.scheme.as_str(), self.host(), self.path_and_query)
-    }
-}
+use crate::http::target::{Authority, ROUTE_PREFIX, Scheme, Target};
 
 /// What a request's target asks for (RFC 9112, 3.2).
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Form {
+pub enum Form {
     /// Send it there.
     Forward(Target),
     /// It means the proxy itself: origin form, or `/confirm/` or a route at its own address by
@@ -135,7 +26,7 @@ pub(crate) enum Form {
 ///
 /// Refuses what hyper lets through: userinfo, two Hosts, `https://` and other schemes in absolute
 /// form, a CONNECT without port; a Host that is not the tunnel's or not ours is misdirected.
-pub(crate) fn form(
+pub fn form(
     parts: &Parts,
     inside: Option<(&Scheme, &Authority)>,
     own: &dyn Fn(&Authority) -> bool,
@@ -168,9 +59,7 @@ pub(crate) fn form(
     Ok(match form {
         Form::Forward(target)
             if target.scheme == Scheme::Http
-                && ["/confirm/", route::PREFIX]
-                    .iter()
-                    .any(|own| target.path().starts_with(own))
+                && ["/confirm/", ROUTE_PREFIX].iter().any(|own| target.path().starts_with(own))
                 && own(&target.authority) =>
         {
             Form::Own { path_and_query: target.path_and_query }
@@ -265,7 +154,7 @@ fn same_host(named: &Authority, tunnel: &Authority) -> Result<(), Error> {
 }
 
 /// Refuses framing that hyper lets through and that leaves open where the body ends or what it is.
-pub(crate) fn check_framing(parts: &Parts) -> Result<(), Error> {
+pub fn check_framing(parts: &Parts) -> Result<(), Error> {
     let mut codings = parts.headers.get_all(TRANSFER_ENCODING).iter();
     if let Some(coding) = codings.next()
         && (codings.next().is_some() || !coding.as_bytes().eq_ignore_ascii_case(b"chunked"))

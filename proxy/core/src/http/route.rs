@@ -5,18 +5,14 @@
 
 use std::fmt;
 
-use hyper::HeaderMap;
-use hyper::header::{HOST, HeaderName, ORIGIN};
+use http::HeaderMap;
+use http::header::{HOST, HeaderName, ORIGIN};
 use percent_encoding::percent_decode_str;
 use serde::Deserialize;
-use store::key::Digest;
+use store_core::key::Digest;
 
 use crate::error::Error;
-use crate::policy::Policy;
-use crate::request::{Authority, Scheme, Target};
-
-/// The prefix of all routes.
-pub(crate) const PREFIX: &str = "/to/";
+use crate::http::target::{Authority, ROUTE_PREFIX, Scheme, Target};
 
 /// One `[[route]]`.
 #[derive(Clone, PartialEq, Eq, Deserialize)]
@@ -83,7 +79,7 @@ fn upstream(url: &str) -> Result<Target, String> {
     if path.contains(['?', '#']) || authority.contains(['?', '#']) {
         return Err(bad("has a query or a fragment"));
     }
-    if path.parse::<hyper::http::uri::PathAndQuery>().is_err() && !path.is_empty() {
+    if path.parse::<http::uri::PathAndQuery>().is_err() && !path.is_empty() {
         return Err(bad("has a path that cannot be sent"));
     }
     let authority = Authority::parse(authority.as_bytes(), Some(scheme.default_port()))
@@ -91,12 +87,12 @@ fn upstream(url: &str) -> Result<Target, String> {
     Ok(Target { scheme, authority, path_and_query: path.trim_end_matches('/').to_owned() })
 }
 
-/// The upstream's target that `path_and_query`, which begins with [`PREFIX`], stands for.
+/// The upstream's target that `path_and_query`, which begins with [`ROUTE_PREFIX`], stands for.
 ///
 /// Refuses what a web page sends (any page may send a simple POST to this port), a name that no
 /// route has, and a path that climbs out of the route's base.
-pub(crate) fn resolve(
-    policy: &Policy,
+pub fn resolve(
+    routes: &[Route],
     path_and_query: &str,
     headers: &HeaderMap,
     own: &dyn Fn(&Authority) -> bool,
@@ -106,16 +102,16 @@ pub(crate) fn resolve(
         Some((path, query)) => (path, Some(query)),
         None => (path_and_query, None),
     };
-    let named = path.strip_prefix(PREFIX).unwrap_or_default();
+    let named = path.strip_prefix(ROUTE_PREFIX).unwrap_or_default();
     let (first, rest) = step(named);
     let (second, behind_second) = step(rest.strip_prefix('/').unwrap_or_default());
-    let found = policy.routes().iter().find_map(|route| match &route.token {
+    let found = routes.iter().find_map(|route| match &route.token {
         Some(token) if route.name == second && same(token, first) => Some((route, behind_second)),
         None if route.name == first => Some((route, rest)),
         _ => None,
     });
     let Some((route, rest)) = found else {
-        return Err(Error::UnknownRoute(unknown(policy)));
+        return Err(Error::UnknownRoute(unknown(routes)));
     };
     if climbs(rest) {
         return Err(Error::Malformed("the path climbs out of its route".to_owned()));
@@ -151,14 +147,13 @@ fn same(token: &str, given: &str) -> bool {
     Digest::of(token.as_bytes()) == Digest::of(given.as_bytes())
 }
 
-fn unknown(policy: &Policy) -> String {
-    let open: Vec<&str> = policy
-        .routes()
+fn unknown(routes: &[Route]) -> String {
+    let open: Vec<&str> = routes
         .iter()
         .filter(|route| route.token.is_none())
         .map(|route| route.name.as_str())
         .collect();
-    let known = match (&open[..], policy.routes().is_empty()) {
+    let known = match (&open[..], routes.is_empty()) {
         (_, true) => "none is configured".to_owned(),
         ([], false) => "those that are configured need their token in the path".to_owned(),
         (open, false) => format!("there are {}", open.join(", ")),
@@ -193,10 +188,9 @@ fn check_no_page(headers: &HeaderMap, own: &dyn Fn(&Authority) -> bool) -> Resul
 
 #[cfg(test)]
 mod tests {
-    use hyper::header::HeaderValue;
+    use http::header::HeaderValue;
 
     use super::*;
-    use crate::Settings;
 
     fn route(to: &str, token: Option<&str>) -> Result<Route, String> {
         let given =
@@ -210,9 +204,9 @@ mod tests {
         path: &str,
         headers: &HeaderMap,
     ) -> Result<String, Error> {
-        let settings = Settings { routes: vec![route(to, token).unwrap()], ..Settings::default() };
+        let routes = [route(to, token).unwrap()];
         let own = |authority: &Authority| authority.to_string() == "127.0.0.1:3031";
-        resolve(&Policy::new(&settings), path, headers, &own).map(|target| target.url())
+        resolve(&routes, path, headers, &own).map(|target| target.url())
     }
 
     #[test]

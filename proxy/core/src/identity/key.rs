@@ -3,17 +3,19 @@
 
 use std::time::Duration;
 
-use hyper::Method;
-use hyper::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderValue};
-use store::call::{CallKey, Scope};
-use store::key::{Digest, Encoder, HolderKey, derived_text};
-use store::model::{EffectClass, Timestamp};
+use http::Method;
+use http::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderValue};
+use store_core::call::{CallKey, Scope};
+use store_core::key::{Digest, Encoder, HolderKey, derived_text};
+use store_core::model::{EffectClass, Timestamp};
 use uuid::Uuid;
 
-use crate::forms::media_type;
-use crate::headers::principal_parts;
-use crate::policy::{Guarded, Principal};
-use crate::request::{Asked, Target};
+use crate::http::forms::kind::media_type;
+use crate::http::target::Target;
+use crate::identity::metadata::Asked;
+use crate::identity::principal::principal_parts;
+use crate::policy::decision::Guarded;
+use crate::policy::rule::Principal;
 
 /// How long an explicit key stays held after its call became terminal.
 const EXPLICIT_WINDOW: Duration = Duration::from_hours(30 * 24);
@@ -27,7 +29,7 @@ const DERIVED_NAMESPACE: &[u8] = b"proxy/derived/v1";
 
 /// Whose key it is: what of a [`Scope`] is part of one.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Whose {
+pub struct Whose {
     user_id: Uuid,
     session_id: Uuid,
     session_created: Timestamp,
@@ -46,51 +48,51 @@ impl From<&Scope> for Whose {
 }
 
 /// What a key is derived from. Nothing else is: no time, no connection, no order of headers.
-pub(crate) struct KeyInput<'a> {
-    pub(crate) whose: Whose,
-    pub(crate) method: &'a Method,
-    pub(crate) target: &'a Target,
+pub struct KeyInput<'a> {
+    pub whose: Whose,
+    pub method: &'a Method,
+    pub target: &'a Target,
     /// As the client sent them; it does no harm if they are stripped already.
-    pub(crate) headers: &'a HeaderMap,
-    pub(crate) asked: &'a Asked,
-    /// From [`crate::forms::body_digest`].
-    pub(crate) body: Digest,
+    pub headers: &'a HeaderMap,
+    pub asked: &'a Asked,
+    /// From [`crate::http::forms::digest::body_digest`].
+    pub body: Digest,
     /// The same without regard to rules, but for where they see a key.
-    pub(crate) content_body: Digest,
+    pub content_body: Digest,
     /// The same with all keys in it.
-    pub(crate) literal_body: Digest,
+    pub literal_body: Digest,
     /// Gzip was undone for the digest: Content-Encoding no longer counts.
-    pub(crate) undone: bool,
-    pub(crate) trailers: &'a HeaderMap,
-    pub(crate) guarded: &'a Guarded,
+    pub undone: bool,
+    pub trailers: &'a HeaderMap,
+    pub guarded: &'a Guarded,
     /// From [`tool_name`].
-    pub(crate) tool: &'a str,
-    pub(crate) keyed_digest: &'a KeyedDigest<'a>,
+    pub tool: &'a str,
+    pub keyed_digest: &'a KeyedDigest<'a>,
 }
 
 /// HMAC with a secret of the store, over a label and bytes.
-pub(crate) type KeyedDigest<'a> = dyn Fn(&str, &[u8]) -> Result<Digest, store::Error> + Sync + 'a;
+pub type KeyedDigest<'a> = dyn Fn(&str, &[u8]) -> Result<Digest, store_core::Error> + Sync + 'a;
 
 /// What the store compares.
 #[derive(Debug, Clone)]
-pub(crate) struct Keyed {
+pub struct Keyed {
     /// `None`: an execution of its own (class `idempotent` without an explicit key).
-    pub(crate) key: Option<CallKey>,
-    pub(crate) fingerprint: Digest,
-    pub(crate) content: Digest,
-    pub(crate) literal: Digest,
-    pub(crate) principal: Digest,
-    pub(crate) repeat: Option<Digest>,
+    pub key: Option<CallKey>,
+    pub fingerprint: Digest,
+    pub content: Digest,
+    pub literal: Digest,
+    pub principal: Digest,
+    pub repeat: Option<Digest>,
 }
 
 /// The rule's name for a call, else `METHOD host`; never the path, which may hold a secret.
-pub(crate) fn tool_name(rule: Option<&str>, method: &Method, target: &Target) -> String {
+pub fn tool_name(rule: Option<&str>, method: &Method, target: &Target) -> String {
     rule.map_or_else(|| format!("{method} {}", target.authority.host), str::to_owned)
 }
 
 /// The key and the digests of a guarded request. The same request has the same ones over restarts,
 /// and whether it came in absolute form or through a tunnel.
-pub(crate) fn derive(input: &KeyInput<'_>) -> Result<Keyed, store::Error> {
+pub fn derive(input: &KeyInput<'_>) -> Result<Keyed, store_core::Error> {
     let principal = principal(input)?;
     let request = request(input, input.body, &|name| input.guarded.counts(name));
     let repeat =
@@ -162,7 +164,7 @@ fn derived(
 }
 
 /// The key of one of several identical calls; the first has the plain one.
-pub(crate) fn number(key: &mut CallKey, user_id: Uuid, ordinal: u32) {
+pub fn number(key: &mut CallKey, user_id: Uuid, ordinal: u32) {
     if ordinal > 1 {
         key.text = format!("{}.{ordinal}", key.text);
         key.holder = HolderKey::new(user_id, DERIVED_NAMESPACE, &key.text);
@@ -236,7 +238,7 @@ fn without_boundary(headers: &HeaderMap) -> Option<Vec<u8>> {
 }
 
 /// A keyed digest, so that a stolen database tells nobody's password.
-fn principal(input: &KeyInput<'_>) -> Result<Digest, store::Error> {
+fn principal(input: &KeyInput<'_>) -> Result<Digest, store_core::Error> {
     let rule = input.guarded.rule.as_ref();
     if rule.is_some_and(|rule| rule.given.principal == Principal::Session) {
         return (input.keyed_digest)("principal/v1", b"session");

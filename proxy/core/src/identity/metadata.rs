@@ -3,12 +3,12 @@
 use std::fmt;
 
 use base64::prelude::{BASE64_STANDARD, Engine as _};
-use hyper::header::{HeaderMap, HeaderName, HeaderValue, PROXY_AUTHORIZATION};
-use store::call::ScopeRequest;
+use http::header::{HeaderMap, HeaderName, HeaderValue, PROXY_AUTHORIZATION};
+use store_core::call::ScopeRequest;
 use uuid::Uuid;
 
 use crate::error::Error;
-use crate::headers::{IDEMPOTENCY_KEY, RETRY_TOKEN};
+use crate::http::own_fields::{IDEMPOTENCY_KEY, RETRY_TOKEN};
 
 const SESSION: HeaderName = HeaderName::from_static("agent-session");
 const GOAL: HeaderName = HeaderName::from_static("agent-goal");
@@ -17,7 +17,7 @@ const RUN: HeaderName = HeaderName::from_static("agent-run");
 const REPEAT: HeaderName = HeaderName::from_static("agent-repeat");
 
 /// The longest value of a header of ours, in characters.
-const MAX_VALUE: usize = store::MAX_NAME;
+const MAX_VALUE: usize = store_core::MAX_NAME;
 /// The longest user part of credentials, in characters: a session's name, `~` and a run.
 const MAX_USER: usize = MAX_VALUE + 33;
 /// The longest retry token, in characters.
@@ -25,29 +25,29 @@ const MAX_RETRY_TOKEN: usize = 1_024;
 
 /// What a request says about itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Asked {
+pub struct Asked {
     /// Whose call it is.
-    pub(crate) scope: ScopeRequest,
+    pub scope: ScopeRequest,
     /// `Idempotency-Key`, without its quotes.
-    pub(crate) key: Option<String>,
+    pub key: Option<String>,
     /// `Agent-Run`, else the run that the credentials name.
-    pub(crate) run: Option<String>,
+    pub run: Option<String>,
     /// `Agent-Repeat`.
-    pub(crate) repeat: Option<String>,
+    pub repeat: Option<String>,
     /// `Idempotency-Retry-Token`.
-    pub(crate) retry_token: Option<String>,
+    pub retry_token: Option<String>,
     /// The proxy's credentials: the request's own, else the tunnel's.
-    pub(crate) credentials: Option<ProxyCredentials>,
+    pub credentials: Option<ProxyCredentials>,
 }
 
 /// `http://SESSION:TOKEN@proxy` or `http://SESSION~RUN:TOKEN@proxy`, as Basic credentials (RFC 7617)
 /// carry it.
 #[derive(Clone, PartialEq, Eq)]
-pub(crate) struct ProxyCredentials {
+pub struct ProxyCredentials {
     /// As written, with the run: what the token is made of.
     user: String,
     /// Not empty.
-    pub(crate) session: String,
+    pub session: String,
     run: Option<String>,
     token: String,
 }
@@ -55,7 +55,7 @@ pub(crate) struct ProxyCredentials {
 impl ProxyCredentials {
     /// What follows the last `~` is the run where it is a UUID without hyphens, in lower case; any
     /// other `~` belongs to the session's name.
-    pub(crate) fn new(user: &str, token: &str) -> Self {
+    pub fn new(user: &str, token: &str) -> Self {
         let is_run = |run: &str| {
             run.len() == 32 && run.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
         };
@@ -79,7 +79,7 @@ impl fmt::Debug for ProxyCredentials {
 /// came inside a tunnel.
 ///
 /// With `require_token`, credentials must be there and `check(user, token)` must hold (else 407), and no header may name another scope than they do (403). Without, the token is ignored.
-pub(crate) fn asked(
+pub fn asked(
     headers: &HeaderMap,
     tunnel: Option<&ProxyCredentials>,
     require_token: bool,
@@ -198,7 +198,7 @@ fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Error> {
 
 /// Printable ASCII, 1 to 255 characters, without one pair of quotes around it. `place` is what a
 /// refusal names.
-pub(crate) fn key_text(place: &str, value: &[u8]) -> Result<String, Error> {
+pub fn key_text(place: &str, value: &[u8]) -> Result<String, Error> {
     let bare = match value {
         [b'"', bare @ .., b'"'] | bare => bare,
     };
@@ -237,3 +237,6 @@ fn single<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Result<Option<&'a He
         _ => Err(Error::Malformed(format!("the request has more than one {name} header"))),
     }
 }
+
+#[cfg(test)]
+mod tests;

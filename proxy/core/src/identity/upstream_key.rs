@@ -2,18 +2,19 @@
 //! engine's own for upstreams that honour one and got none.
 
 use bytes::Bytes;
-use hyper::header::HeaderMap;
-use store::canonical::{self, Pointer};
+use http::header::HeaderMap;
+use store_core::canonical::{self, Pointer};
 
 use crate::error::Error;
-use crate::forms::{Kind, kind, pairs, plain};
-use crate::policy::KeyPlace;
-use crate::request::key_text;
+use crate::http::forms::kind::{Kind, kind, plain};
+use crate::http::forms::urlencoded::pairs;
+use crate::identity::metadata::key_text;
+use crate::policy::keyed::KeyPlace;
 
 /// The client's own key at `place`. Refuses two of them, and one that is not 1 to 255 printable
 /// ASCII characters. `body` is the request's as it came; `None` where it is too large to be looked
 /// at.
-pub(crate) fn own(
+pub fn own(
     place: &KeyPlace,
     headers: &HeaderMap,
     body: Option<&[u8]>,
@@ -59,7 +60,7 @@ fn member(pointer: &Pointer, headers: &HeaderMap, body: &[u8]) -> Option<Vec<u8>
 }
 
 /// Can a key be put at `place` of this request.
-pub(crate) fn has_room(place: &KeyPlace, headers: &HeaderMap, body: Option<&[u8]>) -> bool {
+pub fn has_room(place: &KeyPlace, headers: &HeaderMap, body: Option<&[u8]>) -> bool {
     match place {
         KeyPlace::Header(_) => true,
         KeyPlace::Member(pointer) => {
@@ -70,13 +71,13 @@ pub(crate) fn has_room(place: &KeyPlace, headers: &HeaderMap, body: Option<&[u8]
 
 /// A JSON object with one more member at its beginning; all other bytes stay as they came. `None`
 /// where the body is no plain JSON object, or has the member.
-pub(crate) fn with_member(
+pub fn with_member(
     pointer: &Pointer,
     headers: &HeaderMap,
     body: &[u8],
     value: &str,
 ) -> Option<Bytes> {
-    if kind(headers) != Kind::Json || headers.contains_key(hyper::header::CONTENT_ENCODING) {
+    if kind(headers) != Kind::Json || headers.contains_key(http::header::CONTENT_ENCODING) {
         return None;
     }
     let form = String::from_utf8(canonical::json(body)?).ok()?;
@@ -98,7 +99,7 @@ pub(crate) fn with_member(
 
 #[cfg(test)]
 mod tests {
-    use hyper::header::{CONTENT_TYPE, HeaderValue};
+    use http::header::{CONTENT_TYPE, HeaderValue};
 
     use super::*;
 

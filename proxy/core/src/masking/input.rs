@@ -1,28 +1,24 @@
 //! What is kept of a request, with its secrets masked (docs/SEMANTICS.md, "Audit and what is
 //! stored").
 
-mod members;
-mod url;
-
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-use hyper::Method;
-use hyper::header::HeaderMap;
+use http::Method;
+use http::header::HeaderMap;
 use serde::Serialize;
-use store::key::Digest;
-use store::model::{Json, MAX_DEPTH};
+use store_core::key::Digest;
+use store_core::model::{Json, MAX_DEPTH};
 
-pub(crate) use self::url::masked_url;
-use crate::forms::{Kind, kind, media_type};
-use crate::headers::{is_secret_field, is_secret_name};
-use crate::request::Target;
+use super::url::{self, masked_url};
+use super::words::{MASK, mentions_secret};
+use super::{form, json};
+use crate::http::forms::kind::{Kind, kind, media_type};
+use crate::http::meaning::is_secret_field;
+use crate::http::target::Target;
 
 /// The largest body that is kept, in bytes.
-pub(crate) const MAX_KEPT: usize = 64 * 1024;
-
-/// What stands in the place of a secret.
-const MASK: &str = "[masked]";
+pub const MAX_KEPT: usize = 64 * 1024;
 
 /// A request as it is kept.
 #[derive(Serialize)]
@@ -59,7 +55,7 @@ enum Body {
 /// headers that count are kept. `body` is the request's, as it came; `None` where it is over
 /// [`MAX_KEPT`] or its rule keeps none: then its digest and size stand there, as they do for what
 /// is no text, is encoded, or holds a secret that cannot be cut out.
-pub(crate) fn input_json(
+pub fn input_json(
     method: &Method,
     target: &Target,
     headers: &HeaderMap,
@@ -88,7 +84,7 @@ fn kept_headers<'a>(
 ) -> BTreeMap<&'a str, Values> {
     headers
         .keys()
-        .map(hyper::header::HeaderName::as_str)
+        .map(http::header::HeaderName::as_str)
         .filter(|name| counts(name))
         .map(|name| {
             let mut values: Vec<String> = headers
@@ -108,14 +104,14 @@ fn kept_headers<'a>(
 
 /// `None` where only a digest may be kept.
 fn text_body(headers: &HeaderMap, bytes: &[u8]) -> Option<Body> {
-    if headers.contains_key(hyper::header::CONTENT_ENCODING) {
+    if headers.contains_key(http::header::CONTENT_ENCODING) {
         return None;
     }
     let text = std::str::from_utf8(bytes).ok()?;
     let kind = kind(headers);
     // Also where the type does not say JSON: `curl -d '{…}'` calls it a form.
     if let Ok(json) = Json::parse(text) {
-        let masked = members::masked(json.as_str())?;
+        let masked = json::masked(json.as_str())?;
         if kind != Kind::Json {
             return Some(Body::Text(masked.into_owned()));
         }
@@ -127,7 +123,7 @@ fn text_body(headers: &HeaderMap, bytes: &[u8]) -> Option<Body> {
         return (json.depth() < MAX_DEPTH).then_some(Body::Json(json));
     }
     match kind {
-        Kind::Form => url::masked_pairs(text).map(Body::Text),
+        Kind::Form => form::masked_pairs(text).map(Body::Text),
         Kind::Raw if is_text(headers) && !mentions_secret(text) => {
             Some(Body::Text(text.to_owned()))
         }
@@ -142,11 +138,6 @@ fn is_text(headers: &HeaderMap) -> bool {
             || ["xml", "graphql", "x-ndjson", "jsonl", "json", "yaml", "javascript"]
                 .contains(&kind.subtype().as_str())
     })
-}
-
-/// Does any word of the text name a secret: then what it names cannot be told from the rest.
-fn mentions_secret(text: &str) -> bool {
-    text.split(|c: char| !(c.is_ascii_alphanumeric() || c == '_' || c == '-')).any(is_secret_name)
 }
 
 #[cfg(test)]

@@ -8,10 +8,11 @@ use std::ops::Range;
 use serde::de::{MapAccess, SeqAccess, Visitor};
 use serde::{Deserializer as _, de};
 use serde_json::value::RawValue;
-use store::model::Json;
+use store_core::model::Json;
 
-use super::{MASK, mentions_secret, url};
-use crate::headers::is_secret_name;
+use super::url;
+use super::words::{MASK, mentions_secret};
+use crate::http::meaning::is_secret_name;
 
 /// How many texts within texts are read as JSON; in one further in, a word is enough.
 const MAX_TEXTS: u8 = 2;

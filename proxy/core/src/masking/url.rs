@@ -1,12 +1,10 @@
-//! URLs and forms with their secrets masked.
+//! URLs with their secrets masked.
 
 use std::borrow::Cow;
 
-use percent_encoding::percent_decode_str;
-
-use super::{MASK, members};
-use crate::headers::{is_secret_in_url, is_secret_parameter};
-use crate::request::Target;
+use super::words::MASK;
+use crate::http::meaning::{is_secret_in_url, is_secret_parameter};
+use crate::http::target::Target;
 
 /// Where a path is itself a credential: from which segment on, and whose documents say so.
 struct SecretPath {
@@ -111,7 +109,7 @@ fn behind<'a>(start: &str, path: &'a str) -> Option<&'a str> {
 
 /// The URL for people, logs and the store: without the values of credential query parameters, and
 /// without path parts that are known to be secrets.
-pub(crate) fn masked_url(target: &Target) -> String {
+pub fn masked_url(target: &Target) -> String {
     let path = masked_path(&target.authority.host, target.path());
     let origin = format!("{}://{}", target.scheme.as_str(), target.host());
     match target.query() {
@@ -153,33 +151,11 @@ pub(super) fn is_link(text: &str) -> bool {
     (begins("https://") || begins("http://")) && !text.contains(char::is_whitespace)
 }
 
-/// A form with the values masked whose names say that they are secrets. `None` where something
-/// that is no name of a form field mentions one: it may be any text that only calls itself a form.
-pub(super) fn masked_pairs(form: &str) -> Option<String> {
-    let odd =
-        |name: &str| !name.bytes().all(|b| b.is_ascii_alphanumeric() || b"_-.~*%+[]".contains(&b));
-    let hides = form.split('&').any(|pair| {
-        odd(pair.split('=').next().unwrap_or_default()) && super::mentions_secret(pair)
-    });
-    (!hides).then(|| {
-        mask_pairs(form, |name, value| {
-            is_secret_parameter(name) && !name.eq_ignore_ascii_case("key") || hides_secret(value)
-        })
-    })
-}
-
-/// Is a form's value JSON or a URL with a secret in it: `payload={…}`.
-fn hides_secret(value: &str) -> bool {
-    let spaced = value.replace('+', " ");
-    let Ok(text) = percent_decode_str(&spaced).decode_utf8() else { return false };
-    members::hides_secret(&text)
-}
-
 fn mask_values(pairs: &str, is_secret: impl Fn(&str) -> bool) -> String {
     mask_pairs(pairs, |name, _| is_secret(name))
 }
 
-fn mask_pairs(pairs: &str, is_secret: impl Fn(&str, &str) -> bool) -> String {
+pub(super) fn mask_pairs(pairs: &str, is_secret: impl Fn(&str, &str) -> bool) -> String {
     let masked: Vec<_> = pairs
         .split('&')
         .map(|pair| match pair.split_once('=') {

@@ -4,28 +4,26 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::Bytes;
-use hyper::header::{CONTENT_TYPE, HeaderMap, HeaderValue};
+use http::header::{CONTENT_TYPE, HeaderMap, HeaderValue};
 use serde_json::value::RawValue;
-use store::state::Knowledge;
+use store_core::key::{Digest, HolderKey};
+use store_core::state::Knowledge;
 
-use super::sessions::SessionKey;
-use super::undelivered::Which;
-use super::{ToolCall, Verdict, head, reply, sse};
-use crate::forms::{Kind, kind, plain};
-use crate::headers::remove_where;
-use crate::request::Target;
+use super::head::{self, Form};
+use super::message::ToolCall;
+use super::reply::{self, Verdict};
+use super::session_key::SessionKey;
+use super::sse;
+use crate::http::forms::kind::{Kind, kind, plain};
+use crate::http::hop_by_hop::remove_where;
+use crate::http::target::Target;
 
-/// What an answer's body has to be.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Form {
-    Json,
-    /// One server-sent event.
-    Event,
-}
+/// Which call a caller means: its key's place, and its input.
+pub type Which = (HolderKey, Digest);
 
 /// The caller of a tool.
 #[derive(Debug)]
-pub(crate) struct Asker {
+pub struct Asker {
     id: Box<RawValue>,
     stateless: bool,
     form: Form,
@@ -38,7 +36,7 @@ pub(crate) struct Asker {
 }
 
 impl Asker {
-    pub(crate) fn new(call: &ToolCall, headers: &HeaderMap, target: &Target) -> Self {
+    pub fn new(call: &ToolCall, headers: &HeaderMap, target: &Target) -> Self {
         Self {
             id: call.id.clone(),
             stateless: call.stateless,
@@ -50,45 +48,41 @@ impl Asker {
     }
 
     /// In canonical form.
-    pub(crate) fn id(&self) -> &RawValue {
+    pub fn id(&self) -> &RawValue {
         &self.id
     }
 
     /// Says which call it means.
-    pub(crate) fn means(&self, which: Which) {
+    pub fn means(&self, which: Which) {
         let _ = self.which.set(which);
     }
 
     /// Which call it means; `None` where it has no key.
-    pub(crate) fn which(&self) -> Option<Which> {
+    pub fn which(&self) -> Option<Which> {
         self.which.get().copied()
     }
 
     /// The caller has left.
-    pub(crate) fn leaves(&self) {
+    pub fn leaves(&self) {
         self.gone.store(true, Ordering::Release);
     }
 
-    pub(crate) fn has_left(&self) -> bool {
+    pub fn has_left(&self) -> bool {
         self.gone.load(Ordering::Acquire)
     }
 
-    pub(crate) fn session(&self) -> Option<SessionKey> {
+    pub fn session(&self) -> Option<SessionKey> {
         self.session
     }
 
     /// What `message` says of the call, where it is its response.
-    pub(crate) fn verdict(&self, message: &[u8]) -> Option<Verdict> {
+    pub fn verdict(&self, message: &[u8]) -> Option<Verdict> {
         reply::verdict(message, &self.id, false)
     }
 
     /// What a whole answer says that is no stream, and the message in it. `body` as it came; `None`
     /// where it was too large to be kept.
-    pub(crate) fn judge(
-        &self,
-        headers: &HeaderMap,
-        body: Option<&[u8]>,
-    ) -> (Verdict, Option<Bytes>) {
+    pub fn judge(&self, headers: &HeaderMap, body: Option<&[u8]>) -> (Verdict, Option<Bytes>) {
         let unknown = |why| (Verdict { outcome: Knowledge::Unknown, tool_error: false, why }, None);
         let Some(body) = body else {
             return (Verdict::TOO_LONG, None);
@@ -104,12 +98,7 @@ impl Asker {
 
     /// A stored answer for this caller: its own id, in a form that it reads. `None` where it is no
     /// JSON-RPC message: then it is passed on as it is.
-    pub(crate) fn replayed(
-        &self,
-        status: u16,
-        headers: &mut HeaderMap,
-        body: &[u8],
-    ) -> Option<Bytes> {
+    pub fn replayed(&self, status: u16, headers: &mut HeaderMap, body: &[u8]) -> Option<Bytes> {
         if !matches!(kind(headers), Kind::Json) {
             return None;
         }
@@ -122,14 +111,14 @@ impl Asker {
     }
 
     /// A problem of ours as a result of the tool.
-    pub(crate) fn problem(&self, headers: &mut HeaderMap, text: &str, problem: &[u8]) -> Bytes {
+    pub fn problem(&self, headers: &mut HeaderMap, text: &str, problem: &[u8]) -> Bytes {
         let data = serde_json::from_slice::<&RawValue>(problem).ok();
         let message = reply::tool_error(&self.id, text, data, self.stateless);
         dressed(headers, self.form, message)
     }
 
     /// The same as one event of a stream.
-    pub(crate) fn problem_event(&self, text: &str, problem: &[u8]) -> Bytes {
+    pub fn problem_event(&self, text: &str, problem: &[u8]) -> Bytes {
         let data = serde_json::from_slice::<&RawValue>(problem).ok();
         sse::written(&reply::tool_error(&self.id, text, data, self.stateless)).into()
     }

@@ -1,11 +1,11 @@
 //! What the head of a request tells: does it speak MCP (Streamable HTTP, 2025-03-26 to 2026-07-28).
 
-use hyper::Method;
-use hyper::header::{ACCEPT, HeaderMap, HeaderName};
+use http::Method;
+use http::header::{ACCEPT, HeaderMap, HeaderName};
 
-use super::{Form, Message, message};
+use super::message::{self, Message};
 use crate::error::Error;
-use crate::forms::{Kind, kind, plain};
+use crate::http::forms::kind::{Kind, kind, plain};
 
 /// Methods by which an MCP client is known whose request has no header of MCP's, as the first ones
 /// of a session have none.
@@ -30,9 +30,17 @@ const SESSION_ID: HeaderName = HeaderName::from_static("mcp-session-id");
 const PROTOCOL_VERSION: HeaderName = HeaderName::from_static("mcp-protocol-version");
 const METHOD: HeaderName = HeaderName::from_static("mcp-method");
 
+/// What an answer's body has to be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Form {
+    Json,
+    /// One server-sent event.
+    Event,
+}
+
 /// The session that a request belongs to.
-pub(crate) fn session_id(headers: &HeaderMap) -> Option<&[u8]> {
-    headers.get(SESSION_ID).map(hyper::http::HeaderValue::as_bytes)
+pub fn session_id(headers: &HeaderMap) -> Option<&[u8]> {
+    headers.get(SESSION_ID).map(http::HeaderValue::as_bytes)
 }
 
 /// Has the request a header that only MCP knows.
@@ -55,7 +63,7 @@ pub(super) fn wanted(headers: &HeaderMap) -> Form {
 }
 
 /// May the body be a message of MCP.
-pub(crate) fn may_be_message(method: &Method, headers: &HeaderMap) -> bool {
+pub fn may_be_message(method: &Method, headers: &HeaderMap) -> bool {
     let reads_both =
         || ["application/json", "text/event-stream"].iter().all(|media| accepts(headers, media));
     method == Method::POST
@@ -65,17 +73,17 @@ pub(crate) fn may_be_message(method: &Method, headers: &HeaderMap) -> bool {
 
 /// Does the head say that the body is a tool call (since 2026-07-28): then the caller's scope can be
 /// looked at before the body is asked for. The body decides.
-pub(crate) fn says_call(headers: &HeaderMap) -> bool {
+pub fn says_call(headers: &HeaderMap) -> bool {
     headers.get(METHOD).is_some_and(|method| method.as_bytes() == b"tools/call")
 }
 
 /// Does the request end a session: that is no effect of a tool.
-pub(crate) fn ends_session(method: &Method, headers: &HeaderMap) -> bool {
+pub fn ends_session(method: &Method, headers: &HeaderMap) -> bool {
     method == Method::DELETE && headers.contains_key(SESSION_ID)
 }
 
 /// Does the request open a stream of its session.
-pub(crate) fn opens_stream(method: &Method, headers: &HeaderMap) -> bool {
+pub fn opens_stream(method: &Method, headers: &HeaderMap) -> bool {
     method == Method::GET && accepts(headers, "text/event-stream")
 }
 
@@ -83,7 +91,7 @@ pub(crate) fn opens_stream(method: &Method, headers: &HeaderMap) -> bool {
 ///
 /// A `tools/call` is one only where the caller reads JSON or events as MCP has it: the transport of
 /// 2024-11-05, which answers 202 and sends the response elsewhere, is not known here.
-pub(crate) fn message(headers: &HeaderMap, body: &[u8]) -> Result<Option<Message>, Error> {
+pub fn message(headers: &HeaderMap, body: &[u8]) -> Result<Option<Message>, Error> {
     let Some(text) = plain(headers, body) else { return Ok(None) };
     let Some(read) = message::read(&text) else { return Ok(None) };
     Ok(match read.map_err(Error::Malformed)? {
@@ -103,7 +111,7 @@ pub(crate) fn message(headers: &HeaderMap, body: &[u8]) -> Result<Option<Message
 
 #[cfg(test)]
 mod tests {
-    use hyper::header::{CONTENT_TYPE, HeaderValue};
+    use http::header::{CONTENT_TYPE, HeaderValue};
 
     use super::*;
 

@@ -6,7 +6,7 @@ use sha2::{Digest as _, Sha256};
 
 /// Reads an event as it flows by.
 #[derive(Debug, Default)]
-pub(crate) struct Long {
+pub struct Long {
     line: Line,
     /// A line with data came before.
     has_data: bool,
@@ -35,14 +35,14 @@ impl Default for Line {
 
 /// The response that an event held.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) struct LongResponse {
-    pub(crate) sha256: [u8; 32],
-    pub(crate) size: u64,
+pub struct LongResponse {
+    pub sha256: [u8; 32],
+    pub size: u64,
 }
 
 impl Long {
     /// The next part of the event.
-    pub(crate) fn push(&mut self, part: &[u8]) {
+    pub fn push(&mut self, part: &[u8]) {
         let mut rest = part;
         while let Some(byte) = rest.first() {
             if self.line == Line::Data {
@@ -90,7 +90,7 @@ impl Long {
     }
 
     /// The response, where the event held one and not a request or a notification.
-    pub(crate) fn finish(self) -> Option<LongResponse> {
+    pub fn finish(self) -> Option<LongResponse> {
         let is_one = self.message.is_response();
         is_one.then(|| LongResponse { sha256: self.hash.finalize().into(), size: self.size })
     }

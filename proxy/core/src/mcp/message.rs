@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
-use store::MAX_NAME;
-use store::canonical;
+use store_core::MAX_NAME;
+use store_core::canonical;
 
 /// The member of `_meta` that names a call's idempotency key, 1 to 255 characters.
 pub const KEY_MEMBER: &str = "openclaw-state-engine/idempotency-key";

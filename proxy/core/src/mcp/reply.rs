@@ -5,21 +5,21 @@ use std::borrow::Cow;
 use serde::Deserialize;
 use serde::Serialize;
 use serde_json::value::RawValue;
-use store::canonical;
-use store::state::Knowledge;
+use store_core::canonical;
+use store_core::state::Knowledge;
 
 /// What the response to a call says (docs/SEMANTICS.md, "What an upstream's answer means").
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Verdict {
-    pub(crate) outcome: Knowledge,
+pub struct Verdict {
+    pub outcome: Knowledge,
     /// The tool ran and called it an error.
-    pub(crate) tool_error: bool,
-    pub(crate) why: &'static str,
+    pub tool_error: bool,
+    pub why: &'static str,
 }
 
 impl Verdict {
     /// Of an answer of which only the digest is kept.
-    pub(crate) const TOO_LONG: Self =
+    pub const TOO_LONG: Self =
         Self::new(Knowledge::Executed, false, "the tool answered at greater length than is kept");
 
     const fn new(outcome: Knowledge, tool_error: bool, why: &'static str) -> Self {
@@ -73,7 +73,7 @@ pub fn canonical_id(id: &RawValue) -> Option<String> {
 
 /// What the response to the call `id` (in canonical form) says; `None` where `text` is not it. An
 /// error without an id is one where `alone`: nothing else can be meant.
-pub(crate) fn verdict(text: &[u8], id: &RawValue, alone: bool) -> Option<Verdict> {
+pub fn verdict(text: &[u8], id: &RawValue, alone: bool) -> Option<Verdict> {
     let response = response(text)?;
     match response.id {
         Some(of) => (canonical_id(of)? == id.get()).then_some(())?,

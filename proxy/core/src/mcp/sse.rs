@@ -3,11 +3,11 @@
 use bytes::{Bytes, BytesMut};
 
 /// The largest event that is held, in bytes; the store keeps no larger answer.
-const MAX_EVENT: usize = store::MAX_KEPT_BODY;
+const MAX_EVENT: usize = store_core::MAX_KEPT_BODY;
 
 /// Cuts a stream behind the blank line of each event.
 #[derive(Debug)]
-pub(crate) struct Cutter {
+pub struct Cutter {
     buffer: BytesMut,
     /// How much of the buffer was looked at.
     scanned: usize,
@@ -21,7 +21,7 @@ pub(crate) struct Cutter {
 
 /// A piece of a stream; all of them together are the stream.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Piece {
+pub enum Piece {
     /// One event with its blank line.
     Event(Bytes),
     /// A part of an event that is too large to be held.
@@ -30,8 +30,8 @@ pub(crate) enum Piece {
     Last(Bytes),
 }
 
-impl Cutter {
-    pub(crate) fn new() -> Self {
+impl Default for Cutter {
+    fn default() -> Self {
         Self {
             buffer: BytesMut::new(),
             scanned: 0,
@@ -40,13 +40,15 @@ impl Cutter {
             overflown: false,
         }
     }
+}
 
-    pub(crate) fn push(&mut self, data: &[u8]) {
+impl Cutter {
+    pub fn push(&mut self, data: &[u8]) {
         self.buffer.extend_from_slice(data);
     }
 
     /// The next piece that is whole.
-    pub(crate) fn next(&mut self) -> Option<Piece> {
+    pub fn next_piece(&mut self) -> Option<Piece> {
         while let Some(byte) = self.buffer.get(self.scanned).copied() {
             self.scanned += 1;
             let follows_cr = std::mem::take(&mut self.after_cr);
@@ -86,22 +88,22 @@ impl Cutter {
     }
 
     /// What came after the last event; a stream that ends within an event has not sent it.
-    pub(crate) fn rest(self) -> Bytes {
+    pub fn rest(self) -> Bytes {
         self.buffer.freeze()
     }
 }
 
 /// What one event says.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(crate) struct Event {
+pub struct Event {
     /// The data of its lines, joined by LF.
-    pub(crate) data: Vec<u8>,
+    pub data: Vec<u8>,
     /// It has an id: the stream may be taken up again behind it.
-    pub(crate) resumable: bool,
+    pub resumable: bool,
 }
 
 /// Reads an event's text.
-pub(crate) fn event(text: &[u8]) -> Event {
+pub fn event(text: &[u8]) -> Event {
     let mut event = Event::default();
     let mut first = true;
     let text = text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text);
@@ -126,7 +128,7 @@ pub(crate) fn event(text: &[u8]) -> Event {
 }
 
 /// `message` as one event.
-pub(crate) fn written(message: &[u8]) -> Vec<u8> {
+pub fn written(message: &[u8]) -> Vec<u8> {
     let mut text = b"event: message\n".to_vec();
     for line in message.split(|byte| matches!(byte, b'\n' | b'\r')) {
         text.extend_from_slice(b"data: ");
@@ -144,11 +146,11 @@ mod tests {
     use super::*;
 
     fn cut(chunks: &[&[u8]]) -> (Vec<Bytes>, Bytes) {
-        let mut cutter = Cutter::new();
+        let mut cutter = Cutter::default();
         let mut events = Vec::new();
         for chunk in chunks {
             cutter.push(chunk);
-            while let Some(piece) = cutter.next() {
+            while let Some(piece) = cutter.next_piece() {
                 match piece {
                     Piece::Event(event) => events.push(event),
                     Piece::Part(_) | Piece::Last(_) => panic!("too large"),
@@ -180,16 +182,16 @@ mod tests {
 
     #[test]
     fn an_event_that_is_too_large_flows() {
-        let mut cutter = Cutter::new();
+        let mut cutter = Cutter::default();
         cutter.push(b"data: ");
-        assert!(cutter.next().is_none());
+        assert!(cutter.next_piece().is_none());
         cutter.push(&vec![b'x'; MAX_EVENT]);
-        let first = cutter.next();
+        let first = cutter.next_piece();
         assert!(matches!(&first, Some(Piece::Part(part)) if part.len() == MAX_EVENT + 6));
         cutter.push(b"y\n\ndata: z\n\n");
-        assert_eq!(cutter.next(), Some(Piece::Last(Bytes::from_static(b"y\n\n"))));
-        assert_eq!(cutter.next(), Some(Piece::Event(Bytes::from_static(b"data: z\n\n"))));
-        assert_eq!(cutter.next(), None);
+        assert_eq!(cutter.next_piece(), Some(Piece::Last(Bytes::from_static(b"y\n\n"))));
+        assert_eq!(cutter.next_piece(), Some(Piece::Event(Bytes::from_static(b"data: z\n\n"))));
+        assert_eq!(cutter.next_piece(), None);
     }
 
     #[test]

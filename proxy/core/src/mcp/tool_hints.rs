@@ -7,7 +7,8 @@ use std::sync::{Mutex, PoisonError};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use crate::request::Target;
+use super::stdio::stdio_name;
+use crate::http::target::Target;
 
 /// How many servers are remembered, and how many tools of each.
 const MAX_SERVERS: usize = 256;
@@ -15,7 +16,7 @@ const MAX_TOOLS: usize = 2_048;
 
 /// What a tool is said to be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Hint {
+pub enum Hint {
     /// It changes nothing.
     ReadOnly,
     /// The same call twice is as good as once.
@@ -24,7 +25,7 @@ pub(crate) enum Hint {
 
 /// Remembers what trusted servers have said, in bounded memory; other servers are not listened to.
 #[derive(Debug)]
-pub(crate) struct Hints {
+pub struct Hints {
     trusted: Vec<String>,
     known: Mutex<HashMap<String, HashMap<String, Hint>>>,
 }
@@ -59,12 +60,12 @@ struct Annotations {
 impl Hints {
     /// `trusted`: `HOST`, `HOST:PORT`, the URL of a server (without query), or the name of a server
     /// on stdio.
-    pub(crate) fn new(trusted: &[String]) -> Self {
+    pub fn new(trusted: &[String]) -> Self {
         Self { trusted: trusted.to_vec(), known: Mutex::default() }
     }
 
     /// Is the server believed.
-    pub(crate) fn trusts(&self, target: &Target) -> bool {
+    pub fn trusts(&self, target: &Target) -> bool {
         let host = &target.authority.host;
         self.trusted.iter().any(|trusted| {
             if trusted.contains("://") {
@@ -72,12 +73,12 @@ impl Hints {
             }
             trusted.eq_ignore_ascii_case(host)
                 || trusted.eq_ignore_ascii_case(&target.authority.to_string())
-                || super::stdio_name(host).is_some_and(|name| trusted.eq_ignore_ascii_case(name))
+                || stdio_name(host).is_some_and(|name| trusted.eq_ignore_ascii_case(name))
         })
     }
 
     /// Reads the response to a `tools/list` of a server that is believed.
-    pub(crate) fn learn(&self, target: &Target, message: &[u8]) {
+    pub fn learn(&self, target: &Target, message: &[u8]) {
         let Some(tools) = tools(message) else { return };
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         let server = server(target);
@@ -98,7 +99,7 @@ impl Hints {
     }
 
     /// What is believed of a tool.
-    pub(crate) fn of(&self, target: &Target, tool: &str) -> Option<Hint> {
+    pub fn of(&self, target: &Target, tool: &str) -> Option<Hint> {
         if self.trusted.is_empty() || !self.trusts(target) {
             return None;
         }
@@ -130,7 +131,7 @@ fn tools(message: &[u8]) -> Option<Vec<(String, Option<Hint>)>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::request::{Authority, Scheme};
+    use crate::http::target::{Authority, Scheme};
 
     fn target(host: &str) -> Target {
         let authority = Authority { host: host.to_owned(), port: 80 };

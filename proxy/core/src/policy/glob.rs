@@ -5,15 +5,15 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Deserializer};
 
-use crate::pattern::parsed;
+use crate::http::host_pattern::parsed;
 
 /// A path with `*` for any characters within a segment and `**` for any characters at all.
 /// Compared with the path as the request writes it, without its query.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct PathPattern(String);
+pub struct PathPattern(String);
 
 impl PathPattern {
-    pub(crate) fn matches(&self, path: &str) -> bool {
+    pub fn matches(&self, path: &str) -> bool {
         is_path(&self.0, path)
     }
 }
@@ -42,10 +42,10 @@ impl FromStr for PathPattern {
 
 /// A tool's name with `*` for any characters.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct NamePattern(String);
+pub struct NamePattern(String);
 
 impl NamePattern {
-    pub(crate) fn matches(&self, name: &str) -> bool {
+    pub fn matches(&self, name: &str) -> bool {
         is_match(self.0.as_bytes(), name.as_bytes(), None)
     }
 }

@@ -4,10 +4,10 @@ use std::borrow::Cow;
 
 use apollo_parser::Parser;
 use apollo_parser::cst::Definition;
-use hyper::header::{CONTENT_TYPE, HeaderMap};
+use http::header::{CONTENT_TYPE, HeaderMap};
 use serde::Deserialize;
 
-use crate::request::Target;
+use crate::http::target::Target;
 
 /// Deeper documents are guarded like anything that is not understood.
 const MAX_DEPTH: usize = 100;

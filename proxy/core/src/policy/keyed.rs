@@ -4,19 +4,19 @@ use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
-use hyper::Method;
-use hyper::header::HeaderName;
-use store::canonical::Pointer;
+use http::Method;
+use http::header::HeaderName;
+use store_core::canonical::Pointer;
 
 use super::glob::is_path;
-use crate::request::Target;
+use crate::http::target::Target;
 
 /// For how long an upstream knows a key, unless the table or a rule says otherwise.
-pub(crate) const LIFETIME: Duration = Duration::from_hours(12);
+pub const LIFETIME: Duration = Duration::from_hours(12);
 
 /// Where a key stands in a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum KeyPlace {
+pub enum KeyPlace {
     Header(HeaderName),
     /// In a JSON body or, by the name of a field, in a form.
     Member(Pointer),
@@ -47,10 +47,10 @@ impl fmt::Display for KeyPlace {
 
 /// The key that the upstream of a call of the class `keyed` gets.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct UpstreamKey {
-    pub(crate) place: KeyPlace,
+pub struct UpstreamKey {
+    pub place: KeyPlace,
     /// From the first send.
-    pub(crate) lifetime: Duration,
+    pub lifetime: Duration,
 }
 
 /// One service, or a part of one, whose POSTs honour a key.

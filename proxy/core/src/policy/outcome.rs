@@ -2,24 +2,24 @@
 //! answer means").
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
 
-use hyper::header::{CONTENT_TYPE, HeaderMap, RETRY_AFTER};
+use http::header::{CONTENT_TYPE, HeaderMap, RETRY_AFTER};
 use serde_json::value::RawValue;
-use store::model::EffectClass;
-use store::state::Knowledge;
+use store_core::model::EffectClass;
+use store_core::state::Knowledge;
 
 use super::graphql;
+use super::members::members;
 use super::rule::Rule;
 use super::table::{Answers, Means, REFUSALS, Refusal};
-use crate::forms::plain;
-use crate::request::Target;
+use crate::http::forms::kind::plain;
+use crate::http::target::Target;
 
 /// What is known of a call whose answer came whole, and why. `body` is the answer's, as it came;
 /// `None` where it is too large to be looked at: then the status alone speaks.
 ///
 /// An answer that did not come whole is not for this function: it is unknown.
-pub(crate) fn outcome(
+pub fn outcome(
     target: &Target,
     status: u16,
     headers: &HeaderMap,
@@ -55,7 +55,7 @@ pub(crate) fn outcome(
 fn refused(rule: &Rule, headers: &HeaderMap, body: Option<&[u8]>) -> bool {
     let signs = &rule.given.failed_if;
     let form = || {
-        let form = store::canonical::json(&plain(headers, body?)?)?;
+        let form = store_core::canonical::json(&plain(headers, body?)?)?;
         String::from_utf8(form).ok()
     };
     !signs.is_empty()
@@ -101,15 +101,4 @@ impl Refusal {
             }
         }
     }
-}
-
-/// The members of a JSON object without duplicates.
-fn members(body: &[u8]) -> Option<BTreeMap<String, &RawValue>> {
-    store::canonical::json(body)?;
-    serde_json::from_slice(body).ok()
-}
-
-/// Is `body` a JSON object with this member.
-pub(super) fn has_member(body: &[u8], name: &str) -> bool {
-    members(body).is_some_and(|members| members.contains_key(name))
 }

@@ -5,66 +5,66 @@ use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
-use hyper::Method;
-use hyper::header::HeaderName;
+use http::Method;
+use http::header::HeaderName;
 use serde::de::{Error as _, IntoDeserializer as _, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
-use store::canonical::Pointer;
+use store_core::canonical::Pointer;
 
 use super::glob::{NamePattern, PathPattern};
 use super::keyed::KeyPlace;
-use crate::headers::may_count;
-use crate::pattern::{HostPattern, parsed};
-use crate::request::Target;
+use crate::http::host_pattern::{HostPattern, parsed};
+use crate::http::meaning::may_count;
+use crate::http::target::Target;
 
 /// One `[[rule]]`. The first whose conditions all hold decides; what it leaves out is as if there
 /// were no rule.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(try_from = "Given")]
 pub struct Rule {
-    pub(crate) given: Given,
+    pub given: Given,
     /// How the audit calls it.
-    pub(crate) label: String,
+    pub label: String,
 }
 
 /// The settings as they stand in the file; each is described in docs/RULES.md.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-pub(crate) struct Given {
-    pub(crate) name: Option<String>,
+pub struct Given {
+    pub name: Option<String>,
 
     #[serde(deserialize_with = "one_or_many")]
-    pub(crate) host: Vec<HostPattern>,
+    pub host: Vec<HostPattern>,
     #[serde(deserialize_with = "one_or_many")]
-    pub(crate) path: Vec<PathPattern>,
+    pub path: Vec<PathPattern>,
     #[serde(deserialize_with = "one_or_many")]
-    pub(crate) method: Vec<MethodName>,
+    pub method: Vec<MethodName>,
     #[serde(deserialize_with = "one_or_many")]
-    pub(crate) mcp_tool: Vec<NamePattern>,
+    pub mcp_tool: Vec<NamePattern>,
 
-    pub(crate) effect: Option<Effect>,
-    pub(crate) tool: Option<String>,
-    pub(crate) key: Option<KeyPlace>,
+    pub effect: Option<Effect>,
+    pub tool: Option<String>,
+    pub key: Option<KeyPlace>,
     #[serde(deserialize_with = "one_or_many")]
-    pub(crate) ignore: Vec<Field>,
+    pub ignore: Vec<Field>,
     #[serde(deserialize_with = "one_or_many")]
-    pub(crate) select: Vec<Field>,
-    pub(crate) window: Option<Span>,
-    pub(crate) repeat: Repeat,
-    pub(crate) principal: Principal,
-    pub(crate) on_unknown: OnUnknown,
-    pub(crate) failed_if: BTreeMap<Field, Scalar>,
-    pub(crate) stream: Option<bool>,
-    pub(crate) stream_request: bool,
+    pub select: Vec<Field>,
+    pub window: Option<Span>,
+    pub repeat: Repeat,
+    pub principal: Principal,
+    pub on_unknown: OnUnknown,
+    pub failed_if: BTreeMap<Field, Scalar>,
+    pub stream: Option<bool>,
+    pub stream_request: bool,
     #[serde(deserialize_with = "one_or_many")]
-    pub(crate) ignore_headers: Vec<FieldName>,
+    pub ignore_headers: Vec<FieldName>,
     #[serde(deserialize_with = "one_or_many")]
-    pub(crate) count_headers: Vec<FieldName>,
-    pub(crate) store_body: bool,
-    pub(crate) verify: Option<String>,
-    pub(crate) upstream_key: Option<KeyPlace>,
-    pub(crate) upstream_key_lifetime: Option<Span>,
-    pub(crate) propagate_cancel: bool,
+    pub count_headers: Vec<FieldName>,
+    pub store_body: bool,
+    pub verify: Option<String>,
+    pub upstream_key: Option<KeyPlace>,
+    pub upstream_key_lifetime: Option<Span>,
+    pub propagate_cancel: bool,
 }
 
 impl Default for Given {
@@ -101,7 +101,7 @@ impl Default for Given {
 /// What a call does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub(crate) enum Effect {
+pub enum Effect {
     Read,
     Idempotent,
     Keyed,
@@ -111,7 +111,7 @@ pub(crate) enum Effect {
 /// What the same call means once more.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub(crate) enum Repeat {
+pub enum Repeat {
     /// The same execution.
     #[default]
     Replay,
@@ -122,7 +122,7 @@ pub(crate) enum Repeat {
 /// Whose call it is, as far as keys go.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub(crate) enum Principal {
+pub enum Principal {
     /// Its credentials'.
     #[default]
     Credentials,
@@ -133,7 +133,7 @@ pub(crate) enum Principal {
 /// Who may say that a call of unknown outcome is to be tried again.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub(crate) enum OnUnknown {
+pub enum OnUnknown {
     /// The caller, by a token.
     #[default]
     Token,
@@ -150,13 +150,13 @@ impl TryFrom<Given> for Rule {
             [("name", &given.name), ("tool", &given.tool), ("verify", &given.verify)]
         {
             let fits = |text: &String| {
-                (1..=store::MAX_NAME).contains(&text.chars().count())
+                (1..=store_core::MAX_NAME).contains(&text.chars().count())
                     && !text.contains(char::is_control)
             };
             if text.as_ref().is_some_and(|text| !fits(text)) {
                 return Err(format!(
                     "`{what}` is not 1 to {} readable characters",
-                    store::MAX_NAME
+                    store_core::MAX_NAME
                 ));
             }
         }
@@ -213,17 +213,17 @@ impl Rule {
     }
 
     /// Does it make a header field tell calls apart. `name` is in lower case.
-    pub(crate) fn makes_count(&self, name: &str) -> bool {
+    pub fn makes_count(&self, name: &str) -> bool {
         self.given.count_headers.iter().any(|other| other.0.as_str() == name)
     }
 
     /// Does it keep a header field from telling calls apart. `name` is in lower case.
-    pub(crate) fn ignores(&self, name: &str) -> bool {
+    pub fn ignores(&self, name: &str) -> bool {
         self.given.ignore_headers.iter().any(|other| other.0.as_str() == name)
     }
 
     /// Do two inputs that differ count as the same, or the other way round, because of it.
-    pub(crate) fn alters_input(&self) -> bool {
+    pub fn alters_input(&self) -> bool {
         let Given { ignore, select, ignore_headers, count_headers, .. } = &self.given;
         !(ignore.is_empty()
             && select.is_empty()
@@ -234,7 +234,7 @@ impl Rule {
 
 /// A method, in capitals.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct MethodName(Method);
+pub struct MethodName(Method);
 
 impl FromStr for MethodName {
     type Err = String;
@@ -250,7 +250,7 @@ impl FromStr for MethodName {
 
 /// The name of a header field.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct FieldName(pub(crate) HeaderName);
+pub struct FieldName(pub HeaderName);
 
 impl FromStr for FieldName {
     type Err = String;
@@ -262,7 +262,7 @@ impl FromStr for FieldName {
 
 /// A JSON pointer to a part of a body.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Field(pub(crate) Pointer);
+pub struct Field(pub Pointer);
 
 impl FromStr for Field {
     type Err = String;
@@ -286,7 +286,7 @@ impl Ord for Field {
 
 /// A time such as `90s`, `10m`, `24h`, `30d`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Span(pub(crate) Duration);
+pub struct Span(pub Duration);
 
 impl FromStr for Span {
     type Err = String;
@@ -308,7 +308,7 @@ impl FromStr for Span {
 
 /// A value that a body is compared with, as a canonical text spells it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Scalar(pub(crate) String);
+pub struct Scalar(pub String);
 
 impl<'de> Deserialize<'de> for Scalar {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
@@ -331,7 +331,7 @@ impl<'de> Deserialize<'de> for Scalar {
 
             fn visit_str<E: serde::de::Error>(self, value: &str) -> Result<Scalar, E> {
                 let quoted = serde_json::to_vec(value).map_err(E::custom)?;
-                let spelled = store::canonical::json(&quoted);
+                let spelled = store_core::canonical::json(&quoted);
                 spelled
                     .and_then(|bytes| String::from_utf8(bytes).ok())
                     .map(Scalar)

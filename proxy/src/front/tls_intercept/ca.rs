@@ -4,6 +4,7 @@ use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use proxy_core::http::host_pattern::HostPattern;
 use rcgen::{
     BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa,
     Issuer, KeyPair, KeyUsagePurpose, SanType,
@@ -14,9 +15,8 @@ use store::{Clock as _, SystemClock};
 use time::{Duration, OffsetDateTime};
 use uuid::Uuid;
 
-use super::constraints::{self, Constraints};
-use crate::SetupError;
-use crate::pattern::HostPattern;
+use crate::error::SetupError;
+use crate::front::tls_intercept::constraints::{self, Constraints};
 
 /// For how long a CA is good.
 const CA_VALIDITY: Duration = Duration::days(730);

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+use proxy_core::http::host_pattern::{HostName, HostPattern};
 use rcgen::{CidrSubnet, GeneralSubtree, NameConstraints};
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
@@ -11,8 +12,7 @@ use time::OffsetDateTime;
 use x509_parser::extensions::{self, GeneralName};
 use x509_parser::prelude::{FromDer as _, X509Certificate};
 
-use crate::SetupError;
-use crate::pattern::{HostName, HostPattern};
+use crate::error::SetupError;
 
 /// A name that nobody has (RFC 6761, 6.4). Where no name is permitted it alone is: a kind of which
 /// nothing is listed would be unconstrained.

@@ -8,9 +8,9 @@ use rustls::server::{NoServerSessionStorage, ProducesTickets};
 use store::model::Timestamp;
 use store::{Clock as _, SystemClock};
 
-use super::ca::{Ca, LEAF_VALIDITY};
-use super::{HTTP1, HTTP2, provider};
-use crate::SetupError;
+use crate::error::SetupError;
+use crate::front::tls_intercept::ca::{Ca, LEAF_VALIDITY};
+use crate::tls::{self, HTTP1, HTTP2};
 
 /// Of how many hosts certificates are kept.
 const KEPT: usize = 1_024;
@@ -61,7 +61,7 @@ impl Leaves {
             .ca
             .issue(host)
             .map_err(|error| SetupError(format!("no certificate for {host}: {error}")))?;
-        let mut config = ServerConfig::builder_with_provider(provider())
+        let mut config = ServerConfig::builder_with_provider(tls::provider())
             .with_safe_default_protocol_versions()
             .and_then(|config| config.with_no_client_auth().with_single_cert(vec![leaf], key))
             .map_err(|error| SetupError(format!("no TLS for {host}: {error}")))?;

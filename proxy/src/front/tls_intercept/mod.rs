@@ -1,8 +1,15 @@
 //! Which tunnels are opened, and the TLS with their clients.
 
+pub(crate) mod ca;
+pub(crate) mod constraints;
+mod leaves;
+
 use std::io;
 use std::time::Duration;
 
+use proxy_core::http::host_pattern::{HostName, HostPattern};
+use proxy_core::http::target::Authority;
+use proxy_core::policy::decide::is_llm_provider;
 use quick_cache::sync::Cache;
 use rustls::AlertDescription;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -10,12 +17,9 @@ use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
-use super::ca::Ca;
-use super::leaves::Leaves;
-use crate::SetupError;
-use crate::pattern::{HostName, HostPattern};
-use crate::policy::is_llm_provider;
-use crate::request::Authority;
+use crate::error::SetupError;
+use crate::front::tls_intercept::ca::Ca;
+use crate::front::tls_intercept::leaves::Leaves;
 
 /// Of how many hosts it is remembered that the log has told of them.
 const HINTED: usize = 1_024;

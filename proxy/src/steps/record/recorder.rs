@@ -10,9 +10,9 @@ use sha2::{Digest as _, Sha256};
 use store::MAX_KEPT_BODY;
 use store::call::AnswerBody;
 
-use crate::Shared;
-use crate::body::FromUpstream;
-use crate::spool::{Chunks, Spool};
+use crate::body::spool::{Chunks, Spool};
+use crate::context::ProxyContext;
+use crate::upstream::response_body::FromUpstream;
 
 /// Streams in the sense of the contract; chunked coding alone makes none.
 pub(super) fn is_stream(headers: &HeaderMap) -> bool {
@@ -40,8 +40,8 @@ pub(super) struct Recorder {
 }
 
 impl Recorder {
-    pub(super) fn new(shared: &Shared) -> Self {
-        Self { spool: Spool::new(&shared.spool), keeping: true, hash: Sha256::new(), size: 0 }
+    pub(super) fn new(context: &ProxyContext) -> Self {
+        Self { spool: Spool::new(&context.spool), keeping: true, hash: Sha256::new(), size: 0 }
     }
 
     /// After it stopped keeping, the spool has all bytes before `data` and none of it.

@@ -9,10 +9,12 @@ use hyper::HeaderMap;
 use hyper::http::response::Parts;
 use tokio::time::timeout;
 
-use super::recorder::Recorder;
-use super::{Facts, Running, finished, truncated};
-use crate::body::{Body, Feeder, FromUpstream, fed};
-use crate::respond::{self, Reply};
+use crate::body::stream::{Body, Feeder, fed};
+use crate::steps::record::recorder::Recorder;
+use crate::steps::record::running::{Facts, Running, finished, truncated};
+use crate::steps::reply::Reply;
+use crate::steps::respond::live;
+use crate::upstream::response_body::FromUpstream;
 
 /// Passes an answer on as it comes, from a task of its own: the client may leave.
 #[expect(clippy::too_many_arguments, reason = "the parts of one answer, each used once")]
@@ -27,16 +29,16 @@ pub(super) fn flow(
     took: Duration,
 ) -> Reply {
     let (feeder, body) = fed(length);
-    let reply = respond::flowing(&running.shared, head, Body::fed(body), &running.label, took);
+    let reply = live::flowing(&running.context, head, Body::fed(body), &running.label, took);
     let client = Client::of(&running, feeder, length);
-    let tracker = running.shared.exchanges.clone();
+    let tracker = running.context.exchanges.clone();
     tracker.spawn(pump(running, facts, recorder, source, next, client));
     reply
 }
 
 /// The client of an answer that flows, as long as it is there.
 #[derive(Debug)]
-pub(super) struct Client {
+pub(crate) struct Client {
     feeder: Option<Feeder>,
     /// How many bytes of the body it has not got, where its length is known.
     left: Option<u64>,
@@ -51,22 +53,22 @@ pub(super) struct Client {
 
 impl Client {
     /// The client of a call. `length`: of the answer's body, where it is known.
-    pub(super) fn of(running: &Running, feeder: Feeder, length: Option<u64>) -> Self {
+    pub(crate) fn of(running: &Running, feeder: Feeder, length: Option<u64>) -> Self {
         Self {
             feeder: Some(feeder),
             left: length,
             last: Bytes::new(),
             gone: false,
-            stall: running.shared.config.timeouts.body_stall,
+            stall: running.context.config.timeouts.body_stall,
             cancels: running.label.rule.as_ref().is_some_and(|rule| rule.given.propagate_cancel),
         }
     }
 
-    pub(super) fn is_there(&self) -> bool {
+    pub(crate) fn is_there(&self) -> bool {
         self.feeder.as_ref().is_some_and(|feeder| !feeder.is_gone())
     }
 
-    pub(super) async fn give(&mut self, mut data: Bytes) {
+    pub(crate) async fn give(&mut self, mut data: Bytes) {
         let Some(feeder) = &self.feeder else { return };
         if let Some(left) = &mut self.left {
             *left = left.saturating_sub(data.len() as u64);
@@ -85,7 +87,7 @@ impl Client {
     }
 
     /// Ends, with what is to be told of it, when the client has left, where that ends the call.
-    pub(super) async fn cancelled(&self) -> io::Error {
+    pub(crate) async fn cancelled(&self) -> io::Error {
         match &self.feeder {
             Some(feeder) if self.cancels => feeder.closed().await,
             None if self.cancels && self.gone => {}
@@ -94,7 +96,7 @@ impl Client {
         io::Error::other("the client left, which cancels the call")
     }
 
-    pub(super) async fn end(self, trailers: Option<HeaderMap>) {
+    pub(crate) async fn end(self, trailers: Option<HeaderMap>) {
         let Some(feeder) = self.feeder else { return };
         let stall = self.stall;
         let end = async move {

@@ -6,9 +6,10 @@ use serde::Serialize;
 use store::{Clock as _, SystemClock};
 use uuid::Uuid;
 
-use super::{Reply, date};
-use crate::Shared;
-use crate::body::Body;
+use crate::body::stream::Body;
+use crate::context::ProxyContext;
+use crate::steps::reply::Reply;
+use crate::steps::respond::fields;
 
 /// The tunnel is open.
 pub(crate) fn connected() -> Reply {
@@ -34,12 +35,12 @@ fn allow(reply: &mut Reply, methods: &'static str) {
 }
 
 /// Somebody takes the proxy's port for a web server.
-pub(crate) fn not_a_web_server(shared: &Shared) -> Reply {
-    let api = shared.config.api_addresses.first();
+pub(crate) fn not_a_web_server(context: &ProxyContext) -> Reply {
+    let api = context.config.api_addresses.first();
     let api = api.map_or_else(String::new, |api| format!(" The state API is at http://{api}/."));
     let text = format!(
         "This is the proxy of openclaw-state-engine: start your agent with HTTP_PROXY={}.{api}\n",
-        shared.config.confirm_base
+        context.config.confirm_base
     );
     let mut reply = plain(StatusCode::NOT_FOUND, "own", Body::whole(text));
     let kind = HeaderValue::from_static("text/plain; charset=utf-8");
@@ -71,7 +72,7 @@ fn plain(status: StatusCode, decision: &'static str, body: Body) -> Reply {
     let mut response = Response::new(body);
     *response.status_mut() = status;
     if decision != "tunnel" {
-        date(response.headers_mut(), SystemClock.now());
+        fields::date(response.headers_mut(), SystemClock.now());
     }
     Reply { response, decision, upstream: None }
 }

@@ -5,47 +5,49 @@ use std::borrow::Cow;
 use bytes::Bytes;
 use hyper::header::{CONTENT_TYPE, HeaderValue, LOCATION, PROXY_AUTHENTICATE, RETRY_AFTER};
 use hyper::{HeaderMap, Response, StatusCode};
+use proxy_core::error::{Error, Sent};
 use serde::Serialize;
 use store::call::{Doubt, Problem, Settled};
 use store::model::Timestamp;
 use store::{Clock as _, SystemClock};
 use uuid::Uuid;
 
-use super::{Label, PROXY_STATUS, Reply, date, in_doubt};
-use crate::Shared;
-use crate::body::Body;
-use crate::error::{Error, Sent};
+use crate::body::stream::Body;
+use crate::context::ProxyContext;
+use crate::steps::label::Label;
+use crate::steps::reply::Reply;
+use crate::steps::respond::fields::{self, PROXY_STATUS};
 
 /// A gateway problem of ours, to the caller whose call got no answer.
 pub(crate) fn unanswered(
-    shared: &Shared,
+    context: &ProxyContext,
     error: &Error,
     settled: &Settled,
     label: &Label,
 ) -> Reply {
-    build(shared, error, Some(label), settled.doubt.as_ref())
+    build(context, error, Some(label), settled.doubt.as_ref())
 }
 
 /// A problem as an event of a stream that has begun: the response to a tool call of MCP.
 pub(crate) fn told_event(
-    shared: &Shared,
+    context: &ProxyContext,
     error: &Error,
     settled: Option<&Settled>,
     label: &Label,
 ) -> Bytes {
     let Some(asker) = &label.mcp else { return Bytes::new() };
     let doubt = doubt_told(Some(label), settled.and_then(|settled| settled.doubt.as_ref()));
-    let body = problem_body(shared, error, Some(label), doubt.as_deref());
+    let body = problem_body(context, error, Some(label), doubt.as_deref());
     asker.problem_event(&body.text(), &serde_json::to_vec(&body).unwrap_or_default())
 }
 
 /// A problem of ours.
-pub(crate) fn problem(shared: &Shared, error: &Error, label: Option<&Label>) -> Reply {
+pub(crate) fn problem(context: &ProxyContext, error: &Error, label: Option<&Label>) -> Reply {
     let doubt = match error {
         Error::InDoubt(doubt) => Some(doubt),
         _ => None,
     };
-    build(shared, error, label, doubt)
+    build(context, error, label, doubt)
 }
 
 /// The members of a problem (RFC 9457), with ours.
@@ -127,7 +129,7 @@ fn execution_of(error: &Error, label: Option<&Label>) -> Option<Uuid> {
 }
 
 fn problem_body<'a>(
-    shared: &Shared,
+    context: &ProxyContext,
     error: &'a Error,
     label: Option<&'a Label>,
     doubt: Option<&'a Doubt>,
@@ -146,7 +148,7 @@ fn problem_body<'a>(
             }
             _ => None,
         },
-        doubt: doubt.map(|doubt| doubt_body(shared, doubt, verify)),
+        doubt: doubt.map(|doubt| doubt_body(context, doubt, verify)),
         kept: match error {
             Error::NotKept { status, sha256, size, location, .. } if *status > 0 => {
                 Some(KeptBody {
@@ -161,11 +163,16 @@ fn problem_body<'a>(
     }
 }
 
-fn build(shared: &Shared, error: &Error, label: Option<&Label>, doubt: Option<&Doubt>) -> Reply {
+fn build(
+    context: &ProxyContext,
+    error: &Error,
+    label: Option<&Label>,
+    doubt: Option<&Doubt>,
+) -> Reply {
     let doubt = doubt_told(label, doubt);
     let doubt = doubt.as_deref();
     let (status, code, _) = kind(error);
-    let body = problem_body(shared, error, label, doubt);
+    let body = problem_body(context, error, label, doubt);
     let execution_id = body.execution_id;
     let json = serde_json::to_vec(&body).unwrap_or_default();
     let mut fields = HeaderMap::new();
@@ -181,7 +188,7 @@ fn build(shared: &Shared, error: &Error, label: Option<&Label>, doubt: Option<&D
     *response.headers_mut() = fields;
     let headers = response.headers_mut();
     headers.insert(PROXY_STATUS, proxy_status(error));
-    date(headers, SystemClock.now());
+    fields::date(headers, SystemClock.now());
     let (word, reason) = told(error, doubt, execution_id.is_some());
     if let Some(word) = word {
         let mut label = label.cloned().unwrap_or_default();
@@ -206,7 +213,7 @@ fn build(shared: &Shared, error: &Error, label: Option<&Label>, doubt: Option<&D
         _ => {}
     }
     if let Some(doubt) = doubt {
-        in_doubt(headers, doubt);
+        fields::in_doubt(headers, doubt);
     }
     Reply { response, decision: word.unwrap_or(code), upstream: None }
 }
@@ -345,7 +352,11 @@ fn doubt_detail(doubt: &Doubt, verify: Option<&str>) -> String {
     )
 }
 
-fn doubt_body<'a>(shared: &Shared, doubt: &'a Doubt, verify: Option<&'a str>) -> DoubtBody<'a> {
+fn doubt_body<'a>(
+    context: &ProxyContext,
+    doubt: &'a Doubt,
+    verify: Option<&'a str>,
+) -> DoubtBody<'a> {
     DoubtBody {
         sent_at: doubt.sent_at,
         last_event: &doubt.last_event,
@@ -354,7 +365,7 @@ fn doubt_body<'a>(shared: &Shared, doubt: &'a Doubt, verify: Option<&'a str>) ->
         confirm_url: doubt
             .retry_token
             .as_ref()
-            .map(|token| format!("{}/confirm/{token}", shared.config.confirm_base)),
+            .map(|token| format!("{}/confirm/{token}", context.config.confirm_base)),
     }
 }
 
@@ -395,7 +406,7 @@ pub(crate) fn as_stored(error: &Error) -> Option<Problem> {
     Some(Problem { status: kind(error).0.as_u16(), detail, sent: error.sent().as_str().to_owned() })
 }
 
-pub(super) fn as_error(problem: &Problem) -> Error {
+pub(crate) fn as_error(problem: &Problem) -> Error {
     let sent = if problem.sent == Sent::Never.as_str() { Sent::Never } else { Sent::Maybe };
     let detail = problem.detail.clone();
     match StatusCode::from_u16(problem.status) {

@@ -6,8 +6,7 @@ use bytes::Bytes;
 use flate2::read::MultiGzDecoder;
 use hyper::HeaderMap;
 use hyper::header::{CONTENT_ENCODING, CONTENT_LENGTH, ETAG, HeaderValue};
-
-use crate::headers::remove_where;
+use proxy_core::http::hop_by_hop::remove_where;
 
 /// The largest body that is decoded, in bytes; a larger one stays as it is.
 const MOST: u64 = 64 * 1024 * 1024;

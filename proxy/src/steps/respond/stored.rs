@@ -7,16 +7,19 @@ use hyper::header::{
 };
 use hyper::http::request;
 use hyper::{HeaderMap, Response, StatusCode, Version};
+use proxy_core::error::{Error, Sent};
+use proxy_core::http::hop_by_hop;
 use store::call::{Answer, AnswerBody, Settled};
 use store::state::Knowledge;
 use store::{Clock as _, SystemClock};
 use uuid::Uuid;
 
-use super::problem::as_error;
-use super::{Label, REPLAYED, Reply, date, own_framing, recode, with_trailers};
-use crate::Shared;
-use crate::error::{Error, Sent};
-use crate::headers;
+use crate::context::ProxyContext;
+use crate::steps::label::Label;
+use crate::steps::reply::Reply;
+use crate::steps::respond::fields::{self, REPLAYED};
+use crate::steps::respond::problem::{self};
+use crate::steps::respond::recode;
 
 /// How a duplicate came by the stored answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,7 +53,7 @@ impl Wants {
 
 /// What the call's outcome is to a duplicate of it.
 pub(crate) fn duplicate(
-    shared: &Shared,
+    context: &ProxyContext,
     settled: &Settled,
     how: Duplicate,
     label: &Label,
@@ -59,16 +62,16 @@ pub(crate) fn duplicate(
     if settled.outcome == Knowledge::Unknown {
         return Err(match (&settled.doubt, &settled.problem) {
             (Some(doubt), _) => Error::InDoubt(doubt.clone()),
-            (None, Some(problem)) => as_error(problem),
+            (None, Some(problem)) => problem::as_error(problem),
             (None, None) => match &settled.answer {
-                Some(answer) => return replay(shared, settled, answer, how, label, wants),
+                Some(answer) => return replay(context, settled, answer, how, label, wants),
                 None => Error::Internal,
             },
         });
     }
     match (&settled.answer, &settled.problem) {
-        (Some(answer), _) => replay(shared, settled, answer, how, label, wants),
-        (None, Some(problem)) => Err(as_error(problem)),
+        (Some(answer), _) => replay(context, settled, answer, how, label, wants),
+        (None, Some(problem)) => Err(problem::as_error(problem)),
         (None, None) if settled.outcome == Knowledge::NotExecuted => Err(Error::Upstream {
             detail: settled.error.clone().unwrap_or_else(|| "the call was not sent".to_owned()),
             sent: Sent::Never,
@@ -78,7 +81,7 @@ pub(crate) fn duplicate(
 }
 
 fn replay(
-    shared: &Shared,
+    context: &ProxyContext,
     settled: &Settled,
     answer: &Answer,
     how: Duplicate,
@@ -90,13 +93,13 @@ fn replay(
     };
     let (mut head, ()) = Response::new(()).into_parts();
     head.status = StatusCode::from_u16(answer.status).map_err(|_| Error::Internal)?;
-    head.headers = fields(&answer.headers);
+    head.headers = header_map(&answer.headers);
     if let Some((_, reason)) = answer.headers.iter().find(|(name, _)| name == REASON)
         && let Ok(reason) = ReasonPhrase::try_from(&reason[..])
     {
         head.extensions.insert(reason);
     }
-    headers::add_via(&mut head.headers, &shared.via);
+    hop_by_hop::add_via(&mut head.headers, &context.via);
     let (word, reason) = match (settled.outcome, how) {
         (Knowledge::NotExecuted, _) => ("not-executed", Some("coalesced")),
         (_, Duplicate::Replayed) => ("replayed", None),
@@ -106,10 +109,10 @@ fn replay(
     head.headers.insert(REPLAYED, HeaderValue::from_static("true"));
     let age = SystemClock.now().as_micros() - answer.received_at.as_micros();
     head.headers.insert(AGE, HeaderValue::from(age.max(0) / 1_000_000));
-    date(&mut head.headers, answer.received_at);
-    own_framing(&mut head);
+    fields::date(&mut head.headers, answer.received_at);
+    fields::own_framing(&mut head);
     let trailers =
-        (wants.trailers && !answer.trailers.is_empty()).then(|| fields(&answer.trailers));
+        (wants.trailers && !answer.trailers.is_empty()).then(|| header_map(&answer.trailers));
     let replayed =
         label.mcp.as_ref().and_then(|asker| asker.replayed(answer.status, &mut head.headers, body));
     let body = match replayed {
@@ -117,7 +120,7 @@ fn replay(
         None => recode::acceptable(&mut head.headers, body, &wants.codings),
     };
     measure(&mut head.headers, &body);
-    let body = with_trailers(&mut head.headers, body, trailers);
+    let body = fields::with_trailers(&mut head.headers, body, trailers);
     Ok(Reply { response: Response::from_parts(head, body), decision: word, upstream: None })
 }
 
@@ -162,7 +165,7 @@ pub(crate) fn stored_reason(reason: &ReasonPhrase) -> (String, Bytes) {
 }
 
 /// As a head has them; what is no field is left out.
-fn fields(stored: &[(String, Bytes)]) -> HeaderMap {
+fn header_map(stored: &[(String, Bytes)]) -> HeaderMap {
     let mut headers = HeaderMap::with_capacity(stored.len() + 8);
     for (name, value) in stored {
         let name = HeaderName::from_bytes(name.as_bytes());

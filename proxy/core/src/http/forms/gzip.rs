@@ -3,9 +3,11 @@
 use std::io::Read as _;
 
 use flate2::bufread::GzDecoder;
-use hyper::header::{CONTENT_ENCODING, HeaderMap};
+use http::header::{CONTENT_ENCODING, HeaderMap};
 
-use super::MAX_IN_MEMORY;
+/// The largest JSON or form that is brought into its canonical form, and the largest body that is
+/// unzipped, in bytes; larger ones are compared raw. Multipart bodies are read as a stream.
+pub(super) const MAX_IN_MEMORY: usize = 8 * 1024 * 1024;
 
 /// More than this many bytes out of one byte in is taken for an attack.
 const MAX_RATIO: usize = 200;

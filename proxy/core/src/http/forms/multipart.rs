@@ -8,7 +8,7 @@ use std::io::{self, Read};
 
 use memchr::memmem::{self, Finder};
 use sha2::{Digest as _, Sha256};
-use store::key::{Digest, Encoder};
+use store_core::key::{Digest, Encoder};
 
 /// The longest header block of a part, in bytes.
 const MAX_PART_HEADERS: usize = 16 * 1024;

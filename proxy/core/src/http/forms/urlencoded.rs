@@ -4,13 +4,13 @@ use percent_encoding::percent_decode;
 use serde::de::IgnoredAny;
 
 /// One pair of a form, decoded; a name without `=` has no value.
-pub(crate) type Pair = (Vec<u8>, Option<Vec<u8>>);
+pub type Pair = (Vec<u8>, Option<Vec<u8>>);
 
 /// The pairs of a form in order, or `None` where readers differ about it: a `%` that begins no
 /// escape, or bytes that belong escaped (control characters, space, anything but ASCII).
 ///
 /// Empty pairs stay, since some readers count them.
-pub(crate) fn pairs(body: &[u8]) -> Option<Vec<Pair>> {
+pub fn pairs(body: &[u8]) -> Option<Vec<Pair>> {
     if body.iter().any(|byte| !byte.is_ascii_graphic()) || has_loose_percent(body) {
         return None;
     }

@@ -1,10 +1,10 @@
-use hyper::header::HeaderName;
+use http::header::HeaderName;
 use proptest::prelude::*;
-use store::call::ScopeRequest;
+use store_core::call::ScopeRequest;
 
 use super::*;
-use crate::headers::counts;
-use crate::request::{Authority, Scheme};
+use crate::http::meaning::counts;
+use crate::http::target::{Authority, Scheme};
 
 /// A request that a test changes in one place.
 #[derive(Clone)]

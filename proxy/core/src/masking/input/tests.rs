@@ -1,9 +1,9 @@
-use hyper::header::{HeaderName, HeaderValue};
+use http::header::{HeaderName, HeaderValue};
 use proptest::prelude::*;
 
 use super::*;
-use crate::headers::counts;
-use crate::request::{Authority, Scheme};
+use crate::http::meaning::counts;
+use crate::http::target::{Authority, Scheme};
 
 fn target(host: &str, path_and_query: &str) -> Target {
     Target {
@@ -272,7 +272,7 @@ proptest! {
     #[test]
     fn masking_touches_secrets_alone(before in value(), secret in value(), after in value()) {
         let text = |secret: &str| format!("{{\"x\":{before}, \"y\":[{{\"api_token\": {secret} }}],\"z\":{after}}}");
-        let masked = |text: &str| members::masked(text).map(Cow::into_owned);
+        let masked = |text: &str| json::masked(text).map(Cow::into_owned);
         prop_assert_eq!(masked(&before), Some(before.clone()));
         let want = if secret == "null" { text("null") } else { text("\"[masked]\"") };
         prop_assert_eq!(masked(&text(&secret)), Some(want));

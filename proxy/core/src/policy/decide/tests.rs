@@ -1,10 +1,11 @@
-use hyper::header::{HeaderName, HeaderValue};
+use http::header::{HeaderName, HeaderValue};
 use proptest::prelude::*;
-use store::state::Knowledge::{self, Executed, NotExecuted, Unknown};
+use store_core::state::Knowledge::{self, Executed, NotExecuted, Unknown};
 
-use super::table::{Answers, REFUSALS, When};
 use super::*;
-use crate::request::{Authority, Scheme};
+use crate::http::target::{Authority, Scheme};
+use crate::policy::table::{Answers, REFUSALS, When};
+use crate::policy::{graphql, outcome};
 
 fn target(url: &str) -> Target {
     let rest = url.strip_prefix("http://").unwrap();
@@ -242,7 +243,7 @@ fn hostile_documents_are_guarded_and_cost_no_stack() {
 
 fn outcome(status: u16, list: &[(&str, &str)], class: EffectClass) -> Knowledge {
     let target = target("http://tool.example/a");
-    super::outcome(&target, status, &headers(list), Some(b"{}"), class, None).0
+    outcome::outcome(&target, status, &headers(list), Some(b"{}"), class, None).0
 }
 
 #[test]
@@ -322,7 +323,7 @@ fn what_a_body_of_a_success_means() {
     ] {
         let head = headers(&[("content-type", kind)]);
         let read = |status, body: Option<&[u8]>| {
-            super::outcome(&target(url), status, &head, body, EffectClass::Once, None).0
+            outcome::outcome(&target(url), status, &head, body, EffectClass::Once, None).0
         };
         assert_eq!(read(200, Some(body.as_bytes())), want, "{url} {body}");
         assert_eq!(read(200, None), Executed, "too large to be looked at");
@@ -334,7 +335,7 @@ fn what_a_body_of_a_success_means() {
     for (coding, want) in [("gzip", NotExecuted), ("br", Executed)] {
         let head = headers(&[JSON, ("content-encoding", coding)]);
         let body = Some(&zipped[..]);
-        let known = super::outcome(&target(slack), 200, &head, body, EffectClass::Once, None).0;
+        let known = outcome::outcome(&target(slack), 200, &head, body, EffectClass::Once, None).0;
         assert_eq!(known, want, "{coding}");
     }
 }
@@ -380,7 +381,7 @@ proptest! {
         for url in ["http://h/graphql", "http://h/v1/logs", "http://slack.com/api/x"] {
             let decision = policy.decide_body(&Method::POST, &target(url), &headers(&list), None, Some(&body));
             prop_assert_ne!(decision, Decision::NeedsBody);
-            super::outcome(&target(url), 200, &headers(&list), Some(&body), EffectClass::Once, None);
+            outcome::outcome(&target(url), 200, &headers(&list), Some(&body), EffectClass::Once, None);
         }
     }
 }

@@ -2,10 +2,11 @@ use std::io::Write as _;
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
-use hyper::header::{HeaderName, HeaderValue};
+use http::header::{HeaderName, HeaderValue};
 use proptest::prelude::*;
 
 use super::*;
+use crate::http::forms::kind::plain;
 
 fn headers(list: &[(&str, &str)]) -> HeaderMap {
     list.iter()
