@@ -5,21 +5,27 @@ use std::sync::Arc;
 use bytes::Bytes;
 use hyper::header::HeaderMap;
 use hyper::{Method, Request};
+use proxy_core::error::Error;
+use proxy_core::http::forms::kind;
+use proxy_core::http::host_pattern::HostPattern;
+use proxy_core::http::target::{Authority, Scheme, Target};
+use proxy_core::identity::metadata;
+use proxy_core::identity::principal::principal_parts;
+use proxy_core::masking::url::masked_url;
+use proxy_core::mcp::decide;
+use proxy_core::policy::decide::Policy;
+use proxy_core::policy::decision::{Decision, Guarded, Passed};
+use proxy_core::policy::keyed::KeyPlace;
+use proxy_core::policy::rule::Principal;
+use proxy_core::received::Received;
+use proxy_core::settings::Settings;
 use serde::Serialize;
 use store::Reader;
 use store::call::Foreseen;
 use uuid::Uuid;
 
-use crate::call::{self, Identified, Received};
-use crate::error::Error;
-use crate::forms;
-use crate::headers::principal_parts;
-use crate::intake::Taken;
-use crate::mcp;
-use crate::policy::{Decision, Guarded, KeyPlace, Passed, Policy, Principal};
-use crate::request::{self, Authority, Scheme, Target};
-use crate::stored::masked_url;
-use crate::{HostPattern, Settings};
+use crate::body::buffer::Taken;
+use crate::steps::identify::{self, Identified};
 
 /// A request that is to be explained.
 #[derive(Debug, Clone)]
@@ -114,12 +120,12 @@ async fn explained(
             target.authority.host
         )
     });
-    let scope = request::asked(&head.headers, None, false, &|_, _| true)?;
+    let scope = metadata::asked(&head.headers, None, false, &|_, _| true)?;
     let decision = policy.decide(&head.method, &target, &head.headers, None);
     let received = Received { target, head, asked: scope, policy };
-    let (tool, decision) = match call::mcp_message(&received, &mut taken).await? {
-        Some(message) => mcp::decide(None, &received, message),
-        None => (None, call::decide(&received, &taken, decision)),
+    let (tool, decision) = match identify::mcp_message(&received, &mut taken).await? {
+        Some(message) => decide::decide(None, &received, message),
+        None => (None, identify::decide(&received, &taken, decision)),
     };
     let (decision, rule, call) = match decision {
         Decision::Pass { kind: Passed::Read, rule } => ("passed", rule.into_owned(), None),
@@ -153,7 +159,7 @@ async fn guard(
     received: Received,
     taken: Taken,
     guarded: Guarded,
-    tool: Option<mcp::Asked>,
+    tool: Option<decide::Asked>,
 ) -> Result<ExplainedCall, Error> {
     let mut parts = parts(&received, &taken, &guarded);
     let mut told =
@@ -171,12 +177,13 @@ async fn guard(
             counts: true,
         });
         let named = guarded.rule.as_ref().and_then(|rule| rule.given.tool.as_deref());
-        told.tool = crate::key::tool_name(named, &received.head.method, &received.target);
+        told.tool =
+            proxy_core::identity::key::tool_name(named, &received.head.method, &received.target);
         return Ok(ExplainedCall { parts, ..told });
     };
     parts.push(Part { part: "session", value: session, counts: true });
     let digest = |label: &str, bytes: &[u8]| reader.keyed_digest(label, bytes);
-    let identified = call::identify(&digest, received, taken, scope, guarded, tool).await?;
+    let identified = identify::identify(&digest, received, taken, scope, guarded, tool).await?;
     Ok(foreseen(reader, identified, ExplainedCall { parts, ..told })?)
 }
 
@@ -228,7 +235,7 @@ fn parts(received: &Received, taken: &Taken, guarded: &Guarded) -> Vec<Part> {
     for name in names {
         parts.push(part("header", name.to_owned(), guarded.counts(name)));
     }
-    let form = forms::described(&head.headers, taken.in_memory().unwrap_or_default());
+    let form = kind::described(&head.headers, taken.in_memory().unwrap_or_default());
     parts.push(part("body", form.to_owned(), true));
     if let Some(rule) = &guarded.rule {
         for field in &rule.given.ignore {

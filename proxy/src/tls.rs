@@ -1,11 +1,5 @@
 //! TLS on both sides: to upstreams, always verified, and to clients of intercepted hosts.
 
-pub(crate) mod ca;
-pub(crate) mod constraints;
-pub(crate) mod intercept;
-mod leaves;
-pub(crate) mod upstream;
-
 use std::sync::Arc;
 
 use rustls::crypto::CryptoProvider;
@@ -16,6 +10,6 @@ pub(crate) const HTTP2: &[u8] = b"h2";
 pub(crate) const HTTP1: &[u8] = b"http/1.1";
 
 /// The one provider of this program: named each time, so that no other crate's default counts.
-fn provider() -> Arc<CryptoProvider> {
+pub(crate) fn provider() -> Arc<CryptoProvider> {
     Arc::new(rustls::crypto::ring::default_provider())
 }

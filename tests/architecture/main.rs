@@ -52,7 +52,10 @@ fn the_store_knows_no_http() {
 #[test]
 fn the_cores_do_no_io() {
     let io = ["hyper", "tokio", "rusqlite", "rustix", "rustls"];
-    assert_none("store-core", false, &io);
+    for core in ["store-core", "proxy-core"] {
+        assert_none(core, false, &io);
+    }
+    assert!(!dependencies("proxy-core", false).contains(&"store".to_owned()));
 }
 
 #[test]
@@ -124,7 +127,7 @@ fn has_sql(text: &str) -> Option<&'static str> {
 #[test]
 fn sql_stands_in_one_drawer() {
     let drawer = Path::new("store/src/sqlite");
-    for folder in ["src", "proxy/src", "store/src", "store/core/src"] {
+    for folder in ["src", "proxy/src", "proxy/core/src", "store/src", "store/core/src"] {
         for (path, text) in sources(folder) {
             if !path.starts_with(drawer) {
                 assert_eq!(has_sql(&text), None, "{}", path.display());
@@ -137,7 +140,7 @@ fn sql_stands_in_one_drawer() {
 
 #[test]
 fn the_proxy_and_the_binary_never_name_sqlite() {
-    for folder in ["src", "proxy/src"] {
+    for folder in ["src", "proxy/src", "proxy/core/src"] {
         for (path, text) in sources(folder) {
             assert!(!text.contains("rusqlite"), "{}", path.display());
         }

@@ -338,7 +338,7 @@ fn slug(heading: &str) -> String {
 #[test]
 fn sections_that_the_code_refers_to_are_there() {
     let mut seen = 0;
-    for folder in ["src", "proxy/src", "store/src"] {
+    for folder in ["src", "proxy/src", "proxy/core/src", "store/src", "store/core/src"] {
         for path in files(folder, "rs") {
             let source = fs::read_to_string(&path).unwrap();
             let comments: String = source

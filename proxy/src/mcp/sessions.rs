@@ -5,30 +5,10 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
-use hyper::header::HeaderMap;
+use proxy_core::mcp::reply::id_of_response;
+use proxy_core::mcp::session_key::SessionKey;
 use serde_json::value::RawValue;
-use store::key::{Digest, Encoder};
 use tokio::sync::{mpsc, oneshot};
-
-use super::{head, id_of_response};
-use crate::request::Target;
-
-/// One session of one server.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(crate) struct SessionKey(Digest);
-
-impl SessionKey {
-    /// The session that a request names.
-    pub(crate) fn of(headers: &HeaderMap, target: &Target) -> Option<Self> {
-        let id = head::session_id(headers)?;
-        let whole = Encoder::new("mcp-session/v1")
-            .field(target.scheme.as_str())
-            .field(&target.authority.host)
-            .field(target.authority.port.to_be_bytes())
-            .field(id);
-        Some(Self(whole.finish()))
-    }
-}
 
 /// A response, and whom to tell that it is on disk.
 #[derive(Debug)]
@@ -103,10 +83,10 @@ impl Drop for Expected {
 
 #[cfg(test)]
 mod tests {
-    use hyper::header::HeaderValue;
+    use hyper::header::{HeaderMap, HeaderValue};
 
     use super::*;
-    use crate::request::{Authority, Scheme};
+    use proxy_core::http::target::{Authority, Scheme, Target};
 
     fn session(id: &'static str) -> SessionKey {
         let mut headers = HeaderMap::new();

@@ -5,8 +5,8 @@
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use proxy_core::mcp::caller::Which;
 use store::call::{AnswerBody, Settled};
-use store::key::{Digest, HolderKey};
 use tokio::time::{Duration, Instant};
 
 /// For how long one is remembered: the shortest window of a key.
@@ -15,9 +15,6 @@ const KEPT: Duration = Duration::from_mins(10);
 const MOST: usize = 1_024;
 /// The largest that is, in bytes.
 const LARGEST: usize = 64 * 1024;
-
-/// Which call a caller means: its key's place, and its input.
-pub(crate) type Which = (HolderKey, Digest);
 
 #[derive(Debug, Default)]
 pub(crate) struct Undelivered(Mutex<VecDeque<(Instant, Which, Arc<Settled>)>>);

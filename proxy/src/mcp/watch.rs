@@ -9,15 +9,18 @@ use http_body_util::BodyExt as _;
 use hyper::HeaderMap;
 use hyper::header::{ACCEPT_ENCODING, HeaderValue};
 use hyper::http::request::Parts;
+use proxy_core::http::target::Target;
+use proxy_core::mcp::decide::{LISTEN, TOOLS_LIST};
+use proxy_core::mcp::head;
+use proxy_core::mcp::session_key::SessionKey;
+use proxy_core::mcp::sse::{self, Cutter, Piece};
+use proxy_core::mcp::tool_hints::Hints;
 use tokio_util::sync::CancellationToken;
 
-use super::hints::Hints;
-use super::sessions::{SessionKey, Sessions};
-use super::sse::{self, Cutter, Piece};
-use super::{LISTEN, TOOLS_LIST, head};
-use crate::Shared;
-use crate::body::{Body, Feeder, FromUpstream, fed};
-use crate::request::Target;
+use crate::body::stream::{Body, Feeder, fed};
+use crate::context::ProxyContext;
+use crate::mcp::sessions::Sessions;
+use crate::upstream::response_body::FromUpstream;
 
 /// A session's stream, or one of gRPC, may be silent for as long as nothing happens.
 pub(crate) const IDLE: Duration = Duration::from_hours(24 * 365);
@@ -42,14 +45,14 @@ impl Watch {
     /// What to look for in the answer to a request that passes by the rule `rule`. The request asks
     /// for an answer that can be read.
     pub(crate) fn of(
-        shared: &Shared,
+        context: &ProxyContext,
         target: &Target,
         head: &mut Parts,
         rule: &str,
     ) -> Option<Self> {
         let watch = if head::opens_stream(&head.method, &head.headers) {
             SessionKey::of(&head.headers, target).map_or(Self::Endless, Self::Session)
-        } else if rule == TOOLS_LIST && shared.mcp.hints.trusts(target) {
+        } else if rule == TOOLS_LIST && context.mcp.hints.trusts(target) {
             Self::Tools(target.clone())
         } else if rule == LISTEN {
             Self::Endless
@@ -65,16 +68,21 @@ impl Watch {
     }
 
     /// The answer's body as the client gets it.
-    pub(crate) fn body(self, shared: &Shared, headers: &HeaderMap, source: FromUpstream) -> Body {
+    pub(crate) fn body(
+        self,
+        context: &ProxyContext,
+        headers: &HeaderMap,
+        source: FromUpstream,
+    ) -> Body {
         let look = match self {
             Self::Session(session) if is_events(headers) => {
-                Look::Responses(session, Arc::clone(&shared.mcp.sessions))
+                Look::Responses(session, Arc::clone(&context.mcp.sessions))
             }
             Self::Tools(target) => {
-                let events = is_events(headers).then(Cutter::new);
+                let events = is_events(headers).then(Cutter::default);
                 Look::List {
                     target,
-                    hints: Arc::clone(&shared.mcp.hints),
+                    hints: Arc::clone(&context.mcp.hints),
                     events,
                     text: Vec::new(),
                 }
@@ -86,8 +94,8 @@ impl Watch {
         let (feeder, body) = fed(length);
         // What nobody ends by itself must not hold up the engine's own end.
         let stop = match look {
-            Look::List { .. } => shared.closing.clone(),
-            Look::Responses(..) | Look::Nowhere => shared.draining.clone(),
+            Look::List { .. } => context.closing.clone(),
+            Look::Responses(..) | Look::Nowhere => context.draining.clone(),
         };
         // Ends with its client: no drain has to wait for it.
         tokio::spawn(pass(source, feeder, look, stop));
@@ -96,7 +104,7 @@ impl Watch {
 }
 
 pub(super) fn is_events(headers: &HeaderMap) -> bool {
-    crate::forms::media_type(headers)
+    proxy_core::http::forms::kind::media_type(headers)
         .is_some_and(|media| media.essence_str() == "text/event-stream")
 }
 
@@ -115,7 +123,7 @@ enum Look {
 
 /// Passes `source` on. A client that is dropped instead of ended sees an answer that broke off.
 async fn pass(mut source: FromUpstream, feeder: Feeder, mut look: Look, stop: CancellationToken) {
-    let mut cutter = Cutter::new();
+    let mut cutter = Cutter::default();
     let mut trailers = None;
     loop {
         let frame = tokio::select! {
@@ -159,7 +167,7 @@ async fn events(
     sessions: &Sessions,
     feeder: &Feeder,
 ) -> bool {
-    while let Some(piece) = cutter.next() {
+    while let Some(piece) = cutter.next_piece() {
         let bytes = match piece {
             Piece::Part(part) | Piece::Last(part) => part,
             Piece::Event(event) => {
@@ -186,7 +194,7 @@ impl Look {
         match events {
             Some(cutter) => {
                 cutter.push(data);
-                while let Some(piece) = cutter.next() {
+                while let Some(piece) = cutter.next_piece() {
                     if let Piece::Event(event) = piece {
                         hints.learn(target, &sse::event(&event).data);
                     }

@@ -1,0 +1,140 @@
+//! Why a request gets no answer of its tool: whose fault it is, and did bytes leave.
+
+use uuid::Uuid;
+
+/// Did bytes of the request leave for the upstream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sent {
+    /// Provably none: it did not run.
+    Never,
+    /// At least one may have: it may have run.
+    Maybe,
+}
+
+impl Sent {
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Never => "never",
+            Self::Maybe => "maybe",
+        }
+    }
+}
+
+/// Every problem that the proxy itself answers with; `respond.rs` knows their statuses and codes.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The key, target or framing cannot be read.
+    #[error("{0}")]
+    Malformed(String),
+    /// Policy forbids it: a guarded address, the engine's own ports, a denied host.
+    #[error("{0}")]
+    Refused(String),
+    /// A path on the proxy's own port names no route.
+    #[error("{0}")]
+    UnknownRoute(String),
+    /// The user, session or goal that the request names is not there.
+    #[error("{0}")]
+    UnknownScope(String),
+    /// The session or goal belongs to somebody else.
+    #[error("{0}")]
+    ForeignScope(String),
+    /// The session takes no more calls.
+    #[error("{0}")]
+    SessionEnded(String),
+    /// The proxy token is missing or wrong.
+    #[error("{0}")]
+    Credentials(String),
+    /// The request's body made no progress for 30 s.
+    #[error("the request body stalled for {0} s")]
+    BodyStalled(u64),
+    /// The request's body is over the limit (in bytes).
+    #[error("the request body is over the limit of {0} bytes")]
+    TooLarge(u64),
+    /// The request names a host that is not the tunnel's, or reached the wrong port.
+    #[error("{0}")]
+    Misdirected(String),
+    /// A coding or an upgrade that is not spoken.
+    #[error("{0}")]
+    Unsupported(String),
+    /// This proxy has seen the request before.
+    #[error("the request came back to the proxy that it left")]
+    Loop,
+    /// The upstream could not be reached, or broke off.
+    #[error("{detail}")]
+    Upstream {
+        /// What happened.
+        detail: String,
+        /// Did bytes leave.
+        sent: Sent,
+    },
+    /// The upstream did not answer in time.
+    #[error("{detail}")]
+    UpstreamTimeout {
+        /// What happened.
+        detail: String,
+        /// Did bytes leave.
+        sent: Sent,
+    },
+    /// Another call with the key still runs, and the wait for it is over.
+    #[error("the same call is still running")]
+    InProgress(Uuid),
+    /// The key belongs to another input.
+    #[error("the idempotency key was used before with another request")]
+    KeyReuse(Uuid),
+    /// It may have taken effect already.
+    #[error("the call may already have taken effect")]
+    InDoubt(store_core::call::Doubt),
+    /// It took effect, and its answer was not kept.
+    #[error("the call took effect, and its answer was not kept")]
+    NotKept {
+        /// The execution.
+        execution_id: Uuid,
+        /// The status that the tool answered.
+        status: u16,
+        /// SHA-256 of the answer's body, in hex.
+        sha256: String,
+        /// The body's length in bytes.
+        size: u64,
+        /// The tool's Location header.
+        location: Option<String>,
+    },
+    /// Too much is waiting already; nothing was sent.
+    #[error("{0}")]
+    QueueFull(String),
+    /// The disk is full; nothing was sent.
+    #[error("{0}")]
+    StoreFull(String),
+    /// A bug, or a store that is closing; nothing was sent.
+    #[error("internal error; the log has the details")]
+    Internal,
+}
+
+impl Error {
+    /// Did bytes of the request leave for the upstream.
+    pub const fn sent(&self) -> Sent {
+        match self {
+            Self::Upstream { sent, .. } | Self::UpstreamTimeout { sent, .. } => *sent,
+            _ => Sent::Never,
+        }
+    }
+}
+
+impl From<store_core::Error> for Error {
+    /// Of calls that ask: nothing was sent.
+    fn from(error: store_core::Error) -> Self {
+        match error {
+            store_core::Error::NotFound { .. } => Self::UnknownScope(error.to_string()),
+            store_core::Error::Foreign(why) => Self::ForeignScope(why),
+            store_core::Error::SessionEnded(_) => Self::SessionEnded(error.to_string()),
+            store_core::Error::Full => Self::StoreFull("the store is full".to_owned()),
+            store_core::Error::Busy => Self::QueueFull("the store's queue is full".to_owned()),
+            store_core::Error::Closed => Self::QueueFull("the engine is stopping".to_owned()),
+            store_core::Error::KeyReuse { execution } => Self::KeyReuse(execution),
+            store_core::Error::Invalid { .. } => Self::Malformed(error.to_string()),
+            other => {
+                tracing::error!(error = %other, "the store failed");
+                Self::Internal
+            }
+        }
+    }
+}

@@ -1,0 +1,76 @@
+//! How a body is to be compared, by its head.
+
+use std::borrow::Cow;
+
+use http::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderMap};
+use mime::Mime;
+use store_core::canonical;
+
+use super::gzip;
+use super::urlencoded::undisputed;
+
+/// How a body is to be compared, by its Content-Type.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Kind {
+    Json,
+    Form,
+    Multipart { boundary: String },
+    Raw,
+}
+
+/// The one Content-Type of a message, where it can be read.
+pub fn media_type(headers: &HeaderMap) -> Option<Mime> {
+    let mut values = headers.get_all(CONTENT_TYPE).iter();
+    match (values.next(), values.next()) {
+        (Some(value), None) => value.to_str().ok()?.parse().ok(),
+        _ => None,
+    }
+}
+
+/// How a body is to be compared. Charsets other than UTF-8 make JSON something else.
+pub fn kind(headers: &HeaderMap) -> Kind {
+    let Some(media_type) = media_type(headers) else {
+        return Kind::Raw;
+    };
+    let utf8 = media_type
+        .params()
+        .filter(|(name, _)| *name == mime::CHARSET)
+        .all(|(_, v)| v == mime::UTF_8);
+    let boundaries: Vec<_> =
+        media_type.params().filter(|(name, _)| *name == mime::BOUNDARY).map(|(_, v)| v).collect();
+    match (media_type.type_(), media_type.subtype(), media_type.suffix()) {
+        (mime::APPLICATION, mime::JSON, None) | (_, _, Some(mime::JSON)) if utf8 => Kind::Json,
+        (mime::APPLICATION, mime::WWW_FORM_URLENCODED, None) if utf8 => Kind::Form,
+        (mime::MULTIPART, _, _) => match boundaries[..] {
+            [boundary] => Kind::Multipart { boundary: boundary.as_str().to_owned() },
+            _ => Kind::Raw,
+        },
+        _ => Kind::Raw,
+    }
+}
+
+/// How a body is compared, in words.
+pub fn described(headers: &HeaderMap, body: &[u8]) -> &'static str {
+    let undone = plain(headers, body);
+    let body = undone.as_deref().unwrap_or(body);
+    match kind(headers) {
+        _ if body.is_empty() => "none",
+        _ if undone.is_none() => "its bytes, still encoded",
+        Kind::Json if canonical::json(body).is_some() => {
+            "JSON: order of members, spaces and escapes do not matter; numbers as written"
+        }
+        Kind::Json => "its bytes: JSON that readers read differently",
+        Kind::Form if undisputed(body).is_some() => "form: the decoded pairs in order",
+        Kind::Multipart { .. } => "multipart: its parts in order, whatever the boundary",
+        Kind::Form | Kind::Raw => "its bytes",
+    }
+}
+
+/// The body without its content coding: itself where it has none, `None` where the coding is not
+/// gzip, is damaged, or unzips to too much.
+pub fn plain<'a>(headers: &HeaderMap, body: &'a [u8]) -> Option<Cow<'a, [u8]>> {
+    if !headers.contains_key(CONTENT_ENCODING) {
+        return Some(Cow::Borrowed(body));
+    }
+    if gzip::is_only_coding(headers) { gzip::undo(body).map(Cow::Owned) } else { None }
+}

@@ -1,0 +1,7 @@
+//! Canonical forms of request bodies: which bytes mean the same to every reader.
+
+pub mod digest;
+mod gzip;
+pub mod kind;
+mod multipart;
+pub mod urlencoded;

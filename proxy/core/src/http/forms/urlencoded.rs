@@ -1,0 +1,58 @@
+//! `application/x-www-form-urlencoded`, read byte by byte: no text is guessed at.
+
+use percent_encoding::percent_decode;
+use serde::de::IgnoredAny;
+
+/// One pair of a form, decoded; a name without `=` has no value.
+pub type Pair = (Vec<u8>, Option<Vec<u8>>);
+
+/// The pairs of a form in order, or `None` where readers differ about it: a `%` that begins no
+/// escape, or bytes that belong escaped (control characters, space, anything but ASCII).
+///
+/// Empty pairs stay, since some readers count them.
+pub fn pairs(body: &[u8]) -> Option<Vec<Pair>> {
+    if body.iter().any(|byte| !byte.is_ascii_graphic()) || has_loose_percent(body) {
+        return None;
+    }
+    Some(
+        body.split(|byte| *byte == b'&')
+            .map(|pair| {
+                let (name, value) = split(pair);
+                (decode(name), value.map(decode))
+            })
+            .collect(),
+    )
+}
+
+/// The pairs of a form, or `None` where a reader may take the body for something else: JSON or markup
+/// that only calls itself a form, as `curl -d '{…}'` does, and in which `%` and `+` stand for
+/// themselves; or a bare `;`, where some readers begin a new pair.
+pub(super) fn undisputed(body: &[u8]) -> Option<Vec<Pair>> {
+    // What clients that write forms escape, and other texts are full of.
+    let odd = body.iter().any(|byte| b"\"<>\\^`{|};".contains(byte));
+    if odd || serde_json::from_slice::<IgnoredAny>(body).is_ok() {
+        return None;
+    }
+    pairs(body)
+}
+
+/// Name and value of one pair, still encoded.
+fn split(pair: &[u8]) -> (&[u8], Option<&[u8]>) {
+    match pair.iter().position(|byte| *byte == b'=') {
+        None => (pair, None),
+        Some(at) => (&pair[..at], Some(&pair[at + 1..])),
+    }
+}
+
+fn has_loose_percent(body: &[u8]) -> bool {
+    body.iter().enumerate().any(|(at, byte)| {
+        *byte == b'%'
+            && !body.get(at + 1..at + 3).is_some_and(|hex| hex.iter().all(u8::is_ascii_hexdigit))
+    })
+}
+
+fn decode(encoded: &[u8]) -> Vec<u8> {
+    let spaced: Vec<u8> =
+        encoded.iter().map(|byte| if *byte == b'+' { b' ' } else { *byte }).collect();
+    percent_decode(&spaced).collect()
+}

@@ -1,0 +1,232 @@
+//! Which hosts a setting is about: one name, all names under one, or an address.
+
+use std::fmt;
+use std::net::{IpAddr, Ipv6Addr};
+use std::str::FromStr;
+
+use serde::{Deserialize, Deserializer};
+
+use crate::http::target::Authority;
+
+/// `HOST`, `*.HOST` (one or more labels in front of it, and not `HOST` itself), or an address (IPv6
+/// in brackets), each with `:PORT` for one port alone. Case does not matter.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct HostPattern {
+    host: HostName,
+    port: Option<u16>,
+}
+
+/// What a [`HostPattern`] says of the host.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum HostName {
+    /// This name, in lower case.
+    Exact(String),
+    /// Every name that ends in a dot and this one, in lower case.
+    Under(String),
+    /// This address, however it is written.
+    Address(IpAddr),
+}
+
+impl HostPattern {
+    /// Which hosts.
+    pub fn host(&self) -> &HostName {
+        &self.host
+    }
+
+    /// Which port; `None`: all of them.
+    pub fn port(&self) -> Option<u16> {
+        self.port
+    }
+
+    /// Allocates nothing.
+    pub fn matches(&self, authority: &Authority) -> bool {
+        self.port.is_none_or(|port| port == authority.port) && self.host.is(&authority.host)
+    }
+}
+
+impl HostName {
+    /// `host` is in lower case; an IPv6 address stands in brackets.
+    fn is(&self, host: &str) -> bool {
+        let name = host.strip_suffix('.').unwrap_or(host);
+        match self {
+            Self::Exact(exact) => name == exact,
+            Self::Under(parent) => name
+                .strip_suffix(parent.as_str())
+                .and_then(|labels| labels.strip_suffix('.'))
+                .is_some_and(|labels| !labels.is_empty()),
+            Self::Address(address) => address_of(host) == Some(*address),
+        }
+    }
+}
+
+/// A host as an address, where it is one: IPv6 in brackets.
+fn address_of(host: &str) -> Option<IpAddr> {
+    match host.strip_prefix('[') {
+        Some(rest) => rest.strip_suffix(']')?.parse::<Ipv6Addr>().ok().map(IpAddr::V6),
+        None => host.parse().ok().filter(IpAddr::is_ipv4),
+    }
+}
+
+impl FromStr for HostPattern {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let bad = |why: &str| format!("{text:?} {why}; write HOST, *.HOST or HOST:PORT");
+        if text.contains("://") {
+            return Err(bad("is a URL and no host"));
+        }
+        if text.parse::<Ipv6Addr>().is_ok() {
+            return Err(format!("{text:?} is an IPv6 address: write it in brackets, [{text}]"));
+        }
+        if !text.is_ascii() {
+            return Err(bad("is no ASCII name (international names are written xn--…)"));
+        }
+        let after_brackets = text.rfind(']').map_or(0, |end| end + 1);
+        let (host, port) = match text[after_brackets..].find(':') {
+            Some(colon) => {
+                let (host, port) = text.split_at(after_brackets + colon);
+                (host, Some(port_of(&port[1..]).ok_or_else(|| bad("names no port"))?))
+            }
+            None => (text, None),
+        };
+        let host = host_of(&host.to_ascii_lowercase()).ok_or_else(|| bad("names no host"))?;
+        Ok(Self { host, port })
+    }
+}
+
+impl<'de> Deserialize<'de> for HostPattern {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        parsed(from)
+    }
+}
+
+/// A text that is read by `FromStr`.
+pub fn parsed<'de, T, D>(from: D) -> Result<T, D::Error>
+where
+    T: FromStr<Err: fmt::Display>,
+    D: Deserializer<'de>,
+{
+    String::deserialize(from)?.parse().map_err(serde::de::Error::custom)
+}
+
+fn port_of(digits: &str) -> Option<u16> {
+    let digits = digits.bytes().all(|byte| byte.is_ascii_digit()).then_some(digits)?;
+    digits.parse().ok().filter(|port| *port > 0)
+}
+
+fn host_of(host: &str) -> Option<HostName> {
+    if let Some(address) = address_of(host) {
+        return Some(HostName::Address(address));
+    }
+    match host.strip_prefix("*.") {
+        // Nothing is under an address.
+        Some(parent) => (is_name(parent) && parent.parse::<IpAddr>().is_err())
+            .then(|| HostName::Under(parent.to_owned())),
+        None => is_name(host).then(|| HostName::Exact(host.to_owned())),
+    }
+}
+
+/// Labels of letters, digits, `-` and `_`, with single dots between them.
+fn is_name(host: &str) -> bool {
+    host.split('.').all(|label| {
+        !label.is_empty()
+            && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte))
+    })
+}
+
+impl fmt::Display for HostPattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.host {
+            HostName::Exact(name) => f.write_str(name)?,
+            HostName::Under(parent) => write!(f, "*.{parent}")?,
+            HostName::Address(IpAddr::V4(address)) => write!(f, "{address}")?,
+            HostName::Address(IpAddr::V6(address)) => write!(f, "[{address}]")?,
+        }
+        self.port.map_or(Ok(()), |port| write!(f, ":{port}"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pattern(text: &str) -> HostPattern {
+        text.parse().unwrap()
+    }
+
+    fn matches(text: &str, host: &str, port: u16) -> bool {
+        pattern(text).matches(&Authority { host: host.to_owned(), port })
+    }
+
+    #[test]
+    fn a_name_is_itself_alone() {
+        assert!(matches("API.example.com", "api.example.com", 443));
+        assert!(matches("api.example.com", "api.example.com.", 443));
+        assert!(!matches("example.com", "api.example.com", 443));
+        assert!(!matches("example.com", "notexample.com", 443));
+        assert!(!matches("example.com", "example.com.evil", 443));
+        assert!(matches("localhost:11434", "localhost", 11434));
+        assert!(!matches("localhost:11434", "localhost", 80));
+    }
+
+    #[test]
+    fn a_star_is_one_or_more_labels() {
+        assert!(matches("*.example.com", "a.example.com", 443));
+        assert!(matches("*.example.com", "a.b.example.com", 80));
+        assert!(!matches("*.example.com", "example.com", 443));
+        assert!(!matches("*.example.com", ".example.com", 443));
+        assert!(!matches("*.example.com", "aexample.com", 443));
+        assert!(!matches("*.example.com:8443", "a.example.com", 443));
+    }
+
+    #[test]
+    fn an_address_is_one_however_it_is_written() {
+        assert!(matches("127.0.0.1", "127.0.0.1", 1));
+        assert!(!matches("127.0.0.1", "localhost", 1));
+        assert!(matches("[0:0::1]:80", "[::1]", 80));
+        assert!(matches("[::1]", "[0::0:1]", 80));
+        assert!(!matches("[::1]", "127.0.0.1", 80));
+    }
+
+    #[test]
+    fn what_is_written_is_shown() {
+        for text in ["localhost", "127.0.0.1:11434", "[::1]:80", "[::1]", "*.a.b", "*.a_b.c:99"] {
+            assert_eq!(pattern(text).to_string(), text);
+        }
+        assert_eq!(pattern("*.EXAMPLE.Com").to_string(), "*.example.com");
+    }
+
+    #[test]
+    fn what_is_no_pattern_says_what_one_is() {
+        for bad in [
+            "",
+            "*",
+            "*.",
+            "a.*",
+            "*a.b",
+            "a..b",
+            ".a",
+            "a.",
+            ":80",
+            "a:",
+            "a:b",
+            "a:0",
+            "a:+1",
+            "a:99999",
+            "a@b",
+            "a/b",
+            "a b",
+            "[a]",
+            "[::1",
+            "*.127.0.0.1",
+            "[127.0.0.1]",
+            "a:1:2",
+        ] {
+            let error = bad.parse::<HostPattern>().unwrap_err();
+            assert!(error.contains("write HOST"), "{bad}: {error}");
+        }
+        assert!("::1".parse::<HostPattern>().unwrap_err().contains("brackets, [::1]"));
+        assert!("https://a".parse::<HostPattern>().unwrap_err().contains("URL"));
+        assert!("münchen.de".parse::<HostPattern>().unwrap_err().contains("xn--"));
+    }
+}

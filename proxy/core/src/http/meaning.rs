@@ -1,0 +1,194 @@
+//! What a header or a query parameter means for a call: part of it, a credential, or noise.
+
+use percent_encoding::percent_decode_str;
+
+use crate::http::own_fields::OURS_IN_REQUESTS;
+
+/// Request fields that never tell two calls apart (docs/SEMANTICS.md, "When two inputs are the
+/// same"). Everything that neither this nor the rules below name counts.
+const NOISE: &[&str] = &[
+    // Hop-by-hop.
+    "connection",
+    "proxy-connection",
+    "keep-alive",
+    "te",
+    "upgrade",
+    "http2-settings",
+    // Framing.
+    "content-length",
+    "transfer-encoding",
+    "trailer",
+    "expect",
+    // About the client and the moment.
+    "host",
+    "user-agent",
+    "date",
+    // The key is what the others hang on.
+    "idempotency-key",
+    // Tracing.
+    "traceparent",
+    "tracestate",
+    "baggage",
+    "b3",
+    "sentry-trace",
+    // Signatures' companions.
+    "x-amz-date",
+    "x-amz-security-token",
+    "x-amz-content-sha256",
+    "x-goog-api-client",
+    "content-md5",
+];
+
+const NOISE_PREFIXES: &[&str] =
+    &["accept", "x-b3-", "x-datadog-", "x-stainless-", "amz-sdk-", "x-stripe-client-"];
+
+const NOISE_SUFFIXES: &[&str] =
+    &["request-id", "correlation-id", "trace-id", "timestamp", "nonce", "digest"];
+
+/// Fields that say whose call it is.
+const CREDENTIALS: &[&str] = &[
+    "authorization",
+    "proxy-authorization",
+    "cookie",
+    "api-key",
+    "apikey",
+    "private-token",
+    "job-token",
+    "deploy-token",
+    "circle-token",
+    "x-vault-token",
+    "x-consul-token",
+    "x-figma-token",
+    "x-auth-key",
+    "x-functions-key",
+    "ocp-apim-subscription-key",
+];
+
+const CREDENTIAL_SUFFIXES: &[&str] =
+    &["-api-key", "-apikey", "-api-token", "-auth-token", "-access-token", "-app-key", "-secret"];
+
+/// Query parameters that say whose call it is, in lower case.
+const CREDENTIAL_PARAMETERS: &[&str] = &[
+    "key",
+    "api_key",
+    "api-key",
+    "apikey",
+    "access_token",
+    "auth_token",
+    "token",
+    "client_secret",
+    "x-amz-credential",
+    "x-amz-security-token",
+    "x-goog-credential",
+];
+
+/// Does a request field tell two calls apart. `name` is in lower case.
+///
+/// `Content-Encoding` counts here; a caller that undid the coding leaves it out.
+pub fn counts(name: &str) -> bool {
+    !(NOISE.contains(&name)
+        || NOISE_PREFIXES.iter().any(|prefix| name.starts_with(prefix))
+        || NOISE_SUFFIXES.iter().any(|suffix| name.ends_with(suffix))
+        || name.contains("signature")
+        || is_ours(name)
+        || is_credential(name))
+}
+
+/// Is a field one of MCP's. On a tool call it mirrors the body, names its version, or the session
+/// that it came by, and tells no two calls apart. `name` is in lower case.
+pub fn is_of_mcp(name: &str) -> bool {
+    name.starts_with("mcp-")
+}
+
+/// May a rule make a request field count: not a credential, which is the principal's part of the
+/// key, nor what belongs to the connection, the framing or the engine. `name` is in lower case.
+pub fn may_count(name: &str) -> bool {
+    const NEVER: &[&str] = &[
+        "connection",
+        "proxy-connection",
+        "keep-alive",
+        "te",
+        "trailer",
+        "transfer-encoding",
+        "content-length",
+        "upgrade",
+        "expect",
+        "idempotency-key",
+    ];
+    !(is_credential(name) || is_ours(name) || NEVER.contains(&name))
+}
+
+/// Is a field for the engine alone. `name` is in lower case.
+fn is_ours(name: &str) -> bool {
+    OURS_IN_REQUESTS.contains(&name)
+}
+
+/// Does a field say whose call it is. `name` is in lower case.
+pub fn is_credential(name: &str) -> bool {
+    CREDENTIALS.contains(&name) || CREDENTIAL_SUFFIXES.iter().any(|suffix| name.ends_with(suffix))
+}
+
+/// Does a query parameter say whose call it is. `name` is as [`parameter_name`] reads it.
+pub fn is_credential_parameter(name: &str) -> bool {
+    CREDENTIAL_PARAMETERS.contains(&name)
+}
+
+/// A query parameter's name as a server reads it, in lower case.
+pub fn parameter_name(raw: &str) -> String {
+    percent_decode_str(raw).decode_utf8_lossy().to_ascii_lowercase()
+}
+
+/// Must the value of a form's field or a query parameter be masked before anything is stored or shown. `raw` is
+/// the name as it stands there.
+pub fn is_secret_parameter(raw: &str) -> bool {
+    let name = parameter_name(raw);
+    CREDENTIAL_PARAMETERS.contains(&name.as_str())
+        || ["sig", "x-amz-signature", "x-goog-signature"].contains(&name.as_str())
+        || is_secret_name(&name)
+}
+
+/// The same of a URL, which people see. `code`: OAuth's (RFC 6749, 4.1.2), and the key of an Azure function.
+pub fn is_secret_in_url(raw: &str) -> bool {
+    let name = parameter_name(raw);
+    is_secret_parameter(raw) || name == "code" || is_some_key(&name)
+}
+
+/// Must a field's value be masked before anything is stored or shown. `name` is in lower case.
+pub fn is_secret_field(name: &str) -> bool {
+    is_secret_name(name) || is_some_key(name) || name == "x-honeycomb-team"
+}
+
+/// A subscription's, an application's, a shared one: there are too many to name.
+fn is_some_key(name: &str) -> bool {
+    (name.ends_with("-key") || name.ends_with("_key")) && !name.contains("idempotency")
+}
+
+/// Is a member of a body named like a secret: then its value is never stored.
+pub fn is_secret_name(name: &str) -> bool {
+    const WORDS: &[&str] = &[
+        "password",
+        "passwd",
+        "passphrase",
+        "secret",
+        "apikey",
+        "accesskey",
+        "privatekey",
+        "credential",
+        "authorization",
+        "cookie",
+        "signature",
+        "bearer",
+        "assertion",
+    ];
+    const WHOLE: &[&str] =
+        &["pwd", "pass", "auth", "otp", "pin", "jwt", "cvv", "cvc", "ssn", "mcpsessionid"];
+    let bare: String =
+        name.chars().filter(char::is_ascii_alphanumeric).collect::<String>().to_ascii_lowercase();
+    // `max_tokens` and `prompt_tokens` count words; `access_token` is one secret.
+    bare.ends_with("token")
+        || WORDS.iter().any(|word| bare.contains(word))
+        || WHOLE.contains(&bare.as_str())
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,12 @@
+//! Requests and answers as HTTP has them: targets, header fields, forms of bodies.
+
+pub mod address;
+pub mod forms;
+pub mod hop_by_hop;
+pub mod host_pattern;
+pub mod meaning;
+pub mod next_hop;
+pub mod own_fields;
+pub mod request_form;
+pub mod route;
+pub mod target;

@@ -1,0 +1,179 @@
+//! What a request's target asks for, and whether its framing can be relied on.
+
+use http::header::{CONTENT_LENGTH, HOST, TRANSFER_ENCODING};
+use http::request::Parts;
+use http::{Method, Version, uri};
+
+use crate::error::Error;
+use crate::http::target::{Authority, ROUTE_PREFIX, Scheme, Target};
+
+/// What a request's target asks for (RFC 9112, 3.2).
+#[derive(Debug, PartialEq, Eq)]
+pub enum Form {
+    /// Send it there.
+    Forward(Target),
+    /// It means the proxy itself: origin form, or `/confirm/` or a route at its own address by
+    /// any road.
+    Own { path_and_query: String },
+    /// CONNECT.
+    Tunnel(Authority),
+    /// `OPTIONS *`, of the proxy itself.
+    Options,
+}
+
+/// The form of a request's target. `inside` is what the tunnel's CONNECT named, if the request
+/// came through one; `own` tells whether an authority is the proxy's own address.
+///
+/// Refuses what hyper lets through: userinfo, two Hosts, `https://` and other schemes in absolute
+/// form, a CONNECT without port; a Host that is not the tunnel's or not ours is misdirected.
+pub fn form(
+    parts: &Parts,
+    inside: Option<(&Scheme, &Authority)>,
+    own: &dyn Fn(&Authority) -> bool,
+) -> Result<Form, Error> {
+    if parts.headers.get_all(HOST).iter().count() > 1 {
+        return Err(Error::Malformed("the request has more than one Host header".to_owned()));
+    }
+    if parts.method == Method::TRACE {
+        return Err(Error::Unsupported("TRACE is not passed on".to_owned()));
+    }
+    if parts.method == Method::CONNECT {
+        return connect(parts, inside.is_some());
+    }
+    if parts.version == Version::HTTP_2
+        && let (Some(host), Some((scheme, tunnel))) = (parts.headers.get(HOST), inside)
+    {
+        // Beside `:authority` it must say the same (RFC 9113, 8.3.1).
+        same_host(&Authority::parse(host.as_bytes(), Some(scheme.default_port()))?, tunnel)?;
+    }
+    let form = match (parts.uri.scheme(), parts.uri.authority()) {
+        (Some(scheme), Some(authority)) => {
+            let path_and_query = path_and_query(parts)?;
+            Form::Forward(Target { path_and_query, ..absolute(scheme, authority, inside)? })
+        }
+        (None, None) => origin(parts, inside, own)?,
+        _ => {
+            return Err(Error::Malformed("only CONNECT names a host without a scheme".to_owned()));
+        }
+    };
+    Ok(match form {
+        Form::Forward(target)
+            if target.scheme == Scheme::Http
+                && ["/confirm/", ROUTE_PREFIX].iter().any(|own| target.path().starts_with(own))
+                && own(&target.authority) =>
+        {
+            Form::Own { path_and_query: target.path_and_query }
+        }
+        other => other,
+    })
+}
+
+fn connect(parts: &Parts, inside: bool) -> Result<Form, Error> {
+    if inside {
+        return Err(Error::Unsupported("a tunnel carries no other tunnel".to_owned()));
+    }
+    match (parts.uri.scheme(), parts.uri.authority(), parts.uri.path_and_query()) {
+        (None, Some(authority), None) => {
+            Authority::parse(authority.as_str().as_bytes(), None).map(Form::Tunnel)
+        }
+        _ => Err(Error::Malformed("CONNECT takes a host and a port".to_owned())),
+    }
+}
+
+/// The bytes behind the authority; an empty path is `/`.
+fn path_and_query(parts: &Parts) -> Result<String, Error> {
+    let bytes = parts.uri.path_and_query().map_or("/", uri::PathAndQuery::as_str);
+    match bytes.as_bytes().first() {
+        Some(b'/') => Ok(bytes.to_owned()),
+        Some(b'?') => Ok(format!("/{bytes}")),
+        Some(b'*') if bytes == "*" && parts.method == Method::OPTIONS => Ok(bytes.to_owned()),
+        _ => Err(Error::Malformed("the request target begins with no slash".to_owned())),
+    }
+}
+
+/// In absolute form the target's authority wins over Host. The path is the caller's to fill in.
+fn absolute(
+    scheme: &uri::Scheme,
+    authority: &uri::Authority,
+    inside: Option<(&Scheme, &Authority)>,
+) -> Result<Target, Error> {
+    let scheme = match (scheme.as_str(), inside) {
+        ("http", None) => Scheme::Http,
+        (given, Some((scheme, _))) if given == scheme.as_str() => *scheme,
+        ("https", _) => {
+            return Err(Error::Unsupported(
+                "https:// is reached through CONNECT, not in absolute form".to_owned(),
+            ));
+        }
+        (other, _) => {
+            return Err(Error::Unsupported(format!("the scheme {other} is not spoken here")));
+        }
+    };
+    let authority = Authority::parse(authority.as_str().as_bytes(), Some(scheme.default_port()))?;
+    if let Some((_, tunnel)) = inside {
+        same_host(&authority, tunnel)?;
+    }
+    Ok(Target { scheme, authority, path_and_query: String::new() })
+}
+
+fn origin(
+    parts: &Parts,
+    inside: Option<(&Scheme, &Authority)>,
+    own: &dyn Fn(&Authority) -> bool,
+) -> Result<Form, Error> {
+    let path_and_query = path_and_query(parts)?;
+    let scheme = inside.map_or(Scheme::Http, |(scheme, _)| *scheme);
+    let host = parts
+        .headers
+        .get(HOST)
+        .map(|host| Authority::parse(host.as_bytes(), Some(scheme.default_port())))
+        .transpose()?;
+    if let Some((_, tunnel)) = inside {
+        // HTTP/1.0 may come without Host; the tunnel has named the target.
+        if let Some(host) = host {
+            same_host(&host, tunnel)?;
+        }
+        return Ok(Form::Forward(Target { scheme, authority: tunnel.clone(), path_and_query }));
+    }
+    if path_and_query == "*" {
+        return Ok(Form::Options);
+    }
+    match host {
+        Some(host) if own(&host) => Ok(Form::Own { path_and_query }),
+        _ => Err(Error::Misdirected(
+            "this is a proxy: set it as HTTP_PROXY, or ask for its own address".to_owned(),
+        )),
+    }
+}
+
+fn same_host(named: &Authority, tunnel: &Authority) -> Result<(), Error> {
+    if named == tunnel {
+        return Ok(());
+    }
+    Err(Error::Misdirected(format!("the tunnel leads to {tunnel}, and the request names {named}")))
+}
+
+/// Refuses framing that hyper lets through and that leaves open where the body ends or what it is.
+pub fn check_framing(parts: &Parts) -> Result<(), Error> {
+    let mut codings = parts.headers.get_all(TRANSFER_ENCODING).iter();
+    if let Some(coding) = codings.next()
+        && (codings.next().is_some() || !coding.as_bytes().eq_ignore_ascii_case(b"chunked"))
+    {
+        return Err(Error::Unsupported("only the transfer coding chunked is spoken".to_owned()));
+    }
+    let mut lengths = parts.headers.get_all(CONTENT_LENGTH).iter();
+    let Some(length) = lengths.next() else {
+        return Ok(());
+    };
+    let digits = length.as_bytes();
+    if lengths.any(|other| other != length)
+        || digits.is_empty()
+        || !digits.iter().all(u8::is_ascii_digit)
+    {
+        return Err(Error::Malformed("Content-Length is no single number".to_owned()));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,113 @@
+//! Where a request is to go: scheme, authority, path and query.
+
+use std::fmt;
+use std::net::Ipv6Addr;
+
+use http::uri;
+
+use crate::error::Error;
+
+/// How an upstream is spoken to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Scheme {
+    Http,
+    /// Inside an intercepted tunnel, and where a route leads.
+    Https,
+}
+
+impl Scheme {
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Http => "http",
+            Self::Https => "https",
+        }
+    }
+
+    pub const fn default_port(self) -> u16 {
+        match self {
+            Self::Http => 80,
+            Self::Https => 443,
+        }
+    }
+}
+
+/// A host and a port, as a request names them.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Authority {
+    /// In lower case; an IPv6 address stands in brackets.
+    pub host: String,
+    pub port: u16,
+}
+
+impl Authority {
+    /// Reads `host[:port]`. Refuses userinfo, an empty host, a port that is none, and brackets
+    /// around anything but an IPv6 address; `default_port: None` refuses a missing port too.
+    pub fn parse(text: &[u8], default_port: Option<u16>) -> Result<Self, Error> {
+        let malformed =
+            |what: &str| Error::Malformed(format!("{:?} {what}", String::from_utf8_lossy(text)));
+        let whole = uri::Authority::try_from(text).map_err(|_| malformed("is no host and port"))?;
+        if whole.as_str().contains('@') {
+            return Err(Error::Malformed("the target carries a user name or password".to_owned()));
+        }
+        let host = whole.host();
+        let address = host.strip_prefix('[').map(|rest| rest.trim_end_matches(']'));
+        if host.is_empty()
+            || host.contains('%')
+            || address.is_some_and(|address| address.parse::<Ipv6Addr>().is_err())
+        {
+            return Err(malformed("names no host"));
+        }
+        let port = match whole.as_str().get(host.len()..).map(|rest| rest.trim_start_matches(':')) {
+            None | Some("") => default_port.ok_or_else(|| malformed("names no port"))?,
+            Some(digits) => digits
+                .parse()
+                .ok()
+                .filter(|port| *port > 0)
+                .ok_or_else(|| malformed("names no port between 1 and 65535"))?,
+        };
+        Ok(Self { host: host.to_ascii_lowercase(), port })
+    }
+}
+
+impl fmt::Display for Authority {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.host, self.port)
+    }
+}
+
+/// The prefix of the paths on the proxy's own port that lead to an upstream.
+pub const ROUTE_PREFIX: &str = "/to/";
+
+/// Where a request is to go.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Target {
+    pub scheme: Scheme,
+    pub authority: Authority,
+    /// The bytes as they came; `*` for an OPTIONS request inside a tunnel.
+    pub path_and_query: String,
+}
+
+impl Target {
+    pub fn path(&self) -> &str {
+        self.path_and_query.split('?').next().unwrap_or_default()
+    }
+
+    pub fn query(&self) -> Option<&str> {
+        self.path_and_query.split_once('?').map(|(_, query)| query)
+    }
+
+    /// What belongs into the Host header: the default port is left out.
+    pub fn host(&self) -> String {
+        if self.authority.port == self.scheme.default_port() {
+            self.authority.host.clone()
+        } else {
+            self.authority.to_string()
+        }
+    }
+
+    /// The whole URL, with its secrets; for people there is `masked_url`.
+    #[cfg(test)]
+    pub fn url(&self) -> String {
+        format!("{}://{}{}", self.scheme.as_str(), self.host(), self.path_and_query)
+    }
+}

@@ -1,0 +1,150 @@
+//! Keys inside requests: the client's own where a rule or the table says that one stands, and the
+//! engine's own for upstreams that honour one and got none.
+
+use bytes::Bytes;
+use http::header::HeaderMap;
+use store_core::canonical::{self, Pointer};
+
+use crate::error::Error;
+use crate::http::forms::kind::{Kind, kind, plain};
+use crate::http::forms::urlencoded::pairs;
+use crate::identity::metadata::key_text;
+use crate::policy::keyed::KeyPlace;
+
+/// The client's own key at `place`. Refuses two of them, and one that is not 1 to 255 printable
+/// ASCII characters. `body` is the request's as it came; `None` where it is too large to be looked
+/// at.
+pub fn own(
+    place: &KeyPlace,
+    headers: &HeaderMap,
+    body: Option<&[u8]>,
+) -> Result<Option<String>, Error> {
+    match place {
+        KeyPlace::Header(name) => {
+            let mut values = headers.get_all(name).iter();
+            match (values.next(), values.next()) {
+                (None, _) => Ok(None),
+                (Some(value), None) => key_text(name.as_str(), value.as_bytes()).map(Some),
+                _ => Err(Error::Malformed(format!("the request has more than one {name} header"))),
+            }
+        }
+        KeyPlace::Member(pointer) => body
+            .and_then(|body| member(pointer, headers, body))
+            .map(|value| key_text(&pointer.to_string(), &value))
+            .transpose(),
+    }
+}
+
+/// A text or a number of a JSON body, or the only field of this name in a form.
+fn member(pointer: &Pointer, headers: &HeaderMap, body: &[u8]) -> Option<Vec<u8>> {
+    let body = plain(headers, body)?;
+    match kind(headers) {
+        Kind::Json => {
+            let form = String::from_utf8(canonical::json(&body)?).ok()?;
+            let value = pointer.get(&form)?;
+            match value.as_bytes().first()? {
+                b'"' => serde_json::from_str::<String>(value).ok().map(String::into_bytes),
+                b'-' | b'0'..=b'9' => Some(value.as_bytes().to_vec()),
+                _ => None,
+            }
+        }
+        Kind::Form => {
+            let name = pointer.only_name()?;
+            let mut values =
+                pairs(&body)?.into_iter().filter(|(other, _)| *other == name.as_bytes());
+            let (_, value) = values.next()?;
+            values.next().is_none().then_some(value)?
+        }
+        Kind::Multipart { .. } | Kind::Raw => None,
+    }
+}
+
+/// Can a key be put at `place` of this request.
+pub fn has_room(place: &KeyPlace, headers: &HeaderMap, body: Option<&[u8]>) -> bool {
+    match place {
+        KeyPlace::Header(_) => true,
+        KeyPlace::Member(pointer) => {
+            body.is_some_and(|body| with_member(pointer, headers, body, "").is_some())
+        }
+    }
+}
+
+/// A JSON object with one more member at its beginning; all other bytes stay as they came. `None`
+/// where the body is no plain JSON object, or has the member.
+pub fn with_member(
+    pointer: &Pointer,
+    headers: &HeaderMap,
+    body: &[u8],
+    value: &str,
+) -> Option<Bytes> {
+    if kind(headers) != Kind::Json || headers.contains_key(http::header::CONTENT_ENCODING) {
+        return None;
+    }
+    let form = String::from_utf8(canonical::json(body)?).ok()?;
+    let name = pointer.only_name()?;
+    if !form.starts_with('{') || pointer.get(&form).is_some() {
+        return None;
+    }
+    let inside = body.iter().position(|byte| *byte == b'{')? + 1;
+    let mut with = body[..inside].to_vec();
+    serde_json::to_writer(&mut with, &name).ok()?;
+    with.push(b':');
+    serde_json::to_writer(&mut with, value).ok()?;
+    if form != "{}" {
+        with.push(b',');
+    }
+    with.extend_from_slice(&body[inside..]);
+    Some(with.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use http::header::{CONTENT_TYPE, HeaderValue};
+
+    use super::*;
+
+    fn typed(kind: &'static str) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static(kind));
+        headers
+    }
+
+    fn found(place: &str, kind: &'static str, body: &str) -> Option<String> {
+        own(&place.parse().unwrap(), &typed(kind), Some(body.as_bytes())).unwrap()
+    }
+
+    #[test]
+    fn a_key_in_the_body_is_a_text_or_a_number() {
+        let json = "application/json";
+        assert_eq!(found("/a/b", json, r#"{"a":{"b":"k-1"}}"#).as_deref(), Some("k-1"));
+        assert_eq!(found("/a", json, r#"{"a":"\u006b"}"#).as_deref(), Some("k"));
+        assert_eq!(found("/a", json, r#"{"a":1.50}"#).as_deref(), Some("1.50"));
+        for none in [r#"{"a":null}"#, r#"{"a":{}}"#, r#"{"b":1}"#, "[1]", r#"{"a":1,"a":1}"#] {
+            assert_eq!(found("/a", json, none), None, "{none}");
+        }
+        let form = "application/x-www-form-urlencoded";
+        assert_eq!(found("/a", form, "b=1&a=k%201").as_deref(), Some("k 1"));
+        assert_eq!(found("/a", form, "a=1&a=2"), None);
+        assert_eq!(found("/a", "text/plain", r#"{"a":"k"}"#), None);
+        let bad = own(&"/a".parse().unwrap(), &typed(json), Some(br#"{"a":""}"#));
+        assert!(bad.is_err());
+    }
+
+    #[test]
+    fn a_member_is_added_and_nothing_else_changes() {
+        let pointer = "/idempotency_key".parse().unwrap();
+        let with = |body: &str| {
+            let json = typed("application/json");
+            with_member(&pointer, &json, body.as_bytes(), "k")
+                .map(|body| String::from_utf8(body.to_vec()).unwrap())
+        };
+        assert_eq!(
+            with(" {\n \"b\": 1e0, \"a\": 2}").as_deref(),
+            Some(" {\"idempotency_key\":\"k\",\n \"b\": 1e0, \"a\": 2}")
+        );
+        assert_eq!(with("{ }").as_deref(), Some("{\"idempotency_key\":\"k\" }"));
+        for none in [r#"{"idempotency_key":null}"#, "[]", "", r#"{"a":1,"a":2}"#] {
+            assert_eq!(with(none), None, "{none}");
+        }
+    }
+}

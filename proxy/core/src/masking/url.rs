@@ -1,0 +1,182 @@
+//! URLs with their secrets masked.
+
+use std::borrow::Cow;
+
+use super::words::MASK;
+use crate::http::meaning::{is_secret_in_url, is_secret_parameter};
+use crate::http::target::Target;
+
+/// Where a path is itself a credential: from which segment on, and whose documents say so.
+struct SecretPath {
+    /// The host, or its end where it begins with a dot.
+    hosts: &'static [&'static str],
+    /// What the path begins with, behind its version.
+    start: &'static str,
+    /// What is masked behind it.
+    hidden: Hidden,
+    #[cfg_attr(not(test), expect(dead_code, reason = "read by people, and by a test"))]
+    source: &'static str,
+}
+
+enum Hidden {
+    /// The rest of the path.
+    Rest,
+    /// The rest of the segment.
+    Segment,
+    /// The second segment; the first is an id.
+    Second,
+}
+
+const DISCORD: &[&str] = &["discord.com", ".discord.com", "discordapp.com", ".discordapp.com"];
+
+const SECRET_PATHS: &[SecretPath] = &[
+    SecretPath {
+        hosts: &["hooks.slack.com"],
+        start: "/",
+        hidden: Hidden::Rest,
+        source: "https://docs.slack.dev/messaging/sending-messages-using-incoming-webhooks",
+    },
+    SecretPath {
+        hosts: DISCORD,
+        start: "/api/webhooks/",
+        hidden: Hidden::Second,
+        source: "https://discord.com/developers/docs/resources/webhook#execute-webhook",
+    },
+    SecretPath {
+        hosts: DISCORD,
+        start: "/api/interactions/",
+        hidden: Hidden::Second,
+        source: "https://discord.com/developers/docs/interactions/receiving-and-responding",
+    },
+    SecretPath {
+        hosts: &["api.telegram.org"],
+        start: "/bot",
+        hidden: Hidden::Segment,
+        source: "https://core.telegram.org/bots/api#making-requests",
+    },
+    SecretPath {
+        hosts: &[".webhook.office.com"],
+        start: "/",
+        hidden: Hidden::Rest,
+        source: "https://learn.microsoft.com/microsoftteams/platform/webhooks-and-connectors/how-to/add-incoming-webhook",
+    },
+    SecretPath {
+        hosts: &["hooks.zapier.com"],
+        start: "/hooks/catch/",
+        hidden: Hidden::Second,
+        source: "https://help.zapier.com/hc/en-us/articles/8496288690317",
+    },
+    SecretPath {
+        hosts: &["maker.ifttt.com"],
+        start: "/",
+        hidden: Hidden::Rest,
+        source: "https://ifttt.com/maker_webhooks",
+    },
+];
+
+impl SecretPath {
+    /// The path with its secret masked; `None` where the row is not about it.
+    fn mask(&self, host: &str, path: &str) -> Option<String> {
+        let host = host.strip_suffix('.').unwrap_or(host);
+        let is_about =
+            |known: &str| host == known || known.starts_with('.') && host.ends_with(known);
+        self.hosts.iter().find(|known| is_about(known))?;
+        let rest = behind(self.start, path)?;
+        let start = &path[..path.len() - rest.len()];
+        let (shown, secret) = match self.hidden {
+            Hidden::Second => rest.split_at(rest.find('/')? + 1),
+            Hidden::Rest | Hidden::Segment => ("", rest),
+        };
+        let end = match self.hidden {
+            Hidden::Rest => secret.len(),
+            Hidden::Segment | Hidden::Second => secret.find('/').unwrap_or(secret.len()),
+        };
+        (end > 0).then(|| format!("{start}{shown}{MASK}{}", &secret[end..]))
+    }
+}
+
+/// What of the path follows its start, which a version may stand in: `/api/v10/…` for `/api/…`.
+fn behind<'a>(start: &str, path: &'a str) -> Option<&'a str> {
+    if let Some(rest) = path.strip_prefix(start) {
+        return Some(rest);
+    }
+    let (first, others) = start.strip_prefix('/')?.split_once('/')?;
+    let rest = path.strip_prefix('/')?.strip_prefix(first)?.strip_prefix("/v")?;
+    rest.trim_start_matches(|digit: char| digit.is_ascii_digit())
+        .strip_prefix('/')?
+        .strip_prefix(others)
+}
+
+/// The URL for people, logs and the store: without the values of credential query parameters, and
+/// without path parts that are known to be secrets.
+pub fn masked_url(target: &Target) -> String {
+    let path = masked_path(&target.authority.host, target.path());
+    let origin = format!("{}://{}", target.scheme.as_str(), target.host());
+    match target.query() {
+        None => format!("{origin}{path}"),
+        Some(query) => format!("{origin}{path}?{}", mask_values(query, is_secret_in_url)),
+    }
+}
+
+fn masked_path<'a>(host: &str, path: &'a str) -> Cow<'a, str> {
+    let masked = SECRET_PATHS.iter().find_map(|row| row.mask(host, path));
+    masked.map_or(Cow::Borrowed(path), Cow::Owned)
+}
+
+/// A header's value in which a URL may stand, such as that of `Referer`, masked as [`masked_url`] is,
+/// with what stands before an `@` of its authority.
+pub(super) fn masked_link(value: &str) -> String {
+    let (link, parameters) = value.split_at(value.find(['?', '#']).unwrap_or(value.len()));
+    let parameters = match parameters.split_at_checked(1) {
+        None => String::new(),
+        Some((mark, pairs)) => format!("{mark}{}", mask_values(pairs, is_secret_parameter)),
+    };
+    let Some((scheme, rest)) = link.split_once("://") else {
+        return format!("{link}{parameters}");
+    };
+    let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+    let (secret, host) = match authority.rsplit_once('@') {
+        None => (String::new(), authority),
+        Some((_, host)) => (format!("{MASK}@"), host),
+    };
+    let name = host.split(':').next().unwrap_or_default().to_ascii_lowercase();
+    format!("{scheme}://{secret}{host}{}{parameters}", masked_path(&name, path))
+}
+
+/// Is a text nothing but a URL of the web.
+pub(super) fn is_link(text: &str) -> bool {
+    let begins = |scheme: &str| {
+        text.get(..scheme.len()).is_some_and(|start| start.eq_ignore_ascii_case(scheme))
+    };
+    (begins("https://") || begins("http://")) && !text.contains(char::is_whitespace)
+}
+
+fn mask_values(pairs: &str, is_secret: impl Fn(&str) -> bool) -> String {
+    mask_pairs(pairs, |name, _| is_secret(name))
+}
+
+pub(super) fn mask_pairs(pairs: &str, is_secret: impl Fn(&str, &str) -> bool) -> String {
+    let masked: Vec<_> = pairs
+        .split('&')
+        .map(|pair| match pair.split_once('=') {
+            Some((name, value)) if !value.is_empty() && is_secret(name, value) => {
+                format!("{name}={MASK}")
+            }
+            _ => pair.to_owned(),
+        })
+        .collect();
+    masked.join("&")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_name_their_source() {
+        for row in SECRET_PATHS {
+            assert!(row.source.starts_with("https://"), "{:?}", row.hosts);
+            assert!(row.start.starts_with('/'), "{:?}", row.hosts);
+        }
+    }
+}

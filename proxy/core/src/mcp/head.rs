@@ -1,0 +1,179 @@
+//! What the head of a request tells: does it speak MCP (Streamable HTTP, 2025-03-26 to 2026-07-28).
+
+use http::Method;
+use http::header::{ACCEPT, HeaderMap, HeaderName};
+
+use super::message::{self, Message};
+use crate::error::Error;
+use crate::http::forms::kind::{Kind, kind, plain};
+
+/// Methods by which an MCP client is known whose request has no header of MCP's, as the first ones
+/// of a session have none.
+const METHODS: &[&str] = &[
+    "initialize",
+    "server/discover",
+    "ping",
+    "tools/list",
+    "resources/list",
+    "resources/templates/list",
+    "resources/read",
+    "resources/subscribe",
+    "resources/unsubscribe",
+    "prompts/list",
+    "prompts/get",
+    "completion/complete",
+    "logging/setLevel",
+    "subscriptions/listen",
+];
+
+const SESSION_ID: HeaderName = HeaderName::from_static("mcp-session-id");
+const PROTOCOL_VERSION: HeaderName = HeaderName::from_static("mcp-protocol-version");
+const METHOD: HeaderName = HeaderName::from_static("mcp-method");
+
+/// What an answer's body has to be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Form {
+    Json,
+    /// One server-sent event.
+    Event,
+}
+
+/// The session that a request belongs to.
+pub fn session_id(headers: &HeaderMap) -> Option<&[u8]> {
+    headers.get(SESSION_ID).map(http::HeaderValue::as_bytes)
+}
+
+/// Has the request a header that only MCP knows.
+fn has_own_header(headers: &HeaderMap) -> bool {
+    [PROTOCOL_VERSION, METHOD, SESSION_ID].iter().any(|name| headers.contains_key(name))
+}
+
+fn accepts(headers: &HeaderMap, media: &str) -> bool {
+    headers
+        .get_all(ACCEPT)
+        .iter()
+        .flat_map(|value| value.to_str().unwrap_or_default().split(','))
+        .any(|range| range.split(';').next().unwrap_or_default().trim().eq_ignore_ascii_case(media))
+}
+
+/// The form in which the caller reads a response.
+pub(super) fn wanted(headers: &HeaderMap) -> Form {
+    let json = accepts(headers, "application/json");
+    if !json && accepts(headers, "text/event-stream") { Form::Event } else { Form::Json }
+}
+
+/// May the body be a message of MCP.
+pub fn may_be_message(method: &Method, headers: &HeaderMap) -> bool {
+    let reads_both =
+        || ["application/json", "text/event-stream"].iter().all(|media| accepts(headers, media));
+    method == Method::POST
+        && (has_own_header(headers) || reads_both())
+        && matches!(kind(headers), Kind::Json)
+}
+
+/// Does the head say that the body is a tool call (since 2026-07-28): then the caller's scope can be
+/// looked at before the body is asked for. The body decides.
+pub fn says_call(headers: &HeaderMap) -> bool {
+    headers.get(METHOD).is_some_and(|method| method.as_bytes() == b"tools/call")
+}
+
+/// Does the request end a session: that is no effect of a tool.
+pub fn ends_session(method: &Method, headers: &HeaderMap) -> bool {
+    method == Method::DELETE && headers.contains_key(SESSION_ID)
+}
+
+/// Does the request open a stream of its session.
+pub fn opens_stream(method: &Method, headers: &HeaderMap) -> bool {
+    method == Method::GET && accepts(headers, "text/event-stream")
+}
+
+/// The message in the body of a request that [`may_be_message`]. `None`: it is ordinary JSON.
+///
+/// A `tools/call` is one only where the caller reads JSON or events as MCP has it: the transport of
+/// 2024-11-05, which answers 202 and sends the response elsewhere, is not known here.
+pub fn message(headers: &HeaderMap, body: &[u8]) -> Result<Option<Message>, Error> {
+    let Some(text) = plain(headers, body) else { return Ok(None) };
+    let Some(read) = message::read(&text) else { return Ok(None) };
+    Ok(match read.map_err(Error::Malformed)? {
+        call @ Message::Call(_) => {
+            let reads = ["application/json", "text/event-stream"];
+            reads.iter().any(|media| accepts(headers, media)).then_some(call)
+        }
+        other @ Message::Other { .. } if has_own_header(headers) => Some(other),
+        Message::Other { method: Some(method) }
+            if METHODS.contains(&method.as_str()) || method.starts_with("notifications/") =>
+        {
+            Some(Message::Other { method: Some(method) })
+        }
+        Message::Other { .. } => None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use http::header::{CONTENT_TYPE, HeaderValue};
+
+    use super::*;
+
+    const BOTH: (&str, &str) = ("accept", "application/json, text/event-stream");
+    const VERSION: (&str, &str) = ("mcp-protocol-version", "2025-11-25");
+
+    fn headers(fields: &[(&'static str, &'static str)]) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        for (name, value) in fields {
+            headers.append(HeaderName::from_static(name), HeaderValue::from_static(value));
+        }
+        headers
+    }
+
+    fn read(fields: &[(&'static str, &'static str)], body: &str) -> &'static str {
+        let headers = headers(fields);
+        if !may_be_message(&Method::POST, &headers) {
+            return "ordinary";
+        }
+        match message(&headers, body.as_bytes()).unwrap() {
+            Some(Message::Call(_)) => "call",
+            Some(Message::Other { .. }) => "other",
+            None => "ordinary",
+        }
+    }
+
+    /// Headers, body, and what it is taken for.
+    type Row<'a> = (&'a [(&'a str, &'a str)], &'a str, &'a str);
+
+    #[test]
+    fn an_ordinary_json_rpc_api_is_not_taken_for_mcp() {
+        let call = r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"a"}}"#;
+        let pay = r#"{"jsonrpc":"2.0","id":1,"method":"pay","params":{"name":"a"}}"#;
+        let init = r#"{"jsonrpc":"2.0","id":1,"method":"initialize","params":{}}"#;
+        let answer = r#"{"jsonrpc":"2.0","id":1,"result":{}}"#;
+        let table: [Row<'_>; 13] = [
+            (&[BOTH], call, "call"),
+            (&[VERSION, ("accept", "application/json")], call, "call"),
+            (&[VERSION, ("accept", "text/event-stream")], call, "call"),
+            (&[VERSION, ("accept", "*/*")], call, "ordinary"),
+            (&[("accept", "application/json")], call, "ordinary"),
+            (&[], call, "ordinary"),
+            (&[BOTH], pay, "ordinary"),
+            (&[BOTH, VERSION], pay, "other"),
+            (&[BOTH], init, "other"),
+            (&[], init, "ordinary"),
+            (&[BOTH], answer, "ordinary"),
+            (&[BOTH, VERSION], answer, "other"),
+            (&[BOTH, VERSION], "[]", "ordinary"),
+        ];
+        for (fields, body, want) in table {
+            assert_eq!(read(fields, body), want, "{fields:?} {body}");
+        }
+    }
+
+    #[test]
+    fn a_replay_is_in_a_form_that_is_read() {
+        let form = |accept: &'static str| wanted(&headers(&[("accept", accept)]));
+        assert_eq!(form("application/json, text/event-stream"), Form::Json);
+        assert_eq!(form("text/event-stream"), Form::Event);
+        assert_eq!(form("Application/JSON;q=0.1"), Form::Json);
+        assert_eq!(form("*/*"), Form::Json);
+    }
+}

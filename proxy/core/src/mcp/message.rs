@@ -1,0 +1,233 @@
+//! What a message of a client asks for.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+use store_core::MAX_NAME;
+use store_core::canonical;
+
+/// The member of `_meta` that names a call's idempotency key, 1 to 255 characters.
+pub const KEY_MEMBER: &str = "openclaw-state-engine/idempotency-key";
+
+/// The member of `_meta` that every request of the stateless protocol (2026-07-28 on) has.
+const VERSION_MEMBER: &str = "io.modelcontextprotocol/protocolVersion";
+
+/// The longest tool name that is shown, in characters.
+const SHOWN_NAME: usize = 128;
+
+/// A message from an MCP client.
+#[derive(Debug)]
+pub enum Message {
+    /// A `tools/call` request: it may have an effect.
+    Call(Box<ToolCall>),
+    /// Any other single message: it has none.
+    Other {
+        /// The method of a request or notification; `None` for a response.
+        method: Option<String>,
+    },
+}
+
+/// A `tools/call` request.
+#[derive(Debug, Clone)]
+pub struct ToolCall {
+    /// As text: a number or a string.
+    pub id: Box<RawValue>,
+    /// `params.name`.
+    pub name: String,
+    /// The key that `_meta` names.
+    pub key: Option<String>,
+    /// It speaks the stateless protocol, whose results name their type.
+    pub stateless: bool,
+    /// What tells it apart from other calls of its server, as canonical JSON: all of `params` but
+    /// `_meta`.
+    pub meaning: String,
+}
+
+impl ToolCall {
+    /// The tool's name for people, of printable ASCII.
+    pub fn shown_name(&self) -> String {
+        let shown = |c: char| if c.is_ascii_graphic() { c } else { '_' };
+        self.name.chars().take(SHOWN_NAME).map(shown).collect()
+    }
+}
+
+#[derive(Deserialize)]
+struct Envelope<'a> {
+    #[serde(borrow)]
+    jsonrpc: Cow<'a, str>,
+    #[serde(borrow)]
+    id: Option<&'a RawValue>,
+    #[serde(borrow)]
+    method: Option<Cow<'a, str>>,
+    #[serde(borrow)]
+    params: Option<&'a RawValue>,
+    #[serde(borrow)]
+    result: Option<&'a RawValue>,
+    #[serde(borrow)]
+    error: Option<&'a RawValue>,
+}
+
+/// Reads one message. `None`: it is none that every reader reads alike (a batch, duplicate members,
+/// a `tools/call` without an id or a name), so that nothing may be concluded from it. The inner
+/// error tells what is wrong with a call that names a bad key.
+pub fn read(text: &[u8]) -> Option<Result<Message, String>> {
+    // The canonical form has no duplicate members, and the arguments in the form to be compared.
+    let canonical = canonical::json(text)?;
+    let envelope: Envelope<'_> = serde_json::from_slice(&canonical).ok()?;
+    if envelope.jsonrpc != "2.0" {
+        return None;
+    }
+    match envelope.method {
+        Some(method) if method == "tools/call" => {
+            call(envelope.id?, envelope.params?).map(|call| call.map(Message::Call))
+        }
+        Some(method) => Some(Ok(Message::Other { method: Some(method.into_owned()) })),
+        None if envelope.result.is_some() || envelope.error.is_some() => {
+            Some(Ok(Message::Other { method: None }))
+        }
+        None => None,
+    }
+}
+
+fn call(id: &RawValue, params: &RawValue) -> Option<Result<Box<ToolCall>, String>> {
+    if !matches!(id.get().as_bytes().first(), Some(b'"' | b'-' | b'0'..=b'9')) {
+        return None;
+    }
+    let params: BTreeMap<Cow<'_, str>, &RawValue> = serde_json::from_str(params.get()).ok()?;
+    let name: String = serde_json::from_str(params.get("name")?.get()).ok()?;
+    let meta: BTreeMap<Cow<'_, str>, &RawValue> = match params.get("_meta") {
+        Some(meta) => serde_json::from_str(meta.get()).ok()?,
+        None => BTreeMap::new(),
+    };
+    let key = match meta.get(KEY_MEMBER).map(|key| key_of(key)).transpose() {
+        Ok(key) => key,
+        Err(error) => return Some(Err(error)),
+    };
+    let meaning = meaning(&params)?;
+    let stateless = meta.contains_key(VERSION_MEMBER);
+    Some(Ok(Box::new(ToolCall { id: id.to_owned(), name, key, stateless, meaning })))
+}
+
+/// A form of its own: no ordinary body has it.
+fn meaning(params: &BTreeMap<Cow<'_, str>, &RawValue>) -> Option<String> {
+    #[derive(Serialize)]
+    struct Meaning<'a> {
+        mcp: &'static str,
+        params: BTreeMap<&'a str, &'a RawValue>,
+    }
+    let counted = params.iter().filter(|(name, _)| *name != "_meta");
+    let params = counted.map(|(name, value)| (name.as_ref(), *value)).collect();
+    serde_json::to_string(&Meaning { mcp: "tools/call", params }).ok()
+}
+
+fn key_of(value: &RawValue) -> Result<String, String> {
+    let key: Option<String> = serde_json::from_str(value.get()).ok();
+    key.filter(|key| {
+        (1..=MAX_NAME).contains(&key.chars().count()) && !key.contains(char::is_control)
+    })
+    .ok_or_else(|| format!("_meta[{KEY_MEMBER:?}] is no text of 1 to {MAX_NAME} characters"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn call(text: &str) -> ToolCall {
+        match read(text.as_bytes()) {
+            Some(Ok(Message::Call(call))) => *call,
+            other => panic!("{text}: {other:?}"),
+        }
+    }
+
+    #[test]
+    fn id_and_meta_tell_no_calls_apart() {
+        let first = call(
+            r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"send",
+            "arguments":{"to":"ada","n":1},"_meta":{"progressToken":1}}}"#,
+        );
+        let second = call(
+            r#"{"method":"tools/call","id":"b","jsonrpc":"2.0","params":{"arguments":
+            {"n":1,"to":"\u0061da"},"name":"send"}}"#,
+        );
+        assert_eq!(first.meaning, second.meaning);
+        assert_eq!((first.id.get(), second.id.get()), ("1", r#""b""#));
+        assert!(first.key.is_none() && !first.stateless);
+    }
+
+    #[test]
+    fn everything_else_does() {
+        let digest = |params: &str| {
+            let text =
+                format!(r#"{{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{params}}}"#);
+            call(&text).meaning
+        };
+        let all = [
+            r#"{"name":"a"}"#,
+            r#"{"name":"b"}"#,
+            r#"{"name":"a","arguments":{}}"#,
+            r#"{"name":"a","arguments":{"n":1}}"#,
+            r#"{"name":"a","arguments":{"n":1.0}}"#,
+            r#"{"name":"a","arguments":{"n":12345678901234567890}}"#,
+            r#"{"name":"a","arguments":{"n":12345678901234567891}}"#,
+            r#"{"name":"a","arguments":{"n":1},"inputResponses":{"x":{}}}"#,
+            r#"{"name":"a","arguments":{"n":1},"requestState":"s"}"#,
+            r#"{"name":"a","arguments":{"n":1},"inputResponses":{"x":{}},"requestState":"s"}"#,
+            r#"{"name":"a","task":{"ttl":1}}"#,
+        ];
+        let digests: std::collections::HashSet<_> = all.iter().map(|one| digest(one)).collect();
+        assert_eq!(digests.len(), all.len());
+    }
+
+    #[test]
+    fn what_may_be_read_in_two_ways_is_no_call() {
+        for text in [
+            r#"[{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"a"}}]"#,
+            r#"{"jsonrpc":"2.0","id":1,"method":"tools/list","method":"tools/call","params":{"name":"a"}}"#,
+            r#"{"jsonrpc":"2.0","method":"tools/call","params":{"name":"a"}}"#,
+            r#"{"jsonrpc":"2.0","id":null,"method":"tools/call","params":{"name":"a"}}"#,
+            r#"{"jsonrpc":"2.0","id":{},"method":"tools/call","params":{"name":"a"}}"#,
+            r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":["a"]}"#,
+            r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":1}}"#,
+            r#"{"jsonrpc":"1.0","id":1,"method":"tools/call","params":{"name":"a"}}"#,
+            r#"{"jsonrpc":"2.0","id":1}"#,
+            "",
+            "tools/call",
+        ] {
+            assert!(read(text.as_bytes()).is_none(), "{text}");
+        }
+    }
+
+    #[test]
+    fn other_messages_have_no_effect() {
+        let method = |text: &str| match read(text.as_bytes()) {
+            Some(Ok(Message::Other { method })) => method,
+            other => panic!("{text}: {other:?}"),
+        };
+        let list = method(r#"{"jsonrpc":"2.0","id":1,"method":"tools/list"}"#);
+        assert_eq!(list.as_deref(), Some("tools/list"));
+        assert!(method(r#"{"jsonrpc":"2.0","id":1,"result":{}}"#).is_none());
+    }
+
+    #[test]
+    fn a_key_in_meta_is_read_and_a_bad_one_refused() {
+        let with = |key: &str| {
+            let meta = format!(r#"{{"{KEY_MEMBER}":{key},"{VERSION_MEMBER}":"2026-07-28"}}"#);
+            let text = format!(
+                r#"{{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{{"name":"a","_meta":{meta}}}}}"#
+            );
+            read(text.as_bytes()).unwrap()
+        };
+        match with(r#""order 7""#).unwrap() {
+            Message::Call(call) => {
+                assert_eq!(call.key.as_deref(), Some("order 7"));
+                assert!(call.stateless);
+            }
+            other @ Message::Other { .. } => panic!("{other:?}"),
+        }
+        for bad in ["7", "\"\"", "null", r#""\n""#, &format!("\"{}\"", "x".repeat(256))] {
+            assert!(with(bad).unwrap_err().contains(KEY_MEMBER), "{bad}");
+        }
+    }
+}

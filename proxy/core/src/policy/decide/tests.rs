@@ -1,0 +1,387 @@
+use http::header::{HeaderName, HeaderValue};
+use proptest::prelude::*;
+use store_core::state::Knowledge::{self, Executed, NotExecuted, Unknown};
+
+use super::*;
+use crate::http::target::{Authority, Scheme};
+use crate::policy::table::{Answers, REFUSALS, When};
+use crate::policy::{graphql, outcome};
+
+fn target(url: &str) -> Target {
+    let rest = url.strip_prefix("http://").unwrap();
+    let (authority, path) = rest.split_once('/').unwrap();
+    let (host, port) = authority.split_once(':').unwrap_or((authority, "80"));
+    Target {
+        scheme: Scheme::Http,
+        authority: Authority { host: host.to_owned(), port: port.parse().unwrap() },
+        path_and_query: format!("/{path}"),
+    }
+}
+
+fn headers(list: &[(&str, &str)]) -> HeaderMap {
+    list.iter()
+        .map(|(name, value)| {
+            (name.parse::<HeaderName>().unwrap(), HeaderValue::from_str(value).unwrap())
+        })
+        .collect()
+}
+
+fn policy() -> Policy {
+    Policy::new(&Settings::default())
+}
+
+fn told(decision: Decision) -> String {
+    match decision {
+        Decision::Guard(Guarded { class, why, .. }) => format!("{class}: {why}"),
+        Decision::Pass { kind: Passed::Read, rule } => format!("read: {rule}"),
+        Decision::Pass { kind: Passed::Bypassed, rule } => format!("bypassed: {rule}"),
+        Decision::NeedsBody => "body".to_owned(),
+    }
+}
+
+fn decide(policy: &Policy, method: &str, url: &str, list: &[(&str, &str)], body: &str) -> String {
+    let method: Method = method.parse().unwrap();
+    told(policy.decide_body(&method, &target(url), &headers(list), None, Some(body.as_bytes())))
+}
+
+const FORM: (&str, &str) = ("content-type", "application/x-www-form-urlencoded");
+const JSON: (&str, &str) = ("content-type", "application/json");
+
+#[test]
+fn the_method_decides_unless_something_else_does() {
+    let policy = policy();
+    for (method, want) in [
+        ("GET", "read: method GET"),
+        ("HEAD", "read: method HEAD"),
+        ("OPTIONS", "read: method OPTIONS"),
+        ("QUERY", "read: method QUERY"),
+        ("PROPFIND", "read: method PROPFIND"),
+        ("REPORT", "read: method REPORT"),
+        ("SEARCH", "read: method SEARCH"),
+        ("PUT", "idempotent: method PUT"),
+        ("DELETE", "idempotent: method DELETE"),
+        ("POST", "once: method POST"),
+        ("PATCH", "once: method PATCH"),
+        ("get", "once: method get"),
+        ("MKCOL", "once: method MKCOL"),
+        ("LOCK", "once: method LOCK"),
+        ("PURGE", "once: method PURGE"),
+    ] {
+        assert_eq!(decide(&policy, method, "http://tool.example/a", &[], ""), want, "{method}");
+    }
+}
+
+#[test]
+fn what_passes_unguarded() {
+    let pass = ["model.local", "[::1]:11434", "OTHER.local:8080"];
+    let policy = Policy::new(&Settings {
+        pass: pass.iter().map(|rule| rule.parse().unwrap()).collect(),
+        ..Settings::default()
+    });
+    let grpc = ("content-type", "application/grpc+proto");
+    let websocket = [("connection", "upgrade"), ("upgrade", "websocket")];
+    let h2c = [("connection", "upgrade, http2-settings"), ("upgrade", "h2c")];
+    for (method, url, list, want) in [
+        ("POST", "http://model.local/x", &[][..], "bypassed: --pass model.local"),
+        ("POST", "http://model.local:99/x", &[], "bypassed: --pass model.local"),
+        ("POST", "http://other.local:8080/x", &[], "bypassed: --pass other.local:8080"),
+        ("POST", "http://other.local/x", &[], "once: method POST"),
+        ("POST", "http://sub.model.local/x", &[], "once: method POST"),
+        ("POST", "http://h/x", &[grpc], "bypassed: grpc"),
+        ("POST", "http://h/x", &[("content-type", "Application/GRPC")], "bypassed: grpc"),
+        ("POST", "http://h/x", &[("content-type", "text/application/grpc")], "once: method POST"),
+        ("GET", "http://h/x", &websocket, "bypassed: upgrade"),
+        ("GET", "http://h/x", &h2c, "read: method GET"),
+        ("POST", "http://h/x", &websocket, "once: method POST"),
+    ] {
+        assert_eq!(decide(&policy, method, url, list, ""), want, "{method} {url} {list:?}");
+    }
+}
+
+#[test]
+fn posts_that_only_read() {
+    let policy = policy();
+    let query = r#"{"query":"query Q { a }","variables":{"x":1}}"#;
+    let protobuf = ("content-type", "application/x-protobuf");
+    for (url, list, body, want) in [
+        ("http://idp/token", &[FORM][..], "grant_type=client_credentials&scope=a", "oauth-token"),
+        ("http://idp/token", &[FORM], "scope=a&grant%5Ftype=refresh_token", "oauth-token"),
+        ("http://idp/token", &[JSON], "grant_type=client_credentials", ""),
+        ("http://idp/token", &[FORM], "x=grant_type", ""),
+        ("http://idp/token", &[FORM], "grant_type=%zz", ""),
+        ("http://h/graphql", &[JSON], query, "graphql-query"),
+        ("http://h/api/graphql/", &[JSON], query, "graphql-query"),
+        ("http://h/admin/graphql.json?x", &[JSON], query, "graphql-query"),
+        ("http://h/any", &[("content-type", "application/graphql")], "{ a }", "graphql-query"),
+        ("http://h/any", &[("content-type", "application/graphql")], "mutation { a }", ""),
+        ("http://h/other", &[JSON], query, ""),
+        ("http://h/graphql", &[], query, ""),
+        ("http://es/index/_search", &[JSON], "{}", "search"),
+        ("http://es/_msearch?x=1", &[], "{}", "search"),
+        ("http://es/a,b/_count", &[], "", "search"),
+        ("http://es/index/_search/template", &[JSON], "{}", ""),
+        ("http://es/index/_doc?x=/_search", &[JSON], "{}", ""),
+        ("http://otel:4318/v1/traces", &[protobuf], "x", "otlp"),
+        ("http://otel:4318/v1/metrics", &[protobuf], "x", "otlp"),
+        ("http://otel:4318/v1/logs", &[JSON], r#"{"resourceLogs":[]}"#, "otlp"),
+        ("http://shop/v1/metrics", &[JSON], r#"{"name":"new metric"}"#, ""),
+        ("http://shop/v1/logs", &[], "a log", ""),
+        ("http://api.openai.com/v1/chat/completions", &[JSON], "{}", "llm-provider"),
+        ("http://mine.openai.azure.com/openai/x", &[JSON], "{}", "llm-provider"),
+        ("http://.openai.azure.com/openai/x", &[JSON], "{}", ""),
+        ("http://bedrock-runtime.eu-west-1.amazonaws.com/model/x/invoke", &[], "", "llm-provider"),
+        ("http://bedrock.eu-west-1.amazonaws.com/x", &[], "", ""),
+        ("http://api.openai.com.evil.example/v1/x", &[JSON], "{}", ""),
+    ] {
+        let want =
+            if want.is_empty() { "once: method POST".to_owned() } else { format!("read: {want}") };
+        assert_eq!(decide(&policy, "POST", url, list, body), want, "{url} {list:?} {body}");
+        // The table is about POST alone, and has a switch.
+        assert_eq!(decide(&policy, "PATCH", url, list, body), "once: method PATCH", "{url}");
+        let off = Policy::new(&Settings { reads_table: false, ..Settings::default() });
+        assert_eq!(decide(&off, "POST", url, list, body), "once: method POST", "{url}");
+    }
+}
+
+#[test]
+fn a_body_is_asked_for_only_where_it_decides() {
+    let policy = policy();
+    let post = Method::POST;
+    for (url, list, needed) in [
+        ("http://h/a", &[FORM][..], true),
+        ("http://h/graphql", &[JSON], true),
+        ("http://h/v1/logs", &[JSON], true),
+        ("http://h/a", &[JSON], false),
+        ("http://h/v1/logs", &[], false),
+        ("http://h/a/_search", &[FORM], false),
+    ] {
+        let decision = policy.decide(&post, &target(url), &headers(list), None);
+        assert_eq!(decision == Decision::NeedsBody, needed, "{url}");
+        if needed {
+            let large = policy.decide_body(&post, &target(url), &headers(list), None, None);
+            assert_eq!(told(large), "once: method POST");
+        }
+    }
+    let zipped = headers(&[FORM, ("content-encoding", "br")]);
+    let coded =
+        policy.decide_body(&post, &target("http://h/a"), &zipped, None, Some(b"grant_type=x"));
+    assert_eq!(told(coded), "once: method POST");
+}
+
+#[test]
+fn graphql_reads_are_certain() {
+    let reads = |body: &str| graphql::only_queries(&headers(&[JSON]), body.as_bytes());
+    let json =
+        |document: &str| format!("{{\"query\":{}}}", serde_json::to_string(document).unwrap());
+    for document in [
+        "{ a }",
+        "query { a }",
+        "query A { a } query B($x: Int = 1) @d { b(x: $x) { ...F } } fragment F on T { c }",
+        "# mutation\n{ mutation }",
+        "{ a(s: \"mutation { x }\") }",
+        "{ a(s: \"\"\" } mutation { \"\"\") }",
+        "\u{feff}{ a }",
+    ] {
+        assert!(reads(&json(document)), "{document}");
+    }
+    for document in [
+        "",
+        "   ",
+        "mutation { a }",
+        "subscription { a }",
+        "query A { a } mutation B { b }",
+        "{ a } mutation { b }",
+        "fragment F on T { c }",
+        "type Query { a: Int }",
+        "{ a ",
+        "{ a } }",
+        "{ a(s: \"open) } mutation { b }",
+        "query",
+        "quer { a }",
+        "{ a } extend type T { b: Int }",
+        "{ a } x",
+    ] {
+        assert!(!reads(&json(document)), "{document}");
+    }
+    assert!(reads(r#"[{"query":"{a}"},{"query":"query{b}"}]"#));
+    for body in [
+        r#"[{"query":"{a}"},{"query":"mutation{b}"}]"#,
+        r#"[{"query":"{a}"},{"id":"persisted"}]"#,
+        "[]",
+        "{}",
+        r#"{"query":null}"#,
+        r#"{"query":1}"#,
+        r#"{"query":"{a}","query":"mutation{b}"}"#,
+        r#"{"extensions":{"persistedQuery":{"sha256Hash":"x"}}}"#,
+        "{a}",
+    ] {
+        assert!(!reads(body), "{body}");
+    }
+}
+
+#[test]
+fn hostile_documents_are_guarded_and_cost_no_stack() {
+    let reads = |document: String| {
+        graphql::only_queries(
+            &headers(&[("content-type", "application/graphql")]),
+            document.as_bytes(),
+        )
+    };
+    for (open, middle) in
+        [("{a", ""), ("{a(x:[", ""), ("{a(x:{b:", "1"), ("query($x:[", "Int"), ("{...@a{", "")]
+    {
+        assert!(!reads(open.repeat(1_000)), "{open}");
+        assert!(!reads(format!("{{a(x:{})}}", open.repeat(20_000)) + middle), "{open}");
+    }
+    for (open, close) in [("[", "]"), ("{b:", "}")] {
+        assert!(!reads(format!("{{a(x:{}1{})}}", open.repeat(50_000), close.repeat(50_000))));
+    }
+    assert!(!reads(format!("query($x:{}Int{}){{a}}", "[".repeat(50_000), "]".repeat(50_000))));
+    assert!(!reads(format!("{}a{}", "{a".repeat(50_000), "}".repeat(50_000))));
+    assert!(!reads(format!("{{{}}}", "a ".repeat(100_000))));
+}
+
+fn outcome(status: u16, list: &[(&str, &str)], class: EffectClass) -> Knowledge {
+    let target = target("http://tool.example/a");
+    outcome::outcome(&target, status, &headers(list), Some(b"{}"), class, None).0
+}
+
+#[test]
+fn what_a_status_means() {
+    let retry = [("retry-after", "5")];
+    for (status, list, want) in [
+        (200, &[][..], Executed),
+        (201, &[], Executed),
+        (202, &[], Executed),
+        (204, &[], Executed),
+        (299, &[], Executed),
+        (300, &[], Executed),
+        (302, &[], Executed),
+        (303, &[], Executed),
+        (304, &[], Executed),
+        (306, &[], Executed),
+        (307, &[], NotExecuted),
+        (308, &[], NotExecuted),
+        (309, &[], Unknown),
+        (400, &[], NotExecuted),
+        (401, &[], NotExecuted),
+        (404, &[], NotExecuted),
+        (408, &[], Unknown),
+        (409, &[], NotExecuted),
+        (422, &[], NotExecuted),
+        (425, &[], NotExecuted),
+        (429, &[], NotExecuted),
+        (429, &retry, NotExecuted),
+        (499, &[], NotExecuted),
+        (500, &[], Unknown),
+        (500, &retry, Unknown),
+        (501, &[], NotExecuted),
+        (502, &[], Unknown),
+        (503, &[], Unknown),
+        (503, &retry, NotExecuted),
+        (504, &[], Unknown),
+        (505, &[], NotExecuted),
+        (507, &[], Unknown),
+        (599, &[], Unknown),
+        (999, &[], Unknown),
+        (101, &[], Unknown),
+    ] {
+        for class in [EffectClass::Once, EffectClass::Idempotent] {
+            assert_eq!(outcome(status, list, class), want, "{status} {list:?} {class}");
+        }
+    }
+    for status in [409, 425] {
+        assert_eq!(outcome(status, &[], EffectClass::Keyed), Unknown, "{status}");
+    }
+    assert_eq!(outcome(422, &[], EffectClass::Keyed), NotExecuted);
+}
+
+#[test]
+fn what_a_body_of_a_success_means() {
+    let slack = "http://slack.com/api/chat.postMessage";
+    let graphql = "http://h/graphql";
+    for (url, kind, body, want) in [
+        (slack, "application/json", r#"{"ok":true}"#, Executed),
+        (slack, "application/json", r#"{"ok": false ,"error":"channel_not_found"}"#, NotExecuted),
+        (slack, "application/json", r#"{"ok":false}"#, NotExecuted),
+        (slack, "application/json", r#"{"ok":false,"error":"internal_error"}"#, Unknown),
+        (slack, "application/json", r#"{"ok":false,"error":"fatal_error"}"#, Unknown),
+        (slack, "application/json", r#"{"ok":false,"ok":true}"#, Executed),
+        (slack, "application/json", r#"{"ok":"false"}"#, Executed),
+        (slack, "application/json", r#"[{"ok":false}]"#, Executed),
+        (slack, "text/html", "oops", Executed),
+        ("http://slack.com/other", "application/json", r#"{"ok":false}"#, Executed),
+        ("http://notslack.com/api/x", "application/json", r#"{"ok":false}"#, Executed),
+        (graphql, "application/json", r#"{"errors":[{"message":"m"}]}"#, NotExecuted),
+        (graphql, "application/json", r#"{"errors":[{"message":"m"}],"data":null}"#, Executed),
+        (graphql, "application/json", r#"{"errors":[{"message":"m"}],"data":{"a":1}}"#, Executed),
+        (graphql, "application/json", r#"{"errors":[]}"#, Executed),
+        (graphql, "application/json", r#"{"errors":"m"}"#, Executed),
+        (graphql, "application/json", r#"{"data":{}}"#, Executed),
+        ("http://h/x", "application/json", r#"{"errors":[{"message":"m"}]}"#, Executed),
+        ("http://h/x", "application/graphql-response+json", r#"{"errors":[{}]}"#, NotExecuted),
+    ] {
+        let head = headers(&[("content-type", kind)]);
+        let read = |status, body: Option<&[u8]>| {
+            outcome::outcome(&target(url), status, &head, body, EffectClass::Once, None).0
+        };
+        assert_eq!(read(200, Some(body.as_bytes())), want, "{url} {body}");
+        assert_eq!(read(200, None), Executed, "too large to be looked at");
+        assert_eq!(read(500, Some(body.as_bytes())), Unknown);
+    }
+    let mut zipped = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    std::io::Write::write_all(&mut zipped, br#"{"ok":false}"#).unwrap();
+    let zipped = zipped.finish().unwrap();
+    for (coding, want) in [("gzip", NotExecuted), ("br", Executed)] {
+        let head = headers(&[JSON, ("content-encoding", coding)]);
+        let body = Some(&zipped[..]);
+        let known = outcome::outcome(&target(slack), 200, &head, body, EffectClass::Once, None).0;
+        assert_eq!(known, want, "{coding}");
+    }
+}
+
+#[test]
+fn every_row_has_a_source_and_lower_case() {
+    for row in READS {
+        assert!(row.source.starts_with("https://"), "{}", row.name);
+        if let When::Host(host) | When::HostBetween(_, host) = row.when {
+            assert_eq!(host, host.to_ascii_lowercase());
+        }
+    }
+    for row in HONOURS {
+        assert!(row.source.starts_with("https://"), "{}", row.name);
+        assert!(row.key().is_some(), "{}", row.name);
+        assert!(row.hosts.iter().all(|host| *host == host.to_ascii_lowercase()), "{}", row.name);
+        assert!(row.paths.iter().all(|path| path.starts_with('/')), "{}", row.name);
+    }
+    for row in REFUSALS {
+        assert!(row.source.starts_with("https://"));
+        if let Answers::At { host, path } = row.when {
+            assert!(host == host.to_ascii_lowercase() && path.starts_with('/'));
+        }
+    }
+}
+
+proptest! {
+    #[test]
+    fn a_document_with_a_mutation_never_reads(before in "[{}()\"#a-c \n,\\\\]{0,12}", after in "[{}()\"#a-c \n,]{0,12}") {
+        // Whatever stands around it: as an operation of its own it is seen.
+        let document = format!("{{ a }}\n{before}\nmutation M {{ b }}\n{after}");
+        let head = headers(&[("content-type", "application/graphql")]);
+        if graphql::only_queries(&head, document.as_bytes()) {
+            // Then it stands inside a selection set or a string, where it is a field or a text.
+            prop_assert!(before.contains('{') || before.contains('"'), "{document}");
+        }
+    }
+
+    #[test]
+    fn no_body_makes_it_panic(body in prop::collection::vec(any::<u8>(), 0..64), form in any::<bool>()) {
+        let policy = policy();
+        let list = [if form { FORM } else { JSON }];
+        for url in ["http://h/graphql", "http://h/v1/logs", "http://slack.com/api/x"] {
+            let decision = policy.decide_body(&Method::POST, &target(url), &headers(&list), None, Some(&body));
+            prop_assert_ne!(decision, Decision::NeedsBody);
+            outcome::outcome(&target(url), 200, &headers(&list), Some(&body), EffectClass::Once, None);
+        }
+    }
+}

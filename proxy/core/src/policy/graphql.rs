@@ -1,0 +1,79 @@
+//! Is a GraphQL request one that only reads.
+
+use std::borrow::Cow;
+
+use apollo_parser::Parser;
+use apollo_parser::cst::Definition;
+use http::header::{CONTENT_TYPE, HeaderMap};
+use serde::Deserialize;
+
+use crate::http::target::Target;
+
+/// Deeper documents are guarded like anything that is not understood.
+const MAX_DEPTH: usize = 100;
+/// So are longer ones.
+const MAX_TOKENS: usize = 20_000;
+
+/// A GraphQL request over HTTP, or a batch of them. Duplicate members are refused by serde.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Request<'a> {
+    #[serde(borrow)]
+    One(One<'a>),
+    #[serde(borrow)]
+    Batch(Vec<One<'a>>),
+}
+
+#[derive(Deserialize)]
+struct One<'a> {
+    #[serde(borrow)]
+    query: Cow<'a, str>,
+}
+
+/// Does the path look like a GraphQL endpoint's.
+pub(super) fn is_endpoint(target: &Target) -> bool {
+    let last = target.path().trim_end_matches('/').rsplit('/').next().unwrap_or_default();
+    matches!(last, "graphql" | "graphql.json" | "gql")
+}
+
+/// Is the body itself a document (`application/graphql`).
+pub(super) fn is_document(headers: &HeaderMap) -> bool {
+    headers.get(CONTENT_TYPE).is_some_and(|value| {
+        let essence = value.as_bytes().split(|byte| *byte == b';').next().unwrap_or_default();
+        essence.trim_ascii().eq_ignore_ascii_case(b"application/graphql")
+    })
+}
+
+/// True only where every operation of every document in `body` is certain to be a query, whatever
+/// `operationName` picks.
+pub(super) fn only_queries(headers: &HeaderMap, body: &[u8]) -> bool {
+    if is_document(headers) {
+        return std::str::from_utf8(body).is_ok_and(reads);
+    }
+    match serde_json::from_slice(body) {
+        Ok(Request::One(one)) => reads(&one.query),
+        Ok(Request::Batch(batch)) => !batch.is_empty() && batch.iter().all(|one| reads(&one.query)),
+        Err(_) => false,
+    }
+}
+
+fn reads(document: &str) -> bool {
+    let tree = Parser::new(document).recursion_limit(MAX_DEPTH).token_limit(MAX_TOKENS).parse();
+    if tree.errors().len() > 0 {
+        return false;
+    }
+    let mut operations = 0;
+    for definition in tree.document().definitions() {
+        match definition {
+            Definition::OperationDefinition(operation) => {
+                operations += 1;
+                if operation.operation_type().is_some_and(|kind| kind.query_token().is_none()) {
+                    return false;
+                }
+            }
+            Definition::FragmentDefinition(_) => {}
+            _ => return false,
+        }
+    }
+    operations > 0
+}

@@ -1,0 +1,219 @@
+//! Upstreams that honour idempotency keys: where the key stands, and for how long they know it.
+
+use std::fmt;
+use std::str::FromStr;
+use std::time::Duration;
+
+use http::Method;
+use http::header::HeaderName;
+use store_core::canonical::Pointer;
+
+use super::glob::is_path;
+use crate::http::target::Target;
+
+/// For how long an upstream knows a key, unless the table or a rule says otherwise.
+pub const LIFETIME: Duration = Duration::from_hours(12);
+
+/// Where a key stands in a request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum KeyPlace {
+    Header(HeaderName),
+    /// In a JSON body or, by the name of a field, in a form.
+    Member(Pointer),
+}
+
+impl FromStr for KeyPlace {
+    type Err = String;
+
+    /// What begins with a slash is a JSON pointer, all else a header.
+    fn from_str(text: &str) -> Result<Self, String> {
+        if text.starts_with('/') {
+            return text.parse().map(Self::Member);
+        }
+        text.parse()
+            .map(Self::Header)
+            .map_err(|_| format!("{text:?} is no header; write its name, or a pointer such as /id"))
+    }
+}
+
+impl fmt::Display for KeyPlace {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Header(name) => write!(f, "{name}"),
+            Self::Member(pointer) => write!(f, "{pointer}"),
+        }
+    }
+}
+
+/// The key that the upstream of a call of the class `keyed` gets.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UpstreamKey {
+    pub place: KeyPlace,
+    /// From the first send.
+    pub lifetime: Duration,
+}
+
+/// One service, or a part of one, whose POSTs honour a key.
+#[derive(Debug)]
+pub(super) struct Honours {
+    /// Its name in the audit.
+    pub(super) name: &'static str,
+    /// In lower case; `*.` in front stands for one or more labels.
+    pub(super) hosts: &'static [&'static str],
+    /// Patterns as in a rule.
+    pub(super) paths: &'static [&'static str],
+    place: At,
+    lifetime: Duration,
+    #[cfg_attr(not(test), expect(dead_code, reason = "read by people, and by a test"))]
+    pub(super) source: &'static str,
+}
+
+#[derive(Debug)]
+enum At {
+    /// In lower case.
+    Header(&'static str),
+    /// A member of the JSON body.
+    Member(&'static str),
+}
+
+impl Honours {
+    pub(super) fn is_about(&self, method: &Method, target: &Target) -> bool {
+        method == Method::POST
+            && self.hosts.iter().any(|host| is_host(host, &target.authority.host))
+            && self.paths.iter().any(|path| is_path(path, target.path()))
+    }
+
+    pub(super) fn key(&self) -> Option<UpstreamKey> {
+        let place = match self.place {
+            At::Header(name) => KeyPlace::Header(HeaderName::from_static(name)),
+            At::Member(pointer) => KeyPlace::Member(pointer.parse().ok()?),
+        };
+        Some(UpstreamKey { place, lifetime: self.lifetime })
+    }
+}
+
+fn is_host(pattern: &str, host: &str) -> bool {
+    match pattern.strip_prefix('*') {
+        Some(end) => host.len() > end.len() && host.ends_with(end),
+        None => host == pattern,
+    }
+}
+
+const IDEMPOTENCY_KEY: At = At::Header("idempotency-key");
+const PAYPAL: &[&str] =
+    &["api-m.paypal.com", "api.paypal.com", "api-m.sandbox.paypal.com", "api.sandbox.paypal.com"];
+const PAYPAL_KEY: At = At::Header("paypal-request-id");
+
+/// Only what its own documentation says, and only parts of a service where all of it holds.
+pub(super) const HONOURS: &[Honours] = &[
+    Honours {
+        name: "stripe",
+        hosts: &["api.stripe.com"],
+        paths: &["/v1/**"],
+        place: IDEMPOTENCY_KEY,
+        lifetime: Duration::from_hours(24),
+        source: "https://docs.stripe.com/api/idempotent_requests",
+    },
+    Honours {
+        name: "adyen",
+        hosts: &["checkout-test.adyen.com", "pal-test.adyen.com", "*.adyenpayments.com"],
+        paths: &["/**"],
+        place: IDEMPOTENCY_KEY,
+        lifetime: Duration::from_hours(7 * 24),
+        source: "https://docs.adyen.com/development-resources/api-idempotency",
+    },
+    Honours {
+        name: "paypal-payments",
+        hosts: PAYPAL,
+        paths: &["/v2/payments/**"],
+        place: PAYPAL_KEY,
+        lifetime: Duration::from_hours(45 * 24),
+        source: "https://developer.paypal.com/docs/api/payments/v2/",
+    },
+    Honours {
+        name: "paypal-orders",
+        hosts: PAYPAL,
+        paths: &["/v2/checkout/orders", "/v2/checkout/orders/**"],
+        place: PAYPAL_KEY,
+        lifetime: Duration::from_hours(6),
+        source: "https://developer.paypal.com/docs/api/orders/v2/",
+    },
+    Honours {
+        name: "paypal-vault",
+        hosts: PAYPAL,
+        paths: &["/v3/vault/payment-tokens", "/v3/vault/setup-tokens"],
+        place: PAYPAL_KEY,
+        lifetime: Duration::from_hours(3),
+        source: "https://developer.paypal.com/docs/api/payment-tokens/v3/",
+    },
+    Honours {
+        name: "paypal-plans",
+        hosts: PAYPAL,
+        paths: &["/v1/catalogs/products", "/v1/billing/plans"],
+        place: PAYPAL_KEY,
+        lifetime: Duration::from_hours(72),
+        source: "https://developer.paypal.com/docs/api/subscriptions/v1/",
+    },
+    Honours {
+        name: "square",
+        hosts: &["connect.squareup.com", "connect.squareupsandbox.com"],
+        paths: &["/v2/payments", "/v2/refunds", "/v2/orders", "/v2/customers", "/v2/cards"],
+        place: At::Member("/idempotency_key"),
+        // It publishes no lifetime; this is far below what its users rely on.
+        lifetime: Duration::from_hours(1),
+        source: "https://developer.squareup.com/docs/build-basics/common-api-patterns/idempotency",
+    },
+    Honours {
+        name: "checkout.com",
+        hosts: &[
+            "api.checkout.com",
+            "*.api.checkout.com",
+            "*.api.sandbox.checkout.com",
+            "api.sandbox.checkout.com",
+        ],
+        paths: &[
+            "/payments",
+            "/payments/*/authorizations",
+            "/payments/*/cancellations",
+            "/payments/*/captures",
+            "/payments/*/refunds",
+            "/payments/*/voids",
+            "/payment-contexts",
+        ],
+        place: At::Header("cko-idempotency-key"),
+        lifetime: Duration::from_hours(24),
+        source: "https://www.checkout.com/docs/payments/manage-payments/idempotency",
+    },
+    Honours {
+        name: "resend",
+        hosts: &["api.resend.com"],
+        paths: &["/emails", "/emails/batch"],
+        place: IDEMPOTENCY_KEY,
+        lifetime: Duration::from_hours(24),
+        source: "https://resend.com/docs/dashboard/emails/idempotency-keys",
+    },
+    Honours {
+        name: "emailit",
+        hosts: &["api.emailit.com"],
+        paths: &["/v2/emails", "/v2/emails/*/forward"],
+        place: IDEMPOTENCY_KEY,
+        lifetime: Duration::from_hours(24),
+        source: "https://emailit.com/docs/api-reference/idempotency/",
+    },
+    Honours {
+        name: "truelayer",
+        hosts: &["api.truelayer.com", "api.truelayer-sandbox.com"],
+        paths: &["/v3/payments"],
+        place: IDEMPOTENCY_KEY,
+        lifetime: Duration::from_hours(30 * 24),
+        source: "https://docs.truelayer.com/docs/idempotency-for-payment-requests",
+    },
+    Honours {
+        name: "fintoc",
+        hosts: &["api.fintoc.com"],
+        paths: &["/v1/**", "/v2/**"],
+        place: IDEMPOTENCY_KEY,
+        lifetime: Duration::from_hours(24),
+        source: "https://docs.fintoc.com/api/fintoc-api/idempotent-requests",
+    },
+];

@@ -1,0 +1,12 @@
+//! Which requests are guarded and which pass; what an upstream's answer says about the effect.
+
+pub mod decide;
+pub mod decision;
+pub mod glob;
+mod graphql;
+pub mod keyed;
+mod members;
+pub mod outcome;
+mod reads;
+pub mod rule;
+mod table;

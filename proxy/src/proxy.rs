@@ -1,0 +1,47 @@
+//! The proxy as its program sees it.
+
+use std::sync::Arc;
+
+use proxy_core::settings::Settings;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+use crate::config::Config;
+use crate::context::ProxyContext;
+use crate::error::SetupError;
+use crate::front::listener;
+
+/// The proxy. Clone is cheap.
+#[derive(Debug, Clone)]
+pub struct Proxy(Arc<ProxyContext>);
+
+impl Proxy {
+    /// A proxy that is not listening yet. Refuses a file of certificates that cannot be used, and a
+    /// CA that may not sign for all intercepted hosts.
+    pub fn new(config: Config) -> Result<Self, SetupError> {
+        Ok(Self(Arc::new(ProxyContext::new(config)?)))
+    }
+
+    /// The certificate, in PEM, that clients of intercepted hosts must trust; `None` where no host
+    /// is intercepted.
+    pub fn ca_pem(&self) -> Option<&str> {
+        self.0.interceptor.as_ref().map(|interceptor| interceptor.ca().pem())
+    }
+
+    /// Serves until `shutdown`, then drains: no new connections, and up to `timeouts.drain` for
+    /// what runs. Guarded calls that still run then are left in doubt for the next start.
+    pub async fn serve(&self, listener: TcpListener, shutdown: CancellationToken) {
+        listener::serve(Arc::clone(&self.0), listener, shutdown).await;
+    }
+
+    /// Treats requests by `settings` from here on; those that were decided before go on as they
+    /// were. No connection ends.
+    pub fn reload(&self, settings: &Settings) {
+        self.0.reload(settings);
+    }
+
+    /// How many duplicates wait for a running call.
+    pub fn waiting(&self) -> usize {
+        self.0.config.max_waiters.saturating_sub(self.0.waiters.available_permits())
+    }
+}

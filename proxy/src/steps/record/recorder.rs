@@ -1,0 +1,128 @@
+//! Taking down an answer's body as it comes, and holding what is no stream.
+
+use std::io;
+
+use bytes::Bytes;
+use http_body_util::BodyExt as _;
+use hyper::HeaderMap;
+use hyper::header::CONTENT_TYPE;
+use sha2::{Digest as _, Sha256};
+use store::MAX_KEPT_BODY;
+use store::call::AnswerBody;
+
+use crate::body::spool::{Chunks, Spool};
+use crate::context::ProxyContext;
+use crate::upstream::response_body::FromUpstream;
+
+/// Streams in the sense of the contract; chunked coding alone makes none.
+pub(super) fn is_stream(headers: &HeaderMap) -> bool {
+    const STREAMS: [&str; 7] = [
+        "text/event-stream",
+        "application/x-ndjson",
+        "application/ndjson",
+        "application/jsonl",
+        "application/x-jsonl",
+        "application/json-seq",
+        "multipart/x-mixed-replace",
+    ];
+    let value = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or("");
+    let media = value.split(';').next().unwrap_or("").trim();
+    STREAMS.iter().any(|stream| media.eq_ignore_ascii_case(stream))
+}
+
+/// Takes down a body as it comes: its bytes up to the store's limit, its digest and size always.
+#[derive(Debug)]
+pub(super) struct Recorder {
+    spool: Spool,
+    keeping: bool,
+    hash: Sha256,
+    size: u64,
+}
+
+impl Recorder {
+    pub(super) fn new(context: &ProxyContext) -> Self {
+        Self { spool: Spool::new(&context.spool), keeping: true, hash: Sha256::new(), size: 0 }
+    }
+
+    /// After it stopped keeping, the spool has all bytes before `data` and none of it.
+    pub(super) async fn record(&mut self, data: &Bytes) {
+        self.hash.update(data);
+        self.size += data.len() as u64;
+        if !self.keeping {
+            return;
+        }
+        self.keeping = self.size <= MAX_KEPT_BODY as u64
+            && match self.spool.push(data.clone()).await {
+                Ok(()) => true,
+                Err(error) => {
+                    tracing::warn!(%error, "cannot spool an answer; its digest is kept alone");
+                    false
+                }
+            };
+    }
+
+    /// What was kept so far, to be passed on now that it is kept no more.
+    pub(super) fn backlog(&mut self) -> Chunks {
+        let empty = Spool::new(self.spool.area());
+        Chunks::new(std::mem::replace(&mut self.spool, empty).done())
+    }
+
+    pub(super) async fn finish(self) -> AnswerBody {
+        let dropped = AnswerBody::Dropped { sha256: self.hash.finalize().into(), size: self.size };
+        if !self.keeping {
+            return dropped;
+        }
+        match self.spool.done().load().await {
+            Ok(bytes) => AnswerBody::Kept(bytes),
+            Err(error) => {
+                tracing::warn!(%error, "cannot read a spooled answer; its digest is kept alone");
+                dropped
+            }
+        }
+    }
+}
+
+/// What became of a body that was to be held.
+pub(super) enum Held {
+    Whole(Option<HeaderMap>),
+    Broken(io::Error),
+    /// It cannot be held to its end; this frame is not in the spool any more.
+    Long(Option<Bytes>),
+}
+
+pub(super) async fn hold(recorder: &mut Recorder, source: &mut FromUpstream) -> Held {
+    let mut trailers = None;
+    while let Some(frame) = source.frame().await {
+        match frame.map(hyper::body::Frame::into_data) {
+            Ok(Ok(data)) => {
+                recorder.record(&data).await;
+                if !recorder.keeping {
+                    return Held::Long(Some(data));
+                }
+            }
+            Ok(Err(frame)) => trailers = frame.into_trailers().ok(),
+            Err(error) => return Held::Broken(error),
+        }
+    }
+    Held::Whole(trailers)
+}
+
+#[cfg(test)]
+mod tests {
+    use hyper::header::HeaderValue;
+
+    use super::*;
+
+    #[test]
+    fn chunked_json_is_no_stream() {
+        let stream = |value: &'static str| {
+            let mut headers = HeaderMap::new();
+            headers.insert(CONTENT_TYPE, HeaderValue::from_static(value));
+            is_stream(&headers)
+        };
+        assert!(stream("Text/Event-Stream; charset=utf-8"));
+        assert!(stream("application/x-ndjson"));
+        assert!(!stream("application/json"));
+        assert!(!is_stream(&HeaderMap::new()));
+    }
+}

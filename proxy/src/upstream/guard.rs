@@ -1,0 +1,186 @@
+//! Where the proxy refuses to connect to.
+//!
+//! It looks at addresses after resolution, and the connection goes to the very address that was looked
+//! at: a name cannot lead elsewhere between check and use.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
+use std::sync::Arc;
+
+use proxy_core::error::Error;
+use proxy_core::http::address::{bare, old_ipv4, plain};
+use proxy_core::http::target::{Authority, Scheme};
+
+use crate::upstream::egress_proxy::{Chain, Hop};
+
+/// AWS's instance metadata over IPv6.
+const METADATA_V6: Ipv6Addr = Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254);
+/// Google Cloud's.
+const METADATA_GOOGLE_V6: Ipv6Addr = Ipv6Addr::new(0xfd20, 0xce, 0, 0, 0, 0, 0, 0x254);
+/// Alibaba Cloud's instance metadata.
+const METADATA_ALIBABA: Ipv4Addr = Ipv4Addr::new(100, 100, 100, 200);
+/// Oracle Cloud's instance metadata.
+const METADATA_ORACLE: Ipv4Addr = Ipv4Addr::new(192, 0, 0, 192);
+
+/// The addresses that nobody may reach through the proxy, and by which way all others are reached.
+#[derive(Debug)]
+pub(crate) struct Guard {
+    own: Vec<SocketAddr>,
+    chain: Option<Chain>,
+    loopback: bool,
+    private: bool,
+}
+
+impl Guard {
+    /// `own`: where the engine itself listens; `chain`: the user's own proxy; `loopback`, `private`:
+    /// refuse these ranges too.
+    pub(crate) fn new(
+        own: Vec<SocketAddr>,
+        chain: Option<Chain>,
+        loopback: bool,
+        private: bool,
+    ) -> Self {
+        Self { own, chain, loopback, private }
+    }
+
+    pub(super) fn hop(&self, scheme: Scheme, authority: &Authority) -> Option<&Arc<Hop>> {
+        self.chain.as_ref().and_then(|chain| chain.hop(scheme, authority))
+    }
+
+    /// Refuses a host that is an address nobody may reach, before anything is recorded of it.
+    /// (Names are looked at when they are resolved.)
+    pub(crate) fn check_literal(&self, authority: &Authority) -> Result<(), Error> {
+        let host = bare(&authority.host).trim_end_matches('.');
+        let address = host.parse().ok().or_else(|| old_ipv4(host).map(IpAddr::V4));
+        let why = address.and_then(|ip| self.refusal(SocketAddr::new(ip, authority.port)));
+        why.map_or(Ok(()), |why| Err(denied(authority, why)))
+    }
+
+    /// Why `address` is refused, if it is.
+    pub(crate) fn refusal(&self, address: SocketAddr) -> Option<&'static str> {
+        let ip = plain(address.ip());
+        if is_own(&self.own, ip, address.port()) {
+            return Some("one of the engine's own ports");
+        }
+        let link_local = match ip {
+            IpAddr::V4(ip) => ip.is_link_local(),
+            IpAddr::V6(ip) => ip.is_unicast_link_local(),
+        };
+        if link_local {
+            return Some("a link-local address, where cloud metadata services are");
+        }
+        let metadata = match ip {
+            IpAddr::V4(ip) => ip == METADATA_ALIBABA || ip == METADATA_ORACLE,
+            IpAddr::V6(ip) => ip == METADATA_V6 || ip == METADATA_GOOGLE_V6,
+        };
+        if metadata {
+            return Some("a cloud metadata service");
+        }
+        if self.loopback && (ip.is_loopback() || ip.is_unspecified() || is_of_this_machine(ip)) {
+            return Some("on this machine (refuse_loopback)");
+        }
+        (self.private && is_private(ip)).then_some("in a private network (refuse_private)")
+    }
+}
+
+/// RFC 1918, RFC 6598, RFC 4193.
+fn is_private(ip: IpAddr) -> bool {
+    match ip {
+        IpAddr::V4(ip) => ip.is_private() || matches!(ip.octets(), [100, 64..=127, ..]),
+        IpAddr::V6(ip) => ip.is_unique_local(),
+    }
+}
+
+pub(super) fn denied(authority: &Authority, why: &str) -> Error {
+    Error::Refused(format!("{authority} is {why}; the proxy does not connect there"))
+}
+
+/// Does (`ip`, `port`) lead to one of `listeners` on this machine, as far as can be told. The
+/// unspecified address leads to the loopback.
+pub(crate) fn is_own(listeners: &[SocketAddr], ip: IpAddr, port: u16) -> bool {
+    if !listeners.iter().any(|own| own.port() == port) {
+        return false;
+    }
+    let ip = plain(ip);
+    ip.is_loopback() || ip.is_unspecified() || is_of_this_machine(ip)
+}
+
+/// Only an address of this machine can be bound.
+fn is_of_this_machine(ip: IpAddr) -> bool {
+    UdpSocket::bind((ip, 0)).is_ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn own_ports_and_metadata_are_refused_in_every_spelling() {
+        let guard = Guard::new(vec!["127.0.0.1:3030".parse().unwrap()], None, false, false);
+        for refused in [
+            "127.0.0.1:3030",
+            "127.9.9.9:3030",
+            "0.0.0.0:3030",
+            "[::1]:3030",
+            "[::]:3030",
+            "[::ffff:127.0.0.1]:3030",
+            "[::ffff:0.0.0.0]:3030",
+            "169.254.169.254:80",
+            "[::ffff:169.254.169.254]:80",
+            "[64:ff9b::a9fe:a9fe]:80",
+            "[::a9fe:a9fe]:80",
+            "[fe80::1]:80",
+            "[fd00:ec2::254]:80",
+            "[fd20:ce::254]:80",
+            "100.100.100.200:80",
+        ] {
+            assert!(guard.refusal(refused.parse().unwrap()).is_some(), "{refused}");
+        }
+        for allowed in
+            ["127.0.0.1:80", "10.0.0.1:3030", "[::1]:80", "192.0.2.1:3030", "[fd00::1]:80"]
+        {
+            assert_eq!(guard.refusal(allowed.parse().unwrap()), None, "{allowed}");
+        }
+    }
+
+    /// Where another proxy resolves, a host must be known for an address however it is written.
+    #[test]
+    fn literals_are_refused_in_every_spelling() {
+        let guard = Guard::new(Vec::new(), None, false, false);
+        let check = |host: &str| {
+            guard.check_literal(&Authority { host: host.to_owned(), port: 443 }).is_err()
+        };
+        for refused in [
+            "169.254.169.254",
+            "169.254.169.254.",
+            "[::ffff:169.254.169.254]",
+            "2852039166",
+            "0xa9fea9fe",
+            "0xa9.254.0251.0376",
+            "169.254.43518",
+            "169.16689662",
+        ] {
+            assert!(check(refused), "{refused}");
+        }
+        for allowed in
+            ["192.0.2.1", "example.com", "169.254.169.254.example", "1.2.3.4.5", "4294967296", ""]
+        {
+            assert!(!check(allowed), "{allowed}");
+        }
+    }
+
+    #[test]
+    fn this_machine_and_private_networks_are_refused_where_they_are_to_be() {
+        let refused = |loopback, private, address: &str| {
+            Guard::new(Vec::new(), None, loopback, private)
+                .refusal(address.parse().unwrap())
+                .is_some()
+        };
+        for address in ["127.0.0.1:80", "[::1]:80", "0.0.0.0:80", "[::ffff:127.0.0.1]:80"] {
+            assert!(refused(true, false, address) && !refused(false, true, address), "{address}");
+        }
+        for address in ["10.0.0.1:80", "192.168.1.1:80", "172.16.0.1:80", "100.64.0.1:80"] {
+            assert!(refused(false, true, address) && !refused(false, false, address), "{address}");
+        }
+        assert!(refused(false, true, "[fd00::1]:80") && !refused(true, true, "192.0.2.1:80"));
+    }
+}

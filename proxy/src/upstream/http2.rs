@@ -1,0 +1,213 @@
+//! HTTP/2 to an upstream: one connection, many requests at once.
+//!
+//! Counted bytes tell nothing of one request among many. What proves that an upstream has not begun
+//! with a request is its own word: `REFUSED_STREAM`, or a GOAWAY whose last stream comes before it
+//! (RFC 9113, 8.7 and 6.8).
+
+use std::error::Error as _;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use futures_util::StreamExt as _;
+use futures_util::stream::FuturesUnordered;
+use hyper::body::Incoming;
+use hyper::client::conn::TrySendError;
+use hyper::client::conn::http2::{Builder, Connection, SendRequest};
+use hyper::header::{CONNECTION, HeaderValue, TE};
+use hyper::http::uri;
+use hyper::{Request, Response, Uri, Version};
+use hyper_util::rt::TokioIo;
+use proxy_core::http::hop_by_hop;
+use proxy_core::http::target::Target;
+use tokio::sync::mpsc;
+
+use crate::body::outgoing::Outgoing;
+use crate::upstream::wire::{Transport, Wire};
+
+/// How many requests one connection carries at once; RFC 9113 wants upstreams to allow 100.
+const MOST_STREAMS: usize = 64;
+
+/// The largest head of an answer, in bytes.
+const MAX_HEAD: u32 = 256 * 1024;
+
+/// A connection that requests share.
+#[derive(Debug)]
+pub(crate) struct Multiplexed {
+    sender: SendRequest<Outgoing>,
+    wire: Arc<Wire>,
+    open: AtomicUsize,
+}
+
+impl Multiplexed {
+    pub(crate) async fn handshake(
+        io: TokioIo<Transport>,
+        wire: Arc<Wire>,
+    ) -> Result<Arc<Self>, hyper::Error> {
+        let (executor, spawned) = OneTask::new();
+        let (sender, connection) =
+            Builder::new(executor).max_header_list_size(MAX_HEAD).handshake(io).await?;
+        tokio::spawn(drive(connection, spawned));
+        Ok(Arc::new(Self { sender, wire, open: AtomicUsize::new(0) }))
+    }
+
+    /// A place for one request.
+    pub(crate) fn stream(self: &Arc<Self>) -> Stream {
+        self.open.fetch_add(1, Ordering::AcqRel);
+        Stream { sender: self.sender.clone(), connection: Arc::clone(self), sent: Arc::default() }
+    }
+
+    pub(crate) fn wire(&self) -> Arc<Wire> {
+        Arc::clone(&self.wire)
+    }
+
+    /// It takes another request, and the upstream was heard of within `limit`.
+    pub(crate) fn has_room(&self, limit: Duration) -> bool {
+        !self.sender.is_closed()
+            && self.open.load(Ordering::Acquire) < MOST_STREAMS
+            && self.wire.silence() <= limit
+    }
+
+    /// It is used, or may still be.
+    pub(crate) fn is_of_use(&self, limit: Duration) -> bool {
+        !self.sender.is_closed()
+            && (self.open.load(Ordering::Acquire) > 0 || self.wire.silence() <= limit)
+    }
+}
+
+/// One request's place on a connection.
+#[derive(Debug)]
+pub(crate) struct Stream {
+    sender: SendRequest<Outgoing>,
+    connection: Arc<Multiplexed>,
+    /// How many bytes of the body were taken.
+    sent: Arc<AtomicU64>,
+}
+
+impl Drop for Stream {
+    fn drop(&mut self) {
+        self.connection.open.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
+impl Stream {
+    pub(crate) fn sent(&self) -> Arc<AtomicU64> {
+        Arc::clone(&self.sent)
+    }
+
+    /// The whole URL instead of Host; and the body is watched.
+    pub(crate) fn shape(&self, request: &mut Request<Outgoing>, target: &Target) {
+        let path_and_query = std::mem::take(request.uri_mut()).into_parts().path_and_query;
+        let whole = Uri::builder()
+            .scheme(target.scheme.as_str())
+            .authority(target.host())
+            .path_and_query(path_and_query.unwrap_or_else(root));
+        // It was put together of what had been parsed.
+        *request.uri_mut() = whole.build().unwrap_or_default();
+        *request.version_mut() = Version::HTTP_2;
+        hop_by_hop::remove_where(request.headers_mut(), |name| {
+            // With `Connection` hyper would take out `TE: trailers` too.
+            ["host", "transfer-encoding", "connection"].contains(&name)
+        });
+        let body = std::mem::take(request.body_mut());
+        *request.body_mut() = Outgoing::Watched(Box::new(body), Arc::clone(&self.sent));
+    }
+
+    pub(crate) async fn send(
+        &mut self,
+        request: Request<Outgoing>,
+    ) -> Result<Response<Incoming>, TrySendError<Request<Outgoing>>> {
+        self.sender.try_send_request(request).await
+    }
+}
+
+/// Undoes [`Stream::shape`] on a request that was handed back.
+pub(crate) fn unshape(request: &mut Request<Outgoing>, target: &Target) {
+    if request.version() != Version::HTTP_2 {
+        return;
+    }
+    let path_and_query = std::mem::take(request.uri_mut()).into_parts().path_and_query;
+    *request.uri_mut() = Uri::from(path_and_query.unwrap_or_else(root));
+    *request.version_mut() = Version::HTTP_11;
+    hop_by_hop::set_host(request.headers_mut(), target);
+    if request.headers().contains_key(TE) {
+        request.headers_mut().insert(CONNECTION, HeaderValue::from_static("te"));
+    }
+    if let Outgoing::Watched(body, _) = std::mem::take(request.body_mut()) {
+        *request.body_mut() = *body;
+    }
+}
+
+fn root() -> uri::PathAndQuery {
+    uri::PathAndQuery::from_static("/")
+}
+
+/// The upstream has said that it did not begin with the request.
+pub(crate) fn refused(error: &hyper::Error) -> bool {
+    let Some(error) = error.source().and_then(|cause| cause.downcast_ref::<h2::Error>()) else {
+        return false;
+    };
+    // h2 gives a GOAWAY to the streams behind the last one that it names, and to no others; see
+    // `OneTask` for the one exception.
+    error.is_remote()
+        && (error.is_go_away()
+            || error.is_reset() && error.reason() == Some(h2::Reason::REFUSED_STREAM))
+}
+
+type Task = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+/// Runs what hyper spawns for a connection in the connection's own task.
+///
+/// A request that is handed to h2 while another thread reads a GOAWAY would be told of that GOAWAY
+/// although its stream comes before the last one: it may be sent, and run. In one task nothing is
+/// read in between.
+#[derive(Debug, Clone)]
+struct OneTask(mpsc::UnboundedSender<Task>);
+
+impl OneTask {
+    fn new() -> (Self, mpsc::UnboundedReceiver<Task>) {
+        let (sender, spawned) = mpsc::unbounded_channel();
+        (Self(sender), spawned)
+    }
+}
+
+impl<F: Future<Output = ()> + Send + 'static> hyper::rt::Executor<F> for OneTask {
+    fn execute(&self, work: F) {
+        // Refused when the connection's task is gone: then so is the connection.
+        let _ = self.0.send(Box::pin(work));
+    }
+}
+
+/// Polls the connection and all that it has spawned, until nothing is left.
+async fn drive(
+    connection: Connection<TokioIo<Transport>, Outgoing, OneTask>,
+    mut spawned: mpsc::UnboundedReceiver<Task>,
+) {
+    let mut connection = Some(Box::pin(connection));
+    let mut tasks = FuturesUnordered::new();
+    std::future::poll_fn(|cx: &mut Context<'_>| {
+        if let Some(running) = &mut connection
+            && running.as_mut().poll(cx).is_ready()
+        {
+            // Whoever waits for an answer gets the error too.
+            connection = None;
+        }
+        loop {
+            let ended = loop {
+                match spawned.poll_recv(cx) {
+                    Poll::Ready(Some(task)) => tasks.push(task),
+                    Poll::Ready(None) => break true,
+                    Poll::Pending => break false,
+                }
+            };
+            match tasks.poll_next_unpin(cx) {
+                Poll::Ready(Some(())) => {}
+                Poll::Ready(None) if ended => return Poll::Ready(()),
+                Poll::Ready(None) | Poll::Pending => return Poll::Pending,
+            }
+        }
+    })
+    .await;
+}
