@@ -12,7 +12,7 @@ use hyper_util::rt::TokioExecutor;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use crate::config::{Secret, env};
+use crate::config::{Token, settings};
 
 /// How long one call may take.
 const CALL_TIMEOUT: Duration = Duration::from_mins(1);
@@ -40,7 +40,7 @@ pub(crate) enum Error {
         cause: String,
     },
     /// The server asks for a token.
-    #[error("the server wants a token: give it by --token or {}", env::TOKEN)]
+    #[error("the server wants a token: give it by --token or {}", settings::TOKEN.variable())]
     Token,
     /// The server understood, and refused.
     #[error("{message}")]
@@ -100,7 +100,7 @@ struct RefusalData {
 
 impl Client {
     /// A client of the server at `url`; nothing is sent yet.
-    pub(crate) fn new(url: &str, token: Option<&Secret>) -> anyhow::Result<Self> {
+    pub(crate) fn new(url: &str, token: Option<&Token>) -> anyhow::Result<Self> {
         let authorization = token
             .map(|token| HeaderValue::from_str(&format!("Bearer {}", token.reveal())))
             .transpose()?

@@ -22,7 +22,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::api::{self, Api};
 use crate::ca;
-use crate::config::{Config, Flags};
+use crate::config::{self, Config, Flags};
 use crate::exit::ExitStatus;
 use crate::printer::Printer;
 
@@ -81,8 +81,8 @@ pub(crate) fn run(
 /// Opens the database as its owner, and makes room for its connections.
 pub(crate) fn open_store(config: &Config) -> Result<Store, store::Error> {
     raise_open_files();
-    let mut options = Options::new(&config.database);
-    options.max_page_count = config.max_page_count;
+    let mut options = Options::new(&config.database.path);
+    options.max_page_count = config.database.max_page_count;
     Store::open(&options)
 }
 
@@ -114,10 +114,10 @@ async fn serve(
 
 /// Opens both doors and tells other processes where they are.
 pub(crate) async fn open(config: &Config, store: &Store) -> anyhow::Result<Engine> {
-    let listener = bind(config.addr, "--addr").await?;
+    let listener = bind(config.api.addr, "--addr").await?;
     let api_addr = listener.local_addr()?;
     let api = Api::new(store.clone(), api_settings(config, api_addr));
-    let proxy = match config.proxy_addr {
+    let proxy = match config.proxy.addr {
         Some(addr) => {
             let listener = bind(addr, "--proxy-addr").await?;
             let addr = listener.local_addr()?;
@@ -137,11 +137,8 @@ pub(crate) async fn open(config: &Config, store: &Store) -> anyhow::Result<Engin
         api: url(api_addr),
         dashboard: url(api_addr) + &api.dashboard(),
         proxy: proxy.as_ref().map(|(_, _, addr)| url(*addr)),
-        database: config.database.display().to_string(),
+        database: config.database.path.display().to_string(),
     };
-    if let Some(proxy) = &at.proxy {
-        api.set_proxy(proxy.clone());
-    }
     let stop = CancellationToken::new();
     let mut doors = JoinSet::new();
     doors.spawn(serve_api(listener, api.clone(), stop.clone()));
@@ -180,9 +177,9 @@ fn api_settings(config: &Config, addr: SocketAddr) -> api::Settings {
     api::Settings {
         port: addr.port(),
         address: Some(addr.ip()).filter(|address| !address.is_unspecified()),
-        allow_hosts: config.allow_host.clone(),
-        allow_origins: config.allow_origin.clone(),
-        token: config.token.as_ref().map(|token| api::Secret::new(token.reveal())),
+        allow_hosts: config.api.allow_hosts.clone(),
+        allow_origins: config.api.allow_origins.clone(),
+        token: config.api.token.clone(),
     }
 }
 
@@ -194,28 +191,28 @@ fn proxy_settings(
     metrics: api::Metrics,
 ) -> anyhow::Result<proxy::Config> {
     // Beside the database: on the disk that is known to be large and the owner's alone.
-    let folder = match config.database.parent() {
+    let folder = match config.database.path.parent() {
         Some(folder) if folder != Path::new("") => folder.to_owned(),
         _ => ".".into(),
     };
     let mut settings = proxy::Config::new(store.clone(), addr, api, folder);
-    settings.settings.clone_from(&config.proxy);
-    settings.intercept.clone_from(&config.intercept);
-    settings.mcp_trust.clone_from(&config.mcp_trust);
-    settings.upstream_proxy.clone_from(&config.upstream_proxy);
-    settings.refuse_loopback = config.refuse_loopback;
-    settings.refuse_private = config.refuse_private;
-    settings.connect_ports.clone_from(&config.connect_ports);
-    settings.upstream_ca.clone_from(&config.upstream_ca);
-    if !config.intercept.is_empty() {
-        settings.ca = ca::Files::beside(&config.database).load()?;
+    let config::Proxy { upstream, .. } = &config.proxy;
+    settings.settings.clone_from(&config.proxy.calls);
+    settings.intercept.clone_from(&config.proxy.intercept);
+    settings.mcp_trust.clone_from(&config.proxy.mcp_trust);
+    settings.upstream_proxy.clone_from(&upstream.proxy);
+    settings.refuse_loopback = upstream.refuse_loopback;
+    settings.refuse_private = upstream.refuse_private;
+    settings.connect_ports.clone_from(&upstream.connect_ports);
+    settings.upstream_ca.clone_from(&upstream.trusted);
+    if !config.proxy.intercept.is_empty() {
+        settings.ca = ca::Files::beside(&config.database.path).load()?;
     }
-    settings.require_token = config.require_token;
-    settings.upstream_proxy.clone_from(&config.upstream_proxy);
-    settings.max_request = config.max_request;
+    settings.require_token = config.proxy.require_token;
+    settings.max_request = config.proxy.max_request;
     settings.confirm_base = url(addr);
     settings.timeouts.drain = config.drain;
-    settings.timeouts.max_wait = config.max_wait;
+    settings.timeouts.max_wait = config.proxy.max_wait;
     settings.observer = Arc::new(move |seen| {
         metrics.proxied(seen.decision, seen.duration, seen.upstream);
     });
@@ -263,11 +260,11 @@ async fn reload_on_hangup(
             }
         };
         if let Some(proxy) = proxy {
-            proxy.reload(&new.proxy);
+            proxy.reload(&new.proxy.calls);
         }
         let file = new.file.as_ref().map_or_else(|| "none".into(), |file| file.to_string_lossy());
         let needs_restart = new.needs_restart(config).join(", ");
-        let rules = new.proxy.rules.len();
+        let rules = new.proxy.calls.rules.len();
         if needs_restart.is_empty() {
             tracing::info!(%file, rules, "configuration reloaded");
         } else {

@@ -113,7 +113,7 @@ pub(crate) fn client_of(holder: &LockHolder, place: &Place) -> anyhow::Result<Cl
             cause: "it has not opened its port yet; try again".to_owned(),
         });
     }
-    Client::new(&holder.api, place.token())
+    Client::new(&holder.api, place.token().as_ref())
 }
 
 /// The execution that a server knows, or `None` where there is none.

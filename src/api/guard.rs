@@ -3,34 +3,13 @@
 //! A page in a browser can send requests to the loopback. It cannot forge `Host` (so a rebound name
 //! is seen), `Origin` or `Sec-Fetch-Site`, and cannot send `application/json` without asking first.
 
-use std::fmt;
 use std::net::IpAddr;
 
 use hyper::header::{self, HeaderMap, HeaderName, HeaderValue};
 use hyper::http::uri::Authority;
-use subtle::ConstantTimeEq;
 
 use super::error::{Code, Error};
-
-/// A bearer token. Debug does not show it, and comparing takes the same time wherever it differs.
-#[derive(Clone)]
-pub(crate) struct Secret(String);
-
-impl Secret {
-    pub(crate) fn new(token: impl Into<String>) -> Self {
-        Self(token.into())
-    }
-
-    fn matches(&self, candidate: &[u8]) -> bool {
-        self.0.as_bytes().ct_eq(candidate).into()
-    }
-}
-
-impl fmt::Debug for Secret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("[redacted]")
-    }
-}
+use crate::config::Token;
 
 const LOOPBACK: [&str; 3] = ["127.0.0.1", "localhost", "[::1]"];
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
@@ -47,7 +26,7 @@ pub(crate) struct Guard {
     pub(crate) allow_hosts: Vec<String>,
     /// `scheme://host[:port]`.
     pub(crate) allow_origins: Vec<String>,
-    pub(crate) token: Option<Secret>,
+    pub(crate) token: Option<Token>,
 }
 
 impl Guard {
@@ -275,7 +254,7 @@ mod tests {
 
     #[test]
     fn tokens() {
-        let guard = Guard { token: Some(Secret::new("s3cret")), ..guard() };
+        let guard = Guard { token: Some("s3cret".parse().unwrap()), ..guard() };
         let table = [
             ("Bearer s3cret", true),
             ("bearer  s3cret", true),

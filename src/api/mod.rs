@@ -35,9 +35,10 @@ use feed::Feed;
 use guard::Guard;
 use sign_in::SignIns;
 
-pub(crate) use guard::Secret;
 pub(crate) use metrics::Metrics;
 use metrics::ProxyCollector;
+
+use crate::config::Token;
 
 /// How the API is reached.
 #[derive(Debug, Clone)]
@@ -51,7 +52,7 @@ pub(crate) struct Settings {
     /// Origins whose pages may use it: `scheme://host[:port]`.
     pub(crate) allow_origins: Vec<String>,
     /// The bearer token that every call and `/metrics` need, where one is set.
-    pub(crate) token: Option<Secret>,
+    pub(crate) token: Option<Token>,
 }
 
 /// The state API over a store. Cloning is cheap.

@@ -9,7 +9,7 @@ use proxy::{Ca, CaFacts, HostPattern};
 use serde::Serialize;
 
 use crate::ca::Files;
-use crate::config::{Place, env};
+use crate::config::{Place, settings};
 use crate::exit::ExitStatus;
 use crate::printer::Printer;
 use crate::source;
@@ -46,7 +46,7 @@ Examples:
   openclaw-state-engine ca init --intercept '*.tools.example' --database agent.db")]
 struct Init {
     /// A host that it may sign for; repeatable [default: those of the configuration file]
-    #[arg(long, value_name = "HOST[:PORT]", env = env::INTERCEPT, value_delimiter = ',')]
+    #[arg(long, value_name = "HOST[:PORT]", env = settings::INTERCEPT.variable(), value_delimiter = ',')]
     intercept: Vec<HostPattern>,
 
     #[command(flatten)]

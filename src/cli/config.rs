@@ -67,7 +67,7 @@ fn check(flags: Flags, printer: &mut Printer) -> anyhow::Result<ExitStatus> {
             return Ok(ExitStatus::No);
         }
     };
-    let (rules, routes) = (config.proxy.rules.len(), config.proxy.routes.len());
+    let (rules, routes) = (config.proxy.calls.rules.len(), config.proxy.calls.routes.len());
     let file = config.file.as_deref();
     if printer.json() {
         printer.document(&Checked { fine: true, file, rules, routes, error: None })?;
@@ -82,12 +82,12 @@ fn check(flags: Flags, printer: &mut Printer) -> anyhow::Result<ExitStatus> {
 fn show(flags: Flags, printer: &mut Printer) -> anyhow::Result<ExitStatus> {
     let config = Config::try_from(flags)?;
     if printer.json() {
-        for setting in &config.settings {
+        for setting in &config.listed {
             printer.json_line(setting)?;
         }
         return Ok(ExitStatus::Done);
     }
-    let rows = config.settings.into_iter();
+    let rows = config.listed.into_iter();
     let rows = rows.map(|setting| vec![setting.name, setting.value, setting.from]).collect();
     printer.table(&["SETTING", "VALUE", "FROM"], rows)?;
     Ok(ExitStatus::Done)

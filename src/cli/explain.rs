@@ -45,10 +45,15 @@ pub(super) fn run(args: Args, printer: &mut Printer) -> anyhow::Result<ExitStatu
         body: body(args.body)?.into(),
     };
     let config = Config::try_from(args.flags)?;
-    let reader = config.database.exists().then(|| Reader::open(&config.database)).transpose()?;
+    let reader =
+        config.database.path.exists().then(|| Reader::open(&config.database.path)).transpose()?;
     let runtime = tokio::runtime::Builder::new_current_thread().build()?;
-    let explained =
-        runtime.block_on(explain(&config.proxy, &config.intercept, reader.as_ref(), asked));
+    let explained = runtime.block_on(explain(
+        &config.proxy.calls,
+        &config.proxy.intercept,
+        reader.as_ref(),
+        asked,
+    ));
     match explained {
         Ok(explanation) if printer.json() => printer.document(&explanation)?,
         Ok(explanation) => print(&explanation, printer)?,

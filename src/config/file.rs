@@ -1,97 +1,40 @@
 //! `openclaw-state-engine.toml`: found, read, and refused with a line and a remedy.
 
 use std::fmt::Write as _;
-use std::fs;
-use std::io;
-use std::net::SocketAddr;
-use std::num::NonZeroU16;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
+use std::{fmt, fs, io};
 
 use anyhow::{Context as _, bail};
 use etcetera::BaseStrategy as _;
-use proxy::{Hop, HostPattern, Route, Rule, Span};
-use serde::Deserialize;
+use proxy::Rule;
 use toml::de::{DeTable, DeValue};
 
-use super::values::{LogFormat, Secret, Size, TrustedCa, text};
+use super::content::{Content, InFile};
+use super::setting::{Declared, Setting, Value, read};
 
 /// Its name, in the working folder or the user's config folder.
 const NAME: &str = "openclaw-state-engine.toml";
 
 /// A file that was read.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub(crate) struct File {
-    pub(crate) path: PathBuf,
-    pub(crate) content: Content,
+    pub(super) path: PathBuf,
+    pub(super) content: Content,
     text: String,
 }
 
-/// What it says. What it leaves out is the business of the other layers.
-#[derive(Debug, Clone, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub(crate) struct Content {
-    pub(crate) server: Server,
-    pub(crate) proxy: Proxy,
-    pub(crate) route: Vec<Route>,
-    pub(crate) rule: Vec<Rule>,
-    pub(crate) mcp: Mcp,
-}
-
-#[derive(Debug, Clone, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub(crate) struct Server {
-    pub(crate) addr: Option<SocketAddr>,
-    pub(crate) database: Option<PathBuf>,
-    #[serde(deserialize_with = "text")]
-    pub(crate) token: Option<Secret>,
-    pub(crate) allow_host: Option<Vec<String>>,
-    pub(crate) allow_origin: Option<Vec<String>>,
-    pub(crate) log_format: Option<LogFormat>,
-    #[serde(deserialize_with = "text")]
-    pub(crate) drain: Option<Span>,
-}
-
-#[derive(Debug, Clone, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-#[expect(clippy::struct_field_names, reason = "fields are named as the file writes them")]
-pub(crate) struct Proxy {
-    pub(crate) enabled: Option<bool>,
-    pub(crate) addr: Option<SocketAddr>,
-    #[serde(deserialize_with = "text")]
-    pub(crate) max_request: Option<Size>,
-    #[serde(deserialize_with = "text")]
-    pub(crate) max_wait: Option<Span>,
-    pub(crate) pass: Option<Vec<HostPattern>>,
-    pub(crate) require_token: Option<bool>,
-    pub(crate) reads_table: Option<bool>,
-    pub(crate) keyed_table: Option<bool>,
-    pub(crate) refuse_loopback: Option<bool>,
-    pub(crate) refuse_private: Option<bool>,
-    pub(crate) connect_ports: Option<Vec<NonZeroU16>>,
-    #[serde(deserialize_with = "text")]
-    pub(crate) upstream_proxy: Option<Hop>,
-    pub(crate) upstream_direct: Option<String>,
-    pub(crate) upstream_ca: Option<Vec<TrustedCa>>,
-    pub(crate) intercept: Intercept,
-}
-
-#[derive(Debug, Clone, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub(crate) struct Intercept {
-    pub(crate) hosts: Option<Vec<HostPattern>>,
-}
-
-#[derive(Debug, Clone, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub(crate) struct Mcp {
-    pub(crate) trust: Option<Vec<String>>,
+/// A secret may be in it.
+impl fmt::Debug for File {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.path.fmt(f)
+    }
 }
 
 impl File {
     /// The file that `named` names, else the first that is there: in the working folder, then in
     /// the user's config folder.
-    pub(crate) fn find(named: Option<&Path>) -> anyhow::Result<Option<Self>> {
+    pub(super) fn find(named: Option<&Path>) -> anyhow::Result<Option<Self>> {
         if let Some(path) = named {
             return match fs::read_to_string(path) {
                 Ok(text) => Self::read(path.to_owned(), text).map(Some),
@@ -120,8 +63,10 @@ impl File {
             Err(error) => bail!("{}", explain(&path, &text, &error)),
         };
         let file = Self { path, content, text };
-        let has_secret = file.content.server.token.is_some()
-            || file.content.proxy.upstream_proxy.as_ref().is_some_and(Hop::has_credentials);
+        let holds_secret = |InFile { declared, texts }: &InFile| {
+            declared.is_secret && texts.iter().any(|text| (declared.by_type.holds_secret)(text))
+        };
+        let has_secret = file.content.settings.iter().any(holds_secret);
         if has_secret && fs::metadata(&file.path).is_ok_and(|meta| meta.mode() & 0o077 != 0) {
             bail!(
                 "{} holds a secret and can be read by others: chmod 600 {}",
@@ -129,8 +74,8 @@ impl File {
                 file.path.display()
             );
         }
-        file.check_names("rule", file.content.rule.iter().map(Rule::name))?;
-        file.check_names("route", file.content.route.iter().map(|route| Some(route.name())))?;
+        file.check_names("rule", file.content.rules.iter().map(Rule::name))?;
+        file.check_names("route", file.content.routes.iter().map(|route| Some(route.name())))?;
         Ok(file)
     }
 
@@ -150,8 +95,23 @@ impl File {
         Ok(())
     }
 
+    /// What the file says of a setting; `None` where it says nothing.
+    pub(super) fn texts(&self, declared: &Declared) -> Option<&[String]> {
+        let said = self.content.settings.iter().find(|said| said.declared.name == declared.name);
+        said.map(|said| said.texts.as_slice())
+    }
+
+    pub(super) fn one<T: Value>(&self, setting: &Setting<T>) -> Option<T> {
+        self.list(setting).pop()
+    }
+
+    pub(super) fn list<T: Value>(&self, setting: &Setting<T>) -> Vec<T> {
+        let texts = self.texts(&setting.declared).unwrap_or_default();
+        texts.iter().filter_map(|text| read(text, Some(self.folder())).ok()).collect()
+    }
+
     /// `FILE:LINE` of a value, or of the element `index` of a list of tables.
-    pub(crate) fn place(&self, keys: &[&str], index: Option<usize>) -> String {
+    pub(super) fn place(&self, keys: &[&str], index: Option<usize>) -> String {
         let at = self.offset(keys, index).unwrap_or_default();
         format!("{}:{}", self.path.display(), line_of(&self.text, at))
     }
@@ -170,9 +130,9 @@ impl File {
         }
     }
 
-    /// A path in the file means one beside it.
-    pub(crate) fn beside(&self, path: &Path) -> PathBuf {
-        self.path.parent().unwrap_or(Path::new("")).join(path)
+    /// Where paths in the file begin.
+    pub(super) fn folder(&self) -> &Path {
+        self.path.parent().unwrap_or(Path::new(""))
     }
 }
 

@@ -1,39 +1,29 @@
-//! What the command line and the environment say.
+//! What the command line and the environment say: the flags, as `settings.rs` declares them.
 
 use std::ffi::OsString;
-use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::fmt;
+use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
 use anyhow::Context as _;
-use clap::builder::BoolishValueParser;
+use clap::builder::{BoolishValueParser, PossibleValue, PossibleValuesParser};
 use clap::error::{ContextKind, ContextValue};
-use clap::{ArgMatches, Args, Command, FromArgMatches};
+use clap::parser::ValueSource;
+use clap::{Arg, ArgAction, ArgMatches, Args, Command, FromArgMatches, value_parser};
 use etcetera::BaseStrategy as _;
-use proxy::{Hop, HostPattern, Span};
+use proxy::HostPattern;
 
-use super::env;
 use super::file::File;
-use super::layers::Sources;
-use super::values::{LogFormat, Secret, Size, TrustedCa};
+use super::setting::{Declared, Flag, Form};
+use super::settings::{ALL, CONFIG, DATABASE, INTERCEPT, TOKEN};
+use super::values::Token;
 
 /// Which store a verb means, and how it shows itself to the server that owns it.
-#[derive(Debug, Clone, clap::Args)]
+#[derive(Debug, Clone)]
 pub(crate) struct Place {
-    /// The configuration file [default: openclaw-state-engine.toml here, else in the user's config
-    /// folder]
-    #[arg(long, value_name = "FILE", env = env::CONFIG)]
-    pub(super) config: Option<PathBuf>,
-
-    /// The database file [default: openclaw-state-engine/state.db in the user's data folder]
-    #[arg(long, value_name = "FILE", env = env::DATABASE)]
-    pub(super) database: Option<PathBuf>,
-
-    /// The bearer token of the state API; safer in the environment, since other users see flags
-    #[arg(long, env = env::TOKEN, hide_env_values = true)]
-    pub(super) token: Option<Secret>,
-
-    #[arg(skip)]
+    config: Option<PathBuf>,
+    database: Option<PathBuf>,
+    token: Option<Token>,
     file: OnceLock<Option<File>>,
 }
 
@@ -51,8 +41,8 @@ impl Place {
         if let Some(database) = &self.database {
             return Ok(database.clone());
         }
-        if let Some(database) = self.file()?.and_then(database_of) {
-            return Ok(database);
+        if let Some(database) = self.file()?.and_then(|file| file.one(&DATABASE)) {
+            return Ok(database.0);
         }
         let folders = etcetera::choose_base_strategy()
             .context("the user's data folder is not known; name a file with --database")?;
@@ -60,148 +50,112 @@ impl Place {
     }
 
     /// The token of the state API.
-    pub(crate) fn token(&self) -> Option<&Secret> {
-        let in_file = || self.file().ok()?.and_then(|file| file.content.server.token.as_ref());
-        self.token.as_ref().or_else(in_file)
+    pub(crate) fn token(&self) -> Option<Token> {
+        self.token.clone().or_else(|| self.file().ok()??.one(&TOKEN))
     }
 
     /// The hosts that the file has intercepted.
     pub(crate) fn intercepted(&self) -> anyhow::Result<Vec<HostPattern>> {
-        let hosts = self.file()?.and_then(|file| file.content.proxy.intercept.hosts.clone());
-        Ok(hosts.unwrap_or_default())
+        Ok(self.file()?.map(|file| file.list(&INTERCEPT)).unwrap_or_default())
     }
 
     /// The file that was named.
-    pub(crate) fn named_file(&self) -> Option<&std::path::Path> {
+    pub(crate) fn named_file(&self) -> Option<&Path> {
         self.config.as_deref()
     }
+}
 
-    /// Forgets the file, so that it is read again.
-    pub(super) fn reread(&mut self) {
-        self.file = OnceLock::new();
+impl FromArgMatches for Place {
+    fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
+        let path = |id| matches.get_one::<PathBuf>(id).cloned();
+        let token = matches.get_one::<String>("token");
+        Ok(Self {
+            config: path("config"),
+            database: path("database"),
+            token: token.and_then(|token| token.parse().ok()),
+            file: OnceLock::new(),
+        })
+    }
+
+    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
+        *self = Self::from_arg_matches(matches)?;
+        Ok(())
     }
 }
 
-/// The database that a file names.
-pub(super) fn database_of(file: &File) -> Option<PathBuf> {
-    file.content.server.database.as_ref().map(|path| file.beside(path))
+impl Args for Place {
+    fn augment_args(command: Command) -> Command {
+        let declared = [&CONFIG.declared, &DATABASE.declared, &TOKEN.declared];
+        command.args(declared.into_iter().filter_map(arg))
+    }
+
+    fn augment_args_for_update(command: Command) -> Command {
+        Self::augment_args(command)
+    }
 }
 
-/// The flags of `serve`; each doc comment is its reference.
-#[derive(Debug, Clone, clap::Args)]
-pub(super) struct Given {
-    #[command(flatten)]
-    pub(super) place: Place,
-
-    /// Where the state API listens; beyond the loopback only with --token
-    #[arg(long, value_name = "IP:PORT", env = env::ADDR, default_value = "127.0.0.1:3030")]
-    pub(super) addr: SocketAddr,
-
-    /// Where the proxy listens; beyond the loopback only with --require-token
-    #[arg(long, value_name = "IP:PORT", env = env::PROXY_ADDR, default_value = "127.0.0.1:3031")]
-    pub(super) proxy_addr: SocketAddr,
-
-    /// Serve the state API alone
-    #[arg(long, env = env::NO_PROXY, value_parser = BoolishValueParser::new())]
-    pub(super) no_proxy: bool,
-
-    /// The largest request body that the proxy takes: bytes, or 16MiB, 1GiB
-    #[arg(long, value_name = "SIZE", env = env::MAX_REQUEST, default_value = "256MiB")]
-    pub(super) max_request: Size,
-
-    /// A host whose calls are audited and never keyed, a local model server, say; repeatable
-    #[arg(long, value_name = "HOST[:PORT]", env = env::PASS, value_delimiter = ',')]
-    pub(super) pass: Vec<HostPattern>,
-
-    /// A host (or *.HOST) whose TLS the proxy opens, so that its calls are guarded; its clients must
-    /// trust the CA that `ca export` prints; repeatable
-    #[arg(long, value_name = "HOST[:PORT]", env = env::INTERCEPT, value_delimiter = ',')]
-    pub(super) intercept: Vec<HostPattern>,
-
-    /// A file of CA certificates that upstreams may be verified by, besides the system's; with HOST=
-    /// for that host alone; repeatable
-    #[arg(long, value_name = "[HOST=]FILE", env = env::UPSTREAM_CA, value_delimiter = ',')]
-    pub(super) upstream_ca: Vec<TrustedCa>,
-
-    /// The proxy takes only calls with credentials SESSION:TOKEN; `token SESSION` prints one
-    #[arg(long, env = env::REQUIRE_TOKEN, value_parser = BoolishValueParser::new())]
-    pub(super) require_token: bool,
-
-    /// The proxy that calls go out through: http://[USER:PASSWORD@]HOST:PORT
-    #[arg(long, value_name = "URL", env = env::UPSTREAM_PROXY, hide_env_values = true)]
-    pub(super) upstream_proxy: Option<Hop>,
-
-    /// Hosts that are reached without --upstream-proxy, in the form of `NO_PROXY`
-    #[arg(long, value_name = "HOSTS", env = env::UPSTREAM_DIRECT)]
-    pub(super) upstream_direct: Option<String>,
-
-    /// A further Host that the state API answers to, besides the loopback's names; repeatable
-    #[arg(long, value_name = "HOST[:PORT]", env = env::ALLOW_HOST, value_delimiter = ',')]
-    pub(super) allow_host: Vec<String>,
-
-    /// A web origin whose pages may use the state API (`null`: a page opened as a file); repeatable
-    #[arg(long, value_name = "ORIGIN", env = env::ALLOW_ORIGIN, value_delimiter = ',')]
-    pub(super) allow_origin: Vec<String>,
-
-    /// How the log is written to stderr
-    #[arg(long, value_name = "FORMAT", env = env::LOG_FORMAT, value_enum, default_value_t)]
-    pub(super) log_format: LogFormat,
-
-    /// A cap on the database in pages, to test a full disk
-    #[arg(long, hide = true)]
-    pub(super) max_page_count: Option<u64>,
-
-    /// How long running calls get at a stop
-    #[arg(long, value_name = "SECONDS", env = env::DRAIN, default_value = "30s")]
-    pub(super) drain: Span,
-
-    /// How long a duplicate of a running call waits for its answer
-    #[arg(long, value_name = "SECONDS", env = env::MAX_WAIT, default_value = "300s")]
-    pub(super) max_wait: Span,
-}
-
-/// The flags of `serve`, and where each comes from.
+/// The flags and variables of `serve`.
 #[derive(Debug, Clone)]
 pub(crate) struct Flags {
-    pub(super) given: Given,
-    pub(super) sources: Sources,
+    pub(super) place: Place,
+    pub(super) written: Vec<Written>,
+    /// A cap on the database in pages, to test a full disk.
+    pub(super) max_page_count: Option<u64>,
+}
+
+/// What a flag or a variable says of a setting.
+#[derive(Clone)]
+pub(super) struct Written {
+    pub(super) setting: &'static str,
+    /// As they were written; one of a setting that is no list.
+    pub(super) texts: Vec<String>,
+    /// The flag or the variable.
+    pub(super) by: String,
+}
+
+/// A secret may be in the texts.
+impl fmt::Debug for Written {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} by {}", self.setting, self.by)
+    }
+}
+
+impl Written {
+    fn new(declared: &Declared, matches: &ArgMatches) -> Option<Self> {
+        let flag = declared.flag?;
+        let by = match matches.value_source(flag.name)? {
+            ValueSource::CommandLine => format!("--{}", flag.name),
+            ValueSource::EnvVariable => flag.variable.to_owned(),
+            _ => return None,
+        };
+        let texts = match declared.form {
+            Form::Switch => vec![matches.get_flag(flag.name).to_string()],
+            Form::SwitchOff => vec![(!matches.get_flag(flag.name)).to_string()],
+            _ => {
+                let texts = matches.get_raw(flag.name)?;
+                texts.map(|text| text.to_string_lossy().into_owned()).collect()
+            }
+        };
+        Some(Self { setting: declared.name, texts, by })
+    }
 }
 
 impl Flags {
     /// The same flags, with the file to be read again.
     pub(crate) fn reread(&self) -> Self {
         let mut again = self.clone();
-        again.given.place.reread();
+        again.place.file = OnceLock::new();
         again
     }
 }
 
-/// Parses a command line. What its refusal shows holds no secret: clap would quote the value, and the
-/// one of the environment too.
-pub(crate) fn parse<T: clap::Parser>(
-    line: impl IntoIterator<Item = impl Into<OsString> + Clone>,
-) -> Result<T, clap::Error> {
-    T::try_parse_from(line).map_err(|mut error| {
-        let is_secret = |arg: &ContextValue| {
-            let arg = arg.to_string();
-            ["--token", "--upstream-proxy"].iter().any(|secret| arg.starts_with(secret))
-        };
-        if error.get(ContextKind::InvalidArg).is_some_and(is_secret) {
-            let redacted = ContextValue::String("[redacted]".to_owned());
-            error.insert(ContextKind::InvalidValue, redacted);
-        }
-        error
-    })
-}
-
 impl FromArgMatches for Flags {
     fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
-        Self::from_arg_matches_mut(&mut matches.clone())
-    }
-
-    fn from_arg_matches_mut(matches: &mut ArgMatches) -> Result<Self, clap::Error> {
-        let sources = Sources::of(matches);
-        Ok(Self { given: Given::from_arg_matches_mut(matches)?, sources })
+        Ok(Self {
+            place: Place::from_arg_matches(matches)?,
+            written: ALL.iter().filter_map(|declared| Written::new(declared, matches)).collect(),
+            max_page_count: matches.get_one("max-page-count").copied(),
+        })
     }
 
     fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
@@ -212,10 +166,68 @@ impl FromArgMatches for Flags {
 
 impl Args for Flags {
     fn augment_args(command: Command) -> Command {
-        Given::augment_args(command)
+        let of_place = [DATABASE.declared.name, TOKEN.declared.name];
+        let settings = ALL.iter().filter(|declared| !of_place.contains(&declared.name));
+        let max_page_count = Arg::new("max-page-count").long("max-page-count").value_name("PAGES");
+        Place::augment_args(command)
+            .args(settings.filter_map(|declared| arg(declared)))
+            .arg(max_page_count.hide(true).value_parser(value_parser!(u64)))
     }
 
     fn augment_args_for_update(command: Command) -> Command {
-        Given::augment_args_for_update(command)
+        Self::augment_args(command)
     }
+}
+
+/// The flag of a setting, where it has one.
+fn arg(declared: &'static Declared) -> Option<Arg> {
+    let Flag { name, value, variable, help_order } = declared.flag?;
+    let mut arg = Arg::new(name)
+        .long(name)
+        .help(declared.help.trim_start())
+        .env(variable)
+        .hide_env_values(declared.is_secret);
+    if let Some(order) = help_order {
+        arg = arg.display_order(order);
+    }
+    if let Form::Switch | Form::SwitchOff = declared.form {
+        return Some(arg.action(ArgAction::SetTrue).value_parser(BoolishValueParser::new()));
+    }
+    arg = arg.value_name(value);
+    if declared.is_list {
+        arg = arg.action(ArgAction::Append).value_delimiter(',');
+    }
+    if let Some(default) = declared.default {
+        arg = arg.default_value(default);
+    }
+    Some(match declared.form {
+        Form::Path => arg.value_parser(value_parser!(PathBuf)),
+        Form::Word(words) => {
+            let words = words.iter().map(|(word, help)| PossibleValue::new(*word).help(*help));
+            arg.value_parser(PossibleValuesParser::new(words))
+        }
+        _ => arg.value_parser(|text: &str| {
+            (declared.by_type.shown)(text, None).map(|_| text.to_owned())
+        }),
+    })
+}
+
+/// Parses a command line. What its refusal shows holds no secret: clap would quote the value, and the
+/// one of the environment too.
+pub(crate) fn parse<T: clap::Parser>(
+    line: impl IntoIterator<Item = impl Into<OsString> + Clone>,
+) -> Result<T, clap::Error> {
+    T::try_parse_from(line).map_err(|mut error| {
+        let is_secret = |arg: &ContextValue| {
+            let arg = arg.to_string();
+            let secrets = ALL.iter().filter(|declared| declared.is_secret);
+            let mut flags = secrets.filter_map(|declared| declared.flag);
+            flags.any(|flag| arg.starts_with(&format!("--{}", flag.name)))
+        };
+        if error.get(ContextKind::InvalidArg).is_some_and(is_secret) {
+            let redacted = ContextValue::String("[redacted]".to_owned());
+            error.insert(ContextKind::InvalidValue, redacted);
+        }
+        error
+    })
 }

@@ -1,34 +1,19 @@
 //! Which layer says a value: flag, environment, file or default; the first of these that does wins.
 
 use std::fmt;
+use std::path::{Path, PathBuf};
 
-use clap::ArgMatches;
-use clap::parser::ValueSource;
+use anyhow::{Context as _, anyhow};
 use serde::Serialize;
 
 use super::file::File;
+use super::flags::Written;
+use super::setting::{Declared, Setting, Value, read};
+use super::settings::ALL;
 
-/// Where the flags of a command line come from.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Sources(Vec<(String, ValueSource)>);
-
-impl Sources {
-    /// To be asked before the values are taken out of `matches`.
-    pub(super) fn of(matches: &ArgMatches) -> Self {
-        let source = |id: &clap::Id| Some((id.to_string(), matches.value_source(id.as_str())?));
-        Self(matches.ids().filter_map(source).collect())
-    }
-
-    /// `None` where neither a flag nor the environment says it.
-    fn get(&self, id: &str) -> Option<ValueSource> {
-        let source = self.0.iter().find(|(other, _)| other == id).map(|(_, source)| *source);
-        source.filter(|source| *source != ValueSource::DefaultValue)
-    }
-}
-
-/// A setting as it came out.
+/// A line of `config show`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub(crate) struct Setting {
+pub(crate) struct Listed {
     /// As the file calls it.
     pub(crate) name: String,
     /// Without secrets.
@@ -37,88 +22,110 @@ pub(crate) struct Setting {
     pub(crate) from: String,
 }
 
-/// Puts the layers together, and takes down where each value came from.
-pub(super) struct Layers<'a> {
-    sources: &'a Sources,
-    file: Option<&'a File>,
-    pub(super) settings: Vec<Setting>,
+/// What each setting came out as, in the order of [`ALL`].
+#[derive(Debug, Clone)]
+pub(super) struct Layers(Vec<Chosen>);
+
+/// A setting as the first layer that has it says it.
+#[derive(Clone)]
+struct Chosen {
+    declared: &'static Declared,
+    texts: Vec<String>,
+    /// The file's, where that says it.
+    folder: Option<PathBuf>,
+    listed: Listed,
 }
 
-/// What the command line calls a setting; the file calls it `table.key`.
-pub(super) struct Named {
-    pub(super) name: &'static str,
-    /// clap's id and the variable; both empty where only the file has it.
-    pub(super) id: &'static str,
-    pub(super) variable: &'static str,
+/// A secret may be in the texts.
+impl fmt::Debug for Chosen {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.listed.fmt(f)
+    }
 }
 
-impl<'a> Layers<'a> {
-    pub(super) fn new(sources: &'a Sources, file: Option<&'a File>) -> Self {
-        Self { sources, file, settings: Vec::new() }
-    }
-
-    /// One value. `given` is what the command line or the environment holds, defaults of clap
-    /// included.
-    pub(super) fn one<T: fmt::Display>(
-        &mut self,
-        named: &Named,
-        given: Option<T>,
-        in_file: Option<T>,
-        default: T,
-    ) -> T {
-        self.optional(named, given, in_file, Some(default.to_string())).unwrap_or(default)
-    }
-
-    /// One that may be absent; `default` is how that is told.
-    pub(super) fn optional<T: fmt::Display>(
-        &mut self,
-        named: &Named,
-        given: Option<T>,
-        in_file: Option<T>,
-        default: Option<String>,
-    ) -> Option<T> {
-        let (value, from) = self.pick(named, given, in_file);
-        let shown = value.as_ref().map(ToString::to_string).or(default).unwrap_or_default();
-        self.settings.push(Setting { name: named.name.to_owned(), value: shown, from });
-        value
-    }
-
-    /// A list; a later layer replaces it as a whole.
-    pub(super) fn list<T: fmt::Display>(
-        &mut self,
-        named: &Named,
-        given: Vec<T>,
-        in_file: Option<Vec<T>>,
-    ) -> Vec<T> {
-        let (value, from) = self.pick(named, Some(given), in_file);
-        let value = value.unwrap_or_default();
-        let shown: Vec<String> = value.iter().map(ToString::to_string).collect();
-        let value_shown = shown.join(", ");
-        self.settings.push(Setting { name: named.name.to_owned(), value: value_shown, from });
-        value
-    }
-
-    fn pick<T>(&self, named: &Named, given: Option<T>, in_file: Option<T>) -> (Option<T>, String) {
-        match (self.sources.get(named.id), in_file) {
-            (Some(ValueSource::EnvVariable), _) => (given, named.variable.to_owned()),
-            (Some(_), _) => (given, format!("--{}", named.id.replace('_', "-"))),
-            (None, Some(value)) => {
-                let keys: Vec<&str> = named.name.split('.').collect();
-                let place = self.file.map(|file| file.place(&keys, None));
-                (Some(value), place.unwrap_or_default())
-            }
-            (None, None) => (None, "default".to_owned()),
+impl Layers {
+    /// Puts the layers together. `database` is where the database is, whichever layer says so: by
+    /// default that depends on the user.
+    pub(super) fn new(
+        written: &[Written],
+        file: Option<&File>,
+        database: &Path,
+    ) -> anyhow::Result<Self> {
+        let chosen = ALL.iter().map(|declared| Chosen::new(declared, written, file));
+        let mut layers = Self(chosen.collect::<anyhow::Result<_>>()?);
+        let name = super::settings::DATABASE.declared.name;
+        if let Some(chosen) = layers.0.iter_mut().find(|chosen| chosen.declared.name == name) {
+            chosen.listed.value = database.display().to_string();
         }
+        Ok(layers)
     }
 
-    /// The elements of a list of tables, which only the file has.
-    pub(super) fn tables<'n>(&mut self, table: &str, names: impl Iterator<Item = Option<&'n str>>) {
-        for (index, name) in names.enumerate() {
-            self.settings.push(Setting {
-                name: format!("{table}.{}", index + 1),
-                value: name.unwrap_or_default().to_owned(),
-                from: self.file.map(|file| file.place(&[table], Some(index))).unwrap_or_default(),
-            });
+    /// The value of a setting that has a default.
+    pub(super) fn one<T: Value>(&self, setting: &Setting<T>) -> anyhow::Result<T> {
+        self.optional(setting)?.with_context(|| format!("{} has no value", setting.declared.name))
+    }
+
+    pub(super) fn optional<T: Value>(&self, setting: &Setting<T>) -> anyhow::Result<Option<T>> {
+        Ok(self.list(setting)?.pop())
+    }
+
+    pub(super) fn list<T: Value>(&self, setting: &Setting<T>) -> anyhow::Result<Vec<T>> {
+        let name = setting.declared.name;
+        let chosen = self.0.iter().find(|chosen| chosen.declared.name == name);
+        let chosen = chosen.with_context(|| format!("{name} is not a setting"))?;
+        let read = |text: &String| read(text, chosen.folder.as_deref());
+        chosen
+            .texts
+            .iter()
+            .map(read)
+            .collect::<Result<_, _>>()
+            .map_err(|why| anyhow!("{name}: {why}"))
+    }
+
+    pub(super) fn listed(&self) -> impl Iterator<Item = &Listed> {
+        self.0.iter().map(|chosen| &chosen.listed)
+    }
+
+    /// The names of settings that differ from those of `running` and need a restart.
+    pub(super) fn needs_restart(&self, running: &Self) -> Vec<&'static str> {
+        let pairs = self.0.iter().zip(&running.0);
+        pairs
+            .filter(|(new, old)| !new.declared.reloads && !new.is_same(old))
+            .map(|(new, _)| new.declared.name)
+            .collect()
+    }
+}
+
+impl Chosen {
+    fn new(
+        declared: &'static Declared,
+        written: &[Written],
+        file: Option<&File>,
+    ) -> anyhow::Result<Self> {
+        let in_file = file.and_then(|file| Some((file, file.texts(declared)?)));
+        let (texts, from, folder) = if let Some(written) =
+            written.iter().find(|written| written.setting == declared.name)
+        {
+            (written.texts.clone(), written.by.clone(), None)
+        } else if let Some((file, texts)) = in_file {
+            let keys: Vec<&str> = declared.name.split('.').collect();
+            (texts.to_owned(), file.place(&keys, None), Some(file.folder().to_owned()))
+        } else {
+            (declared.default.iter().map(ToString::to_string).collect(), "default".to_owned(), None)
+        };
+        let shown = texts.iter().map(|text| (declared.by_type.shown)(text, folder.as_deref()));
+        let shown: Vec<String> = shown.collect::<Result<_, _>>().map_err(anyhow::Error::msg)?;
+        let listed = Listed { name: declared.name.to_owned(), value: shown.join(", "), from };
+        Ok(Self { declared, texts, folder, listed })
+    }
+
+    /// What is shown of a secret does not tell two of them apart.
+    fn is_same(&self, other: &Self) -> bool {
+        if !self.declared.is_secret {
+            return self.listed.value == other.listed.value;
         }
+        let mut pairs = self.texts.iter().zip(&other.texts);
+        self.texts.len() == other.texts.len()
+            && pairs.all(|(one, other)| (self.declared.by_type.is_same)(one, other))
     }
 }

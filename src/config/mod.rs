@@ -1,92 +1,94 @@
 //! What the engine runs with: defaults, then the file, then the environment, then flags; the later
 //! wins.
 
+mod content;
 pub(crate) mod env;
 mod file;
 mod flags;
 mod layers;
-mod names;
+mod setting;
+pub(crate) mod settings;
 mod values;
 
 use std::net::SocketAddr;
-use std::num::NonZeroU16;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::bail;
-use proxy::{Chain, HostPattern, Route, UpstreamCa};
+use proxy::{Chain, HostPattern, Route, Rule, UpstreamCa};
 
+use self::file::File;
 pub(crate) use self::flags::{Flags, Place, parse};
 use self::layers::Layers;
-pub(crate) use self::layers::Setting;
-use self::values::TrustedCa;
-pub(crate) use self::values::{LogFormat, Secret};
+pub(crate) use self::layers::Listed;
+pub(crate) use self::values::{LogFormat, Token};
 
 /// What the server runs with, checked.
 #[derive(Debug, Clone)]
 pub(crate) struct Config {
     /// The file that was read.
     pub(crate) file: Option<PathBuf>,
-    pub(crate) database: PathBuf,
+    pub(crate) database: Database,
+    pub(crate) api: Api,
+    pub(crate) proxy: Proxy,
+    pub(crate) log_format: LogFormat,
+    /// How long running calls get at a stop.
+    pub(crate) drain: Duration,
+    /// Each setting with where it comes from.
+    pub(crate) listed: Vec<Listed>,
+    layers: Layers,
+}
+
+#[derive(Debug, Clone)]
+pub(crate) struct Database {
+    pub(crate) path: PathBuf,
+    pub(crate) max_page_count: Option<u64>,
+}
+
+/// How the state API is reached.
+#[derive(Debug, Clone)]
+pub(crate) struct Api {
     pub(crate) addr: SocketAddr,
+    pub(crate) token: Option<Token>,
+    pub(crate) allow_hosts: Vec<String>,
+    pub(crate) allow_origins: Vec<String>,
+}
+
+/// How the proxy is reached, and what it takes.
+#[derive(Debug, Clone)]
+pub(crate) struct Proxy {
     /// `None`: no proxy.
-    pub(crate) proxy_addr: Option<SocketAddr>,
+    pub(crate) addr: Option<SocketAddr>,
+    pub(crate) require_token: bool,
     /// In bytes.
     pub(crate) max_request: u64,
-    /// What may change while the server runs.
-    pub(crate) proxy: proxy::Settings,
+    pub(crate) max_wait: Duration,
+    /// What it does with calls; a reload changes it.
+    pub(crate) calls: proxy::Settings,
     pub(crate) intercept: Vec<HostPattern>,
-    pub(crate) upstream_ca: Vec<UpstreamCa>,
     pub(crate) mcp_trust: Vec<String>,
+    pub(crate) upstream: Upstream,
+}
+
+/// Where calls may go, and how they get there.
+#[derive(Debug, Clone)]
+pub(crate) struct Upstream {
+    pub(crate) proxy: Option<Chain>,
+    /// Certificates besides the system's.
+    pub(crate) trusted: Vec<UpstreamCa>,
     pub(crate) refuse_loopback: bool,
     pub(crate) refuse_private: bool,
     /// None: all of them.
     pub(crate) connect_ports: Vec<u16>,
-    pub(crate) upstream_proxy: Option<Chain>,
-    pub(crate) token: Option<Secret>,
-    pub(crate) require_token: bool,
-    pub(crate) allow_host: Vec<String>,
-    pub(crate) allow_origin: Vec<String>,
-    pub(crate) log_format: LogFormat,
-    pub(crate) max_page_count: Option<u64>,
-    pub(crate) drain: Duration,
-    pub(crate) max_wait: Duration,
-    /// Each value with where it came from.
-    pub(crate) settings: Vec<Setting>,
 }
 
 /// How short a token may be that keeps other machines out, in bytes.
 const SHORTEST_TOKEN: usize = 32;
 
-/// The settings that a reload changes, by the beginnings of their names.
-const RELOADED: &[&str] =
-    &[names::PASS.name, names::READS_TABLE.name, names::KEYED_TABLE.name, "rule.", "route."];
-
 impl Config {
-    /// The names of settings that differ from those of `running`, and take a new start.
-    pub(crate) fn needs_restart<'a>(&'a self, running: &Self) -> Vec<&'a str> {
-        let differs = |setting: &&Setting| {
-            let same = |other: &Setting| other.name == setting.name && other.value == setting.value;
-            !RELOADED.iter().any(|name| setting.name.starts_with(name))
-                && !running.settings.iter().any(same)
-        };
-        // These two are shown without what is secret of them.
-        let same_hops = match (&self.upstream_proxy, &running.upstream_proxy) {
-            (Some(new), Some(old)) => new.has_hops_of(old),
-            (new, old) => new.is_none() && old.is_none(),
-        };
-        let secrets = [
-            (names::TOKEN.name, self.token != running.token),
-            (names::UPSTREAM_PROXY.name, !same_hops),
-        ];
-        let shown = self.settings.iter().filter(differs).map(|setting| setting.name.as_str());
-        let mut names: Vec<_> = shown.collect();
-        for (name, differs) in secrets {
-            if differs && !names.contains(&name) {
-                names.push(name);
-            }
-        }
-        names
+    /// The names of settings that differ from those of `running`, and need a restart.
+    pub(crate) fn needs_restart(&self, running: &Self) -> Vec<&'static str> {
+        self.layers.needs_restart(&running.layers)
     }
 }
 
@@ -96,128 +98,119 @@ impl TryFrom<Flags> for Config {
     /// Refuses what would open a door to others without a key to it. Reads the configuration file
     /// and touches no other file and no port.
     fn try_from(flags: Flags) -> anyhow::Result<Self> {
-        let Flags { given, sources } = flags;
-        let database = given.place.database()?;
-        let file = given.place.file()?;
-        let content = file.map(|file| file.content.clone()).unwrap_or_default();
-        let (server, proxy) = (content.server, content.proxy);
-        let mut at = Layers::new(&sources, file);
-
-        let addr = at.one(&names::ADDR, Some(given.addr), server.addr, given.addr);
-        let shown = database.display().to_string();
-        let in_file_shown = server.database.is_some().then(|| shown.clone());
-        at.one(&names::DATABASE, Some(shown.clone()), in_file_shown, shown);
-        let token = at.optional(&names::TOKEN, given.place.token.clone(), server.token, None);
-        let allow_host = at.list(&names::ALLOW_HOST, given.allow_host, server.allow_host);
-        let allow_origin = at.list(&names::ALLOW_ORIGIN, given.allow_origin, server.allow_origin);
-        let log_format =
-            at.one(&names::LOG_FORMAT, Some(given.log_format), server.log_format, given.log_format);
-        let drain = at.one(&names::DRAIN, Some(given.drain), server.drain, given.drain);
-        let enabled = at.one(&names::ENABLED, Some(!given.no_proxy), proxy.enabled, true);
-        let proxy_addr =
-            at.one(&names::PROXY_ADDR, Some(given.proxy_addr), proxy.addr, given.proxy_addr);
-        let max_request = at.one(
-            &names::MAX_REQUEST,
-            Some(given.max_request),
-            proxy.max_request,
-            given.max_request,
-        );
-        let max_wait =
-            at.one(&names::MAX_WAIT, Some(given.max_wait), proxy.max_wait, given.max_wait);
-        let pass = at.list(&names::PASS, given.pass, proxy.pass);
-        let require_token =
-            at.one(&names::REQUIRE_TOKEN, Some(given.require_token), proxy.require_token, false);
-        let reads_table = at.one(&names::READS_TABLE, None, proxy.reads_table, true);
-        let keyed_table = at.one(&names::KEYED_TABLE, None, proxy.keyed_table, true);
-        let refuse_loopback = at.one(&names::REFUSE_LOOPBACK, None, proxy.refuse_loopback, false);
-        let refuse_private = at.one(&names::REFUSE_PRIVATE, None, proxy.refuse_private, false);
-        let connect_ports = at.list(&names::CONNECT_PORTS, Vec::new(), proxy.connect_ports);
-        let upstream_proxy =
-            at.optional(&names::UPSTREAM_PROXY, given.upstream_proxy, proxy.upstream_proxy, None);
-        let upstream_direct = at.optional(
-            &names::UPSTREAM_DIRECT,
-            given.upstream_direct,
-            proxy.upstream_direct,
-            None,
-        );
-        let intercept = at.list(&names::INTERCEPT, given.intercept, proxy.intercept.hosts);
-        let beside = |trusted: TrustedCa| match file {
-            Some(file) => TrustedCa(UpstreamCa { file: file.beside(&trusted.0.file), ..trusted.0 }),
-            None => trusted,
-        };
-        let upstream_ca = at.list(
-            &names::UPSTREAM_CA,
-            given.upstream_ca,
-            proxy.upstream_ca.map(|list| list.into_iter().map(beside).collect()),
-        );
-        let mcp_trust = at.list(&names::MCP_TRUST, Vec::new(), content.mcp.trust);
-        at.tables("rule", content.rule.iter().map(proxy::Rule::name));
-        at.tables("route", content.route.iter().map(Route::name).map(Some));
-
-        let settings = at.settings;
-        let path = file.map(|file| file.path.clone());
+        let Flags { place, written, max_page_count } = flags;
+        let database = place.database()?;
+        let file = place.file()?;
+        let layers = Layers::new(&written, file, &database)?;
         let config = Self {
-            file: path,
-            database,
-            addr,
-            proxy_addr: enabled.then_some(proxy_addr),
-            max_request: max_request.0,
-            proxy: proxy::Settings {
-                pass,
-                reads_table,
-                keyed_table,
-                rules: content.rule,
-                routes: content.route,
-            },
-            intercept,
-            upstream_ca: upstream_ca.into_iter().map(|trusted| trusted.0).collect(),
-            mcp_trust,
-            refuse_loopback,
-            refuse_private,
-            connect_ports: connect_ports.into_iter().map(NonZeroU16::get).collect(),
-            upstream_proxy: upstream_proxy.map(|hop| {
-                Chain::new(Some(hop.clone()), Some(hop), &upstream_direct.unwrap_or_default())
-            }),
-            token,
-            require_token,
-            allow_host,
-            allow_origin,
-            log_format,
-            max_page_count: given.max_page_count,
-            drain: drain.0,
-            max_wait: max_wait.0,
-            settings,
+            file: file.map(|file| file.path.clone()),
+            database: Database { path: database, max_page_count },
+            api: Api::new(&layers)?,
+            proxy: Proxy::new(&layers, file)?,
+            log_format: layers.one(&settings::LOG_FORMAT)?,
+            drain: layers.one(&settings::DRAIN)?.0,
+            listed: layers.listed().cloned().chain(file.into_iter().flat_map(tables)).collect(),
+            layers,
         };
-        config.check_doors()?;
+        config.api.check()?;
+        config.proxy.check()?;
         Ok(config)
     }
 }
 
-impl Config {
-    fn check_doors(&self) -> anyhow::Result<()> {
-        if !is_loopback(self.addr) {
-            let Some(token) = &self.token else {
-                bail!(
-                    "--addr {} can be reached by other machines: set a token with --token or {}",
-                    self.addr,
-                    env::TOKEN
-                );
-            };
-            if token.reveal().len() < SHORTEST_TOKEN {
-                bail!(
-                    "--addr {} can be reached by other machines, and the token could be guessed: \
-                     it takes {SHORTEST_TOKEN} characters or more, as of `openssl rand -hex 32`",
-                    self.addr
-                );
-            }
+/// The rules and routes of a file, as `config show` lists them.
+fn tables(file: &File) -> Vec<Listed> {
+    let line = |table: &str, index: usize, name: Option<&str>| Listed {
+        name: format!("{table}.{}", index + 1),
+        value: name.unwrap_or_default().to_owned(),
+        from: file.place(&[table], Some(index)),
+    };
+    let rules = file.content.rules.iter().map(Rule::name).enumerate();
+    let routes = file.content.routes.iter().map(Route::name).enumerate();
+    rules
+        .map(|(index, name)| line("rule", index, name))
+        .chain(routes.map(|(index, name)| line("route", index, Some(name))))
+        .collect()
+}
+
+impl Api {
+    fn new(layers: &Layers) -> anyhow::Result<Self> {
+        Ok(Self {
+            addr: layers.one(&settings::ADDR)?,
+            token: layers.optional(&settings::TOKEN)?,
+            allow_hosts: layers.list(&settings::ALLOW_HOST)?,
+            allow_origins: layers.list(&settings::ALLOW_ORIGIN)?,
+        })
+    }
+
+    fn check(&self) -> anyhow::Result<()> {
+        if is_loopback(self.addr) {
+            return Ok(());
         }
-        if let Some(addr) = self.proxy_addr
+        let Some(token) = &self.token else {
+            bail!(
+                "--addr {} can be reached by other machines: set a token with --token or {}",
+                self.addr,
+                settings::TOKEN.variable()
+            );
+        };
+        if token.reveal().len() < SHORTEST_TOKEN {
+            bail!(
+                "--addr {} can be reached by other machines, and the token could be guessed: \
+                 it takes {SHORTEST_TOKEN} characters or more, as of `openssl rand -hex 32`",
+                self.addr
+            );
+        }
+        Ok(())
+    }
+}
+
+impl Proxy {
+    fn new(layers: &Layers, file: Option<&File>) -> anyhow::Result<Self> {
+        let enabled = layers.one(&settings::ENABLED)?;
+        let content = file.map(|file| file.content.clone()).unwrap_or_default();
+        Ok(Self {
+            addr: Some(layers.one(&settings::PROXY_ADDR)?).filter(|_| enabled),
+            require_token: layers.one(&settings::REQUIRE_TOKEN)?,
+            max_request: layers.one(&settings::MAX_REQUEST)?.0,
+            max_wait: layers.one(&settings::MAX_WAIT)?.0,
+            calls: proxy::Settings {
+                pass: layers.list(&settings::PASS)?,
+                reads_table: layers.one(&settings::READS_TABLE)?,
+                keyed_table: layers.one(&settings::KEYED_TABLE)?,
+                rules: content.rules,
+                routes: content.routes,
+            },
+            intercept: layers.list(&settings::INTERCEPT)?,
+            mcp_trust: layers.list(&settings::MCP_TRUST)?,
+            upstream: Upstream::new(layers)?,
+        })
+    }
+
+    fn check(&self) -> anyhow::Result<()> {
+        if let Some(addr) = self.addr
             && !is_loopback(addr)
             && !self.require_token
         {
             bail!("--proxy-addr {addr} can be reached by other machines: add --require-token");
         }
         Ok(())
+    }
+}
+
+impl Upstream {
+    fn new(layers: &Layers) -> anyhow::Result<Self> {
+        let direct = layers.optional(&settings::UPSTREAM_DIRECT)?.unwrap_or_default();
+        let hop = layers.optional(&settings::UPSTREAM_PROXY)?;
+        let trusted = layers.list(&settings::UPSTREAM_CA)?;
+        let ports = layers.list(&settings::CONNECT_PORTS)?;
+        Ok(Self {
+            proxy: hop.map(|hop| Chain::new(Some(hop.clone()), Some(hop), &direct)),
+            trusted: trusted.into_iter().map(UpstreamCa::from).collect(),
+            refuse_loopback: layers.one(&settings::REFUSE_LOOPBACK)?,
+            refuse_private: layers.one(&settings::REFUSE_PRIVATE)?,
+            connect_ports: ports.into_iter().map(|port| port.0).collect(),
+        })
     }
 }
 

@@ -14,19 +14,19 @@ fn config(flags: &[&str]) -> anyhow::Result<Config> {
 }
 
 fn from<'a>(config: &'a Config, name: &str) -> (&'a str, &'a str) {
-    let setting = config.settings.iter().find(|setting| setting.name == name).unwrap();
+    let setting = config.listed.iter().find(|setting| setting.name == name).unwrap();
     (&setting.value, &setting.from)
 }
 
 #[test]
 fn defaults_are_the_documented_ones() {
     let config = config(&[]).unwrap();
-    assert_eq!(config.addr, "127.0.0.1:3030".parse().unwrap());
-    assert_eq!(config.proxy_addr, Some("127.0.0.1:3031".parse().unwrap()));
-    assert_eq!(config.max_request, 268_435_456);
+    assert_eq!(config.api.addr, "127.0.0.1:3030".parse().unwrap());
+    assert_eq!(config.proxy.addr, Some("127.0.0.1:3031".parse().unwrap()));
+    assert_eq!(config.proxy.max_request, 268_435_456);
     assert_eq!(config.drain, Duration::from_secs(30));
-    assert_eq!(config.proxy, proxy::Settings::default());
-    assert!(!config.require_token && config.token.is_none());
+    assert_eq!(config.proxy.calls, proxy::Settings::default());
+    assert!(!config.proxy.require_token && config.api.token.is_none());
     assert_eq!(from(&config, "proxy.max_request"), ("256MiB", "default"));
     assert_eq!(from(&config, "server.database"), ("x.db", "--database"));
 }
@@ -58,10 +58,10 @@ fn flags_win_over_the_file_and_the_file_over_defaults() {
     let file = path.to_str().unwrap();
     let line = ["serve", "--config", file, "--proxy-addr", "127.0.0.1:3", "--pass", "b,c"];
     let config = Config::try_from(Line::parse_from(line).flags).unwrap();
-    assert_eq!(config.addr.port(), 1);
-    assert_eq!(config.proxy_addr.unwrap().port(), 3);
-    assert_eq!(config.database, folder.path().join("own.db"));
-    assert!(config.require_token);
+    assert_eq!(config.api.addr.port(), 1);
+    assert_eq!(config.proxy.addr.unwrap().port(), 3);
+    assert_eq!(config.database.path, folder.path().join("own.db"));
+    assert!(config.proxy.require_token);
     assert_eq!(from(&config, "server.drain"), ("5s", format!("{file}:3").as_str()));
     assert_eq!(from(&config, "proxy.addr"), ("127.0.0.1:3", "--proxy-addr"));
     assert_eq!(from(&config, "proxy.pass"), ("b, c", "--pass"));
@@ -88,6 +88,6 @@ fn a_token_in_a_file_is_its_owners_alone() {
     let told = read(0o644).unwrap_err().to_string();
     assert!(told.contains("chmod 600") && !told.contains("hunter2"), "{told}");
     let config = read(0o600).unwrap();
-    assert_eq!(config.token.as_ref().unwrap().reveal(), "hunter2");
+    assert_eq!(config.api.token.as_ref().unwrap().reveal(), "hunter2");
     assert_eq!(from(&config, "server.token").0, "[redacted]");
 }

@@ -1,37 +1,45 @@
 //! Values that flags, the environment and the file write in the same way.
 
 use std::fmt;
-use std::marker::PhantomData;
+use std::net::SocketAddr;
+use std::num::NonZeroU16;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
-use proxy::UpstreamCa;
-use serde::de::Visitor;
-use serde::{Deserialize, Deserializer};
+use proxy::{Hop, HostPattern, Span, UpstreamCa};
+use subtle::ConstantTimeEq as _;
 
-/// A text that no log and no error may show.
+use super::setting::Value;
+
+/// A bearer token. No log and no error shows it.
 #[derive(Clone, PartialEq, Eq)]
-pub(crate) struct Secret(String);
+pub(crate) struct Token(String);
 
-impl Secret {
+impl Token {
     /// The text itself.
     pub(crate) fn reveal(&self) -> &str {
         &self.0
     }
+
+    /// Takes the same time wherever the candidate differs.
+    pub(crate) fn matches(&self, candidate: &[u8]) -> bool {
+        self.0.as_bytes().ct_eq(candidate).into()
+    }
 }
 
-impl fmt::Debug for Secret {
+impl fmt::Debug for Token {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("[redacted]")
     }
 }
 
-impl fmt::Display for Secret {
+impl fmt::Display for Token {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("[redacted]")
     }
 }
 
-impl FromStr for Secret {
+impl FromStr for Token {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
@@ -73,9 +81,56 @@ impl fmt::Display for Size {
     }
 }
 
+/// A port that is not 0.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Port(pub(crate) u16);
+
+impl FromStr for Port {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let port: Option<NonZeroU16> = text.parse().ok();
+        port.map(|port| Self(port.get()))
+            .ok_or_else(|| format!("{text:?} is not a port: 1 to 65535"))
+    }
+}
+
+impl fmt::Display for Port {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// A path; one in the file means a file beside it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct FilePath(pub(crate) PathBuf);
+
+impl FromStr for FilePath {
+    type Err = std::convert::Infallible;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Ok(Self(text.into()))
+    }
+}
+
+impl fmt::Display for FilePath {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.display().fmt(f)
+    }
+}
+
 /// A file of CA certificates, `[HOST=]FILE`.
-#[derive(Debug, Clone)]
-pub(crate) struct TrustedCa(pub(crate) UpstreamCa);
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct TrustedCa {
+    hosts: Option<HostPattern>,
+    file: PathBuf,
+}
+
+impl From<TrustedCa> for UpstreamCa {
+    fn from(TrustedCa { hosts, file }: TrustedCa) -> Self {
+        Self { hosts, file }
+    }
+}
 
 impl FromStr for TrustedCa {
     type Err = String;
@@ -88,34 +143,42 @@ impl FromStr for TrustedCa {
         if file.is_empty() {
             return Err("write FILE or HOST=FILE".to_owned());
         }
-        Ok(Self(UpstreamCa { hosts, file: file.into() }))
+        Ok(Self { hosts, file: file.into() })
     }
 }
 
 impl fmt::Display for TrustedCa {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if let Some(host) = &self.0.hosts {
+        if let Some(host) = &self.hosts {
             write!(f, "{host}=")?;
         }
-        write!(f, "{}", self.0.file.display())
-    }
-}
-
-impl<'de> Deserialize<'de> for TrustedCa {
-    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        String::deserialize(from)?.parse().map_err(serde::de::Error::custom)
+        write!(f, "{}", self.file.display())
     }
 }
 
 /// How the log looks.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, clap::ValueEnum, Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum LogFormat {
-    /// For people
-    #[default]
     Human,
-    /// One JSON object a line
     Json,
+}
+
+impl LogFormat {
+    /// With what each means.
+    pub(super) const WORDS: &'static [(&'static str, &'static str)] =
+        &[("human", "For people"), ("json", "One JSON object a line")];
+}
+
+impl FromStr for LogFormat {
+    type Err = String;
+
+    fn from_str(word: &str) -> Result<Self, String> {
+        match word {
+            "human" => Ok(Self::Human),
+            "json" => Ok(Self::Json),
+            _ => Err(format!("{word:?} is not a format of the log")),
+        }
+    }
 }
 
 impl fmt::Display for LogFormat {
@@ -127,31 +190,32 @@ impl fmt::Display for LogFormat {
     }
 }
 
-/// Reads a text, or a whole number as if it were one.
-pub(super) fn text<'de, T, D>(from: D) -> Result<Option<T>, D::Error>
-where
-    T: FromStr<Err: fmt::Display>,
-    D: Deserializer<'de>,
-{
-    struct Reads<T>(PhantomData<T>);
+impl Value for bool {}
+impl Value for String {}
+impl Value for SocketAddr {}
+impl Value for HostPattern {}
+impl Value for Span {}
+impl Value for Size {}
+impl Value for Port {}
+impl Value for Token {}
+impl Value for LogFormat {}
 
-    impl<T: FromStr<Err: fmt::Display>> Visitor<'_> for Reads<T> {
-        type Value = T;
-
-        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            f.write_str("a text")
-        }
-
-        fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<T, E> {
-            text.parse().map_err(E::custom)
-        }
-
-        fn visit_i64<E: serde::de::Error>(self, number: i64) -> Result<T, E> {
-            self.visit_str(&number.to_string())
-        }
+impl Value for Hop {
+    fn holds_secret(&self) -> bool {
+        self.has_credentials()
     }
+}
 
-    from.deserialize_any(Reads(PhantomData)).map(Some)
+impl Value for FilePath {
+    fn beside(self, folder: &Path) -> Self {
+        Self(folder.join(self.0))
+    }
+}
+
+impl Value for TrustedCa {
+    fn beside(self, folder: &Path) -> Self {
+        Self { file: folder.join(&self.file), ..self }
+    }
 }
 
 #[cfg(test)]
@@ -183,10 +247,10 @@ mod tests {
     }
 
     #[test]
-    fn a_secret_shows_nothing() {
-        let secret: Secret = "hunter2".parse().unwrap();
-        assert_eq!(format!("{secret:?} {secret}"), "[redacted] [redacted]");
-        assert!("".parse::<Secret>().is_err());
-        assert!("a\nb".parse::<Secret>().is_err());
+    fn a_token_shows_nothing() {
+        let token: Token = "hunter2".parse().unwrap();
+        assert_eq!(format!("{token:?} {token}"), "[redacted] [redacted]");
+        assert!("".parse::<Token>().is_err());
+        assert!("a\nb".parse::<Token>().is_err());
     }
 }

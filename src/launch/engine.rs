@@ -129,7 +129,7 @@ impl Engine {
         let proxy = proxy.context("run needs the proxy")?;
         Ok(Some(Self {
             database: database.to_owned(),
-            client: Client::new(&api, place.token())?,
+            client: Client::new(&api, place.token().as_ref())?,
             reader: Reader::open(database)?,
             api,
             proxy,
@@ -194,14 +194,14 @@ fn config(database: &Path, place: &Place, outward: &Outward) -> anyhow::Result<C
     }
     let line: Line = crate::config::parse(line)?;
     let mut config = Config::try_from(line.flags)?;
-    if config.proxy_addr.is_none() {
+    if config.proxy.addr.is_none() {
         bail!("the environment switches the proxy off, and run needs it");
     }
     if let Some(token) = place.token() {
-        config.token = Some(token.clone());
+        config.api.token = Some(token);
     }
     if let Some(chain) = outward.chain() {
-        config.upstream_proxy = Some(chain);
+        config.proxy.upstream.proxy = Some(chain);
     }
     Ok(config)
 }

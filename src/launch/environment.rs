@@ -10,7 +10,7 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use super::trust::Trust;
 use super::variables::{Variables, no_proxy};
-use crate::config::env;
+use crate::config::{env, settings};
 
 /// What a guarded program is told.
 pub(crate) struct Wanted<'a> {
@@ -108,9 +108,9 @@ pub(crate) fn changes(wanted: &Wanted<'_>, inherited: &Variables) -> Changes {
     set(env::URL, Some(wanted.api.into()));
     set(env::SESSION, Some(wanted.session.into()));
     set(env::RUN, Some(wanted.run.into()));
-    set(env::DATABASE, Some(wanted.database.into()));
+    set(settings::DATABASE.variable(), Some(wanted.database.into()));
     // The API settles what is in doubt: that is not for the program whose calls are guarded.
-    set(env::TOKEN, wanted.api_token.map(Into::into));
+    set(settings::TOKEN.variable(), wanted.api_token.map(Into::into));
     if let Some(trust) = wanted.trust {
         for name in BUNDLE {
             set(name, Some(trust.bundle().into()));

@@ -19,7 +19,7 @@ use self::engine::Engine;
 use self::inheritance::Inheritance;
 use self::preparation::Given;
 use self::variables::Variables;
-use crate::config::{LogFormat, Place, Secret};
+use crate::config::{LogFormat, Place, Token};
 use crate::exit::ExitStatus;
 use crate::log;
 use crate::printer::Printer;
@@ -80,7 +80,7 @@ fn guarded(
         session::find(session, engine)?;
     }
     let token = program.place.token().filter(|_| program.share_api_token);
-    let given = Given { java: program.java, api_token: token.map(Secret::reveal) };
+    let given = Given { java: program.java, api_token: token.as_ref().map(Token::reveal) };
     let run = session::fresh_run();
     let prepared = preparation::prepare(session, &run, engine, inherited, &given)?;
     if program.session.is_none() {

@@ -1,0 +1,233 @@
+//! What the file says: its tables, as `settings.rs` declares them, its rules and its routes.
+
+use std::fmt;
+
+use proxy::{Route, Rule};
+use serde::de::{DeserializeSeed, Error, MapAccess, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer};
+
+use super::setting::{Declared, Form};
+use super::settings::ALL;
+
+/// What the file says. What it leaves out is the business of the other layers.
+#[derive(Clone, Default)]
+pub(super) struct Content {
+    pub(super) settings: Vec<InFile>,
+    pub(super) routes: Vec<Route>,
+    pub(super) rules: Vec<Rule>,
+}
+
+/// A setting as it is written; one text where it is no list.
+#[derive(Clone)]
+pub(super) struct InFile {
+    pub(super) declared: &'static Declared,
+    pub(super) texts: Vec<String>,
+}
+
+impl<'de> Deserialize<'de> for Content {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        let mut content = Self::default();
+        Table { name: String::new(), content: &mut content }.deserialize(from)?;
+        Ok(content)
+    }
+}
+
+/// What a key of a table is.
+enum Key {
+    Setting(&'static Declared),
+    /// A table below; its name in full.
+    Table(String),
+    Rules,
+    Routes,
+}
+
+/// A table by its name in full, empty for that of the file itself.
+struct Table<'a> {
+    name: String,
+    content: &'a mut Content,
+}
+
+impl<'de> DeserializeSeed<'de> for Table<'_> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, from: D) -> Result<(), D::Error> {
+        from.deserialize_map(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Table<'_> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a table")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
+        while let Some(key) = map.next_key_seed(KeyOf { table: &self.name })? {
+            match key {
+                Key::Setting(declared) => {
+                    let texts = map.next_value_seed(Texts(declared))?;
+                    self.content.settings.push(InFile { declared, texts });
+                }
+                Key::Table(name) => map.next_value_seed(Table { name, content: self.content })?,
+                Key::Rules => self.content.rules = map.next_value()?,
+                Key::Routes => self.content.routes = map.next_value()?,
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Reads a key of the table of this name.
+struct KeyOf<'a> {
+    table: &'a str,
+}
+
+impl KeyOf<'_> {
+    fn find(&self, key: &str) -> Option<Key> {
+        let name =
+            if self.table.is_empty() { key.to_owned() } else { format!("{}.{key}", self.table) };
+        match name.as_str() {
+            "rule" => return Some(Key::Rules),
+            "route" => return Some(Key::Routes),
+            _ => {}
+        }
+        ALL.iter().find_map(|declared| match declared.name.strip_prefix(&name)? {
+            "" => Some(Key::Setting(declared)),
+            rest => rest.starts_with('.').then(|| Key::Table(name.clone())),
+        })
+    }
+
+    /// The keys that the table may have.
+    fn known(&self) -> Vec<&'static str> {
+        let mut known = Vec::new();
+        for declared in ALL {
+            let below = match self.table {
+                "" => Some(declared.name),
+                table => declared.name.strip_prefix(table).and_then(|rest| rest.strip_prefix('.')),
+            };
+            let key = below.and_then(|below| below.split('.').next());
+            known.extend(key.filter(|key| !known.contains(key)));
+        }
+        if self.table.is_empty() {
+            known.extend(["rule", "route"]);
+        }
+        known
+    }
+}
+
+impl<'de> DeserializeSeed<'de> for KeyOf<'_> {
+    type Value = Key;
+
+    fn deserialize<D: Deserializer<'de>>(self, from: D) -> Result<Key, D::Error> {
+        from.deserialize_str(self)
+    }
+}
+
+impl Visitor<'_> for KeyOf<'_> {
+    type Value = Key;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a key")
+    }
+
+    fn visit_str<E: Error>(self, key: &str) -> Result<Key, E> {
+        let unknown =
+            || E::custom(format!("unknown field `{key}`, expected {}", one_of(&self.known())));
+        self.find(key).ok_or_else(unknown)
+    }
+}
+
+/// Reads what is written of a setting.
+struct Texts(&'static Declared);
+
+impl<'de> DeserializeSeed<'de> for Texts {
+    type Value = Vec<String>;
+
+    fn deserialize<D: Deserializer<'de>>(self, from: D) -> Result<Vec<String>, D::Error> {
+        if self.0.is_list {
+            from.deserialize_seq(self)
+        } else {
+            Ok(vec![Text(self.0).deserialize(from)?])
+        }
+    }
+}
+
+impl<'de> Visitor<'de> for Texts {
+    type Value = Vec<String>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a list")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Vec<String>, A::Error> {
+        let mut texts = Vec::new();
+        while let Some(text) = list.next_element_seed(Text(self.0))? {
+            texts.push(text);
+        }
+        Ok(texts)
+    }
+}
+
+/// Reads one value of a setting, as a text that its type has read.
+struct Text(&'static Declared);
+
+impl Text {
+    fn checked<E: Error>(&self, text: String) -> Result<String, E> {
+        if let Form::Word(words) = self.0.form
+            && !words.iter().any(|(word, _)| *word == text)
+        {
+            let words: Vec<_> = words.iter().map(|(word, _)| *word).collect();
+            return Err(E::custom(format!(
+                "unknown variant `{text}`, expected {}",
+                one_of(&words)
+            )));
+        }
+        (self.0.by_type.shown)(&text, None).map_err(E::custom)?;
+        Ok(text)
+    }
+}
+
+impl<'de> DeserializeSeed<'de> for Text {
+    type Value = String;
+
+    fn deserialize<D: Deserializer<'de>>(self, from: D) -> Result<String, D::Error> {
+        match self.0.form {
+            Form::Switch | Form::SwitchOff => Ok(bool::deserialize(from)?.to_string()),
+            Form::Number => from.deserialize_any(self),
+            _ => from.deserialize_str(self),
+        }
+    }
+}
+
+impl Visitor<'_> for Text {
+    type Value = String;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self.0.form {
+            Form::Number => "a string or a whole number",
+            _ => "a string",
+        })
+    }
+
+    fn visit_str<E: Error>(self, text: &str) -> Result<String, E> {
+        self.checked(text.to_owned())
+    }
+
+    fn visit_i64<E: Error>(self, number: i64) -> Result<String, E> {
+        if !matches!(self.0.form, Form::Number) {
+            return Err(E::invalid_type(serde::de::Unexpected::Signed(number), &self));
+        }
+        self.checked(number.to_string())
+    }
+}
+
+/// As serde lists what it expects.
+fn one_of(words: &[&str]) -> String {
+    let quoted: Vec<_> = words.iter().map(|word| format!("`{word}`")).collect();
+    match quoted.as_slice() {
+        [one] => one.clone(),
+        [one, other] => format!("{one} or {other}"),
+        many => format!("one of {}", many.join(", ")),
+    }
+}
