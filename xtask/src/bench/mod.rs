@@ -1,6 +1,7 @@
 //! `cargo xtask bench`: the engine beside no proxy, a bare hop and other people's programs, in one
 //! run of interleaved rounds. A row whose answers or hits were wrong is not shown.
 
+mod before;
 mod figures;
 mod goals;
 mod load;
@@ -34,6 +35,10 @@ pub(crate) struct Args {
     #[arg(long)]
     peers: bool,
 
+    /// Measure this other build of the engine in the same rounds, and compare each row with it
+    #[arg(long, value_name = "FILE")]
+    before: Option<PathBuf>,
+
     /// A minute instead of a quarter of an hour: short rounds, and no store of 1,000,000
     #[arg(long)]
     quick: bool,
@@ -61,6 +66,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
         figures::restart(&mut report, bed, &upstream, label)?;
     }
     goals::judge(&mut report);
+    report.compared = before::compare(&report.lines);
     fs::write(folder.join("report.json"), serde_json::to_string_pretty(&report)?)?;
     say(&report.to_string());
     let spoiled = report.missing.iter().any(|missing| missing.starts_with("row "));
@@ -73,6 +79,9 @@ fn run_optimized(args: &Args) -> anyhow::Result<()> {
     let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     cargo.args(["run", "--quiet", "--release", "--package", "xtask", "--", "bench"]);
     cargo.args(args.peers.then_some("--peers")).args(args.quick.then_some("--quick"));
+    if let Some(before) = &args.before {
+        cargo.arg("--before").arg(before);
+    }
     let status = cargo.status()?;
     ensure!(status.success(), "bench: {status}");
     Ok(())
@@ -91,10 +100,15 @@ fn build(root: &Path) -> anyhow::Result<String> {
     Ok(target.join("release/openclaw-state-engine").display().to_string())
 }
 
+/// Measures a row; of an engine, with its costs.
+type Measure<'a> = dyn FnMut(&Row, Option<&Engine>) -> anyhow::Result<()> + 'a;
+
 struct Bench<'a> {
     rounds: usize,
     span: Span,
     binary: &'a str,
+    /// Another build of it, to compare with.
+    before: Option<String>,
     upstream: &'a Upstream,
     hop: Hop,
     /// Stores by their size in words.
@@ -128,6 +142,7 @@ impl<'a> Bench<'a> {
             rounds: if args.quick { 3 } else { 5 },
             span: Span { warm, measured },
             binary,
+            before: args.before.as_ref().map(|file| file.display().to_string()),
             upstream,
             hop: Hop::start()?,
             beds,
@@ -150,7 +165,7 @@ impl<'a> Bench<'a> {
             let mut rounds: BTreeMap<String, Rounds> = BTreeMap::new();
             for round in 1..=self.rounds {
                 note(&format!("{connections} connections, round {round} of {}", self.rounds));
-                self.round(connections, &mut |row: &Row, engine: Option<&Engine>| {
+                self.round(round, &mut |row: &Row, engine: Option<&Engine>| {
                     if spoiled.contains_key(&row.name) {
                         return Ok(());
                     }
@@ -183,33 +198,59 @@ impl<'a> Bench<'a> {
     }
 
     /// Each row once, in the same order each time.
-    fn round(
-        &self,
-        connections: usize,
-        measure: &mut dyn FnMut(&Row, Option<&Engine>) -> anyhow::Result<()>,
-    ) -> anyhow::Result<()> {
+    fn round(&self, round: usize, measure: &mut Measure<'_>) -> anyhow::Result<()> {
         for row in self.plain_rows() {
             measure(&row, None)?;
         }
         for (label, bed) in &self.beds {
             // A small store would grow under the load: each round gets a copy of it.
-            let copy =
-                if *label == "10,000" { Some(bed.copy(self.binary, self.upstream)?) } else { None };
-            let bed = copy.as_ref().unwrap_or(bed);
-            let engine = bed.builder.start();
-            for row in bed.rows(&engine, self.upstream, label) {
-                measure(&row, Some(&engine))?;
+            if *label == "10,000" {
+                self.small_store(bed, label, round, measure)?;
+            } else {
+                self.engine_rows(bed, "", label, measure)?;
             }
-            engine.terminate();
-            let (status, _) = engine.wait();
-            ensure!(
-                status.success(),
-                "the engine ended with {status} after {connections} connections"
-            );
         }
         for row in self.peers.iter().flat_map(|peer| &peer.rows) {
             measure(row, None)?;
         }
+        Ok(())
+    }
+
+    /// The rows of a copy of `bed`, for this build and the one before it. Who is first changes from
+    /// round to round: the second finds a warmer machine.
+    fn small_store(
+        &self,
+        bed: &Bed,
+        label: &str,
+        round: usize,
+        measure: &mut Measure<'_>,
+    ) -> anyhow::Result<()> {
+        let mut builds = vec![(self.binary, "")];
+        builds.extend(self.before.as_deref().map(|binary| (binary, before::PREFIX)));
+        if round.is_multiple_of(2) {
+            builds.reverse();
+        }
+        for (binary, prefix) in builds {
+            self.engine_rows(&bed.copy(binary, self.upstream)?, prefix, label, measure)?;
+        }
+        Ok(())
+    }
+
+    fn engine_rows(
+        &self,
+        bed: &Bed,
+        prefix: &str,
+        label: &str,
+        measure: &mut Measure<'_>,
+    ) -> anyhow::Result<()> {
+        let engine = bed.builder.start();
+        for mut row in bed.rows(&engine, self.upstream, label) {
+            row.name.insert_str(0, prefix);
+            measure(&row, Some(&engine))?;
+        }
+        engine.terminate();
+        let (status, _) = engine.wait();
+        ensure!(status.success(), "the engine ended with {status}");
         Ok(())
     }
 

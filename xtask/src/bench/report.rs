@@ -116,6 +116,8 @@ pub(super) struct Report {
     /// Figures by name: counts of fsyncs, memory, the time of a restart.
     pub(super) figures: BTreeMap<String, f64>,
     pub(super) goals: Vec<Goal>,
+    /// Rows beside those of another build, if one was given.
+    pub(super) compared: Vec<super::before::Compared>,
 }
 
 impl Report {
@@ -182,6 +184,9 @@ impl fmt::Display for Report {
                 "{word} {}: {:.2} (goal {sign} {})",
                 goal.what, goal.measured, goal.wanted
             )?;
+        }
+        for compared in &self.compared {
+            writeln!(f, "{compared}")?;
         }
         for missing in &self.missing {
             writeln!(f, "missing: {missing}")?;
