@@ -53,7 +53,7 @@ fn verdicts(proxy: Option<&str>) -> BTreeMap<String, String> {
     for name in ["http_proxy", "https_proxy", "no_proxy", "all_proxy"] {
         pytest.env_remove(name).env_remove(name.to_uppercase());
     }
-    pytest.env("PYTHONPATH", here("tests/http_suite")).env("PYTHONDONTWRITEBYTECODE", "1");
+    pytest.env("PYTHONPATH", here("tests/clients/http_suite")).env("PYTHONDONTWRITEBYTECODE", "1");
     pytest.env("SUITE_VERDICTS", &file);
     if let Some(proxy) = proxy {
         pytest.env("SUITE_PROXY", proxy);
