@@ -5,10 +5,11 @@
     reason = "a test stops at the first thing that is not as it must be"
 )]
 
-mod door;
 mod envelope;
 mod fidelity;
+mod listener;
 mod methods;
 mod observed;
+mod once;
 mod schema;
 mod transcript;

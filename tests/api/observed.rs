@@ -1,4 +1,4 @@
-//! Health and metrics. That each metric moves is shown in tests/metrics.rs.
+//! Health and metrics. That each metric moves is shown in tests/serve/metrics.rs.
 
 use serde_json::json;
 use testkit::{Engine, Request, engine};

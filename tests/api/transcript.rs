@@ -1,4 +1,4 @@
-//! What went over the socket, as a golden file in `tests/golden/api`. Every answer is also held
+//! What went over the socket, as a golden file in `tests/api/golden`. Every answer is also held
 //! against the `OpenRPC` document that the engine gives of itself.
 
 use std::fmt::Write as _;
@@ -77,7 +77,7 @@ impl Transcript {
             text = text.replace(value, name);
         }
         let mut settings = insta::Settings::clone_current();
-        settings.set_snapshot_path("../golden/api");
+        settings.set_snapshot_path("golden");
         settings.set_prepend_module_to_snapshot(false);
         settings.set_omit_expression(true);
         settings.add_filter(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z", "<time>");

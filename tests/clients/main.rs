@@ -2,6 +2,7 @@
 //! undici, against httpbin and an upstream in raw sockets. Each test fails if nothing went through.
 #![expect(clippy::unwrap_used, reason = "a test stops at the first wrong thing")]
 
+mod http_suite;
 mod intercepted;
 mod java;
 mod matrix;

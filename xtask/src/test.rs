@@ -30,10 +30,10 @@ pub(crate) fn test(args: &Args) -> anyhow::Result<()> {
     // Its bin/python runs requests, httpx and httpbin.
     venv::with("venv", "tests/clients/requirements.txt")?;
     // Its bin/python is a client and a server of MCP.
-    venv::with("venv-mcp", "tests/mcp_peers/requirements.txt")?;
+    venv::with("venv-mcp", "tests/mcp/peers/requirements.txt")?;
     // The tests of requests, which are a suite of HTTP, and what they need.
-    let suite = venv::with("venv-http-suite", "tests/http_suite/requirements.txt")?;
-    sdist::unpacked("http-suite", "tests/http_suite/sdist.txt", &suite.join("bin/python"))?;
+    let suite = venv::with("venv-http-suite", "tests/clients/http_suite/requirements.txt")?;
+    sdist::unpacked("http-suite", "tests/clients/http_suite/sdist.txt", &suite.join("bin/python"))?;
     install_node()?;
     build_with_failpoints()?;
     test_rust(&args.runner)?;
@@ -44,7 +44,7 @@ pub(crate) fn test(args: &Args) -> anyhow::Result<()> {
 /// Node 20, 24 and 26, Deno and Bun, in `tests/clients/node_modules`; MCP's packages run in Node 24.
 fn install_node() -> anyhow::Result<()> {
     npm_ci("tests/clients")?;
-    npm_ci("tests/mcp_peers")
+    npm_ci("tests/mcp/peers")
 }
 
 /// `target/failpoints/openclaw-state-engine` can be paused and killed at named points. It shares all

@@ -1,0 +1,19 @@
+//! The proxy through the real binary: what one request, one key and one connection get, byte by byte.
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test stops at the first thing that is not as it must be"
+)]
+
+mod doubt;
+mod duplicates;
+mod framing;
+mod http2;
+mod limits;
+mod once;
+mod outcomes;
+mod repeat;
+mod scope;
+mod streams;
+mod tls;
+mod tunnel;
+mod upstream_proxy;

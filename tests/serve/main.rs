@@ -1,0 +1,10 @@
+//! A running engine: what it refuses to start with, its bounds, its metrics and its clock.
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test stops at the first thing that is not as it must be"
+)]
+
+mod clock;
+mod memory;
+mod metrics;
+mod refusals;

@@ -1,0 +1,280 @@
+//! Memory and disk stay within bounds; measured on the process as the kernel counts it.
+#![expect(clippy::print_stdout, reason = "it reports what it counted")]
+
+use std::io::{Read as _, Write as _};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Barrier};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use testkit::{Client, Engine, Foreign, Framing, Gate, Request, Upstream, engine, wait_until};
+
+const KIB: u64 = 1 << 10;
+const MIB: u64 = 1 << 20;
+const MINUTE: Duration = Duration::from_mins(1);
+
+/// In MiB.
+fn resident(engine: &Engine) -> u64 {
+    engine.memory_kib("VmRSS") / KIB
+}
+
+/// Reads requests whole without keeping them, waits for the gate, answers.
+fn discarding(gate: &Gate) -> (SocketAddr, Arc<AtomicUsize>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let addr = listener.local_addr().unwrap();
+    let hits = Arc::new(AtomicUsize::new(0));
+    let (gate, count) = (gate.clone(), Arc::clone(&hits));
+    thread::spawn(move || {
+        for stream in listener.incoming().flatten() {
+            let (gate, count) = (gate.clone(), Arc::clone(&count));
+            thread::spawn(move || {
+                let mut wire = testkit::Wire::new(stream);
+                while let Ok(Some(head)) = wire.read_head() {
+                    let mut framing = Framing::of(&head, Framing::Done);
+                    while let Ok(Some(_)) = wire.read_piece(&mut framing) {}
+                    count.fetch_add(1, Ordering::SeqCst);
+                    gate.wait();
+                    let _ = wire.write("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
+                }
+            });
+        }
+    });
+    (addr, hits)
+}
+
+#[test]
+fn an_idle_engine_is_small() {
+    let upstream = Upstream::echo();
+    let engine = engine!().start();
+    engine.post(&upstream.url("/"), "x").assert_is(200, "executed");
+    thread::sleep(Duration::from_millis(500));
+    let anonymous = engine.memory_kib("RssAnon") / KIB;
+    println!("idle: {} MiB, of which {anonymous} MiB are no mapped files", resident(&engine));
+    // The code of a debug build is mapped from a file of many MiB; release counts it all.
+    let counted = if cfg!(debug_assertions) { anonymous } else { resident(&engine) };
+    assert!(counted <= 15, "{counted} MiB");
+}
+
+#[test]
+fn a_large_download_passes_in_little_memory() {
+    const CHUNKS: u64 = 1_024;
+    let upstream = Upstream::start(|_, exchange| {
+        exchange.write(format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", CHUNKS * MIB));
+        let chunk = vec![b'a'; 1 << 20];
+        for _ in 0..CHUNKS {
+            exchange.write(&chunk);
+        }
+    });
+    let engine = engine!().start();
+    let idle = resident(&engine);
+    let mut client = Client::connect(engine.proxy).unwrap();
+    client.write(Request::get(&upstream.url("/big")).to_proxy()).unwrap();
+    client.head().unwrap();
+    let (mut total, mut most) = (0, 0);
+    let mut buffer = vec![0; 1 << 20];
+    let mut next = MIB;
+    // A little of the body came with the head and stays in the client's buffer.
+    let all = (CHUNKS - 1) * MIB;
+    while total < all {
+        let n = client.wire.stream.read(&mut buffer).unwrap();
+        assert!(n > 0, "it ended after {total} bytes");
+        total += n as u64;
+        if total > next {
+            most = most.max(resident(&engine));
+            next += 64 * MIB;
+        }
+    }
+    println!("1 GiB passed with {most} MiB, idle are {idle} MiB");
+    assert!(most <= idle + 32, "{most} MiB, idle {idle} MiB");
+}
+
+#[test]
+fn large_posts_at_once_are_spooled_and_a_kill_leaves_nothing_of_them() {
+    const POSTS: usize = 64;
+    const SIZE: usize = 15 << 20;
+    let gate = Gate::new();
+    let (addr, hits) = discarding(&gate);
+    let engine = engine!().start();
+    let proxy = engine.proxy;
+    let senders: Vec<_> = (0..POSTS)
+        .map(|i| {
+            thread::spawn(move || {
+                let url = format!("http://{addr}/up/{i}");
+                let head = format!(
+                    "POST {url} HTTP/1.1\r\nHost: {addr}\r\nContent-Length: {SIZE}\r\n\r\n"
+                );
+                let mut stream = TcpStream::connect(proxy).unwrap();
+                stream.write_all(head.as_bytes()).unwrap();
+                let piece = vec![b'a'; 64 << 10];
+                for _ in 0..SIZE / piece.len() {
+                    stream.write_all(&piece).unwrap();
+                }
+                stream
+            })
+        })
+        .collect();
+    let streams: Vec<_> = senders.into_iter().map(|sender| sender.join().unwrap()).collect();
+    wait_until("all are at the upstream", || (hits.load(Ordering::SeqCst) == POSTS).then_some(()));
+    let most = engine.memory_kib("VmHWM") / KIB;
+    println!("{POSTS} posts of 15 MiB at once: at most {most} MiB");
+    assert!(most < 200, "{most} MiB");
+    assert_eq!(engine.proxied().len(), POSTS);
+    let builder = engine.kill();
+    drop(streams);
+    gate.open();
+    let folder = builder.database_path().parent().unwrap();
+    for entry in walk(folder) {
+        let name = entry.display().to_string();
+        assert!(name.contains("engine.db"), "{name} is left");
+    }
+}
+
+fn walk(folder: &std::path::Path) -> Vec<std::path::PathBuf> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(folder).unwrap().flatten() {
+        if entry.path().is_dir() {
+            found.extend(walk(&entry.path()));
+        } else {
+            found.push(entry.path());
+        }
+    }
+    found
+}
+
+/// Both ends of each connection are in this process and the engine's, which raises its own limit.
+fn raise_open_files(needed: u64) {
+    let limit = getrlimit(Resource::Nofile);
+    let maximum = limit.maximum.unwrap_or(u64::MAX);
+    assert!(maximum >= needed, "{needed} open files are needed, and `ulimit -Hn` is {maximum}");
+    setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit }).unwrap();
+}
+
+/// Nothing was said, and no end either.
+fn is_open(client: &Client) -> bool {
+    client.wire.stream.set_nonblocking(true).unwrap();
+    let silent = client.wire.stream.peek(&mut [0]);
+    silent.is_err_and(|error| error.kind() == std::io::ErrorKind::WouldBlock)
+}
+
+#[test]
+fn ten_thousand_connections_stay_open_for_an_idle_minute_and_are_cheap() {
+    const CONNECTIONS: usize = 10_000;
+    raise_open_files(CONNECTIONS as u64 + 500);
+    let upstream = Upstream::echo();
+    let engine = engine!().start();
+    let request = Request::get(&upstream.url("/"));
+    let clients: Vec<_> = (0..CONNECTIONS)
+        .map(|_| {
+            let mut client = Client::connect(engine.proxy).unwrap();
+            client.write(request.to_proxy()).unwrap();
+            assert_eq!(client.answer("GET").unwrap().status, 200);
+            (client, Instant::now())
+        })
+        .collect();
+    let most = engine.memory_kib("VmHWM") / KIB;
+    println!("{CONNECTIONS} idle connections: at most {most} MiB");
+    assert!(most < 400, "{most} MiB");
+    // Each is looked at after its own minute: the idle limit is 75 s.
+    for (n, (client, answered)) in clients.iter().enumerate() {
+        thread::sleep((*answered + MINUTE).saturating_duration_since(Instant::now()));
+        assert!(is_open(client), "connection {n} was closed");
+    }
+    let mut last = clients.into_iter().next_back().unwrap().0;
+    last.wire.stream.set_nonblocking(false).unwrap();
+    last.write(request.to_proxy()).unwrap();
+    assert_eq!(last.answer("GET").unwrap().status, 200);
+}
+
+#[test]
+fn a_foreign_reader_that_pins_the_log_is_told_of() {
+    const PIECE: usize = 7 << 20;
+    let upstream = Upstream::start(|_, exchange| exchange.answer(200, &[], &vec![b'a'; PIECE]));
+    let engine = engine!().start();
+    let read = ["BEGIN", "SELECT count(*) FROM sqlite_schema"];
+    let reader = Foreign::hold(engine.builder().database_path(), &read);
+
+    let ready = || engine.http(&Request::get(&format!("http://{}/readyz", engine.api)));
+    let pinned = || ready().text().contains("a foreign program's open read transaction may pin it");
+    let log = || engine.metric("state_engine_wal_size_bytes", &[]);
+    assert!(!pinned());
+    let mut calls = 0_usize;
+    let mut call = || {
+        calls += 1;
+        engine.post(&upstream.url("/"), &calls.to_string()).assert_is(200, "executed");
+    };
+    for _ in 0..=256 * MIB as usize / PIECE {
+        call();
+    }
+    assert!(log() > (256 * MIB) as f64, "{}", log());
+    assert!(pinned(), "{}", ready().text());
+    assert_eq!(ready().status, 200, "it still takes calls");
+
+    reader.leave();
+    wait_until("the log begins anew", || {
+        call();
+        (!pinned()).then_some(())
+    });
+    assert!(log() <= (256 * MIB) as f64, "{}", log());
+}
+
+#[test]
+fn the_wal_stays_bounded_in_a_minute_of_load_while_readers_page_without_pause() {
+    let engine = engine!().start();
+    let (user, session, goal) = engine.goal("ada");
+    let stop = AtomicBool::new(false);
+    let started = Barrier::new(21);
+    let pad = "x".repeat(2_000);
+    let wal = format!("{}-wal", engine.builder().database_path().display());
+    let (written, pages) = (AtomicUsize::new(0), AtomicUsize::new(0));
+    let most = thread::scope(|scope| {
+        for writer in 0..16 {
+            let (engine, stop, started, written) = (&engine, &stop, &started, &written);
+            let ids = (&user, &session, &goal);
+            let pad = &pad;
+            scope.spawn(move || {
+                let mut client = Client::connect(engine.api).unwrap();
+                started.wait();
+                for n in 0.. {
+                    if stop.load(Ordering::Relaxed) {
+                        break;
+                    }
+                    let call = format!(
+                        r#"{{"jsonrpc":"2.0","id":1,"method":"execute_tool_idempotent","params":{{"user_id":"{}","session_id":"{}","goal_id":"{}","tool_name":"t","tool_input":["{writer} {n}","{pad}"]}}}}"#,
+                        ids.0, ids.1, ids.2
+                    );
+                    let url = format!("http://{}/", engine.api);
+                    let answer = client.ask(&Request::post_json(&url, call));
+                    assert!(answer.text().contains("\"result\""), "{}", answer.text());
+                    written.fetch_add(1, Ordering::Relaxed);
+                }
+            });
+        }
+        for _ in 0..4 {
+            let (engine, stop, started, pages) = (&engine, &stop, &started, &pages);
+            scope.spawn(move || {
+                started.wait();
+                while !stop.load(Ordering::Relaxed) {
+                    let list = r#"{"jsonrpc":"2.0","id":1,"method":"list_executions","params":{"limit":100}}"#;
+                    let page = engine.try_rpc_text(list).unwrap();
+                    assert!(page.text().contains("\"result\""), "{}", page.text());
+                    pages.fetch_add(1, Ordering::Relaxed);
+                }
+            });
+        }
+        started.wait();
+        let begin = Instant::now();
+        let mut most = 0;
+        while begin.elapsed() < MINUTE {
+            most = most.max(std::fs::metadata(&wal).map(|wal| wal.len()).unwrap_or_default());
+            thread::sleep(Duration::from_millis(50));
+        }
+        stop.store(true, Ordering::Relaxed);
+        most
+    });
+    let (written, pages) = (written.into_inner(), pages.into_inner());
+    println!("{written} calls and {pages} pages; the WAL had at most {} MiB", most / MIB);
+    assert!(written > 100 && pages > 10);
+    assert!(most <= 256 * MIB, "{} MiB", most / MIB);
+}
