@@ -5,6 +5,7 @@
 )]
 
 mod explained;
+mod file;
 mod keyed;
 mod routes;
 mod settings;
@@ -15,6 +16,7 @@ mod windows;
 use std::fs;
 use std::path::Path;
 
+use serde_json::{Value, json};
 use testkit::{Builder, Engine, Upstream, engine, wait_until};
 
 /// An engine with this configuration file; `UPSTREAM` in it stands for the upstream's host and port.
@@ -36,4 +38,15 @@ fn reconfigure(engine: &Engine, file: &Path, toml: &str) {
 
 fn fine() -> Upstream {
     Upstream::start(|_, exchange| exchange.answer(200, &[], b"done"))
+}
+
+/// The rule that decided about the newest call, and its tool.
+#[track_caller]
+fn decided(engine: &Engine) -> (String, String) {
+    let executions = engine.proxied();
+    let newest = executions.last().expect("a call was claimed");
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let id = text(&newest["id"]);
+    let whole = engine.rpc("get_tool_execution", &json!({ "id": id }));
+    (text(&whole["rule"]), text(&whole["tool_name"]))
 }

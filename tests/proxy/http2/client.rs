@@ -1,0 +1,220 @@
+//! HTTP/2 of the client: a call is the same by either version.
+
+use std::net::SocketAddr;
+
+use bytes::Bytes;
+use h2::client::SendRequest;
+use hyper::http::{HeaderMap, Method, Request, StatusCode};
+use testkit::{Client, Ending, Engine, TestCa, Trusting, Upstream, block_on};
+use tokio::net::TcpListener;
+use tokio_rustls::TlsAcceptor;
+
+use super::frames::{CANCEL, NO_ERROR};
+use super::{echo, intercepting, tunnel};
+
+#[test]
+fn a_grpc_server_is_told_that_trailers_are_read() {
+    let ca = TestCa::new();
+    let acceptor = TlsAcceptor::from(ca.sign(&["localhost"]).server(&["h2"]));
+    let engine = intercepting(&ca);
+    let heard = block_on(async {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let addr = listener.local_addr().unwrap();
+        let server = tokio::spawn(async move {
+            let stream = acceptor.accept(listener.accept().await.unwrap().0).await.unwrap();
+            let mut connection = h2::server::handshake(stream).await.unwrap();
+            let (request, mut answer) = connection.accept().await.unwrap().unwrap();
+            answer.send_response(hyper::Response::new(()), true).unwrap();
+            tokio::spawn(async move { connection.accept().await });
+            request.headers().clone()
+        });
+        let sender = http2(&engine, addr).await;
+        let request =
+            Request::post(format!("https://localhost:{}/pkg.Service/Method", addr.port()))
+                .header("te", "trailers")
+                .header("content-type", "application/grpc")
+                .body(())
+                .unwrap();
+        let (status, headers, _) = ask(&sender, request, "x").await;
+        assert_eq!((status, word(&headers)), (StatusCode::OK, "bypassed"));
+        server.await.unwrap()
+    });
+    assert_eq!(heard.get("te").unwrap(), "trailers");
+}
+
+#[test]
+fn half_a_request_is_none() {
+    let ca = TestCa::new();
+    let (upstream, behind_tls) = echo(&ca);
+    let engine = intercepting(&ca);
+    let url = format!("https://localhost:{}/", behind_tls.port());
+    block_on(async {
+        let sender = http2(&engine, behind_tls).await;
+        for code in [NO_ERROR, CANCEL] {
+            let mut half = sender.clone().ready().await.unwrap();
+            let request = call(&url).method(Method::POST).body(()).unwrap();
+            let (answer, mut stream) = half.send_request(request, false).unwrap();
+            stream.send_data(Bytes::from_static(b"a half"), false).unwrap();
+            // Frames keep their order: once this is answered, the half is there.
+            let between = call(&url).method(Method::POST).body(()).unwrap();
+            ask(&sender, between, "another").await;
+            stream.send_reset(code.into());
+            assert!(answer.await.is_err());
+            // What was begun is over when the next call is answered: the whole one is the first effect.
+            let request = call(&url).method(Method::POST).body(()).unwrap();
+            let (status, headers, _) = ask(&sender, request, "a half and the rest").await;
+            assert_eq!(status, 200);
+            assert!(["executed", "replayed"].contains(&word(&headers)));
+        }
+    });
+    let bodies: Vec<_> = upstream.received().into_iter().map(|request| request.body).collect();
+    assert_eq!(bodies, [b"another".to_vec(), b"a half and the rest".to_vec()]);
+}
+
+/// A client's HTTP/2 connection inside of an opened tunnel.
+async fn http2(engine: &Engine, to: SocketAddr) -> SendRequest<Bytes> {
+    let authority = format!("localhost:{}", to.port());
+    let (opened, head) = Client::tunnel(engine.proxy, &authority, "").unwrap();
+    assert!(head.line.contains(" 200"), "{head:?}");
+    let client = Trusting::new(&engine.ca_pem(), &["h2"]);
+    let stream = client.secure(opened.wire.stream, "localhost").await.unwrap();
+    let (sender, connection) = h2::client::handshake(stream).await.unwrap();
+    tokio::spawn(connection);
+    sender
+}
+
+async fn ask(
+    sender: &SendRequest<Bytes>,
+    request: Request<()>,
+    body: &'static str,
+) -> (StatusCode, HeaderMap, String) {
+    let (status, headers, said, _) = ask_whole(sender, request, body).await;
+    (status, headers, said)
+}
+
+/// With the trailers of the answer.
+async fn ask_whole(
+    sender: &SendRequest<Bytes>,
+    request: Request<()>,
+    body: &'static str,
+) -> (StatusCode, HeaderMap, String, Option<HeaderMap>) {
+    let mut sender = sender.clone().ready().await.unwrap();
+    let (answer, mut stream) = sender.send_request(request, body.is_empty()).unwrap();
+    if !body.is_empty() {
+        stream.send_data(body.into(), true).unwrap();
+    }
+    let (head, mut body) = answer.await.unwrap().into_parts();
+    let mut said = Vec::new();
+    while let Some(piece) = body.data().await {
+        let piece = piece.unwrap();
+        let _ = body.flow_control().release_capacity(piece.len());
+        said.extend_from_slice(&piece);
+    }
+    let trailers = body.trailers().await.unwrap();
+    (head.status, head.headers, String::from_utf8(said).unwrap(), trailers)
+}
+
+fn word(headers: &HeaderMap) -> &str {
+    let status = headers.get("idempotency-status").unwrap().to_str().unwrap();
+    status.split(';').next().unwrap()
+}
+
+fn call(url: &str) -> hyper::http::request::Builder {
+    Request::builder().method(Method::POST).uri(url).header("content-type", "text/plain")
+}
+
+#[test]
+fn a_call_is_the_same_by_either_version() {
+    let ca = TestCa::new();
+    let (upstream, secured) = echo(&ca);
+    let engine = intercepting(&ca);
+    let url = format!("https://localhost:{}/act", secured.port());
+    // HTTP/2 may make several fields of one Cookie; the principal is the same.
+    let first = block_on(async {
+        let sender = http2(&engine, secured).await;
+        let request = call(&url).header("cookie", "a=1").header("cookie", "b=2");
+        ask(&sender, request.body(()).unwrap(), "x").await
+    });
+    assert_eq!((first.0, word(&first.1)), (StatusCode::OK, "executed"));
+    assert_eq!(upstream.only().header("cookie"), Some("a=1; b=2"));
+    let again = tunnel(&engine, secured)
+        .ask(&testkit::Request::post(&url, "x").header("Cookie", "a=1; b=2"));
+    again.assert_is(200, "replayed");
+    assert_eq!(again.text(), first.2);
+    assert_eq!(upstream.hits(), 1);
+}
+
+#[test]
+fn streams_of_one_connection_act_once() {
+    let ca = TestCa::new();
+    let (upstream, secured) = echo(&ca);
+    let engine = intercepting(&ca);
+    let url = format!("https://localhost:{}/act", secured.port());
+    let words = block_on(async {
+        let sender = http2(&engine, secured).await;
+        let calls: Vec<_> = (0..50)
+            .map(|_| {
+                let (sender, url) = (sender.clone(), url.clone());
+                tokio::spawn(async move {
+                    let answer = ask(&sender, call(&url).body(()).unwrap(), "x").await;
+                    assert_eq!((answer.0, &*answer.2), (StatusCode::OK, "1 POST /act x"));
+                    word(&answer.1).to_owned()
+                })
+            })
+            .collect();
+        let mut words = Vec::new();
+        for call in calls {
+            words.push(call.await.unwrap());
+        }
+        words
+    });
+    assert_eq!(words.iter().filter(|word| *word == "executed").count(), 1, "{words:?}");
+    assert_eq!(upstream.hits(), 1);
+}
+
+/// In HTTP/2 no client has to say that it takes trailers.
+#[test]
+fn trailers_come_with_a_replay_as_with_the_first_answer() {
+    let ca = TestCa::new();
+    let upstream = Upstream::start(|_, exchange| {
+        exchange.begin_chunked(200, &[("Content-Type", "text/plain"), ("Trailer", "X-Sum")]);
+        exchange.chunk("data");
+        exchange.end_chunked(&[("X-Sum", "7")]);
+    });
+    let secured = ca.sign(&["localhost"]).before(upstream.addr, Ending::Told);
+    let engine = intercepting(&ca);
+    let url = format!("https://localhost:{}/act", secured.port());
+    block_on(async {
+        let sender = http2(&engine, secured).await;
+        for told in ["executed", "replayed"] {
+            let request = call(&url).body(()).unwrap();
+            let (status, headers, said, trailers) = ask_whole(&sender, request, "x").await;
+            assert_eq!((status, word(&headers), &*said), (StatusCode::OK, told, "data"));
+            assert_eq!(trailers.unwrap()["x-sum"], "7");
+        }
+    });
+    assert_eq!(upstream.hits(), 1);
+}
+
+#[test]
+fn another_authority_and_tunnels_in_tunnels_are_refused() {
+    let ca = TestCa::new();
+    let (upstream, secured) = echo(&ca);
+    let engine = intercepting(&ca);
+    let url = format!("https://localhost:{}/act", secured.port());
+    block_on(async {
+        let sender = http2(&engine, secured).await;
+        let elsewhere = call("https://elsewhere.example/act").body(()).unwrap();
+        assert_eq!(ask(&sender, elsewhere, "x").await.0, StatusCode::MISDIRECTED_REQUEST);
+        let two = call(&url).header("host", "elsewhere.example").body(()).unwrap();
+        assert_eq!(ask(&sender, two, "x").await.0, StatusCode::MISDIRECTED_REQUEST);
+        let clear = call(&url.replace("https:", "http:")).body(()).unwrap();
+        assert_eq!(ask(&sender, clear, "x").await.0, StatusCode::NOT_IMPLEMENTED);
+        let connect = Request::builder().method(Method::CONNECT).uri("elsewhere.example:443");
+        let connect = ask(&sender, connect.body(()).unwrap(), "").await;
+        assert_eq!(connect.0, StatusCode::NOT_IMPLEMENTED);
+        // The connection is none the worse for it.
+        assert_eq!(ask(&sender, call(&url).body(()).unwrap(), "x").await.0, StatusCode::OK);
+    });
+    assert_eq!(upstream.hits(), 1);
+}
