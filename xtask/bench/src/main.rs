@@ -20,6 +20,7 @@ use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail, ensure};
+use clap::Parser;
 use testkit::Engine;
 
 use self::load::{Numbers, PLACE, Shape, Span};
@@ -29,8 +30,9 @@ use self::rows::{Bed, Effects, Row};
 use self::servers::{Hop, Upstream};
 
 /// Measure the engine beside no proxy, a bare hop and, with --peers, other people's programs
-#[derive(Debug, Default, clap::Args)]
-pub(crate) struct Args {
+#[derive(Debug, Parser)]
+#[command(bin_name = "cargo xtask bench")]
+struct Args {
     /// Install and start Restate (npm), mitmdump (`PyPI`) and squid (Debian) and measure them too
     #[arg(long)]
     peers: bool,
@@ -47,16 +49,15 @@ pub(crate) struct Args {
 const CONNECTIONS: [usize; 3] = [1, 16, 64];
 
 /// Prints the table and writes it as JSON to `target/bench/report.json`.
-pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
-    if cfg!(debug_assertions) {
-        return run_optimized(args);
-    }
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().context("the workspace")?.to_owned();
+fn main() -> anyhow::Result<()> {
+    let args = Args::parse();
+    let xtask = Path::new(env!("CARGO_MANIFEST_DIR")).parent().context("its folder")?;
+    let root = xtask.parent().context("the workspace")?.to_owned();
     let folder = root.join("target/bench");
     fs::create_dir_all(&folder)?;
     let binary = build(&root)?;
     let upstream = Upstream::start()?;
-    let bench = Bench::new(args, &binary, &upstream, &root)?;
+    let bench = Bench::new(&args, &binary, &upstream, &root)?;
     let mut report = bench.measure()?;
     figures::disk(&mut report, &folder, bench.span)?;
     note("fsyncs");
@@ -71,19 +72,6 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     say(&report.to_string());
     let spoiled = report.missing.iter().any(|missing| missing.starts_with("row "));
     ensure!(!spoiled, "a row was spoiled by a wrong answer");
-    Ok(())
-}
-
-/// The load generator, the upstream and the hop must not be what is slow.
-fn run_optimized(args: &Args) -> anyhow::Result<()> {
-    let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    cargo.args(["run", "--quiet", "--release", "--package", "xtask", "--", "bench"]);
-    cargo.args(args.peers.then_some("--peers")).args(args.quick.then_some("--quick"));
-    if let Some(before) = &args.before {
-        cargo.arg("--before").arg(before);
-    }
-    let status = cargo.status()?;
-    ensure!(status.success(), "bench: {status}");
     Ok(())
 }
 

@@ -55,7 +55,7 @@ fn fresh() -> Numbers {
 }
 
 fn restate(root: &Path, folder: &Path) -> anyhow::Result<Peer> {
-    let sources = root.join("xtask/src/bench/peers");
+    let sources = root.join("xtask/bench/peers");
     let home = folder.join("restate");
     fs::create_dir_all(&home)?;
     for file in ["package.json", "package-lock.json", "restate.mjs"] {
