@@ -8,3 +8,4 @@ mod clock;
 mod memory;
 mod metrics;
 mod refusals;
+mod upgrade;

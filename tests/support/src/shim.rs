@@ -74,6 +74,13 @@ impl Shim {
         self.set(4, ahead.as_secs());
     }
 
+    /// Sets the wall clock to `unix` seconds; it runs on from there.
+    pub fn wall_at(&self, unix: u64) {
+        let now = rustix::time::clock_gettime(rustix::time::ClockId::Realtime).tv_sec;
+        // The shim adds without looking at the sign.
+        self.set(4, unix.wrapping_sub(now.unsigned_abs()));
+    }
+
     /// Waits until one was made to fail.
     pub fn wait_for_failure(&self) {
         wait_until("an fsync fails", || (self.failed() > 0).then_some(()));
