@@ -1,6 +1,5 @@
 //! Every metric: its name, its help, its labels. No key, URL or id is ever a label.
 
-use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -19,10 +18,11 @@ use prometheus_client::registry::Registry;
 use store::Store;
 
 use super::activity::Activity;
+use super::error::Code;
 
 /// What became of a proxied call: the words of the header `Idempotency-Status`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-enum Decision {
+pub(crate) enum Decision {
     Executed,
     Replayed,
     Coalesced,
@@ -46,7 +46,7 @@ impl Decision {
     ];
 
     /// The label's value.
-    const fn as_str(self) -> &'static str {
+    pub(crate) const fn as_str(self) -> &'static str {
         match self {
             Self::Executed => "executed",
             Self::Replayed => "replayed",
@@ -69,28 +69,45 @@ impl Decision {
 #[derive(Debug, Clone)]
 pub(crate) struct Metrics {
     calls: [(Counter, Histogram); Decision::ALL.len()],
-    proxied: Family<Proxied, Counter>,
+    proxied: Family<ProxiedLabels, Counter>,
     upstream: Histogram,
-    requests: Family<Request, Counter>,
-    refused: Family<Refusal, Counter>,
+    requests: Family<RequestLabels, Counter>,
+    refused: Family<RefusalLabels, Counter>,
     activity: Arc<Activity>,
     store: Option<Store>,
 }
 
+/// How a call of a method ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum MethodResult {
+    Ok,
+    Error,
+}
+
+impl MethodResult {
+    /// The label's value.
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::Error => "error",
+        }
+    }
+}
+
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct Request {
+struct RequestLabels {
     method: &'static str,
     result: &'static str,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct Refusal {
+struct RefusalLabels {
     code: &'static str,
 }
 
 /// Wider than [`Decision`]: what was passed or refused is no call.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct Proxied {
+struct ProxiedLabels {
     decision: &'static str,
 }
 
@@ -168,7 +185,7 @@ impl Metrics {
         took: Duration,
         upstream: Option<Duration>,
     ) {
-        self.proxied.get_or_create(&Proxied { decision }).inc();
+        self.proxied.get_or_create(&ProxiedLabels { decision }).inc();
         if let Some(decision) = Decision::from_word(decision) {
             let (count, duration) = &self.calls[decision as usize];
             count.inc();
@@ -183,11 +200,9 @@ impl Metrics {
     }
 
     /// Proxied calls since the start, by what became of them.
-    pub(crate) fn decisions(&self) -> BTreeMap<&'static str, u64> {
-        Decision::ALL
-            .into_iter()
-            .map(|decision| (decision.as_str(), self.calls[decision as usize].0.get()))
-            .collect()
+    pub(crate) fn decisions(&self) -> impl Iterator<Item = (Decision, u64)> {
+        let count = |decision| self.calls[decision as usize].0.get();
+        Decision::ALL.into_iter().map(move |decision| (decision, count(decision)))
     }
 
     /// Counts a tool call of either door for the last hour's figures; `overhead` is its time without
@@ -202,13 +217,12 @@ impl Metrics {
         &self.activity
     }
 
-    pub(crate) fn api_request(&self, method: &'static str, ok: bool) {
-        let result = if ok { "ok" } else { "error" };
-        self.requests.get_or_create(&Request { method, result }).inc();
+    pub(crate) fn api_request(&self, method: &'static str, result: MethodResult) {
+        self.requests.get_or_create(&RequestLabels { method, result: result.as_str() }).inc();
     }
 
-    pub(crate) fn api_refused(&self, code: &'static str) {
-        self.refused.get_or_create(&Refusal { code }).inc();
+    pub(crate) fn api_refused(&self, code: Code) {
+        self.refused.get_or_create(&RefusalLabels { code: code.as_str() }).inc();
     }
 }
 
@@ -300,7 +314,7 @@ mod tests {
             }
         }
         metrics.proxied("tunnel", Duration::ZERO, Some(Duration::from_secs(1)));
-        metrics.api_request("get_user", false);
+        metrics.api_request("get_user", MethodResult::Error);
         let mut text = String::new();
         encode(&mut text, &registry).unwrap();
         for (n, decision) in Decision::ALL.into_iter().enumerate() {

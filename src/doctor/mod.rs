@@ -52,11 +52,10 @@ fn through(
     let id = Uuid::now_v7().simple().to_string();
     let session = format!("doctor-{}", &id[20..]);
     let upstream = upstream::Upstream::start()?;
-    let prepare = |java| {
-        let given = Given { java, api_token: None };
-        preparation::prepare(&session, &session::fresh_run(), engine, inherited, &given)
+    let prepare = |given: &Given<'_>| {
+        preparation::prepare(&session, &session::fresh_run(), engine, inherited, given)
     };
-    let usual = prepare(false)?;
+    let usual = prepare(&Given::default())?;
     findings.push(probe::round_trip(engine, &upstream, &usual.changes));
     for note in variables::notes(inherited) {
         let remedy = "unset no_proxy for the program, or take the tools' hosts out of it";
@@ -65,7 +64,7 @@ fn through(
     for client in clients::ALL {
         let Some(version) = probe::version(client, &usual.changes) else { continue };
         findings.push(if client.java {
-            match prepare(true) {
+            match prepare(&Given { java: true, ..Given::default() }) {
                 Ok(java) => probe::client(client, &version, &upstream, &java.changes)?,
                 Err(error) => {
                     let why = format!("no trust store: {error:#}");

@@ -78,13 +78,31 @@ pub(crate) struct ExecutedAnswer {
     input_mismatch: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     #[cfg_attr(test, ts(type = "Claim", optional))]
-    claim: Option<&'static str>,
+    claim: Option<Claim>,
     #[serde(skip_serializing_if = "Option::is_none")]
     #[cfg_attr(test, ts(optional))]
     lease: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     #[cfg_attr(test, ts(type = "BusyReason", optional))]
-    reason: Option<&'static str>,
+    reason: Option<BusyReason>,
+}
+
+/// What a call that asked for a lease got.
+#[derive(Debug, Clone, Copy, Serialize)]
+#[serde(rename_all = "snake_case")]
+enum Claim {
+    Execute,
+    Replay,
+    Busy,
+    InDoubt,
+}
+
+/// Who runs a call that is busy.
+#[derive(Debug, Clone, Copy, Serialize)]
+#[serde(rename_all = "snake_case")]
+enum BusyReason {
+    Leased,
+    Unleased,
 }
 
 impl From<Executed> for ExecutedAnswer {
@@ -92,11 +110,13 @@ impl From<Executed> for ExecutedAnswer {
         let Executed { execution, duplicate, input_mismatch, claim } = executed;
         let (claim, lease, reason) = match claim {
             None => (None, None, None),
-            Some(ApiClaim::Execute { lease }) => (Some("execute"), Some(lease), None),
-            Some(ApiClaim::Replay) => (Some("replay"), None, None),
-            Some(ApiClaim::Busy { leased: true }) => (Some("busy"), None, Some("leased")),
-            Some(ApiClaim::Busy { leased: false }) => (Some("busy"), None, Some("unleased")),
-            Some(ApiClaim::InDoubt) => (Some("in_doubt"), None, None),
+            Some(ApiClaim::Execute { lease }) => (Some(Claim::Execute), Some(lease), None),
+            Some(ApiClaim::Replay) => (Some(Claim::Replay), None, None),
+            Some(ApiClaim::Busy { leased }) => {
+                let reason = if leased { BusyReason::Leased } else { BusyReason::Unleased };
+                (Some(Claim::Busy), None, Some(reason))
+            }
+            Some(ApiClaim::InDoubt) => (Some(Claim::InDoubt), None, None),
         };
         Self { execution, duplicate, input_mismatch, claim, lease, reason }
     }
