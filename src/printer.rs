@@ -7,29 +7,37 @@ use std::io::{self, BufWriter, Write};
 use clap::builder::styling::{AnsiColor, Style};
 use serde::Serialize;
 
+/// How data is printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Format {
+    /// For people.
+    Text,
+    Json,
+}
+
 /// Writes what a verb has to say. Output is buffered until [`Printer::flush`].
 ///
 /// Escape codes are dropped where stdout is no terminal or `NO_COLOR` is set.
 pub(crate) struct Printer {
-    json: bool,
+    format: Format,
     out: Box<dyn Write>,
     err: Box<dyn Write>,
 }
 
 impl Printer {
     /// Speaks to the process's own stdout and stderr.
-    pub(crate) fn stdio(json: bool) -> Self {
-        Self::to(json, BufWriter::new(anstream::stdout()), anstream::stderr())
+    pub(crate) fn stdio(format: Format) -> Self {
+        Self::to(format, BufWriter::new(anstream::stdout()), anstream::stderr())
     }
 
     /// Speaks to any two writers.
-    pub(crate) fn to(json: bool, out: impl Write + 'static, err: impl Write + 'static) -> Self {
-        Self { json, out: Box::new(out), err: Box::new(err) }
+    pub(crate) fn to(format: Format, out: impl Write + 'static, err: impl Write + 'static) -> Self {
+        Self { format, out: Box::new(out), err: Box::new(err) }
     }
 
     /// The caller asked for JSON.
     pub(crate) fn json(&self) -> bool {
-        self.json
+        self.format == Format::Json
     }
 
     /// One line of data.

@@ -215,7 +215,7 @@ fn shortened(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::printer::Shared;
+    use crate::printer::{Format, Shared};
 
     fn raw(text: &str) -> Box<RawValue> {
         RawValue::from_string(text.to_owned()).unwrap()
@@ -246,7 +246,7 @@ mod tests {
 
     fn shown(history: &History) -> String {
         let out = Shared::default();
-        let mut printer = Printer::to(false, out.clone(), Shared::default());
+        let mut printer = Printer::to(Format::Text, out.clone(), Shared::default());
         Text(history).show(&mut printer).unwrap();
         out.text()
     }
