@@ -8,6 +8,7 @@ mod upstream;
 
 use uuid::Uuid;
 
+use self::clients::Route;
 pub(crate) use self::finding::{Finding, Verdict};
 use crate::config::Place;
 use crate::launch::engine::Engine;
@@ -63,7 +64,7 @@ fn through(
     }
     for client in clients::ALL {
         let Some(version) = probe::version(client, &usual.changes) else { continue };
-        findings.push(if client.java {
+        findings.push(if client.route == Route::JavaOptions {
             match prepare(&Given { java: true, ..Given::default() }) {
                 Ok(java) => probe::client(client, &version, &upstream, &java.changes)?,
                 Err(error) => {
