@@ -1,4 +1,4 @@
-//! The files of a CA that outlives the process, beside the database.
+//! The CA: its files, which outlive the process beside the database, and the one that counts.
 
 use std::fs::{self, DirBuilder, OpenOptions};
 use std::io::{self, Write as _};
@@ -7,6 +7,9 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
 use proxy::Ca;
+
+use crate::config::Place;
+use crate::source;
 
 /// Bits of a mode by which others than the owner could read the key.
 const OTHERS: u32 = 0o077;
@@ -74,6 +77,26 @@ impl Files {
             shown(there)
         )
     }
+}
+
+/// A CA's certificate, and its file where it has one.
+pub(crate) struct Found {
+    pub(crate) pem: String,
+    pub(crate) file: Option<PathBuf>,
+}
+
+/// The CA that counts: a running engine's, which may be in memory alone, else the files'.
+pub(crate) fn find(place: &Place) -> anyhow::Result<Option<Found>> {
+    let database = place.database()?;
+    let files = Files::beside(&database);
+    let persistent = std::fs::read_to_string(&files.certificate).ok();
+    if let Some(client) = source::server_of(&database, place)? {
+        let Some(pem) = client.get("/ca.pem")? else { return Ok(None) };
+        let pem = String::from_utf8_lossy(&pem).into_owned();
+        let file = (persistent.as_ref() == Some(&pem)).then_some(files.certificate);
+        return Ok(Some(Found { pem, file }));
+    }
+    Ok(persistent.map(|pem| Found { pem, file: Some(files.certificate) }))
 }
 
 fn shown(path: &Path) -> String {

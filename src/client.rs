@@ -5,20 +5,19 @@ use std::time::Duration;
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Full};
 use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue};
-use hyper::{Method, Request, StatusCode, Uri};
+use hyper::{Method, StatusCode, Uri};
 use hyper_util::client::legacy::Client as Http;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
+use jsonrpsee::types::error::OVERSIZED_RESPONSE_CODE;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
+use crate::api::Code;
 use crate::config::{Token, settings};
 
 /// How long one call may take.
 const CALL_TIMEOUT: Duration = Duration::from_mins(1);
-
-/// jsonrpsee's code for an answer over its limit.
-const TOO_LARGE: i32 = -32_008;
 
 /// A JSON-RPC client that blocks its thread.
 pub(crate) struct Client {
@@ -47,8 +46,8 @@ pub(crate) enum Error {
     Refused {
         /// JSON-RPC's number.
         number: i32,
-        /// The engine's code (`NOT_FOUND`, …), where it is one of its own.
-        code: Option<String>,
+        /// The engine's code, where it is one of its own.
+        code: Option<Code>,
         /// In words.
         message: String,
     },
@@ -59,42 +58,53 @@ pub(crate) enum Error {
 
 impl Error {
     /// The engine's own code.
-    pub(crate) fn code(&self) -> Option<&str> {
+    pub(crate) fn code(&self) -> Option<Code> {
         match self {
-            Self::Refused { code, .. } => code.as_deref(),
+            Self::Refused { code, .. } => *code,
             _ => None,
         }
     }
 
     /// The result is there and does not fit into one answer.
     pub(crate) fn is_too_large(&self) -> bool {
-        matches!(self, Self::Refused { number: TOO_LARGE, .. })
+        matches!(self, Self::Refused { number: OVERSIZED_RESPONSE_CODE, .. })
+    }
+}
+
+impl From<ErrorObject> for Error {
+    fn from(error: ErrorObject) -> Self {
+        let data = error.data.and_then(|data| serde_json::from_str::<ErrorData>(data.get()).ok());
+        match data.and_then(|data| Code::from_word(&data.code)) {
+            Some(Code::Unauthorized) => Self::Token,
+            code => Self::Refused { number: error.code, code, message: error.message },
+        }
     }
 }
 
 #[derive(Serialize)]
-struct Ask<'a, P> {
+struct Request<'a, P> {
     jsonrpc: &'static str,
     id: u32,
     method: &'a str,
     params: &'a P,
 }
 
+/// A response of JSON-RPC. What is refused before its method is known is answered by one too.
 #[derive(Deserialize)]
-struct Told {
+struct Response {
     result: Option<Box<RawValue>>,
-    error: Option<Refusal>,
+    error: Option<ErrorObject>,
 }
 
 #[derive(Deserialize)]
-struct Refusal {
+struct ErrorObject {
     code: i32,
     message: String,
     data: Option<Box<RawValue>>,
 }
 
 #[derive(Deserialize)]
-struct RefusalData {
+struct ErrorData {
     code: String,
 }
 
@@ -122,27 +132,24 @@ impl Client {
         method: &str,
         params: &impl Serialize,
     ) -> Result<Box<RawValue>, Error> {
-        let ask = Ask { jsonrpc: "2.0", id: 1, method, params };
-        let body = serde_json::to_vec(&ask).map_err(|error| Error::Answer(error.to_string()))?;
-        let body = self.runtime.block_on(async {
-            let timeout = tokio::time::timeout(CALL_TIMEOUT, self.exchange(body));
-            timeout.await.unwrap_or_else(|_| {
-                let cause = format!("no answer within {} s", CALL_TIMEOUT.as_secs());
-                Err(self.unreachable(&cause))
+        let request = Request { jsonrpc: "2.0", id: 1, method, params };
+        let body =
+            serde_json::to_vec(&request).map_err(|error| Error::Answer(error.to_string()))?;
+        let mut request = hyper::Request::new(Full::from(body));
+        *request.method_mut() = Method::POST;
+        *request.uri_mut() = self.uri.clone();
+        request.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        let (status, body) = self.exchange(request)?;
+        let response: Response = serde_json::from_slice(&body).map_err(|error| {
+            Error::Answer(match status {
+                StatusCode::OK => format!("{method}: {error}"),
+                status => format!("HTTP status {status}"),
             })
         })?;
-        let told: Told = serde_json::from_slice(&body)
-            .map_err(|error| Error::Answer(format!("{method}: {error}")))?;
-        let Some(refusal) = told.error else {
-            return Ok(told.result.unwrap_or_else(|| RawValue::NULL.to_owned()));
-        };
-        let code =
-            refusal.data.and_then(|data| serde_json::from_str::<RefusalData>(data.get()).ok());
-        Err(Error::Refused {
-            number: refusal.code,
-            code: code.map(|data| data.code),
-            message: refusal.message,
-        })
+        match response.error {
+            Some(error) => Err(error.into()),
+            None => Ok(response.result.unwrap_or_else(|| RawValue::NULL.to_owned())),
+        }
     }
 
     /// Where the server is.
@@ -157,59 +164,43 @@ impl Client {
 
     /// The body of a page; `None` where there is no such page.
     pub(crate) fn get(&self, path: &str) -> Result<Option<Bytes>, Error> {
-        match self.get_page(path)? {
-            (StatusCode::OK, body) => Ok(Some(body)),
-            (StatusCode::NOT_FOUND, _) => Ok(None),
-            (StatusCode::UNAUTHORIZED, _) => Err(Error::Token),
-            (status, _) => Err(Error::Answer(format!("{path}: HTTP status {status}"))),
+        let (status, body) = self.get_page(path)?;
+        match status {
+            StatusCode::OK => Ok(Some(body)),
+            StatusCode::NOT_FOUND => Ok(None),
+            status => Err(match serde_json::from_slice(&body) {
+                Ok(Response { error: Some(error), .. }) => error.into(),
+                _ => Error::Answer(format!("{path}: HTTP status {status}")),
+            }),
         }
     }
 
     fn get_page(&self, path: &str) -> Result<(StatusCode, Bytes), Error> {
         let uri = format!("{}{path}", self.url());
         let uri: Uri = uri.parse().map_err(|_| Error::Answer(format!("{uri} is no URL")))?;
-        let mut request = Request::new(Full::default());
+        let mut request = hyper::Request::new(Full::default());
         *request.uri_mut() = uri;
+        self.exchange(request)
+    }
+
+    /// Sends a request, and waits for the whole answer.
+    fn exchange(
+        &self,
+        mut request: hyper::Request<Full<Bytes>>,
+    ) -> Result<(StatusCode, Bytes), Error> {
         if let Some(authorization) = &self.authorization {
             request.headers_mut().insert(AUTHORIZATION, authorization.clone());
         }
-        let page = async {
+        let exchange = async {
             let response = self.http.request(request).await.map_err(|e| root_cause(&e))?;
             let status = response.status();
             let body = response.into_body().collect().await.map_err(|e| e.to_string())?;
             Ok((status, body.to_bytes()))
         };
         self.runtime
-            .block_on(async { tokio::time::timeout(CALL_TIMEOUT, page).await })
+            .block_on(async { tokio::time::timeout(CALL_TIMEOUT, exchange).await })
             .unwrap_or_else(|_| Err(format!("no answer within {} s", CALL_TIMEOUT.as_secs())))
             .map_err(|cause: String| self.unreachable(&cause))
-    }
-
-    async fn exchange(&self, body: Vec<u8>) -> Result<Bytes, Error> {
-        let mut request = Request::new(Full::new(Bytes::from(body)));
-        *request.method_mut() = Method::POST;
-        *request.uri_mut() = self.uri.clone();
-        let headers = request.headers_mut();
-        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        if let Some(authorization) = &self.authorization {
-            headers.insert(AUTHORIZATION, authorization.clone());
-        }
-        let response = self
-            .http
-            .request(request)
-            .await
-            .map_err(|error| self.unreachable(&root_cause(&error)))?;
-        let status = response.status();
-        if status == StatusCode::UNAUTHORIZED {
-            return Err(Error::Token);
-        }
-        let body = response.into_body().collect().await;
-        let body = body.map_err(|error| self.unreachable(&error.to_string()))?.to_bytes();
-        // A request that is refused before its method is known is told why in JSON-RPC too.
-        if status == StatusCode::OK || serde_json::from_slice::<Told>(&body).is_ok() {
-            return Ok(body);
-        }
-        Err(Error::Answer(format!("HTTP status {status}")))
     }
 
     fn unreachable(&self, cause: &str) -> Error {

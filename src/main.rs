@@ -23,7 +23,8 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
     let cli = config::parse::<cli::Cli>(std::env::args_os()).unwrap_or_else(|error| error.exit());
-    let mut printer = printer::Printer::stdio(cli.json);
+    let format = if cli.json { printer::Format::Json } else { printer::Format::Text };
+    let mut printer = printer::Printer::stdio(format);
     let status = cli.run(&mut printer).and_then(|status| {
         printer.flush()?;
         Ok(status)

@@ -7,29 +7,37 @@ use std::io::{self, BufWriter, Write};
 use clap::builder::styling::{AnsiColor, Style};
 use serde::Serialize;
 
+/// How data is printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Format {
+    /// For people.
+    Text,
+    Json,
+}
+
 /// Writes what a verb has to say. Output is buffered until [`Printer::flush`].
 ///
 /// Escape codes are dropped where stdout is no terminal or `NO_COLOR` is set.
 pub(crate) struct Printer {
-    json: bool,
+    format: Format,
     out: Box<dyn Write>,
     err: Box<dyn Write>,
 }
 
 impl Printer {
     /// Speaks to the process's own stdout and stderr.
-    pub(crate) fn stdio(json: bool) -> Self {
-        Self::to(json, BufWriter::new(anstream::stdout()), anstream::stderr())
+    pub(crate) fn stdio(format: Format) -> Self {
+        Self::to(format, BufWriter::new(anstream::stdout()), anstream::stderr())
     }
 
     /// Speaks to any two writers.
-    pub(crate) fn to(json: bool, out: impl Write + 'static, err: impl Write + 'static) -> Self {
-        Self { json, out: Box::new(out), err: Box::new(err) }
+    pub(crate) fn to(format: Format, out: impl Write + 'static, err: impl Write + 'static) -> Self {
+        Self { format, out: Box::new(out), err: Box::new(err) }
     }
 
     /// The caller asked for JSON.
     pub(crate) fn json(&self) -> bool {
-        self.json
+        self.format == Format::Json
     }
 
     /// One line of data.
@@ -100,23 +108,31 @@ fn is_unsafe(c: char) -> bool {
         || matches!(c, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
 }
 
-/// A status as people read it: `in_progress` becomes `In Progress`; alarming ones are coloured.
-pub(crate) fn status(word: &str) -> String {
-    let mut shown = String::with_capacity(word.len() + 16);
-    for part in word.split('_') {
-        if !shown.is_empty() {
-            shown.push(' ');
+/// How alarming a word is: by its colour.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Tone {
+    Plain,
+    Warning,
+    Bad,
+}
+
+/// A word of the API as people read it: `in_progress` becomes `In Progress`.
+pub(crate) fn title(word: &impl Display, tone: Tone) -> String {
+    let mut title = String::new();
+    for part in word.to_string().split('_') {
+        if !title.is_empty() {
+            title.push(' ');
         }
         let mut letters = part.chars();
-        shown.extend(letters.next().map(|first| first.to_ascii_uppercase()));
-        shown.push_str(letters.as_str());
+        title.extend(letters.next().map(|first| first.to_ascii_uppercase()));
+        title.push_str(letters.as_str());
     }
-    let style = match word {
-        "in_doubt" => Style::new().fg_color(Some(AnsiColor::Yellow.into())).bold(),
-        "failed" => Style::new().fg_color(Some(AnsiColor::Red.into())),
-        _ => Style::new(),
+    let style = match tone {
+        Tone::Plain => Style::new(),
+        Tone::Warning => Style::new().fg_color(Some(AnsiColor::Yellow.into())).bold(),
+        Tone::Bad => Style::new().fg_color(Some(AnsiColor::Red.into())),
     };
-    format!("{style}{}{style:#}", visible(&shown))
+    format!("{style}{}{style:#}", visible(&title))
 }
 
 /// What a test's printer has written.
@@ -157,8 +173,9 @@ mod tests {
 
     #[test]
     fn statuses_read_like_words() {
-        assert_eq!(status("pending"), "Pending");
-        assert_eq!(status("in_progress"), "In Progress");
-        assert_eq!(anstream::adapter::strip_str(&status("in_doubt")).to_string(), "In Doubt");
+        assert_eq!(title(&"pending", Tone::Plain), "Pending");
+        assert_eq!(title(&"in_progress", Tone::Plain), "In Progress");
+        let doubt = title(&"in_doubt", Tone::Warning);
+        assert_eq!(anstream::adapter::strip_str(&doubt).to_string(), "In Doubt");
     }
 }

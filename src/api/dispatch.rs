@@ -10,7 +10,7 @@ use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 
 use super::envelope;
 use super::error::{Code, Error};
-use super::metrics::Metrics;
+use super::metrics::{MethodResult, Metrics};
 
 /// The largest answer to one call, in bytes: a list in full.
 const MAX_RESPONSE: usize = 1 << 30;
@@ -68,7 +68,7 @@ impl Dispatcher {
         let Some((name, MethodCallback::Async(callback))) =
             self.methods.method_with_name(&request.method)
         else {
-            self.metrics.api_request("unknown", false);
+            self.metrics.api_request("unknown", MethodResult::Error);
             let message = "there is no such method; rpc.discover lists them";
             return refusal(request.id, Error::new(Code::MethodNotFound, message));
         };
@@ -86,7 +86,8 @@ impl Dispatcher {
             tracing::error!(method = name, %error, "api method panicked");
             refusal(id, Error::internal())
         });
-        self.metrics.api_request(name, response.is_success());
+        let result = if response.is_success() { MethodResult::Ok } else { MethodResult::Error };
+        self.metrics.api_request(name, result);
         response
     }
 }

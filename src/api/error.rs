@@ -31,7 +31,6 @@ pub(crate) enum Code {
 
 impl Code {
     /// Every code that a caller can meet.
-    #[cfg(test)]
     pub(crate) const ALL: &'static [Self] = &[
         Self::ParseError,
         Self::InvalidRequest,
@@ -77,6 +76,11 @@ impl Code {
             Self::Unauthorized => "UNAUTHORIZED",
             Self::BodyStalled => "BODY_STALLED",
         }
+    }
+
+    /// The code that a word in `data.code` names; `None` for one of a later version.
+    pub(crate) fn from_word(word: &str) -> Option<Self> {
+        Self::ALL.iter().copied().find(|code| code.as_str() == word)
     }
 
     /// The number in `error.code`.

@@ -52,6 +52,27 @@ struct Many {
     to: i64,
 }
 
+/// What a message says.
+#[derive(Debug, Clone, Copy)]
+enum MessageKind {
+    /// The stream begins here.
+    Hello,
+    Change,
+    /// As [`Many`].
+    Many,
+}
+
+impl MessageKind {
+    /// As `event` of a server-sent event.
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Hello => "hello",
+            Self::Change => "change",
+            Self::Many => "many",
+        }
+    }
+}
+
 /// Where streams come from.
 #[derive(Debug)]
 pub(crate) struct Feed {
@@ -93,7 +114,11 @@ async fn tell(store: &Store, after: Option<i64>, mut sender: Sender<Bytes>) -> O
     let head = store.health().events as i64;
     // A number that is not there yet is another store's: its reader knows nothing of this one.
     let mut told = after.filter(|after| *after <= head).unwrap_or(head);
-    let first = if after.is_some_and(|after| after > head) { "many" } else { "hello" };
+    let first = if after.is_some_and(|after| after > head) {
+        MessageKind::Many
+    } else {
+        MessageKind::Hello
+    };
     let hello = message(told, first, &Many { from: told, to: told });
     sender.send_data(Bytes::from(hello)).await.ok()?;
     loop {
@@ -117,7 +142,7 @@ async fn tell(store: &Store, after: Option<i64>, mut sender: Sender<Bytes>) -> O
 /// The messages for the events behind `after` up to `to`.
 async fn changes(store: &Store, after: i64, to: i64) -> Option<String> {
     if to - after > MAX_TOLD {
-        return Some(message(to, "many", &Many { from: after, to }));
+        return Some(message(to, MessageKind::Many, &Many { from: after, to }));
     }
     let reader = store.reader().clone();
     let read = move || reader.events(None, None, Some(after), MAX_TOLD as usize);
@@ -128,12 +153,13 @@ async fn changes(store: &Store, after: i64, to: i64) -> Option<String> {
     for event in events.into_iter().filter(|event| event.seq <= to) {
         let Event { seq, at, kind, execution_id, session_id, attempt, .. } = event;
         let change = Change { seq, at, kind, execution_id, session_id, attempt };
-        text.push_str(&message(seq, "change", &change));
+        text.push_str(&message(seq, MessageKind::Change, &change));
     }
     Some(text)
 }
 
-fn message(id: i64, kind: &str, data: &impl Serialize) -> String {
+fn message(id: i64, kind: MessageKind, data: &impl Serialize) -> String {
+    let kind = kind.as_str();
     let data = serde_json::to_string(data).unwrap_or_default();
     format!("id: {id}\nevent: {kind}\ndata: {data}\n\n")
 }

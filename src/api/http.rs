@@ -123,7 +123,7 @@ impl Api {
 
     /// Answers a request that was refused before it was read as JSON-RPC.
     fn refuse(&self, error: Error) -> Response<Body> {
-        self.dispatcher.metrics.api_refused(error.code.as_str());
+        self.dispatcher.metrics.api_refused(error.code);
         let code = error.code;
         let mut response = respond(code.status(), JSON, bytes(refusal(Id::Null, error)));
         if code == Code::Unauthorized {

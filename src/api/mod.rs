@@ -35,6 +35,7 @@ use feed::Feed;
 use guard::Guard;
 use sign_in::SignIns;
 
+pub(crate) use error::Code;
 pub(crate) use metrics::Metrics;
 use metrics::ProxyCollector;
 

@@ -8,11 +8,10 @@ use clap::Subcommand;
 use proxy::{Ca, CaFacts, HostPattern};
 use serde::Serialize;
 
-use crate::ca::Files;
+use crate::ca::{self, Files, Found};
 use crate::config::{Place, settings};
 use crate::exit::ExitStatus;
 use crate::printer::Printer;
-use crate::source;
 
 /// Make, show or export the CA that signs for intercepted hosts
 ///
@@ -126,13 +125,13 @@ fn init(args: &Init, printer: &mut Printer) -> anyhow::Result<ExitStatus> {
 }
 
 fn show(args: &Show, printer: &mut Printer) -> anyhow::Result<ExitStatus> {
-    let Some(found) = find(&args.place)? else { return Ok(none(printer)) };
+    let Some(found) = ca::find(&args.place)? else { return Ok(none(printer)) };
     print(&found, printer)?;
     Ok(ExitStatus::Done)
 }
 
 fn export(args: &Export, printer: &mut Printer) -> anyhow::Result<ExitStatus> {
-    let Some(found) = find(&args.place)? else { return Ok(none(printer)) };
+    let Some(found) = ca::find(&args.place)? else { return Ok(none(printer)) };
     let Some(path) = &args.file else {
         printer.line(found.pem.trim_end())?;
         return Ok(ExitStatus::Done);
@@ -152,25 +151,6 @@ fn export(args: &Export, printer: &mut Printer) -> anyhow::Result<ExitStatus> {
     }
     printer.note(format_args!("written to {}", path.display()));
     Ok(ExitStatus::Done)
-}
-
-struct Found {
-    pem: String,
-    file: Option<PathBuf>,
-}
-
-/// The CA that counts: a running engine's, which may be in memory alone, else the files'.
-fn find(place: &Place) -> anyhow::Result<Option<Found>> {
-    let database = place.database()?;
-    let files = Files::beside(&database);
-    let persistent = std::fs::read_to_string(&files.certificate).ok();
-    if let Some(client) = source::server_of(&database, place)? {
-        let Some(pem) = client.get("/ca.pem")? else { return Ok(None) };
-        let pem = String::from_utf8_lossy(&pem).into_owned();
-        let file = (persistent.as_ref() == Some(&pem)).then_some(files.certificate);
-        return Ok(Some(Found { pem, file }));
-    }
-    Ok(persistent.map(|pem| Found { pem, file: Some(files.certificate) }))
 }
 
 fn none(printer: &mut Printer) -> ExitStatus {

@@ -5,7 +5,7 @@ use uuid::Uuid;
 use crate::config::Place;
 use crate::exit::ExitStatus;
 use crate::printer::Printer;
-use crate::source::Source;
+use crate::source::{RUNNING_UNWATCHED, Source, Word};
 
 /// The longest tool name or key that a table shows whole, in characters.
 const CELL: usize = 60;
@@ -62,7 +62,7 @@ pub(super) struct Args {
 #[derive(Deserialize)]
 struct Row {
     id: Uuid,
-    status: String,
+    status: Word<ExecutionStatus>,
     #[serde(default)]
     attempt: u32,
     tool_name: String,
@@ -115,9 +115,9 @@ pub(super) fn run(args: &Args, printer: &mut Printer) -> anyhow::Result<ExitStat
 }
 
 fn cells(row: Row, stopped: bool) -> Vec<String> {
-    let status = match row.status.as_str() {
-        "running" if stopped => super::replay::RUNNING_UNWATCHED.to_owned(),
-        _ => row.status,
+    let status = match row.status {
+        Word::Known(ExecutionStatus::Running) if stopped => RUNNING_UNWATCHED.to_owned(),
+        status => status.to_string(),
     };
     vec![
         row.id.to_string(),

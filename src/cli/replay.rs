@@ -1,18 +1,13 @@
-use std::collections::HashMap;
-
-use anyhow::Context as _;
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use serde_json::value::RawValue;
-use store::model::{Json, Timestamp};
+use store::model::{ExecutionStatus, GoalStatus, Json, Origin, Priority, SessionStatus, Timestamp};
 use uuid::Uuid;
 
 use crate::config::Place;
 use crate::exit::ExitStatus;
-use crate::printer::{Printer, status, visible};
-use crate::source::Source;
-
-/// What the store says `running` of, once its engine is gone.
-pub(super) const RUNNING_UNWATCHED: &str = "running (engine stopped: outcome unknown)";
+use crate::printer::{Printer, Tone, title, visible};
+use crate::source::history::{History, facts};
+use crate::source::{RUNNING_UNWATCHED, Source, Word};
 
 /// The longest output that is shown to people, in characters.
 const OUTPUT_SHOWN: usize = 2_000;
@@ -36,20 +31,11 @@ pub(super) struct Args {
     place: Place,
 }
 
-/// A session with all that it did, as texts.
-struct Replay {
-    session: Box<RawValue>,
-    /// Each goal with its executions, oldest first.
-    goals: Vec<(Box<RawValue>, Vec<Box<RawValue>>)>,
-    /// No engine watches what is `running`.
-    stopped: bool,
-}
-
 #[derive(Deserialize)]
 struct SessionFacts {
     id: Uuid,
     user_id: Uuid,
-    status: String,
+    status: Word<SessionStatus>,
     metadata: Json,
     created_at: Timestamp,
 }
@@ -61,16 +47,9 @@ struct Named {
 
 #[derive(Deserialize)]
 struct GoalFacts {
-    id: Uuid,
     title: String,
-    status: String,
-    priority: String,
-}
-
-#[derive(Deserialize)]
-struct PlaceFacts {
-    id: Uuid,
-    goal_id: Uuid,
+    status: Word<GoalStatus>,
+    priority: Word<Priority>,
 }
 
 #[derive(Deserialize)]
@@ -78,7 +57,7 @@ struct ExecutionFacts {
     id: Uuid,
     tool_name: String,
     tool_input: Json,
-    status: String,
+    status: Word<ExecutionStatus>,
     output: Option<Json>,
     error: Option<String>,
     idempotency_key: Option<String>,
@@ -86,7 +65,7 @@ struct ExecutionFacts {
     #[serde(default)]
     attempt: u32,
     #[serde(default)]
-    origin: Option<String>,
+    origin: Option<Word<Origin>>,
 }
 
 /// What a proxied execution's input says of its request.
@@ -103,50 +82,21 @@ pub(super) fn run(args: &Args, printer: &mut Printer) -> anyhow::Result<ExitStat
         printer.note(format_args!("There is no session {}.", args.session));
         return Ok(ExitStatus::No);
     };
-    let replay = Replay::gather(&source, session, args.session)?;
+    let history = History::read(&source, session, args.session)?;
     if printer.json() {
-        printer.document(&replay.document()?)?;
+        printer.document(&history.document()?)?;
     } else {
-        replay.show(printer)?;
+        Text(&history).show(printer)?;
     }
     Ok(ExitStatus::Done)
 }
 
-impl Replay {
-    fn gather(source: &Source, session: Box<RawValue>, id: Uuid) -> anyhow::Result<Self> {
-        let mut of_goal: HashMap<Uuid, Vec<Box<RawValue>>> = HashMap::new();
-        let mut after = None;
-        loop {
-            let page = source.executions_of_session(id, after)?;
-            if page.is_empty() {
-                break;
-            }
-            for execution in page {
-                let place: PlaceFacts = facts(&execution)?;
-                after = Some(place.id);
-                of_goal.entry(place.goal_id).or_default().push(execution);
-            }
-        }
-        let goals = source.goals(id)?.into_iter().map(|goal| {
-            let id = facts::<GoalFacts>(&goal)?.id;
-            Ok((goal, of_goal.remove(&id).unwrap_or_default()))
-        });
-        let goals = goals.collect::<anyhow::Result<_>>()?;
-        Ok(Self { session, goals, stopped: source.is_stopped() })
-    }
+/// A history as people read it.
+struct Text<'a>(&'a History);
 
-    fn document(&self) -> anyhow::Result<impl Serialize> {
-        #[derive(Serialize)]
-        struct Document<'a> {
-            session: &'a RawValue,
-            goals: Vec<Box<RawValue>>,
-        }
-        let goals = self.goals.iter().map(|(goal, executions)| with_executions(goal, executions));
-        Ok(Document { session: &self.session, goals: goals.collect::<Result<_, _>>()? })
-    }
-
+impl Text<'_> {
     fn show(&self, printer: &mut Printer) -> anyhow::Result<()> {
-        let session: SessionFacts = facts(&self.session)?;
+        let session: SessionFacts = facts(&self.0.session)?;
         printer.line("╔═══════════════════════════════════════╗")?;
         printer.line("║            SESSION REPLAY             ║")?;
         printer.line("╚═══════════════════════════════════════╝")?;
@@ -155,21 +105,21 @@ impl Replay {
         if let Ok(Named { name: Some(name) }) = session.metadata.decode() {
             printer.line(format_args!("Name: {}", visible(&name)))?;
         }
-        printer.line(format_args!("Status: {}", status(&session.status)))?;
+        printer.line(format_args!("Status: {}", title(&session.status, Tone::Plain)))?;
         let created = session.created_at.as_datetime().format("%Y-%m-%d %H:%M:%S");
         printer.line(format_args!("Created: {created} UTC"))?;
-        let heading = format!("GOALS ({})", self.goals.len());
+        let heading = format!("GOALS ({})", self.0.goals.len());
         printer.line("┌───────────────────────────────────────┐")?;
         printer.line(format_args!("│ {heading:<37} │"))?;
         printer.line("└───────────────────────────────────────┘")?;
-        for (number, (goal, executions)) in (1..).zip(&self.goals) {
+        for (number, (goal, executions)) in (1..).zip(&self.0.goals) {
             self.show_goal(number, &facts(goal)?, executions, printer)?;
         }
-        let executions: usize = self.goals.iter().map(|(_, executions)| executions.len()).sum();
+        let executions: usize = self.0.goals.iter().map(|(_, executions)| executions.len()).sum();
         printer.line("═════════════════════════════════════════")?;
         printer.line(format_args!(
             "Replay complete. {} goal(s), {executions} execution(s) total.",
-            self.goals.len()
+            self.0.goals.len()
         ))?;
         Ok(())
     }
@@ -182,8 +132,9 @@ impl Replay {
         printer: &mut Printer,
     ) -> anyhow::Result<()> {
         printer.line(format_args!("Goal #{number}: {}", visible(&goal.title)))?;
-        printer.line(format_args!("  Status: {}", status(&goal.status)))?;
-        printer.line(format_args!("  Priority: {}", status(&goal.priority)))?;
+        let tone = if goal.status.is(&GoalStatus::Failed) { Tone::Bad } else { Tone::Plain };
+        printer.line(format_args!("  Status: {}", title(&goal.status, tone)))?;
+        printer.line(format_args!("  Priority: {}", title(&goal.priority, Tone::Plain)))?;
         printer.line(format_args!("  ┌── TOOL EXECUTIONS ({}) ──", executions.len()))?;
         for execution in executions {
             printer.line("  │")?;
@@ -197,15 +148,12 @@ impl Replay {
 
     fn execution_lines(&self, execution: &ExecutionFacts) -> Vec<String> {
         let mut lines = vec![format!("Tool: {}", visible(&execution.tool_name))];
-        if execution.origin.as_deref() == Some("proxy")
+        if execution.origin.as_ref().is_some_and(|origin| origin.is(&Origin::Proxy))
             && let Ok(request) = execution.tool_input.decode::<RequestFacts>()
         {
             lines.push(format!("Request: {}", visible(&request.line())));
         }
-        lines.push(match execution.status.as_str() {
-            "running" if self.stopped => format!("Status: {RUNNING_UNWATCHED}"),
-            word => format!("Status: {}", status(word)),
-        });
+        lines.push(format!("Status: {}", self.status(&execution.status)));
         lines.push(format!("Input: {}", canonical(&execution.tool_input)));
         if let Some(output) = &execution.output {
             lines.push(format!("Output: {}", shortened(&canonical(output))));
@@ -220,13 +168,25 @@ impl Replay {
         if execution.attempt > 1 {
             lines.push(format!("Attempt: {}", execution.attempt));
         }
-        if execution.status == "in_doubt" {
+        if execution.status.is(&ExecutionStatus::InDoubt) {
             lines.push(format!(
                 "Settle: openclaw-state-engine resolve {} --attempt {} (--ran | --did-not-run) --evidence TEXT",
                 execution.id, execution.attempt
             ));
         }
         lines
+    }
+
+    fn status(&self, status: &Word<ExecutionStatus>) -> String {
+        let tone = match status {
+            Word::Known(ExecutionStatus::Running) if self.0.stopped => {
+                return RUNNING_UNWATCHED.to_owned();
+            }
+            Word::Known(ExecutionStatus::InDoubt) => Tone::Warning,
+            Word::Known(ExecutionStatus::Failed) => Tone::Bad,
+            _ => Tone::Plain,
+        };
+        title(status, tone)
     }
 }
 
@@ -241,10 +201,6 @@ impl RequestFacts {
     }
 }
 
-fn facts<'a, T: Deserialize<'a>>(text: &'a RawValue) -> anyhow::Result<T> {
-    serde_json::from_str(text.get()).context("an entity is not understood")
-}
-
 fn canonical(json: &Json) -> String {
     visible(&store::canonical::display(json.as_str())).into_owned()
 }
@@ -256,21 +212,10 @@ fn shortened(text: &str) -> String {
     }
 }
 
-/// The goal's text with one more member. Spliced, since decoding it would lose the stored text.
-fn with_executions(
-    goal: &RawValue,
-    executions: &[Box<RawValue>],
-) -> Result<Box<RawValue>, serde_json::Error> {
-    let text = goal.get().trim_end();
-    let members = text.strip_suffix('}').unwrap_or(text);
-    let executions = serde_json::to_string(executions)?;
-    RawValue::from_string(format!("{members},\"executions\":{executions}}}"))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::printer::Shared;
+    use crate::printer::{Format, Shared};
 
     fn raw(text: &str) -> Box<RawValue> {
         RawValue::from_string(text.to_owned()).unwrap()
@@ -295,20 +240,21 @@ mod tests {
         ))
     }
 
-    fn replay(goals: Vec<(Box<RawValue>, Vec<Box<RawValue>>)>, stopped: bool) -> Replay {
-        Replay { session: session(), goals, stopped }
+    fn history(goals: Vec<(Box<RawValue>, Vec<Box<RawValue>>)>, stopped: bool) -> History {
+        History { session: session(), goals, stopped }
     }
 
-    fn shown(replay: &Replay) -> String {
+    fn shown(history: &History) -> String {
         let out = Shared::default();
-        let mut printer = Printer::to(false, out.clone(), Shared::default());
-        replay.show(&mut printer).unwrap();
+        let mut printer = Printer::to(Format::Text, out.clone(), Shared::default());
+        Text(history).show(&mut printer).unwrap();
         out.text()
     }
 
     fn lines(members: &str, stopped: bool) -> String {
         let text = execution(members);
-        replay(Vec::new(), stopped).execution_lines(&facts(&text).unwrap()).join("\n")
+        let history = history(Vec::new(), stopped);
+        Text(&history).execution_lines(&facts(&text).unwrap()).join("\n")
     }
 
     #[test]
@@ -316,8 +262,8 @@ mod tests {
         let execution = execution(
             r#""tool_name":"send_email","tool_input":{"to":"user@example.com", "subject":"Welcome!"},"status":"pending","output":null,"error":null,"idempotency_key":"welcome-email-001","attempt":0,"origin":"api""#,
         );
-        let replay = replay(vec![(goal(r#""Send welcome email""#), vec![execution])], true);
-        insta::assert_snapshot!(shown(&replay), @r#"
+        let history = history(vec![(goal(r#""Send welcome email""#), vec![execution])], true);
+        insta::assert_snapshot!(shown(&history), @r#"
         ╔═══════════════════════════════════════╗
         ║            SESSION REPLAY             ║
         ╚═══════════════════════════════════════╝
@@ -375,25 +321,10 @@ mod tests {
             r#""tool_name":{evil},"tool_input":[{evil},"{c1}"],"status":"failed","output":{evil},"error":{evil},"idempotency_key":{evil}"#,
             c1 = '\u{9b}'
         );
-        let replay = replay(vec![(goal(evil), vec![execution(&members)])], false);
-        let shown = anstream::adapter::strip_str(&shown(&replay)).to_string();
+        let history = history(vec![(goal(evil), vec![execution(&members)])], false);
+        let shown = anstream::adapter::strip_str(&shown(&history)).to_string();
         let bad = |c: &char| *c != '\n' && (c.is_control() || *c == '\u{202e}');
         assert_eq!(shown.chars().find(bad), None, "{shown}");
         assert!(!shown.lines().any(|line| line.starts_with("Status: Completed")), "{shown}");
-    }
-
-    #[test]
-    fn the_document_keeps_every_stored_byte() {
-        let input = r#"{"n":123456789012345678901234567890,"f":1.00000000000000000001, "n":2}"#;
-        let members = format!(
-            r#""tool_name":"t","tool_input":{input},"status":"completed","output":null,"error":null,"idempotency_key":null"#
-        );
-        let executions = vec![execution(&members), execution(&members)];
-        let replay = replay(vec![(goal(r#""g}""#), executions), (goal("\"h\""), Vec::new())], true);
-        let text = serde_json::to_string(&replay.document().unwrap()).unwrap();
-        assert_eq!(text.matches(input).count(), 2);
-        assert!(text.contains(r#""context":{"a":{}},"executions":[{"id":"#), "{text}");
-        assert!(text.ends_with(r#""context":{"a":{}},"executions":[]}]}"#), "{text}");
-        serde_json::from_str::<serde::de::IgnoredAny>(&text).unwrap();
     }
 }

@@ -1,7 +1,20 @@
 //! The clients that are tried where they are found, each by a call as a user would write it.
 
-/// One client.
-pub(super) struct Client {
+use super::finding::Verdict;
+
+/// How a client finds the proxy.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Route {
+    /// By the environment.
+    Environment,
+    /// By the environment too, but it reaches the loopback directly, whatever that says.
+    NeverLoopback,
+    /// By the options and the port of `--java`.
+    JavaOptions,
+}
+
+/// A client as it is tried.
+pub(super) struct ProbedClient {
     pub(super) name: &'static str,
     /// Succeeds where it is there.
     pub(super) probe: &'static [&'static str],
@@ -11,27 +24,24 @@ pub(super) struct Client {
     pub(super) call: &'static [&'static str],
     pub(super) file: Option<&'static str>,
     pub(super) source: &'static str,
-    /// It is known to obey the environment: something is wrong where it does not.
-    pub(super) expected: bool,
-    /// It reaches the loopback directly, whatever the environment says.
-    pub(super) never_loopback: bool,
-    pub(super) java: bool,
+    pub(super) route: Route,
+    /// How bad it is where it does not go through.
+    pub(super) otherwise: Verdict,
     pub(super) remedy: &'static str,
 }
 
 const NO_PROXY: &str = "does no_proxy, or a configuration of its own, name this host?";
 
 /// What most of them have in common.
-const USUAL: Client = Client {
+const USUAL: ProbedClient = ProbedClient {
     name: "",
     probe: &[],
     tells_version: false,
     call: &[],
     file: None,
     source: "",
-    expected: true,
-    never_loopback: false,
-    java: false,
+    route: Route::Environment,
+    otherwise: Verdict::Problem,
     remedy: NO_PROXY,
 };
 
@@ -105,20 +115,20 @@ class Probe {
 const OLD_NODE: &str = "take Node 22.21, 24 or later; in older ones axios, or undici's EnvHttpProxyAgent, goes through";
 
 /// In the order in which they are told.
-pub(super) const ALL: &[Client] = &[
-    Client {
+pub(super) const ALL: &[ProbedClient] = &[
+    ProbedClient {
         name: "curl",
         probe: &["curl", "--version"],
         call: &["curl", "-sS", "-m", "20", "-d", "hello", "URL"],
         ..USUAL
     },
-    Client {
+    ProbedClient {
         name: "wget",
         probe: &["wget", "--version"],
         call: &["wget", "-q", "-T", "20", "-t", "1", "-O", "-", "--post-data=hello", "URL"],
         ..USUAL
     },
-    Client {
+    ProbedClient {
         name: "python urllib",
         probe: &["python3", "-c", "import platform; print(platform.python_version())"],
         tells_version: true,
@@ -126,7 +136,7 @@ pub(super) const ALL: &[Client] = &[
         source: URLLIB,
         ..USUAL
     },
-    Client {
+    ProbedClient {
         name: "python requests",
         probe: &["python3", "-c", "import requests; print(requests.__version__)"],
         tells_version: true,
@@ -134,7 +144,7 @@ pub(super) const ALL: &[Client] = &[
         source: REQUESTS,
         ..USUAL
     },
-    Client {
+    ProbedClient {
         name: "python httpx",
         probe: &["python3", "-c", "import httpx; print(httpx.__version__)"],
         tells_version: true,
@@ -142,39 +152,39 @@ pub(super) const ALL: &[Client] = &[
         source: HTTPX,
         ..USUAL
     },
-    Client {
+    ProbedClient {
         name: "python aiohttp",
         probe: &["python3", "-c", "import aiohttp; print(aiohttp.__version__)"],
         tells_version: true,
         call: &["python3", "-c", "SOURCE", "URL"],
         source: AIOHTTP,
-        expected: false,
+        otherwise: Verdict::Warning,
         remedy: "it reads no variable unless the program says ClientSession(trust_env=True)",
         ..USUAL
     },
-    Client {
+    ProbedClient {
         name: "node fetch",
         probe: &["node", "--version"],
         tells_version: true,
         call: &["node", "FILE", "URL"],
         file: Some("probe.mjs"),
         source: FETCH,
-        expected: false,
+        otherwise: Verdict::Warning,
         remedy: OLD_NODE,
         ..USUAL
     },
-    Client {
+    ProbedClient {
         name: "node http",
         probe: &["node", "--version"],
         tells_version: true,
         call: &["node", "FILE", "URL"],
         file: Some("probe.mjs"),
         source: NODE_HTTP,
-        expected: false,
+        otherwise: Verdict::Warning,
         remedy: OLD_NODE,
         ..USUAL
     },
-    Client {
+    ProbedClient {
         name: "deno",
         probe: &["deno", "eval", "console.log(Deno.version.deno)"],
         tells_version: true,
@@ -183,7 +193,7 @@ pub(super) const ALL: &[Client] = &[
         source: DENO,
         ..USUAL
     },
-    Client {
+    ProbedClient {
         name: "bun",
         probe: &["bun", "--version"],
         tells_version: true,
@@ -192,28 +202,28 @@ pub(super) const ALL: &[Client] = &[
         source: FETCH,
         ..USUAL
     },
-    Client {
+    ProbedClient {
         name: "go",
         probe: &["go", "env", "GOVERSION"],
         tells_version: true,
         call: &["go", "run", "FILE", "URL"],
         file: Some("probe.go"),
         source: GO,
-        never_loopback: true,
+        route: Route::NeverLoopback,
         remedy: "Go sends no loopback address through a proxy; is GOFLAGS or a cache in the way?",
         ..USUAL
     },
-    Client {
+    ProbedClient {
         name: "java (run --java)",
         probe: &["java", "-version"],
         call: &["java", "FILE", "URL"],
         file: Some("Probe.java"),
         source: JAVA,
-        java: true,
+        route: Route::JavaOptions,
         remedy: "does JAVA_TOOL_OPTIONS, or a configuration of its own, name another proxy?",
         ..USUAL
     },
-    Client {
+    ProbedClient {
         name: "git",
         probe: &["git", "--version"],
         call: &["git", "ls-remote", "URL"],

@@ -8,6 +8,7 @@ mod upstream;
 
 use uuid::Uuid;
 
+use self::clients::Route;
 pub(crate) use self::finding::{Finding, Verdict};
 use crate::config::Place;
 use crate::launch::engine::Engine;
@@ -52,11 +53,10 @@ fn through(
     let id = Uuid::now_v7().simple().to_string();
     let session = format!("doctor-{}", &id[20..]);
     let upstream = upstream::Upstream::start()?;
-    let prepare = |java| {
-        let given = Given { java, api_token: None };
-        preparation::prepare(&session, &session::fresh_run(), engine, inherited, &given)
+    let prepare = |given: &Given<'_>| {
+        preparation::prepare(&session, &session::fresh_run(), engine, inherited, given)
     };
-    let usual = prepare(false)?;
+    let usual = prepare(&Given::default())?;
     findings.push(probe::round_trip(engine, &upstream, &usual.changes));
     for note in variables::notes(inherited) {
         let remedy = "unset no_proxy for the program, or take the tools' hosts out of it";
@@ -64,8 +64,8 @@ fn through(
     }
     for client in clients::ALL {
         let Some(version) = probe::version(client, &usual.changes) else { continue };
-        findings.push(if client.java {
-            match prepare(true) {
+        findings.push(if client.route == Route::JavaOptions {
+            match prepare(&Given { java: true, ..Given::default() }) {
                 Ok(java) => probe::client(client, &version, &upstream, &java.changes)?,
                 Err(error) => {
                     let why = format!("no trust store: {error:#}");

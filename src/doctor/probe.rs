@@ -10,8 +10,8 @@ use base64::prelude::{BASE64_STANDARD, Engine as _};
 use percent_encoding::percent_decode_str;
 use tempfile::TempDir;
 
-use super::clients::Client;
-use super::finding::{Finding, Verdict};
+use super::clients::{ProbedClient, Route};
+use super::finding::Finding;
 use super::upstream::Upstream;
 use crate::launch::engine::Engine;
 use crate::launch::environment::{self, Changes};
@@ -81,7 +81,7 @@ fn ask(proxy: &str, call: &str) -> std::io::Result<String> {
 }
 
 /// The version that a client tells, or nothing; `None` where it is not on this machine.
-pub(super) fn version(client: &Client, changes: &Changes) -> Option<String> {
+pub(super) fn version(client: &ProbedClient, changes: &Changes) -> Option<String> {
     let told = command(client.probe, changes).output().ok()?;
     let words = String::from_utf8_lossy(&told.stdout);
     let version = words.split_whitespace().next_back().filter(|_| client.tells_version);
@@ -90,7 +90,7 @@ pub(super) fn version(client: &Client, changes: &Changes) -> Option<String> {
 
 /// Tries one client.
 pub(super) fn client(
-    client: &Client,
+    client: &ProbedClient,
     version: &str,
     upstream: &Upstream,
     changes: &Changes,
@@ -99,7 +99,7 @@ pub(super) fn client(
     let path = format!("/probe/{}", client.name.replace(|c: char| !c.is_alphanumeric(), "-"));
     // Go never sends the loopback's names through a proxy, so that it is asked for one that nobody
     // has: the proxy's own answer shows that it was asked.
-    let url = if client.never_loopback {
+    let url = if client.route == Route::NeverLoopback {
         format!("http://doctor.invalid{path}")
     } else {
         upstream.url(&path)
@@ -107,7 +107,8 @@ pub(super) fn client(
     let folder = tempfile::tempdir()?;
     let said = run(client, &folder, &url, changes)?;
     let (through, around) = upstream.hits(&path);
-    let refused = said.contains("urn:openclaw-state-engine:") && client.never_loopback;
+    let refused =
+        said.contains("urn:openclaw-state-engine:") && client.route == Route::NeverLoopback;
     if (through > 0 || refused) && around == 0 {
         return Ok(Finding::ok(name, "goes through"));
     }
@@ -117,12 +118,16 @@ pub(super) fn client(
         let line = said.lines().rfind(|line| !line.trim().is_empty()).unwrap_or("it says nothing");
         format!("does not get through: {}", line.trim())
     };
-    let verdict = if client.expected { Verdict::Problem } else { Verdict::Warning };
-    Ok(Finding::bad(verdict, name, why, client.remedy))
+    Ok(Finding::bad(client.otherwise, name, why, client.remedy))
 }
 
 /// Starts a client with a call to `url`; all that it says. One that takes too long is ended.
-fn run(client: &Client, folder: &TempDir, url: &str, changes: &Changes) -> anyhow::Result<String> {
+fn run(
+    client: &ProbedClient,
+    folder: &TempDir,
+    url: &str,
+    changes: &Changes,
+) -> anyhow::Result<String> {
     let file = folder.path().join(client.file.unwrap_or("unused"));
     if client.file.is_some() {
         std::fs::write(&file, client.source)?;

@@ -1,6 +1,5 @@
 //! The program: started in our process group and terminal, told of our signals, waited for.
 
-use std::ffi::OsString;
 use std::io;
 use std::process::ExitStatus as Ended;
 use std::thread;
@@ -10,41 +9,26 @@ use signal_hook::consts::signal::{SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIG
 use signal_hook::iterator::SignalsInfo;
 use signal_hook::iterator::exfiltrator::origin::WithOrigin;
 use signal_hook::low_level::siginfo::{Cause, Origin};
-use tokio::process::{Child, Command};
+use tokio::process::Child;
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
-use super::environment::{self, Changes};
-use super::inheritance::Inheritance;
+use super::start::Start;
 use crate::exit::ExitStatus;
 use crate::printer::Printer;
 
 /// What is passed on. SIGTSTP, SIGCONT and SIGWINCH reach the program by the terminal itself.
 const PASSED_ON: [i32; 6] = [SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2];
 
-/// Runs `command` with a changed environment to its end. Its status is passed as a shell would
-/// pass it: 128 + n for signal n.
-pub(super) fn run(
-    command: &[OsString],
-    changes: &Changes,
-    inheritance: &Inheritance,
-    printer: &mut Printer,
-) -> anyhow::Result<ExitStatus> {
+/// Runs a program to its end. Its status is passed as a shell would pass it: 128 + n for signal n.
+pub(super) fn run(start: &Start<'_>, printer: &mut Printer) -> anyhow::Result<ExitStatus> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let Some((program, arguments)) = command.split_first() else {
-        anyhow::bail!("name a program after --");
-    };
     // Before the program is there, so that no signal is lost.
     let mut signals = signals()?;
-    let ended = runtime.block_on(async {
-        let mut child = Command::new(program);
-        child.args(arguments);
-        environment::apply(changes, child.as_std_mut());
-        wait(inheritance.spawn(&mut child)?, &mut signals).await
-    });
+    let ended = runtime.block_on(async { wait(start.spawn(|_| {})?, &mut signals).await });
     Ok(match ended {
         Ok(ended) => ExitStatus::of_child(ended),
         Err(error) => {
-            printer.note(format_args!("error: cannot run {}: {error}", program.display()));
+            printer.note(format_args!("error: cannot run {}: {error}", start.program().display()));
             ExitStatus::of_failed_start(&error)
         }
     })

@@ -17,7 +17,7 @@ use super::outward::Outward;
 use crate::client::{self, Client};
 use crate::config::{Config, Flags, Place};
 use crate::printer::Printer;
-use crate::server;
+use crate::server::engine as server;
 use crate::source;
 
 /// How long an engine that just starts, or just ends, is waited for.

@@ -6,8 +6,7 @@ use std::ffi::OsString;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
-
+use super::credentials::Credentials;
 use super::trust::Trust;
 use super::variables::{Variables, no_proxy};
 use crate::config::{env, settings};
@@ -16,9 +15,7 @@ use crate::config::{env, settings};
 pub(crate) struct Wanted<'a> {
     /// `HOST:PORT`.
     pub(crate) proxy: &'a str,
-    /// `SESSION~RUN`.
-    pub(crate) user: &'a str,
-    pub(crate) token: &'a str,
+    pub(crate) credentials: &'a Credentials,
     pub(crate) api: &'a str,
     pub(crate) session: &'a str,
     pub(crate) run: &'a str,
@@ -65,9 +62,6 @@ const EXTRA: [&str; 2] = ["NODE_EXTRA_CA_CERTS", "DENO_CERT"];
 /// Makes Node 22 and 24 quiet about `NODE_USE_ENV_PROXY`.
 const NODE_QUIET: &str = "--disable-warning=UNDICI-EHPA";
 
-/// What stays as it is in the user part of a URL.
-const USER_INFO: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
-
 /// The Node on PATH knows [`NODE_QUIET`] and needs it. An older one refuses to start with it.
 pub(crate) fn node_warns(inherited: &Variables) -> bool {
     let mut node = Command::new("node");
@@ -86,12 +80,7 @@ pub(crate) fn node_warns(inherited: &Variables) -> bool {
 pub(crate) fn changes(wanted: &Wanted<'_>, inherited: &Variables) -> Changes {
     let mut changes = Changes::new();
     let mut set = |name: &str, value: Option<OsString>| changes.insert(name.to_owned(), value);
-    let url = format!(
-        "http://{}:{}@{}",
-        utf8_percent_encode(wanted.user, USER_INFO),
-        wanted.token,
-        wanted.proxy
-    );
+    let url = wanted.credentials.url(wanted.proxy);
     for name in PROXY {
         set(name, Some(url.as_str().into()));
     }

@@ -6,9 +6,12 @@ use rustix::fs::Mode;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit, umask};
 use tokio::process::{Child, Command};
 
-/// The umask, and the limit of open files. The engine's files are the owner's alone and its
-/// connections are many; neither is the program's affair.
+use super::variables::{self, Variables};
+
+/// The environment, the umask, and the limit of open files. The engine's files are the owner's alone and its
+/// connections are many; neither of the last two is the program's affair.
 pub(crate) struct Inheritance {
+    pub(crate) variables: Variables,
     umask: Mode,
     files: Rlimit,
 }
@@ -19,12 +22,12 @@ impl Inheritance {
         // It can only be read by being set.
         let mask = umask(Mode::from_raw_mode(0o077));
         umask(mask);
-        Self { umask: mask, files: getrlimit(Resource::Nofile) }
+        Self { variables: variables::inherited(), umask: mask, files: getrlimit(Resource::Nofile) }
     }
 
     /// Starts the program with it. Both belong to the whole process; what the engine makes in that
     /// moment has a mode of its own.
-    pub(crate) fn spawn(&self, command: &mut Command) -> io::Result<Child> {
+    pub(super) fn spawn(&self, command: &mut Command) -> io::Result<Child> {
         let (mask, files) = (umask(self.umask), getrlimit(Resource::Nofile));
         // Lowered or raised below the hard limit, which is as it was: this does not fail.
         let _ = setrlimit(Resource::Nofile, self.files);

@@ -1,6 +1,7 @@
 //! Runs a program so that its tool calls are guarded.
 
 mod child;
+pub(crate) mod credentials;
 pub(crate) mod engine;
 pub(crate) mod environment;
 pub(crate) mod inheritance;
@@ -8,6 +9,7 @@ pub(crate) mod outward;
 pub(crate) mod preparation;
 mod scoped;
 pub(crate) mod session;
+pub(crate) mod start;
 mod trust;
 pub(crate) mod variables;
 
@@ -18,7 +20,7 @@ use uuid::Uuid;
 use self::engine::Engine;
 use self::inheritance::Inheritance;
 use self::preparation::Given;
-use self::variables::Variables;
+use self::start::Start;
 use crate::config::{LogFormat, Place, Token};
 use crate::exit::ExitStatus;
 use crate::log;
@@ -47,12 +49,10 @@ pub(crate) fn run(program: &Program<'_>, printer: &mut Printer) -> anyhow::Resul
         None => session::fresh_name(),
     };
     log::start(LogFormat::Human, "warn")?;
-    let inherited = variables::inherited();
     let inheritance = Inheritance::now();
-    let outward = outward::of(&inherited, program.upstream_proxy)?;
+    let outward = outward::of(&inheritance.variables, program.upstream_proxy)?;
     let engine = Engine::find_or_bring(program.place, &outward)?;
-    let ended = guarded(program, &session, &engine, &inherited, &inheritance, printer);
-    let ended = match ended {
+    let ended = match run_with(&engine, program, &session, &inheritance, printer) {
         Ok(ended) => ended,
         Err(error) => {
             engine.close(printer);
@@ -68,11 +68,10 @@ pub(crate) fn run(program: &Program<'_>, printer: &mut Printer) -> anyhow::Resul
     Ok(ended)
 }
 
-fn guarded(
+fn run_with(
+    engine: &Engine,
     program: &Program<'_>,
     session: &str,
-    engine: &Engine,
-    inherited: &Variables,
     inheritance: &Inheritance,
     printer: &mut Printer,
 ) -> anyhow::Result<ExitStatus> {
@@ -81,7 +80,7 @@ fn guarded(
     }
     let token = program.place.token().filter(|_| program.share_api_token);
     let given = Given { java: program.java, api_token: token.as_ref().map(Token::reveal) };
-    let run = session::fresh_run();
+    let (run, inherited) = (session::fresh_run(), &inheritance.variables);
     let prepared = preparation::prepare(session, &run, engine, inherited, &given)?;
     if program.session.is_none() {
         printer.note(format_args!("session {session} (to go on with it: --session {session})"));
@@ -89,5 +88,6 @@ fn guarded(
     for note in variables::notes(inherited).into_iter().chain(engine.notes()) {
         printer.note(note);
     }
-    child::run(program.command, &prepared.changes, inheritance, printer)
+    let start = Start { command: program.command, changes: &prepared.changes, inheritance };
+    child::run(&start, printer)
 }

@@ -1,5 +1,6 @@
 //! What a program is started with: its environment, and the files and the port that this names.
 
+use super::credentials::{self, Credentials};
 use super::engine::Engine;
 use super::environment::{self, Changes, Wanted};
 use super::scoped::Scoped;
@@ -30,15 +31,13 @@ pub(crate) fn prepare(
     inherited: &Variables,
     given: &Given<'_>,
 ) -> anyhow::Result<Prepared> {
-    let user = format!("{session}~{run}");
-    let token = engine.reader().session_token(&user)?;
+    let credentials = Credentials::new(credentials::user(session, run), engine.reader())?;
     let ca = engine.client().get("/ca.pem")?;
     let trust = ca.map(|ca| Trust::new(&ca, inherited, given.java)).transpose()?;
-    let scoped = given.java.then(|| Scoped::open(engine.proxy(), &user, &token)).transpose()?;
+    let scoped = given.java.then(|| Scoped::open(engine.proxy(), &credentials)).transpose()?;
     let wanted = Wanted {
         proxy: engine.proxy(),
-        token: &token,
-        user: &user,
+        credentials: &credentials,
         api: engine.api(),
         session,
         run,

@@ -6,10 +6,11 @@ use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use base64::prelude::{BASE64_STANDARD, Engine as _};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, copy_bidirectional};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::Runtime;
+
+use super::credentials::Credentials;
 
 /// How long to wait after a connection could not be accepted (no file descriptors left).
 const BREATH: Duration = Duration::from_millis(50);
@@ -34,15 +35,15 @@ struct Way {
 }
 
 impl Scoped {
-    /// Opens the port. Whoever uses it speaks to `proxy` as `user`, whose token this is.
-    pub(super) fn open(proxy: &str, user: &str, token: &str) -> io::Result<Self> {
+    /// Opens the port. Whoever uses it speaks to `proxy` with these credentials.
+    pub(super) fn open(proxy: &str, credentials: &Credentials) -> io::Result<Self> {
         let runtime =
             tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
         let listener = runtime.block_on(TcpListener::bind((Ipv4Addr::LOCALHOST, 0)))?;
         let address = listener.local_addr()?.to_string();
-        let credentials = BASE64_STANDARD.encode(format!("{user}:{token}"));
+        let authorization = credentials.authorization();
         let connect = format!(
-            "CONNECT {proxy} HTTP/1.1\r\nHost: {proxy}\r\nProxy-Authorization: Basic {credentials}\r\n\r\n"
+            "CONNECT {proxy} HTTP/1.1\r\nHost: {proxy}\r\nProxy-Authorization: {authorization}\r\n\r\n"
         );
         runtime.spawn(accept(listener, Arc::new(Way { proxy: proxy.to_owned(), connect })));
         Ok(Self { address, runtime: Some(runtime) })

@@ -13,14 +13,14 @@ use proxy::mcp::{STDIO_PORT, ToolCall, id_of_response, refusal, tool_error};
 use serde::Deserialize;
 use tokio::net::TcpStream;
 
-use super::connection::{Door, Keeper};
+use super::engine::{EngineHandle, ProxyAccess};
 use super::loopback::{Loopback, PASS};
 use super::server::Server;
 
 /// Sends calls through the proxy.
 pub(super) struct Calls {
     server: Server,
-    keeper: Arc<Keeper>,
+    engine: Arc<EngineHandle>,
     port: u16,
     pass: String,
 }
@@ -40,8 +40,8 @@ struct Problem {
 }
 
 impl Calls {
-    pub(super) fn new(server: Server, keeper: Arc<Keeper>, loopback: &Loopback) -> Self {
-        Self { server, keeper, port: loopback.address.port(), pass: loopback.pass.clone() }
+    pub(super) fn new(server: Server, engine: Arc<EngineHandle>, loopback: &Loopback) -> Self {
+        Self { server, engine, port: loopback.address.port(), pass: loopback.pass.clone() }
     }
 
     /// The response to a tool call, as a line: the server's, a stored one, or a result that says
@@ -77,24 +77,24 @@ impl Calls {
     }
 
     async fn exchange(&self, line: &Bytes) -> Result<Bytes, Failure> {
-        let door = self.keeper.door();
-        match self.send(&door, line).await {
+        let proxy = self.engine.proxy();
+        match self.send(&proxy, line).await {
             Err(Failure::Unreachable(_)) => {
-                let door = self.keeper.again(door).await;
-                let door = door.map_err(|error| {
+                let proxy = self.engine.reconnect(proxy).await;
+                let proxy = proxy.map_err(|error| {
                     Failure::Unreachable(io::Error::other(format!("{error:#}")))
                 })?;
-                self.send(&door, line).await
+                self.send(&proxy, line).await
             }
             other => other,
         }
     }
 
-    async fn send(&self, door: &Door, line: &Bytes) -> Result<Bytes, Failure> {
+    async fn send(&self, proxy: &ProxyAccess, line: &Bytes) -> Result<Bytes, Failure> {
         let unsent = |error| Failure::Unreachable(io::Error::other(error));
-        let stream = TcpStream::connect(&door.proxy).await.map_err(Failure::Unreachable)?;
+        let stream = TcpStream::connect(&proxy.address).await.map_err(Failure::Unreachable)?;
         let _ = stream.set_nodelay(true);
-        let request = self.request(door, line).map_err(unsent)?;
+        let request = self.request(proxy, line).map_err(unsent)?;
         let (mut sender, connection) = http1::handshake(TokioIo::new(stream))
             .await
             .map_err(|error| Failure::Unreachable(io::Error::other(error)))?;
@@ -115,7 +115,7 @@ impl Calls {
 
     fn request(
         &self,
-        door: &Door,
+        proxy: &ProxyAccess,
         line: &Bytes,
     ) -> Result<Request<Full<Bytes>>, hyper::http::Error> {
         let Server { host, path, principal } = &self.server;
@@ -123,7 +123,7 @@ impl Calls {
             .header(HOST, host)
             .header(CONTENT_TYPE, "application/json")
             .header(ACCEPT, "application/json, text/event-stream")
-            .header(PROXY_AUTHORIZATION, &door.credentials)
+            .header(PROXY_AUTHORIZATION, &proxy.authorization)
             // Whose credentials the server has: the proxy keeps a keyed digest of it.
             .header(AUTHORIZATION, format!("Environment {principal}"))
             .header("mcp-method", "stdio")

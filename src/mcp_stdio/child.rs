@@ -1,17 +1,15 @@
 //! The server's process: started, told of our signals, and never left behind.
 
-use std::ffi::OsString;
 use std::io;
 use std::process::Stdio;
 use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
-use tokio::process::{ChildStdin, ChildStdout, Command};
+use tokio::process::{ChildStdin, ChildStdout};
 use tokio::time::timeout;
 
 use crate::exit::ExitStatus;
-use crate::launch::environment::{self, Changes};
-use crate::launch::inheritance::Inheritance;
+use crate::launch::start::Start;
 
 /// How long a server has to end by itself, after its stdin was closed and after SIGTERM.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -26,18 +24,10 @@ pub(super) struct Pipes {
 }
 
 impl Child {
-    pub(super) fn start(
-        command: &[OsString],
-        changes: &Changes,
-        inheritance: &Inheritance,
-    ) -> io::Result<(Self, Pipes)> {
-        let Some((program, arguments)) = command.split_first() else {
-            return Err(io::ErrorKind::NotFound.into());
-        };
-        let mut command = Command::new(program);
-        command.args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).kill_on_drop(true);
-        environment::apply(changes, command.as_std_mut());
-        let mut child = inheritance.spawn(&mut command)?;
+    pub(super) fn start(start: &Start<'_>) -> io::Result<(Self, Pipes)> {
+        let mut child = start.spawn(|command| {
+            command.stdin(Stdio::piped()).stdout(Stdio::piped()).kill_on_drop(true);
+        })?;
         let (Some(stdin), Some(stdout)) = (child.stdin.take(), child.stdout.take()) else {
             return Err(io::Error::other("the server has no pipes"));
         };

@@ -3,7 +3,7 @@
 mod bridge;
 mod calls;
 mod child;
-mod connection;
+mod engine;
 mod loopback;
 mod server;
 
@@ -12,15 +12,15 @@ use std::sync::Arc;
 
 use self::calls::Calls;
 use self::child::Child;
-use self::connection::Keeper;
+use self::engine::EngineHandle;
 use self::server::Server;
 use crate::config::{LogFormat, Place, env};
 use crate::exit::ExitStatus;
 use crate::launch::engine::Engine;
-use crate::launch::environment::Changes;
 use crate::launch::inheritance::Inheritance;
 use crate::launch::preparation::{self, Given};
-use crate::launch::{outward, session, variables};
+use crate::launch::start::Start;
+use crate::launch::{credentials, outward, session};
 use crate::log;
 use crate::printer::Printer;
 
@@ -43,50 +43,48 @@ pub(crate) fn run(
     wrapped: &WrappedServer<'_>,
     printer: &mut Printer,
 ) -> anyhow::Result<ExitStatus> {
-    let inherited = variables::inherited();
-    let session =
-        wrapped.session.map(str::to_owned).or_else(|| inherited.get(env::SESSION).cloned());
-    let session = session.unwrap_or_else(|| DEFAULT_SESSION.to_owned());
-    session::checked(&session)?;
-    let server = Server::new(wrapped.name, wrapped.command, &inherited)?;
-    log::start(LogFormat::Human, "warn")?;
     let inheritance = Inheritance::now();
-    let outward = outward::of(&inherited, None)?;
+    let inherited = &inheritance.variables;
+    let session = wrapped.session.or(inherited.get(env::SESSION).map(String::as_str));
+    let session = session::checked(session.unwrap_or(DEFAULT_SESSION))?;
+    let server = Server::new(wrapped.name, wrapped.command, inherited)?;
+    log::start(LogFormat::Human, "warn")?;
+    let outward = outward::of(inherited, None)?;
     let engine = Engine::find_or_bring(wrapped.place, &outward)?;
-    let run = inherited.get(env::RUN).cloned();
-    let run = run.unwrap_or_else(session::fresh_run);
+    let run = inherited.get(env::RUN).cloned().unwrap_or_else(session::fresh_run);
     // MCP clients pass nothing on: the server's own calls by HTTP are to be guarded too.
-    let prepared = preparation::prepare(&session, &run, &engine, &inherited, &Given::default())?;
-    let user = format!("{session}~{run}");
-    let keeper = Arc::new(Keeper::new(engine, wrapped.place.clone(), outward, user)?);
-    let ended = served(wrapped.command, server, &prepared.changes, &inheritance, &keeper, printer);
-    if let Some(engine) = keeper.end() {
+    let prepared = preparation::prepare(session, &run, &engine, inherited, &Given::default())?;
+    let user = credentials::user(session, &run);
+    let handle = EngineHandle::new(engine, wrapped.place.clone(), outward, user)?;
+    let handle = Arc::new(handle);
+    let (changes, inheritance) = (&prepared.changes, &inheritance);
+    let start = Start { command: wrapped.command, changes, inheritance };
+    let ended = run_with(&handle, server, &start, printer);
+    if let Some(engine) = handle.release() {
         engine.close(printer);
     }
     ended
 }
 
-fn served(
-    command: &[OsString],
+fn run_with(
+    handle: &Arc<EngineHandle>,
     server: Server,
-    changes: &Changes,
-    inheritance: &Inheritance,
-    keeper: &Arc<Keeper>,
+    start: &Start<'_>,
     printer: &mut Printer,
 ) -> anyhow::Result<ExitStatus> {
     let runtime =
         tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     let ended = runtime.block_on(async {
-        let (child, pipes) = match Child::start(command, changes, inheritance) {
+        let (child, pipes) = match Child::start(start) {
             Ok(started) => started,
             Err(error) => {
-                let program = command[0].display();
+                let program = start.program().display();
                 printer.note(format_args!("error: cannot run {program}: {error}"));
                 return Ok(ExitStatus::of_failed_start(&error));
             }
         };
         let loopback = loopback::open(pipes.stdin).await?;
-        let calls = Calls::new(server, Arc::clone(keeper), &loopback);
+        let calls = Calls::new(server, Arc::clone(handle), &loopback);
         bridge::run(child, pipes.stdout, loopback, Arc::new(calls)).await
     });
     // The thread that reads stdin can be waiting for ever.

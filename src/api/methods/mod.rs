@@ -2,6 +2,7 @@
 
 mod audit;
 mod channels;
+mod execute;
 mod executions;
 mod goals;
 mod leases;
@@ -17,7 +18,7 @@ use jsonrpsee::Methods;
 use store::Store;
 
 #[cfg(test)]
-pub(super) use self::executions::ExecutedAnswer;
+pub(super) use self::execute::ExecutedAnswer;
 use self::registrar::{Context, Registrar};
 use super::metrics::Metrics;
 
@@ -32,6 +33,7 @@ pub(crate) fn all(
     sessions::register(&mut registrar);
     goals::register(&mut registrar);
     executions::register(&mut registrar);
+    execute::register(&mut registrar);
     leases::register(&mut registrar);
     memories::register(&mut registrar);
     channels::register(&mut registrar);

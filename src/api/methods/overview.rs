@@ -113,5 +113,7 @@ async fn get_execution_detail(
 struct NoParams {}
 
 async fn get_activity(context: Arc<Context>, _: NoParams) -> Result<LastHour, Error> {
-    Ok(context.metrics.activity().last_hour(context.metrics.decisions()))
+    let decisions = context.metrics.decisions();
+    let decisions = decisions.map(|(decision, count)| (decision.as_str(), count)).collect();
+    Ok(context.metrics.activity().last_hour(decisions))
 }

@@ -1,5 +1,9 @@
 //! Where a verb reads from: the server that owns the database, else the file itself.
 
+pub(crate) mod history;
+pub(crate) mod settle;
+mod word;
+
 use std::path::Path;
 
 use anyhow::{Context as _, bail};
@@ -9,11 +13,16 @@ use store::model::{ExecutionFilter, ExecutionStatus, Origin, Timestamp};
 use store::{LockHolder, Reader};
 use uuid::Uuid;
 
+pub(crate) use self::word::Word;
+use crate::api::Code;
 use crate::client::{self, Client};
 use crate::config::Place;
 
 /// How many executions are asked for at once; less where they do not fit into one answer.
 const PAGE: usize = 100;
+
+/// What the store says `running` of, once its engine is gone.
+pub(crate) const RUNNING_UNWATCHED: &str = "running (engine stopped: outcome unknown)";
 
 /// Entities as the texts that the API gives, wherever they come from.
 pub(crate) enum Source {
@@ -106,7 +115,7 @@ pub(crate) fn server_of(database: &Path, place: &Place) -> anyhow::Result<Option
 }
 
 /// A client of the server that `holder` describes.
-pub(crate) fn client_of(holder: &LockHolder, place: &Place) -> anyhow::Result<Client> {
+fn client_of(holder: &LockHolder, place: &Place) -> anyhow::Result<Client> {
     if holder.api.is_empty() {
         bail!(client::Error::Unreachable {
             url: format!("process {}", holder.pid),
@@ -117,7 +126,7 @@ pub(crate) fn client_of(holder: &LockHolder, place: &Place) -> anyhow::Result<Cl
 }
 
 /// The execution that a server knows, or `None` where there is none.
-pub(crate) fn execution(client: &Client, id: Uuid) -> anyhow::Result<Option<Box<RawValue>>> {
+fn execution(client: &Client, id: Uuid) -> anyhow::Result<Option<Box<RawValue>>> {
     found(client.call("get_tool_execution", &Id { id }))
 }
 
@@ -196,7 +205,7 @@ fn fitting(
 fn found(answer: Result<Box<RawValue>, client::Error>) -> anyhow::Result<Option<Box<RawValue>>> {
     match answer {
         Ok(text) => Ok(Some(text)),
-        Err(error) if error.code() == Some("NOT_FOUND") => Ok(None),
+        Err(error) if error.code() == Some(Code::NotFound) => Ok(None),
         Err(error) => Err(error.into()),
     }
 }
@@ -219,13 +228,18 @@ fn texts<T: Serialize>(entities: &[T]) -> anyhow::Result<Vec<Box<RawValue>>> {
 
 #[cfg(test)]
 mod tests {
+    use jsonrpsee::types::error::OVERSIZED_RESPONSE_CODE;
+
     use super::*;
 
     #[test]
     fn pages_shrink_until_they_fit() {
         let asked = std::cell::RefCell::new(Vec::new());
-        let too_large =
-            || client::Error::Refused { number: -32_008, code: None, message: String::new() };
+        let too_large = || client::Error::Refused {
+            number: OVERSIZED_RESPONSE_CODE,
+            code: None,
+            message: String::new(),
+        };
         let answer = fitting(100, |limit| {
             asked.borrow_mut().push(limit);
             if limit > 12 { Err(too_large()) } else { Ok(RawValue::NULL.to_owned()) }

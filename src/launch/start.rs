@@ -1,0 +1,33 @@
+//! How a guarded program is started.
+
+use std::ffi::{OsStr, OsString};
+use std::io;
+
+use tokio::process::{Child, Command};
+
+use super::environment::{self, Changes};
+use super::inheritance::Inheritance;
+
+/// A program that is to be started.
+pub(crate) struct Start<'a> {
+    /// The program and its arguments.
+    pub(crate) command: &'a [OsString],
+    pub(crate) changes: &'a Changes,
+    pub(crate) inheritance: &'a Inheritance,
+}
+
+impl Start<'_> {
+    /// As it is called.
+    pub(crate) fn program(&self) -> &OsStr {
+        self.command.first().map(OsString::as_os_str).unwrap_or_default()
+    }
+
+    /// Starts it; `set_up` says what it reads and writes.
+    pub(crate) fn spawn(&self, set_up: impl FnOnce(&mut Command)) -> io::Result<Child> {
+        let mut command = Command::new(self.program());
+        command.args(self.command.iter().skip(1));
+        environment::apply(self.changes, command.as_std_mut());
+        set_up(&mut command);
+        self.inheritance.spawn(&mut command)
+    }
+}

@@ -1,0 +1,81 @@
+//! The engine behind the wrapper, found again when it was restarted.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tokio::task::spawn_blocking;
+
+use crate::config::Place;
+use crate::launch::credentials::Credentials;
+use crate::launch::engine::Engine;
+use crate::launch::outward::Outward;
+
+/// How the proxy is reached.
+#[derive(Clone, PartialEq, Eq)]
+pub(super) struct ProxyAccess {
+    /// `HOST:PORT`.
+    pub(super) address: String,
+    /// The value of `Proxy-Authorization`.
+    pub(super) authorization: String,
+}
+
+/// Keeps the engine for as long as the server lives. An engine may not be dropped by a task.
+pub(super) struct EngineHandle {
+    engine: Mutex<Option<Engine>>,
+    proxy: Mutex<ProxyAccess>,
+    place: Place,
+    outward: Outward,
+    /// `SESSION~RUN`.
+    user: String,
+}
+
+impl EngineHandle {
+    pub(super) fn new(
+        engine: Engine,
+        place: Place,
+        outward: Outward,
+        user: String,
+    ) -> anyhow::Result<Self> {
+        let proxy = Mutex::new(access(&engine, &user)?);
+        Ok(Self { engine: Mutex::new(Some(engine)), proxy, place, outward, user })
+    }
+
+    pub(super) fn proxy(&self) -> ProxyAccess {
+        self.proxy.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// The proxy instead of `gone`: the engine was restarted, or one is started now.
+    pub(super) async fn reconnect(
+        self: &Arc<Self>,
+        gone: ProxyAccess,
+    ) -> anyhow::Result<ProxyAccess> {
+        let handle = Arc::clone(self);
+        spawn_blocking(move || handle.find_instead_of(&gone)).await?
+    }
+
+    fn find_instead_of(&self, gone: &ProxyAccess) -> anyhow::Result<ProxyAccess> {
+        let mut engine = self.engine.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = self.proxy();
+        if now != *gone {
+            return Ok(now);
+        }
+        drop(engine.take());
+        let found = Engine::find_or_bring(&self.place, &self.outward)?;
+        let proxy = access(&found, &self.user)?;
+        *engine = Some(found);
+        *self.proxy.lock().unwrap_or_else(PoisonError::into_inner) = proxy.clone();
+        Ok(proxy)
+    }
+
+    /// The engine, to be closed.
+    pub(super) fn release(&self) -> Option<Engine> {
+        self.engine.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+}
+
+fn access(engine: &Engine, user: &str) -> anyhow::Result<ProxyAccess> {
+    let credentials = Credentials::new(user.to_owned(), engine.reader())?;
+    Ok(ProxyAccess {
+        address: engine.proxy().to_owned(),
+        authorization: credentials.authorization(),
+    })
+}

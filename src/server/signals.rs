@@ -1,0 +1,73 @@
+//! Signals: SIGTERM and SIGINT stop the engine, SIGHUP has it read its configuration again.
+
+use std::convert::Infallible;
+
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+use crate::config::{Config, Flags};
+
+pub(super) struct Signals {
+    pub(super) stop: StopSignals,
+    pub(super) hangup: Signal,
+}
+
+pub(super) struct StopSignals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    pub(super) fn listen() -> std::io::Result<Self> {
+        let stop = StopSignals {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+        };
+        Ok(Self { stop, hangup: signal(SignalKind::hangup())? })
+    }
+}
+
+impl StopSignals {
+    /// The name of the next one.
+    pub(super) async fn next(&mut self) -> &'static str {
+        tokio::select! {
+            _ = self.terminate.recv() => "SIGTERM",
+            _ = self.interrupt.recv() => "SIGINT",
+        }
+    }
+}
+
+/// Reads the configuration again at each SIGHUP. What it says of requests holds from then on; a
+/// configuration that is refused changes nothing.
+pub(super) async fn reload_on_hangup(
+    hangup: &mut Signal,
+    config: &Config,
+    flags: &Flags,
+    proxy: Option<&proxy::Proxy>,
+) -> Infallible {
+    loop {
+        if hangup.recv().await.is_none() {
+            std::future::pending::<()>().await;
+        }
+        let read = Config::try_from(flags.reread());
+        let new = match read {
+            Ok(new) => new,
+            Err(error) => {
+                tracing::error!(
+                    "the configuration was not reloaded and stays as it was: {error:#}"
+                );
+                continue;
+            }
+        };
+        if let Some(proxy) = proxy {
+            proxy.reload(&new.proxy.calls);
+        }
+        let file = new.file.as_ref().map_or_else(|| "none".into(), |file| file.to_string_lossy());
+        let needs_restart = new.needs_restart(config).join(", ");
+        let rules = new.proxy.calls.rules.len();
+        if needs_restart.is_empty() {
+            tracing::info!(%file, rules, "configuration reloaded");
+        } else {
+            tracing::warn!(%file, rules, %needs_restart, "configuration reloaded, but for what takes a new start");
+        }
+    }
+}

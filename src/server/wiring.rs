@@ -1,0 +1,57 @@
+//! What the API and the proxy are told of the configuration.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+
+use store::Store;
+
+use super::listeners::url;
+use crate::config::{self, Config};
+use crate::{api, ca};
+
+pub(super) fn api_settings(config: &Config, addr: SocketAddr) -> api::Settings {
+    api::Settings {
+        port: addr.port(),
+        address: Some(addr.ip()).filter(|address| !address.is_unspecified()),
+        allow_hosts: config.api.allow_hosts.clone(),
+        allow_origins: config.api.allow_origins.clone(),
+        token: config.api.token.clone(),
+    }
+}
+
+pub(super) fn proxy_settings(
+    config: &Config,
+    store: &Store,
+    api: SocketAddr,
+    addr: SocketAddr,
+    metrics: api::Metrics,
+) -> anyhow::Result<proxy::Config> {
+    // Beside the database: on the disk that is known to be large and the owner's alone.
+    let folder = match config.database.path.parent() {
+        Some(folder) if folder != Path::new("") => folder.to_owned(),
+        _ => ".".into(),
+    };
+    let mut settings = proxy::Config::new(store.clone(), addr, api, folder);
+    let config::Proxy { upstream, .. } = &config.proxy;
+    settings.settings.clone_from(&config.proxy.calls);
+    settings.intercept.clone_from(&config.proxy.intercept);
+    settings.mcp_trust.clone_from(&config.proxy.mcp_trust);
+    settings.upstream_proxy.clone_from(&upstream.proxy);
+    settings.refuse_loopback = upstream.refuse_loopback;
+    settings.refuse_private = upstream.refuse_private;
+    settings.connect_ports.clone_from(&upstream.connect_ports);
+    settings.upstream_ca.clone_from(&upstream.trusted);
+    if !config.proxy.intercept.is_empty() {
+        settings.ca = ca::Files::beside(&config.database.path).load()?;
+    }
+    settings.require_token = config.proxy.require_token;
+    settings.max_request = config.proxy.max_request;
+    settings.confirm_base = url(addr);
+    settings.timeouts.drain = config.drain;
+    settings.timeouts.max_wait = config.proxy.max_wait;
+    settings.observer = Arc::new(move |seen| {
+        metrics.proxied(seen.decision, seen.duration, seen.upstream);
+    });
+    Ok(settings)
+}

@@ -1,0 +1,135 @@
+//! Settles an execution that is in doubt.
+
+use anyhow::Context as _;
+use serde::{Deserialize, Serialize};
+use serde_json::value::{RawValue, to_raw_value};
+use store::call::Verdict;
+use store::model::{ExecutionStatus, Json};
+use store::state::Knowledge;
+use store::{Options, Store};
+use uuid::Uuid;
+
+use super::word::Word;
+use crate::api::Code;
+use crate::client::Client;
+use crate::config::Place;
+
+/// What a person has found out about an execution.
+pub(crate) struct Settlement<'a> {
+    pub(crate) id: Uuid,
+    /// The attempt that was looked at; `None`: the newest.
+    pub(crate) attempt: Option<u32>,
+    /// Executed or not.
+    pub(crate) outcome: Knowledge,
+    pub(crate) output: Option<&'a Json>,
+    pub(crate) evidence: &'a str,
+}
+
+/// What became of a settlement.
+pub(crate) enum Settled {
+    /// It stands; this is the execution now.
+    Now(Box<RawValue>),
+    /// The execution is not there, or not in doubt at that attempt.
+    No(String),
+}
+
+#[derive(Serialize)]
+struct Params<'a> {
+    id: Uuid,
+    attempt: u32,
+    verdict: Knowledge,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    output: Option<&'a Json>,
+    evidence: &'a str,
+}
+
+#[derive(Deserialize)]
+struct Facts {
+    status: Word<ExecutionStatus>,
+    #[serde(default)]
+    attempt: u32,
+}
+
+impl Settlement<'_> {
+    /// Asks the server that owns the database of `place`; where none runs, takes the database over.
+    pub(crate) fn submit(&self, place: &Place) -> anyhow::Result<Settled> {
+        let database = place.database()?;
+        if let Some(client) = super::server_of(&database, place)? {
+            return self.ask(&client);
+        }
+        super::open(&database)?;
+        match Store::open(&Options::new(&database)) {
+            // A server has started since the lock was looked at.
+            Err(store::Error::Locked { holder }) => self.ask(&super::client_of(&holder, place)?),
+            store => self.decide(&store?),
+        }
+    }
+
+    fn ask(&self, client: &Client) -> anyhow::Result<Settled> {
+        let attempt = match self.attempt_of(super::execution(client, self.id)?)? {
+            Ok(attempt) => attempt,
+            Err(no) => return Ok(Settled::No(no)),
+        };
+        let params = Params {
+            id: self.id,
+            attempt,
+            verdict: self.outcome,
+            output: self.output,
+            evidence: self.evidence,
+        };
+        match client.call("resolve_tool_execution", &params) {
+            Ok(execution) => Ok(Settled::Now(execution)),
+            Err(error) if matches!(error.code(), Some(Code::NotFound | Code::Stale)) => {
+                Ok(Settled::No(error.to_string()))
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Opening the store has recovered it, so that what a crash left running is in doubt by now.
+    fn decide(&self, store: &Store) -> anyhow::Result<Settled> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let settled = runtime.block_on(async {
+            let execution = match store.reader().execution(self.id) {
+                Ok(execution) => Some(to_raw_value(&execution)?),
+                Err(store::Error::NotFound { .. }) => None,
+                Err(error) => return Err(error.into()),
+            };
+            let attempt = match self.attempt_of(execution)? {
+                Ok(attempt) => attempt,
+                Err(no) => return Ok(Settled::No(no)),
+            };
+            let verdict = Verdict {
+                id: self.id,
+                attempt,
+                executed: self.outcome == Knowledge::Executed,
+                output: self.output.cloned(),
+                evidence: self.evidence.to_owned(),
+                actor: "operator".to_owned(),
+            };
+            match store.resolve(verdict).await {
+                Ok(execution) => Ok(Settled::Now(to_raw_value(&execution)?)),
+                Err(error @ (store::Error::NotFound { .. } | store::Error::Stale(_))) => {
+                    Ok(Settled::No(error.to_string()))
+                }
+                Err(error) => Err(error.into()),
+            }
+        });
+        runtime.block_on(store.close());
+        settled
+    }
+
+    /// The attempt that is settled, or why there is none.
+    fn attempt_of(&self, execution: Option<Box<RawValue>>) -> anyhow::Result<Result<u32, String>> {
+        let Some(execution) = execution else {
+            return Ok(Err(format!("There is no execution {}.", self.id)));
+        };
+        let facts: Facts =
+            serde_json::from_str(execution.get()).context("the execution is not understood")?;
+        if !facts.status.is(&ExecutionStatus::InDoubt) {
+            let status = facts.status;
+            return Ok(Err(format!("Execution {} is not in doubt: it is {status}.", self.id)));
+        }
+        Ok(Ok(self.attempt.unwrap_or(facts.attempt)))
+    }
+}
