@@ -15,7 +15,7 @@ use hyper::header::{self, HeaderMap, HeaderName, HeaderValue};
 use hyper::{Response, StatusCode};
 use serde::Serialize;
 use store::Store;
-use store::model::{Event, Timestamp};
+use store::model::{Event, EventKind, Timestamp};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
@@ -39,7 +39,7 @@ const STILL_HERE: Duration = Duration::from_secs(15);
 struct Change {
     seq: i64,
     at: Timestamp,
-    kind: String,
+    kind: EventKind,
     execution_id: Option<Uuid>,
     session_id: Option<Uuid>,
     attempt: Option<u32>,

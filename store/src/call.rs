@@ -5,7 +5,8 @@ use std::sync::Arc;
 pub use store_core::call::*;
 use uuid::Uuid;
 
-use crate::decide::claim::{self, Running};
+use crate::decide::brief::Running;
+use crate::decide::claim::ClaimAnswer;
 use crate::engine::job::WriterHandle;
 use crate::engine::live::Live;
 use crate::lease::Lease;
@@ -30,13 +31,13 @@ pub enum Claim {
 
 impl Claim {
     /// What a claim was answered with, before that is on disk.
-    pub(crate) fn of(answer: claim::Answer, live: &mut Live) -> Self {
+    pub(crate) fn of(answer: ClaimAnswer, live: &mut Live) -> Self {
         match answer {
-            claim::Answer::Execute(granted) => Self::Execute(Lease::new(granted)),
-            claim::Answer::Replay(settled) => Self::Replay(settled),
-            claim::Answer::Busy(running) => Self::Busy(Waiter::subscribe(live, running)),
-            claim::Answer::InDoubt(doubt) => Self::InDoubt(doubt),
-            claim::Answer::Mismatch { execution_id } => Self::Mismatch { execution_id },
+            ClaimAnswer::Execute(granted) => Self::Execute(Lease::new(granted)),
+            ClaimAnswer::Replay(settled) => Self::Replay(settled),
+            ClaimAnswer::Busy(running) => Self::Busy(Waiter::subscribe(live, running)),
+            ClaimAnswer::InDoubt(doubt) => Self::InDoubt(doubt),
+            ClaimAnswer::Mismatch { execution_id } => Self::Mismatch { execution_id },
         }
     }
 

@@ -9,7 +9,7 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use store::Error;
 use store::call::{ApiClaim, ApiFinish, ExecuteOptions, Verdict};
-use store::model::{ExecutionStatus, ExecutionUpdate, Json, ToolCall};
+use store::model::{EventKind, ExecutionStatus, ExecutionUpdate, Json, ToolCall};
 use store::state::Knowledge::{self, Executed, NotExecuted, Unknown};
 use support::Fixture;
 use uuid::Uuid;
@@ -91,7 +91,7 @@ async fn a_finish_is_fenced_and_may_be_repeated() {
     let done = f.store.finish_by_token(told(&second, Executed)).await.unwrap();
     assert_eq!((done.status, done.attempt), (ExecutionStatus::Completed, 2));
     let kinds: Vec<_> = f.store.reader().events(Some(id), None, None, 100).unwrap();
-    assert!(kinds.iter().any(|event| event.kind == "possible-duplicate"));
+    assert!(kinds.iter().any(|event| event.kind == EventKind::PossibleDuplicate));
     assert!(matches!(
         f.store.finish_by_token(told("nonsense", Executed)).await,
         Err(Error::Invalid { field: "lease", .. })
@@ -143,7 +143,7 @@ async fn an_expired_lease_is_in_doubt_until_evidence_or_a_decision() {
     let done = f.store.finish_by_token(told(&lease, Executed)).await.unwrap();
     assert_eq!(done.status, ExecutionStatus::Completed);
     let events = f.store.reader().events(Some(id), None, None, 100).unwrap();
-    assert!(events.iter().any(|event| event.kind == "verdict-overturned"));
+    assert!(events.iter().any(|event| event.kind == EventKind::VerdictOverturned));
     assert!(f.store.reader().verify(None).unwrap().findings.is_empty());
 }
 
@@ -183,7 +183,7 @@ async fn lost(f: &Fixture, call: &ToolCall, key: &str) -> (Uuid, String) {
 
 fn kinds(f: &Fixture, id: Uuid) -> Vec<String> {
     let events = f.store.reader().events(Some(id), None, None, 100).unwrap();
-    events.into_iter().map(|event| event.kind).collect()
+    events.into_iter().map(|event| event.kind.to_string()).collect()
 }
 
 #[tokio::test]

@@ -7,7 +7,7 @@ mod support;
 use rusqlite::Connection;
 use store::Reader;
 use store::call::{ExecuteOptions, Finish};
-use store::model::{ChannelType, Json, NewChannel, NewMemory, ToolCall};
+use store::model::{ChannelType, EventKind, Json, NewChannel, NewMemory, ToolCall};
 use store::state::Knowledge::Executed;
 use support::{Fixture, answer, finish};
 use uuid::Uuid;
@@ -272,7 +272,7 @@ async fn what_passed_is_one_row_for_each_kind_and_host() {
         .events(None, None, None, 100)
         .unwrap()
         .into_iter()
-        .filter(|event| event.kind == "minute")
+        .filter(|event| event.kind == EventKind::Minute)
         .map(|event| event.detail.as_str().to_owned())
         .collect();
     assert_eq!(

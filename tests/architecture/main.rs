@@ -162,6 +162,21 @@ fn no_public_signature_of_the_store_names_rusqlite() {
     }
 }
 
+/// A second backend is a second folder beside `sqlite`: it reads what the decisions ask for, and writes what
+/// they say.
+#[test]
+fn the_decisions_of_the_store_name_no_backend() {
+    for (path, text) in sources("store/src/decide") {
+        for word in ["rusqlite", "sqlite::", "queries", "engine::"] {
+            assert!(!text.contains(word), "{}: {word}", path.display());
+        }
+    }
+    for file in ["store/src/call.rs", "store/src/lease.rs"] {
+        let text = fs::read_to_string(root().join(file)).unwrap();
+        assert!(!text.to_lowercase().contains("sqlite"), "{file}");
+    }
+}
+
 #[test]
 fn a_lease_cannot_be_copied() {
     let (_, text) =

@@ -45,23 +45,25 @@ impl Head {
             self.at = now;
             self.hash = chain(
                 &self.hash,
-                self.seq,
-                now,
-                event.kind,
-                event.execution,
-                event.session,
-                event.attempt,
-                &event.actor,
-                &event.detail,
+                &Columns {
+                    seq: self.seq,
+                    at: now,
+                    kind: event.kind.as_str(),
+                    execution: event.execution,
+                    session: event.session,
+                    attempt: event.attempt,
+                    actor: event.actor.as_str(),
+                    detail: &event.detail,
+                },
             );
             insert.execute(params![
                 self.seq,
                 now.as_micros(),
-                event.kind,
+                event.kind.as_str(),
                 event.execution,
                 event.session,
                 event.attempt,
-                event.actor,
+                event.actor.as_str(),
                 event.detail,
                 self.hash
             ])?;
@@ -70,29 +72,30 @@ impl Head {
     }
 }
 
+/// The columns of a row that its hash covers.
+pub(crate) struct Columns<'a> {
+    pub(crate) seq: i64,
+    pub(crate) at: Timestamp,
+    pub(crate) kind: &'a str,
+    pub(crate) execution: Option<i64>,
+    pub(crate) session: Option<i64>,
+    pub(crate) attempt: Option<u32>,
+    pub(crate) actor: &'a str,
+    pub(crate) detail: &'a str,
+}
+
 /// The hash of a row, over its columns and the hash before it.
-#[expect(clippy::too_many_arguments, reason = "one per column of the table")]
-pub(crate) fn chain(
-    previous: &[u8; 32],
-    seq: i64,
-    at: Timestamp,
-    kind: &str,
-    execution: Option<i64>,
-    session: Option<i64>,
-    attempt: Option<u32>,
-    actor: &str,
-    detail: &str,
-) -> [u8; 32] {
+pub(crate) fn chain(previous: &[u8; 32], row: &Columns<'_>) -> [u8; 32] {
     *Encoder::new("event/v1")
         .field(previous)
-        .field(seq.to_be_bytes())
-        .field(at.as_micros().to_be_bytes())
-        .field(kind)
-        .optional(execution.map(i64::to_be_bytes))
-        .optional(session.map(i64::to_be_bytes))
-        .optional(attempt.map(u32::to_be_bytes))
-        .field(actor)
-        .field(detail)
+        .field(row.seq.to_be_bytes())
+        .field(row.at.as_micros().to_be_bytes())
+        .field(row.kind)
+        .optional(row.execution.map(i64::to_be_bytes))
+        .optional(row.session.map(i64::to_be_bytes))
+        .optional(row.attempt.map(u32::to_be_bytes))
+        .field(row.actor)
+        .field(row.detail)
         .finish()
         .as_bytes()
 }

@@ -1,44 +1,24 @@
-//! May a proxied call run, and how did it end: decided inside the writer's transaction.
+//! May a proxied call run: what a claim would meet, and what it then gets.
 
 use std::sync::Arc;
-use std::time::Duration;
 
-use rusqlite::{OptionalExtension, params};
 use store_core::Error;
-use store_core::call::{Call, Doubt, Finish, Foreseen, Settled};
-use store_core::key::{Digest, HolderKey};
-use store_core::model::{EffectClass, ExecutionStatus, Origin, Timestamp};
+use store_core::call::{Answer, Call, Doubt, Foreseen, Settled};
+use store_core::key::Digest;
+use store_core::model::{Actor, EffectClass, EventKind, Origin, Timestamp};
 use store_core::state::{self, Event, Knowledge, State};
 use uuid::Uuid;
 
-use crate::decide::doubt;
-use crate::decide::event::{Change, text_digest};
-use crate::decide::made::{Asked, First, MADE, Made};
-use crate::sqlite::error::Fail;
-use crate::sqlite::rows::{self, Brief};
-use crate::sqlite::transaction::{Effect, Told, Transaction};
-use crate::sqlite::{answers, queries};
+use crate::decide::brief::{Brief, Running};
+use crate::decide::context::Context;
+use crate::decide::event::Detail;
+use crate::decide::execution::{CREATED, Created, KeyRow, NewExecution, Terms};
+use crate::decide::plan::{Change, Decision, Effect, NewAttempt, Plan, micros};
+use crate::decide::{answer, doubt};
 
-/// The execution that holds a key, free or not.
-pub(crate) fn holder(
-    conn: &rusqlite::Connection,
-    key: &[u8; 24],
-) -> rusqlite::Result<Option<Brief>> {
-    conn.prepare_cached(queries::BRIEF_BY_KEY)?.query_row([key], rows::brief).optional()
-}
-
-/// The execution of a public id.
-pub(crate) fn brief_of(tx: &Transaction<'_>, id: Uuid) -> Result<Brief, Fail> {
-    tx.conn
-        .prepare_cached(queries::BRIEF_BY_UUID)?
-        .query_row([id.as_bytes()], rows::brief)
-        .optional()?
-        .ok_or_else(|| Error::NotFound { what: "execution", id: id.to_string() }.into())
-}
-
-/// The answer to a claim, as far as the records say it.
+/// The answer to a claim.
 #[derive(Debug)]
-pub(crate) enum Answer {
+pub(crate) enum ClaimAnswer {
     /// It may run.
     Execute(Granted),
     /// It took effect before.
@@ -62,122 +42,155 @@ pub(crate) struct Granted {
     pub(crate) key_text: Option<String>,
 }
 
-/// An attempt that runs.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Running {
-    pub(crate) execution_id: Uuid,
-    pub(crate) row: i64,
-    pub(crate) attempt: u32,
-}
-
-impl Running {
-    pub(crate) fn of(execution: &Brief) -> Self {
-        Self { execution_id: execution.uuid, row: execution.id, attempt: execution.state.attempt() }
-    }
-}
-
-/// What stands in the way of a call, before anything is written.
-pub(crate) enum Judged {
+/// What a claim meets, before anything is written.
+#[derive(Debug)]
+pub(crate) enum Met {
     /// Nothing: it would be a new execution.
-    New,
-    /// The execution would run once more.
+    Nothing,
+    /// An execution that would run once more.
     Again(Brief),
     Busy(Brief),
     Replay(Brief),
-    /// In doubt; found by its content alone where the flag is set.
-    Doubtful(Brief, bool),
+    Doubtful(Brief, FoundBy),
     Mismatch(Brief),
 }
 
-/// Looks at what a proxied call would meet (docs/SEMANTICS.md, "What a duplicate gets"). Without
-/// `expiry` no key becomes free by time.
-pub(crate) fn judge(
-    conn: &rusqlite::Connection,
-    call: &Call,
-    now: Timestamp,
-    expiry: bool,
-) -> rusqlite::Result<Judged> {
-    let holder = match &call.key {
-        Some(key) => holder(conn, key.holder.as_bytes())?.filter(|h| !expiry || !h.is_free(now)),
-        None => None,
-    };
-    let judged = holder.map_or(Judged::New, |holder| by_holder(holder, call));
-    // The doubt guard looks at whatever would run.
-    if matches!(judged, Judged::New | Judged::Again(_))
-        && let Some(hit) = doubt::same_in_doubt(conn, call)?
-    {
-        return Ok(Judged::Doubtful(hit, true));
-    }
-    Ok(judged)
+/// How an execution in doubt was found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum FoundBy {
+    /// It holds the call's key.
+    Key,
+    /// It may have done the same, under whatever key.
+    Content,
 }
 
-/// What the holder of its key says of a call.
-fn by_holder(holder: Brief, call: &Call) -> Judged {
+/// Why an execution runs once more, as the log says it.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Why {
+    /// Nothing stands against it.
+    Claimed,
+    /// Its doubt was released.
+    Released,
+    /// The upstream tells a repeat by its key.
+    UpstreamKey,
+}
+
+impl Why {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Claimed => "claimed",
+            Self::Released => "released",
+            Self::UpstreamKey => "upstream-key",
+        }
+    }
+}
+
+/// First step: what the holder of the call's key says of it (docs/SEMANTICS.md, "What a duplicate gets").
+/// `holder` is whoever holds the key, free or not; a key that is free at `expiry` holds nobody back.
+pub(crate) fn by_holder(holder: Option<Brief>, call: &Call, expiry: Option<Timestamp>) -> Met {
+    let is_free = |holder: &Brief| expiry.is_some_and(|now| holder.is_free(now));
+    match holder {
+        Some(holder) if !is_free(&holder) => met(holder, call),
+        _ => Met::Nothing,
+    }
+}
+
+fn met(holder: Brief, call: &Call) -> Met {
     if holder.fingerprint != Some(call.fingerprint.short()) {
         let same_content = holder.content == Some(call.content.short());
         return match holder.state {
             // By other rules it was the same call.
-            State::InDoubt { .. } if same_content => Judged::Doubtful(holder, true),
+            State::InDoubt { .. } if same_content => Met::Doubtful(holder, FoundBy::Content),
             // Nothing ran that the key could protect.
-            State::Failed { known: Knowledge::NotExecuted, .. } | State::Cancelled => Judged::New,
-            _ => Judged::Mismatch(holder),
+            State::Failed { known: Knowledge::NotExecuted, .. } | State::Cancelled => Met::Nothing,
+            _ => Met::Mismatch(holder),
         };
     }
     match holder.state {
-        State::Running { .. } | State::Pending | State::Working => Judged::Busy(holder),
-        State::Completed { .. } => Judged::Replay(holder),
+        State::Running { .. } | State::Pending | State::Working => Met::Busy(holder),
+        State::Completed { .. } => Met::Replay(holder),
         // The tool ran and called it an error: asking again is a new call.
-        State::Failed { known: Knowledge::Executed, .. } | State::Cancelled => Judged::New,
+        State::Failed { known: Knowledge::Executed, .. } | State::Cancelled => Met::Nothing,
         // It was idempotent, and by the rules of today it is not.
         State::Failed { known: Knowledge::Unknown, .. }
             if call.class != EffectClass::Idempotent =>
         {
-            Judged::Doubtful(holder, false)
+            Met::Doubtful(holder, FoundBy::Key)
         }
-        State::Failed { .. } => Judged::Again(holder),
-        State::InDoubt { .. } => Judged::Doubtful(holder, false),
+        State::Failed { .. } => Met::Again(holder),
+        State::InDoubt { .. } => Met::Doubtful(holder, FoundBy::Key),
     }
 }
 
-/// Decides a proxied call.
-pub(crate) fn claim(tx: &mut Transaction<'_>, call: &Call) -> Result<Answer, Fail> {
-    match judge(tx.conn, call, tx.now, tx.expiry)? {
-        Judged::New => insert(tx, call),
-        Judged::Again(holder) => again(tx, &holder, call, "claimed"),
-        Judged::Busy(holder) => Ok(Answer::Busy(Running::of(&holder))),
-        Judged::Replay(holder) => Ok(Answer::Replay(Arc::new(settled(tx, &holder)?))),
-        Judged::Doubtful(hit, same_content) => doubt::doubtful(tx, hit, call, same_content),
-        Judged::Mismatch(holder) => Ok(Answer::Mismatch { execution_id: holder.uuid }),
+impl Met {
+    /// Second step, for whatever would run: the doubt guard has to be shown what is in doubt of the call's
+    /// content.
+    pub(crate) fn needs_doubt_guard(&self, call: &Call) -> bool {
+        matches!(self, Self::Nothing | Self::Again(_)) && doubt::guards(call)
+    }
+
+    /// What the doubt guard says, shown all that is in doubt of the call's content.
+    pub(crate) fn guarded(self, in_doubt: Vec<Brief>, call: &Call) -> Self {
+        match doubt::same_call(in_doubt, call) {
+            Some(hit) => Self::Doubtful(hit, FoundBy::Content),
+            None => self,
+        }
+    }
+
+    /// Third step: the execution whose stored answer the claim is answered with.
+    pub(crate) fn needs_answer(&self) -> Option<i64> {
+        match self {
+            Self::Replay(holder) => Some(holder.row),
+            _ => None,
+        }
     }
 }
 
-/// What a claim would answer, without making it: nothing is written, and no token is redeemed.
-pub(crate) fn foresee(
-    conn: &rusqlite::Connection,
-    call: &Call,
-    now: Timestamp,
-) -> rusqlite::Result<Foreseen> {
-    Ok(match judge(conn, call, now, true)? {
-        Judged::New => Foreseen::Execute,
-        Judged::Again(holder) => Foreseen::ExecuteAgain(holder.uuid),
-        Judged::Busy(holder) => Foreseen::Wait(holder.uuid),
-        Judged::Replay(holder) => Foreseen::Replay(holder.uuid),
-        Judged::Mismatch(holder) => Foreseen::Mismatch(holder.uuid),
-        Judged::Doubtful(hit, same_content) => {
-            let released = matches!(hit.state, State::InDoubt { released: true, .. })
-                && hit.principal == Some(call.principal.short());
-            if released || !same_content && doubt::upstream_still_knows(now, &hit, call) {
-                Foreseen::ExecuteAgain(hit.uuid)
-            } else {
-                Foreseen::InDoubt { execution_id: hit.uuid, same_content }
-            }
+/// Last step: what the call gets. `stored` is the answer that [`Met::needs_answer`] named.
+pub(crate) fn decide<'a>(
+    met: Met,
+    stored: Option<Answer>,
+    call: &'a Call,
+    context: &Context<'_>,
+) -> Result<Decision<'a, ClaimAnswer>, Error> {
+    Ok(match met {
+        Met::Nothing => insert(call, context.now),
+        Met::Again(holder) => again(Plan::about(&holder), &holder, call, Why::Claimed)?,
+        Met::Busy(holder) => Decision::only(ClaimAnswer::Busy(Running::of(&holder))),
+        Met::Replay(holder) => {
+            let settled = Arc::new(answer::settled(&holder, stored));
+            Decision::only(ClaimAnswer::Replay(settled))
         }
+        Met::Doubtful(hit, found_by) => in_doubt(hit, found_by, call, context)?,
+        Met::Mismatch(holder) => Decision::only(ClaimAnswer::Mismatch { execution_id: holder.id }),
     })
 }
 
+/// What a claim would get at `now`, without making it: no token is redeemed.
+pub(crate) fn foresee(met: Met, call: &Call, now: Timestamp) -> Foreseen {
+    match met {
+        Met::Nothing => Foreseen::Execute,
+        Met::Again(holder) => Foreseen::ExecuteAgain(holder.id),
+        Met::Busy(holder) => Foreseen::Wait(holder.id),
+        Met::Replay(holder) => Foreseen::Replay(holder.id),
+        Met::Mismatch(holder) => Foreseen::Mismatch(holder.id),
+        Met::Doubtful(hit, found_by) => {
+            let released = matches!(hit.state, State::InDoubt { released: true, .. })
+                && doubt::is_own(&hit, call);
+            if released || found_by == FoundBy::Key && doubt::upstream_still_knows(now, &hit, call)
+            {
+                Foreseen::ExecuteAgain(hit.id)
+            } else {
+                let same_content = found_by == FoundBy::Content;
+                Foreseen::InDoubt { execution_id: hit.id, same_content }
+            }
+        }
+    }
+}
+
 /// A new execution takes the key.
-fn insert(tx: &mut Transaction<'_>, call: &Call) -> Result<Answer, Fail> {
-    let made = Made {
+fn insert(call: &Call, now: Timestamp) -> Decision<'_, ClaimAnswer> {
+    let created = Created {
         id: Uuid::now_v7(),
         user: call.scope.user,
         session: call.scope.session,
@@ -188,151 +201,103 @@ fn insert(tx: &mut Transaction<'_>, call: &Call) -> Result<Answer, Fail> {
         key: call.key.as_ref().map(|key| key.text.as_str()),
         principal: Some(call.principal.short()),
         repeat: call.repeat.as_ref().map(Digest::short),
-        created_at: tx.now,
+        at: now,
     };
-    let first = First {
-        status: ExecutionStatus::Running,
-        attempt: 1,
-        lease_ms: None,
-        claim_id: None,
-        asked: &Asked::of(call),
-    };
-    let row = made.insert(tx, &first)?;
-    if let Some(key) = &call.key {
-        put_key(tx, &key.holder, key.window, row)?;
-    }
-    tx.touch(call.scope.session)?;
-    let change = Change { made: Some(made.digest().hex(MADE)), ..Change::default() };
     let state = State::Running { attempt: 1, prior: Knowledge::NotExecuted };
-    log_claim(tx, row, state, call, change);
-    tx.effects.push(Effect::InFlight(1));
-    Ok(Answer::Execute(Granted {
-        execution_id: made.id,
-        attempt: 1,
-        key_text: made.key.map(str::to_owned),
-    }))
+    let granted =
+        Granted { execution_id: created.id, attempt: 1, key_text: created.key.map(str::to_owned) };
+    let detail = Detail { created: Some(created.digest().hex(CREATED)), ..Detail::default() };
+    let terms = Terms::of(call);
+    let digest = terms.digest();
+    let row = NewExecution { created, state, lease_ms: None, claim_id: None, terms };
+    let mut plan = Plan::insert(row);
+    grant(&mut plan, call, state, &digest, detail);
+    Decision::new(ClaimAnswer::Execute(granted), plan)
 }
 
 /// One more attempt of an execution; the caller's key then names it too.
-pub(crate) fn again(
-    tx: &mut Transaction<'_>,
+fn again<'a>(
+    mut plan: Plan<'a>,
     execution: &Brief,
-    call: &Call,
-    why: &'static str,
-) -> Result<Answer, Fail> {
+    call: &'a Call,
+    why: Why,
+) -> Result<Decision<'a, ClaimAnswer>, Error> {
     let next = state::next(execution.state, Event::Claim, execution.class)?;
-    tx.put_state(execution, next)?;
-    // Whatever it was asked with before: how this attempt ends, and what is a repeat of it, is told by the
-    // rules that it goes out by.
-    let asked = Asked::of(call);
-    tx.conn.prepare_cached(queries::ATTEMPT_PUT)?.execute(params![
-        execution.id,
-        None::<i64>,
-        None::<&[u8]>,
-        tx.now.as_micros(),
-        asked.rule,
-        matches!(execution.state, State::InDoubt { .. }),
-        asked.fingerprint,
-        asked.upstream_key,
-        asked.class.number(),
-        asked.content,
-        asked.literal,
-    ])?;
-    tx.conn.prepare_cached(queries::ANSWER_DELETE)?.execute([execution.id])?;
-    if let Some(key) = &call.key {
-        put_key(tx, &key.holder, key.window, execution.id)?;
-    }
-    tx.touch(call.scope.session)?;
-    let change = Change { why: Some(why), ..Change::default() };
-    log_claim(tx, execution.id, next, call, change);
-    tx.effects.push(Effect::InFlight(1));
-    let text = call.key.as_ref().map(|key| key.text.clone());
-    Ok(Answer::Execute(Granted {
-        execution_id: execution.uuid,
+    plan.step(execution.state, next);
+    // By whatever terms it went out before: how this attempt ends, and what is a repeat of it, the new ones say.
+    let terms = Terms::of(call);
+    let digest = terms.digest();
+    plan.change(Change::Attempt(NewAttempt {
+        lease_ms: None,
+        claim_id: None,
+        after_doubt: matches!(execution.state, State::InDoubt { .. }),
+        terms,
+    }));
+    plan.change(Change::NoAnswer);
+    let detail = Detail { why: Some(why.as_str()), ..Detail::default() };
+    grant(&mut plan, call, next, &digest, detail);
+    let granted = Granted {
+        execution_id: execution.id,
         attempt: next.attempt(),
-        key_text: text,
-    }))
+        key_text: call.key.as_ref().map(|key| key.text.clone()),
+    };
+    Ok(Decision::new(ClaimAnswer::Execute(granted), plan))
 }
 
-/// Lets an execution hold a key, for so long after it became terminal; `None`: for ever.
-pub(crate) fn put_key(
-    tx: &Transaction<'_>,
-    holder: &HolderKey,
-    window: Option<Duration>,
-    execution: i64,
-) -> rusqlite::Result<()> {
-    let mut statement = tx.conn.prepare_cached(queries::KEY_PUT)?;
-    statement.execute(params![holder.as_bytes(), execution, window.map(micros)])?;
-    Ok(())
-}
-
-fn micros(window: Duration) -> i64 {
-    i64::try_from(window.as_micros()).unwrap_or(i64::MAX)
-}
-
-fn log_claim(tx: &mut Transaction<'_>, row: i64, state: State, call: &Call, change: Change<'_>) {
-    let key = call.key.as_ref().map(|key| (&key.holder, key.window.map(micros)));
-    let change = Change { rule: Some(&call.rule), run: call.run.as_deref(), ..change };
-    tx.log(row, state, "claimed", "proxy", change.asked(&Asked::of(call).digest(), key));
-}
-
-/// Records the outcome of an attempt of a proxied call.
-pub(crate) fn finish(
-    tx: &mut Transaction<'_>,
-    id: Uuid,
-    attempt: u32,
-    finish: &Finish,
-) -> Result<Arc<Settled>, Fail> {
-    let execution = brief_of(tx, id)?;
-    if execution.state.attempt() != attempt || execution.told.is_some() {
-        return Err(Error::Stale(format!("attempt {attempt} of {id} is over")).into());
+/// What every granted claim writes: its key, its session's activity, its event.
+fn grant<'a>(
+    plan: &mut Plan<'a>,
+    call: &'a Call,
+    state: State,
+    terms: &Digest,
+    detail: Detail<'a>,
+) {
+    let key =
+        call.key.as_ref().map(|key| KeyRow { holder: &key.holder, window: key.window.map(micros) });
+    if let Some(key) = key {
+        plan.change(Change::Key(key));
     }
-    let event = Event::Finish { attempt, outcome: finish.outcome, tool_error: finish.tool_error };
-    let next = state::next(execution.state, event, execution.class)?;
-    let told = Told {
-        outcome: finish.outcome,
-        output: None,
-        error: finish.error.as_deref(),
-        last_event: &finish.last_event,
-        sent_at: finish.sent_at,
-    };
-    tx.put_finish(&execution, next, &told)?;
-    let put = |answer| answers::put(tx.conn, execution.id, answer);
-    let stored = finish.answer.as_ref().map(put).transpose()?;
-    let kind =
-        if matches!(execution.state, State::Running { .. }) { "finished" } else { "finished-late" };
-    let change = Change {
-        outcome: Some(finish.outcome.as_str()),
-        error: text_digest(finish.error.as_deref()),
-        body: stored.map(|stored| stored.body.hex(32)),
-        answer: stored.map(|stored| stored.rest.hex(16)),
-        not_kept: stored.is_some_and(|stored| !stored.kept),
-        answer_status: finish.answer.as_ref().map(|answer| answer.status),
-        why: Some(&finish.last_event),
-        sent_at: finish.sent_at,
-        first_byte_at: finish.first_byte_at,
-        ..Change::default()
-    };
-    tx.log(execution.id, next, kind, "proxy", change);
-    let settled = Arc::new(Settled {
-        execution_id: id,
-        attempt,
-        outcome: next.outcome().unwrap_or(Knowledge::Unknown),
-        answer: finish.answer.clone().map(Arc::new),
-        error: finish.error.clone(),
-        problem: finish.problem.clone(),
-        doubt: matches!(next, State::InDoubt { .. }).then(|| Doubt {
-            sent_at: finish.sent_at.or(execution.started_at).unwrap_or(tx.now),
-            last_event: finish.last_event.clone(),
-            ..doubt::doubt_of(tx, &execution, attempt)
-        }),
-    });
-    tx.effects.push(Effect::InFlight(-1));
-    tx.effects.push(Effect::Settled(execution.id, Arc::clone(&settled)));
-    Ok(settled)
+    plan.change(Change::Touch { session: call.scope.session });
+    let detail = Detail { rule: Some(&call.rule), run: call.run.as_deref(), ..detail };
+    plan.log(EventKind::Claimed, state, Actor::Proxy, detail.on_terms(terms, key));
+    plan.effect(Effect::InFlight(1));
 }
 
-/// How a terminal execution ended, from its rows.
-fn settled(tx: &Transaction<'_>, execution: &Brief) -> Result<Settled, Fail> {
-    Ok(answers::settled(execution, answers::get(tx.conn, execution.id)?))
+/// An execution in doubt: runs again where a token, a mark or the upstream's own key allows it.
+fn in_doubt<'a>(
+    mut execution: Brief,
+    found_by: FoundBy,
+    call: &'a Call,
+    context: &Context<'_>,
+) -> Result<Decision<'a, ClaimAnswer>, Error> {
+    let mut plan = Plan::about(&execution);
+    doubt::enter(&mut plan, &mut execution)?;
+    let State::InDoubt { attempt, released, .. } = execution.state else {
+        return Err(Error::Internal);
+    };
+    let own = doubt::is_own(&execution, call);
+    if own {
+        let redeemed = call
+            .retry_token
+            .as_deref()
+            .and_then(|token| context.secret.read_retry_token(token, context.now))
+            == Some((execution.id, attempt));
+        if redeemed && !released {
+            doubt::release(&mut plan, &execution, attempt)?;
+        }
+        if redeemed || released {
+            let released = Event::Release { attempt };
+            execution.state = state::next(execution.state, released, execution.class)?;
+            return again(plan, &execution, call, Why::Released);
+        }
+    }
+    if found_by == FoundBy::Key && doubt::upstream_still_knows(context.now, &execution, call) {
+        return again(plan, &execution, call, Why::UpstreamKey);
+    }
+    let mut doubt = doubt::of(&execution, attempt, context);
+    doubt.same_content = found_by == FoundBy::Content;
+    if doubt.same_content && !own {
+        doubt.retry_token = None;
+    }
+    Ok(Decision::new(ClaimAnswer::InDoubt(doubt), plan))
 }

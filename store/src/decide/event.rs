@@ -1,67 +1,66 @@
 //! What a decision leaves in the log.
 
 use serde::Serialize;
-use store_core::key::{Digest, HolderKey, hex};
-use store_core::model::Timestamp;
+use store_core::key::{Digest, hex};
+use store_core::model::{Actor, EventKind, ExecutionStatus, Timestamp};
 use store_core::state::{Knowledge, State};
+
+use crate::decide::execution::KeyRow;
 
 /// A row of the log that has no number yet.
 #[derive(Debug, Clone)]
 pub(crate) struct NewEvent {
-    pub(crate) kind: &'static str,
+    pub(crate) kind: EventKind,
     pub(crate) execution: Option<i64>,
     pub(crate) session: Option<i64>,
     pub(crate) attempt: Option<u32>,
-    pub(crate) actor: String,
+    pub(crate) actor: Actor,
     pub(crate) detail: String,
 }
 
 impl NewEvent {
     /// About the engine or the store as a whole.
-    pub(crate) fn engine<D: Serialize>(kind: &'static str, detail: &D) -> Self {
+    pub(crate) fn engine<D: Serialize>(kind: EventKind, detail: &D) -> Self {
         Self {
             kind,
             execution: None,
             session: None,
             attempt: None,
-            actor: "engine".to_owned(),
+            actor: Actor::Engine,
             detail: serde_json::to_string(detail).unwrap_or_default(),
         }
     }
 
-    /// About an execution.
-    pub(crate) fn execution<D: Serialize>(
-        kind: &'static str,
-        execution: i64,
+    /// About an attempt of the execution that [`Self::of`] names.
+    pub(crate) fn attempt<D: Serialize>(
+        kind: EventKind,
         attempt: u32,
-        actor: &str,
+        actor: Actor,
         detail: &D,
     ) -> Self {
-        Self {
-            kind,
-            execution: Some(execution),
-            session: None,
-            attempt: Some(attempt),
-            actor: actor.to_owned(),
-            detail: serde_json::to_string(detail).unwrap_or_default(),
-        }
+        Self { attempt: Some(attempt), actor, ..Self::engine(kind, detail) }
+    }
+
+    /// Of the execution of this row.
+    pub(crate) fn of(self, execution: i64) -> Self {
+        Self { execution: Some(execution), ..self }
     }
 }
 
 /// What a change of an execution's state leaves in the log; digests stand for bodies.
 #[derive(Debug, Default, Serialize)]
-pub(crate) struct Change<'a> {
+pub(crate) struct Detail<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) status: Option<&'a str>,
-    /// What was told, where anything was; else what is known.
+    pub(crate) status: Option<ExecutionStatus>,
+    /// What was reported, where anything was; else what is known.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) outcome: Option<&'a str>,
-    /// What is known of a failure, where that is not what was told.
+    pub(crate) outcome: Option<Knowledge>,
+    /// What is known of a failure, where that is not what was reported.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) known: Option<&'a str>,
+    pub(crate) known: Option<Knowledge>,
     /// Of the earlier attempts that nothing has settled, where they are not all known not to have executed.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) prior: Option<&'a str>,
+    pub(crate) prior: Option<Knowledge>,
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub(crate) decided: bool,
     #[serde(skip_serializing_if = "std::ops::Not::not")]
@@ -71,12 +70,12 @@ pub(crate) struct Change<'a> {
     /// The run of the agent that asked.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) run: Option<&'a str>,
-    /// [`crate::decide::made::Made::digest`], in hex.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) made: Option<String>,
-    /// [`crate::decide::made::Asked::digest`], in hex.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) asked: Option<String>,
+    /// [`crate::decide::execution::Created::digest`], in hex.
+    #[serde(rename = "made", skip_serializing_if = "Option::is_none")]
+    pub(crate) created: Option<String>,
+    /// [`crate::decide::execution::Terms::digest`], in hex.
+    #[serde(rename = "asked", skip_serializing_if = "Option::is_none")]
+    pub(crate) terms: Option<String>,
     /// The place of the key that names the execution from now on, in hex, and for how long it is held, in
     /// microseconds: its row in the table of keys.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -91,7 +90,7 @@ pub(crate) struct Change<'a> {
     /// SHA-256 of the answer's body, in hex.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) body: Option<String>,
-    /// [`crate::sqlite::answers::Digests::rest`], in hex.
+    /// [`crate::decide::answer::rest_digest`], in hex.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) answer: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -107,21 +106,20 @@ pub(crate) struct Change<'a> {
     pub(crate) first_byte_at: Option<Timestamp>,
 }
 
-impl Change<'_> {
+impl Detail<'_> {
     /// That is the state from now on.
     pub(crate) fn to(self, state: State) -> Self {
-        let word = Knowledge::as_str;
-        let known = state.outcome().map(word);
+        let known = state.outcome();
         let prior = match state {
             State::Running { prior, .. } | State::InDoubt { prior, .. } => prior,
             _ => Knowledge::NotExecuted,
         };
         let outcome = self.outcome.or(known);
         Self {
-            status: Some(state.status().as_str()),
+            status: Some(state.status()),
             outcome,
             known: known.filter(|_| matches!(state, State::Failed { .. }) && outcome != known),
-            prior: (prior != Knowledge::NotExecuted).then(|| word(prior)),
+            prior: (prior != Knowledge::NotExecuted).then_some(prior),
             decided: matches!(
                 state,
                 State::Completed { decided: true, .. } | State::Failed { decided: true, .. }
@@ -131,18 +129,18 @@ impl Change<'_> {
         }
     }
 
-    /// What was asked, and the key that names it from now on.
-    pub(crate) fn asked(self, asked: &Digest, key: Option<(&HolderKey, Option<i64>)>) -> Self {
+    /// The terms of the attempt, and the key that names its execution from now on.
+    pub(super) fn on_terms(self, terms: &Digest, key: Option<KeyRow<'_>>) -> Self {
         Self {
-            asked: Some(asked.hex(16)),
-            key: key.map(|(holder, _)| hex(holder.as_bytes())),
-            window: key.and_then(|(_, window)| window),
+            terms: Some(terms.hex(16)),
+            key: key.map(|key| hex(key.holder.as_bytes())),
+            window: key.and_then(|key| key.window),
             ..self
         }
     }
 }
 
 /// As the log keeps an output or an error.
-pub(crate) fn text_digest(text: Option<&str>) -> Option<String> {
+pub(super) fn text_digest(text: Option<&str>) -> Option<String> {
     text.map(|text| Digest::of(text.as_bytes()).hex(32))
 }

@@ -1,104 +1,87 @@
-//! Executions that come by the API, made and claimed: v0.1's unleased ones, and those under a lease.
+//! Executions that come by the API, recorded and claimed: v0.1's unleased ones, and those under a lease.
 
 use std::time::Duration;
 
-use rusqlite::params;
 use store_core::Error;
 use store_core::call::{ApiClaim, ToolCallKey};
-use store_core::model::{EffectClass, Origin, Timestamp, ToolCall};
+use store_core::model::{Actor, EffectClass, EventKind, Origin, Timestamp, ToolCall};
 use store_core::state::{self, Event, Knowledge, State};
 use uuid::Uuid;
 
-use crate::decide::claim::{Running, holder, put_key};
-use crate::decide::event::Change;
-use crate::decide::made::{Asked, First, MADE, Made};
-use crate::sqlite::error::Fail;
-use crate::sqlite::ids::Place;
-use crate::sqlite::queries;
-use crate::sqlite::rows::Brief;
-use crate::sqlite::transaction::{Effect, Transaction};
+use crate::decide::brief::{Brief, Place, Running};
+use crate::decide::context::Context;
+use crate::decide::event::Detail;
+use crate::decide::execution::{CREATED, Created, KeyRow, NewExecution, Terms};
+use crate::decide::plan::{Change, Decision, Effect, NewAttempt, Plan, millis};
 
-/// The answer of the writer to `execute_tool_idempotent`.
-#[derive(Debug)]
-pub(crate) struct Decided {
-    pub(crate) id: Uuid,
-    pub(crate) row: i64,
-    pub(crate) at: Timestamp,
-    pub(crate) duplicate: bool,
-    pub(crate) mismatch: bool,
-    pub(crate) claim: Option<ApiClaim>,
-    /// To wait for a busy one; only where the caller wants to.
-    pub(crate) wait_for: Option<Running>,
-}
-
-/// What a caller wants beyond the record.
+/// A call by the API, and what its caller wants beyond the record.
 #[derive(Debug, Clone)]
-pub(crate) struct Wish {
+pub(crate) struct ApiCall {
+    pub(crate) call: ToolCall,
+    pub(crate) place: Place,
+    pub(crate) key: ToolCallKey,
     pub(crate) lease: Option<Duration>,
     pub(crate) claim_id: Option<[u8; 16]>,
+    /// To wait for the result while another runs it.
     pub(crate) wait: bool,
     pub(crate) refuse_mismatch: bool,
 }
 
-/// Records a call without a key.
-pub(crate) fn create(
-    tx: &mut Transaction<'_>,
-    call: &ToolCall,
-    place: Place,
-) -> Result<(Uuid, i64), Fail> {
-    let wish = Wish { lease: None, claim_id: None, wait: false, refuse_mismatch: false };
-    insert(tx, call, place, None, &wish)
+/// What the caller gets.
+#[derive(Debug)]
+pub(crate) enum ApiAnswer {
+    /// It was recorded at this moment.
+    New { id: Uuid, at: Timestamp, claim: Option<ApiClaim> },
+    /// It was there before.
+    Known {
+        row: i64,
+        /// Its input is another.
+        mismatch: bool,
+        claim: Option<ApiClaim>,
+        wait_for: Option<Running>,
+    },
 }
 
-/// Finds or makes the execution that holds a key, and decides who may run it.
-pub(crate) fn execute(
-    tx: &mut Transaction<'_>,
-    call: &ToolCall,
-    place: Place,
-    key: &ToolCallKey,
-    wish: &Wish,
-) -> Result<Decided, Fail> {
-    let Some(found) = holder(tx.conn, key.holder.as_bytes())? else {
-        let (id, row) = insert(tx, call, place, Some(key), wish)?;
-        let claim = wish.lease.map(|_| execute_claim(tx, id, 1));
-        return Ok(Decided {
-            id,
-            row,
-            at: tx.now,
-            duplicate: false,
-            mismatch: false,
-            claim,
-            wait_for: None,
-        });
-    };
-    let mismatch = found.fingerprint != Some(key.fingerprint.short());
-    if mismatch && wish.refuse_mismatch {
-        return Err(Error::KeyReuse { execution: found.uuid }.into());
+/// Records a call without a key.
+pub(crate) fn create(call: &ToolCall, place: Place, now: Timestamp) -> Plan<'_> {
+    insert(call, place, None, None, now).1
+}
+
+/// Decides who may run the execution that holds the call's key, and records it where there is none.
+pub(crate) fn decide<'a>(
+    holder: Option<Brief>,
+    asked: &'a ApiCall,
+    context: &Context<'_>,
+) -> Result<Decision<'a, ApiAnswer>, Error> {
+    let Some(found) = holder else { return Ok(record(asked, context)) };
+    let mismatch = found.fingerprint != Some(asked.key.fingerprint.short());
+    if mismatch && asked.refuse_mismatch {
+        return Err(Error::KeyReuse { execution: found.id });
     }
-    let claim = match wish.lease {
-        None => None,
-        Some(_) if mismatch => Some(passive_claim(found.state)),
-        Some(ttl) => Some(claim(tx, &found, ttl, wish)?),
+    let Decision { answer: claim, plan } = match asked.lease {
+        None => Decision::only(None),
+        Some(_) if mismatch => Decision::only(Some(passive_claim(found.state))),
+        Some(ttl) => claim(&found, ttl, asked.claim_id, context)?,
     };
     let busy = matches!(claim, Some(ApiClaim::Busy { .. }))
         || (claim.is_none() && !found.state.is_terminal());
-    let wait_for = (busy && wish.wait).then(|| Running::of(&found));
-    Ok(Decided {
-        id: found.uuid,
-        row: found.id,
-        at: tx.now,
-        duplicate: true,
-        mismatch,
-        claim,
-        wait_for,
-    })
+    let wait_for = (busy && asked.wait).then(|| Running::of(&found));
+    let answer = ApiAnswer::Known { row: found.row, mismatch, claim, wait_for };
+    Ok(Decision { answer, plan })
 }
 
-fn execute_claim(tx: &Transaction<'_>, id: Uuid, attempt: u32) -> ApiClaim {
-    ApiClaim::Execute { lease: tx.secret.lease_token(id, attempt) }
+fn record<'a>(asked: &'a ApiCall, context: &Context<'_>) -> Decision<'a, ApiAnswer> {
+    let lease = asked.lease.map(|ttl| (ttl, asked.claim_id));
+    let (id, plan) = insert(&asked.call, asked.place, Some(&asked.key), lease, context.now);
+    let claim = asked.lease.map(|_| granted(id, 1, context));
+    Decision::new(ApiAnswer::New { id, at: context.now, claim }, plan)
 }
 
-/// Who may run an execution, where the asker may not.
+fn granted(id: Uuid, attempt: u32, context: &Context<'_>) -> ApiClaim {
+    ApiClaim::Execute { lease: context.secret.lease_token(id, attempt) }
+}
+
+/// Who may run an execution, where the caller may not.
 pub(crate) fn passive_claim(state: State) -> ApiClaim {
     match state {
         State::Pending | State::Working => ApiClaim::Busy { leased: false },
@@ -108,59 +91,54 @@ pub(crate) fn passive_claim(state: State) -> ApiClaim {
     }
 }
 
-/// Claims an existing execution for the asker, where its state allows it.
-fn claim(
-    tx: &mut Transaction<'_>,
+/// Claims an existing execution for the caller, where its state allows it.
+fn claim<'a>(
     found: &Brief,
     ttl: Duration,
-    wish: &Wish,
-) -> Result<ApiClaim, Fail> {
-    match found.state {
+    claim_id: Option<[u8; 16]>,
+    context: &Context<'_>,
+) -> Result<Decision<'a, Option<ApiClaim>>, Error> {
+    let mut plan = Plan::about(found);
+    let attempt = match found.state {
         // The holder asks again: its first answer was lost.
-        State::Running { attempt, .. }
-            if wish.claim_id.is_some() && wish.claim_id == found.claim_id =>
-        {
-            tx.effects.push(Effect::Leased(found.id, attempt, ttl));
-            Ok(execute_claim(tx, found.uuid, attempt))
+        State::Running { attempt, .. } if claim_id.is_some() && claim_id == found.claim_id => {
+            attempt
         }
         State::Failed { attempt: 1.., known: Knowledge::NotExecuted, .. }
         | State::InDoubt { released: true, .. } => {
             let next = state::next(found.state, Event::Claim, found.class)?;
-            tx.put_state(found, next)?;
-            tx.conn.prepare_cached(queries::ATTEMPT_PUT)?.execute(params![
-                found.id,
-                millis(ttl),
-                wish.claim_id,
-                tx.now.as_micros(),
-                None::<&str>,
-                matches!(found.state, State::InDoubt { .. }),
-                None::<&[u8]>,
-                None::<&str>,
-                found.class.number(),
-                None::<&[u8]>,
-                None::<&[u8]>,
-            ])?;
-            tx.touch(found.session)?;
-            tx.log(found.id, next, "claimed", "api", Change::default());
-            tx.effects.push(Effect::Leased(found.id, next.attempt(), ttl));
-            Ok(execute_claim(tx, found.uuid, next.attempt()))
+            plan.step(found.state, next);
+            plan.change(Change::Attempt(NewAttempt {
+                lease_ms: Some(millis(ttl)),
+                claim_id,
+                after_doubt: matches!(found.state, State::InDoubt { .. }),
+                terms: Terms::of_api(found.class, None),
+            }));
+            plan.change(Change::Touch { session: found.session });
+            plan.log(EventKind::Claimed, next, Actor::Api, Detail::default());
+            next.attempt()
         }
-        state => Ok(passive_claim(state)),
-    }
+        state => return Ok(Decision::only(Some(passive_claim(state)))),
+    };
+    plan.effect(Effect::Leased { attempt, ttl });
+    Ok(Decision::new(Some(granted(found.id, attempt, context)), plan))
 }
 
-fn insert(
-    tx: &mut Transaction<'_>,
-    call: &ToolCall,
+/// A new execution: its id, and how it is written. With `lease` its first attempt runs.
+fn insert<'a>(
+    call: &'a ToolCall,
     place: Place,
-    key: Option<&ToolCallKey>,
-    wish: &Wish,
-) -> Result<(Uuid, i64), Fail> {
-    let state = match wish.lease {
-        Some(_) => State::Running { attempt: 1, prior: Knowledge::NotExecuted },
-        None => State::Pending,
+    key: Option<&'a ToolCallKey>,
+    lease: Option<(Duration, Option<[u8; 16]>)>,
+    now: Timestamp,
+) -> (Uuid, Plan<'a>) {
+    let (state, kind) = match lease {
+        Some(_) => {
+            (State::Running { attempt: 1, prior: Knowledge::NotExecuted }, EventKind::Claimed)
+        }
+        None => (State::Pending, EventKind::Created),
     };
-    let made = Made {
+    let created = Created {
         id: Uuid::now_v7(),
         user: place.user,
         session: place.session,
@@ -171,38 +149,23 @@ fn insert(
         key: key.map(|key| key.text.as_str()),
         principal: None,
         repeat: None,
-        created_at: tx.now,
+        at: now,
     };
-    let asked = Asked {
-        class: EffectClass::Once,
-        fingerprint: key.map(|key| key.fingerprint.short()),
-        content: None,
-        literal: None,
-        rule: None,
-        upstream_key: None,
-    };
-    let first = First {
-        status: state.status(),
-        attempt: state.attempt(),
-        lease_ms: wish.lease.map(millis),
-        claim_id: wish.claim_id,
-        asked: &asked,
-    };
-    let row = made.insert(tx, &first)?;
+    let terms = Terms::of_api(EffectClass::Once, key.map(|key| key.fingerprint.short()));
+    let id = created.id;
+    let key = key.map(|key| KeyRow { holder: &key.holder, window: None });
+    let detail = Detail { created: Some(created.digest().hex(CREATED)), ..Detail::default() }
+        .on_terms(&terms.digest(), key);
+    let lease_ms = lease.map(|(ttl, _)| millis(ttl));
+    let claim_id = lease.and_then(|(_, claim_id)| claim_id);
+    let mut plan = Plan::insert(NewExecution { created, state, lease_ms, claim_id, terms });
     if let Some(key) = key {
-        put_key(tx, &key.holder, None, row)?;
+        plan.change(Change::Key(key));
     }
-    tx.touch(place.session)?;
-    let change = Change { made: Some(made.digest().hex(MADE)), ..Change::default() }
-        .asked(&asked.digest(), key.map(|key| (&key.holder, None)));
-    let kind = if wish.lease.is_some() { "claimed" } else { "created" };
-    tx.log(row, state, kind, "api", change);
-    if let Some(ttl) = wish.lease {
-        tx.effects.push(Effect::Leased(row, 1, ttl));
+    plan.change(Change::Touch { session: place.session });
+    plan.log(kind, state, Actor::Api, detail);
+    if let Some((ttl, _)) = lease {
+        plan.effect(Effect::Leased { attempt: 1, ttl });
     }
-    Ok((made.id, row))
-}
-
-pub(crate) fn millis(ttl: Duration) -> i64 {
-    i64::try_from(ttl.as_millis()).unwrap_or(i64::MAX)
+    (id, plan)
 }

@@ -3,10 +3,10 @@
 use quick_cache::sync::Cache;
 use uuid::Uuid;
 
+use crate::decide::brief::Place;
 use crate::engine::new_call_predictor::NewCallPredictor;
 use crate::engine::replays::Replays;
 use crate::engine::scopes::Scopes;
-use crate::sqlite::ids::Place;
 
 /// How many places of API calls are remembered.
 const MAX_PLACES: usize = 10_000;

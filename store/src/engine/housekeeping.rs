@@ -4,16 +4,16 @@
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
+use store_core::model::EventKind;
 use uuid::Uuid;
 
 use crate::decide::event::NewEvent;
-use crate::decide::settle;
 use crate::engine::duplicates::Noted;
 use crate::engine::timer::Every;
 use crate::engine::writer::Writer;
 use crate::sqlite::error::Fail;
 use crate::sqlite::transaction::Transaction;
-use crate::sqlite::{duplicates, retention};
+use crate::sqlite::{duplicates, executions, retention};
 
 /// The end of a lease that could not be written is tried again after this long.
 const LEASE_RETRY: Duration = Duration::from_secs(1);
@@ -80,7 +80,7 @@ pub(crate) fn flush(writer: &mut Writer) {
 /// Ends the leases that ran out.
 fn end_leases(writer: &mut Writer) {
     while let Some((row, attempt)) = writer.live.expired(Instant::now()) {
-        let ended = writer.commit_now(move |tx| settle::expire(tx, row, attempt));
+        let ended = writer.commit_now(move |tx| executions::expire(tx, row, attempt));
         let Err(fail) = ended else { continue };
         tracing::warn!(?fail, "a lease could not be ended");
         writer.live.lease(row, attempt, LEASE_RETRY);
@@ -115,7 +115,7 @@ fn flush_counts(writer: &mut Writer) {
     }
     attempt_now(writer, "a minute's counts are lost", move |tx| {
         for ((kind, what), count) in &counts {
-            tx.event(NewEvent::engine("minute", &Minute { kind, what, count: *count }));
+            tx.event(NewEvent::engine(EventKind::Minute, &Minute { kind, what, count: *count }));
         }
         Ok(())
     });

@@ -5,16 +5,12 @@ use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, mpsc};
-use std::time::Duration;
 
 use rustix::fs::Mode;
 use store_core::Error;
-use store_core::model::Origin;
 
 use crate::audit::events::Head;
 use crate::clock::{Clock, TimeKeeper};
-use crate::decide::event::NewEvent;
-use crate::decide::settle;
 use crate::engine::caches::Caches;
 use crate::engine::checkpoint::{self, Checkpoints};
 use crate::engine::job::WriterHandle;
@@ -28,8 +24,8 @@ use crate::files;
 use crate::options::Options;
 use crate::sqlite::error::{Fail, Severity, severity};
 use crate::sqlite::migrations::{self, MIGRATIONS};
-use crate::sqlite::transaction::{Effect, Touched, Transaction};
-use crate::sqlite::{connection, meta, queries, rows};
+use crate::sqlite::transaction::Touched;
+use crate::sqlite::{connection, executions, meta, queries};
 use crate::token::Secret;
 
 /// An engine that runs.
@@ -102,13 +98,13 @@ impl Writer {
             .query_row(queries::COUNT_IN_DOUBT, [], |row| row.get(0))
             .map_err(|error| open_error(path, &error))?;
         self.status.in_doubt.store(in_doubt, Ordering::Relaxed);
-        let mut recovered = self.commit_now(recover_running);
+        let mut recovered = self.commit_now(executions::recover);
         if let Err(Fail::Sql(error)) = &recovered
             && severity(error) == Severity::Full
         {
             // What became of calls is what the reserve is for.
             self.make_room(error);
-            recovered = self.commit_now(recover_running);
+            recovered = self.commit_now(executions::recover);
         }
         recovered.map_err(|fail| unreadable(path, fail))
     }
@@ -121,39 +117,6 @@ fn is_foreign(path: &Path) -> bool {
         && connection::open_reader(path)
             .and_then(|conn| conn.query_row(queries::IS_FOREIGN, [], |row| row.get(0)))
             .unwrap_or(false)
-}
-
-#[derive(serde::Serialize)]
-struct Boot {
-    version: &'static str,
-    lost: usize,
-}
-
-fn recover_running(tx: &mut Transaction<'_>) -> Result<(), Fail> {
-    let running: Vec<(i64, Origin, u32, Option<i64>)> = tx
-        .conn
-        .prepare_cached(queries::RUNNING)?
-        .query_map([], |row| {
-            Ok((row.get(0)?, rows::word(row, 1, Origin::from_number)?, row.get(2)?, row.get(3)?))
-        })?
-        .collect::<rusqlite::Result<_>>()?;
-    let lost = running.iter().filter(|(_, origin, ..)| *origin == Origin::Proxy).count();
-    tx.event(NewEvent::engine("boot", &Boot { version: env!("CARGO_PKG_VERSION"), lost }));
-    for (row, origin, attempt, lease_ms) in running {
-        match origin {
-            Origin::Api => {
-                let ttl = lease_ms.and_then(|ms| u64::try_from(ms).ok());
-                let ttl = ttl.map_or(store_core::LEASE_DEFAULT, Duration::from_millis);
-                tx.effects.push(Effect::Leased(row, attempt, ttl));
-            }
-            Origin::Proxy => {
-                let execution =
-                    tx.conn.prepare_cached(queries::BRIEF_BY_ID)?.query_row([row], rows::brief)?;
-                settle::lose(tx, &execution, "the engine stopped while the call ran")?;
-            }
-        }
-    }
-    Ok(())
 }
 
 fn make_folder(database: &Path) -> Result<(), Error> {

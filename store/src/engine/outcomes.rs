@@ -6,9 +6,9 @@ use store_core::Error;
 use store_core::call::{Finish, Settled};
 use uuid::Uuid;
 
-use crate::decide::claim;
 use crate::engine::job::{Lane, WriterHandle};
 use crate::engine::write::Write;
+use crate::sqlite::claims;
 
 impl WriterHandle {
     /// Records the outcome of an attempt; returns when it is on disk.
@@ -18,14 +18,14 @@ impl WriterHandle {
         attempt: u32,
         finish: Finish,
     ) -> Result<Arc<Settled>, Error> {
-        let work = move |write: &mut Write<'_>| claim::finish(&mut write.tx, id, attempt, &finish);
+        let work = move |write: &mut Write<'_>| claims::finish(&mut write.tx, id, attempt, &finish);
         self.run(Lane::Finish, work).await
     }
 
     /// Records the end of a lease that was dropped unfinished, without anybody waiting for it.
     pub(crate) fn finish_dropped(&self, id: Uuid, attempt: u32, finish: Finish) {
         let work = move |write: &mut Write<'_>| {
-            claim::finish(&mut write.tx, id, attempt, &finish).map(drop)
+            claims::finish(&mut write.tx, id, attempt, &finish).map(drop)
         };
         if self.post(Lane::Finish, work).is_err() {
             tracing::error!(execution_id = %id, "an abandoned call could not be recorded");

@@ -7,10 +7,13 @@ use std::time::{Duration, Instant};
 
 use rusqlite::Connection;
 use store_core::Error;
+use store_core::model::EventKind;
 
 use crate::audit::events::Head;
 use crate::clock::TimeKeeper;
+use crate::decide::context::Context;
 use crate::decide::event::NewEvent;
+use crate::decide::plan::Effect;
 use crate::engine::caches::Caches;
 use crate::engine::checkpoint::Checkpoints;
 use crate::engine::fatal;
@@ -21,7 +24,7 @@ use crate::engine::status::Status;
 use crate::engine::write::Write;
 use crate::sqlite::error::{Fail, Severity, severity};
 use crate::sqlite::queries;
-use crate::sqlite::transaction::{Effect, Touched, Transaction};
+use crate::sqlite::transaction::{AfterCommit, Touched, Transaction};
 use crate::token::Secret;
 
 pub(crate) struct Writer {
@@ -146,30 +149,32 @@ impl Writer {
 
     /// Runs the jobs in one transaction and commits. On `Err` nothing of it is left. Does not return
     /// when the pages can no longer be trusted.
-    fn transaction(&mut self, jobs: &mut [&mut (dyn Job + '_)]) -> Result<Vec<Effect>, Undone> {
+    fn transaction(
+        &mut self,
+        jobs: &mut [&mut (dyn Job + '_)],
+    ) -> Result<Vec<AfterCommit>, Undone> {
         let began = Instant::now();
         let (now, jump) = self.keeper.now();
-        let tx = Transaction {
-            conn: &self.conn,
+        let context = Context {
             now,
             expiry: !self.status.jumped.load(Ordering::Relaxed),
             secret: &self.secret,
-            touched: &mut self.touched,
-            events: Vec::new(),
-            effects: Vec::new(),
         };
+        let tx = Transaction::new(&self.conn, context, &mut self.touched);
         let mut write = Write { tx, live: &mut self.live };
         if let Some(jump) = jump {
             tracing::warn!(seconds = jump.as_secs(), "the wall clock jumped forward");
             self.jump = Some(jump);
         }
         if let Some(jump) = self.jump {
-            write.tx.event(NewEvent::engine("clock-jump", &Jump { seconds: jump.as_secs() }));
+            write
+                .tx
+                .event(NewEvent::engine(EventKind::ClockJump, &Jump { seconds: jump.as_secs() }));
         }
         let done = run_all(&mut write, jobs).and_then(|()| {
             let head = self
                 .head
-                .append(write.tx.conn, now, &write.tx.events)
+                .append(write.tx.conn, now, write.tx.events())
                 .inspect_err(written_by_others)?;
             write.tx.conn.prepare_cached(queries::COMMIT)?.execute([])?;
             Ok(head)
@@ -178,7 +183,7 @@ impl Writer {
             Ok(head) => {
                 self.head = head;
                 self.jump = None;
-                let effects = write.tx.effects;
+                let effects = write.tx.into_after();
                 self.live.committed();
                 self.status.events.store(head.seq, Ordering::Relaxed);
                 self.status.newest_at.store(head.at.as_micros(), Ordering::Relaxed);
@@ -205,17 +210,24 @@ impl Writer {
         }
     }
 
-    fn apply(&mut self, effects: Vec<Effect>) {
+    fn apply(&mut self, effects: Vec<AfterCommit>) {
         for effect in effects {
             match effect {
-                Effect::Settled(id, settled) => self.live.settle(id, settled),
-                Effect::Leased(id, attempt, ttl) => self.live.lease(id, attempt, ttl),
-                Effect::Unleased(id) => self.live.unlease(id),
-                Effect::InFlight(by) => Status::add(&self.status.in_flight, by),
-                Effect::InDoubt(by) => Status::add(&self.status.in_doubt, by),
-                Effect::ScopesChanged => self.caches.scopes.forget(),
-                Effect::ReplaysChanged => self.caches.replays.forget(),
+                AfterCommit::Execution(row, effect) => self.apply_to(row, effect),
+                AfterCommit::ScopesChanged => self.caches.scopes.forget(),
+                AfterCommit::ReplaysChanged => self.caches.replays.forget(),
             }
+        }
+    }
+
+    fn apply_to(&mut self, row: i64, effect: Effect) {
+        match effect {
+            Effect::Settled(settled) => self.live.settle(row, settled),
+            Effect::Leased { attempt, ttl } => self.live.lease(row, attempt, ttl),
+            Effect::Unleased => self.live.unlease(row),
+            Effect::InFlight(by) => Status::add(&self.status.in_flight, by),
+            Effect::InDoubt(by) => Status::add(&self.status.in_doubt, by),
+            Effect::ReplaysChanged => self.caches.replays.forget(),
         }
     }
 }
@@ -277,7 +289,7 @@ fn run_all(write: &mut Write<'_>, jobs: &mut [&mut (dyn Job + '_)]) -> Result<()
     let conn = write.tx.conn;
     conn.prepare_cached(queries::BEGIN)?.execute([])?;
     for job in jobs {
-        let (events, effects) = (write.tx.events.len(), write.tx.effects.len());
+        let mark = write.tx.mark();
         let before = conn.total_changes();
         match job.run(write) {
             Ok(()) => continue,
@@ -295,8 +307,7 @@ fn run_all(write: &mut Write<'_>, jobs: &mut [&mut (dyn Job + '_)]) -> Result<()
         if conn.total_changes() != before {
             return Err(Undone::Refused);
         }
-        write.tx.events.truncate(events);
-        write.tx.effects.truncate(effects);
+        write.tx.forget_since(mark);
     }
     Ok(())
 }

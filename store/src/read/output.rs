@@ -8,7 +8,7 @@ use store_core::call::{Answer, AnswerBody};
 use store_core::key::Digest;
 use store_core::model::{Execution, Json, Origin};
 
-use crate::sqlite::answers;
+use crate::sqlite::{answers, queries, rows};
 
 /// Bodies of lists are shown up to this many bytes; larger ones by digest and size.
 pub(crate) const IN_LISTS: usize = 64 * 1024;
@@ -44,6 +44,12 @@ pub(crate) fn complete(
         }));
     }
     Ok(execution)
+}
+
+/// A single execution, of a row that is there.
+pub(crate) fn whole(conn: &Connection, row: i64) -> rusqlite::Result<Execution> {
+    let found = conn.prepare_cached(queries::EXECUTION_BY_ID)?.query_row([row], rows::execution)?;
+    complete(conn, found, WHOLE)
 }
 
 /// Values of one name are joined by commas, as RFC 9110 section 5.3 allows.

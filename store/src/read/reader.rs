@@ -7,17 +7,17 @@ use std::sync::{Arc, Mutex};
 use rusqlite::{Connection, OptionalExtension, Params, Row, params};
 use store_core::call::{Call, Foreseen, Scope, ScopeRequest};
 use store_core::key::{Digest, HolderKey};
-use store_core::model::{Channel, Execution, Goal, Memory, Session, User};
+use store_core::model::{Channel, EventKind, Execution, Goal, Memory, Session, User};
 use store_core::{DEFAULT_USER, Error, LockHolder};
 use uuid::Uuid;
 
-use crate::decide::claim;
+use crate::decide::brief::Brief;
 use crate::engine::lock as file_lock;
 use crate::engine::status::Status;
 use crate::mutex::lock;
 use crate::read::output;
 use crate::sqlite::error::{self, Fail};
-use crate::sqlite::{connection, ids, meta, migrations, queries, rows, scope};
+use crate::sqlite::{claims, connection, facts, ids, meta, migrations, queries, rows, scope};
 
 /// Idle connections that are kept.
 const MAX_IDLE: usize = 8;
@@ -195,11 +195,12 @@ impl Reader {
 
     /// The execution of a row number.
     pub(crate) fn execution_row(&self, row: i64) -> Result<Execution, Error> {
-        self.snapshot(|conn| {
-            let row =
-                conn.prepare_cached(queries::EXECUTION_BY_ID)?.query_row([row], rows::execution)?;
-            Ok(output::complete(conn, row, output::WHOLE)?)
-        })
+        self.snapshot(|conn| Ok(output::whole(conn, row)?))
+    }
+
+    /// The same, as decisions see it.
+    pub(crate) fn brief(&self, row: i64) -> Result<Brief, Error> {
+        self.with(|conn| Ok(facts::brief_of_row(conn, row)?))
     }
 
     /// The execution that holds a key now, of one user or of any.
@@ -257,9 +258,11 @@ impl Reader {
     /// How many late answers may stem from a second effect (docs/SEMANTICS.md, "States"). Reads all
     /// events.
     pub fn possible_duplicates(&self) -> Result<u64, Error> {
-        let count = self.one(queries::COUNT_EVENTS_OF_KIND, ["possible-duplicate"], |row| {
-            row.get::<_, i64>(0)
-        })?;
+        let count = self.one(
+            queries::COUNT_EVENTS_OF_KIND,
+            [EventKind::PossibleDuplicate.as_str()],
+            |row| row.get::<_, i64>(0),
+        )?;
         Ok(count.unwrap_or(0).unsigned_abs())
     }
 
@@ -290,7 +293,7 @@ impl Reader {
     /// What [`crate::Store::claim`] would answer now.
     pub fn foresee(&self, call: &Call) -> Result<Foreseen, Error> {
         let now = self.status().now();
-        self.snapshot(|conn| Ok(claim::foresee(conn, call, now)?))
+        self.snapshot(|conn| Ok(claims::foresee(conn, call, now)?))
     }
 }
 

@@ -1,6 +1,7 @@
 //! Duplicates that were stopped, counted on their executions.
 
 use rusqlite::{OptionalExtension, params};
+use store_core::model::{Actor, EventKind};
 use uuid::Uuid;
 
 use crate::decide::event::NewEvent;
@@ -18,7 +19,7 @@ pub(crate) fn put(tx: &mut Transaction<'_>, id: Uuid, noted: &Noted) -> Result<(
         .query_row(params![id.as_bytes(), count as i64], |row| Ok((row.get(0)?, row.get(1)?)))
         .optional()?;
     if let Some((row, attempt)) = found {
-        tx.event(NewEvent::execution("duplicates", row, attempt, "engine", noted));
+        tx.event(NewEvent::attempt(EventKind::Duplicates, attempt, Actor::Engine, noted).of(row));
     }
     Ok(())
 }

@@ -1,37 +1,18 @@
 //! Users, sessions, goals, memories and channels: made and changed inside the writer's transaction.
 
 use rusqlite::params;
+use store_core::Error;
 use store_core::model::{
-    ChannelUpdate, GoalStatus, GoalUpdate, Importance, Json, MemoryUpdate, NewChannel, NewGoal,
-    NewMemory, NewSession, NewUser, SessionStatus, SessionUpdate, Timestamp,
+    ChannelUpdate, EventKind, GoalStatus, GoalUpdate, Importance, Json, MemoryUpdate, NewChannel,
+    NewGoal, NewMemory, NewSession, NewUser, SessionStatus, SessionUpdate, Timestamp,
 };
-use store_core::{Error, MAX_NAME};
 use uuid::Uuid;
 
-use crate::sqlite::entity::{Noted, Table, note};
+use crate::decide::checks::{check_fresh, check_name};
+use crate::sqlite::entity_log::{Noted, Table, note};
 use crate::sqlite::error::Fail;
-use crate::sqlite::transaction::{Effect, Transaction};
+use crate::sqlite::transaction::{AfterCommit, Transaction};
 use crate::sqlite::{ids, queries, rows};
-
-/// Refuses a write that was computed from an older version of the entity.
-pub(crate) fn check_fresh(now: Timestamp, expected: Option<Timestamp>) -> Result<(), Error> {
-    match expected {
-        Some(expected) if expected != now => Err(Error::Conflict(format!(
-            "it was changed at {now}, after {expected}: read it again"
-        ))),
-        _ => Ok(()),
-    }
-}
-
-/// Refuses an empty name or one of more than [`MAX_NAME`] characters.
-pub(crate) fn check_name(field: &'static str, name: &str) -> Result<(), Error> {
-    let length = name.chars().count();
-    if (1..=MAX_NAME).contains(&length) {
-        return Ok(());
-    }
-    let message = format!("must have 1 to {MAX_NAME} characters, not {length}");
-    Err(Error::Invalid { field, message })
-}
 
 /// The row behind an optional public id.
 fn optional<T>(
@@ -58,7 +39,7 @@ pub(crate) fn create_user(tx: &mut Transaction<'_>, new: &NewUser) -> Result<Uui
         new.username,
         new.display_name,
         new.email,
-        tx.now.as_micros()
+        tx.now().as_micros()
     ]);
     match inserted {
         Err(error)
@@ -69,7 +50,7 @@ pub(crate) fn create_user(tx: &mut Transaction<'_>, new: &NewUser) -> Result<Uui
         other => {
             other?;
             let row = tx.conn.last_insert_rowid();
-            note(tx, Table::Users, "user-created", row, None, about(id))?;
+            note(tx, EventKind::UserCreated, Table::Users.at(row), about(id))?;
             Ok(id)
         }
     }
@@ -100,22 +81,22 @@ pub(crate) fn insert_session(
         user,
         channel,
         name,
-        tx.now.as_micros()
+        tx.now().as_micros()
     ])?;
     let row = tx.conn.last_insert_rowid();
-    note_session(tx, row, "session-created", SessionStatus::Active)?;
-    tx.effects.push(Effect::ScopesChanged);
+    note_session(tx, row, EventKind::SessionCreated, SessionStatus::Active)?;
+    tx.after(AfterCommit::ScopesChanged);
     Ok((row, id))
 }
 
 fn note_session(
     tx: &mut Transaction<'_>,
     row: i64,
-    kind: &'static str,
+    kind: EventKind,
     status: SessionStatus,
 ) -> rusqlite::Result<()> {
     let noted = Noted { status: Some(status.to_string()), ..Noted::default() };
-    note(tx, Table::Sessions, kind, row, Some(row), noted)
+    note(tx, kind, Table::Sessions.at(row).of_session(row), noted)
 }
 
 pub(crate) fn update_session(
@@ -139,10 +120,10 @@ pub(crate) fn update_session(
         update.metadata.as_ref().unwrap_or(&now.metadata).as_str(),
         update.context.as_ref().unwrap_or(&now.context).as_str(),
         update.last_activity_at.unwrap_or(now.last_activity_at).as_micros(),
-        tx.now.as_micros(),
+        tx.now().as_micros(),
     ])?;
-    note_session(tx, found.id, "session-updated", status)?;
-    tx.effects.push(Effect::ScopesChanged);
+    note_session(tx, found.id, EventKind::SessionUpdated, status)?;
+    tx.after(AfterCommit::ScopesChanged);
     Ok(())
 }
 
@@ -152,31 +133,43 @@ pub(crate) fn create_goal(tx: &mut Transaction<'_>, new: &NewGoal) -> Result<Uui
         return Err(Error::Invalid { field: "title", message }.into());
     }
     let session = ids::session_of(tx.conn, new.user_id, new.session_id)?;
-    insert_goal(tx, session.user, session.id, false, &new.title, new.description.as_deref())
-        .map(|(_, id)| id)
+    let goal = GoalRow {
+        user: session.user,
+        session: session.id,
+        of_proxy: false,
+        title: &new.title,
+        description: new.description.as_deref(),
+    };
+    insert_goal(tx, &goal).map(|(_, id)| id)
 }
 
-/// Makes a goal from row numbers: (row, id).
+/// A goal to be inserted.
+pub(crate) struct GoalRow<'a> {
+    pub(crate) user: i64,
+    pub(crate) session: i64,
+    /// The session's own, for proxied calls that name none.
+    pub(crate) of_proxy: bool,
+    pub(crate) title: &'a str,
+    pub(crate) description: Option<&'a str>,
+}
+
+/// Inserts a goal: (row, id).
 pub(crate) fn insert_goal(
     tx: &mut Transaction<'_>,
-    user: i64,
-    session: i64,
-    of_proxy: bool,
-    title: &str,
-    description: Option<&str>,
+    goal: &GoalRow<'_>,
 ) -> Result<(i64, Uuid), Fail> {
     let id = Uuid::now_v7();
     tx.conn.prepare_cached(queries::GOAL_INSERT)?.execute(params![
         id.as_bytes(),
-        user,
-        session,
-        of_proxy,
-        title,
-        description,
-        tx.now.as_micros()
+        goal.user,
+        goal.session,
+        goal.of_proxy,
+        goal.title,
+        goal.description,
+        tx.now().as_micros()
     ])?;
     let row = tx.conn.last_insert_rowid();
-    note(tx, Table::Goals, "goal-created", row, Some(session), about(id))?;
+    note(tx, EventKind::GoalCreated, Table::Goals.at(row).of_session(goal.session), about(id))?;
     Ok((row, id))
 }
 
@@ -200,10 +193,10 @@ pub(crate) fn update_goal(
         .into());
     }
     let status = update.status.unwrap_or(now.status);
-    let begun = (status == GoalStatus::InProgress).then_some(tx.now);
+    let begun = (status == GoalStatus::InProgress).then_some(tx.now());
     let ended =
         matches!(status, GoalStatus::Completed | GoalStatus::Failed | GoalStatus::Cancelled)
-            .then_some(tx.now);
+            .then_some(tx.now());
     let description = update.description.clone().unwrap_or(now.description);
     let result = update.result.clone().unwrap_or(now.result);
     tx.conn.prepare_cached(queries::GOAL_UPDATE)?.execute(params![
@@ -217,11 +210,11 @@ pub(crate) fn update_goal(
         result.as_ref().map(Json::as_str),
         micros(update.started_at.unwrap_or(now.started_at).or(begun)),
         micros(update.completed_at.unwrap_or(now.completed_at).or(ended)),
-        tx.now.as_micros(),
+        tx.now().as_micros(),
     ])?;
     let noted = Noted { status: Some(status.to_string()), ..about(update.id) };
-    note(tx, Table::Goals, "goal-updated", row, Some(session), noted)?;
-    tx.effects.push(Effect::ScopesChanged);
+    note(tx, EventKind::GoalUpdated, Table::Goals.at(row).of_session(session), noted)?;
+    tx.after(AfterCommit::ScopesChanged);
     Ok(())
 }
 
@@ -234,10 +227,10 @@ pub(crate) fn create_memory(tx: &mut Transaction<'_>, new: &NewMemory) -> Result
         new.importance.unwrap_or(Importance::Medium).number(),
         new.content,
         Json::of(&new.tags).as_str(),
-        tx.now.as_micros()
+        tx.now().as_micros()
     ])?;
     let row = tx.conn.last_insert_rowid();
-    note(tx, Table::Memories, "memory-created", row, None, about(id))?;
+    note(tx, EventKind::MemoryCreated, Table::Memories.at(row), about(id))?;
     Ok(id)
 }
 
@@ -265,9 +258,9 @@ pub(crate) fn update_memory(
         execution.as_ref().map(Uuid::as_bytes),
         Json::of(update.tags.as_ref().unwrap_or(&now.tags)).as_str(),
         micros(update.expires_at.unwrap_or(now.expires_at)),
-        tx.now.as_micros(),
+        tx.now().as_micros(),
     ])?;
-    note(tx, Table::Memories, "memory-updated", row, None, about(update.id))?;
+    note(tx, EventKind::MemoryUpdated, Table::Memories.at(row), about(update.id))?;
     Ok(())
 }
 
@@ -281,10 +274,10 @@ pub(crate) fn create_channel(tx: &mut Transaction<'_>, new: &NewChannel) -> Resu
         new.channel_type.number(),
         new.channel_name,
         new.channel_identifier,
-        tx.now.as_micros()
+        tx.now().as_micros()
     ])?;
     let row = tx.conn.last_insert_rowid();
-    note(tx, Table::Channels, "channel-created", row, None, about(id))?;
+    note(tx, EventKind::ChannelCreated, Table::Channels.at(row), about(id))?;
     Ok(id)
 }
 
@@ -308,8 +301,8 @@ pub(crate) fn update_channel(
         update.metadata.as_ref().unwrap_or(&now.metadata).as_str(),
         update.config.as_ref().unwrap_or(&now.config).as_str(),
         micros(update.last_message_at.unwrap_or(now.last_message_at)),
-        tx.now.as_micros(),
+        tx.now().as_micros(),
     ])?;
-    note(tx, Table::Channels, "channel-updated", row, None, about(update.id))?;
+    note(tx, EventKind::ChannelUpdated, Table::Channels.at(row), about(update.id))?;
     Ok(())
 }

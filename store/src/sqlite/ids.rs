@@ -5,17 +5,9 @@ use store_core::Error;
 use store_core::model::Timestamp;
 use uuid::Uuid;
 
+use crate::decide::brief::Place;
 use crate::sqlite::error::Fail;
 use crate::sqlite::{queries, rows};
-
-/// A user, a session of it and a goal of that session, as row numbers.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Place {
-    pub(crate) user: i64,
-    pub(crate) session: i64,
-    pub(crate) goal: i64,
-    pub(crate) session_created: Timestamp,
-}
 
 /// A session's row.
 #[derive(Debug, Clone, Copy)]

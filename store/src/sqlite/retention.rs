@@ -4,11 +4,12 @@ use std::time::Duration;
 
 use rusqlite::{OptionalExtension, params};
 use store_core::key::Digest;
+use store_core::model::EventKind;
 
 use crate::decide::event::NewEvent;
 use crate::sqlite::error::Fail;
 use crate::sqlite::queries;
-use crate::sqlite::transaction::{Effect, Transaction};
+use crate::sqlite::transaction::{AfterCommit, Transaction};
 
 /// Bodies of answers are kept this long.
 pub(crate) const BODIES: Duration = Duration::from_secs(30 * 86_400);
@@ -22,7 +23,7 @@ struct Pruned {
 
 /// Drops old events behind a row that tells how far.
 pub(crate) fn prune_events(tx: &mut Transaction<'_>) -> Result<(), Fail> {
-    if !tx.expiry {
+    if !tx.context.expiry {
         return Ok(());
     }
     let last: Option<(i64, [u8; 32])> = tx
@@ -33,7 +34,7 @@ pub(crate) fn prune_events(tx: &mut Transaction<'_>) -> Result<(), Fail> {
     if let Some((up_to, hash)) = last {
         let hash = Digest::from_bytes(hash).hex(32);
         tx.conn.prepare_cached(queries::RETENTION_PRUNE)?.execute(params![up_to])?;
-        tx.event(NewEvent::engine("pruned", &Pruned { up_to, hash }));
+        tx.event(NewEvent::engine(EventKind::Pruned, &Pruned { up_to, hash }));
     }
     Ok(())
 }
@@ -45,7 +46,7 @@ struct BodiesDropped {
 
 /// Drops the old bodies of the next answers behind the row `from`; where to go on, if there is more.
 pub(crate) fn drop_bodies(tx: &mut Transaction<'_>, from: i64) -> Result<Option<i64>, Fail> {
-    if !tx.expiry {
+    if !tx.context.expiry {
         return Ok(None);
     }
     let before = before(tx, BODIES);
@@ -57,13 +58,13 @@ pub(crate) fn drop_bodies(tx: &mut Transaction<'_>, from: i64) -> Result<Option<
     let dropped =
         tx.conn.prepare_cached(queries::RETENTION_BODIES)?.execute(params![from, to, before])?;
     if dropped > 0 {
-        tx.effects.push(Effect::ReplaysChanged);
-        tx.event(NewEvent::engine("bodies-dropped", &BodiesDropped { answers: dropped }));
+        tx.after(AfterCommit::ReplaysChanged);
+        tx.event(NewEvent::engine(EventKind::BodiesDropped, &BodiesDropped { answers: dropped }));
     }
     Ok(old.unwrap_or(false).then_some(to))
 }
 
 /// The moment that is `age` ago, in microseconds.
 fn before(tx: &Transaction<'_>, age: Duration) -> i64 {
-    tx.now.as_micros() - i64::try_from(age.as_micros()).unwrap_or(i64::MAX)
+    tx.now().as_micros() - i64::try_from(age.as_micros()).unwrap_or(i64::MAX)
 }

@@ -9,7 +9,7 @@ use store_core::model::{
     ExecutionSummary, Goal, GoalStatus, Importance, Json, Memory, MemoryType, Origin, Priority,
     Session, SessionStatus, SessionSummary, Timestamp, User,
 };
-use store_core::state::{Knowledge, State};
+use store_core::state::Knowledge;
 use uuid::Uuid;
 
 type Result<T> = rusqlite::Result<T>;
@@ -49,7 +49,11 @@ pub(crate) fn word<T>(row: &Row<'_>, index: usize, from: fn(i64) -> Option<T>) -
     from(row.get(index)?).ok_or_else(|| unreadable(index, Type::Integer, "word"))
 }
 
-fn optional_word<T>(row: &Row<'_>, index: usize, from: fn(i64) -> Option<T>) -> Result<Option<T>> {
+pub(crate) fn optional_word<T>(
+    row: &Row<'_>,
+    index: usize,
+    from: fn(i64) -> Option<T>,
+) -> Result<Option<T>> {
     row.get::<_, Option<i64>>(index)?
         .map(|number| from(number).ok_or_else(|| unreadable(index, Type::Integer, "word")))
         .transpose()
@@ -274,97 +278,13 @@ pub(crate) fn event(row: &Row<'_>) -> Result<Event> {
     Ok(Event {
         seq: row.get(0)?,
         at: time(row, 1)?,
-        kind: row.get(2)?,
+        kind: row.get_ref(2)?.as_str()?.into(),
         execution_id: optional_uuid(row, 3)?,
         session_id: optional_uuid(row, 4)?,
         attempt: row.get(5)?,
-        actor: row.get(6)?,
+        actor: row.get_ref(6)?.as_str()?.into(),
         detail: json(row, 7)?,
         hash: store_core::key::hex(&hash),
         previous: row.get::<_, Option<Vec<u8>>>(9)?.map(|hash| store_core::key::hex(&hash)),
     })
-}
-
-/// What a decision about an execution needs to know of it.
-#[derive(Debug, Clone)]
-pub(crate) struct Brief {
-    pub(crate) id: i64,
-    pub(crate) uuid: Uuid,
-    pub(crate) session: i64,
-    pub(crate) state: State,
-    pub(crate) told: Option<Knowledge>,
-    pub(crate) class: EffectClass,
-    pub(crate) lease_ms: Option<i64>,
-    pub(crate) claim_id: Option<[u8; 16]>,
-    pub(crate) fingerprint: Option<[u8; 16]>,
-    pub(crate) principal: Option<[u8; 16]>,
-    pub(crate) repeat: Option<[u8; 16]>,
-    pub(crate) last_event: Option<String>,
-    pub(crate) first_sent_at: Option<Timestamp>,
-    pub(crate) sent_at: Option<Timestamp>,
-    pub(crate) started_at: Option<Timestamp>,
-    pub(crate) ended_at: Option<Timestamp>,
-    pub(crate) error: Option<String>,
-    pub(crate) upstream_key: Option<String>,
-    pub(crate) content: Option<[u8; 16]>,
-    /// Of the key by which it was looked up.
-    pub(crate) window: Option<i64>,
-}
-
-/// The first column behind a [`Brief`]'s.
-pub(crate) const BEHIND_BRIEF: usize = 25;
-
-pub(crate) fn brief(row: &Row<'_>) -> Result<Brief> {
-    Ok(Brief {
-        id: row.get(0)?,
-        uuid: uuid(row, 1)?,
-        session: row.get(2)?,
-        state: state(row, 3)?,
-        told: optional_word(row, 9, Knowledge::from_number)?,
-        class: word(row, 10, EffectClass::from_number)?,
-        lease_ms: row.get(11)?,
-        claim_id: row.get(12)?,
-        fingerprint: row.get(13)?,
-        principal: row.get(14)?,
-        repeat: row.get(15)?,
-        last_event: row.get(16)?,
-        first_sent_at: optional_time(row, 17)?,
-        sent_at: optional_time(row, 18)?,
-        started_at: optional_time(row, 19)?,
-        ended_at: optional_time(row, 20)?,
-        error: row.get(21)?,
-        upstream_key: row.get(22)?,
-        content: row.get(23)?,
-        window: row.get(24)?,
-    })
-}
-
-/// The state of six columns, from `at` on.
-pub(crate) fn state(row: &Row<'_>, at: usize) -> Result<State> {
-    let attempt: u32 = row.get(at + 1)?;
-    let prior = word(row, at + 2, Knowledge::from_number)?;
-    let decided: bool = row.get(at + 4)?;
-    Ok(match word(row, at, ExecutionStatus::from_number)? {
-        ExecutionStatus::Pending => State::Pending,
-        ExecutionStatus::Running if attempt == 0 => State::Working,
-        ExecutionStatus::Running => State::Running { attempt, prior },
-        ExecutionStatus::Completed => State::Completed { attempt, decided },
-        ExecutionStatus::Failed => {
-            State::Failed { attempt, known: word(row, at + 3, Knowledge::from_number)?, decided }
-        }
-        ExecutionStatus::Cancelled => State::Cancelled,
-        ExecutionStatus::InDoubt => State::InDoubt { attempt, prior, released: row.get(at + 5)? },
-    })
-}
-
-impl Brief {
-    /// The key by which it was looked up is free again.
-    pub(crate) fn is_free(&self, now: Timestamp) -> bool {
-        match (self.window, self.ended_at) {
-            (Some(window), Some(ended)) if self.state.is_terminal() => {
-                now.as_micros() >= ended.as_micros().saturating_add(window)
-            }
-            _ => false,
-        }
-    }
 }

@@ -6,9 +6,11 @@ use store_core::model::{NewUser, SessionStatus, Timestamp};
 use store_core::{DEFAULT_SESSION, DEFAULT_USER, Error, PROXY_GOAL};
 use uuid::Uuid;
 
+use crate::decide::checks::check_name;
+use crate::sqlite::entities::{self, GoalRow};
 use crate::sqlite::error::Fail;
 use crate::sqlite::transaction::Transaction;
-use crate::sqlite::{entities, ids, queries, rows};
+use crate::sqlite::{ids, queries, rows};
 
 struct Owner {
     row: i64,
@@ -26,13 +28,7 @@ struct Found {
 /// The scope of a request as far as it exists; `None` where something of it has yet to be made.
 pub(crate) fn find(conn: &Connection, request: &ScopeRequest) -> Result<Option<Scope>, Fail> {
     let Some(session) = find_session(conn, request)? else { return Ok(None) };
-    let goal = match request.goal {
-        Some(id) => Some((goal_of(conn, id, session.row)?, id)),
-        None => conn
-            .prepare_cached(queries::GOAL_OF_PROXY)?
-            .query_row([session.row], |row| Ok((row.get(0)?, rows::uuid(row, 1)?)))
-            .optional()?,
-    };
+    let goal = find_goal(conn, request, &session)?;
     Ok(goal.map(|goal| scope(&session, goal)))
 }
 
@@ -45,22 +41,33 @@ pub(crate) fn find_or_make(
         Some(session) => session,
         None => make_session(tx, request)?,
     };
-    let goal = if let Some(id) = request.goal {
-        (goal_of(tx.conn, id, session.row)?, id)
-    } else {
-        let made = tx
-            .conn
-            .prepare_cached(queries::GOAL_OF_PROXY)?
-            .query_row([session.row], |row| Ok((row.get(0)?, rows::uuid(row, 1)?)))
-            .optional()?;
-        match made {
-            Some(goal) => goal,
-            None => {
-                entities::insert_goal(tx, session.owner.row, session.row, true, PROXY_GOAL, None)?
-            }
-        }
+    if let Some(goal) = find_goal(tx.conn, request, &session)? {
+        return Ok(scope(&session, goal));
+    }
+    let goal = GoalRow {
+        user: session.owner.row,
+        session: session.row,
+        of_proxy: true,
+        title: PROXY_GOAL,
+        description: None,
     };
+    let goal = entities::insert_goal(tx, &goal)?;
     Ok(scope(&session, goal))
+}
+
+/// The goal that the request names, which has to be there, or the session's own.
+fn find_goal(
+    conn: &Connection,
+    request: &ScopeRequest,
+    session: &Found,
+) -> Result<Option<(i64, Uuid)>, Fail> {
+    if let Some(id) = request.goal {
+        return Ok(Some((goal_of(conn, id, session.row)?, id)));
+    }
+    Ok(conn
+        .prepare_cached(queries::GOAL_OF_PROXY)?
+        .query_row([session.row], |row| Ok((row.get(0)?, rows::uuid(row, 1)?)))
+        .optional()?)
 }
 
 fn scope(session: &Found, (goal, goal_id): (i64, Uuid)) -> Scope {
@@ -170,9 +177,9 @@ fn make_session(tx: &mut Transaction<'_>, request: &ScopeRequest) -> Result<Foun
         }
     };
     let name = request.session.as_deref().unwrap_or(DEFAULT_SESSION);
-    entities::check_name("session", name)?;
+    check_name("session", name)?;
     let (row, id) = entities::insert_session(tx, owner.row, None, Some(name))?;
-    Ok(Found { row, id, created_at: tx.now, named: name != DEFAULT_SESSION, owner })
+    Ok(Found { row, id, created_at: tx.now(), named: name != DEFAULT_SESSION, owner })
 }
 
 /// A goal of that session; one of another session is as unknown as none.

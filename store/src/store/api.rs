@@ -1,5 +1,6 @@
 //! Calls that come by the API.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use store_core::call::{ApiClaim, ApiFinish, ExecuteOptions, Executed, ToolCallKey, Verdict};
@@ -12,15 +13,13 @@ use store_core::{Error, LEASE_MAX, LEASE_MIN};
 use uuid::Uuid;
 
 use crate::call::Waiter;
-use crate::decide::claim::{self, Running};
-use crate::decide::execute::{self, Decided, Wish};
-use crate::decide::settle;
+use crate::decide::brief::{Place, Running};
+use crate::decide::checks::check_name;
+use crate::decide::execute::{self, ApiAnswer, ApiCall};
 use crate::engine::job::Lane;
 use crate::engine::write::Write;
 use crate::read::output;
-use crate::sqlite::ids::{self, Place};
-use crate::sqlite::rows::{self, Brief};
-use crate::sqlite::{entities, queries};
+use crate::sqlite::{executions, facts, ids};
 use crate::store::Store;
 
 /// The longest reason of a verdict, in characters.
@@ -29,9 +28,9 @@ const MAX_EVIDENCE: usize = 4_096;
 impl Store {
     /// Records a tool call without a key, as `pending`.
     pub async fn create_tool_execution(&self, call: ToolCall) -> Result<Execution, Error> {
-        entities::check_name("tool_name", &call.tool_name)?;
+        check_name("tool_name", &call.tool_name)?;
         let place = self.place(&call)?;
-        let (_, row) = self.write(move |tx| execute::create(tx, &call, place)).await?;
+        let row = self.write(move |tx| executions::create(tx, &call, place)).await?;
         self.reader().execution_row(row)
     }
 
@@ -42,7 +41,7 @@ impl Store {
         update: ExecutionUpdate,
         if_updated_at: Option<Timestamp>,
     ) -> Result<(), Error> {
-        self.write(move |tx| settle::update(tx, &update, if_updated_at)).await
+        self.write(move |tx| executions::update(tx, &update, if_updated_at)).await
     }
 
     /// Finds or makes the execution that holds a key; with `lease`, exactly one caller may run it.
@@ -53,7 +52,7 @@ impl Store {
         call: ToolCall,
         options: ExecuteOptions,
     ) -> Result<Executed, Error> {
-        entities::check_name("tool_name", &call.tool_name)?;
+        check_name("tool_name", &call.tool_name)?;
         let place = self.place(&call)?;
         let key = Self::api_key(&call, place, &options)?;
         if !self.is_likely_new()
@@ -62,22 +61,37 @@ impl Store {
             self.0.caches.new_calls.saw_known();
             return Ok(executed);
         }
-        let wish = self.wish(&options)?;
-        let wait = options.wait;
-        let leased = options.lease.is_some();
-        let (job_call, job_key) = (call.clone(), key.clone());
+        let asked = Arc::new(self.api_call(call, place, key, &options)?);
+        let job = Arc::clone(&asked);
         let work = move |write: &mut Write<'_>| {
-            let decided = execute::execute(&mut write.tx, &job_call, place, &job_key, &wish)?;
-            let waiter = decided.wait_for.map(|running| Waiter::subscribe(write.live, running));
-            Ok((decided, waiter))
+            let answer = executions::execute(&mut write.tx, &job)?;
+            let waiter = match answer {
+                ApiAnswer::Known { wait_for: Some(running), .. } => {
+                    Some(Waiter::subscribe(write.live, running))
+                }
+                _ => None,
+            };
+            Ok((answer, waiter))
         };
-        let (decided, waiter) = self.0.writer.run(Lane::Ordinary, work).await?;
-        if decided.duplicate {
-            self.0.caches.new_calls.saw_known();
-        } else {
-            self.0.caches.new_calls.saw_new();
+        let (answer, waiter) = self.0.writer.run(Lane::Ordinary, work).await?;
+        match answer {
+            ApiAnswer::New { id, at, claim } => {
+                self.0.caches.new_calls.saw_new();
+                let execution = fresh(id, &asked, at);
+                Ok(Executed { execution, duplicate: false, input_mismatch: false, claim })
+            }
+            ApiAnswer::Known { row, mismatch, mut claim, .. } => {
+                self.0.caches.new_calls.saw_known();
+                if let Some(waiter) = waiter
+                    && tokio::time::timeout(options.wait, waiter.settled()).await.is_ok()
+                    && asked.lease.is_some()
+                {
+                    claim = Some(execute::passive_claim(self.reader().brief(row)?.state));
+                }
+                let execution = self.reader().execution_row(row)?;
+                Ok(Executed { execution, duplicate: true, input_mismatch: mismatch, claim })
+            }
         }
-        self.told(decided, waiter, &call, key, leased, wait).await
     }
 
     /// The row numbers of a call's place. Remembered: none of them ever moves.
@@ -97,7 +111,7 @@ impl Store {
         options: &ExecuteOptions,
     ) -> Result<ToolCallKey, Error> {
         let text = if let Some(key) = &options.idempotency_key {
-            entities::check_name("idempotency_key", key)?;
+            check_name("idempotency_key", key)?;
             key.clone()
         } else {
             let hash = key::api_call_v1(
@@ -116,16 +130,24 @@ impl Store {
         })
     }
 
-    fn wish(&self, options: &ExecuteOptions) -> Result<Wish, Error> {
-        if options.lease.is_some_and(|ttl| !(LEASE_MIN..=LEASE_MAX).contains(&ttl)) {
-            let message = "must be 1,000 to 3,600,000 milliseconds".to_owned();
-            return Err(Error::Invalid { field: "lease_ms", message });
+    fn api_call(
+        &self,
+        call: ToolCall,
+        place: Place,
+        key: ToolCallKey,
+        options: &ExecuteOptions,
+    ) -> Result<ApiCall, Error> {
+        if let Some(ttl) = options.lease {
+            check_lease(ttl)?;
         }
         if let Some(id) = &options.claim_id {
-            entities::check_name("claim_id", id)?;
+            check_name("claim_id", id)?;
         }
         let claim_id = options.claim_id.as_ref();
-        Ok(Wish {
+        Ok(ApiCall {
+            call,
+            place,
+            key,
             lease: options.lease,
             claim_id: claim_id.map(|id| self.keyed_digest("claim-id/v1", id.as_bytes()).short()),
             wait: !options.wait.is_zero(),
@@ -141,7 +163,7 @@ impl Store {
         options: &ExecuteOptions,
     ) -> Result<Option<Executed>, Error> {
         self.reader().snapshot(|conn| {
-            let Some(found) = claim::holder(conn, key.holder.as_bytes())? else { return Ok(None) };
+            let Some(found) = facts::holder(conn, &key.holder)? else { return Ok(None) };
             let over = matches!(
                 found.state,
                 State::Completed { .. } | State::Failed { known: Knowledge::Executed, .. }
@@ -152,13 +174,10 @@ impl Store {
             }
             let input_mismatch = found.fingerprint != Some(key.fingerprint.short());
             if input_mismatch && options.refuse_mismatch {
-                return Err(Error::KeyReuse { execution: found.uuid }.into());
+                return Err(Error::KeyReuse { execution: found.id }.into());
             }
-            let row = conn
-                .prepare_cached(queries::EXECUTION_BY_ID)?
-                .query_row([found.id], rows::execution)?;
             Ok(Some(Executed {
-                execution: output::complete(conn, row, output::WHOLE)?,
+                execution: output::whole(conn, found.row)?,
                 duplicate: true,
                 input_mismatch,
                 claim: options.lease.map(|_| ApiClaim::Replay),
@@ -166,40 +185,10 @@ impl Store {
         })
     }
 
-    /// What the caller is told, after the wait that it asked for.
-    async fn told(
-        &self,
-        decided: Decided,
-        waiter: Option<Waiter>,
-        call: &ToolCall,
-        key: ToolCallKey,
-        leased: bool,
-        wait: Duration,
-    ) -> Result<Executed, Error> {
-        let Decided { id, row, at, duplicate, mismatch, mut claim, wait_for: _ } = decided;
-        if let Some(waiter) = waiter
-            && tokio::time::timeout(wait, waiter.settled()).await.is_ok()
-            && leased
-        {
-            claim = Some(execute::passive_claim(self.brief(row)?.state));
-        }
-        let execution = if duplicate {
-            self.reader().execution_row(row)?
-        } else {
-            fresh(id, call, key.text, leased, at)
-        };
-        Ok(Executed { execution, duplicate, input_mismatch: mismatch, claim })
-    }
-
-    fn brief(&self, row: i64) -> Result<Brief, Error> {
-        let found = self.reader().one(queries::BRIEF_BY_ID, [row], rows::brief)?;
-        found.ok_or(Error::Internal)
-    }
-
     /// Waits until an execution is terminal or in doubt, at most for `timeout`; as it is then.
     pub async fn await_execution(&self, id: Uuid, timeout: Duration) -> Result<Execution, Error> {
         let work = move |write: &mut Write<'_>| {
-            let execution = claim::brief_of(&write.tx, id)?;
+            let execution = facts::brief(write.tx.conn, id)?;
             let over = execution.state.is_terminal() || execution.state.outcome().is_some();
             Ok((!over).then(|| Waiter::subscribe(write.live, Running::of(&execution))))
         };
@@ -216,7 +205,7 @@ impl Store {
     /// execution; another outcome, or one of an older attempt, is `Stale` and kept in the log.
     pub async fn finish_by_token(&self, finish: ApiFinish) -> Result<Execution, Error> {
         let (id, attempt) = self.lease_of(&finish.lease)?;
-        self.write_finish(move |tx| settle::finish(tx, id, attempt, &finish)).await??;
+        self.write_finish(move |tx| executions::finish(tx, id, attempt, &finish)).await??;
         self.reader().execution(id)
     }
 
@@ -231,11 +220,8 @@ impl Store {
     /// has settled. Refused (`LeaseLost`) otherwise.
     pub async fn extend_lease(&self, lease: &str, ttl: Duration) -> Result<Execution, Error> {
         let (id, attempt) = self.lease_of(lease)?;
-        if !(LEASE_MIN..=LEASE_MAX).contains(&ttl) {
-            let message = "must be 1,000 to 3,600,000 milliseconds".to_owned();
-            return Err(Error::Invalid { field: "lease_ms", message });
-        }
-        self.write_finish(move |tx| settle::extend(tx, id, attempt, ttl)).await?;
+        check_lease(ttl)?;
+        self.write_finish(move |tx| executions::extend(tx, id, attempt, ttl)).await?;
         self.reader().execution(id)
     }
 
@@ -247,13 +233,22 @@ impl Store {
             return Err(Error::Invalid { field: "evidence", message });
         }
         let id = verdict.id;
-        self.write_finish(move |tx| settle::resolve(tx, &verdict)).await?;
+        self.write_finish(move |tx| executions::resolve(tx, &verdict)).await?;
         self.reader().execution(id)
     }
 }
 
+fn check_lease(ttl: Duration) -> Result<(), Error> {
+    if (LEASE_MIN..=LEASE_MAX).contains(&ttl) {
+        return Ok(());
+    }
+    let message = "must be 1,000 to 3,600,000 milliseconds".to_owned();
+    Err(Error::Invalid { field: "lease_ms", message })
+}
+
 /// A new execution as the commit has just written it.
-fn fresh(id: Uuid, call: &ToolCall, key: String, leased: bool, at: Timestamp) -> Execution {
+fn fresh(id: Uuid, asked: &ApiCall, at: Timestamp) -> Execution {
+    let (call, leased) = (&asked.call, asked.lease.is_some());
     Execution {
         id,
         goal_id: call.goal_id,
@@ -264,7 +259,7 @@ fn fresh(id: Uuid, call: &ToolCall, key: String, leased: bool, at: Timestamp) ->
         status: if leased { ExecutionStatus::Running } else { ExecutionStatus::Pending },
         output: None,
         error: None,
-        idempotency_key: Some(key),
+        idempotency_key: Some(asked.key.text.clone()),
         started_at: leased.then_some(at),
         completed_at: None,
         created_at: at,

@@ -11,12 +11,12 @@ use store_core::state::State;
 use uuid::Uuid;
 
 use crate::call::Claim;
-use crate::decide::{claim, doubt};
+use crate::decide::answer;
 use crate::engine::job::Lane;
 use crate::engine::replays::Replay;
 use crate::engine::write::Write;
 use crate::lease::{self, Lease};
-use crate::sqlite::{answers, scope};
+use crate::sqlite::{answers, claims, scope};
 use crate::store::Store;
 
 impl Store {
@@ -38,7 +38,7 @@ impl Store {
     pub async fn claim(&self, call: Call) -> Result<Claim, Error> {
         let writer = self.0.writer.clone();
         let work = move |write: &mut Write<'_>| {
-            let answer = claim::claim(&mut write.tx, &call)?;
+            let answer = claims::claim(&mut write.tx, &call)?;
             Ok(Claim::of(answer, write.live))
         };
         // A lease is handed out when its claim is on disk.
@@ -82,20 +82,14 @@ impl Store {
     }
 
     fn completed(&self, key: &CallKey, now: Timestamp) -> Result<Option<Replay>, Error> {
-        let held =
-            self.reader().with(|conn| Ok(answers::of_holder(conn, key.holder.as_bytes())?))?;
+        let held = self.reader().with(|conn| Ok(answers::of_holder(conn, &key.holder)?))?;
         let completed = held.filter(|(found, _)| {
             matches!(found.state, State::Completed { .. }) && !found.is_free(now)
         });
-        Ok(completed.map(|(found, answer)| {
-            let free_at = found.window.zip(found.ended_at).map(|(window, ended)| {
-                Timestamp::from_micros(ended.as_micros().saturating_add(window))
-            });
-            Replay {
-                fingerprint: found.fingerprint.unwrap_or_default(),
-                settled: Arc::new(answers::settled(&found, answer)),
-                free_at,
-            }
+        Ok(completed.map(|(found, answer)| Replay {
+            fingerprint: found.fingerprint.unwrap_or_default(),
+            settled: Arc::new(answer::settled(&found, answer)),
+            free_at: found.free_at(),
         }))
     }
 
@@ -118,6 +112,6 @@ impl Store {
     /// is spent, expired or settled is `Stale`.
     pub async fn redeem(&self, token: &str) -> Result<Uuid, Error> {
         let token = token.to_owned();
-        self.write(move |tx| doubt::redeem(tx, &token)).await
+        self.write(move |tx| claims::redeem(tx, &token)).await
     }
 }

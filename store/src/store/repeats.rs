@@ -1,18 +1,12 @@
 //! Rules with `repeat = "delivered"` (docs/SEMANTICS.md, "Which execution a request means"): which of
 //! several identical calls a request means.
 
-use rusqlite::{OptionalExtension, params};
 use store_core::Error;
 use store_core::key::{Encoder, HolderKey};
-use store_core::state::State;
 
-use crate::decide::claim;
-use crate::decide::event::{Change, NewEvent};
 use crate::engine::job::Lane;
 use crate::engine::write::Write;
-use crate::sqlite::error::Fail;
-use crate::sqlite::queries;
-use crate::sqlite::transaction::Transaction;
+use crate::sqlite::repeats::{self, Delivered};
 use crate::store::Store;
 
 /// Who asks for which of identical calls.
@@ -50,54 +44,26 @@ impl Store {
     /// which the same request gets again.
     pub async fn ordinal(&self, repeat: &Repeat) -> Result<u32, Error> {
         let (key, run) = (repeat.first, repeat.run_digest());
-        self.write(move |tx| ordinal(tx, &key, &run)).await
+        self.write(move |tx| repeats::ordinal(tx, &key, &run)).await
     }
 
     /// The answer was delivered whole: the last byte was written, and the client then went on with
     /// the connection, or closed it. Nobody waits for this; where it is lost, or the call is not
     /// known to have run, the next identical call is a retry.
     pub fn delivered(&self, delivery: Delivery) {
-        let work = move |write: &mut Write<'_>| delivered(&mut write.tx, &delivery);
+        let run_digest = delivery.repeat.run_digest();
+        let work = move |write: &mut Write<'_>| {
+            let delivered = Delivered {
+                first: &delivery.repeat.first,
+                ordinal: delivery.ordinal,
+                holder: &delivery.holder,
+                run: delivery.repeat.run.as_deref(),
+                run_digest,
+            };
+            repeats::delivered(&mut write.tx, &delivered)
+        };
         if let Err(error) = self.0.writer.post(Lane::Ordinary, work) {
             tracing::debug!(%error, "a delivery was not recorded");
         }
     }
-}
-
-fn ordinal(tx: &mut Transaction<'_>, key: &HolderKey, run: &[u8; 16]) -> Result<u32, Fail> {
-    let (key, conn) = (key.as_bytes(), tx.conn);
-    let last: u32 =
-        conn.prepare_cached(queries::REPEATS_LAST)?.query_row([key], |row| row.get(0))?;
-    let mine = conn
-        .prepare_cached(queries::REPEAT)?
-        .query_row(params![key, run], |row| {
-            Ok((row.get::<_, u32>(0)?, row.get::<_, u32>(1)?, row.get::<_, bool>(2)?))
-        })
-        .optional()?;
-    let (known, ordinal) = match mine {
-        Some((_, ordinal, false)) => return Ok(ordinal),
-        Some((known, ordinal, true)) if ordinal < known => (known, ordinal + 1),
-        Some((known, _, true)) => (known, last + 1),
-        // What was called before the rule, or before it knew runs, is the first.
-        None => (last, 1),
-    };
-    conn.prepare_cached(queries::REPEAT_PUT)?.execute(params![key, run, known, ordinal])?;
-    Ok(ordinal)
-}
-
-fn delivered(tx: &mut Transaction<'_>, delivery: &Delivery) -> Result<(), Fail> {
-    let Delivery { repeat, ordinal, holder } = delivery;
-    let Some(execution) = claim::holder(tx.conn, holder.as_bytes())? else { return Ok(()) };
-    let State::Completed { .. } = execution.state else { return Ok(()) };
-    let changed = tx.conn.prepare_cached(queries::REPEAT_DELIVERED)?.execute(params![
-        repeat.first.as_bytes(),
-        repeat.run_digest(),
-        ordinal
-    ])?;
-    if changed > 0 {
-        let change = Change { run: repeat.run.as_deref(), ..Change::default() };
-        let attempt = execution.state.attempt();
-        tx.event(NewEvent::execution("delivered", execution.id, attempt, "proxy", &change));
-    }
-    Ok(())
 }

@@ -16,7 +16,7 @@ mod user;
 pub(crate) mod words;
 
 pub use channel::{Channel, ChannelStatus, ChannelType, ChannelUpdate, NewChannel};
-pub use event::Event;
+pub use event::{Actor, Event, EventKind};
 pub use execution::{
     EffectClass, Execution, ExecutionFilter, ExecutionStatus, ExecutionUpdate, Origin, ToolCall,
 };

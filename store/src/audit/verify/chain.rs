@@ -4,11 +4,11 @@ use rusqlite::params;
 use serde::Deserialize;
 use store_core::Error;
 use store_core::key::Digest;
-use store_core::model::Timestamp;
+use store_core::model::{EventKind, Timestamp};
 
 use super::PAGE;
 use super::entities::Entities;
-use crate::audit::events::{Head, chain};
+use crate::audit::events::{Columns, Head, chain};
 use crate::audit::report::Finding;
 use crate::read::reader::Reader;
 use crate::sqlite::{queries, rows};
@@ -25,7 +25,7 @@ pub(super) struct Log {
 struct EventRow {
     seq: i64,
     at: Timestamp,
-    kind: String,
+    kind: EventKind,
     execution: Option<i64>,
     session: Option<i64>,
     attempt: Option<u32>,
@@ -154,28 +154,29 @@ impl EventRow {
             let digits = std::str::from_utf8(digits).ok();
             *byte = digits.and_then(|two| u8::from_str_radix(two, 16).ok()).unwrap_or(0);
         }
-        self.kind == "pruned"
+        self.kind == EventKind::Pruned
             && pruned.up_to + 1 == first.seq
             && first.hash_after(&hash) == first.hash
     }
 
     /// Rows of executions are made in the order of these events.
     fn makes_its_execution(&self) -> bool {
-        self.kind == "created" || self.kind == "claimed" && self.attempt == Some(1)
+        self.kind == EventKind::Created
+            || self.kind == EventKind::Claimed && self.attempt == Some(1)
     }
 
     fn hash_after(&self, previous: &[u8; 32]) -> [u8; 32] {
-        chain(
-            previous,
-            self.seq,
-            self.at,
-            &self.kind,
-            self.execution,
-            self.session,
-            self.attempt,
-            &self.actor,
-            &self.detail,
-        )
+        let row = Columns {
+            seq: self.seq,
+            at: self.at,
+            kind: self.kind.as_str(),
+            execution: self.execution,
+            session: self.session,
+            attempt: self.attempt,
+            actor: &self.actor,
+            detail: &self.detail,
+        };
+        chain(previous, &row)
     }
 }
 
@@ -183,7 +184,7 @@ fn event_row(row: &rusqlite::Row<'_>) -> rusqlite::Result<EventRow> {
     Ok(EventRow {
         seq: row.get(0)?,
         at: rows::time(row, 1)?,
-        kind: row.get(2)?,
+        kind: row.get_ref(2)?.as_str()?.into(),
         execution: row.get(3)?,
         session: row.get(4)?,
         attempt: row.get::<_, Option<i64>>(5)?.map(|n| n.try_into().unwrap_or(u32::MAX)),

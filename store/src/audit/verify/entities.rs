@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 
 use rusqlite::{Connection, params};
 use store_core::Error;
+use store_core::model::EventKind;
 
 use super::{PAGE, Walked, many};
 use crate::read::reader::Reader;
-use crate::sqlite::entity::{self, Noted, Table};
+use crate::sqlite::entity_log::{self, Noted, Table};
 use crate::sqlite::queries;
 
 /// The last word of the log on each row.
@@ -20,7 +21,7 @@ pub(super) struct Entities {
 
 impl Entities {
     /// Takes an event of the log, in the log's order.
-    pub(super) fn take(&mut self, kind: &str, detail: &str) {
+    pub(super) fn take(&mut self, kind: &EventKind, detail: &str) {
         let Some(table) = Table::of_event(kind) else { return };
         match serde_json::from_str(detail) {
             Ok(Noted { row: Some(row), digest: Some(digest), .. }) => {
@@ -33,7 +34,8 @@ impl Entities {
     fn catch_up(&mut self, conn: &Connection, seq: &mut i64) -> rusqlite::Result<()> {
         loop {
             let page = many(conn, queries::VERIFY_NOTED, params![*seq, PAGE], |row| {
-                Ok((row.get(0)?, row.get::<_, String>(1)?, row.get::<_, String>(2)?))
+                let kind = EventKind::from(row.get_ref(1)?.as_str()?);
+                Ok((row.get(0)?, kind, row.get::<_, String>(2)?))
             })?;
             let Some((last, ..)) = page.last() else { return Ok(()) };
             *seq = *last;
@@ -77,7 +79,7 @@ impl Reader {
                 let page = self.snapshot(|conn| {
                     told.catch_up(conn, &mut seq)?;
                     Ok(many(conn, table.rows(), params![from, PAGE], |row| {
-                        Ok((row.get::<_, i64>(0)?, entity::digest(row)?))
+                        Ok((row.get::<_, i64>(0)?, entity_log::digest(row)?))
                     })?)
                 })?;
                 let Some((last, _)) = page.last() else { break };

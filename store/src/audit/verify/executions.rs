@@ -8,18 +8,18 @@ use store_core::state::{Knowledge, State};
 
 use super::record::{EventRow, Record, ToldAnswer, ToldState};
 use super::{PAGE, Walked, keys, many};
-use crate::decide::event::Change;
-use crate::decide::made::{Asked, MADE, Made};
+use crate::decide::answer::Rest;
+use crate::decide::event::Detail;
+use crate::decide::execution::CREATED;
 use crate::read::reader::Reader;
-use crate::sqlite::answers::Rest;
 use crate::sqlite::error::Fail;
-use crate::sqlite::{queries, rows};
+use crate::sqlite::{execution_rows, queries, rows};
 
 struct ExecutionRow {
     state: State,
     ended_at: Option<Timestamp>,
-    made: Digest,
-    asked: Digest,
+    created: Digest,
+    terms: Digest,
     output: Option<Digest>,
     error: Option<Digest>,
     answer: rusqlite::Result<Option<AnswerRow>>,
@@ -76,17 +76,17 @@ fn a_page(conn: &Connection, last: &mut i64, walked: &mut Walked<'_>) -> Result<
 impl ExecutionRow {
     /// From [`queries::VERIFY_EXECUTIONS`].
     fn read(row: &rusqlite::Row<'_>) -> rusqlite::Result<Self> {
-        let made = Made::read(row, 16)?;
+        let created = execution_rows::created(row, 16)?;
         let text = |at: usize| -> rusqlite::Result<Option<Digest>> {
             Ok(row.get_ref(at)?.as_str_or_null()?.map(|text| Digest::of(text.as_bytes())))
         };
         Ok(Self {
-            state: rows::state(row, 1)?,
+            state: execution_rows::state(row, 1)?,
             ended_at: rows::optional_time(row, 7)?,
             output: text(8)?,
             error: text(9)?,
-            made: made.digest(),
-            asked: Asked::read(row, 10)?.digest(),
+            created: created.digest(),
+            terms: execution_rows::terms(row, 10)?.digest(),
             answer: AnswerRow::read(row, 27),
         })
     }
@@ -124,30 +124,30 @@ impl ExecutionRow {
     }
 
     fn told_state(&self) -> ToldState {
-        let change = Change::default().to(self.state);
-        let owned = |word: Option<&str>| word.map(str::to_owned);
+        let detail = Detail::default().to(self.state);
+        let word = |known: Knowledge| known.as_str().to_owned();
         ToldState {
             status: self.state.status().to_string(),
             attempt: self.state.attempt(),
             known: match self.state {
-                State::Failed { known, .. } => owned(Some(Knowledge::as_str(known))),
+                State::Failed { known, .. } => Some(word(known)),
                 _ => None,
             },
-            prior: owned(change.prior),
-            decided: change.decided,
-            released: change.released,
+            prior: detail.prior.map(word),
+            decided: detail.decided,
+            released: detail.released,
             ended_at: self.ended_at,
         }
     }
 
     fn content_differs(&self, record: &Record) -> Option<String> {
         let differs = |told: Option<&String>, is: &Digest| {
-            told.is_some_and(|told| told.len() == 2 * MADE && *told != is.hex(MADE))
+            told.is_some_and(|told| told.len() == 2 * CREATED && *told != is.hex(CREATED))
         };
         let whole = |digest: Option<Digest>| digest.map(|digest| digest.hex(32));
-        let what = if differs(record.made.as_ref(), &self.made) {
+        let what = if differs(record.created.as_ref(), &self.created) {
             "its id, place, tool, input, key, principal or time"
-        } else if differs(record.asked.as_ref(), &self.asked) {
+        } else if differs(record.terms.as_ref(), &self.terms) {
             "its class, fingerprint, content, rule or upstream key"
         } else if record.output != whole(self.output) {
             "its output"

@@ -1,7 +1,7 @@
 //! What an execution's events say of it.
 
 use serde::Deserialize;
-use store_core::model::{ExecutionStatus, Timestamp};
+use store_core::model::{EventKind, ExecutionStatus, Timestamp};
 
 use crate::sqlite::rows;
 
@@ -9,7 +9,7 @@ use crate::sqlite::rows;
 pub(super) struct EventRow {
     seq: i64,
     at: Timestamp,
-    kind: String,
+    kind: EventKind,
     attempt: u32,
     detail: String,
 }
@@ -19,14 +19,14 @@ impl EventRow {
         Ok(Self {
             seq: row.get(0)?,
             at: rows::time(row, 1)?,
-            kind: row.get(2)?,
+            kind: row.get_ref(2)?.as_str()?.into(),
             attempt: row.get::<_, Option<i64>>(3)?.map_or(0, |n| n.try_into().unwrap_or(u32::MAX)),
             detail: row.get(4)?,
         })
     }
 }
 
-/// The detail of an event, as [`crate::audit::events::Change`] writes it.
+/// The detail of an event, as [`crate::decide::event::Detail`] writes it.
 #[derive(Deserialize)]
 struct Told {
     status: Option<String>,
@@ -37,8 +37,10 @@ struct Told {
     decided: bool,
     #[serde(default)]
     released: bool,
-    made: Option<String>,
-    asked: Option<String>,
+    #[serde(rename = "made")]
+    created: Option<String>,
+    #[serde(rename = "asked")]
+    terms: Option<String>,
     key: Option<String>,
     window: Option<i64>,
     output: Option<String>,
@@ -54,8 +56,8 @@ struct Told {
 #[derive(Default)]
 pub(super) struct Record {
     pub(super) state: Option<ToldState>,
-    pub(super) made: Option<String>,
-    pub(super) asked: Option<String>,
+    pub(super) created: Option<String>,
+    pub(super) terms: Option<String>,
     pub(super) output: Option<String>,
     pub(super) error: Option<String>,
     pub(super) answer: Option<ToldAnswer>,
@@ -101,7 +103,7 @@ impl Record {
     pub(super) fn of(events: Vec<EventRow>, whole: bool) -> Self {
         let mut record = Self { whole, tells_answer: whole, ..Self::default() };
         for event in events {
-            if event.kind == "possible-duplicate" {
+            if event.kind == EventKind::PossibleDuplicate {
                 record.possible_duplicates.push(event.attempt);
             }
             if let Ok(told) = serde_json::from_str(&event.detail) {
@@ -113,12 +115,11 @@ impl Record {
 
     /// Earlier versions told less.
     pub(super) const fn tells_all(&self) -> bool {
-        self.asked.is_some()
+        self.terms.is_some()
     }
 
     fn take(&mut self, event: &EventRow, told: Told) {
-        let kind = event.kind.as_str();
-        if kind == "claimed" {
+        if event.kind == EventKind::Claimed {
             self.answer = None;
             self.tells_answer = true;
         }
@@ -132,8 +133,7 @@ impl Record {
             self.tells_answer = true;
         }
         if let Some(status) = told.status {
-            // The other steps leave both as they are.
-            if !matches!(kind, "lost" | "revived" | "doubted" | "released") {
+            if !keeps_output(&event.kind) {
                 (self.output, self.error) = (told.output, told.error);
             }
             self.state = Some(ToldState {
@@ -150,8 +150,8 @@ impl Record {
             self.keys.retain(|earlier| earlier.key != key);
             self.keys.push(ToldKey { seq: event.seq, key, window: told.window });
         }
-        self.made = told.made.or(self.made.take());
-        self.asked = told.asked.or(self.asked.take());
+        self.created = told.created.or(self.created.take());
+        self.terms = told.terms.or(self.terms.take());
     }
 
     /// When it ended, if it did: an update of what has ended changes nothing of that.
@@ -162,6 +162,11 @@ impl Record {
             return None;
         }
         let before = self.state.as_ref().and_then(|state| state.ended_at);
-        before.filter(|_| event.kind == "updated").or(Some(event.at))
+        before.filter(|_| event.kind == EventKind::Updated).or(Some(event.at))
     }
+}
+
+/// A step that leaves output and error as they are.
+const fn keeps_output(kind: &EventKind) -> bool {
+    matches!(kind, EventKind::Lost | EventKind::Revived | EventKind::Doubted | EventKind::Released)
 }

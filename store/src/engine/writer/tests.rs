@@ -9,7 +9,7 @@ use futures_util::future::join_all;
 use store_core::Error;
 use store_core::call::{Answer, AnswerBody, Call, CallKey, Finish, Scope, ScopeRequest};
 use store_core::key::{Digest, HolderKey};
-use store_core::model::{EffectClass, ExecutionStatus, Json, NewUser, Timestamp, User};
+use store_core::model::{EffectClass, EventKind, ExecutionStatus, Json, NewUser, Timestamp, User};
 use store_core::state::Knowledge::{self, Executed, NotExecuted};
 
 use crate::call::Claim;
@@ -253,7 +253,7 @@ async fn a_jump_of_the_clock_is_in_the_log_also_where_the_first_to_see_it_is_und
     store.create_user(user("after")).await.unwrap();
     store.create_user(user("later")).await.unwrap();
     let events = store.reader().events(None, None, None, 100).unwrap();
-    let jumps: Vec<_> = events.iter().filter(|event| event.kind == "clock-jump").collect();
+    let jumps: Vec<_> = events.iter().filter(|event| event.kind == EventKind::ClockJump).collect();
     assert_eq!(jumps.len(), 1, "{events:?}");
     assert!(store.health().clock_jumped);
     assert!(store.reader().verify(None).unwrap().findings.is_empty());

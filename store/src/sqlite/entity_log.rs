@@ -4,6 +4,7 @@ use rusqlite::Row;
 use rusqlite::types::ValueRef;
 use serde::{Deserialize, Serialize};
 use store_core::key::Encoder;
+use store_core::model::EventKind;
 use uuid::Uuid;
 
 use crate::decide::event::NewEvent;
@@ -45,16 +46,35 @@ impl Table {
         }
     }
 
-    /// Of an event like `goal-updated`.
-    pub(crate) fn of_event(kind: &str) -> Option<Self> {
-        Some(match kind.split_once('-')?.0 {
-            "user" => Self::Users,
-            "channel" => Self::Channels,
-            "session" => Self::Sessions,
-            "goal" => Self::Goals,
-            "memory" => Self::Memories,
+    pub(crate) const fn at(self, row: i64) -> EntityRow {
+        EntityRow { table: self, row, session: None }
+    }
+
+    /// What an event is about; `None` for one that is about none of them.
+    pub(crate) const fn of_event(kind: &EventKind) -> Option<Self> {
+        Some(match kind {
+            EventKind::UserCreated => Self::Users,
+            EventKind::ChannelCreated | EventKind::ChannelUpdated => Self::Channels,
+            EventKind::SessionCreated | EventKind::SessionUpdated => Self::Sessions,
+            EventKind::GoalCreated | EventKind::GoalUpdated => Self::Goals,
+            EventKind::MemoryCreated | EventKind::MemoryUpdated => Self::Memories,
             _ => return None,
         })
+    }
+}
+
+/// A row of one of them.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct EntityRow {
+    table: Table,
+    row: i64,
+    session: Option<i64>,
+}
+
+impl EntityRow {
+    /// It belongs to this session.
+    pub(crate) const fn of_session(self, session: i64) -> Self {
+        Self { session: Some(session), ..self }
     }
 }
 
@@ -71,15 +91,14 @@ pub(crate) struct Noted {
     pub(crate) digest: Option<String>,
 }
 
-/// Logs that a row is from now on as it is now. `session`: the session that it belongs to.
+/// Logs that a row is from now on as it is now.
 pub(crate) fn note(
     tx: &mut Transaction<'_>,
-    table: Table,
-    kind: &'static str,
-    row: i64,
-    session: Option<i64>,
+    kind: EventKind,
+    entity: EntityRow,
     noted: Noted,
 ) -> rusqlite::Result<()> {
+    let EntityRow { table, row, session } = entity;
     let digest = tx.conn.prepare_cached(table.rows())?.query_row([row, 1], digest)?;
     let noted = Noted { row: Some(row), digest: Some(digest), ..noted };
     tx.event(NewEvent { session, ..NewEvent::engine(kind, &noted) });

@@ -1,0 +1,108 @@
+//! An upstream's answer as columns keep it, and what a terminal execution answers its duplicates.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use store_core::MAX_KEPT_BODY;
+use store_core::call::{Answer, AnswerBody, Settled};
+use store_core::key::{Digest, Encoder};
+use store_core::state::{Knowledge, State};
+
+use crate::decide::brief::Brief;
+
+/// An answer's row.
+#[derive(Debug)]
+pub(crate) struct AnswerRow<'a> {
+    /// `None` where it is not kept.
+    pub(crate) body: Option<&'a [u8]>,
+    /// SHA-256 of the whole body.
+    pub(crate) sha256: Digest,
+    pub(crate) rest: Rest<String>,
+}
+
+/// The columns of an answer without its body, which may be dropped later.
+#[derive(Debug)]
+pub(crate) struct Rest<T> {
+    pub(crate) status: u16,
+    /// [`fields_text`] of the headers.
+    pub(crate) headers: T,
+    pub(crate) trailers: T,
+    pub(crate) cookies: bool,
+    /// Of the whole body, in bytes.
+    pub(crate) size: i64,
+    /// In microseconds.
+    pub(crate) received_at: i64,
+}
+
+impl<'a> AnswerRow<'a> {
+    pub(super) fn of(answer: &'a Answer) -> Self {
+        let (body, sha256, size) = match &answer.body {
+            AnswerBody::Kept(body) => {
+                let kept = Some(body.as_ref()).filter(|body: &&[u8]| body.len() <= MAX_KEPT_BODY);
+                (kept, Digest::of(body), body.len() as u64)
+            }
+            AnswerBody::Dropped { sha256, size } => (None, Digest::from_bytes(*sha256), *size),
+        };
+        let rest = Rest {
+            status: answer.status,
+            headers: fields_text(&answer.headers),
+            trailers: fields_text(&answer.trailers),
+            cookies: answer.omitted_cookies,
+            size: size as i64,
+            received_at: answer.received_at.as_micros(),
+        };
+        Self { body, sha256, rest }
+    }
+}
+
+impl<T: AsRef<str>> Rest<T> {
+    /// A digest over all of it.
+    pub(crate) fn digest(&self) -> Digest {
+        Encoder::new("answer/v1")
+            .field(self.status.to_be_bytes())
+            .field(self.headers.as_ref())
+            .field(self.trailers.as_ref())
+            .field([u8::from(self.cookies)])
+            .field(self.size.to_be_bytes())
+            .field(self.received_at.to_be_bytes())
+            .finish()
+    }
+}
+
+/// How a terminal execution ended, with what was answered.
+pub(crate) fn settled(execution: &Brief, answer: Option<Answer>) -> Settled {
+    let answer = match execution.state {
+        // What came back left the call in doubt: a call that ran was not answered by it.
+        State::Completed { decided: true, .. } => None,
+        _ => answer.map(Arc::new),
+    };
+    Settled {
+        execution_id: execution.id,
+        attempt: execution.state.attempt(),
+        outcome: execution.state.outcome().unwrap_or(Knowledge::Unknown),
+        answer,
+        error: execution.error.clone(),
+        problem: None,
+        doubt: None,
+    }
+}
+
+/// Field values are bytes; each becomes the character of its number, so that nothing is lost.
+fn fields_text(fields: &[(String, Bytes)]) -> String {
+    let pairs: Vec<(&str, String)> = fields
+        .iter()
+        .map(|(name, value)| (name.as_str(), value.iter().map(|byte| char::from(*byte)).collect()))
+        .collect();
+    serde_json::to_string(&pairs).unwrap_or_else(|_| "[]".to_owned())
+}
+
+/// The fields of a text that [`fields_text`] wrote.
+pub(crate) fn fields(text: &str) -> Vec<(String, Bytes)> {
+    let pairs: Vec<(String, String)> = serde_json::from_str(text).unwrap_or_default();
+    pairs
+        .into_iter()
+        .map(|(name, value)| {
+            (name, value.chars().map(|c| u8::try_from(c).unwrap_or(b'?')).collect())
+        })
+        .collect()
+}

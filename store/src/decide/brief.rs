@@ -1,0 +1,70 @@
+//! What is read before a decision: an execution as it is, and where a call belongs.
+
+use store_core::model::{EffectClass, Timestamp};
+use store_core::state::{Knowledge, State};
+use uuid::Uuid;
+
+/// What a decision about an execution needs to know of it: its row, and the window of the key by which it was
+/// looked up.
+#[derive(Debug, Clone)]
+pub(crate) struct Brief {
+    pub(crate) row: i64,
+    pub(crate) id: Uuid,
+    pub(crate) session: i64,
+    pub(crate) state: State,
+    /// What the holder of the current lease has reported.
+    pub(crate) reported: Option<Knowledge>,
+    pub(crate) class: EffectClass,
+    pub(crate) lease_ms: Option<i64>,
+    pub(crate) claim_id: Option<[u8; 16]>,
+    pub(crate) fingerprint: Option<[u8; 16]>,
+    pub(crate) principal: Option<[u8; 16]>,
+    pub(crate) repeat: Option<[u8; 16]>,
+    pub(crate) last_event: Option<String>,
+    pub(crate) first_sent_at: Option<Timestamp>,
+    pub(crate) sent_at: Option<Timestamp>,
+    pub(crate) started_at: Option<Timestamp>,
+    pub(crate) ended_at: Option<Timestamp>,
+    pub(crate) error: Option<String>,
+    pub(crate) upstream_key: Option<String>,
+    pub(crate) content: Option<[u8; 16]>,
+    /// In microseconds; `None`: for ever, or it was not looked up by a key.
+    pub(crate) window: Option<i64>,
+}
+
+impl Brief {
+    /// When the key by which it was looked up is free again; `None`: never, or not before it has ended.
+    pub(crate) fn free_at(&self) -> Option<Timestamp> {
+        let (window, ended) = self.window.zip(self.ended_at)?;
+        let free = Timestamp::from_micros(ended.as_micros().saturating_add(window));
+        self.state.is_terminal().then_some(free)
+    }
+
+    /// The key by which it was looked up is free again.
+    pub(crate) fn is_free(&self, now: Timestamp) -> bool {
+        self.free_at().is_some_and(|free| now >= free)
+    }
+}
+
+/// A user, a session of it and a goal of that session, as row numbers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Place {
+    pub(crate) user: i64,
+    pub(crate) session: i64,
+    pub(crate) goal: i64,
+    pub(crate) session_created: Timestamp,
+}
+
+/// An attempt that runs, to be waited for.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Running {
+    pub(crate) execution_id: Uuid,
+    pub(crate) row: i64,
+    pub(crate) attempt: u32,
+}
+
+impl Running {
+    pub(crate) fn of(execution: &Brief) -> Self {
+        Self { execution_id: execution.id, row: execution.row, attempt: execution.state.attempt() }
+    }
+}

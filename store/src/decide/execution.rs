@@ -1,0 +1,107 @@
+//! The row of an execution as it is inserted: what stays as it was created, and the terms of an attempt.
+
+use store_core::call::Call;
+use store_core::key::{Digest, Encoder, HolderKey};
+use store_core::model::{EffectClass, Origin, Timestamp};
+use store_core::state::State;
+use uuid::Uuid;
+
+/// How many bytes of [`Created::digest`] the log keeps. Earlier versions kept 32 of another digest.
+pub(crate) const CREATED: usize = 16;
+
+/// A row to be inserted.
+#[derive(Debug)]
+pub(crate) struct NewExecution<'a> {
+    pub(crate) created: Created<'a>,
+    pub(crate) state: State,
+    /// In milliseconds; only by the API.
+    pub(crate) lease_ms: Option<i64>,
+    pub(crate) claim_id: Option<[u8; 16]>,
+    pub(crate) terms: Terms<'a>,
+}
+
+/// The columns that no later step writes. Row numbers are the database's own.
+#[derive(Debug)]
+pub(crate) struct Created<'a> {
+    pub(crate) id: Uuid,
+    pub(crate) user: i64,
+    pub(crate) session: i64,
+    pub(crate) goal: i64,
+    pub(crate) origin: Origin,
+    pub(crate) tool: &'a str,
+    pub(crate) input: &'a str,
+    pub(crate) key: Option<&'a str>,
+    pub(crate) principal: Option<[u8; 16]>,
+    pub(crate) repeat: Option<[u8; 16]>,
+    pub(crate) at: Timestamp,
+}
+
+/// By what an attempt goes out; the next one may go out by something else.
+#[derive(Debug)]
+pub(crate) struct Terms<'a> {
+    pub(crate) class: EffectClass,
+    pub(crate) fingerprint: Option<[u8; 16]>,
+    pub(crate) content: Option<[u8; 16]>,
+    /// Only where it is not the content.
+    pub(crate) literal: Option<[u8; 16]>,
+    pub(crate) rule: Option<&'a str>,
+    pub(crate) upstream_key: Option<&'a str>,
+}
+
+/// A key and for how long it is held after its holder became terminal.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct KeyRow<'a> {
+    pub(crate) holder: &'a HolderKey,
+    /// In microseconds; `None`: for ever.
+    pub(crate) window: Option<i64>,
+}
+
+impl<'a> Terms<'a> {
+    /// Of a proxied call.
+    pub(super) fn of(call: &'a Call) -> Self {
+        let content = call.content.short();
+        Self {
+            class: call.class,
+            fingerprint: Some(call.fingerprint.short()),
+            content: Some(content),
+            literal: Some(call.literal.short()).filter(|literal| *literal != content),
+            rule: Some(&call.rule),
+            upstream_key: call.upstream_key.as_ref().map(|key| key.told.as_str()),
+        }
+    }
+
+    /// Of a call by the API, whose content nobody compares.
+    pub(super) const fn of_api(class: EffectClass, fingerprint: Option<[u8; 16]>) -> Self {
+        Self { class, fingerprint, content: None, literal: None, rule: None, upstream_key: None }
+    }
+
+    /// A digest over all of it.
+    pub(crate) fn digest(&self) -> Digest {
+        Encoder::new("asked/v1")
+            .field(self.class.number().to_be_bytes())
+            .optional(self.fingerprint)
+            .optional(self.content)
+            .optional(self.literal)
+            .optional(self.rule)
+            .optional(self.upstream_key)
+            .finish()
+    }
+}
+
+impl Created<'_> {
+    /// A digest over all of it.
+    pub(crate) fn digest(&self) -> Digest {
+        [self.user, self.session, self.goal, self.origin.number()]
+            .iter()
+            .fold(Encoder::new("made/v2").field(self.id), |encoder, number| {
+                encoder.field(number.to_be_bytes())
+            })
+            .field(self.tool)
+            .field(self.input)
+            .optional(self.key)
+            .optional(self.principal)
+            .optional(self.repeat)
+            .field(self.at.as_micros().to_be_bytes())
+            .finish()
+    }
+}

@@ -1,0 +1,89 @@
+//! How a proxied call ended.
+
+use std::sync::Arc;
+
+use store_core::Error;
+use store_core::call::{Doubt, Finish, Settled};
+use store_core::model::{Actor, EventKind};
+use store_core::state::{self, Event, Knowledge, State};
+
+use crate::decide::answer::AnswerRow;
+use crate::decide::brief::Brief;
+use crate::decide::context::Context;
+use crate::decide::doubt;
+use crate::decide::event::{Detail, text_digest};
+use crate::decide::plan::{Change, Decision, Effect, Plan, Reported};
+
+/// The outcome of an attempt of a proxied call, reported by the holder of its lease.
+pub(crate) fn decide<'a>(
+    execution: &Brief,
+    attempt: u32,
+    finish: &'a Finish,
+    context: &Context<'_>,
+) -> Result<Decision<'a, Arc<Settled>>, Error> {
+    if execution.state.attempt() != attempt || execution.reported.is_some() {
+        return Err(Error::Stale(format!("attempt {attempt} of {} is over", execution.id)));
+    }
+    let event = Event::Finish { attempt, outcome: finish.outcome, tool_error: finish.tool_error };
+    let next = state::next(execution.state, event, execution.class)?;
+    let mut plan = Plan::about(execution);
+    let reported = Reported {
+        outcome: finish.outcome,
+        output: None,
+        error: finish.error.as_deref(),
+        last_event: &finish.last_event,
+        sent_at: finish.sent_at,
+    };
+    plan.finish(execution.state, next, reported);
+    let answer = finish.answer.as_ref().map(AnswerRow::of);
+    let kind = match execution.state {
+        State::Running { .. } => EventKind::Finished,
+        _ => EventKind::FinishedLate,
+    };
+    plan.log(kind, next, Actor::Proxy, detail(finish, answer.as_ref()));
+    if let Some(answer) = answer {
+        plan.change(Change::Answer(answer));
+    }
+    let settled = Arc::new(settled(execution, attempt, finish, next, context));
+    plan.effect(Effect::InFlight(-1));
+    plan.effect(Effect::Settled(Arc::clone(&settled)));
+    Ok(Decision::new(settled, plan))
+}
+
+fn detail<'a>(finish: &'a Finish, answer: Option<&AnswerRow<'_>>) -> Detail<'a> {
+    Detail {
+        outcome: Some(finish.outcome),
+        error: text_digest(finish.error.as_deref()),
+        body: answer.map(|answer| answer.sha256.hex(32)),
+        answer: answer.map(|answer| answer.rest.digest().hex(16)),
+        not_kept: answer.is_some_and(|answer| answer.body.is_none()),
+        answer_status: answer.map(|answer| answer.rest.status),
+        why: Some(&finish.last_event),
+        sent_at: finish.sent_at,
+        first_byte_at: finish.first_byte_at,
+        ..Detail::default()
+    }
+}
+
+/// What the call's duplicates get.
+fn settled(
+    execution: &Brief,
+    attempt: u32,
+    finish: &Finish,
+    next: State,
+    context: &Context<'_>,
+) -> Settled {
+    Settled {
+        execution_id: execution.id,
+        attempt,
+        outcome: next.outcome().unwrap_or(Knowledge::Unknown),
+        answer: finish.answer.clone().map(Arc::new),
+        error: finish.error.clone(),
+        problem: finish.problem.clone(),
+        doubt: matches!(next, State::InDoubt { .. }).then(|| Doubt {
+            sent_at: finish.sent_at.or(execution.started_at).unwrap_or(context.now),
+            last_event: finish.last_event.clone(),
+            ..doubt::of(execution, attempt, context)
+        }),
+    }
+}

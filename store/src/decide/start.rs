@@ -1,0 +1,60 @@
+//! What becomes of the executions that an earlier process left running.
+
+use std::time::Duration;
+
+use serde::Serialize;
+use store_core::model::{EventKind, Origin};
+use store_core::{Error, LEASE_DEFAULT};
+
+use crate::decide::brief::Brief;
+use crate::decide::event::NewEvent;
+use crate::decide::plan::{Effect, Plan};
+use crate::decide::settle;
+
+/// An execution that is running, in a store that nobody has opened yet.
+#[derive(Debug)]
+pub(crate) struct LeftRunning {
+    pub(crate) row: i64,
+    pub(crate) origin: Origin,
+    pub(crate) attempt: u32,
+    pub(crate) lease_ms: Option<i64>,
+}
+
+/// What becomes of one.
+#[derive(Debug)]
+pub(crate) enum AtStart {
+    /// Its lease has its full time before it: the holder is another process.
+    Leased(Effect),
+    /// Nobody will report its outcome: [`lose`] has to be shown the execution.
+    Lost,
+}
+
+impl LeftRunning {
+    pub(crate) fn at_start(&self) -> AtStart {
+        match self.origin {
+            Origin::Api => {
+                let ttl = self.lease_ms.and_then(|ms| u64::try_from(ms).ok());
+                let ttl = ttl.map_or(LEASE_DEFAULT, Duration::from_millis);
+                AtStart::Leased(Effect::Leased { attempt: self.attempt, ttl })
+            }
+            Origin::Proxy => AtStart::Lost,
+        }
+    }
+}
+
+/// A proxied call whose process is gone.
+pub(crate) fn lose(execution: &Brief) -> Result<Plan<'static>, Error> {
+    settle::lose(execution, "the engine stopped while the call ran")
+}
+
+#[derive(Serialize)]
+struct Boot {
+    version: &'static str,
+    lost: usize,
+}
+
+/// The first event of a process.
+pub(crate) fn boot(running: &[LeftRunning]) -> NewEvent {
+    let lost = running.iter().filter(|left| left.origin == Origin::Proxy).count();
+    NewEvent::engine(EventKind::Boot, &Boot { version: env!("CARGO_PKG_VERSION"), lost })
+}

@@ -1,0 +1,63 @@
+//! What decisions ask for: executions as they are.
+
+use rusqlite::{Connection, OptionalExtension, params};
+use store_core::Error;
+use store_core::call::Call;
+use store_core::key::HolderKey;
+use store_core::model::Execution;
+use uuid::Uuid;
+
+use crate::decide::brief::Brief;
+use crate::decide::settle::Late;
+use crate::sqlite::error::Fail;
+use crate::sqlite::{execution_rows, queries, rows};
+
+/// The execution that holds a key, free or not.
+pub(crate) fn holder(conn: &Connection, key: &HolderKey) -> rusqlite::Result<Option<Brief>> {
+    conn.prepare_cached(queries::BRIEF_BY_KEY)?
+        .query_row([key.as_bytes()], execution_rows::brief)
+        .optional()
+}
+
+/// The execution of a public id.
+pub(crate) fn brief(conn: &Connection, id: Uuid) -> Result<Brief, Fail> {
+    conn.prepare_cached(queries::BRIEF_BY_UUID)?
+        .query_row([id.as_bytes()], execution_rows::brief)
+        .optional()?
+        .ok_or_else(|| Error::NotFound { what: "execution", id: id.to_string() }.into())
+}
+
+/// The execution of a row that is there.
+pub(crate) fn brief_of_row(conn: &Connection, row: i64) -> rusqlite::Result<Brief> {
+    conn.prepare_cached(queries::BRIEF_BY_ID)?.query_row([row], execution_rows::brief)
+}
+
+/// All of an execution that is there.
+pub(crate) fn execution(conn: &Connection, id: Uuid) -> rusqlite::Result<Execution> {
+    let execution = conn
+        .prepare_cached(queries::EXECUTION_BY_UUID)?
+        .query_row([id.as_bytes()], rows::execution);
+    execution.map(|(_, execution)| execution)
+}
+
+/// What is in doubt of a call's content, under whatever key.
+pub(crate) fn in_doubt(conn: &Connection, call: &Call) -> rusqlite::Result<Vec<Brief>> {
+    conn.prepare_cached(queries::BRIEF_IN_DOUBT)?
+        .query_map([call.content.short(), call.literal.short()], execution_rows::brief)?
+        .collect()
+}
+
+/// The output that is stored.
+pub(crate) fn output(conn: &Connection, row: i64) -> rusqlite::Result<Option<String>> {
+    conn.prepare_cached(queries::OUTPUT)?.query_row([row], |row| row.get(0))
+}
+
+/// Whether the log has such an event of an attempt and outcome.
+pub(crate) fn is_logged(conn: &Connection, row: i64, late: &Late) -> rusqlite::Result<bool> {
+    conn.prepare_cached(queries::EVENT_TOLD)?.exists(params![
+        row,
+        late.attempt,
+        late.kind.as_str(),
+        late.outcome.as_str()
+    ])
+}
