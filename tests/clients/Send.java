@@ -1,7 +1,7 @@
 import java.net.URI;
 import java.net.http.*;
 
-/** One POST by the JDK's HttpClient, as a user's program would send it: Send.java URL BODY. */
+/** One POST by the JDK's HttpClient, as a user's program would send it: Send URL BODY. */
 class Send {
     public static void main(String[] args) throws Exception {
         // HttpClient asks a proxy selector only if it is given one.

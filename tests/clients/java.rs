@@ -32,9 +32,9 @@ fn java_acts_once_in_the_runs_session_whichever_engine_there_is() {
             "--",
             "sh",
             "-c",
-            "for url in $1 $2; do for i in 1 2; do java $0 $url \"$3\" || exit; done; done",
+            "for url in $1 $2; do for i in 1 2; do java -cp $0 Send $url \"$3\" || exit; done; done",
         ]);
-        run.arg(here("tests/clients/Send.java")).args(&urls).arg(JSON);
+        run.arg(here("target/java")).args(&urls).arg(JSON);
         let ran = run.stdin(Stdio::null()).output().unwrap();
         assert!(ran.status.success(), "{ran:?}");
         assert_eq!(secure.hits() - before, 1, "{ran:?}");

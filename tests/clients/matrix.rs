@@ -35,6 +35,7 @@ struct Client {
 const PYTHON: &str = "@target/venv/bin/python";
 const SEND_PY: &str = "@tests/clients/send.py";
 const SEND_MJS: &str = "@tests/clients/send.mjs";
+const JAVA: &str = "@target/java";
 const NODE_20: &str = "@tests/clients/node_modules/node20/bin/node";
 const NODE_24: &str = "@tests/clients/node_modules/node/bin/node";
 const NODE_26: &str = "@tests/clients/node_modules/node26/bin/node";
@@ -100,14 +101,14 @@ const CLIENTS: &[Client] = &[
     },
     client(
         "Java 17 `HttpClient`",
-        &["java", "@tests/clients/Send.java", "URL", "BODY"],
+        &["java", "-cp", JAVA, "Send", "URL", "BODY"],
         "it reads no variable: use `run --java`",
     ),
     Client {
         java: true,
         ..client(
             "Java 17 `HttpClient`, `run --java`",
-            &["java", "@tests/clients/Send.java", "URL", "BODY"],
+            &["java", "-cp", JAVA, "Send", "URL", "BODY"],
             "",
         )
     },

@@ -1,8 +1,10 @@
-//! Runs programs where the tree is, and stops at the first that fails.
+//! Runs programs where the tree is.
 
+use std::env;
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
+use std::thread;
 
 use anyhow::{Context as _, bail};
 
@@ -19,8 +21,16 @@ pub(crate) fn target() -> PathBuf {
 
 /// Cargo, as this process was started by.
 pub(crate) fn cargo() -> Command {
-    let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     cargo.current_dir(root());
+    // `cargo xtask` sets them to this package's. ring's build script looks at them: all above it would
+    // be compiled again after each cargo of another parent.
+    for (name, _) in env::vars_os() {
+        let text = name.to_string_lossy();
+        if text.starts_with("CARGO_PKG_") || text.starts_with("CARGO_MANIFEST_") {
+            cargo.env_remove(&name);
+        }
+    }
     cargo
 }
 
@@ -39,4 +49,34 @@ pub(crate) fn run(title: &str, command: &mut Command) -> anyhow::Result<()> {
         bail!("{title}: {status}");
     }
     Ok(())
+}
+
+/// As [`run`], for work beside other work: the output is part of the error and shown nowhere else.
+pub(crate) fn quiet(title: &str, command: &mut Command) -> anyhow::Result<()> {
+    eprintln!("==> {title}");
+    let (succeeded, output) = captured(title, command)?;
+    if !succeeded {
+        bail!("{title} failed:\n{output}");
+    }
+    Ok(())
+}
+
+/// Runs `command` to its end; whether it succeeded, and what it wrote to stdout and then to stderr.
+pub(crate) fn captured(title: &str, command: &mut Command) -> anyhow::Result<(bool, String)> {
+    let command = command.stdin(Stdio::null());
+    let output = command.output().with_context(|| format!("{title}: cannot be started"))?;
+    let text = [output.stdout, output.stderr].concat();
+    Ok((output.status.success(), String::from_utf8_lossy(&text).into_owned()))
+}
+
+/// Does both at once, and returns when both have ended.
+pub(crate) fn beside<A: Send, B>(
+    one: impl FnOnce() -> A + Send,
+    other: impl FnOnce() -> B,
+) -> (A, B) {
+    thread::scope(|scope| {
+        let one = scope.spawn(one);
+        let other = other();
+        (one.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)), other)
+    })
 }

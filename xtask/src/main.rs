@@ -4,6 +4,8 @@
 mod check;
 mod command;
 mod generate;
+mod install;
+mod npm;
 mod openclaw;
 mod sdist;
 mod test;

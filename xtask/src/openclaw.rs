@@ -8,8 +8,7 @@ use std::path::Path;
 use anyhow::Context as _;
 
 use crate::command::{cargo, program, root, run, target};
-use crate::test::npm_ci;
-use crate::tools;
+use crate::{npm, tools};
 
 const PLUGIN: &str = "integrations/openclaw";
 
@@ -28,8 +27,8 @@ pub(crate) struct Args {
 pub(crate) fn test(args: &Args) -> anyhow::Result<()> {
     tools::require()?;
     run("build the engine", cargo().args(["build", "--target-dir"]).arg(target()))?;
-    npm_ci("tests/clients")?;
-    npm_ci(PLUGIN)?;
+    npm::ci("tests/clients")?;
+    npm::ci(PLUGIN)?;
     let gateway = target().join("openclaw/gateway");
     install(&gateway)?;
     let mut cases = program(node(), &root().join(PLUGIN));

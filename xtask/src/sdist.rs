@@ -5,10 +5,10 @@ use std::path::Path;
 
 use anyhow::Context as _;
 
-use crate::command::{program, root, run, target};
+use crate::command::{program, quiet, root, target};
 
 /// `target/NAME` has the unpacked source of the one package that `requirements` names with its hash;
-/// made anew when that file changes. `python` is what unpacks it.
+/// unpacked again when that file changes. `python` is what unpacks it.
 pub(crate) fn unpacked(name: &str, requirements: &str, python: &Path) -> anyhow::Result<()> {
     let list = root().join(requirements);
     let wanted = fs::read(&list).with_context(|| requirements.to_owned())?;
@@ -26,11 +26,11 @@ pub(crate) fn unpacked(name: &str, requirements: &str, python: &Path) -> anyhow:
     let mut pip = program(python, &root());
     pip.args(["-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-deps"]);
     pip.args(["--no-binary", ":all:", "--require-hashes", "--dest"]).arg(&packed);
-    run(&format!("pip download -r {requirements}"), pip.arg("-r").arg(&list))?;
+    quiet(&format!("pip download -r {requirements}"), pip.arg("-r").arg(&list))?;
     for file in fs::read_dir(&packed)? {
         let mut unpack = program(python, &root());
         unpack.args(["-m", "tarfile", "-e"]).arg(file?.path()).arg(&folder);
-        run(&format!("unpack the source of {requirements}"), &mut unpack)?;
+        quiet(&format!("unpack the source of {requirements}"), &mut unpack)?;
     }
     fs::write(&installed, wanted).with_context(|| installed.display().to_string())
 }

@@ -5,9 +5,9 @@ use std::path::PathBuf;
 
 use anyhow::Context as _;
 
-use crate::command::{program, root, run, target};
+use crate::command::{program, quiet, root, target};
 
-/// `target/NAME` has what the file `requirements` lists; made anew when that file changes.
+/// `target/NAME` has what the file `requirements` lists; installed again when that file changes.
 pub(crate) fn with(name: &str, requirements: &str) -> anyhow::Result<PathBuf> {
     let list = root().join(requirements);
     let wanted = fs::read(&list).with_context(|| requirements.to_owned())?;
@@ -17,13 +17,13 @@ pub(crate) fn with(name: &str, requirements: &str) -> anyhow::Result<PathBuf> {
         return Ok(venv);
     }
     let mut make = program("python3", &root());
-    run(
+    quiet(
         &format!("python3 -m venv target/{name}"),
         make.args(["-m", "venv", "--clear"]).arg(&venv),
     )?;
     let mut pip = program(venv.join("bin/python"), &root());
     pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "-r"]);
-    run(&format!("pip install -r {requirements}"), pip.arg(&list))?;
+    quiet(&format!("pip install -r {requirements}"), pip.arg(&list))?;
     fs::write(&installed, wanted).with_context(|| installed.display().to_string())?;
     Ok(venv)
 }
