@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, bail};
 use proxy::Ca;
 
-use crate::config::Place;
+use crate::config::Target;
 use crate::source;
 
 /// Bits of a mode by which others than the owner could read the key.
@@ -16,12 +16,12 @@ const OTHERS: u32 = 0o077;
 
 /// `ca.pem` and `ca.key`.
 #[derive(Debug, Clone)]
-pub(crate) struct Files {
+pub(crate) struct CaFiles {
     pub(crate) certificate: PathBuf,
     pub(crate) key: PathBuf,
 }
 
-impl Files {
+impl CaFiles {
     /// Those of a database, there or not.
     pub(crate) fn beside(database: &Path) -> Self {
         Self {
@@ -80,23 +80,23 @@ impl Files {
 }
 
 /// A CA's certificate, and its file where it has one.
-pub(crate) struct Found {
+pub(crate) struct ActiveCa {
     pub(crate) pem: String,
     pub(crate) file: Option<PathBuf>,
 }
 
 /// The CA that counts: a running engine's, which may be in memory alone, else the files'.
-pub(crate) fn find(place: &Place) -> anyhow::Result<Option<Found>> {
-    let database = place.database()?;
-    let files = Files::beside(&database);
+pub(crate) fn find(target: &Target) -> anyhow::Result<Option<ActiveCa>> {
+    let database = target.database()?;
+    let files = CaFiles::beside(&database);
     let persistent = std::fs::read_to_string(&files.certificate).ok();
-    if let Some(client) = source::server_of(&database, place)? {
+    if let Some(client) = source::server_of(&database, target)? {
         let Some(pem) = client.get("/ca.pem")? else { return Ok(None) };
         let pem = String::from_utf8_lossy(&pem).into_owned();
         let file = (persistent.as_ref() == Some(&pem)).then_some(files.certificate);
-        return Ok(Some(Found { pem, file }));
+        return Ok(Some(ActiveCa { pem, file }));
     }
-    Ok(persistent.map(|pem| Found { pem, file: Some(files.certificate) }))
+    Ok(persistent.map(|pem| ActiveCa { pem, file: Some(files.certificate) }))
 }
 
 fn shown(path: &Path) -> String {
@@ -116,7 +116,7 @@ mod tests {
     #[test]
     fn a_pair_is_written_once_and_read_back() {
         let folder = tempfile::tempdir().unwrap();
-        let files = Files::beside(&folder.path().join("new").join("state.db"));
+        let files = CaFiles::beside(&folder.path().join("new").join("state.db"));
         assert!(files.load().unwrap().is_none());
         let ca = Ca::generate(&["a.example".parse().unwrap()]).unwrap();
         files.create(&ca).unwrap();

@@ -20,7 +20,7 @@ use crate::config::{Token, settings};
 const CALL_TIMEOUT: Duration = Duration::from_mins(1);
 
 /// A JSON-RPC client that blocks its thread.
-pub(crate) struct Client {
+pub(crate) struct ApiClient {
     runtime: tokio::runtime::Runtime,
     http: Http<HttpConnector, Full<Bytes>>,
     uri: Uri,
@@ -82,7 +82,7 @@ impl From<ErrorObject> for Error {
 }
 
 #[derive(Serialize)]
-struct Request<'a, P> {
+struct RpcRequest<'a, P> {
     jsonrpc: &'static str,
     id: u32,
     method: &'a str,
@@ -91,7 +91,7 @@ struct Request<'a, P> {
 
 /// A response of JSON-RPC. What is refused before its method is known is answered by one too.
 #[derive(Deserialize)]
-struct Response {
+struct RpcResponse {
     result: Option<Box<RawValue>>,
     error: Option<ErrorObject>,
 }
@@ -108,7 +108,25 @@ struct ErrorData {
     code: String,
 }
 
-impl Client {
+/// What a running engine says at `/readyz`.
+#[derive(Deserialize)]
+pub(crate) struct EngineReadiness {
+    pub(crate) ready: bool,
+    /// What is not ready, in words.
+    pub(crate) problems: Vec<String>,
+    /// The URL of the proxy; `None`: it has no proxy.
+    pub(crate) proxy: Option<String>,
+    pub(crate) store: StoreReadiness,
+}
+
+#[derive(Deserialize)]
+pub(crate) struct StoreReadiness {
+    /// How many executions are in doubt.
+    pub(crate) in_doubt: u64,
+    pub(crate) clock_jumped: bool,
+}
+
+impl ApiClient {
     /// A client of the server at `url`; nothing is sent yet.
     pub(crate) fn new(url: &str, token: Option<&Token>) -> anyhow::Result<Self> {
         let authorization = token
@@ -132,7 +150,7 @@ impl Client {
         method: &str,
         params: &impl Serialize,
     ) -> Result<Box<RawValue>, Error> {
-        let request = Request { jsonrpc: "2.0", id: 1, method, params };
+        let request = RpcRequest { jsonrpc: "2.0", id: 1, method, params };
         let body =
             serde_json::to_vec(&request).map_err(|error| Error::Answer(error.to_string()))?;
         let mut request = hyper::Request::new(Full::from(body));
@@ -140,7 +158,7 @@ impl Client {
         *request.uri_mut() = self.uri.clone();
         request.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         let (status, body) = self.exchange(request)?;
-        let response: Response = serde_json::from_slice(&body).map_err(|error| {
+        let response: RpcResponse = serde_json::from_slice(&body).map_err(|error| {
             Error::Answer(match status {
                 StatusCode::OK => format!("{method}: {error}"),
                 status => format!("HTTP status {status}"),
@@ -157,9 +175,10 @@ impl Client {
         self.uri.to_string().trim_end_matches('/').to_owned()
     }
 
-    /// The body of a page, whatever its status.
-    pub(crate) fn get_any(&self, path: &str) -> Result<Bytes, Error> {
-        self.get_page(path).map(|(_, body)| body)
+    /// What the engine says of itself, ready or not.
+    pub(crate) fn readiness(&self) -> Result<EngineReadiness, Error> {
+        let (_, body) = self.get_page("/readyz")?;
+        serde_json::from_slice(&body).map_err(|error| Error::Answer(format!("/readyz: {error}")))
     }
 
     /// The body of a page; `None` where there is no such page.
@@ -169,7 +188,7 @@ impl Client {
             StatusCode::OK => Ok(Some(body)),
             StatusCode::NOT_FOUND => Ok(None),
             status => Err(match serde_json::from_slice(&body) {
-                Ok(Response { error: Some(error), .. }) => error.into(),
+                Ok(RpcResponse { error: Some(error), .. }) => error.into(),
                 _ => Error::Answer(format!("{path}: HTTP status {status}")),
             }),
         }
@@ -224,7 +243,7 @@ mod tests {
     #[test]
     fn nobody_there_is_unreachable() {
         let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-        let client = Client::new(&format!("http://{free}"), None).unwrap();
+        let client = ApiClient::new(&format!("http://{free}"), None).unwrap();
         let error = client.call("get_stats", &()).unwrap_err();
         assert!(
             matches!(&error, Error::Unreachable { cause, .. } if cause.contains("refused")),

@@ -138,10 +138,10 @@ pub(crate) fn title(word: &impl Display, tone: Tone) -> String {
 /// What a test's printer has written.
 #[cfg(test)]
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Shared(std::rc::Rc<std::cell::RefCell<Vec<u8>>>);
+pub(crate) struct CapturedOutput(std::rc::Rc<std::cell::RefCell<Vec<u8>>>);
 
 #[cfg(test)]
-impl Shared {
+impl CapturedOutput {
     /// As text.
     pub(crate) fn text(&self) -> String {
         String::from_utf8(self.0.borrow().clone()).unwrap()
@@ -149,7 +149,7 @@ impl Shared {
 }
 
 #[cfg(test)]
-impl Write for Shared {
+impl Write for CapturedOutput {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.0.borrow_mut().write(bytes)
     }

@@ -19,10 +19,10 @@ const GROWTH: f64 = 1.25;
 
 /// Counts by the minute, the newest last; bounded.
 #[derive(Debug, Default)]
-pub(crate) struct Activity(Mutex<State>);
+pub(crate) struct Activity(Mutex<Counters>);
 
 #[derive(Debug, Default)]
-struct State {
+struct Counters {
     minutes: VecDeque<Minute>,
     /// How many duplicates there were in all when the last call was counted.
     duplicates: u64,
@@ -76,7 +76,7 @@ impl Activity {
 
     fn call_at(&self, number: i64, duplicates: u64, overhead: Option<Duration>) {
         let mut state = self.lock();
-        let State { minutes, duplicates: before } = &mut *state;
+        let Counters { minutes, duplicates: before } = &mut *state;
         // A clock that was set back counts on in the newest minute.
         if minutes.back().is_none_or(|minute| minute.number < number) {
             if minutes.len() == MINUTES {
@@ -123,7 +123,7 @@ impl Activity {
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, Counters> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

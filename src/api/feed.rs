@@ -21,7 +21,7 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::error::{Code, Error};
-use super::response::{Body, respond};
+use super::response::{ResponseBody, respond};
 
 const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 
@@ -36,7 +36,7 @@ const STILL_HERE: Duration = Duration::from_secs(15);
 
 /// One change, as it is told: nothing of a call but its ids.
 #[derive(Debug, Serialize)]
-struct Change {
+struct ChangeMessage {
     seq: i64,
     at: Timestamp,
     kind: String,
@@ -47,7 +47,7 @@ struct Change {
 
 /// More changed than is told one by one.
 #[derive(Debug, Serialize)]
-struct Many {
+struct ManyMessage {
     from: i64,
     to: i64,
 }
@@ -58,7 +58,7 @@ enum MessageKind {
     /// The stream begins here.
     Hello,
     Change,
-    /// As [`Many`].
+    /// As [`ManyMessage`].
     Many,
 }
 
@@ -77,18 +77,18 @@ impl MessageKind {
 #[derive(Debug)]
 pub(crate) struct Feed {
     store: Store,
-    places: Arc<Semaphore>,
+    slots: Arc<Semaphore>,
     stop: CancellationToken,
 }
 
 impl Feed {
     pub(crate) fn new(store: Store, stop: CancellationToken) -> Self {
-        Self { store, places: Arc::new(Semaphore::new(MAX_STREAMS)), stop }
+        Self { store, slots: Arc::new(Semaphore::new(MAX_STREAMS)), stop }
     }
 
     /// A stream that ends when its reader leaves or the engine stops.
-    pub(crate) fn open(&self, headers: &HeaderMap) -> Result<Response<Body>, Error> {
-        let place = Arc::clone(&self.places).try_acquire_owned().map_err(|_| {
+    pub(crate) fn open(&self, headers: &HeaderMap) -> Result<Response<ResponseBody>, Error> {
+        let slot = Arc::clone(&self.slots).try_acquire_owned().map_err(|_| {
             Error::new(Code::Busy, "too many streams of events are open: close one, or ask later")
         })?;
         let after = headers.get(LAST_EVENT_ID).and_then(|id| id.to_str().ok()?.parse().ok());
@@ -99,7 +99,7 @@ impl Feed {
                 _ = tell(&store, after, sender) => {}
                 () = stop.cancelled() => {}
             }
-            drop(place);
+            drop(slot);
         });
         let mut response = respond(StatusCode::OK, "text/event-stream", Bytes::new());
         response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
@@ -119,7 +119,7 @@ async fn tell(store: &Store, after: Option<i64>, mut sender: Sender<Bytes>) -> O
     } else {
         MessageKind::Hello
     };
-    let hello = message(told, first, &Many { from: told, to: told });
+    let hello = message(told, first, &ManyMessage { from: told, to: told });
     sender.send_data(Bytes::from(hello)).await.ok()?;
     loop {
         let head = *newest.borrow_and_update();
@@ -142,7 +142,7 @@ async fn tell(store: &Store, after: Option<i64>, mut sender: Sender<Bytes>) -> O
 /// The messages for the events behind `after` up to `to`.
 async fn changes(store: &Store, after: i64, to: i64) -> Option<String> {
     if to - after > MAX_TOLD {
-        return Some(message(to, MessageKind::Many, &Many { from: after, to }));
+        return Some(message(to, MessageKind::Many, &ManyMessage { from: after, to }));
     }
     let reader = store.reader().clone();
     let read = move || reader.events(None, None, Some(after), MAX_TOLD as usize);
@@ -152,7 +152,7 @@ async fn changes(store: &Store, after: i64, to: i64) -> Option<String> {
     let mut text = String::new();
     for event in events.into_iter().filter(|event| event.seq <= to) {
         let Event { seq, at, kind, execution_id, session_id, attempt, .. } = event;
-        let change = Change { seq, at, kind, execution_id, session_id, attempt };
+        let change = ChangeMessage { seq, at, kind, execution_id, session_id, attempt };
         text.push_str(&message(seq, MessageKind::Change, &change));
     }
     Some(text)

@@ -16,7 +16,7 @@ const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
 /// What is let in beside our own names.
 #[derive(Debug, Clone)]
-pub(crate) struct Guard {
+pub(crate) struct RequestGuard {
     /// The port that the API listens on.
     pub(crate) port: u16,
     /// The address, where it is neither one of the loopback's usual ones nor all of the machine's. A page
@@ -29,7 +29,7 @@ pub(crate) struct Guard {
     pub(crate) token: Option<Token>,
 }
 
-impl Guard {
+impl RequestGuard {
     /// Refuses a request for another host. `target` is the authority of a target in absolute form,
     /// which wins over `Host` (RFC 9112, 3.2.2), so both must be ours.
     pub(crate) fn host(
@@ -164,8 +164,8 @@ fn foreign_origin(message: &str) -> Error {
 mod tests {
     use super::*;
 
-    fn guard() -> Guard {
-        Guard {
+    fn guard() -> RequestGuard {
+        RequestGuard {
             address: None,
             port: 3030,
             allow_hosts: vec!["engine.internal".to_owned(), "box:99".to_owned()],
@@ -212,13 +212,13 @@ mod tests {
         assert!(guard().host(&own, Some(&"evil.example".parse().unwrap())).is_err());
         assert!(guard().host(&own, Some(&"localhost:3030".parse().unwrap())).is_ok());
         for (address, host) in [("127.0.0.2", "127.0.0.2:3030"), ("fd00::1", "[fd00::1]:3030")] {
-            let bound = Guard { address: Some(address.parse().unwrap()), ..guard() };
+            let bound = RequestGuard { address: Some(address.parse().unwrap()), ..guard() };
             assert!(bound.host(&headers(&[("host", host)]), None).is_ok(), "{host}");
             assert!(bound.host(&headers(&[("host", "127.0.0.3:3030")]), None).is_err());
             let page = format!("http://{host}");
             assert!(bound.origin(&headers(&[("origin", &page)])).is_ok(), "{page}");
         }
-        let standard = Guard { port: 80, ..guard() };
+        let standard = RequestGuard { port: 80, ..guard() };
         assert!(standard.host(&headers(&[("host", "localhost")]), None).is_ok());
     }
 
@@ -254,7 +254,7 @@ mod tests {
 
     #[test]
     fn tokens() {
-        let guard = Guard { token: Some("s3cret".parse().unwrap()), ..guard() };
+        let guard = RequestGuard { token: Some("s3cret".parse().unwrap()), ..guard() };
         let table = [
             ("Bearer s3cret", true),
             ("bearer  s3cret", true),

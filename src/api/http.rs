@@ -11,7 +11,7 @@ use jsonrpsee::types::Id;
 
 use super::dispatch::{bytes, refusal};
 use super::error::{Code, Error};
-use super::response::{Body, JSON, TEXT, respond};
+use super::response::{JSON, ResponseBody, TEXT, respond};
 use super::{Api, guard, health, pages};
 
 /// The largest body of a request, in bytes.
@@ -35,7 +35,7 @@ const WELCOME: &str = "openclaw-state-engine: JSON-RPC 2.0 by POST (rpc.discover
 impl Api {
     /// Answers one request. Whatever changes something runs to its end, also where the caller hangs
     /// up and this future is dropped.
-    pub(crate) async fn handle<B>(&self, request: Request<B>) -> Response<Body>
+    pub(crate) async fn handle<B>(&self, request: Request<B>) -> Response<ResponseBody>
     where
         B: hyper::body::Body<Data = Bytes> + Send + Unpin,
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
@@ -81,7 +81,11 @@ impl Api {
         Ok(self.dispatcher.answer(read(body, waits_for_100).await?).await)
     }
 
-    fn page(&self, path: &str, headers: &hyper::HeaderMap) -> Result<Response<Body>, Error> {
+    fn page(
+        &self,
+        path: &str,
+        headers: &hyper::HeaderMap,
+    ) -> Result<Response<ResponseBody>, Error> {
         Ok(match path {
             "/healthz" => respond(StatusCode::OK, TEXT, "ok\n"),
             "/readyz" => {
@@ -122,7 +126,7 @@ impl Api {
     }
 
     /// Answers a request that was refused before it was read as JSON-RPC.
-    fn refuse(&self, error: Error) -> Response<Body> {
+    fn refuse(&self, error: Error) -> Response<ResponseBody> {
         self.dispatcher.metrics.api_refused(error.code);
         let code = error.code;
         let mut response = respond(code.status(), JSON, bytes(refusal(Id::Null, error)));
@@ -173,7 +177,7 @@ fn drop_data(frame: Frame<Bytes>) -> Frame<Bytes> {
 
 /// A browser asks whether a page of another origin may send JSON: only where `--allow-origin` says
 /// so; without the headers the browser takes the answer for a no.
-fn preflight(allowed: bool) -> Response<Body> {
+fn preflight(allowed: bool) -> Response<ResponseBody> {
     let mut response = not_allowed();
     if allowed {
         *response.status_mut() = StatusCode::NO_CONTENT;
@@ -192,7 +196,7 @@ fn preflight(allowed: bool) -> Response<Body> {
     response
 }
 
-fn not_allowed() -> Response<Body> {
+fn not_allowed() -> Response<ResponseBody> {
     let mut response =
         respond(StatusCode::METHOD_NOT_ALLOWED, TEXT, "use POST with a JSON-RPC 2.0 request\n");
     response.headers_mut().insert(header::ALLOW, HeaderValue::from_static("GET, HEAD, POST"));

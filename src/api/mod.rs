@@ -32,7 +32,7 @@ use tokio_util::task::TaskTracker;
 
 use dispatch::Dispatcher;
 use feed::Feed;
-use guard::Guard;
+use guard::RequestGuard;
 use sign_in::SignIns;
 
 pub(crate) use error::Code;
@@ -43,7 +43,7 @@ use crate::config::Token;
 
 /// How the API is reached.
 #[derive(Debug, Clone)]
-pub(crate) struct Settings {
+pub(crate) struct ApiSettings {
     /// The port that it listens on; `127.0.0.1`, `localhost` and `[::1]` at this port are its names.
     pub(crate) port: u16,
     /// The address that it listens on, where that is none of those and not all of the machine's.
@@ -60,7 +60,7 @@ pub(crate) struct Settings {
 #[derive(Debug, Clone)]
 pub(crate) struct Api {
     store: Store,
-    guard: Arc<Guard>,
+    guard: Arc<RequestGuard>,
     dispatcher: Arc<Dispatcher>,
     registry: Arc<Registry>,
     feed: Arc<Feed>,
@@ -72,8 +72,8 @@ pub(crate) struct Api {
 }
 
 impl Api {
-    pub(crate) fn new(store: Store, settings: Settings) -> Self {
-        let Settings { port, address, allow_hosts, allow_origins, token } = settings;
+    pub(crate) fn new(store: Store, settings: ApiSettings) -> Self {
+        let ApiSettings { port, address, allow_hosts, allow_origins, token } = settings;
         let (metrics, mut registry) = Metrics::new(Some(store.clone()));
         let watched = Arc::default();
         registry.register_collector(Box::new(ProxyCollector(Arc::clone(&watched))));
@@ -85,7 +85,7 @@ impl Api {
             feed: Arc::new(Feed::new(store.clone(), draining.clone())),
             sign_ins: Arc::new(SignIns::new(store.clone())),
             store,
-            guard: Arc::new(Guard { port, address, allow_hosts, allow_origins, token }),
+            guard: Arc::new(RequestGuard { port, address, allow_hosts, allow_origins, token }),
             dispatcher: Arc::new(Dispatcher {
                 methods,
                 writes,

@@ -8,7 +8,7 @@ use hyper::header::{self, HeaderMap, HeaderName, HeaderValue};
 use hyper::{Response, StatusCode};
 use store::key::Digest;
 
-use super::response::{Body, respond};
+use super::response::{ResponseBody, respond};
 
 const HTML: &str = "text/html; charset=utf-8";
 const CSS: &str = "text/css; charset=utf-8";
@@ -19,7 +19,7 @@ const SVG: &str = "image/svg+xml";
 const POLICY: &str = "default-src 'self'; base-uri 'none'; form-action 'none'; \
                       frame-ancestors 'none'; object-src 'none'";
 
-struct Page {
+struct StaticPage {
     path: &'static str,
     media_type: &'static str,
     bytes: &'static [u8],
@@ -27,7 +27,7 @@ struct Page {
 
 macro_rules! pages {
     ($($path:literal $media_type:ident),+ $(,)?) => {
-        &[$(Page {
+        &[$(StaticPage {
             path: $path,
             media_type: $media_type,
             bytes: include_bytes!(concat!("../../dashboard/", $path)),
@@ -35,7 +35,7 @@ macro_rules! pages {
     };
 }
 
-const PAGES: &[Page] = pages! {
+const PAGES: &[StaticPage] = pages! {
     "index.html" HTML,
     "boot.js" JS,
     "style.css" CSS,
@@ -76,7 +76,7 @@ pub(crate) fn wants_html(headers: &HeaderMap) -> bool {
 }
 
 /// The file at `path`, or `None` where there is none.
-pub(crate) fn get(path: &str, headers: &HeaderMap) -> Option<Response<Body>> {
+pub(crate) fn get(path: &str, headers: &HeaderMap) -> Option<Response<ResponseBody>> {
     let name = match path.trim_start_matches('/') {
         "" => "index.html",
         name => name,
@@ -112,7 +112,7 @@ pub(crate) fn get(path: &str, headers: &HeaderMap) -> Option<Response<Body>> {
     Some(response)
 }
 
-impl Page {
+impl StaticPage {
     fn read(&self) -> Cow<'static, [u8]> {
         if cfg!(debug_assertions) {
             let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/dashboard");

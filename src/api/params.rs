@@ -24,18 +24,18 @@ const TOO_LONG: &str = "longer than ";
 
 /// A text of `MIN` to `MAX` characters.
 #[derive(Debug, Clone)]
-pub(crate) struct Text<const MIN: usize, const MAX: usize>(pub(crate) String);
+pub(crate) struct BoundedText<const MIN: usize, const MAX: usize>(pub(crate) String);
 
 /// A name or key: 1 to 255 characters.
-pub(crate) type Name = Text<1, MAX_NAME>;
+pub(crate) type Name = BoundedText<1, MAX_NAME>;
 
 /// A name that may be empty.
-pub(crate) type Label = Text<0, MAX_NAME>;
+pub(crate) type NameOrEmpty = BoundedText<0, MAX_NAME>;
 
 /// Why a verdict was given.
-pub(crate) type Evidence = Text<1, MAX_EVIDENCE>;
+pub(crate) type Evidence = BoundedText<1, MAX_EVIDENCE>;
 
-impl<'de, const MIN: usize, const MAX: usize> Deserialize<'de> for Text<MIN, MAX> {
+impl<'de, const MIN: usize, const MAX: usize> Deserialize<'de> for BoundedText<MIN, MAX> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
         if text.len() < MIN {
@@ -47,6 +47,10 @@ impl<'de, const MIN: usize, const MAX: usize> Deserialize<'de> for Text<MIN, MAX
         Ok(Self(text))
     }
 }
+
+/// The params of a method that has none.
+#[derive(Debug, Deserialize)]
+pub(crate) struct NoParams {}
 
 /// Refuses a name inside a whole object that is longer than 255 characters.
 pub(crate) fn check_name(field: &str, name: Option<&String>) -> Result<(), Error> {

@@ -15,7 +15,7 @@ use store::Store;
 use subtle::ConstantTimeEq;
 use uuid::Uuid;
 
-use super::response::{Body, JSON, TEXT, respond};
+use super::response::{JSON, ResponseBody, TEXT, respond};
 
 /// The page's half.
 const PAGE_KEY: HeaderName = HeaderName::from_static("state-engine-page");
@@ -28,22 +28,22 @@ const MAX_BROWSERS: usize = 32;
 #[derive(Debug)]
 pub(crate) struct SignIns {
     store: Store,
-    state: Mutex<State>,
+    state: Mutex<SignedIn>,
 }
 
 #[derive(Default)]
-struct State {
+struct SignedIn {
     /// The one-time URL's ticket, until it is used.
     ticket: Option<String>,
-    browsers: VecDeque<Pair>,
+    browsers: VecDeque<BrowserKeys>,
 }
 
-struct Pair {
+struct BrowserKeys {
     cookie: String,
     page: String,
 }
 
-impl std::fmt::Debug for State {
+impl std::fmt::Debug for SignedIn {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("[redacted]")
     }
@@ -80,7 +80,7 @@ impl SignIns {
 
     /// `/sign-in/TICKET` in a browser: on to the dashboard, with the page key where only the page
     /// sees it. A ticket works once.
-    pub(crate) fn by_ticket(&self, ticket: &str) -> Response<Body> {
+    pub(crate) fn by_ticket(&self, ticket: &str) -> Response<ResponseBody> {
         let mut state = self.lock();
         let right =
             state.ticket.as_ref().is_some_and(|it| it.as_bytes().ct_eq(ticket.as_bytes()).into());
@@ -97,7 +97,7 @@ impl SignIns {
     }
 
     /// `/sign-in` with the token as bearer, which the caller has checked.
-    pub(crate) fn by_token(&self) -> Response<Body> {
+    pub(crate) fn by_token(&self) -> Response<ResponseBody> {
         let pair = self.pair();
         let body = serde_json::to_vec(&PageKey { page_key: &pair.page }).unwrap_or_default();
         let mut response = respond(StatusCode::OK, JSON, body);
@@ -106,11 +106,11 @@ impl SignIns {
         response
     }
 
-    fn pair(&self) -> Pair {
-        Pair { cookie: self.random("cookie"), page: self.random("page") }
+    fn pair(&self) -> BrowserKeys {
+        BrowserKeys { cookie: self.random("cookie"), page: self.random("page") }
     }
 
-    fn remember(&self, pair: Pair, response: &mut Response<Body>) {
+    fn remember(&self, pair: BrowserKeys, response: &mut Response<ResponseBody>) {
         let cookie = format!("{COOKIE}={}; Path=/; HttpOnly; SameSite=Strict", pair.cookie);
         if let Ok(cookie) = HeaderValue::try_from(cookie) {
             response.headers_mut().insert(header::SET_COOKIE, cookie);
@@ -127,7 +127,7 @@ impl SignIns {
         self.store.keyed_digest(&format!("sign-in/{label}"), Uuid::now_v7().as_bytes()).hex(32)
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, SignedIn> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -140,7 +140,7 @@ fn cookies(headers: &HeaderMap) -> Vec<&[u8]> {
         .collect()
 }
 
-fn go_to(path: &str) -> Response<Body> {
+fn go_to(path: &str) -> Response<ResponseBody> {
     let mut response = respond(StatusCode::SEE_OTHER, TEXT, "");
     if let Ok(path) = HeaderValue::try_from(path) {
         response.headers_mut().insert(header::LOCATION, path);
@@ -149,7 +149,7 @@ fn go_to(path: &str) -> Response<Body> {
     response
 }
 
-fn no_store(response: &mut Response<Body>) {
+fn no_store(response: &mut Response<ResponseBody>) {
     let headers = response.headers_mut();
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));

@@ -8,8 +8,8 @@ use clap::Subcommand;
 use proxy::{Ca, CaFacts, HostPattern};
 use serde::Serialize;
 
-use crate::ca::{self, Files, Found};
-use crate::config::{Place, settings};
+use crate::ca::{self, ActiveCa, CaFiles};
+use crate::config::{Target, settings};
 use crate::exit::ExitStatus;
 use crate::printer::Printer;
 
@@ -25,11 +25,11 @@ Examples:
   openclaw-state-engine ca export engine-ca.pem")]
 pub(super) struct Args {
     #[command(subcommand)]
-    verb: Verb,
+    verb: CaVerb,
 }
 
 #[derive(Debug, Subcommand)]
-enum Verb {
+enum CaVerb {
     Init(Init),
     Show(Show),
     Export(Export),
@@ -49,7 +49,7 @@ struct Init {
     intercept: Vec<HostPattern>,
 
     #[command(flatten)]
-    place: Place,
+    target: Target,
 }
 
 /// Show whom the CA may sign for, and until when
@@ -62,7 +62,7 @@ Examples:
   openclaw-state-engine ca show --database agent.db --json")]
 struct Show {
     #[command(flatten)]
-    place: Place,
+    target: Target,
 }
 
 /// Print the CA's certificate in PEM, or write it to a new file
@@ -79,12 +79,12 @@ struct Export {
     file: Option<PathBuf>,
 
     #[command(flatten)]
-    place: Place,
+    target: Target,
 }
 
 /// A CA as it is shown.
 #[derive(Debug, Serialize)]
-struct Shown {
+struct CaDescription {
     subject: String,
     sha256: String,
     permitted: Vec<String>,
@@ -97,16 +97,16 @@ struct Shown {
 
 pub(super) fn run(args: &Args, printer: &mut Printer) -> anyhow::Result<ExitStatus> {
     match &args.verb {
-        Verb::Init(args) => init(args, printer),
-        Verb::Show(args) => show(args, printer),
-        Verb::Export(args) => export(args, printer),
+        CaVerb::Init(args) => init(args, printer),
+        CaVerb::Show(args) => show(args, printer),
+        CaVerb::Export(args) => export(args, printer),
     }
 }
 
 fn init(args: &Init, printer: &mut Printer) -> anyhow::Result<ExitStatus> {
-    let files = Files::beside(&args.place.database()?);
+    let files = CaFiles::beside(&args.target.database()?);
     let hosts = match args.intercept.as_slice() {
-        [] => args.place.intercepted()?,
+        [] => args.target.intercepted()?,
         named => named.to_vec(),
     };
     if hosts.is_empty() {
@@ -116,7 +116,7 @@ fn init(args: &Init, printer: &mut Printer) -> anyhow::Result<ExitStatus> {
     }
     let ca = Ca::generate(&hosts)?;
     files.create(&ca)?;
-    print(&Found { pem: ca.pem().to_owned(), file: Some(files.certificate.clone()) }, printer)?;
+    print(&ActiveCa { pem: ca.pem().to_owned(), file: Some(files.certificate.clone()) }, printer)?;
     printer.note(format_args!(
         "its key is in {}; a running engine takes it up at its next start",
         files.key.display()
@@ -125,18 +125,18 @@ fn init(args: &Init, printer: &mut Printer) -> anyhow::Result<ExitStatus> {
 }
 
 fn show(args: &Show, printer: &mut Printer) -> anyhow::Result<ExitStatus> {
-    let Some(found) = ca::find(&args.place)? else { return Ok(none(printer)) };
+    let Some(found) = ca::find(&args.target)? else { return Ok(none(printer)) };
     print(&found, printer)?;
     Ok(ExitStatus::Done)
 }
 
 fn export(args: &Export, printer: &mut Printer) -> anyhow::Result<ExitStatus> {
-    let Some(found) = ca::find(&args.place)? else { return Ok(none(printer)) };
+    let Some(found) = ca::find(&args.target)? else { return Ok(none(printer)) };
     let Some(path) = &args.file else {
         printer.line(found.pem.trim_end())?;
         return Ok(ExitStatus::Done);
     };
-    let own = Files::beside(&args.place.database()?);
+    let own = CaFiles::beside(&args.target.database()?);
     if [&own.certificate, &own.key].iter().any(|own| absolute(own).ok() == absolute(path).ok()) {
         bail!("{} is where the engine keeps a CA of its own: name another file", path.display());
     }
@@ -160,14 +160,14 @@ fn none(printer: &mut Printer) -> ExitStatus {
     ExitStatus::No
 }
 
-fn print(found: &Found, printer: &mut Printer) -> anyhow::Result<()> {
+fn print(found: &ActiveCa, printer: &mut Printer) -> anyhow::Result<()> {
     let facts = CaFacts::of_pem(&found.pem)?;
     let time = |seconds| {
         DateTime::<Utc>::from_timestamp(seconds, 0).map_or_else(String::new, |time| {
             time.to_rfc3339_opts(chrono::SecondsFormat::Secs, true)
         })
     };
-    let shown = Shown {
+    let shown = CaDescription {
         subject: facts.subject,
         sha256: facts.fingerprint,
         permitted: facts.permitted,

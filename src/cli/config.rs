@@ -18,11 +18,11 @@ Examples:
   openclaw-state-engine config show --json")]
 pub(super) struct Args {
     #[command(subcommand)]
-    verb: Verb,
+    verb: ConfigVerb,
 }
 
 #[derive(Debug, clap::Subcommand)]
-enum Verb {
+enum ConfigVerb {
     /// Say whether the server would take the configuration: 0 yes, 1 no
     #[command(after_help = "\
 Examples:
@@ -49,8 +49,8 @@ struct Checked<'a> {
 
 pub(super) fn run(args: Args, printer: &mut Printer) -> anyhow::Result<ExitStatus> {
     match args.verb {
-        Verb::Check(flags) => check(*flags, printer),
-        Verb::Show(flags) => show(*flags, printer),
+        ConfigVerb::Check(flags) => check(*flags, printer),
+        ConfigVerb::Show(flags) => show(*flags, printer),
     }
 }
 

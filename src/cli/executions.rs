@@ -2,7 +2,7 @@ use serde::Deserialize;
 use store::model::{ExecutionFilter, ExecutionStatus, Origin, Timestamp};
 use uuid::Uuid;
 
-use crate::config::Place;
+use crate::config::Target;
 use crate::exit::ExitStatus;
 use crate::printer::Printer;
 use crate::source::{RUNNING_UNWATCHED, Source, Word};
@@ -20,7 +20,7 @@ Examples:
   openclaw-state-engine executions --after 2026-02-23T00:00:00Z")]
 pub(super) struct Args {
     #[command(flatten)]
-    place: Place,
+    target: Target,
 
     /// Only of this status: pending, running, completed, failed, cancelled, `in_doubt`
     #[arg(long, value_parser = str::parse::<ExecutionStatus>)]
@@ -60,7 +60,7 @@ pub(super) struct Args {
 }
 
 #[derive(Deserialize)]
-struct Row {
+struct ExecutionRow {
     id: Uuid,
     status: Word<ExecutionStatus>,
     #[serde(default)]
@@ -72,7 +72,7 @@ struct Row {
 
 /// Lists page by page; an empty list is an answer too (0).
 pub(super) fn run(args: &Args, printer: &mut Printer) -> anyhow::Result<ExitStatus> {
-    let source = Source::find(&args.place)?;
+    let source = Source::find(&args.target)?;
     let filter = ExecutionFilter {
         user_id: args.user,
         session_id: args.session,
@@ -114,7 +114,7 @@ pub(super) fn run(args: &Args, printer: &mut Printer) -> anyhow::Result<ExitStat
     Ok(ExitStatus::Done)
 }
 
-fn cells(row: Row, stopped: bool) -> Vec<String> {
+fn cells(row: ExecutionRow, stopped: bool) -> Vec<String> {
     let status = match row.status {
         Word::Known(ExecutionStatus::Running) if stopped => RUNNING_UNWATCHED.to_owned(),
         status => status.to_string(),

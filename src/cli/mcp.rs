@@ -1,6 +1,6 @@
 use std::ffi::OsString;
 
-use crate::config::Place;
+use crate::config::Target;
 use crate::exit::ExitStatus;
 use crate::mcp_stdio::{self, WrappedServer};
 use crate::printer::Printer;
@@ -28,7 +28,7 @@ pub(super) struct Args {
     name: Option<String>,
 
     #[command(flatten)]
-    place: Place,
+    target: Target,
 
     /// The server and its arguments
     #[arg(last = true, required = true, value_name = "CMD")]
@@ -40,7 +40,7 @@ pub(super) fn run(args: &Args, printer: &mut Printer) -> anyhow::Result<ExitStat
         command: &args.command,
         session: args.session.as_deref(),
         name: args.name.as_deref(),
-        place: &args.place,
+        target: &args.target,
     };
     mcp_stdio::run(&server, printer)
 }

@@ -3,7 +3,7 @@ use serde_json::value::RawValue;
 use store::model::{ExecutionStatus, GoalStatus, Json, Origin, Priority, SessionStatus, Timestamp};
 use uuid::Uuid;
 
-use crate::config::Place;
+use crate::config::Target;
 use crate::exit::ExitStatus;
 use crate::printer::{Printer, Tone, title, visible};
 use crate::source::history::{History, facts};
@@ -28,7 +28,7 @@ pub(super) struct Args {
     session: Uuid,
 
     #[command(flatten)]
-    place: Place,
+    target: Target,
 }
 
 #[derive(Deserialize)]
@@ -77,7 +77,7 @@ struct RequestFacts {
 
 /// Prints the session; 1 where there is none.
 pub(super) fn run(args: &Args, printer: &mut Printer) -> anyhow::Result<ExitStatus> {
-    let source = Source::find(&args.place)?;
+    let source = Source::find(&args.target)?;
     let Some(session) = source.session(args.session)? else {
         printer.note(format_args!("There is no session {}.", args.session));
         return Ok(ExitStatus::No);
@@ -86,15 +86,15 @@ pub(super) fn run(args: &Args, printer: &mut Printer) -> anyhow::Result<ExitStat
     if printer.json() {
         printer.document(&history.document()?)?;
     } else {
-        Text(&history).show(printer)?;
+        HistoryText(&history).show(printer)?;
     }
     Ok(ExitStatus::Done)
 }
 
 /// A history as people read it.
-struct Text<'a>(&'a History);
+struct HistoryText<'a>(&'a History);
 
-impl Text<'_> {
+impl HistoryText<'_> {
     fn show(&self, printer: &mut Printer) -> anyhow::Result<()> {
         let session: SessionFacts = facts(&self.0.session)?;
         printer.line("╔═══════════════════════════════════════╗")?;
@@ -215,7 +215,7 @@ fn shortened(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::printer::{Format, Shared};
+    use crate::printer::{CapturedOutput, Format};
 
     fn raw(text: &str) -> Box<RawValue> {
         RawValue::from_string(text.to_owned()).unwrap()
@@ -245,16 +245,16 @@ mod tests {
     }
 
     fn shown(history: &History) -> String {
-        let out = Shared::default();
-        let mut printer = Printer::to(Format::Text, out.clone(), Shared::default());
-        Text(history).show(&mut printer).unwrap();
+        let out = CapturedOutput::default();
+        let mut printer = Printer::to(Format::Text, out.clone(), CapturedOutput::default());
+        HistoryText(history).show(&mut printer).unwrap();
         out.text()
     }
 
     fn lines(members: &str, stopped: bool) -> String {
         let text = execution(members);
         let history = history(Vec::new(), stopped);
-        Text(&history).execution_lines(&facts(&text).unwrap()).join("\n")
+        HistoryText(&history).execution_lines(&facts(&text).unwrap()).join("\n")
     }
 
     #[test]

@@ -3,11 +3,11 @@ use store::model::{ExecutionStatus, Json};
 use store::state::Knowledge;
 use uuid::Uuid;
 
-use crate::config::Place;
+use crate::config::Target;
 use crate::exit::ExitStatus;
 use crate::printer::Printer;
 use crate::source::Word;
-use crate::source::settle::{Settled, Settlement};
+use crate::source::settle::{SettleResult, Settlement};
 
 /// Settle an execution that is in doubt: it ran, or it did not
 ///
@@ -52,11 +52,11 @@ pub(super) struct Args {
     evidence: String,
 
     #[command(flatten)]
-    place: Place,
+    target: Target,
 }
 
 #[derive(Deserialize)]
-struct Facts {
+struct OutcomeFacts {
     status: Word<ExecutionStatus>,
     outcome: Option<Word<Knowledge>>,
 }
@@ -70,16 +70,16 @@ pub(super) fn run(args: &Args, printer: &mut Printer) -> anyhow::Result<ExitStat
         output: args.output.as_ref(),
         evidence: &args.evidence,
     };
-    match settlement.submit(&args.place)? {
-        Settled::Now(execution) if printer.json() => printer.document(&execution)?,
-        Settled::Now(execution) => {
-            let facts: Facts = serde_json::from_str(execution.get())?;
+    match settlement.submit(&args.target)? {
+        SettleResult::Now(execution) if printer.json() => printer.document(&execution)?,
+        SettleResult::Now(execution) => {
+            let facts: OutcomeFacts = serde_json::from_str(execution.get())?;
             let known = facts.outcome.map(|outcome| outcome.to_string().replace('_', " "));
             let known = known.unwrap_or_default();
             printer
                 .line(format_args!("Execution {} is now {} ({known}).", args.id, facts.status))?;
         }
-        Settled::No(reason) => {
+        SettleResult::No(reason) => {
             printer.note(reason);
             return Ok(ExitStatus::No);
         }

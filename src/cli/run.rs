@@ -1,6 +1,6 @@
 use std::ffi::OsString;
 
-use crate::config::Place;
+use crate::config::Target;
 use crate::exit::ExitStatus;
 use crate::launch::{self, Program};
 use crate::printer::Printer;
@@ -24,7 +24,7 @@ pub(super) struct Args {
     session: Option<String>,
 
     #[command(flatten)]
-    place: Place,
+    target: Target,
 
     /// Set `JAVA_TOOL_OPTIONS` too, and open a port for it that asks for no credentials; each Java
     /// program then says so on stderr
@@ -49,7 +49,7 @@ pub(super) fn run(args: &Args, printer: &mut Printer) -> anyhow::Result<ExitStat
     let program = Program {
         command: &args.command,
         session: args.session.as_deref(),
-        place: &args.place,
+        target: &args.target,
         upstream_proxy: args.upstream_proxy.as_deref(),
         java: args.java,
         share_api_token: args.share_api_token,

@@ -1,6 +1,6 @@
 use serde::Serialize;
 
-use crate::config::Place;
+use crate::config::Target;
 use crate::exit::ExitStatus;
 use crate::printer::Printer;
 use crate::source;
@@ -19,7 +19,7 @@ pub(super) struct Args {
     session: String,
 
     #[command(flatten)]
-    place: Place,
+    target: Target,
 }
 
 #[derive(Serialize)]
@@ -30,7 +30,7 @@ struct Printed<'a> {
 
 /// Reads the secret from the file itself: the file's mode says who may.
 pub(super) fn run(args: &Args, printer: &mut Printer) -> anyhow::Result<ExitStatus> {
-    let reader = source::open(&args.place.database()?)?;
+    let reader = source::open(&args.target.database()?)?;
     let token = reader.session_token(&args.session)?;
     if printer.json() {
         printer.document(&Printed { session: &args.session, token: &token })?;

@@ -1,4 +1,4 @@
-use crate::config::Place;
+use crate::config::Target;
 use crate::exit::ExitStatus;
 use crate::printer::{Printer, visible};
 use crate::source;
@@ -16,7 +16,7 @@ Examples:
   openclaw-state-engine verify --head \"$(cat head.txt)\"")]
 pub(super) struct Args {
     #[command(flatten)]
-    place: Place,
+    target: Target,
 
     /// A head that an earlier run printed
     #[arg(long, value_name = "SEQ:HASH")]
@@ -25,7 +25,7 @@ pub(super) struct Args {
 
 /// Reads the file itself: readers do not disturb the server that writes it.
 pub(super) fn run(args: &Args, printer: &mut Printer) -> anyhow::Result<ExitStatus> {
-    let report = source::open(&args.place.database()?)?.verify(args.head.as_deref())?;
+    let report = source::open(&args.target.database()?)?.verify(args.head.as_deref())?;
     if printer.json() {
         printer.document(&report)?;
     } else {

@@ -6,12 +6,12 @@ use proxy::{Route, Rule};
 use serde::de::{DeserializeSeed, Error, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 
-use super::setting::{Declared, Form};
+use super::setting::{Declared, ValueForm};
 use super::settings::ALL;
 
 /// What the file says. What it leaves out is the business of the other layers.
 #[derive(Clone, Default)]
-pub(super) struct Content {
+pub(super) struct FileContent {
     pub(super) settings: Vec<InFile>,
     pub(super) routes: Vec<Route>,
     pub(super) rules: Vec<Rule>,
@@ -24,10 +24,10 @@ pub(super) struct InFile {
     pub(super) texts: Vec<String>,
 }
 
-impl<'de> Deserialize<'de> for Content {
+impl<'de> Deserialize<'de> for FileContent {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
         let mut content = Self::default();
-        Table { name: String::new(), content: &mut content }.deserialize(from)?;
+        TableSeed { name: String::new(), content: &mut content }.deserialize(from)?;
         Ok(content)
     }
 }
@@ -42,12 +42,12 @@ enum Key {
 }
 
 /// A table by its name in full, empty for that of the file itself.
-struct Table<'a> {
+struct TableSeed<'a> {
     name: String,
-    content: &'a mut Content,
+    content: &'a mut FileContent,
 }
 
-impl<'de> DeserializeSeed<'de> for Table<'_> {
+impl<'de> DeserializeSeed<'de> for TableSeed<'_> {
     type Value = ();
 
     fn deserialize<D: Deserializer<'de>>(self, from: D) -> Result<(), D::Error> {
@@ -55,7 +55,7 @@ impl<'de> DeserializeSeed<'de> for Table<'_> {
     }
 }
 
-impl<'de> Visitor<'de> for Table<'_> {
+impl<'de> Visitor<'de> for TableSeed<'_> {
     type Value = ();
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -63,13 +63,15 @@ impl<'de> Visitor<'de> for Table<'_> {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
-        while let Some(key) = map.next_key_seed(KeyOf { table: &self.name })? {
+        while let Some(key) = map.next_key_seed(KeySeed { table: &self.name })? {
             match key {
                 Key::Setting(declared) => {
-                    let texts = map.next_value_seed(Texts(declared))?;
+                    let texts = map.next_value_seed(TextsSeed(declared))?;
                     self.content.settings.push(InFile { declared, texts });
                 }
-                Key::Table(name) => map.next_value_seed(Table { name, content: self.content })?,
+                Key::Table(name) => {
+                    map.next_value_seed(TableSeed { name, content: self.content })?
+                }
                 Key::Rules => self.content.rules = map.next_value()?,
                 Key::Routes => self.content.routes = map.next_value()?,
             }
@@ -79,11 +81,11 @@ impl<'de> Visitor<'de> for Table<'_> {
 }
 
 /// Reads a key of the table of this name.
-struct KeyOf<'a> {
+struct KeySeed<'a> {
     table: &'a str,
 }
 
-impl KeyOf<'_> {
+impl KeySeed<'_> {
     fn find(&self, key: &str) -> Option<Key> {
         let name =
             if self.table.is_empty() { key.to_owned() } else { format!("{}.{key}", self.table) };
@@ -116,7 +118,7 @@ impl KeyOf<'_> {
     }
 }
 
-impl<'de> DeserializeSeed<'de> for KeyOf<'_> {
+impl<'de> DeserializeSeed<'de> for KeySeed<'_> {
     type Value = Key;
 
     fn deserialize<D: Deserializer<'de>>(self, from: D) -> Result<Key, D::Error> {
@@ -124,7 +126,7 @@ impl<'de> DeserializeSeed<'de> for KeyOf<'_> {
     }
 }
 
-impl Visitor<'_> for KeyOf<'_> {
+impl Visitor<'_> for KeySeed<'_> {
     type Value = Key;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -139,21 +141,21 @@ impl Visitor<'_> for KeyOf<'_> {
 }
 
 /// Reads what is written of a setting.
-struct Texts(&'static Declared);
+struct TextsSeed(&'static Declared);
 
-impl<'de> DeserializeSeed<'de> for Texts {
+impl<'de> DeserializeSeed<'de> for TextsSeed {
     type Value = Vec<String>;
 
     fn deserialize<D: Deserializer<'de>>(self, from: D) -> Result<Vec<String>, D::Error> {
         if self.0.is_list {
             from.deserialize_seq(self)
         } else {
-            Ok(vec![Text(self.0).deserialize(from)?])
+            Ok(vec![TextSeed(self.0).deserialize(from)?])
         }
     }
 }
 
-impl<'de> Visitor<'de> for Texts {
+impl<'de> Visitor<'de> for TextsSeed {
     type Value = Vec<String>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -162,7 +164,7 @@ impl<'de> Visitor<'de> for Texts {
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Vec<String>, A::Error> {
         let mut texts = Vec::new();
-        while let Some(text) = list.next_element_seed(Text(self.0))? {
+        while let Some(text) = list.next_element_seed(TextSeed(self.0))? {
             texts.push(text);
         }
         Ok(texts)
@@ -170,11 +172,11 @@ impl<'de> Visitor<'de> for Texts {
 }
 
 /// Reads one value of a setting, as a text that its type has read.
-struct Text(&'static Declared);
+struct TextSeed(&'static Declared);
 
-impl Text {
+impl TextSeed {
     fn checked<E: Error>(&self, text: String) -> Result<String, E> {
-        if let Form::Word(words) = self.0.form
+        if let ValueForm::Word(words) = self.0.form
             && !words.iter().any(|(word, _)| *word == text)
         {
             let words: Vec<_> = words.iter().map(|(word, _)| *word).collect();
@@ -188,24 +190,24 @@ impl Text {
     }
 }
 
-impl<'de> DeserializeSeed<'de> for Text {
+impl<'de> DeserializeSeed<'de> for TextSeed {
     type Value = String;
 
     fn deserialize<D: Deserializer<'de>>(self, from: D) -> Result<String, D::Error> {
         match self.0.form {
-            Form::Switch | Form::SwitchOff => Ok(bool::deserialize(from)?.to_string()),
-            Form::Number => from.deserialize_any(self),
+            ValueForm::Switch | ValueForm::SwitchOff => Ok(bool::deserialize(from)?.to_string()),
+            ValueForm::Number => from.deserialize_any(self),
             _ => from.deserialize_str(self),
         }
     }
 }
 
-impl Visitor<'_> for Text {
+impl Visitor<'_> for TextSeed {
     type Value = String;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self.0.form {
-            Form::Number => "a string or a whole number",
+            ValueForm::Number => "a string or a whole number",
             _ => "a string",
         })
     }
@@ -215,7 +217,7 @@ impl Visitor<'_> for Text {
     }
 
     fn visit_i64<E: Error>(self, number: i64) -> Result<String, E> {
-        if !matches!(self.0.form, Form::Number) {
+        if !matches!(self.0.form, ValueForm::Number) {
             return Err(E::invalid_type(serde::de::Unexpected::Signed(number), &self));
         }
         self.checked(number.to_string())

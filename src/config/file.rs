@@ -10,8 +10,8 @@ use etcetera::BaseStrategy as _;
 use proxy::Rule;
 use toml::de::{DeTable, DeValue};
 
-use super::content::{Content, InFile};
-use super::setting::{Declared, Setting, Value, read};
+use super::content::{FileContent, InFile};
+use super::setting::{Declared, Setting, SettingValue, read};
 
 /// Its name, in the working folder or the user's config folder.
 const NAME: &str = "openclaw-state-engine.toml";
@@ -20,7 +20,7 @@ const NAME: &str = "openclaw-state-engine.toml";
 #[derive(Clone)]
 pub(crate) struct File {
     pub(super) path: PathBuf,
-    pub(super) content: Content,
+    pub(super) content: FileContent,
     text: String,
 }
 
@@ -58,7 +58,7 @@ impl File {
     /// Refuses keys that are not known and values that are none, a secret that others can read, and
     /// two rules or routes of one name.
     fn read(path: PathBuf, text: String) -> anyhow::Result<Self> {
-        let content: Content = match toml::from_str(&text) {
+        let content: FileContent = match toml::from_str(&text) {
             Ok(content) => content,
             Err(error) => bail!("{}", explain(&path, &text, &error)),
         };
@@ -88,7 +88,7 @@ impl File {
         for (index, name) in names.enumerate() {
             let Some(name) = name else { continue };
             if seen.contains(&name) {
-                bail!("{}: a second {table} named {name:?}", self.place(&[table], Some(index)));
+                bail!("{}: a second {table} named {name:?}", self.location(&[table], Some(index)));
             }
             seen.push(name);
         }
@@ -101,17 +101,17 @@ impl File {
         said.map(|said| said.texts.as_slice())
     }
 
-    pub(super) fn one<T: Value>(&self, setting: &Setting<T>) -> Option<T> {
+    pub(super) fn one<T: SettingValue>(&self, setting: &Setting<T>) -> Option<T> {
         self.list(setting).pop()
     }
 
-    pub(super) fn list<T: Value>(&self, setting: &Setting<T>) -> Vec<T> {
+    pub(super) fn list<T: SettingValue>(&self, setting: &Setting<T>) -> Vec<T> {
         let texts = self.texts(&setting.declared).unwrap_or_default();
         texts.iter().filter_map(|text| read(text, Some(self.folder())).ok()).collect()
     }
 
     /// `FILE:LINE` of a value, or of the element `index` of a list of tables.
-    pub(super) fn place(&self, keys: &[&str], index: Option<usize>) -> String {
+    pub(super) fn location(&self, keys: &[&str], index: Option<usize>) -> String {
         let at = self.offset(keys, index).unwrap_or_default();
         format!("{}:{}", self.path.display(), line_of(&self.text, at))
     }
@@ -227,9 +227,9 @@ mod tests {
     }
 
     #[test]
-    fn values_have_places() {
+    fn values_have_locations() {
         let file = read("[proxy]\n\naddr = \"127.0.0.1:1\"\n[[rule]]\n\n[[rule]]\n").unwrap();
-        assert_eq!(file.place(&["proxy", "addr"], None), "f.toml:3");
-        assert_eq!(file.place(&["rule"], Some(1)), "f.toml:6");
+        assert_eq!(file.location(&["proxy", "addr"], None), "f.toml:3");
+        assert_eq!(file.location(&["rule"], Some(1)), "f.toml:6");
     }
 }

@@ -14,20 +14,20 @@ use etcetera::BaseStrategy as _;
 use proxy::HostPattern;
 
 use super::file::File;
-use super::setting::{Declared, Flag, Form};
+use super::setting::{Declared, Flag, ValueForm};
 use super::settings::{ALL, CONFIG, DATABASE, INTERCEPT, TOKEN};
 use super::values::Token;
 
 /// Which store a verb means, and how it shows itself to the server that owns it.
 #[derive(Debug, Clone)]
-pub(crate) struct Place {
+pub(crate) struct Target {
     config: Option<PathBuf>,
     database: Option<PathBuf>,
     token: Option<Token>,
     file: OnceLock<Option<File>>,
 }
 
-impl Place {
+impl Target {
     /// The configuration file, where there is one; read once.
     pub(crate) fn file(&self) -> anyhow::Result<Option<&File>> {
         if self.file.get().is_none() {
@@ -65,7 +65,7 @@ impl Place {
     }
 }
 
-impl FromArgMatches for Place {
+impl FromArgMatches for Target {
     fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
         let path = |id| matches.get_one::<PathBuf>(id).cloned();
         let token = matches.get_one::<String>("token");
@@ -83,7 +83,7 @@ impl FromArgMatches for Place {
     }
 }
 
-impl Args for Place {
+impl Args for Target {
     fn augment_args(command: Command) -> Command {
         let declared = [&CONFIG.declared, &DATABASE.declared, &TOKEN.declared];
         command.args(declared.into_iter().filter_map(arg))
@@ -97,7 +97,7 @@ impl Args for Place {
 /// The flags and variables of `serve`.
 #[derive(Debug, Clone)]
 pub(crate) struct Flags {
-    pub(super) place: Place,
+    pub(super) target: Target,
     pub(super) written: Vec<Written>,
     /// A cap on the database in pages, to test a full disk.
     pub(super) max_page_count: Option<u64>,
@@ -129,8 +129,8 @@ impl Written {
             _ => return None,
         };
         let texts = match declared.form {
-            Form::Switch => vec![matches.get_flag(flag.name).to_string()],
-            Form::SwitchOff => vec![(!matches.get_flag(flag.name)).to_string()],
+            ValueForm::Switch => vec![matches.get_flag(flag.name).to_string()],
+            ValueForm::SwitchOff => vec![(!matches.get_flag(flag.name)).to_string()],
             _ => {
                 let texts = matches.get_raw(flag.name)?;
                 texts.map(|text| text.to_string_lossy().into_owned()).collect()
@@ -144,7 +144,7 @@ impl Flags {
     /// The same flags, with the file to be read again.
     pub(crate) fn reread(&self) -> Self {
         let mut again = self.clone();
-        again.place.file = OnceLock::new();
+        again.target.file = OnceLock::new();
         again
     }
 }
@@ -152,7 +152,7 @@ impl Flags {
 impl FromArgMatches for Flags {
     fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
         Ok(Self {
-            place: Place::from_arg_matches(matches)?,
+            target: Target::from_arg_matches(matches)?,
             written: ALL.iter().filter_map(|declared| Written::new(declared, matches)).collect(),
             max_page_count: matches.get_one("max-page-count").copied(),
         })
@@ -166,10 +166,10 @@ impl FromArgMatches for Flags {
 
 impl Args for Flags {
     fn augment_args(command: Command) -> Command {
-        let of_place = [DATABASE.declared.name, TOKEN.declared.name];
-        let settings = ALL.iter().filter(|declared| !of_place.contains(&declared.name));
+        let of_target = [DATABASE.declared.name, TOKEN.declared.name];
+        let settings = ALL.iter().filter(|declared| !of_target.contains(&declared.name));
         let max_page_count = Arg::new("max-page-count").long("max-page-count").value_name("PAGES");
-        Place::augment_args(command)
+        Target::augment_args(command)
             .args(settings.filter_map(|declared| arg(declared)))
             .arg(max_page_count.hide(true).value_parser(value_parser!(u64)))
     }
@@ -190,7 +190,7 @@ fn arg(declared: &'static Declared) -> Option<Arg> {
     if let Some(order) = help_order {
         arg = arg.display_order(order);
     }
-    if let Form::Switch | Form::SwitchOff = declared.form {
+    if let ValueForm::Switch | ValueForm::SwitchOff = declared.form {
         return Some(arg.action(ArgAction::SetTrue).value_parser(BoolishValueParser::new()));
     }
     arg = arg.value_name(value);
@@ -201,8 +201,8 @@ fn arg(declared: &'static Declared) -> Option<Arg> {
         arg = arg.default_value(default);
     }
     Some(match declared.form {
-        Form::Path => arg.value_parser(value_parser!(PathBuf)),
-        Form::Word(words) => {
+        ValueForm::Path => arg.value_parser(value_parser!(PathBuf)),
+        ValueForm::Word(words) => {
             let words = words.iter().map(|(word, help)| PossibleValue::new(*word).help(*help));
             arg.value_parser(PossibleValuesParser::new(words))
         }

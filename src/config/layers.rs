@@ -8,12 +8,12 @@ use serde::Serialize;
 
 use super::file::File;
 use super::flags::Written;
-use super::setting::{Declared, Setting, Value, read};
+use super::setting::{Declared, Setting, SettingValue, read};
 use super::settings::ALL;
 
 /// A line of `config show`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub(crate) struct Listed {
+pub(crate) struct ListedSetting {
     /// As the file calls it.
     pub(crate) name: String,
     /// Without secrets.
@@ -33,7 +33,7 @@ struct Chosen {
     texts: Vec<String>,
     /// The file's, where that says it.
     folder: Option<PathBuf>,
-    listed: Listed,
+    listed: ListedSetting,
 }
 
 /// A secret may be in the texts.
@@ -61,15 +61,18 @@ impl Layers {
     }
 
     /// The value of a setting that has a default.
-    pub(super) fn one<T: Value>(&self, setting: &Setting<T>) -> anyhow::Result<T> {
+    pub(super) fn one<T: SettingValue>(&self, setting: &Setting<T>) -> anyhow::Result<T> {
         self.optional(setting)?.with_context(|| format!("{} has no value", setting.declared.name))
     }
 
-    pub(super) fn optional<T: Value>(&self, setting: &Setting<T>) -> anyhow::Result<Option<T>> {
+    pub(super) fn optional<T: SettingValue>(
+        &self,
+        setting: &Setting<T>,
+    ) -> anyhow::Result<Option<T>> {
         Ok(self.list(setting)?.pop())
     }
 
-    pub(super) fn list<T: Value>(&self, setting: &Setting<T>) -> anyhow::Result<Vec<T>> {
+    pub(super) fn list<T: SettingValue>(&self, setting: &Setting<T>) -> anyhow::Result<Vec<T>> {
         let name = setting.declared.name;
         let chosen = self.0.iter().find(|chosen| chosen.declared.name == name);
         let chosen = chosen.with_context(|| format!("{name} is not a setting"))?;
@@ -82,7 +85,7 @@ impl Layers {
             .map_err(|why| anyhow!("{name}: {why}"))
     }
 
-    pub(super) fn listed(&self) -> impl Iterator<Item = &Listed> {
+    pub(super) fn listed(&self) -> impl Iterator<Item = &ListedSetting> {
         self.0.iter().map(|chosen| &chosen.listed)
     }
 
@@ -109,13 +112,14 @@ impl Chosen {
             (written.texts.clone(), written.by.clone(), None)
         } else if let Some((file, texts)) = in_file {
             let keys: Vec<&str> = declared.name.split('.').collect();
-            (texts.to_owned(), file.place(&keys, None), Some(file.folder().to_owned()))
+            (texts.to_owned(), file.location(&keys, None), Some(file.folder().to_owned()))
         } else {
             (declared.default.iter().map(ToString::to_string).collect(), "default".to_owned(), None)
         };
         let shown = texts.iter().map(|text| (declared.by_type.shown)(text, folder.as_deref()));
         let shown: Vec<String> = shown.collect::<Result<_, _>>().map_err(anyhow::Error::msg)?;
-        let listed = Listed { name: declared.name.to_owned(), value: shown.join(", "), from };
+        let listed =
+            ListedSetting { name: declared.name.to_owned(), value: shown.join(", "), from };
         Ok(Self { declared, texts, folder, listed })
     }
 

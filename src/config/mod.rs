@@ -18,9 +18,9 @@ use anyhow::bail;
 use proxy::{Chain, HostPattern, Route, Rule, UpstreamCa};
 
 use self::file::File;
-pub(crate) use self::flags::{Flags, Place, parse};
+pub(crate) use self::flags::{Flags, Target, parse};
 use self::layers::Layers;
-pub(crate) use self::layers::Listed;
+pub(crate) use self::layers::ListedSetting;
 pub(crate) use self::values::{LogFormat, Token};
 
 /// What the server runs with, checked.
@@ -28,26 +28,26 @@ pub(crate) use self::values::{LogFormat, Token};
 pub(crate) struct Config {
     /// The file that was read.
     pub(crate) file: Option<PathBuf>,
-    pub(crate) database: Database,
-    pub(crate) api: Api,
-    pub(crate) proxy: Proxy,
+    pub(crate) database: DatabaseConfig,
+    pub(crate) api: ApiConfig,
+    pub(crate) proxy: ProxyConfig,
     pub(crate) log_format: LogFormat,
     /// How long running calls get at a stop.
     pub(crate) drain: Duration,
     /// Each setting with where it comes from.
-    pub(crate) listed: Vec<Listed>,
+    pub(crate) listed: Vec<ListedSetting>,
     layers: Layers,
 }
 
 #[derive(Debug, Clone)]
-pub(crate) struct Database {
+pub(crate) struct DatabaseConfig {
     pub(crate) path: PathBuf,
     pub(crate) max_page_count: Option<u64>,
 }
 
 /// How the state API is reached.
 #[derive(Debug, Clone)]
-pub(crate) struct Api {
+pub(crate) struct ApiConfig {
     pub(crate) addr: SocketAddr,
     pub(crate) token: Option<Token>,
     pub(crate) allow_hosts: Vec<String>,
@@ -56,7 +56,7 @@ pub(crate) struct Api {
 
 /// How the proxy is reached, and what it takes.
 #[derive(Debug, Clone)]
-pub(crate) struct Proxy {
+pub(crate) struct ProxyConfig {
     /// `None`: no proxy.
     pub(crate) addr: Option<SocketAddr>,
     pub(crate) require_token: bool,
@@ -67,12 +67,12 @@ pub(crate) struct Proxy {
     pub(crate) calls: proxy::Settings,
     pub(crate) intercept: Vec<HostPattern>,
     pub(crate) mcp_trust: Vec<String>,
-    pub(crate) upstream: Upstream,
+    pub(crate) upstream: UpstreamConfig,
 }
 
 /// Where calls may go, and how they get there.
 #[derive(Debug, Clone)]
-pub(crate) struct Upstream {
+pub(crate) struct UpstreamConfig {
     pub(crate) proxy: Option<Chain>,
     /// Certificates besides the system's.
     pub(crate) trusted: Vec<UpstreamCa>,
@@ -98,15 +98,15 @@ impl TryFrom<Flags> for Config {
     /// Refuses what would open a door to others without a key to it. Reads the configuration file
     /// and touches no other file and no port.
     fn try_from(flags: Flags) -> anyhow::Result<Self> {
-        let Flags { place, written, max_page_count } = flags;
-        let database = place.database()?;
-        let file = place.file()?;
+        let Flags { target, written, max_page_count } = flags;
+        let database = target.database()?;
+        let file = target.file()?;
         let layers = Layers::new(&written, file, &database)?;
         let config = Self {
             file: file.map(|file| file.path.clone()),
-            database: Database { path: database, max_page_count },
-            api: Api::new(&layers)?,
-            proxy: Proxy::new(&layers, file)?,
+            database: DatabaseConfig { path: database, max_page_count },
+            api: ApiConfig::new(&layers)?,
+            proxy: ProxyConfig::new(&layers, file)?,
             log_format: layers.one(&settings::LOG_FORMAT)?,
             drain: layers.one(&settings::DRAIN)?.0,
             listed: layers.listed().cloned().chain(file.into_iter().flat_map(tables)).collect(),
@@ -119,11 +119,11 @@ impl TryFrom<Flags> for Config {
 }
 
 /// The rules and routes of a file, as `config show` lists them.
-fn tables(file: &File) -> Vec<Listed> {
-    let line = |table: &str, index: usize, name: Option<&str>| Listed {
+fn tables(file: &File) -> Vec<ListedSetting> {
+    let line = |table: &str, index: usize, name: Option<&str>| ListedSetting {
         name: format!("{table}.{}", index + 1),
         value: name.unwrap_or_default().to_owned(),
-        from: file.place(&[table], Some(index)),
+        from: file.location(&[table], Some(index)),
     };
     let rules = file.content.rules.iter().map(Rule::name).enumerate();
     let routes = file.content.routes.iter().map(Route::name).enumerate();
@@ -133,7 +133,7 @@ fn tables(file: &File) -> Vec<Listed> {
         .collect()
 }
 
-impl Api {
+impl ApiConfig {
     fn new(layers: &Layers) -> anyhow::Result<Self> {
         Ok(Self {
             addr: layers.one(&settings::ADDR)?,
@@ -165,7 +165,7 @@ impl Api {
     }
 }
 
-impl Proxy {
+impl ProxyConfig {
     fn new(layers: &Layers, file: Option<&File>) -> anyhow::Result<Self> {
         let enabled = layers.one(&settings::ENABLED)?;
         let content = file.map(|file| file.content.clone()).unwrap_or_default();
@@ -183,7 +183,7 @@ impl Proxy {
             },
             intercept: layers.list(&settings::INTERCEPT)?,
             mcp_trust: layers.list(&settings::MCP_TRUST)?,
-            upstream: Upstream::new(layers)?,
+            upstream: UpstreamConfig::new(layers)?,
         })
     }
 
@@ -198,7 +198,7 @@ impl Proxy {
     }
 }
 
-impl Upstream {
+impl UpstreamConfig {
     fn new(layers: &Layers) -> anyhow::Result<Self> {
         let direct = layers.optional(&settings::UPSTREAM_DIRECT)?.unwrap_or_default();
         let hop = layers.optional(&settings::UPSTREAM_PROXY)?;

@@ -19,7 +19,7 @@ pub(crate) struct Declared {
     pub(super) help: &'static str,
     /// `None`: it stands in the file alone.
     pub(super) flag: Option<Flag>,
-    pub(super) form: Form,
+    pub(super) form: ValueForm,
     /// It is a list; a later layer replaces it as a whole.
     pub(super) is_list: bool,
     /// As the file would write it; `None`: it is absent, or an empty list.
@@ -45,7 +45,7 @@ pub(super) struct Flag {
 
 /// How a value is written.
 #[derive(Clone, Copy)]
-pub(super) enum Form {
+pub(super) enum ValueForm {
     /// As a text.
     Text,
     /// As a text, or as a whole number.
@@ -72,7 +72,7 @@ pub(super) struct ByType {
 }
 
 /// What a setting can be of. `Display` shows no secret.
-pub(crate) trait Value: FromStr<Err: Display> + Display + PartialEq {
+pub(crate) trait SettingValue: FromStr<Err: Display> + Display + PartialEq {
     /// What a value of the file means: a path in it is one beside it.
     #[must_use]
     fn beside(self, _folder: &Path) -> Self {
@@ -85,13 +85,13 @@ pub(crate) trait Value: FromStr<Err: Display> + Display + PartialEq {
     }
 }
 
-impl<T: Value> Setting<T> {
+impl<T: SettingValue> Setting<T> {
     pub(super) const fn new(name: &'static str, help: &'static str) -> Self {
         let declared = Declared {
             name,
             help,
             flag: None,
-            form: Form::Text,
+            form: ValueForm::Text,
             is_list: false,
             default: None,
             reloads: false,
@@ -125,7 +125,7 @@ impl<T: Value> Setting<T> {
     }
 
     /// How it is written, where that is not as a text.
-    pub(super) const fn form(mut self, form: Form) -> Self {
+    pub(super) const fn form(mut self, form: ValueForm) -> Self {
         self.declared.form = form;
         self
     }
@@ -163,7 +163,7 @@ impl<T> Setting<T> {
 }
 
 /// The value that a text means; `folder` is the file's, where the text stands in the file.
-pub(super) fn read<T: Value>(text: &str, folder: Option<&Path>) -> Result<T, String> {
+pub(super) fn read<T: SettingValue>(text: &str, folder: Option<&Path>) -> Result<T, String> {
     let value: T = text.parse().map_err(|error: T::Err| error.to_string())?;
     Ok(match folder {
         Some(folder) => value.beside(folder),

@@ -8,7 +8,7 @@ use std::net::SocketAddr;
 
 use proxy::{Hop, HostPattern, Span};
 
-use super::setting::{Declared, Form, Setting};
+use super::setting::{Declared, Setting, ValueForm};
 use super::values::{FilePath, LogFormat, Port, Size, Token, TrustedCa};
 
 macro_rules! settings {
@@ -32,12 +32,12 @@ settings! {
     /// The database file [default: openclaw-state-engine/state.db in the user's data folder]
     DATABASE: FilePath = "server.database"
         .flag("database", "FILE", "STATE_ENGINE_DATABASE")
-        .form(Form::Path);
+        .form(ValueForm::Path);
 
     /// The bearer token of the state API; safer in the environment, since other users see flags
     TOKEN: Token = "server.token"
         .flag("token", "TOKEN", "STATE_ENGINE_TOKEN")
-        .form(Form::Number).secret();
+        .form(ValueForm::Number).secret();
 
     /// A further Host that the state API answers to, besides the loopback's names; repeatable
     ALLOW_HOST: String = "server.allow_host"
@@ -52,17 +52,17 @@ settings! {
     /// How the log is written to stderr
     LOG_FORMAT: LogFormat = "server.log_format"
         .flag("log-format", "FORMAT", "STATE_ENGINE_LOG_FORMAT").help_order(23)
-        .form(Form::Word(LogFormat::WORDS)).default("human");
+        .form(ValueForm::Word(LogFormat::WORDS)).default("human");
 
     /// How long running calls get at a stop
     DRAIN: Span = "server.drain"
         .flag("drain", "SECONDS", "STATE_ENGINE_DRAIN").help_order(24)
-        .form(Form::Number).default("30s");
+        .form(ValueForm::Number).default("30s");
 
     /// Serve the state API alone
     ENABLED: bool = "proxy.enabled"
         .flag("no-proxy", "", "STATE_ENGINE_NO_PROXY").help_order(12)
-        .form(Form::SwitchOff).default("true");
+        .form(ValueForm::SwitchOff).default("true");
 
     /// Where the proxy listens; beyond the loopback only with --require-token
     PROXY_ADDR: SocketAddr = "proxy.addr"
@@ -72,12 +72,12 @@ settings! {
     /// The largest request body that the proxy takes: bytes, or 16MiB, 1GiB
     MAX_REQUEST: Size = "proxy.max_request"
         .flag("max-request", "SIZE", "STATE_ENGINE_MAX_REQUEST").help_order(13)
-        .form(Form::Number).default("256MiB");
+        .form(ValueForm::Number).default("256MiB");
 
     /// How long a duplicate of a running call waits for its answer
     MAX_WAIT: Span = "proxy.max_wait"
         .flag("max-wait", "SECONDS", "STATE_ENGINE_MAX_WAIT").help_order(25)
-        .form(Form::Number).default("300s");
+        .form(ValueForm::Number).default("300s");
 
     /// A host whose calls are audited and never keyed, a local model server, say; repeatable
     PASS: HostPattern = "proxy.pass"
@@ -87,32 +87,32 @@ settings! {
     /// The proxy takes only calls with credentials SESSION:TOKEN; `token SESSION` prints one
     REQUIRE_TOKEN: bool = "proxy.require_token"
         .flag("require-token", "", "STATE_ENGINE_REQUIRE_TOKEN").help_order(17)
-        .form(Form::Switch).default("false");
+        .form(ValueForm::Switch).default("false");
 
     /// The shipped table of POSTs that only read is in use
     READS_TABLE: bool = "proxy.reads_table"
-        .form(Form::Switch).default("true").reloads();
+        .form(ValueForm::Switch).default("true").reloads();
 
     /// The shipped table of upstreams that honour keys is in use
     KEYED_TABLE: bool = "proxy.keyed_table"
-        .form(Form::Switch).default("true").reloads();
+        .form(ValueForm::Switch).default("true").reloads();
 
     /// Nothing on this machine is reached through the proxy
     REFUSE_LOOPBACK: bool = "proxy.refuse_loopback"
-        .form(Form::Switch).default("false");
+        .form(ValueForm::Switch).default("false");
 
     /// Nothing in private networks is reached through the proxy
     REFUSE_PRIVATE: bool = "proxy.refuse_private"
-        .form(Form::Switch).default("false");
+        .form(ValueForm::Switch).default("false");
 
     /// The only ports that tunnels may lead to; without it, all
     CONNECT_PORTS: Port = "proxy.connect_ports"
-        .form(Form::Number).list();
+        .form(ValueForm::Number).list();
 
     /// The proxy that calls go out through: http://[USER:PASSWORD@]HOST:PORT
     UPSTREAM_PROXY: Hop = "proxy.upstream_proxy"
         .flag("upstream-proxy", "URL", "STATE_ENGINE_UPSTREAM_PROXY").help_order(18)
-        .form(Form::Number).secret();
+        .form(ValueForm::Number).secret();
 
     /// Hosts that are reached without --upstream-proxy, in the form of `NO_PROXY`
     UPSTREAM_DIRECT: String = "proxy.upstream_direct"
@@ -141,7 +141,7 @@ pub(super) const CONFIG: Setting<FilePath> = Setting::new(
     "The configuration file [default: openclaw-state-engine.toml here, else in the user's config folder]",
 )
 .flag("config", "FILE", "STATE_ENGINE_CONFIG")
-.form(Form::Path);
+.form(ValueForm::Path);
 
 #[cfg(test)]
 mod tests {
@@ -159,7 +159,7 @@ mod tests {
                 let shown = (declared.by_type.shown)(default, None);
                 assert_eq!(shown.as_deref(), Ok(default), "{}", declared.name);
             }
-            let switch = matches!(declared.form, Form::Switch | Form::SwitchOff);
+            let switch = matches!(declared.form, ValueForm::Switch | ValueForm::SwitchOff);
             assert!(
                 !switch || declared.default.is_some(),
                 "{} says neither yes nor no",

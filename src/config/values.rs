@@ -9,7 +9,7 @@ use std::str::FromStr;
 use proxy::{Hop, HostPattern, Span, UpstreamCa};
 use subtle::ConstantTimeEq as _;
 
-use super::setting::Value;
+use super::setting::SettingValue;
 
 /// A bearer token. No log and no error shows it.
 #[derive(Clone, PartialEq, Eq)]
@@ -190,29 +190,29 @@ impl fmt::Display for LogFormat {
     }
 }
 
-impl Value for bool {}
-impl Value for String {}
-impl Value for SocketAddr {}
-impl Value for HostPattern {}
-impl Value for Span {}
-impl Value for Size {}
-impl Value for Port {}
-impl Value for Token {}
-impl Value for LogFormat {}
+impl SettingValue for bool {}
+impl SettingValue for String {}
+impl SettingValue for SocketAddr {}
+impl SettingValue for HostPattern {}
+impl SettingValue for Span {}
+impl SettingValue for Size {}
+impl SettingValue for Port {}
+impl SettingValue for Token {}
+impl SettingValue for LogFormat {}
 
-impl Value for Hop {
+impl SettingValue for Hop {
     fn holds_secret(&self) -> bool {
         self.has_credentials()
     }
 }
 
-impl Value for FilePath {
+impl SettingValue for FilePath {
     fn beside(self, folder: &Path) -> Self {
         Self(folder.join(self.0))
     }
 }
 
-impl Value for TrustedCa {
+impl SettingValue for TrustedCa {
     fn beside(self, folder: &Path) -> Self {
         Self { file: folder.join(&self.file), ..self }
     }

@@ -1,10 +1,10 @@
 //! The clients that are tried where they are found, each by a call as a user would write it.
 
-use super::finding::Verdict;
+use super::finding::Severity;
 
 /// How a client finds the proxy.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Route {
+pub(super) enum ProxyRoute {
     /// By the environment.
     Environment,
     /// By the environment too, but it reaches the loopback directly, whatever that says.
@@ -24,9 +24,9 @@ pub(super) struct ProbedClient {
     pub(super) call: &'static [&'static str],
     pub(super) file: Option<&'static str>,
     pub(super) source: &'static str,
-    pub(super) route: Route,
+    pub(super) route: ProxyRoute,
     /// How bad it is where it does not go through.
-    pub(super) otherwise: Verdict,
+    pub(super) otherwise: Severity,
     pub(super) remedy: &'static str,
 }
 
@@ -40,8 +40,8 @@ const USUAL: ProbedClient = ProbedClient {
     call: &[],
     file: None,
     source: "",
-    route: Route::Environment,
-    otherwise: Verdict::Problem,
+    route: ProxyRoute::Environment,
+    otherwise: Severity::Problem,
     remedy: NO_PROXY,
 };
 
@@ -158,7 +158,7 @@ pub(super) const ALL: &[ProbedClient] = &[
         tells_version: true,
         call: &["python3", "-c", "SOURCE", "URL"],
         source: AIOHTTP,
-        otherwise: Verdict::Warning,
+        otherwise: Severity::Warning,
         remedy: "it reads no variable unless the program says ClientSession(trust_env=True)",
         ..USUAL
     },
@@ -169,7 +169,7 @@ pub(super) const ALL: &[ProbedClient] = &[
         call: &["node", "FILE", "URL"],
         file: Some("probe.mjs"),
         source: FETCH,
-        otherwise: Verdict::Warning,
+        otherwise: Severity::Warning,
         remedy: OLD_NODE,
         ..USUAL
     },
@@ -180,7 +180,7 @@ pub(super) const ALL: &[ProbedClient] = &[
         call: &["node", "FILE", "URL"],
         file: Some("probe.mjs"),
         source: NODE_HTTP,
-        otherwise: Verdict::Warning,
+        otherwise: Severity::Warning,
         remedy: OLD_NODE,
         ..USUAL
     },
@@ -209,7 +209,7 @@ pub(super) const ALL: &[ProbedClient] = &[
         call: &["go", "run", "FILE", "URL"],
         file: Some("probe.go"),
         source: GO,
-        route: Route::NeverLoopback,
+        route: ProxyRoute::NeverLoopback,
         remedy: "Go sends no loopback address through a proxy; is GOFLAGS or a cache in the way?",
         ..USUAL
     },
@@ -219,7 +219,7 @@ pub(super) const ALL: &[ProbedClient] = &[
         call: &["java", "FILE", "URL"],
         file: Some("Probe.java"),
         source: JAVA,
-        route: Route::JavaOptions,
+        route: ProxyRoute::JavaOptions,
         remedy: "does JAVA_TOOL_OPTIONS, or a configuration of its own, name another proxy?",
         ..USUAL
     },

@@ -10,10 +10,10 @@ use base64::prelude::{BASE64_STANDARD, Engine as _};
 use percent_encoding::percent_decode_str;
 use tempfile::TempDir;
 
-use super::clients::{ProbedClient, Route};
-use super::finding::Finding;
-use super::upstream::Upstream;
-use crate::launch::engine::Engine;
+use super::clients::{ProbedClient, ProxyRoute};
+use super::finding::CheckResult;
+use super::upstream::ProbeUpstream;
+use crate::launch::engine::AttachedEngine;
 use crate::launch::environment::{self, Changes};
 
 /// How long a call may take.
@@ -22,7 +22,11 @@ const PATIENCE: Duration = Duration::from_secs(30);
 const BREATH: Duration = Duration::from_millis(10);
 
 /// The same POST twice: it must act once, and be answered twice alike.
-pub(super) fn round_trip(engine: &Engine, upstream: &Upstream, changes: &Changes) -> Finding {
+pub(super) fn round_trip(
+    engine: &AttachedEngine,
+    upstream: &ProbeUpstream,
+    changes: &Changes,
+) -> CheckResult {
     let what = "round trip";
     let twice = || -> anyhow::Result<(String, String)> {
         let url = changes.get("http_proxy").cloned().flatten().unwrap_or_default();
@@ -33,7 +37,11 @@ pub(super) fn round_trip(engine: &Engine, upstream: &Upstream, changes: &Changes
         Ok(answers) => answers,
         Err(error) => {
             let remedy = "is something between you and the loopback, a firewall say?";
-            return Finding::problem(what, format!("the proxy does not answer: {error:#}"), remedy);
+            return CheckResult::problem(
+                what,
+                format!("the proxy does not answer: {error:#}"),
+                remedy,
+            );
         }
     };
     let is = |answer: &str, word: &str| {
@@ -46,7 +54,10 @@ pub(super) fn round_trip(engine: &Engine, upstream: &Upstream, changes: &Changes
         && body(&first) == body(&second)
         && upstream.hits("/doctor") == (1, 0)
     {
-        return Finding::ok(what, "a call sent twice acted once, and got the same answer twice");
+        return CheckResult::ok(
+            what,
+            "a call sent twice acted once, and got the same answer twice",
+        );
     }
     let line = |answer: &str| answer.lines().next().unwrap_or("nothing").to_owned();
     let found = format!(
@@ -55,7 +66,7 @@ pub(super) fn round_trip(engine: &Engine, upstream: &Upstream, changes: &Changes
         line(&first),
         line(&second)
     );
-    Finding::problem(what, found, "is a rule in the way? The engine's log says which decided")
+    CheckResult::problem(what, found, "is a rule in the way? The engine's log says which decided")
 }
 
 /// A POST in absolute form with the credentials of the proxy's URL.
@@ -92,14 +103,14 @@ pub(super) fn version(client: &ProbedClient, changes: &Changes) -> Option<String
 pub(super) fn client(
     client: &ProbedClient,
     version: &str,
-    upstream: &Upstream,
+    upstream: &ProbeUpstream,
     changes: &Changes,
-) -> anyhow::Result<Finding> {
+) -> anyhow::Result<CheckResult> {
     let name = format!("{} {version}", client.name).trim_end().to_owned();
     let path = format!("/probe/{}", client.name.replace(|c: char| !c.is_alphanumeric(), "-"));
     // Go never sends the loopback's names through a proxy, so that it is asked for one that nobody
     // has: the proxy's own answer shows that it was asked.
-    let url = if client.route == Route::NeverLoopback {
+    let url = if client.route == ProxyRoute::NeverLoopback {
         format!("http://doctor.invalid{path}")
     } else {
         upstream.url(&path)
@@ -108,9 +119,9 @@ pub(super) fn client(
     let said = run(client, &folder, &url, changes)?;
     let (through, around) = upstream.hits(&path);
     let refused =
-        said.contains("urn:openclaw-state-engine:") && client.route == Route::NeverLoopback;
+        said.contains("urn:openclaw-state-engine:") && client.route == ProxyRoute::NeverLoopback;
     if (through > 0 || refused) && around == 0 {
-        return Ok(Finding::ok(name, "goes through"));
+        return Ok(CheckResult::ok(name, "goes through"));
     }
     let why = if around > 0 {
         "goes around the engine, unguarded".to_owned()
@@ -118,7 +129,7 @@ pub(super) fn client(
         let line = said.lines().rfind(|line| !line.trim().is_empty()).unwrap_or("it says nothing");
         format!("does not get through: {}", line.trim())
     };
-    Ok(Finding::bad(client.otherwise, name, why, client.remedy))
+    Ok(CheckResult::bad(client.otherwise, name, why, client.remedy))
 }
 
 /// Starts a client with a call to `url`; all that it says. One that takes too long is ended.

@@ -12,24 +12,24 @@ const PATIENCE: Duration = Duration::from_secs(10);
 const LONGEST_HEAD: usize = 64 * 1024;
 
 /// Listens until the process ends.
-pub(super) struct Upstream {
+pub(super) struct ProbeUpstream {
     addr: SocketAddr,
-    came: Arc<Mutex<Vec<Came>>>,
+    came: Arc<Mutex<Vec<SeenRequest>>>,
 }
 
 /// One request.
 #[derive(Debug, Clone)]
-struct Came {
+struct SeenRequest {
     path: String,
     /// It has our `Via`, so it came by the proxy.
     through: bool,
 }
 
-impl Upstream {
+impl ProbeUpstream {
     pub(super) fn start() -> io::Result<Self> {
         let listener = TcpListener::bind("127.0.0.1:0")?;
         let addr = listener.local_addr()?;
-        let came = Arc::<Mutex<Vec<Came>>>::default();
+        let came = Arc::<Mutex<Vec<SeenRequest>>>::default();
         let kept = Arc::clone(&came);
         thread::spawn(move || {
             for stream in listener.incoming().flatten() {
@@ -54,7 +54,7 @@ impl Upstream {
 }
 
 /// One request a connection: the doctor's calls are few.
-fn answer(mut stream: TcpStream, kept: &Mutex<Vec<Came>>) -> Option<()> {
+fn answer(mut stream: TcpStream, kept: &Mutex<Vec<SeenRequest>>) -> Option<()> {
     stream.set_read_timeout(Some(PATIENCE)).ok()?;
     let (mut head, mut piece) = (Vec::new(), [0; 4096]);
     let end = loop {
@@ -80,7 +80,7 @@ fn answer(mut stream: TcpStream, kept: &Mutex<Vec<Came>>) -> Option<()> {
     let through = text.lines().any(|line| line.starts_with("via:") && line.contains(" ose-"));
     let count = {
         let mut kept = kept.lock().unwrap_or_else(PoisonError::into_inner);
-        kept.push(Came { path, through });
+        kept.push(SeenRequest { path, through });
         kept.len().to_string()
     };
     let head = "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nConnection: close\r\n";

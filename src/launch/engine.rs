@@ -9,13 +9,12 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
 use clap::Parser;
-use serde::Deserialize;
 use store::{Reader, Store};
 use tokio::runtime::Runtime;
 
 use super::outward::Outward;
-use crate::client::{self, Client};
-use crate::config::{Config, Flags, Place};
+use crate::client::{self, ApiClient};
+use crate::config::{Config, Flags, Target};
 use crate::printer::Printer;
 use crate::server::engine as server;
 use crate::source;
@@ -26,21 +25,21 @@ const PATIENCE: Duration = Duration::from_secs(15);
 const BREATH: Duration = Duration::from_millis(50);
 
 /// An engine with both doors open.
-pub(crate) struct Engine {
+pub(crate) struct AttachedEngine {
     database: PathBuf,
-    client: Client,
+    client: ApiClient,
     reader: Reader,
     api: String,
     /// `HOST:PORT`.
     proxy: String,
     notes: Vec<String>,
-    own: Option<Own>,
+    own: Option<OwnEngine>,
     /// Held for as long as an engine of somebody else's is used.
     in_use: Option<File>,
 }
 
 /// An engine of this process.
-struct Own {
+struct OwnEngine {
     runtime: Runtime,
     engine: server::Engine,
     store: Store,
@@ -48,28 +47,23 @@ struct Own {
 
 /// The settings of `serve` that come by the environment, and what `run` says.
 #[derive(Debug, Parser)]
-struct Line {
+struct EngineArgs {
     #[command(flatten)]
     flags: Flags,
 }
 
-#[derive(Deserialize)]
-struct Readiness {
-    proxy: Option<String>,
-}
-
-impl Engine {
-    /// Asks the lock who serves the database of `place`; where nobody does, serves it on two free
+impl AttachedEngine {
+    /// Asks the lock who serves the database of `target`; where nobody does, serves it on two free
     /// ports of the loopback, with session tokens required.
-    pub(crate) fn find_or_bring(place: &Place, outward: &Outward) -> anyhow::Result<Self> {
+    pub(crate) fn find_or_bring(target: &Target, outward: &Outward) -> anyhow::Result<Self> {
         // The program may have another working folder.
-        let database = std::path::absolute(place.database()?)?;
+        let database = std::path::absolute(target.database()?)?;
         let deadline = Instant::now() + PATIENCE;
         loop {
             let in_use = in_use(&database)?;
-            let found = match source::server_of(&database, place) {
+            let found = match source::server_of(&database, target) {
                 Ok(Some(client)) => Self::running(&database, client, in_use, outward).map(Some),
-                Ok(None) => Self::bring(&database, place, outward),
+                Ok(None) => Self::bring(&database, target, outward),
                 Err(error) => Err(error),
             };
             match found {
@@ -86,14 +80,15 @@ impl Engine {
 
     fn running(
         database: &Path,
-        client: Client,
+        client: ApiClient,
         in_use: Option<File>,
         outward: &Outward,
     ) -> anyhow::Result<Self> {
         let api = client.url();
-        let proxy = proxy_of(&client)?.with_context(|| {
+        let proxy = client.readiness()?.proxy.with_context(|| {
             format!("the engine at {api} has no proxy: start it without --no-proxy")
         })?;
+        let proxy = address(&proxy).to_owned();
         let own_proxy = outward.hops().any(|hop| hop.address() == proxy);
         let mut notes = Vec::new();
         if let Some(hop) = outward.hops().next().filter(|_| !own_proxy) {
@@ -109,8 +104,8 @@ impl Engine {
     }
 
     /// `None` where somebody else has just taken the database.
-    fn bring(database: &Path, place: &Place, outward: &Outward) -> anyhow::Result<Option<Self>> {
-        let config = config(database, place, outward)?;
+    fn bring(database: &Path, target: &Target, outward: &Outward) -> anyhow::Result<Option<Self>> {
+        let config = config(database, target, outward)?;
         let store = match server::open_store(&config) {
             Ok(store) => store,
             Err(store::Error::Locked { .. }) => return Ok(None),
@@ -129,17 +124,17 @@ impl Engine {
         let proxy = proxy.context("run needs the proxy")?;
         Ok(Some(Self {
             database: database.to_owned(),
-            client: Client::new(&api, place.token().as_ref())?,
+            client: ApiClient::new(&api, target.token().as_ref())?,
             reader: Reader::open(database)?,
             api,
             proxy,
             notes: Vec::new(),
-            own: Some(Own { runtime, engine, store }),
+            own: Some(OwnEngine { runtime, engine, store }),
             in_use: None,
         }))
     }
 
-    pub(crate) fn client(&self) -> &Client {
+    pub(crate) fn client(&self) -> &ApiClient {
         &self.client
     }
 
@@ -182,36 +177,28 @@ impl Engine {
     }
 }
 
-fn config(database: &Path, place: &Place, outward: &Outward) -> anyhow::Result<Config> {
+fn config(database: &Path, target: &Target, outward: &Outward) -> anyhow::Result<Config> {
     let mut line: Vec<&OsStr> = ["run", "--addr=127.0.0.1:0", "--proxy-addr=127.0.0.1:0"]
         .into_iter()
         .chain(["--require-token", "--database"])
         .map(OsStr::new)
         .collect();
     line.push(database.as_os_str());
-    if let Some(file) = place.named_file() {
+    if let Some(file) = target.named_file() {
         line.extend([OsStr::new("--config"), file.as_os_str()]);
     }
-    let line: Line = crate::config::parse(line)?;
+    let line: EngineArgs = crate::config::parse(line)?;
     let mut config = Config::try_from(line.flags)?;
     if config.proxy.addr.is_none() {
         bail!("the environment switches the proxy off, and run needs it");
     }
-    if let Some(token) = place.token() {
+    if let Some(token) = target.token() {
         config.api.token = Some(token);
     }
     if let Some(chain) = outward.chain() {
         config.proxy.upstream.proxy = Some(chain);
     }
     Ok(config)
-}
-
-/// The proxy of a running engine, as `HOST:PORT`.
-fn proxy_of(client: &Client) -> anyhow::Result<Option<String>> {
-    let ready = client.get_any("/readyz")?;
-    let ready: Readiness = serde_json::from_slice(&ready)
-        .map_err(|error| client::Error::Answer(format!("/readyz: {error}")))?;
-    Ok(ready.proxy.map(|url| address(&url).to_owned()))
 }
 
 fn address(url: &str) -> &str {

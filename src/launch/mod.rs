@@ -17,11 +17,11 @@ use std::ffi::OsString;
 
 use uuid::Uuid;
 
-use self::engine::Engine;
+use self::engine::AttachedEngine;
 use self::inheritance::Inheritance;
-use self::preparation::Given;
+use self::preparation::Extras;
 use self::start::Start;
-use crate::config::{LogFormat, Place, Token};
+use crate::config::{LogFormat, Target, Token};
 use crate::exit::ExitStatus;
 use crate::log;
 use crate::printer::Printer;
@@ -32,7 +32,7 @@ pub(crate) struct Program<'a> {
     pub(crate) command: &'a [OsString],
     /// A name or an id; `None`: a new session.
     pub(crate) session: Option<&'a str>,
-    pub(crate) place: &'a Place,
+    pub(crate) target: &'a Target,
     /// The proxy that an engine of this process goes out through, or `none`; `None`: that of the
     /// environment.
     pub(crate) upstream_proxy: Option<&'a str>,
@@ -51,7 +51,7 @@ pub(crate) fn run(program: &Program<'_>, printer: &mut Printer) -> anyhow::Resul
     log::start(LogFormat::Human, "warn")?;
     let inheritance = Inheritance::now();
     let outward = outward::of(&inheritance.variables, program.upstream_proxy)?;
-    let engine = Engine::find_or_bring(program.place, &outward)?;
+    let engine = AttachedEngine::find_or_bring(program.target, &outward)?;
     let ended = match run_with(&engine, program, &session, &inheritance, printer) {
         Ok(ended) => ended,
         Err(error) => {
@@ -69,7 +69,7 @@ pub(crate) fn run(program: &Program<'_>, printer: &mut Printer) -> anyhow::Resul
 }
 
 fn run_with(
-    engine: &Engine,
+    engine: &AttachedEngine,
     program: &Program<'_>,
     session: &str,
     inheritance: &Inheritance,
@@ -78,8 +78,8 @@ fn run_with(
     if Uuid::try_parse(session).is_ok() {
         session::find(session, engine)?;
     }
-    let token = program.place.token().filter(|_| program.share_api_token);
-    let given = Given { java: program.java, api_token: token.as_ref().map(Token::reveal) };
+    let token = program.target.token().filter(|_| program.share_api_token);
+    let given = Extras { java: program.java, api_token: token.as_ref().map(Token::reveal) };
     let (run, inherited) = (session::fresh_run(), &inheritance.variables);
     let prepared = preparation::prepare(session, &run, engine, inherited, &given)?;
     if program.session.is_none() {

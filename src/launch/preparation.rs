@@ -1,7 +1,7 @@
 //! What a program is started with: its environment, and the files and the port that this names.
 
 use super::credentials::{self, Credentials};
-use super::engine::Engine;
+use super::engine::AttachedEngine;
 use super::environment::{self, Changes, Wanted};
 use super::scoped::Scoped;
 use super::trust::Trust;
@@ -9,7 +9,7 @@ use super::variables::Variables;
 
 /// What not every program is given.
 #[derive(Debug, Default)]
-pub(crate) struct Given<'a> {
+pub(crate) struct Extras<'a> {
     /// What Java needs.
     pub(crate) java: bool,
     /// The state API's token.
@@ -17,7 +17,7 @@ pub(crate) struct Given<'a> {
 }
 
 /// The environment of a run, with the files and the port that it names: these go with the value.
-pub(crate) struct Prepared {
+pub(crate) struct PreparedEnvironment {
     pub(crate) changes: Changes,
     _trust: Option<Trust>,
     _scoped: Option<Scoped>,
@@ -27,10 +27,10 @@ pub(crate) struct Prepared {
 pub(crate) fn prepare(
     session: &str,
     run: &str,
-    engine: &Engine,
+    engine: &AttachedEngine,
     inherited: &Variables,
-    given: &Given<'_>,
-) -> anyhow::Result<Prepared> {
+    given: &Extras<'_>,
+) -> anyhow::Result<PreparedEnvironment> {
     let credentials = Credentials::new(credentials::user(session, run), engine.reader())?;
     let ca = engine.client().get("/ca.pem")?;
     let trust = ca.map(|ca| Trust::new(&ca, inherited, given.java)).transpose()?;
@@ -48,5 +48,5 @@ pub(crate) fn prepare(
         node_warns: environment::node_warns(inherited),
     };
     let changes = environment::changes(&wanted, inherited);
-    Ok(Prepared { changes, _trust: trust, _scoped: scoped })
+    Ok(PreparedEnvironment { changes, _trust: trust, _scoped: scoped })
 }

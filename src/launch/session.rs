@@ -5,7 +5,7 @@ use serde::Serialize;
 use store::model::{Session, SessionStatus};
 use uuid::Uuid;
 
-use super::engine::Engine;
+use super::engine::AttachedEngine;
 
 /// A name that proxy credentials can carry.
 pub(crate) fn checked(session: &str) -> anyhow::Result<&str> {
@@ -33,7 +33,7 @@ pub(crate) fn fresh_name() -> String {
 }
 
 /// The session as it is now; `None` where no call has made it yet.
-pub(crate) fn find(session: &str, engine: &Engine) -> anyhow::Result<Option<Session>> {
+pub(crate) fn find(session: &str, engine: &AttachedEngine) -> anyhow::Result<Option<Session>> {
     let Ok(id) = Uuid::try_parse(session) else {
         return Ok(engine.reader().session_by_name(session)?);
     };
@@ -56,7 +56,7 @@ struct Completed {
 }
 
 /// A session that no call has made needs no completion.
-pub(crate) fn complete(session: &str, engine: &Engine) -> anyhow::Result<()> {
+pub(crate) fn complete(session: &str, engine: &AttachedEngine) -> anyhow::Result<()> {
     if let Some(session) = find(session, engine)? {
         let session = Completed { id: session.id, status: SessionStatus::Completed };
         let done = engine.client().call("update_session", &Update { session });

@@ -54,7 +54,7 @@ pub(super) async fn run(
         reading.await;
         drop(guard);
     });
-    let client = Client {
+    let client = FromClient {
         loopback: Arc::clone(&loopback),
         calls,
         lines: to_client,
@@ -125,7 +125,7 @@ async fn from_server(stdout: ChildStdout, loopback: Arc<Loopback>, to_client: To
     }
 }
 
-struct Client {
+struct FromClient {
     loopback: Arc<Loopback>,
     calls: Arc<Calls>,
     lines: ToClient,
@@ -133,19 +133,19 @@ struct Client {
 }
 
 #[derive(Deserialize)]
-struct Cancelled<'a> {
+struct CancelledNotification<'a> {
     #[serde(borrow)]
-    params: Which<'a>,
+    params: CancelledParams<'a>,
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Which<'a> {
+struct CancelledParams<'a> {
     #[serde(borrow)]
     request_id: &'a RawValue,
 }
 
-impl Client {
+impl FromClient {
     async fn listen(self) {
         let mut stdin = BufReader::new(tokio::io::stdin());
         while let Some(line) = line(&mut stdin).await {
@@ -206,7 +206,9 @@ impl Client {
 
     /// A server gives no response to a call that it has cancelled: what became of it is unknown.
     fn cancelled(&self, line: &[u8]) {
-        let Ok(cancelled) = serde_json::from_slice::<Cancelled<'_>>(line) else { return };
+        let Ok(cancelled) = serde_json::from_slice::<CancelledNotification<'_>>(line) else {
+            return;
+        };
         let Some(id) = mcp::canonical_id(cancelled.params.request_id) else { return };
         let loopback = Arc::clone(&self.loopback);
         tokio::spawn(async move {

@@ -26,7 +26,7 @@ pub(super) struct Calls {
 }
 
 /// Why there is no answer of the proxy's.
-enum Failure {
+enum CallFailure {
     /// Nothing was sent.
     Unreachable(io::Error),
     /// It may have been carried out.
@@ -34,7 +34,7 @@ enum Failure {
 }
 
 #[derive(Deserialize)]
-struct Problem {
+struct ProblemDetails {
     title: Option<String>,
     detail: Option<String>,
 }
@@ -50,11 +50,11 @@ impl Calls {
         let told = match self.exchange(line).await {
             Ok(body) if id_of_response(&body).is_some() => return ended(body),
             Ok(body) => refused(&body),
-            Err(Failure::Unreachable(error)) => format!(
+            Err(CallFailure::Unreachable(error)) => format!(
                 "The tool call was not sent: openclaw-state-engine cannot be reached ({error}). \
                  Nothing was executed; it may be sent again when the engine runs."
             ),
-            Err(Failure::Lost(error)) => format!(
+            Err(CallFailure::Lost(error)) => format!(
                 "This call may already have taken effect: openclaw-state-engine went away while \
                  it ran ({error}). Do not simply send it again: look up at the tool whether it \
                  took effect."
@@ -69,20 +69,20 @@ impl Calls {
         match self.exchange(line).await {
             Ok(body) if id_of_response(&body).is_some() => Some(ended(body)),
             Ok(body) => Some(ended(refusal(line, &refused(&body)).into())),
-            Err(Failure::Lost(error)) => {
+            Err(CallFailure::Lost(error)) => {
                 Some(ended(refusal(line, &format!("no response: {error}")).into()))
             }
-            Err(Failure::Unreachable(_)) => None,
+            Err(CallFailure::Unreachable(_)) => None,
         }
     }
 
-    async fn exchange(&self, line: &Bytes) -> Result<Bytes, Failure> {
+    async fn exchange(&self, line: &Bytes) -> Result<Bytes, CallFailure> {
         let proxy = self.engine.proxy();
         match self.send(&proxy, line).await {
-            Err(Failure::Unreachable(_)) => {
+            Err(CallFailure::Unreachable(_)) => {
                 let proxy = self.engine.reconnect(proxy).await;
                 let proxy = proxy.map_err(|error| {
-                    Failure::Unreachable(io::Error::other(format!("{error:#}")))
+                    CallFailure::Unreachable(io::Error::other(format!("{error:#}")))
                 })?;
                 self.send(&proxy, line).await
             }
@@ -90,27 +90,27 @@ impl Calls {
         }
     }
 
-    async fn send(&self, proxy: &ProxyAccess, line: &Bytes) -> Result<Bytes, Failure> {
-        let unsent = |error| Failure::Unreachable(io::Error::other(error));
-        let stream = TcpStream::connect(&proxy.address).await.map_err(Failure::Unreachable)?;
+    async fn send(&self, proxy: &ProxyAccess, line: &Bytes) -> Result<Bytes, CallFailure> {
+        let unsent = |error| CallFailure::Unreachable(io::Error::other(error));
+        let stream = TcpStream::connect(&proxy.address).await.map_err(CallFailure::Unreachable)?;
         let _ = stream.set_nodelay(true);
         let request = self.request(proxy, line).map_err(unsent)?;
         let (mut sender, connection) = http1::handshake(TokioIo::new(stream))
             .await
-            .map_err(|error| Failure::Unreachable(io::Error::other(error)))?;
+            .map_err(|error| CallFailure::Unreachable(io::Error::other(error)))?;
         tokio::spawn(connection);
         let response = sender.try_send_request(request).await.map_err(|mut error| {
             let unsent = error.take_message().is_some();
             let error = error.into_error();
             if unsent {
-                Failure::Unreachable(io::Error::other(error))
+                CallFailure::Unreachable(io::Error::other(error))
             } else {
-                Failure::Lost(error.to_string())
+                CallFailure::Lost(error.to_string())
             }
         })?;
         let body = response.into_body().collect().await;
         body.map(http_body_util::Collected::to_bytes)
-            .map_err(|error| Failure::Lost(error.to_string()))
+            .map_err(|error| CallFailure::Lost(error.to_string()))
     }
 
     fn request(
@@ -135,9 +135,9 @@ impl Calls {
 
 /// A problem of the engine's that is none of the call.
 fn refused(body: &[u8]) -> String {
-    let problem: Option<Problem> = serde_json::from_slice(body).ok();
+    let problem: Option<ProblemDetails> = serde_json::from_slice(body).ok();
     match problem {
-        Some(Problem { title: Some(title), detail }) => {
+        Some(ProblemDetails { title: Some(title), detail }) => {
             format!("{title}. {} Nothing was executed.", detail.unwrap_or_default())
         }
         _ => "The engine's answer is not understood.".to_owned(),

@@ -4,9 +4,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::task::spawn_blocking;
 
-use crate::config::Place;
+use crate::config::Target;
 use crate::launch::credentials::Credentials;
-use crate::launch::engine::Engine;
+use crate::launch::engine::AttachedEngine;
 use crate::launch::outward::Outward;
 
 /// How the proxy is reached.
@@ -20,9 +20,9 @@ pub(super) struct ProxyAccess {
 
 /// Keeps the engine for as long as the server lives. An engine may not be dropped by a task.
 pub(super) struct EngineHandle {
-    engine: Mutex<Option<Engine>>,
+    engine: Mutex<Option<AttachedEngine>>,
     proxy: Mutex<ProxyAccess>,
-    place: Place,
+    target: Target,
     outward: Outward,
     /// `SESSION~RUN`.
     user: String,
@@ -30,13 +30,13 @@ pub(super) struct EngineHandle {
 
 impl EngineHandle {
     pub(super) fn new(
-        engine: Engine,
-        place: Place,
+        engine: AttachedEngine,
+        target: Target,
         outward: Outward,
         user: String,
     ) -> anyhow::Result<Self> {
         let proxy = Mutex::new(access(&engine, &user)?);
-        Ok(Self { engine: Mutex::new(Some(engine)), proxy, place, outward, user })
+        Ok(Self { engine: Mutex::new(Some(engine)), proxy, target, outward, user })
     }
 
     pub(super) fn proxy(&self) -> ProxyAccess {
@@ -59,7 +59,7 @@ impl EngineHandle {
             return Ok(now);
         }
         drop(engine.take());
-        let found = Engine::find_or_bring(&self.place, &self.outward)?;
+        let found = AttachedEngine::find_or_bring(&self.target, &self.outward)?;
         let proxy = access(&found, &self.user)?;
         *engine = Some(found);
         *self.proxy.lock().unwrap_or_else(PoisonError::into_inner) = proxy.clone();
@@ -67,12 +67,12 @@ impl EngineHandle {
     }
 
     /// The engine, to be closed.
-    pub(super) fn release(&self) -> Option<Engine> {
+    pub(super) fn release(&self) -> Option<AttachedEngine> {
         self.engine.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 }
 
-fn access(engine: &Engine, user: &str) -> anyhow::Result<ProxyAccess> {
+fn access(engine: &AttachedEngine, user: &str) -> anyhow::Result<ProxyAccess> {
     let credentials = Credentials::new(user.to_owned(), engine.reader())?;
     Ok(ProxyAccess {
         address: engine.proxy().to_owned(),

@@ -14,11 +14,11 @@ use self::calls::Calls;
 use self::child::Child;
 use self::engine::EngineHandle;
 use self::server::Server;
-use crate::config::{LogFormat, Place, env};
+use crate::config::{LogFormat, Target, env};
 use crate::exit::ExitStatus;
-use crate::launch::engine::Engine;
+use crate::launch::engine::AttachedEngine;
 use crate::launch::inheritance::Inheritance;
-use crate::launch::preparation::{self, Given};
+use crate::launch::preparation::{self, Extras};
 use crate::launch::start::Start;
 use crate::launch::{credentials, outward, session};
 use crate::log;
@@ -35,7 +35,7 @@ pub(crate) struct WrappedServer<'a> {
     pub(crate) session: Option<&'a str>,
     /// In records and rules; `None`: that of its program.
     pub(crate) name: Option<&'a str>,
-    pub(crate) place: &'a Place,
+    pub(crate) target: &'a Target,
 }
 
 /// Runs the server until it ends, or until its client has no more to say.
@@ -50,12 +50,12 @@ pub(crate) fn run(
     let server = Server::new(wrapped.name, wrapped.command, inherited)?;
     log::start(LogFormat::Human, "warn")?;
     let outward = outward::of(inherited, None)?;
-    let engine = Engine::find_or_bring(wrapped.place, &outward)?;
+    let engine = AttachedEngine::find_or_bring(wrapped.target, &outward)?;
     let run = inherited.get(env::RUN).cloned().unwrap_or_else(session::fresh_run);
     // MCP clients pass nothing on: the server's own calls by HTTP are to be guarded too.
-    let prepared = preparation::prepare(session, &run, &engine, inherited, &Given::default())?;
+    let prepared = preparation::prepare(session, &run, &engine, inherited, &Extras::default())?;
     let user = credentials::user(session, &run);
-    let handle = EngineHandle::new(engine, wrapped.place.clone(), outward, user)?;
+    let handle = EngineHandle::new(engine, wrapped.target.clone(), outward, user)?;
     let handle = Arc::new(handle);
     let (changes, inheritance) = (&prepared.changes, &inheritance);
     let start = Start { command: wrapped.command, changes, inheritance };

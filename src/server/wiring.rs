@@ -10,8 +10,8 @@ use super::listeners::url;
 use crate::config::{self, Config};
 use crate::{api, ca};
 
-pub(super) fn api_settings(config: &Config, addr: SocketAddr) -> api::Settings {
-    api::Settings {
+pub(super) fn api_settings(config: &Config, addr: SocketAddr) -> api::ApiSettings {
+    api::ApiSettings {
         port: addr.port(),
         address: Some(addr.ip()).filter(|address| !address.is_unspecified()),
         allow_hosts: config.api.allow_hosts.clone(),
@@ -33,7 +33,7 @@ pub(super) fn proxy_settings(
         _ => ".".into(),
     };
     let mut settings = proxy::Config::new(store.clone(), addr, api, folder);
-    let config::Proxy { upstream, .. } = &config.proxy;
+    let config::ProxyConfig { upstream, .. } = &config.proxy;
     settings.settings.clone_from(&config.proxy.calls);
     settings.intercept.clone_from(&config.proxy.intercept);
     settings.mcp_trust.clone_from(&config.proxy.mcp_trust);
@@ -43,7 +43,7 @@ pub(super) fn proxy_settings(
     settings.connect_ports.clone_from(&upstream.connect_ports);
     settings.upstream_ca.clone_from(&upstream.trusted);
     if !config.proxy.intercept.is_empty() {
-        settings.ca = ca::Files::beside(&config.database.path).load()?;
+        settings.ca = ca::CaFiles::beside(&config.database.path).load()?;
     }
     settings.require_token = config.proxy.require_token;
     settings.max_request = config.proxy.max_request;

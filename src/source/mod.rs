@@ -15,8 +15,8 @@ use uuid::Uuid;
 
 pub(crate) use self::word::Word;
 use crate::api::Code;
-use crate::client::{self, Client};
-use crate::config::Place;
+use crate::client::{self, ApiClient};
+use crate::config::Target;
 
 /// How many executions are asked for at once; less where they do not fit into one answer.
 const PAGE: usize = 100;
@@ -27,23 +27,23 @@ pub(crate) const RUNNING_UNWATCHED: &str = "running (engine stopped: outcome unk
 /// Entities as the texts that the API gives, wherever they come from.
 pub(crate) enum Source {
     /// A server runs: it is asked.
-    Server(Box<Client>),
+    Server(Box<ApiClient>),
     /// None does: what is `running` here is of unknown outcome.
     File(Reader),
 }
 
 /// A page of executions, and the cursor of the next one.
 #[derive(Debug, Deserialize)]
-pub(crate) struct Listed {
+pub(crate) struct ExecutionPage {
     pub(crate) items: Vec<Box<RawValue>>,
     pub(crate) next: Option<String>,
 }
 
 impl Source {
-    /// Asks the lock who owns the database of `place`.
-    pub(crate) fn find(place: &Place) -> anyhow::Result<Self> {
-        let database = place.database()?;
-        Ok(match server_of(&database, place)? {
+    /// Asks the lock who owns the database of `target`.
+    pub(crate) fn find(target: &Target) -> anyhow::Result<Self> {
+        let database = target.database()?;
+        Ok(match server_of(&database, target)? {
             Some(client) => Self::Server(Box::new(client)),
             None => Self::File(open(&database)?),
         })
@@ -57,7 +57,7 @@ impl Source {
     /// The session, or `None` where there is none.
     pub(crate) fn session(&self, id: Uuid) -> anyhow::Result<Option<Box<RawValue>>> {
         match self {
-            Self::Server(client) => found(client.call("get_session", &Id { id })),
+            Self::Server(client) => found(client.call("get_session", &IdParams { id })),
             Self::File(reader) => read(reader.session(id)),
         }
     }
@@ -65,7 +65,9 @@ impl Source {
     /// All goals of a session, oldest first.
     pub(crate) fn goals(&self, session_id: Uuid) -> anyhow::Result<Vec<Box<RawValue>>> {
         match self {
-            Self::Server(client) => items(&client.call("list_goals", &OfSession { session_id })?),
+            Self::Server(client) => {
+                items(&client.call("list_goals", &SessionIdParams { session_id })?)
+            }
             Self::File(reader) => texts(&reader.goals(session_id)?),
         }
     }
@@ -78,7 +80,7 @@ impl Source {
     ) -> anyhow::Result<Vec<Box<RawValue>>> {
         match self {
             Self::Server(client) => items(&fitting(PAGE, |limit| {
-                let params = SessionPage { session_id, limit, after };
+                let params = SessionPageParams { session_id, limit, after };
                 client.call("list_session_executions", &params)
             })?),
             Self::File(reader) => texts(&reader.executions_of_session(session_id, PAGE, after)?),
@@ -91,43 +93,43 @@ impl Source {
         filter: &ExecutionFilter,
         limit: usize,
         cursor: Option<&str>,
-    ) -> anyhow::Result<Listed> {
+    ) -> anyhow::Result<ExecutionPage> {
         let limit = limit.min(PAGE);
         match self {
             Self::Server(client) => {
                 let page = fitting(limit, |limit| {
-                    client.call("list_executions", &FilterPage::new(filter, limit, cursor))
+                    client.call("list_executions", &FilterPageParams::new(filter, limit, cursor))
                 })?;
                 serde_json::from_str(page.get()).context("the server's answer is not understood")
             }
             Self::File(reader) => {
                 let page = reader.executions(filter, limit, cursor)?;
-                Ok(Listed { items: texts(&page.items)?, next: page.next })
+                Ok(ExecutionPage { items: texts(&page.items)?, next: page.next })
             }
         }
     }
 }
 
 /// A client of the server that holds the lock of `database`; `None` where nobody holds it.
-pub(crate) fn server_of(database: &Path, place: &Place) -> anyhow::Result<Option<Client>> {
+pub(crate) fn server_of(database: &Path, target: &Target) -> anyhow::Result<Option<ApiClient>> {
     let holder = Reader::lock_holder(database);
-    holder.map(|holder| client_of(&holder, place)).transpose()
+    holder.map(|holder| client_of(&holder, target)).transpose()
 }
 
 /// A client of the server that `holder` describes.
-fn client_of(holder: &LockHolder, place: &Place) -> anyhow::Result<Client> {
+fn client_of(holder: &LockHolder, target: &Target) -> anyhow::Result<ApiClient> {
     if holder.api.is_empty() {
         bail!(client::Error::Unreachable {
             url: format!("process {}", holder.pid),
             cause: "it has not opened its port yet; try again".to_owned(),
         });
     }
-    Client::new(&holder.api, place.token().as_ref())
+    ApiClient::new(&holder.api, target.token().as_ref())
 }
 
 /// The execution that a server knows, or `None` where there is none.
-fn execution(client: &Client, id: Uuid) -> anyhow::Result<Option<Box<RawValue>>> {
-    found(client.call("get_tool_execution", &Id { id }))
+fn execution(client: &ApiClient, id: Uuid) -> anyhow::Result<Option<Box<RawValue>>> {
+    found(client.call("get_tool_execution", &IdParams { id }))
 }
 
 /// Opens a database for reading only; it must be there.
@@ -142,24 +144,24 @@ pub(crate) fn open(database: &Path) -> anyhow::Result<Reader> {
 }
 
 #[derive(Serialize)]
-struct Id {
+struct IdParams {
     id: Uuid,
 }
 
 #[derive(Serialize)]
-struct OfSession {
+struct SessionIdParams {
     session_id: Uuid,
 }
 
 #[derive(Serialize)]
-struct SessionPage {
+struct SessionPageParams {
     session_id: Uuid,
     limit: usize,
     after: Option<Uuid>,
 }
 
 #[derive(Serialize)]
-struct FilterPage<'a> {
+struct FilterPageParams<'a> {
     user_id: Option<Uuid>,
     session_id: Option<Uuid>,
     goal_id: Option<Uuid>,
@@ -172,7 +174,7 @@ struct FilterPage<'a> {
     cursor: Option<&'a str>,
 }
 
-impl<'a> FilterPage<'a> {
+impl<'a> FilterPageParams<'a> {
     fn new(filter: &'a ExecutionFilter, limit: usize, cursor: Option<&'a str>) -> Self {
         Self {
             user_id: filter.user_id,

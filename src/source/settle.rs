@@ -11,8 +11,8 @@ use uuid::Uuid;
 
 use super::word::Word;
 use crate::api::Code;
-use crate::client::Client;
-use crate::config::Place;
+use crate::client::ApiClient;
+use crate::config::Target;
 
 /// What a person has found out about an execution.
 pub(crate) struct Settlement<'a> {
@@ -26,7 +26,7 @@ pub(crate) struct Settlement<'a> {
 }
 
 /// What became of a settlement.
-pub(crate) enum Settled {
+pub(crate) enum SettleResult {
     /// It stands; this is the execution now.
     Now(Box<RawValue>),
     /// The execution is not there, or not in doubt at that attempt.
@@ -44,31 +44,31 @@ struct Params<'a> {
 }
 
 #[derive(Deserialize)]
-struct Facts {
+struct AttemptFacts {
     status: Word<ExecutionStatus>,
     #[serde(default)]
     attempt: u32,
 }
 
 impl Settlement<'_> {
-    /// Asks the server that owns the database of `place`; where none runs, takes the database over.
-    pub(crate) fn submit(&self, place: &Place) -> anyhow::Result<Settled> {
-        let database = place.database()?;
-        if let Some(client) = super::server_of(&database, place)? {
+    /// Asks the server that owns the database of `target`; where none runs, takes the database over.
+    pub(crate) fn submit(&self, target: &Target) -> anyhow::Result<SettleResult> {
+        let database = target.database()?;
+        if let Some(client) = super::server_of(&database, target)? {
             return self.ask(&client);
         }
         super::open(&database)?;
         match Store::open(&Options::new(&database)) {
             // A server has started since the lock was looked at.
-            Err(store::Error::Locked { holder }) => self.ask(&super::client_of(&holder, place)?),
+            Err(store::Error::Locked { holder }) => self.ask(&super::client_of(&holder, target)?),
             store => self.decide(&store?),
         }
     }
 
-    fn ask(&self, client: &Client) -> anyhow::Result<Settled> {
+    fn ask(&self, client: &ApiClient) -> anyhow::Result<SettleResult> {
         let attempt = match self.attempt_of(super::execution(client, self.id)?)? {
             Ok(attempt) => attempt,
-            Err(no) => return Ok(Settled::No(no)),
+            Err(no) => return Ok(SettleResult::No(no)),
         };
         let params = Params {
             id: self.id,
@@ -78,16 +78,16 @@ impl Settlement<'_> {
             evidence: self.evidence,
         };
         match client.call("resolve_tool_execution", &params) {
-            Ok(execution) => Ok(Settled::Now(execution)),
+            Ok(execution) => Ok(SettleResult::Now(execution)),
             Err(error) if matches!(error.code(), Some(Code::NotFound | Code::Stale)) => {
-                Ok(Settled::No(error.to_string()))
+                Ok(SettleResult::No(error.to_string()))
             }
             Err(error) => Err(error.into()),
         }
     }
 
     /// Opening the store has recovered it, so that what a crash left running is in doubt by now.
-    fn decide(&self, store: &Store) -> anyhow::Result<Settled> {
+    fn decide(&self, store: &Store) -> anyhow::Result<SettleResult> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let settled = runtime.block_on(async {
             let execution = match store.reader().execution(self.id) {
@@ -97,7 +97,7 @@ impl Settlement<'_> {
             };
             let attempt = match self.attempt_of(execution)? {
                 Ok(attempt) => attempt,
-                Err(no) => return Ok(Settled::No(no)),
+                Err(no) => return Ok(SettleResult::No(no)),
             };
             let verdict = Verdict {
                 id: self.id,
@@ -108,9 +108,9 @@ impl Settlement<'_> {
                 actor: "operator".to_owned(),
             };
             match store.resolve(verdict).await {
-                Ok(execution) => Ok(Settled::Now(to_raw_value(&execution)?)),
+                Ok(execution) => Ok(SettleResult::Now(to_raw_value(&execution)?)),
                 Err(error @ (store::Error::NotFound { .. } | store::Error::Stale(_))) => {
-                    Ok(Settled::No(error.to_string()))
+                    Ok(SettleResult::No(error.to_string()))
                 }
                 Err(error) => Err(error.into()),
             }
@@ -124,7 +124,7 @@ impl Settlement<'_> {
         let Some(execution) = execution else {
             return Ok(Err(format!("There is no execution {}.", self.id)));
         };
-        let facts: Facts =
+        let facts: AttemptFacts =
             serde_json::from_str(execution.get()).context("the execution is not understood")?;
         if !facts.status.is(&ExecutionStatus::InDoubt) {
             let status = facts.status;

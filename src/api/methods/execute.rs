@@ -48,7 +48,7 @@ pub(crate) struct ExecutedAnswer {
     input_mismatch: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     #[cfg_attr(test, ts(type = "Claim", optional))]
-    claim: Option<Claim>,
+    claim: Option<LeaseClaim>,
     #[serde(skip_serializing_if = "Option::is_none")]
     #[cfg_attr(test, ts(optional))]
     lease: Option<String>,
@@ -60,7 +60,7 @@ pub(crate) struct ExecutedAnswer {
 /// What a call that asked for a lease got.
 #[derive(Debug, Clone, Copy, Serialize)]
 #[serde(rename_all = "snake_case")]
-enum Claim {
+enum LeaseClaim {
     Execute,
     Replay,
     Busy,
@@ -80,13 +80,13 @@ impl From<Executed> for ExecutedAnswer {
         let Executed { execution, duplicate, input_mismatch, claim } = executed;
         let (claim, lease, reason) = match claim {
             None => (None, None, None),
-            Some(ApiClaim::Execute { lease }) => (Some(Claim::Execute), Some(lease), None),
-            Some(ApiClaim::Replay) => (Some(Claim::Replay), None, None),
+            Some(ApiClaim::Execute { lease }) => (Some(LeaseClaim::Execute), Some(lease), None),
+            Some(ApiClaim::Replay) => (Some(LeaseClaim::Replay), None, None),
             Some(ApiClaim::Busy { leased }) => {
                 let reason = if leased { BusyReason::Leased } else { BusyReason::Unleased };
-                (Some(Claim::Busy), None, Some(reason))
+                (Some(LeaseClaim::Busy), None, Some(reason))
             }
-            Some(ApiClaim::InDoubt) => (Some(Claim::InDoubt), None, None),
+            Some(ApiClaim::InDoubt) => (Some(LeaseClaim::InDoubt), None, None),
         };
         Self { execution, duplicate, input_mismatch, claim, lease, reason }
     }

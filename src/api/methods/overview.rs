@@ -10,7 +10,7 @@ use uuid::Uuid;
 use super::registrar::{Context, Registrar};
 use crate::api::activity::LastHour;
 use crate::api::error::Error;
-use crate::api::params::{self, Label};
+use crate::api::params::{self, NameOrEmpty, NoParams};
 
 /// How much of each text of an execution is shown unless more is asked for, in bytes.
 const TEXT: usize = 64 * 1024;
@@ -27,7 +27,7 @@ pub(super) fn register(to: &mut Registrar) {
 struct ListSessionSummaries {
     user_id: Option<Uuid>,
     status: Option<SessionStatus>,
-    text: Option<Label>,
+    text: Option<NameOrEmpty>,
     limit: Option<usize>,
     cursor: Option<String>,
 }
@@ -65,8 +65,8 @@ struct SearchExecutions {
     goal_id: Option<Uuid>,
     status: Option<ExecutionStatus>,
     origin: Option<Origin>,
-    tool: Option<Label>,
-    text: Option<Label>,
+    tool: Option<NameOrEmpty>,
+    text: Option<NameOrEmpty>,
     duplicated: Option<bool>,
     after: Option<Timestamp>,
     before: Option<Timestamp>,
@@ -108,9 +108,6 @@ async fn get_execution_detail(
     let limit = params.text_bytes.unwrap_or(TEXT);
     context.list(move |reader| reader.execution_detail(params.id, limit)).await
 }
-
-#[derive(Deserialize)]
-struct NoParams {}
 
 async fn get_activity(context: Arc<Context>, _: NoParams) -> Result<LastHour, Error> {
     let decisions = context.metrics.decisions();

@@ -1,7 +1,7 @@
 //! The methods as clients see them.
 
 /// A method as clients see it. Types are names of `schemas.json`; `[T]` is a list, `T?` may be null.
-pub(super) struct Described {
+pub(super) struct MethodRow {
     pub(super) name: &'static str,
     pub(super) summary: &'static str,
     pub(super) required: &'static [(&'static str, &'static str)],
@@ -15,8 +15,8 @@ const fn method(
     required: &'static [(&'static str, &'static str)],
     optional: &'static [(&'static str, &'static str)],
     result: &'static str,
-) -> Described {
-    Described { name, summary, required, optional, result }
+) -> MethodRow {
+    MethodRow { name, summary, required, optional, result }
 }
 
 const ID: &[(&str, &str)] = &[("id", "Uuid")];
@@ -31,7 +31,7 @@ const TOOL_CALL: &[(&str, &str)] = &[
     ("tool_input", "Any"),
 ];
 
-pub(super) const METHODS: &[Described] = &[
+pub(super) const METHODS: &[MethodRow] = &[
     method(
         "create_user",
         "Makes a user; a second one of the same username is a CONFLICT.",
