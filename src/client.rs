@@ -1,4 +1,4 @@
-//! Asks the running server over its own state API, one call at a time.
+//! Calls the state API of a running server, one call at a time.
 
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ use serde_json::value::RawValue;
 use crate::api::Code;
 use crate::config::{Token, settings};
 
-/// How long one call may take.
+/// Timeout of one call.
 const CALL_TIMEOUT: Duration = Duration::from_mins(1);
 
 /// A JSON-RPC client that blocks its thread.
@@ -27,37 +27,37 @@ pub(crate) struct ApiClient {
     authorization: Option<HeaderValue>,
 }
 
-/// Why there is no result.
+/// Why a call has no result.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Error {
-    /// Nobody answers there.
+    /// Nothing answers at the address.
     #[error("the server at {url} cannot be reached: {cause}")]
     Unreachable {
-        /// Where it should be.
+        /// The address.
         url: String,
-        /// What happened.
+        /// The cause.
         cause: String,
     },
-    /// The server asks for a token.
+    /// The server requires a token, or a different one.
     #[error("the server wants a token: give it by --token or {}", settings::TOKEN.variable())]
     Token,
-    /// The server understood, and refused.
+    /// The server understood the call and refused it.
     #[error("{message}")]
     Refused {
-        /// JSON-RPC's number.
+        /// The JSON-RPC error number.
         number: i32,
-        /// The engine's code, where it is one of its own.
+        /// The engine's code, if it is one that this version knows.
         code: Option<Code>,
-        /// In words.
+        /// The message.
         message: String,
     },
-    /// What came back is not what this version speaks.
+    /// The answer is not what this version expects.
     #[error("the server gave an answer that is not understood: {0}")]
     Answer(String),
 }
 
 impl Error {
-    /// The engine's own code.
+    /// The engine's code, if the server refused the call.
     pub(crate) fn code(&self) -> Option<Code> {
         match self {
             Self::Refused { code, .. } => *code,
@@ -65,7 +65,7 @@ impl Error {
         }
     }
 
-    /// The result is there and does not fit into one answer.
+    /// The result exists and does not fit into one answer.
     pub(crate) fn is_too_large(&self) -> bool {
         matches!(self, Self::Refused { number: OVERSIZED_RESPONSE_CODE, .. })
     }
@@ -89,7 +89,8 @@ struct RpcRequest<'a, P> {
     params: &'a P,
 }
 
-/// A response of JSON-RPC. What is refused before its method is known is answered by one too.
+/// A JSON-RPC response. The server also sends one when it refuses a request before its method is
+/// known.
 #[derive(Deserialize)]
 struct RpcResponse {
     result: Option<Box<RawValue>>,
@@ -108,13 +109,13 @@ struct ErrorData {
     code: String,
 }
 
-/// What a running engine says at `/readyz`.
+/// What a running engine reports at `/readyz`.
 #[derive(Deserialize)]
 pub(crate) struct EngineReadiness {
     pub(crate) ready: bool,
     /// What is not ready, in words.
     pub(crate) problems: Vec<String>,
-    /// The URL of the proxy; `None`: it has no proxy.
+    /// The URL of the proxy; `None` if the engine runs without one.
     pub(crate) proxy: Option<String>,
     pub(crate) store: StoreReadiness,
 }
@@ -127,7 +128,7 @@ pub(crate) struct StoreReadiness {
 }
 
 impl ApiClient {
-    /// A client of the server at `url`; nothing is sent yet.
+    /// A client of the server at `url`; sends nothing yet.
     pub(crate) fn new(url: &str, token: Option<&Token>) -> anyhow::Result<Self> {
         let authorization = token
             .map(|token| HeaderValue::from_str(&format!("Bearer {}", token.reveal())))
@@ -144,7 +145,7 @@ impl ApiClient {
         })
     }
 
-    /// Calls `method` and returns its result as the text that came (`null` included).
+    /// Calls `method` and returns its result as received (`null` included).
     pub(crate) fn call(
         &self,
         method: &str,
@@ -170,18 +171,18 @@ impl ApiClient {
         }
     }
 
-    /// Where the server is.
+    /// The URL of the server.
     pub(crate) fn url(&self) -> String {
         self.uri.to_string().trim_end_matches('/').to_owned()
     }
 
-    /// What the engine says of itself, ready or not.
+    /// What `/readyz` reports, ready or not.
     pub(crate) fn readiness(&self) -> Result<EngineReadiness, Error> {
         let (_, body) = self.get_page("/readyz")?;
         serde_json::from_slice(&body).map_err(|error| Error::Answer(format!("/readyz: {error}")))
     }
 
-    /// The body of a page; `None` where there is no such page.
+    /// The body of a page; `None` if the page does not exist.
     pub(crate) fn get(&self, path: &str) -> Result<Option<Bytes>, Error> {
         let (status, body) = self.get_page(path)?;
         match status {
@@ -202,7 +203,7 @@ impl ApiClient {
         self.exchange(request)
     }
 
-    /// Sends a request, and waits for the whole answer.
+    /// Sends a request and reads the whole answer.
     fn exchange(
         &self,
         mut request: hyper::Request<Full<Bytes>>,
@@ -227,7 +228,7 @@ impl ApiClient {
     }
 }
 
-/// hyper-util's own message says no more than "client error (Connect)".
+/// hyper-util's message is only "client error (Connect)".
 fn root_cause(error: &dyn std::error::Error) -> String {
     let mut cause = error;
     while let Some(deeper) = cause.source() {

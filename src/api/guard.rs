@@ -1,7 +1,8 @@
-//! Who may talk to the API: Host, Origin, Sec-Fetch-Site, bearer token, media type.
+//! Decides who may use the API: Host, Origin, Sec-Fetch-Site, bearer token, media type.
 //!
 //! A page in a browser can send requests to the loopback. It cannot forge `Host` (so a rebound name
-//! is seen), `Origin` or `Sec-Fetch-Site`, and cannot send `application/json` without asking first.
+//! is detected), `Origin` or `Sec-Fetch-Site`, and cannot send `application/json` without a
+//! preflight.
 
 use std::net::IpAddr;
 
@@ -14,13 +15,13 @@ use crate::config::Token;
 const LOOPBACK: [&str; 3] = ["127.0.0.1", "localhost", "[::1]"];
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
-/// What is let in beside our own names.
+/// The hosts, origins and token that are allowed.
 #[derive(Debug, Clone)]
 pub(crate) struct RequestGuard {
     /// The port that the API listens on.
     pub(crate) port: u16,
-    /// The address, where it is neither one of the loopback's usual ones nor all of the machine's. A page
-    /// cannot be rebound to a number.
+    /// The address, unless it is a usual loopback address or stands for all addresses. A page
+    /// cannot be rebound to an IP address.
     pub(crate) address: Option<IpAddr>,
     /// `HOST` (at any port) or `HOST:PORT`.
     pub(crate) allow_hosts: Vec<String>,
@@ -30,9 +31,9 @@ pub(crate) struct RequestGuard {
 }
 
 impl RequestGuard {
-    /// Refuses a request for another host. `target` is the authority of a target in absolute form,
-    /// which wins over `Host` (RFC 9112, 3.2.2), so both must be ours.
-    pub(crate) fn host(
+    /// Refuses a request for a different host. `target` is the authority of a target in absolute
+    /// form, which wins over `Host` (RFC 9112, 3.2.2), so both must be ours.
+    pub(crate) fn check_host(
         &self,
         headers: &HeaderMap,
         target: Option<&Authority>,
@@ -59,16 +60,16 @@ impl RequestGuard {
         let name = authority.host();
         let port = authority.port_u16();
         let own = LOOPBACK.iter().any(|own| own.eq_ignore_ascii_case(name))
-            || self.address.is_some_and(|address| name == shown(address));
+            || self.address.is_some_and(|address| name == in_url(address));
         (own && port.unwrap_or(80) == self.port)
             || self.allow_hosts.iter().any(|allowed| {
                 allowed.eq_ignore_ascii_case(host) || allowed.eq_ignore_ascii_case(name)
             })
     }
 
-    /// Refuses requests that a page of another origin sends. The answer is the origin that
-    /// `--allow-origin` let in, where there is one: it is to be told that it may read the answer.
-    pub(crate) fn origin(&self, headers: &HeaderMap) -> Result<Option<HeaderValue>, Error> {
+    /// Refuses requests from a page of a different origin. Returns the origin if `--allow-origin`
+    /// allows it: the answer must say that this page may read it.
+    pub(crate) fn check_origin(&self, headers: &HeaderMap) -> Result<Option<HeaderValue>, Error> {
         let mut origins = headers.get_all(header::ORIGIN).iter();
         match (origins.next(), origins.next()) {
             (None, _) => {}
@@ -93,7 +94,7 @@ impl RequestGuard {
 
     fn is_our_origin(&self, origin: &str) -> bool {
         origin.strip_prefix("http://").is_some_and(|host| {
-            let address = self.address.map(shown);
+            let address = self.address.map(in_url);
             LOOPBACK.iter().copied().chain(address.as_deref()).any(|own| match self.port {
                 80 => host == own,
                 port => host.strip_prefix(own) == Some(&format!(":{port}")),
@@ -101,8 +102,8 @@ impl RequestGuard {
         })
     }
 
-    /// Refuses a request without the bearer token, where one is set.
-    pub(crate) fn token(&self, headers: &HeaderMap) -> Result<(), Error> {
+    /// Refuses a request without the bearer token, if one is set.
+    pub(crate) fn check_token(&self, headers: &HeaderMap) -> Result<(), Error> {
         let Some(token) = &self.token else { return Ok(()) };
         let mut values = headers.get_all(header::AUTHORIZATION).iter();
         if let (Some(value), None) = (values.next(), values.next())
@@ -119,15 +120,15 @@ impl RequestGuard {
     }
 }
 
-/// As it stands in a URL.
-fn shown(address: IpAddr) -> String {
+/// The address as in a URL.
+fn in_url(address: IpAddr) -> String {
     match address {
         IpAddr::V4(address) => address.to_string(),
         IpAddr::V6(address) => format!("[{address}]"),
     }
 }
 
-/// Refuses every body but `application/json`, whatever its parameters.
+/// Refuses any body except `application/json`, whatever its parameters.
 pub(crate) fn media_type(headers: &HeaderMap) -> Result<(), Error> {
     let refuse = |message| Err(Error::new(Code::MediaType, message));
     let mut types = headers.get_all(header::CONTENT_TYPE).iter();
@@ -202,29 +203,29 @@ mod tests {
             ("", false),
         ];
         for (host, ours) in table {
-            let checked = guard().host(&headers(&[("host", host)]), None);
+            let checked = guard().check_host(&headers(&[("host", host)]), None);
             assert_eq!(checked.is_ok(), ours, "{host}");
         }
         let twice = headers(&[("host", "127.0.0.1:3030"), ("host", "127.0.0.1:3030")]);
-        assert!(guard().host(&twice, None).is_err());
-        assert!(guard().host(&HeaderMap::new(), None).is_err());
+        assert!(guard().check_host(&twice, None).is_err());
+        assert!(guard().check_host(&HeaderMap::new(), None).is_err());
         let own = headers(&[("host", "127.0.0.1:3030")]);
-        assert!(guard().host(&own, Some(&"evil.example".parse().unwrap())).is_err());
-        assert!(guard().host(&own, Some(&"localhost:3030".parse().unwrap())).is_ok());
+        assert!(guard().check_host(&own, Some(&"evil.example".parse().unwrap())).is_err());
+        assert!(guard().check_host(&own, Some(&"localhost:3030".parse().unwrap())).is_ok());
         for (address, host) in [("127.0.0.2", "127.0.0.2:3030"), ("fd00::1", "[fd00::1]:3030")] {
             let bound = RequestGuard { address: Some(address.parse().unwrap()), ..guard() };
-            assert!(bound.host(&headers(&[("host", host)]), None).is_ok(), "{host}");
-            assert!(bound.host(&headers(&[("host", "127.0.0.3:3030")]), None).is_err());
+            assert!(bound.check_host(&headers(&[("host", host)]), None).is_ok(), "{host}");
+            assert!(bound.check_host(&headers(&[("host", "127.0.0.3:3030")]), None).is_err());
             let page = format!("http://{host}");
-            assert!(bound.origin(&headers(&[("origin", &page)])).is_ok(), "{page}");
+            assert!(bound.check_origin(&headers(&[("origin", &page)])).is_ok(), "{page}");
         }
         let standard = RequestGuard { port: 80, ..guard() };
-        assert!(standard.host(&headers(&[("host", "localhost")]), None).is_ok());
+        assert!(standard.check_host(&headers(&[("host", "localhost")]), None).is_ok());
     }
 
     #[test]
     fn origins() {
-        /// The headers, and the origin that is let in; `None`: refused.
+        /// The headers, and the origin that is allowed; `None` if refused.
         type Row = (&'static [(&'static str, &'static str)], Option<Option<&'static str>>);
         let table: [Row; 12] = [
             (&[], Some(None)),
@@ -244,12 +245,12 @@ mod tests {
             (&[("sec-fetch-site", "none"), ("sec-fetch-site", "same-site")], None),
         ];
         for (pairs, expected) in table {
-            let got = guard().origin(&headers(pairs)).ok();
+            let got = guard().check_origin(&headers(pairs)).ok();
             let got = got.as_ref().map(|o| o.as_ref().map(|v| v.to_str().unwrap()));
             assert_eq!(got, expected, "{pairs:?}");
         }
         let twice = headers(&[("origin", "http://127.0.0.1:3030"), ("origin", "null")]);
-        assert!(guard().origin(&twice).is_err());
+        assert!(guard().check_origin(&twice).is_err());
     }
 
     #[test]
@@ -265,12 +266,16 @@ mod tests {
             ("", false),
         ];
         for (value, ok) in table {
-            assert_eq!(guard.token(&headers(&[("authorization", value)])).is_ok(), ok, "{value}");
+            assert_eq!(
+                guard.check_token(&headers(&[("authorization", value)])).is_ok(),
+                ok,
+                "{value}"
+            );
         }
-        assert!(guard.token(&HeaderMap::new()).is_err());
+        assert!(guard.check_token(&HeaderMap::new()).is_err());
         let twice =
             headers(&[("authorization", "Bearer s3cret"), ("authorization", "Bearer s3cret")]);
-        assert!(guard.token(&twice).is_err());
+        assert!(guard.check_token(&twice).is_err());
         assert_eq!(format!("{:?}", guard.token), "Some([redacted])");
     }
 

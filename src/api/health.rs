@@ -14,12 +14,12 @@ struct Readiness<'a> {
     ready: bool,
     /// What is not ready, in words.
     problems: Vec<&'a str>,
-    /// Where the proxy listens, unless there is none.
+    /// The URL of the proxy, if there is one.
     proxy: Option<&'a str>,
     store: &'a Health,
 }
 
-/// 200 while the engine takes calls, else 503; the body names what is not ready.
+/// 200 while the engine accepts calls, else 503; the body names what is not ready.
 pub(crate) fn ready(
     health: &Health,
     draining: bool,

@@ -1,5 +1,5 @@
-//! The dashboard's files, from the binary itself. A debug build reads them from `dashboard/` where
-//! that is still there, so that a change shows at the next reload.
+//! The files of the dashboard, compiled into the binary. A debug build reads them from `dashboard/`
+//! if it exists, so that a reload shows a change.
 
 use std::borrow::Cow;
 
@@ -15,7 +15,7 @@ const CSS: &str = "text/css; charset=utf-8";
 const JS: &str = "text/javascript; charset=utf-8";
 const SVG: &str = "image/svg+xml";
 
-/// No script, style or connection but our own; in nobody's frame. Every text of a tool is data.
+/// Only our own scripts, styles and connections; no framing. Every text of a tool is data.
 const POLICY: &str = "default-src 'self'; base-uri 'none'; form-action 'none'; \
                       frame-ancestors 'none'; object-src 'none'";
 
@@ -67,7 +67,7 @@ const PAGES: &[StaticPage] = pages! {
     "src/timeline.js" JS,
 };
 
-/// A browser asks for a page to show.
+/// Whether a browser requests a page to show.
 pub(crate) fn wants_html(headers: &HeaderMap) -> bool {
     headers
         .get_all(header::ACCEPT)
@@ -75,7 +75,7 @@ pub(crate) fn wants_html(headers: &HeaderMap) -> bool {
         .any(|accept| accept.to_str().is_ok_and(|accept| accept.contains("text/html")))
 }
 
-/// The file at `path`, or `None` where there is none.
+/// The file at `path`, or `None` if there is none.
 pub(crate) fn get(path: &str, headers: &HeaderMap) -> Option<Response<ResponseBody>> {
     let name = match path.trim_start_matches('/') {
         "" => "index.html",
@@ -99,7 +99,7 @@ pub(crate) fn get(path: &str, headers: &HeaderMap) -> Option<Response<ResponseBo
         headers.insert(header::ETAG, tag);
     }
     let fixed: [(HeaderName, &str); 5] = [
-        // Asked for anew each time: from the loopback that costs nothing, and no page mixes versions.
+        // Revalidated each time: that is cheap on the loopback, and no page mixes versions.
         (header::CACHE_CONTROL, "no-cache"),
         (header::CONTENT_SECURITY_POLICY, POLICY),
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),

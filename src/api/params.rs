@@ -1,4 +1,4 @@
-//! Parameters: by name, decoded from their own text, refused with the JSON path of what is wrong.
+//! Parameters: by name, decoded from their own text, refused with the JSON path of the error.
 
 use std::time::Duration;
 
@@ -10,16 +10,16 @@ use store::{LEASE_DEFAULT, LEASE_MAX, LEASE_MIN, MAX_NAME};
 
 use super::error::{Code, Error};
 
-/// The longest time that a call waits for an execution to settle.
+/// The longest time that a call may wait for an execution to settle.
 pub(crate) const MAX_WAIT: Duration = Duration::from_mins(5);
 
 /// The most rows of one page.
 pub(crate) const MAX_PAGE: usize = 1_000;
 
-/// The most characters of the reason given with a verdict.
+/// The longest reason for a verdict, in characters.
 const MAX_EVIDENCE: usize = 4_096;
 
-/// How messages about a text that is too long begin; they are limits, not wrong params.
+/// The start of messages about a text that is too long; they are limits, not wrong params.
 const TOO_LONG: &str = "longer than ";
 
 /// A text of `MIN` to `MAX` characters.
@@ -32,7 +32,7 @@ pub(crate) type Name = BoundedText<1, MAX_NAME>;
 /// A name that may be empty.
 pub(crate) type NameOrEmpty = BoundedText<0, MAX_NAME>;
 
-/// Why a verdict was given.
+/// The evidence for a verdict.
 pub(crate) type Evidence = BoundedText<1, MAX_EVIDENCE>;
 
 impl<'de, const MIN: usize, const MAX: usize> Deserialize<'de> for BoundedText<MIN, MAX> {
@@ -104,7 +104,7 @@ pub(crate) fn decode<P: DeserializeOwned>(params: &Params<'_>) -> Result<P, Erro
     serde_json::from_str(text).map_err(|error| locate::<P>(text, error))
 }
 
-/// Decodes once more, now keeping track of the path: only callers that err pay for it.
+/// Decodes again, now with the path; only callers that make a mistake pay for it.
 fn locate<P: DeserializeOwned>(text: &str, error: serde_json::Error) -> Error {
     let mut deserializer = serde_json::Deserializer::from_str(text);
     let (mut field, error) = match serde_path_to_error::deserialize::<_, P>(&mut deserializer) {
@@ -130,7 +130,7 @@ fn locate<P: DeserializeOwned>(text: &str, error: serde_json::Error) -> Error {
     Error::field(if limit { Code::Limit } else { Code::InvalidParams }, &field, message)
 }
 
-/// Serde names Rust's own types of numbers, which say nothing to a caller.
+/// Replaces the Rust types of numbers in messages of serde, which mean nothing to a caller.
 fn in_plain_words(message: &str) -> String {
     match message.rsplit_once(", expected ") {
         Some((what, "u32" | "u64" | "usize")) => format!("{what}, expected a whole number from 0"),
@@ -182,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn the_path_of_what_is_wrong_is_told() {
+    fn errors_name_the_path_in_the_params() {
         let invalid = Code::InvalidParams;
         let (code, field, _) = refused::<Call>(r#"{"tool_name":1,"tool_input":1}"#);
         assert_eq!((code, field), (invalid, "tool_name".into()));
@@ -203,7 +203,7 @@ mod tests {
     }
 
     #[test]
-    fn limits_have_a_code_of_their_own() {
+    fn limits_have_their_own_code() {
         let name = |n: usize| format!(r#"{{"tool_name":"{}","tool_input":1}}"#, "ä".repeat(n));
         assert!(decode::<Call>(&Params::new(Some(&name(MAX_NAME)))).is_ok());
         let (code, field, _) = refused::<Call>(&name(MAX_NAME + 1));

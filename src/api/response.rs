@@ -1,4 +1,4 @@
-//! The answers of the API as HTTP: a status, a media type and a body.
+//! HTTP answers of the API: a status, a media type and a body.
 
 use std::convert::Infallible;
 

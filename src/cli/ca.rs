@@ -82,7 +82,7 @@ struct Export {
     target: Target,
 }
 
-/// A CA as it is shown.
+/// A CA as `ca show` prints it.
 #[derive(Debug, Serialize)]
 struct CaDescription {
     subject: String,
@@ -91,7 +91,7 @@ struct CaDescription {
     excluded: Vec<String>,
     not_before: String,
     not_after: String,
-    /// `None`: in the memory of a running engine.
+    /// `None` if it is in the memory of a running engine.
     file: Option<String>,
 }
 
@@ -125,13 +125,13 @@ fn init(args: &Init, printer: &mut Printer) -> anyhow::Result<ExitStatus> {
 }
 
 fn show(args: &Show, printer: &mut Printer) -> anyhow::Result<ExitStatus> {
-    let Some(found) = ca::find(&args.target)? else { return Ok(none(printer)) };
+    let Some(found) = ca::active(&args.target)? else { return Ok(report_no_ca(printer)) };
     print(&found, printer)?;
     Ok(ExitStatus::Done)
 }
 
 fn export(args: &Export, printer: &mut Printer) -> anyhow::Result<ExitStatus> {
-    let Some(found) = ca::find(&args.target)? else { return Ok(none(printer)) };
+    let Some(found) = ca::active(&args.target)? else { return Ok(report_no_ca(printer)) };
     let Some(path) = &args.file else {
         printer.line(found.pem.trim_end())?;
         return Ok(ExitStatus::Done);
@@ -153,7 +153,7 @@ fn export(args: &Export, printer: &mut Printer) -> anyhow::Result<ExitStatus> {
     Ok(ExitStatus::Done)
 }
 
-fn none(printer: &mut Printer) -> ExitStatus {
+fn report_no_ca(printer: &mut Printer) -> ExitStatus {
     printer.note(
         "there is no CA: `ca init` makes one; a running engine has one where --intercept names hosts",
     );

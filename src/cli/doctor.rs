@@ -28,7 +28,7 @@ struct DoctorReport<'a> {
     findings: &'a [CheckResult],
 }
 
-/// Tells all that is found, also where the first thing is wrong already.
+/// Prints every result, even if the first one is a problem.
 pub(super) fn run(args: &Args, printer: &mut Printer) -> anyhow::Result<ExitStatus> {
     log::start(LogFormat::Human, "warn")?;
     let findings = doctor::examine(&args.target, printer);

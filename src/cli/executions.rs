@@ -7,7 +7,7 @@ use crate::exit::ExitStatus;
 use crate::printer::Printer;
 use crate::source::{RUNNING_UNWATCHED, Source, Word};
 
-/// The longest tool name or key that a table shows whole, in characters.
+/// The longest tool name or key that a table shows in full, in characters.
 const CELL: usize = 60;
 
 /// List executions, newest first
@@ -70,7 +70,7 @@ struct ExecutionRow {
     created_at: Timestamp,
 }
 
-/// Lists page by page; an empty list is an answer too (0).
+/// Lists page by page; an empty list is a valid answer (0).
 pub(super) fn run(args: &Args, printer: &mut Printer) -> anyhow::Result<ExitStatus> {
     let source = Source::find(&args.target)?;
     let filter = ExecutionFilter {
@@ -85,7 +85,7 @@ pub(super) fn run(args: &Args, printer: &mut Printer) -> anyhow::Result<ExitStat
     };
     let (mut rows, mut shown, mut more, mut cursor) = (Vec::new(), 0, false, None);
     while !more {
-        // One more than is shown tells whether there are more.
+        // Read one more than is shown, to know whether there are more.
         let wanted = (args.limit - shown).saturating_add(1);
         let page = source.executions(&filter, wanted, cursor.as_deref())?;
         for execution in page.items {

@@ -38,7 +38,7 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: Args, printer: &mut Printer) -> anyhow::Result<ExitStatus> {
-    let asked = proxy::Asked {
+    let request = proxy::Asked {
         method: args.method.parse().map_err(|_| anyhow!("{:?} is no method", args.method))?,
         url: args.url,
         headers: args.headers.iter().map(|field| header(field)).collect::<Result<_, _>>()?,
@@ -52,7 +52,7 @@ pub(super) fn run(args: Args, printer: &mut Printer) -> anyhow::Result<ExitStatu
         &config.proxy.calls,
         &config.proxy.intercept,
         reader.as_ref(),
-        asked,
+        request,
     ));
     match explained {
         Ok(explanation) if printer.json() => printer.document(&explanation)?,
@@ -116,7 +116,7 @@ fn print(explanation: &Explanation, printer: &mut Printer) -> anyhow::Result<()>
         }
         None => printer.line("Key       made when the session is")?,
     }
-    printer.line(format_args!("Now       {}", now(call.now)))?;
+    printer.line(format_args!("Now       {}", outcome_now(call.now)))?;
     if let Some(id) = call.execution_id {
         printer.line(format_args!("          by execution {id}"))?;
     }
@@ -129,7 +129,7 @@ fn print(explanation: &Explanation, printer: &mut Printer) -> anyhow::Result<()>
     Ok(())
 }
 
-fn now(word: &str) -> &str {
+fn outcome_now(word: &str) -> &str {
     match word {
         "execute" => "it would be carried out",
         "execute-again" => "it would be carried out as one more attempt",

@@ -1,4 +1,4 @@
-//! The command line: one file a verb.
+//! The command line: one file per command.
 
 mod ca;
 mod config;
@@ -59,7 +59,7 @@ enum Verb {
 }
 
 impl Cli {
-    /// Runs the verb.
+    /// Runs the command.
     pub(crate) fn run(self, printer: &mut Printer) -> anyhow::Result<ExitStatus> {
         match self.verb {
             Verb::Serve(args) => serve::run(&args, printer),

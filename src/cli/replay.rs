@@ -9,7 +9,7 @@ use crate::printer::{Printer, Tone, title, visible};
 use crate::source::history::{History, facts};
 use crate::source::{RUNNING_UNWATCHED, Source, Word};
 
-/// The longest output that is shown to people, in characters.
+/// The longest output that is shown as text, in characters.
 const OUTPUT_SHOWN: usize = 2_000;
 
 /// Show what a session did: its goals, and the tool executions of each
@@ -68,14 +68,14 @@ struct ExecutionFacts {
     origin: Option<Word<Origin>>,
 }
 
-/// What a proxied execution's input says of its request.
+/// The request in the input of a proxied execution.
 #[derive(Deserialize)]
 struct RequestFacts {
     method: String,
     url: String,
 }
 
-/// Prints the session; 1 where there is none.
+/// Prints the session; 1 if it does not exist.
 pub(super) fn run(args: &Args, printer: &mut Printer) -> anyhow::Result<ExitStatus> {
     let source = Source::find(&args.target)?;
     let Some(session) = source.session(args.session)? else {
@@ -91,7 +91,7 @@ pub(super) fn run(args: &Args, printer: &mut Printer) -> anyhow::Result<ExitStat
     Ok(ExitStatus::Done)
 }
 
-/// A history as people read it.
+/// A history as text for people.
 struct HistoryText<'a>(&'a History);
 
 impl HistoryText<'_> {
@@ -191,7 +191,7 @@ impl HistoryText<'_> {
 }
 
 impl RequestFacts {
-    /// Method and path; the host stands in the tool's name.
+    /// Method and path; the name of the tool has the host.
     fn line(&self) -> String {
         let path = self.url.parse::<hyper::Uri>().ok().map_or_else(
             || self.url.clone(),
@@ -233,7 +233,7 @@ mod tests {
         ))
     }
 
-    /// An execution with these members beside the ones that each has.
+    /// An execution with these members besides those that all have.
     fn execution(members: &str) -> Box<RawValue> {
         raw(&format!(
             r#"{{"id":"00000000-0000-0000-0000-000000000002","goal_id":"00000000-0000-0000-0000-000000000001","created_at":"2026-02-23T12:48:34.999999Z",{members}}}"#

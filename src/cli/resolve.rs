@@ -61,7 +61,7 @@ struct OutcomeFacts {
     outcome: Option<Word<Knowledge>>,
 }
 
-/// Asks the server, or takes the lock where none runs.
+/// Asks the server, or takes the lock if none is running.
 pub(super) fn run(args: &Args, printer: &mut Printer) -> anyhow::Result<ExitStatus> {
     let settlement = Settlement {
         id: args.id,

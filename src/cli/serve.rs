@@ -21,7 +21,7 @@ pub(super) struct Args {
     flags: Flags,
 }
 
-/// Runs until a signal; problems of the configuration show before a file or port is touched.
+/// Runs until a signal; reports configuration errors before it touches a file or a port.
 pub(super) fn run(args: &Args, printer: &mut Printer) -> anyhow::Result<ExitStatus> {
     let config = Config::try_from(args.flags.clone())?;
     log::start(config.log_format, "info")?;

@@ -28,7 +28,7 @@ struct Printed<'a> {
     token: &'a str,
 }
 
-/// Reads the secret from the file itself: the file's mode says who may.
+/// Reads the secret from the file itself, whose mode decides who may.
 pub(super) fn run(args: &Args, printer: &mut Printer) -> anyhow::Result<ExitStatus> {
     let reader = source::open(&args.target.database()?)?;
     let token = reader.session_token(&args.session)?;

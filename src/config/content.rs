@@ -1,4 +1,4 @@
-//! What the file says: its tables, as `settings.rs` declares them, its rules and its routes.
+//! The content of the file: the tables that `settings.rs` declares, rules and routes.
 
 use std::fmt;
 
@@ -9,17 +9,17 @@ use serde::{Deserialize, Deserializer};
 use super::setting::{Declared, ValueForm};
 use super::settings::ALL;
 
-/// What the file says. What it leaves out is the business of the other layers.
+/// The content of the file. Other layers provide what it leaves out.
 #[derive(Clone, Default)]
 pub(super) struct FileContent {
-    pub(super) settings: Vec<InFile>,
+    pub(super) settings: Vec<FileValue>,
     pub(super) routes: Vec<Route>,
     pub(super) rules: Vec<Rule>,
 }
 
-/// A setting as it is written; one text where it is no list.
+/// A setting as written; one text if it is not a list.
 #[derive(Clone)]
-pub(super) struct InFile {
+pub(super) struct FileValue {
     pub(super) declared: &'static Declared,
     pub(super) texts: Vec<String>,
 }
@@ -32,16 +32,16 @@ impl<'de> Deserialize<'de> for FileContent {
     }
 }
 
-/// What a key of a table is.
+/// What a key of a table names.
 enum Key {
     Setting(&'static Declared),
-    /// A table below; its name in full.
+    /// A table inside this one, by its full name.
     Table(String),
     Rules,
     Routes,
 }
 
-/// A table by its name in full, empty for that of the file itself.
+/// Reads a table, by its full name; empty for the top of the file.
 struct TableSeed<'a> {
     name: String,
     content: &'a mut FileContent,
@@ -67,7 +67,7 @@ impl<'de> Visitor<'de> for TableSeed<'_> {
             match key {
                 Key::Setting(declared) => {
                     let texts = map.next_value_seed(TextsSeed(declared))?;
-                    self.content.settings.push(InFile { declared, texts });
+                    self.content.settings.push(FileValue { declared, texts });
                 }
                 Key::Table(name) => {
                     map.next_value_seed(TableSeed { name, content: self.content })?
@@ -80,7 +80,7 @@ impl<'de> Visitor<'de> for TableSeed<'_> {
     }
 }
 
-/// Reads a key of the table of this name.
+/// Reads a key of this table.
 struct KeySeed<'a> {
     table: &'a str,
 }
@@ -100,7 +100,7 @@ impl KeySeed<'_> {
         })
     }
 
-    /// The keys that the table may have.
+    /// The keys of this table.
     fn known(&self) -> Vec<&'static str> {
         let mut known = Vec::new();
         for declared in ALL {
@@ -140,7 +140,7 @@ impl Visitor<'_> for KeySeed<'_> {
     }
 }
 
-/// Reads what is written of a setting.
+/// Reads the value of a setting as texts.
 struct TextsSeed(&'static Declared);
 
 impl<'de> DeserializeSeed<'de> for TextsSeed {
@@ -171,7 +171,7 @@ impl<'de> Visitor<'de> for TextsSeed {
     }
 }
 
-/// Reads one value of a setting, as a text that its type has read.
+/// Reads one value of a setting as a text, and checks that its type can parse it.
 struct TextSeed(&'static Declared);
 
 impl TextSeed {
@@ -224,7 +224,7 @@ impl Visitor<'_> for TextSeed {
     }
 }
 
-/// As serde lists what it expects.
+/// Lists words as serde does.
 fn one_of(words: &[&str]) -> String {
     let quoted: Vec<_> = words.iter().map(|word| format!("`{word}`")).collect();
     match quoted.as_slice() {

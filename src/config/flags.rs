@@ -1,4 +1,4 @@
-//! What the command line and the environment say: the flags, as `settings.rs` declares them.
+//! The command line and the environment: the flags that `settings.rs` declares.
 
 use std::ffi::OsString;
 use std::fmt;
@@ -18,7 +18,7 @@ use super::setting::{Declared, Flag, ValueForm};
 use super::settings::{ALL, CONFIG, DATABASE, INTERCEPT, TOKEN};
 use super::values::Token;
 
-/// Which store a verb means, and how it shows itself to the server that owns it.
+/// The store that a command targets, and the token for the server that owns it.
 #[derive(Debug, Clone)]
 pub(crate) struct Target {
     config: Option<PathBuf>,
@@ -28,7 +28,7 @@ pub(crate) struct Target {
 }
 
 impl Target {
-    /// The configuration file, where there is one; read once.
+    /// The configuration file, if there is one; read once.
     pub(crate) fn file(&self) -> anyhow::Result<Option<&File>> {
         if self.file.get().is_none() {
             let _ = self.file.set(File::find(self.config.as_deref())?);
@@ -36,7 +36,7 @@ impl Target {
         Ok(self.file.get().and_then(Option::as_ref))
     }
 
-    /// The database file; it need not be there.
+    /// The database file, which may not exist.
     pub(crate) fn database(&self) -> anyhow::Result<PathBuf> {
         if let Some(database) = &self.database {
             return Ok(database.clone());
@@ -54,12 +54,12 @@ impl Target {
         self.token.clone().or_else(|| self.file().ok()??.one(&TOKEN))
     }
 
-    /// The hosts that the file has intercepted.
+    /// The hosts to intercept, by the file.
     pub(crate) fn intercepted(&self) -> anyhow::Result<Vec<HostPattern>> {
         Ok(self.file()?.map(|file| file.list(&INTERCEPT)).unwrap_or_default())
     }
 
-    /// The file that was named.
+    /// The configuration file that was named.
     pub(crate) fn named_file(&self) -> Option<&Path> {
         self.config.as_deref()
     }
@@ -98,29 +98,29 @@ impl Args for Target {
 #[derive(Debug, Clone)]
 pub(crate) struct Flags {
     pub(super) target: Target,
-    pub(super) written: Vec<Written>,
+    pub(super) written: Vec<FlagValue>,
     /// A cap on the database in pages, to test a full disk.
     pub(super) max_page_count: Option<u64>,
 }
 
-/// What a flag or a variable says of a setting.
+/// The value of a setting on the command line or in the environment.
 #[derive(Clone)]
-pub(super) struct Written {
+pub(super) struct FlagValue {
     pub(super) setting: &'static str,
-    /// As they were written; one of a setting that is no list.
+    /// As written; one text if the setting is not a list.
     pub(super) texts: Vec<String>,
     /// The flag or the variable.
     pub(super) by: String,
 }
 
-/// A secret may be in the texts.
-impl fmt::Debug for Written {
+/// Shows no values: one may be a secret.
+impl fmt::Debug for FlagValue {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} by {}", self.setting, self.by)
     }
 }
 
-impl Written {
+impl FlagValue {
     fn new(declared: &Declared, matches: &ArgMatches) -> Option<Self> {
         let flag = declared.flag?;
         let by = match matches.value_source(flag.name)? {
@@ -141,7 +141,7 @@ impl Written {
 }
 
 impl Flags {
-    /// The same flags, with the file to be read again.
+    /// The same flags, which read the file again.
     pub(crate) fn reread(&self) -> Self {
         let mut again = self.clone();
         again.target.file = OnceLock::new();
@@ -153,7 +153,7 @@ impl FromArgMatches for Flags {
     fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
         Ok(Self {
             target: Target::from_arg_matches(matches)?,
-            written: ALL.iter().filter_map(|declared| Written::new(declared, matches)).collect(),
+            written: ALL.iter().filter_map(|declared| FlagValue::new(declared, matches)).collect(),
             max_page_count: matches.get_one("max-page-count").copied(),
         })
     }
@@ -179,7 +179,7 @@ impl Args for Flags {
     }
 }
 
-/// The flag of a setting, where it has one.
+/// The flag of a setting, if it has one.
 fn arg(declared: &'static Declared) -> Option<Arg> {
     let Flag { name, value, variable, help_order } = declared.flag?;
     let mut arg = Arg::new(name)
@@ -212,8 +212,8 @@ fn arg(declared: &'static Declared) -> Option<Arg> {
     })
 }
 
-/// Parses a command line. What its refusal shows holds no secret: clap would quote the value, and the
-/// one of the environment too.
+/// Parses a command line. The error hides the value of a secret, which clap would print, even from
+/// the environment.
 pub(crate) fn parse<T: clap::Parser>(
     line: impl IntoIterator<Item = impl Into<OsString> + Clone>,
 ) -> Result<T, clap::Error> {

@@ -1,5 +1,4 @@
-//! What the engine runs with: defaults, then the file, then the environment, then flags; the later
-//! wins.
+//! The configuration: defaults, then the file, then the environment, then flags; the later wins.
 
 mod content;
 pub(crate) mod env;
@@ -23,18 +22,18 @@ use self::layers::Layers;
 pub(crate) use self::layers::ListedSetting;
 pub(crate) use self::values::{LogFormat, Token};
 
-/// What the server runs with, checked.
+/// The checked configuration of the engine.
 #[derive(Debug, Clone)]
 pub(crate) struct Config {
-    /// The file that was read.
+    /// The file, if there is one.
     pub(crate) file: Option<PathBuf>,
     pub(crate) database: DatabaseConfig,
     pub(crate) api: ApiConfig,
     pub(crate) proxy: ProxyConfig,
     pub(crate) log_format: LogFormat,
-    /// How long running calls get at a stop.
+    /// Shutdown grace period for running calls.
     pub(crate) drain: Duration,
-    /// Each setting with where it comes from.
+    /// Each setting, its value and where it comes from.
     pub(crate) listed: Vec<ListedSetting>,
     layers: Layers,
 }
@@ -45,7 +44,7 @@ pub(crate) struct DatabaseConfig {
     pub(crate) max_page_count: Option<u64>,
 }
 
-/// How the state API is reached.
+/// The settings of the state API.
 #[derive(Debug, Clone)]
 pub(crate) struct ApiConfig {
     pub(crate) addr: SocketAddr,
@@ -54,39 +53,39 @@ pub(crate) struct ApiConfig {
     pub(crate) allow_origins: Vec<String>,
 }
 
-/// How the proxy is reached, and what it takes.
+/// The settings of the proxy.
 #[derive(Debug, Clone)]
 pub(crate) struct ProxyConfig {
-    /// `None`: no proxy.
+    /// `None` if the proxy is off.
     pub(crate) addr: Option<SocketAddr>,
     pub(crate) require_token: bool,
     /// In bytes.
     pub(crate) max_request: u64,
     pub(crate) max_wait: Duration,
-    /// What it does with calls; a reload changes it.
+    /// The rules for calls; a reload changes them.
     pub(crate) calls: proxy::Settings,
     pub(crate) intercept: Vec<HostPattern>,
     pub(crate) mcp_trust: Vec<String>,
     pub(crate) upstream: UpstreamConfig,
 }
 
-/// Where calls may go, and how they get there.
+/// Where calls may go, and how.
 #[derive(Debug, Clone)]
 pub(crate) struct UpstreamConfig {
     pub(crate) proxy: Option<Chain>,
-    /// Certificates besides the system's.
+    /// Certificates besides those of the system.
     pub(crate) trusted: Vec<UpstreamCa>,
     pub(crate) refuse_loopback: bool,
     pub(crate) refuse_private: bool,
-    /// None: all of them.
+    /// Empty for all ports.
     pub(crate) connect_ports: Vec<u16>,
 }
 
-/// How short a token may be that keeps other machines out, in bytes.
+/// The shortest token that is allowed beyond the loopback, in bytes.
 const SHORTEST_TOKEN: usize = 32;
 
 impl Config {
-    /// The names of settings that differ from those of `running`, and need a restart.
+    /// The names of settings that differ from `running` and need a restart.
     pub(crate) fn needs_restart(&self, running: &Self) -> Vec<&'static str> {
         self.layers.needs_restart(&running.layers)
     }
@@ -95,8 +94,8 @@ impl Config {
 impl TryFrom<Flags> for Config {
     type Error = anyhow::Error;
 
-    /// Refuses what would open a door to others without a key to it. Reads the configuration file
-    /// and touches no other file and no port.
+    /// Refuses a listener beyond the loopback without its credentials. Reads the configuration
+    /// file, and touches no other file and no port.
     fn try_from(flags: Flags) -> anyhow::Result<Self> {
         let Flags { target, written, max_page_count } = flags;
         let database = target.database()?;
@@ -118,7 +117,7 @@ impl TryFrom<Flags> for Config {
     }
 }
 
-/// The rules and routes of a file, as `config show` lists them.
+/// The rules and routes of the file, as `config show` lists them.
 fn tables(file: &File) -> Vec<ListedSetting> {
     let line = |table: &str, index: usize, name: Option<&str>| ListedSetting {
         name: format!("{table}.{}", index + 1),

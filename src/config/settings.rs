@@ -1,8 +1,8 @@
-//! Every setting: its name in the file, help, type of values, flag, variable, default. The flags, the
-//! keys of the file, `config show` and what a reload takes come from here alone; `tests/docs.rs` holds
-//! the documents against it.
+//! Every setting, declared once: name in the file, help, type, flag, variable, default. The flags,
+//! the keys of the file, `config show` and the effect of a reload all come from here;
+//! `tests/docs.rs` checks the documents against it.
 //!
-//! A new one is a row here, and a field of the part of [`super::Config`] that reads it.
+//! To add a setting, add a row here, and a field to the part of [`super::Config`] that reads it.
 
 use std::net::SocketAddr;
 

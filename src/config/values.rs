@@ -1,4 +1,4 @@
-//! Values that flags, the environment and the file write in the same way.
+//! The types of values in flags, the environment and the file.
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -11,7 +11,7 @@ use subtle::ConstantTimeEq as _;
 
 use super::setting::SettingValue;
 
-/// A bearer token. No log and no error shows it.
+/// A bearer token. `Debug` and `Display` hide it.
 #[derive(Clone, PartialEq, Eq)]
 pub(crate) struct Token(String);
 
@@ -21,7 +21,7 @@ impl Token {
         &self.0
     }
 
-    /// Takes the same time wherever the candidate differs.
+    /// Compares in constant time.
     pub(crate) fn matches(&self, candidate: &[u8]) -> bool {
         self.0.as_bytes().ct_eq(candidate).into()
     }
@@ -101,7 +101,7 @@ impl fmt::Display for Port {
     }
 }
 
-/// A path; one in the file means a file beside it.
+/// A path; in the file it is relative to the folder of the file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct FilePath(pub(crate) PathBuf);
 
@@ -156,7 +156,7 @@ impl fmt::Display for TrustedCa {
     }
 }
 
-/// How the log looks.
+/// The format of the log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum LogFormat {
     Human,
@@ -164,7 +164,7 @@ pub(crate) enum LogFormat {
 }
 
 impl LogFormat {
-    /// With what each means.
+    /// The words, each with its help.
     pub(super) const WORDS: &'static [(&'static str, &'static str)] =
         &[("human", "For people"), ("json", "One JSON object a line")];
 }

@@ -1,43 +1,43 @@
-//! The engine itself: ports, store, disk, clock, and what waits for a person.
+//! The engine itself: ports, store, disk, clock, and what a person has to settle.
 
 use std::net::{SocketAddr, TcpListener};
 use std::path::Path;
 
 use store::Reader;
 
-use super::finding::{CheckResult, Severity};
+use super::check::{CheckResult, Severity};
 use crate::launch::engine::AttachedEngine;
 
-/// Below this an answer of 8 MiB and its log hardly fit beside the reserve.
+/// Less free space than this hardly fits an answer of 8 MiB and its log beside the reserve.
 const LITTLE: u64 = 512 * 1024 * 1024;
 
 const MIB: u64 = 1024 * 1024;
 
-/// Whether `serve` could open its default ports, where nobody serves the database.
-pub(super) fn ports(database: &Path) -> Vec<CheckResult> {
+/// Checks whether `serve` could open its default ports, unless an engine serves the database.
+pub(super) fn check_ports(database: &Path) -> Vec<CheckResult> {
     if let Some(holder) = Reader::lock_holder(database) {
         let found = format!("process {} serves the database at {}", holder.pid, holder.api);
         return vec![CheckResult::ok("ports", found)];
     }
-    let taken = |flag: &str, port: u16| {
+    let busy = |flag: &str, port: u16| {
         let addr = SocketAddr::from(([127, 0, 0, 1], port));
         let error = TcpListener::bind(addr).err()?;
         let remedy = format!("if `serve` is to run, choose another: {flag} IP:PORT");
         Some(CheckResult::bad(Severity::Warning, "ports", format!("{addr}: {error}"), remedy))
     };
-    let taken: Vec<_> =
-        [taken("--addr", 3030), taken("--proxy-addr", 3031)].into_iter().flatten().collect();
-    if taken.is_empty() {
+    let busy: Vec<_> =
+        [busy("--addr", 3030), busy("--proxy-addr", 3031)].into_iter().flatten().collect();
+    if busy.is_empty() {
         return vec![CheckResult::ok(
             "ports",
             "3030 and 3031 of the loopback are free for `serve`",
         )];
     }
-    taken
+    busy
 }
 
-/// The store as the engine and SQLite see it.
-pub(super) fn store(engine: &AttachedEngine) -> anyhow::Result<Vec<CheckResult>> {
+/// Checks the store, as the engine and SQLite see it.
+pub(super) fn check_store(engine: &AttachedEngine) -> anyhow::Result<Vec<CheckResult>> {
     let mut findings = Vec::new();
     let database = engine.database().display();
     let broken = engine.reader().quick_check()?;
@@ -49,7 +49,7 @@ pub(super) fn store(engine: &AttachedEngine) -> anyhow::Result<Vec<CheckResult>>
             "stop the engine, keep a copy of the file, restore a backup",
         ),
     });
-    findings.push(disk(engine.database())?);
+    findings.push(check_disk(engine.database())?);
     let ready = engine.client().readiness()?;
     findings.push(if ready.store.clock_jumped {
         let remedy = "once the time is right, start the engine again";
@@ -83,7 +83,7 @@ pub(super) fn store(engine: &AttachedEngine) -> anyhow::Result<Vec<CheckResult>>
     Ok(findings)
 }
 
-fn disk(database: &Path) -> anyhow::Result<CheckResult> {
+fn check_disk(database: &Path) -> anyhow::Result<CheckResult> {
     let folder = database.parent().unwrap_or(database);
     let disk = rustix::fs::statvfs(folder)?;
     let free = disk.f_bavail.saturating_mul(disk.f_frsize);

@@ -1,4 +1,4 @@
-//! The engine that guards a program: the one that runs, else one that is brought along.
+//! The engine that guards a program: the one that is running, else one that this process starts.
 
 use std::ffi::OsStr;
 use std::fs::{File, OpenOptions, TryLockError};
@@ -12,19 +12,19 @@ use clap::Parser;
 use store::{Reader, Store};
 use tokio::runtime::Runtime;
 
-use super::outward::Outward;
+use super::upstream_proxy::UpstreamProxies;
 use crate::client::{self, ApiClient};
 use crate::config::{Config, Flags, Target};
 use crate::printer::Printer;
 use crate::server::engine as server;
 use crate::source;
 
-/// How long an engine that just starts, or just ends, is waited for.
-const PATIENCE: Duration = Duration::from_secs(15);
-/// How often it is looked at.
-const BREATH: Duration = Duration::from_millis(50);
+/// How long to wait for an engine that is starting or stopping.
+const ATTACH_TIMEOUT: Duration = Duration::from_secs(15);
+/// How often to check it.
+const POLL_INTERVAL: Duration = Duration::from_millis(50);
 
-/// An engine with both doors open.
+/// An engine with its API and its proxy open.
 pub(crate) struct AttachedEngine {
     database: PathBuf,
     client: ApiClient,
@@ -34,18 +34,18 @@ pub(crate) struct AttachedEngine {
     proxy: String,
     notes: Vec<String>,
     own: Option<OwnEngine>,
-    /// Held for as long as an engine of somebody else's is used.
+    /// Locked while another process's engine is in use.
     in_use: Option<File>,
 }
 
-/// An engine of this process.
+/// An engine in this process.
 struct OwnEngine {
     runtime: Runtime,
     engine: server::Engine,
     store: Store,
 }
 
-/// The settings of `serve` that come by the environment, and what `run` says.
+/// The settings of `serve`, from the environment and from `run`.
 #[derive(Debug, Parser)]
 struct EngineArgs {
     #[command(flatten)]
@@ -53,45 +53,50 @@ struct EngineArgs {
 }
 
 impl AttachedEngine {
-    /// Asks the lock who serves the database of `target`; where nobody does, serves it on two free
-    /// ports of the loopback, with session tokens required.
-    pub(crate) fn find_or_bring(target: &Target, outward: &Outward) -> anyhow::Result<Self> {
-        // The program may have another working folder.
+    /// Finds the engine that holds the lock of the database of `target`. If there is none, starts
+    /// one on two free ports of the loopback, with session tokens required.
+    pub(crate) fn attach_or_start(
+        target: &Target,
+        upstream_proxy: &UpstreamProxies,
+    ) -> anyhow::Result<Self> {
+        // The program may have a different working folder.
         let database = std::path::absolute(target.database()?)?;
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + ATTACH_TIMEOUT;
         loop {
-            let in_use = in_use(&database)?;
+            let in_use = share_runs_lock(&database)?;
             let found = match source::server_of(&database, target) {
-                Ok(Some(client)) => Self::running(&database, client, in_use, outward).map(Some),
-                Ok(None) => Self::bring(&database, target, outward),
+                Ok(Some(client)) => {
+                    Self::attach(&database, client, in_use, upstream_proxy).map(Some)
+                }
+                Ok(None) => Self::start(&database, target, upstream_proxy),
                 Err(error) => Err(error),
             };
             match found {
                 Ok(Some(engine)) => return Ok(engine),
-                // Somebody was faster, or is just starting or ending.
+                // Another process was faster, or an engine is starting or stopping.
                 Ok(None) if Instant::now() < deadline => {}
                 Err(error) if Instant::now() < deadline && is_unreachable(&error) => {}
                 Ok(None) => bail!("{} is opened and closed all the time", database.display()),
                 Err(error) => return Err(error),
             }
-            thread::sleep(BREATH);
+            thread::sleep(POLL_INTERVAL);
         }
     }
 
-    fn running(
+    fn attach(
         database: &Path,
         client: ApiClient,
         in_use: Option<File>,
-        outward: &Outward,
+        upstream_proxy: &UpstreamProxies,
     ) -> anyhow::Result<Self> {
         let api = client.url();
         let proxy = client.readiness()?.proxy.with_context(|| {
             format!("the engine at {api} has no proxy: start it without --no-proxy")
         })?;
         let proxy = address(&proxy).to_owned();
-        let own_proxy = outward.hops().any(|hop| hop.address() == proxy);
+        let own_proxy = upstream_proxy.hops().any(|hop| hop.address() == proxy);
         let mut notes = Vec::new();
-        if let Some(hop) = outward.hops().next().filter(|_| !own_proxy) {
+        if let Some(hop) = upstream_proxy.hops().next().filter(|_| !own_proxy) {
             notes.push(format!(
                 "warning: the engine at {api} goes out by its own way, not through {}; that needs \
                  serve --upstream-proxy",
@@ -103,9 +108,13 @@ impl AttachedEngine {
         Ok(Self { database, client, reader, api, proxy, notes, own: None, in_use })
     }
 
-    /// `None` where somebody else has just taken the database.
-    fn bring(database: &Path, target: &Target, outward: &Outward) -> anyhow::Result<Option<Self>> {
-        let config = config(database, target, outward)?;
+    /// `None` if another process has just locked the database.
+    fn start(
+        database: &Path,
+        target: &Target,
+        upstream_proxy: &UpstreamProxies,
+    ) -> anyhow::Result<Option<Self>> {
+        let config = config(database, target, upstream_proxy)?;
         let store = match server::open_store(&config) {
             Ok(store) => store,
             Err(store::Error::Locked { .. }) => return Ok(None),
@@ -119,8 +128,8 @@ impl AttachedEngine {
                 return Err(error);
             }
         };
-        let api = engine.at.api.clone();
-        let proxy = engine.at.proxy.as_deref().map(address).map(str::to_owned);
+        let api = engine.addresses.api.clone();
+        let proxy = engine.addresses.proxy.as_deref().map(address).map(str::to_owned);
         let proxy = proxy.context("run needs the proxy")?;
         Ok(Some(Self {
             database: database.to_owned(),
@@ -156,13 +165,12 @@ impl AttachedEngine {
         &self.database
     }
 
-    /// What the user should know of it.
+    /// What the user should know about it.
     pub(crate) fn notes(&self) -> Vec<String> {
         self.notes.clone()
     }
 
-    /// Ends an engine of this process: when no other `run` uses it any more, and what runs is
-    /// recorded.
+    /// Stops an engine in this process, once no other `run` uses it and running calls are recorded.
     pub(crate) fn close(self, printer: &mut Printer) {
         let Self { own, in_use, database, .. } = self;
         drop(in_use);
@@ -177,7 +185,11 @@ impl AttachedEngine {
     }
 }
 
-fn config(database: &Path, target: &Target, outward: &Outward) -> anyhow::Result<Config> {
+fn config(
+    database: &Path,
+    target: &Target,
+    upstream_proxy: &UpstreamProxies,
+) -> anyhow::Result<Config> {
     let mut line: Vec<&OsStr> = ["run", "--addr=127.0.0.1:0", "--proxy-addr=127.0.0.1:0"]
         .into_iter()
         .chain(["--require-token", "--database"])
@@ -195,7 +207,7 @@ fn config(database: &Path, target: &Target, outward: &Outward) -> anyhow::Result
     if let Some(token) = target.token() {
         config.api.token = Some(token);
     }
-    if let Some(chain) = outward.chain() {
+    if let Some(chain) = upstream_proxy.chain() {
         config.proxy.upstream.proxy = Some(chain);
     }
     Ok(config)
@@ -209,9 +221,9 @@ fn is_unreachable(error: &anyhow::Error) -> bool {
     matches!(error.downcast_ref(), Some(client::Error::Unreachable { .. }))
 }
 
-/// `<database>.runs`: locked, shared, by each `run` that uses the engine of another; the kernel
-/// frees the lock, however a process ends.
-fn in_use(database: &Path) -> anyhow::Result<Option<File>> {
+/// Locks `<database>.runs`, shared, for a `run` that uses the engine of another process. The kernel
+/// frees the lock however a process ends.
+fn share_runs_lock(database: &Path) -> anyhow::Result<Option<File>> {
     if !database.exists() {
         return Ok(None);
     }
@@ -228,21 +240,21 @@ fn lock_file(database: &Path) -> anyhow::Result<File> {
     options.open(&path).with_context(|| path.to_string_lossy().into_owned())
 }
 
-/// Waits until no other `run` uses this process's engine. What it returns keeps others from starting
-/// to: they wait, and find nobody who serves the database.
+/// Waits until no other `run` uses the engine of this process. While the returned file is open, no
+/// other `run` starts to use it: each waits, and then finds that nothing serves the database.
 fn wait_for_others(database: &Path, printer: &mut Printer) -> Option<File> {
     let file = lock_file(database).ok()?;
-    let mut told = false;
+    let mut announced = false;
     loop {
         match file.try_lock() {
             Ok(()) => return Some(file),
             Err(TryLockError::WouldBlock) => {}
             Err(TryLockError::Error(_)) => return None,
         }
-        if !told {
-            told = true;
+        if !announced {
+            announced = true;
             printer.note("another run still uses this engine: waiting for its end");
         }
-        thread::sleep(BREATH);
+        thread::sleep(POLL_INTERVAL);
     }
 }

@@ -1,16 +1,16 @@
-//! Runs a program so that its tool calls are guarded.
+//! Runs a program with its tool calls guarded.
 
 mod child;
 pub(crate) mod credentials;
 pub(crate) mod engine;
 pub(crate) mod environment;
 pub(crate) mod inheritance;
-pub(crate) mod outward;
+mod java_port;
 pub(crate) mod preparation;
-mod scoped;
 pub(crate) mod session;
 pub(crate) mod start;
 mod trust;
+pub(crate) mod upstream_proxy;
 pub(crate) mod variables;
 
 use std::ffi::OsString;
@@ -26,32 +26,33 @@ use crate::exit::ExitStatus;
 use crate::log;
 use crate::printer::Printer;
 
-/// What is to be run, and how.
+/// What to run, and how.
 pub(crate) struct Program<'a> {
     /// The program and its arguments.
     pub(crate) command: &'a [OsString],
-    /// A name or an id; `None`: a new session.
+    /// A name or an id; `None` for a new session.
     pub(crate) session: Option<&'a str>,
     pub(crate) target: &'a Target,
-    /// The proxy that an engine of this process goes out through, or `none`; `None`: that of the
-    /// environment.
+    /// The upstream proxy of an engine in this process, or `none`; `None` for the one that the
+    /// environment names.
     pub(crate) upstream_proxy: Option<&'a str>,
-    /// It gets what Java needs.
+    /// Set up the environment for Java.
     pub(crate) java: bool,
-    /// It gets the state API's token.
+    /// Give the program the state API's token.
     pub(crate) share_api_token: bool,
 }
 
 /// Runs the program to its end.
 pub(crate) fn run(program: &Program<'_>, printer: &mut Printer) -> anyhow::Result<ExitStatus> {
     let session = match program.session {
-        Some(session) => session::checked(session)?.to_owned(),
-        None => session::fresh_name(),
+        Some(session) => session::check_name(session)?.to_owned(),
+        None => session::new_name(),
     };
     log::start(LogFormat::Human, "warn")?;
     let inheritance = Inheritance::now();
-    let outward = outward::of(&inheritance.variables, program.upstream_proxy)?;
-    let engine = AttachedEngine::find_or_bring(program.target, &outward)?;
+    let upstream_proxy =
+        upstream_proxy::configured(&inheritance.variables, program.upstream_proxy)?;
+    let engine = AttachedEngine::attach_or_start(program.target, &upstream_proxy)?;
     let ended = match run_with(&engine, program, &session, &inheritance, printer) {
         Ok(ended) => ended,
         Err(error) => {
@@ -79,9 +80,9 @@ fn run_with(
         session::find(session, engine)?;
     }
     let token = program.target.token().filter(|_| program.share_api_token);
-    let given = Extras { java: program.java, api_token: token.as_ref().map(Token::reveal) };
-    let (run, inherited) = (session::fresh_run(), &inheritance.variables);
-    let prepared = preparation::prepare(session, &run, engine, inherited, &given)?;
+    let extras = Extras { java: program.java, api_token: token.as_ref().map(Token::reveal) };
+    let (run, inherited) = (session::new_run(), &inheritance.variables);
+    let prepared = preparation::prepare(session, &run, engine, inherited, &extras)?;
     if program.session.is_none() {
         printer.note(format_args!("session {session} (to go on with it: --session {session})"));
     }

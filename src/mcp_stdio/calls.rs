@@ -1,4 +1,4 @@
-//! A tool call on its way: through the proxy, which claims it, back to the server, and home again.
+//! A tool call on its way: through the proxy, which claims it, to the server, and back.
 
 use std::io;
 use std::sync::Arc;
@@ -14,7 +14,7 @@ use serde::Deserialize;
 use tokio::net::TcpStream;
 
 use super::engine::{EngineHandle, ProxyAccess};
-use super::loopback::{Loopback, PASS};
+use super::loopback::{Loopback, PASS_HEADER};
 use super::server::Server;
 
 /// Sends calls through the proxy.
@@ -25,11 +25,11 @@ pub(super) struct Calls {
     pass: String,
 }
 
-/// Why there is no answer of the proxy's.
+/// Why the proxy gave no answer.
 enum CallFailure {
     /// Nothing was sent.
     Unreachable(io::Error),
-    /// It may have been carried out.
+    /// The call may have run.
     Lost(String),
 }
 
@@ -44,12 +44,12 @@ impl Calls {
         Self { server, engine, port: loopback.address.port(), pass: loopback.pass.clone() }
     }
 
-    /// The response to a tool call, as a line: the server's, a stored one, or a result that says
-    /// what is known.
+    /// The response to a tool call, as a line: the one of the server, a stored one, or a result
+    /// that says what is known.
     pub(super) async fn call(&self, line: &Bytes, call: &ToolCall) -> Bytes {
-        let told = match self.exchange(line).await {
-            Ok(body) if id_of_response(&body).is_some() => return ended(body),
-            Ok(body) => refused(&body),
+        let text = match self.exchange(line).await {
+            Ok(body) if id_of_response(&body).is_some() => return as_line(body),
+            Ok(body) => problem_text(&body),
             Err(CallFailure::Unreachable(error)) => format!(
                 "The tool call was not sent: openclaw-state-engine cannot be reached ({error}). \
                  Nothing was executed; it may be sent again when the engine runs."
@@ -60,17 +60,17 @@ impl Calls {
                  took effect."
             ),
         };
-        ended(tool_error(&call.id, &told, None, call.stateless).into())
+        as_line(tool_error(&call.id, &text, None, call.stateless).into())
     }
 
-    /// The response to a message without effect that the engine reads; `None` where the engine
+    /// The response to a message without side effects that the engine reads; `None` if the engine
     /// cannot be reached and nothing was sent.
-    pub(super) async fn show(&self, line: &Bytes) -> Option<Bytes> {
+    pub(super) async fn list_tools(&self, line: &Bytes) -> Option<Bytes> {
         match self.exchange(line).await {
-            Ok(body) if id_of_response(&body).is_some() => Some(ended(body)),
-            Ok(body) => Some(ended(refusal(line, &refused(&body)).into())),
+            Ok(body) if id_of_response(&body).is_some() => Some(as_line(body)),
+            Ok(body) => Some(as_line(refusal(line, &problem_text(&body)).into())),
             Err(CallFailure::Lost(error)) => {
-                Some(ended(refusal(line, &format!("no response: {error}")).into()))
+                Some(as_line(refusal(line, &format!("no response: {error}")).into()))
             }
             Err(CallFailure::Unreachable(_)) => None,
         }
@@ -124,17 +124,17 @@ impl Calls {
             .header(CONTENT_TYPE, "application/json")
             .header(ACCEPT, "application/json, text/event-stream")
             .header(PROXY_AUTHORIZATION, &proxy.authorization)
-            // Whose credentials the server has: the proxy keeps a keyed digest of it.
+            // Identifies the credentials of the server: the proxy keeps a keyed digest of it.
             .header(AUTHORIZATION, format!("Environment {principal}"))
             .header("mcp-method", "stdio")
-            .header(PASS, &self.pass)
+            .header(PASS_HEADER, &self.pass)
             .header(STDIO_PORT, self.port)
             .body(Full::new(line.clone()))
     }
 }
 
-/// A problem of the engine's that is none of the call.
-fn refused(body: &[u8]) -> String {
+/// The text of a problem that the engine reports, which is not about the call itself.
+fn problem_text(body: &[u8]) -> String {
     let problem: Option<ProblemDetails> = serde_json::from_slice(body).ok();
     match problem {
         Some(ProblemDetails { title: Some(title), detail }) => {
@@ -145,7 +145,7 @@ fn refused(body: &[u8]) -> String {
 }
 
 /// Each message is one line.
-fn ended(message: Bytes) -> Bytes {
+fn as_line(message: Bytes) -> Bytes {
     if message.ends_with(b"\n") {
         return message;
     }

@@ -1,4 +1,4 @@
-//! Signals: SIGTERM and SIGINT stop the engine, SIGHUP has it read its configuration again.
+//! Signals: SIGTERM and SIGINT stop the engine, SIGHUP reloads the configuration.
 
 use std::convert::Infallible;
 
@@ -27,7 +27,7 @@ impl Signals {
 }
 
 impl StopSignals {
-    /// The name of the next one.
+    /// The name of the next signal.
     pub(super) async fn next(&mut self) -> &'static str {
         tokio::select! {
             _ = self.terminate.recv() => "SIGTERM",
@@ -36,8 +36,8 @@ impl StopSignals {
     }
 }
 
-/// Reads the configuration again at each SIGHUP. What it says of requests holds from then on; a
-/// configuration that is refused changes nothing.
+/// Reloads the configuration at each SIGHUP. The settings of calls change at once; a configuration
+/// that is refused changes nothing.
 pub(super) async fn reload_on_hangup(
     hangup: &mut Signal,
     config: &Config,

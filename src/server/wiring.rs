@@ -1,4 +1,4 @@
-//! What the API and the proxy are told of the configuration.
+//! The settings of the API and the proxy, from the configuration.
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -27,7 +27,7 @@ pub(super) fn proxy_settings(
     addr: SocketAddr,
     metrics: api::Metrics,
 ) -> anyhow::Result<proxy::Config> {
-    // Beside the database: on the disk that is known to be large and the owner's alone.
+    // Beside the database: that disk is known to be large and private.
     let folder = match config.database.path.parent() {
         Some(folder) if folder != Path::new("") => folder.to_owned(),
         _ => ".".into(),
@@ -51,7 +51,7 @@ pub(super) fn proxy_settings(
     settings.timeouts.drain = config.drain;
     settings.timeouts.max_wait = config.proxy.max_wait;
     settings.observer = Arc::new(move |seen| {
-        metrics.proxied(seen.decision, seen.duration, seen.upstream);
+        metrics.record_proxied(seen.decision, seen.duration, seen.upstream);
     });
     Ok(settings)
 }

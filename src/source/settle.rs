@@ -17,19 +17,19 @@ use crate::config::Target;
 /// What a person has found out about an execution.
 pub(crate) struct Settlement<'a> {
     pub(crate) id: Uuid,
-    /// The attempt that was looked at; `None`: the newest.
+    /// The attempt that the person looked at; `None` for the newest.
     pub(crate) attempt: Option<u32>,
-    /// Executed or not.
+    /// Executed or not executed.
     pub(crate) outcome: Knowledge,
     pub(crate) output: Option<&'a Json>,
     pub(crate) evidence: &'a str,
 }
 
-/// What became of a settlement.
+/// The result of a settlement.
 pub(crate) enum SettleResult {
-    /// It stands; this is the execution now.
+    /// It was recorded; this is the execution now.
     Now(Box<RawValue>),
-    /// The execution is not there, or not in doubt at that attempt.
+    /// The execution does not exist, or is not in doubt at that attempt.
     No(String),
 }
 
@@ -51,21 +51,24 @@ struct AttemptFacts {
 }
 
 impl Settlement<'_> {
-    /// Asks the server that owns the database of `target`; where none runs, takes the database over.
+    /// Sends the settlement to the server that owns the database of `target`. If none is running,
+    /// takes the database over.
     pub(crate) fn submit(&self, target: &Target) -> anyhow::Result<SettleResult> {
         let database = target.database()?;
         if let Some(client) = super::server_of(&database, target)? {
-            return self.ask(&client);
+            return self.send_to(&client);
         }
         super::open(&database)?;
         match Store::open(&Options::new(&database)) {
-            // A server has started since the lock was looked at.
-            Err(store::Error::Locked { holder }) => self.ask(&super::client_of(&holder, target)?),
-            store => self.decide(&store?),
+            // A server has started since the lock was checked.
+            Err(store::Error::Locked { holder }) => {
+                self.send_to(&super::client_of(&holder, target)?)
+            }
+            store => self.record_in(&store?),
         }
     }
 
-    fn ask(&self, client: &ApiClient) -> anyhow::Result<SettleResult> {
+    fn send_to(&self, client: &ApiClient) -> anyhow::Result<SettleResult> {
         let attempt = match self.attempt_of(super::execution(client, self.id)?)? {
             Ok(attempt) => attempt,
             Err(no) => return Ok(SettleResult::No(no)),
@@ -86,8 +89,9 @@ impl Settlement<'_> {
         }
     }
 
-    /// Opening the store has recovered it, so that what a crash left running is in doubt by now.
-    fn decide(&self, store: &Store) -> anyhow::Result<SettleResult> {
+    /// Opening the store recovers it, so that executions left running by a crash are in doubt by
+    /// now.
+    fn record_in(&self, store: &Store) -> anyhow::Result<SettleResult> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let settled = runtime.block_on(async {
             let execution = match store.reader().execution(self.id) {
@@ -119,7 +123,7 @@ impl Settlement<'_> {
         settled
     }
 
-    /// The attempt that is settled, or why there is none.
+    /// The attempt to settle, or why it cannot be settled.
     fn attempt_of(&self, execution: Option<Box<RawValue>>) -> anyhow::Result<Result<u32, String>> {
         let Some(execution) = execution else {
             return Ok(Err(format!("There is no execution {}.", self.id)));

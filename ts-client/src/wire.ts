@@ -271,7 +271,7 @@ export type Stats = {
 };
 
 /**
- * The execution, with what v0.1 did not tell.
+ * The execution, with the fields that v0.1 did not have.
  */
 export type ExecutedTool = {
   duplicate: boolean,

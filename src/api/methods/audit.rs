@@ -26,11 +26,11 @@ struct ListEvents {
 async fn list_events(context: Arc<Context>, params: ListEvents) -> Result<Vec<Event>, Error> {
     let ListEvents { execution_id, session_id, after, limit } = params;
     let limit = params::page(limit, 200)?;
-    context.list(move |reader| reader.events(execution_id, session_id, after, limit)).await
+    context.read_list(move |reader| reader.events(execution_id, session_id, after, limit)).await
 }
 
 async fn get_stats(context: Arc<Context>, _: NoParams) -> Result<Stats, Error> {
-    context.list(store::Reader::stats).await
+    context.read_list(store::Reader::stats).await
 }
 
 async fn discover(_: Arc<Context>, _: NoParams) -> Result<Json, Error> {

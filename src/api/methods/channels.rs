@@ -61,5 +61,5 @@ struct ListChannels {
 }
 
 async fn list_channels(context: Arc<Context>, params: ListChannels) -> Result<Vec<Channel>, Error> {
-    context.list(move |reader| reader.channels(params.user_id)).await
+    context.read_list(move |reader| reader.channels(params.user_id)).await
 }

@@ -1,4 +1,4 @@
-//! What is read when the metrics are asked for: what the store and the proxy know.
+//! Metrics that are read from the store and the proxy when they are requested.
 
 use std::fmt;
 use std::sync::{Arc, OnceLock};
@@ -49,7 +49,7 @@ impl Collector for StoreCollector {
     }
 }
 
-/// What the proxy knows, once there is one. Not of [`Metrics`], which the proxy itself holds.
+/// Metrics of the proxy, once there is one. Not in [`Metrics`], which the proxy itself holds.
 #[derive(Debug)]
 pub(crate) struct ProxyCollector(pub(crate) Arc<OnceLock<proxy::Proxy>>);
 
@@ -66,7 +66,7 @@ fn gauge(encoder: &mut DescriptorEncoder<'_>, name: &str, help: &str, value: u64
     gauge.encode(encoder.encode_descriptor(name, help, None, MetricType::Gauge)?)
 }
 
-/// The store counts cumulatively; the encoder wants each bucket's own share, and the last one.
+/// The store counts cumulatively; the encoder needs the share of each bucket, and the last one.
 fn per_bucket(cumulative: &[(f64, u64)], count: u64) -> Vec<(f64, u64)> {
     let mut before = 0;
     let mut buckets: Vec<_> = cumulative
@@ -87,7 +87,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn cumulative_counts_are_taken_apart() {
+    fn each_bucket_gets_its_own_share() {
         let expected = vec![(0.1, 2), (0.2, 3), (0.4, 0), (f64::INFINITY, 4)];
         assert_eq!(per_bucket(&[(0.1, 2), (0.2, 5), (0.4, 5)], 9), expected);
     }

@@ -1,13 +1,13 @@
-//! What the doctor found about one thing.
+//! The result of one check.
 
 use serde::Serialize;
 
-/// How bad it is.
+/// How bad a result is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Severity {
     Ok,
-    /// It works, and somebody should know of it.
+    /// It works, but someone should know about it.
     Warning,
     Problem,
 }
