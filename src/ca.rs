@@ -46,7 +46,7 @@ impl CaFiles {
         let read = |path: &Path| fs::read_to_string(path).with_context(|| display(path));
         let ca = Ca::from_pem(&read(certificate)?, &read(key)?).with_context(|| {
             format!(
-                "the CA in {} cannot be used; remove it and {}, and make another by `ca init`",
+                "unusable CA in {}: remove it and {}, then run `ca init`",
                 display(certificate),
                 display(key)
             )
@@ -58,7 +58,7 @@ impl CaFiles {
     pub(crate) fn create(&self, ca: &Ca) -> anyhow::Result<()> {
         for path in [&self.certificate, &self.key] {
             if path.exists() {
-                bail!("{0} is there already; to replace the CA, remove it yourself", display(path));
+                bail!("already exists: {0}; remove it to replace the CA", display(path));
             }
         }
         if let Some(folder) = self.key.parent().filter(|folder| *folder != Path::new("")) {
@@ -71,7 +71,7 @@ impl CaFiles {
 
     fn half_pair(&self, existing: &Path) -> String {
         format!(
-            "of {} and {} only {} is there: restore the other, or remove it and run `ca init`",
+            "of {} and {} only {} exists: restore the other, or remove it and run `ca init`",
             display(&self.certificate),
             display(&self.key),
             display(existing)

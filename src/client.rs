@@ -39,7 +39,7 @@ pub(crate) enum Error {
         cause: String,
     },
     /// The server requires a token, or a different one.
-    #[error("the server wants a token: give it by --token or {}", settings::TOKEN.variable())]
+    #[error("the server requires a token: use --token or {}", settings::TOKEN.variable())]
     Token,
     /// The server understood the call and refused it.
     #[error("{message}")]
@@ -52,7 +52,7 @@ pub(crate) enum Error {
         message: String,
     },
     /// The answer is not what this version expects.
-    #[error("the server gave an answer that is not understood: {0}")]
+    #[error("unexpected answer from the server: {0}")]
     Answer(String),
 }
 
@@ -197,7 +197,7 @@ impl ApiClient {
 
     fn get_page(&self, path: &str) -> Result<(StatusCode, Bytes), Error> {
         let uri = format!("{}{path}", self.url());
-        let uri: Uri = uri.parse().map_err(|_| Error::Answer(format!("{uri} is no URL")))?;
+        let uri: Uri = uri.parse().map_err(|_| Error::Answer(format!("not a URL: {uri}")))?;
         let mut request = hyper::Request::new(Full::default());
         *request.uri_mut() = uri;
         self.exchange(request)

@@ -45,7 +45,7 @@ pub(crate) struct LastHour {
     /// Minutes in which something happened, oldest first.
     minutes: Vec<MinuteCounts>,
     overhead: Overhead,
-    /// Proxied calls since the start, by what became of them.
+    /// Proxied calls since the start, by decision.
     decisions: BTreeMap<&'static str, u64>,
 }
 
@@ -53,13 +53,13 @@ pub(crate) struct LastHour {
 #[cfg_attr(test, derive(ts_rs::TS))]
 pub(super) struct MinuteCounts {
     at: Timestamp,
-    /// Tool calls, their duplicates among them.
+    /// Tool calls, including duplicates.
     calls: u64,
     /// Calls that were answered without running the tool.
     duplicates: u64,
 }
 
-/// The time of proxied calls that reached their tool, without the tool's part of it.
+/// The time of proxied calls that reached their tool, without the time of the tool.
 #[derive(Debug, Clone, Serialize)]
 #[cfg_attr(test, derive(ts_rs::TS))]
 pub(super) struct Overhead {

@@ -70,7 +70,7 @@ impl Dispatcher {
             self.methods.method_with_name(&request.method)
         else {
             self.metrics.record_api_request("unknown", MethodResult::Error);
-            let message = "there is no such method; rpc.discover lists them";
+            let message = "unknown method: rpc.discover lists the methods";
             return refusal(request.id, Error::new(Code::MethodNotFound, message));
         };
         let id = request.id.into_owned();

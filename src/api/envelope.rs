@@ -21,7 +21,7 @@ pub(crate) fn is_batch(text: &str) -> bool {
 pub(crate) fn entries(text: &str) -> Result<Vec<&RawValue>, Error> {
     let Entries { kept, count } = serde_json::from_str(text).map_err(parse_error)?;
     match count {
-        0 => Err(Error::new(Code::InvalidRequest, "an empty batch asks nothing")),
+        0 => Err(Error::new(Code::InvalidRequest, "empty batch")),
         1..=MAX_BATCH => Ok(kept),
         _ => Err(Error::new(
             Code::Limit,
@@ -53,7 +53,7 @@ fn describe_error(text: &str) -> (Id<'static>, Error) {
             "the member method must be a string"
         }
         (Ok(loose), None) if loose.id.is_none() => {
-            "a request without id (a notification) is not executed: add an id"
+            "a request without id (a notification) does not run: add an id"
         }
         (Ok(_), None) => "the id must be a string or a whole number from 0",
         (Ok(_), Some(_)) => "this is not a JSON-RPC 2.0 request",

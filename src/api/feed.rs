@@ -89,7 +89,7 @@ impl Feed {
     /// Opens a stream, which ends when its reader leaves or the engine stops.
     pub(crate) fn open(&self, headers: &HeaderMap) -> Result<Response<ResponseBody>, Error> {
         let slot = Arc::clone(&self.slots).try_acquire_owned().map_err(|_| {
-            Error::new(Code::Busy, "too many streams of events are open: close one, or ask later")
+            Error::new(Code::Busy, "too many event streams: close one, or try again later")
         })?;
         let after = headers.get(LAST_EVENT_ID).and_then(|id| id.to_str().ok()?.parse().ok());
         let (sender, body) = Channel::<Bytes, Infallible>::new(1);
@@ -149,7 +149,7 @@ async fn changes(store: &Store, after: i64, to: i64) -> Option<String> {
     let read = move || reader.events(None, None, Some(after), MAX_SINGLE_CHANGES as usize);
     let events = tokio::task::spawn_blocking(read).await.ok()?;
     let events =
-        events.inspect_err(|error| tracing::warn!(%error, "changes cannot be told")).ok()?;
+        events.inspect_err(|error| tracing::warn!(%error, "changes cannot be sent")).ok()?;
     let mut text = String::new();
     for event in events.into_iter().filter(|event| event.seq <= to) {
         let Event { seq, at, kind, execution_id, session_id, attempt, .. } = event;

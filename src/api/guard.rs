@@ -40,14 +40,14 @@ impl RequestGuard {
     ) -> Result<(), Error> {
         let mut hosts = headers.get_all(header::HOST).iter();
         let (Some(Ok(host)), None) = (hosts.next().map(HeaderValue::to_str), hosts.next()) else {
-            return Err(foreign_host("exactly one Host header is needed"));
+            return Err(foreign_host("exactly one Host header is required"));
         };
         let ours = self.is_our_host(host) && target.is_none_or(|t| self.is_our_host(t.as_str()));
         if ours {
             return Ok(());
         }
         Err(foreign_host(&format!(
-            "this is no host of this API: use 127.0.0.1:{}, or start the engine with --allow-host",
+            "host not allowed: use 127.0.0.1:{}, or add it with --allow-host",
             self.port
         )))
     }
@@ -73,20 +73,20 @@ impl RequestGuard {
         let mut origins = headers.get_all(header::ORIGIN).iter();
         match (origins.next(), origins.next()) {
             (None, _) => {}
-            (Some(_), Some(_)) => return Err(foreign_origin("two Origin headers")),
+            (Some(_), Some(_)) => return Err(foreign_origin("more than one Origin header")),
             (Some(origin), None) => {
                 let text = origin.to_str().unwrap_or_default();
                 if self.allow_origins.iter().any(|allowed| allowed.eq_ignore_ascii_case(text)) {
                     return Ok(Some(origin.clone()));
                 }
                 if !self.is_our_origin(text) {
-                    return Err(foreign_origin("a page of another origin may not use this API"));
+                    return Err(foreign_origin("origin not allowed"));
                 }
             }
         }
         for site in headers.get_all(SEC_FETCH_SITE) {
             if site != "same-origin" && site != "none" {
-                return Err(foreign_origin("a page of another site may not use this API"));
+                return Err(foreign_origin("pages of other sites are not allowed"));
             }
         }
         Ok(None)
@@ -115,7 +115,7 @@ impl RequestGuard {
         }
         Err(Error::new(
             Code::Unauthorized,
-            "this API needs its token: send the header Authorization: Bearer TOKEN",
+            "token required: send the header Authorization: Bearer TOKEN",
         ))
     }
 }
@@ -155,10 +155,7 @@ fn foreign_host(message: &str) -> Error {
 }
 
 fn foreign_origin(message: &str) -> Error {
-    Error::new(
-        Code::ForeignOrigin,
-        format!("{message}; start the engine with --allow-origin to let it in"),
-    )
+    Error::new(Code::ForeignOrigin, format!("{message}: add it with --allow-origin"))
 }
 
 #[cfg(test)]

@@ -26,7 +26,7 @@ const BODY_TIMEOUT: Duration = Duration::from_secs(30);
 /// RFC 8555, 9.1.
 const PEM: &str = "application/pem-certificate-chain";
 
-const NO_CA: &str = "no host is intercepted, so there is no CA: name hosts with --intercept\n";
+const NO_CA: &str = "no CA: add hosts with --intercept\n";
 
 const WELCOME: &str = "openclaw-state-engine: JSON-RPC 2.0 by POST (rpc.discover lists the methods), \
                        GET /healthz, /readyz, /metrics, \
@@ -161,7 +161,7 @@ where
                 let _ = Limited::new(&mut body, MAX_DISCARD).map_frame(drop_data).collect().await;
                 too_large()
             }
-            Err(_) => Err(Error::new(Code::ParseError, "the body ended before it was whole")),
+            Err(_) => Err(Error::new(Code::ParseError, "the body is incomplete")),
         }
     };
     tokio::time::timeout(BODY_TIMEOUT, reading).await.unwrap_or_else(|_| {

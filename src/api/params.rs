@@ -79,7 +79,11 @@ pub(crate) fn wait(field: &str, ms: u64) -> Result<Duration, Error> {
         return Ok(wait);
     }
     let max = MAX_WAIT.as_millis();
-    Err(Error::field(Code::InvalidParams, field, &format!("must be at most {max}; ask again then")))
+    Err(Error::field(
+        Code::InvalidParams,
+        field,
+        &format!("must be at most {max}; call again after that"),
+    ))
 }
 
 /// The size of a page, from `limit`.
@@ -88,7 +92,7 @@ pub(crate) fn page(limit: Option<usize>, default: usize) -> Result<usize, Error>
     if (1..=MAX_PAGE).contains(&limit) {
         return Ok(limit);
     }
-    let message = format!("must be 1 to {MAX_PAGE}; read on page by page");
+    let message = format!("must be 1 to {MAX_PAGE}; use the cursor for more");
     Err(Error::field(Code::InvalidParams, "limit", &message))
 }
 

@@ -13,10 +13,10 @@ use crate::config::{Target, settings};
 use crate::exit::ExitStatus;
 use crate::printer::Printer;
 
-/// Make, show or export the CA that signs for intercepted hosts
+/// Create, show or export the CA that signs for intercepted hosts
 ///
-/// Without `ca init` the engine makes one in memory at each start. Either way it may sign for the
-/// intercepted hosts alone: its certificate says so, and clients hold it to that.
+/// Without `ca init` the engine creates one in memory at each start. Either way it may sign only
+/// for the intercepted hosts: its certificate says so, and clients enforce it.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -35,16 +35,16 @@ enum CaVerb {
     Export(Export),
 }
 
-/// Make a CA that outlives the engine: ca.pem and ca.key beside the database
+/// Create a CA that outlives the engine: ca.pem and ca.key beside the database
 ///
-/// Nothing is overwritten, and no system's trust store is touched.
+/// Overwrites nothing, and changes no trust store of the system.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
   openclaw-state-engine ca init --intercept api.example.com
   openclaw-state-engine ca init --intercept '*.tools.example' --database agent.db")]
 struct Init {
-    /// A host that it may sign for; repeatable [default: those of the configuration file]
+    /// Host that it may sign for; can be repeated [default: the hosts of the configuration file]
     #[arg(long, value_name = "HOST[:PORT]", env = settings::INTERCEPT.variable(), value_delimiter = ',')]
     intercept: Vec<HostPattern>,
 
@@ -52,9 +52,10 @@ struct Init {
     target: Target,
 }
 
-/// Show whom the CA may sign for, and until when
+/// Show which hosts the CA may sign for, and until when
 ///
-/// Of a running engine its own CA, else the one beside the database; 1 where there is none.
+/// Shows the CA of a running engine, else the one beside the database. The exit code is 1 if there
+/// is none.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -67,15 +68,15 @@ struct Show {
 
 /// Print the CA's certificate in PEM, or write it to a new file
 ///
-/// Of a running engine its own CA, else the one beside the database; 1 where there is none. The key
-/// is never printed.
+/// Uses the CA of a running engine, else the one beside the database. The exit code is 1 if there
+/// is none. The key is never printed.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
   openclaw-state-engine ca export > engine-ca.pem
   openclaw-state-engine ca export engine-ca.pem")]
 struct Export {
-    /// Where to; it must not be there yet [default: stdout]
+    /// New file for the certificate [default: stdout]
     file: Option<PathBuf>,
 
     #[command(flatten)]
@@ -110,15 +111,13 @@ fn init(args: &Init, printer: &mut Printer) -> anyhow::Result<ExitStatus> {
         named => named.to_vec(),
     };
     if hosts.is_empty() {
-        bail!(
-            "whom may it sign for? name the hosts with --intercept, or in the configuration file"
-        );
+        bail!("no hosts to sign for: name them with --intercept or in the configuration file");
     }
     let ca = Ca::generate(&hosts)?;
     files.create(&ca)?;
     print(&ActiveCa { pem: ca.pem().to_owned(), file: Some(files.certificate.clone()) }, printer)?;
     printer.note(format_args!(
-        "its key is in {}; a running engine takes it up at its next start",
+        "its key is in {}; restart a running engine to use it",
         files.key.display()
     ));
     Ok(ExitStatus::Done)
@@ -138,12 +137,12 @@ fn export(args: &Export, printer: &mut Printer) -> anyhow::Result<ExitStatus> {
     };
     let own = CaFiles::beside(&args.target.database()?);
     if [&own.certificate, &own.key].iter().any(|own| absolute(own).ok() == absolute(path).ok()) {
-        bail!("{} is where the engine keeps a CA of its own: name another file", path.display());
+        bail!("{} is where the engine keeps its own CA: name a different file", path.display());
     }
     let file = OpenOptions::new().write(true).create_new(true).open(path);
     match file {
         Err(error) if error.kind() == ErrorKind::AlreadyExists => {
-            bail!("{} is there already: name another file, or remove it", path.display())
+            bail!("already exists: {}; name a different file, or remove it", path.display())
         }
         file => file
             .and_then(|mut file| file.write_all(found.pem.as_bytes()))
@@ -154,9 +153,7 @@ fn export(args: &Export, printer: &mut Printer) -> anyhow::Result<ExitStatus> {
 }
 
 fn report_no_ca(printer: &mut Printer) -> ExitStatus {
-    printer.note(
-        "there is no CA: `ca init` makes one; a running engine has one where --intercept names hosts",
-    );
+    printer.note("no CA: run `ca init`, or start the engine with --intercept");
     ExitStatus::No
 }
 
@@ -180,7 +177,7 @@ fn print(found: &ActiveCa, printer: &mut Printer) -> anyhow::Result<()> {
         printer.document(&shown)?;
         return Ok(());
     }
-    let file = shown.file.as_deref().unwrap_or("in the engine's memory, gone when it ends");
+    let file = shown.file.as_deref().unwrap_or("in the engine's memory until it stops");
     for (name, value) in [
         ("Subject", shown.subject.as_str()),
         ("SHA-256", &shown.sha256),

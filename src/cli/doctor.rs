@@ -6,12 +6,12 @@ use crate::exit::ExitStatus;
 use crate::log;
 use crate::printer::{Printer, visible};
 
-/// Say whether everything works here, and what to do where it does not
+/// Check whether everything works here, and say what to do if not
 ///
-/// Looks at the store, its disk, the clock and the ports; sends a call twice through the proxy and sees
-/// that it acts once; then tries each client that is found on PATH as `run` would start it. Nothing
-/// leaves this machine. An engine that serves the database is used; else one is brought along, and
-/// makes the database where there is none. The exit code is 1 where anything is wrong.
+/// Checks the store, its disk, the clock and the ports; sends a call twice through the proxy and
+/// checks that it acts once; then tries each client on PATH as `run` would start it. Nothing leaves
+/// this machine. Uses the engine that serves the database; if none is running, starts one, which
+/// creates the database if necessary. The exit code is 1 if there is a problem.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:

@@ -22,7 +22,7 @@ pub(super) struct Args {
     #[command(flatten)]
     target: Target,
 
-    /// Only of this status: pending, running, completed, failed, cancelled, `in_doubt`
+    /// Only with this status: pending, running, completed, failed, cancelled, `in_doubt`
     #[arg(long, value_parser = str::parse::<ExecutionStatus>)]
     status: Option<ExecutionStatus>,
 
@@ -42,19 +42,19 @@ pub(super) struct Args {
     #[arg(long, value_name = "NAME")]
     tool: Option<String>,
 
-    /// Only those that came by this door: api, proxy
+    /// Only through this listener: api, proxy
     #[arg(long, value_parser = str::parse::<Origin>)]
     origin: Option<Origin>,
 
-    /// Only those created at or after this time (RFC 3339)
+    /// Only created at or after this time (RFC 3339)
     #[arg(long, value_name = "TIME")]
     after: Option<Timestamp>,
 
-    /// Only those created before this time (RFC 3339)
+    /// Only created before this time (RFC 3339)
     #[arg(long, value_name = "TIME")]
     before: Option<Timestamp>,
 
-    /// How many to show
+    /// Number of executions to show
     #[arg(long, value_name = "N", default_value_t = 100)]
     limit: usize,
 }
@@ -109,7 +109,8 @@ pub(super) fn run(args: &Args, printer: &mut Printer) -> anyhow::Result<ExitStat
         printer.table(&["ID", "STATUS", "ATTEMPT", "CREATED", "TOOL", "KEY"], rows)?;
     }
     if more {
-        printer.note(format_args!("There are more than {}: see --limit.", args.limit));
+        printer
+            .note(format_args!("There are more than {}: raise --limit to see them.", args.limit));
     }
     Ok(ExitStatus::Done)
 }

@@ -14,8 +14,8 @@ const OUTPUT_SHOWN: usize = 2_000;
 
 /// Show what a session did: its goals, and the tool executions of each
 ///
-/// Beside a running server it asks that; else it reads the file. With --json it prints one document,
-/// {"session": {…}, "goals": [{…, "executions": […]}]}, with every text as it is stored.
+/// Asks the running server, else reads the file. With --json it prints one document, {"session":
+/// {…}, "goals": [{…, "executions": […]}]}, with every text as stored.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -23,7 +23,7 @@ Examples:
   openclaw-state-engine replay --session 0197a5b2-7c3e-7d4f-8a6b-1c2d3e4f5a6b \\
     --database agent.db --json")]
 pub(super) struct Args {
-    /// The session
+    /// Id of the session
     #[arg(long, value_name = "ID")]
     session: Uuid,
 
@@ -79,7 +79,7 @@ struct RequestFacts {
 pub(super) fn run(args: &Args, printer: &mut Printer) -> anyhow::Result<ExitStatus> {
     let source = Source::find(&args.target)?;
     let Some(session) = source.session(args.session)? else {
-        printer.note(format_args!("There is no session {}.", args.session));
+        printer.note(format_args!("No session has the id {}.", args.session));
         return Ok(ExitStatus::No);
     };
     let history = History::read(&source, session, args.session)?;

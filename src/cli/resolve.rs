@@ -11,10 +11,10 @@ use crate::source::settle::{SettleResult, Settlement};
 
 /// Settle an execution that is in doubt: it ran, or it did not
 ///
-/// Look at the tool's own records first. The verdict goes into the audit log with its evidence. After
-/// --ran duplicates get the stored result; after --did-not-run the next identical call runs. Without
-/// a running server the database is taken over and recovered first. The exit code is 1 where the
-/// execution is not there, or not in doubt at that attempt.
+/// Check the records of the tool first. The verdict goes into the audit log with its evidence.
+/// After --ran, duplicates get the stored result; after --did-not-run, the next identical call
+/// runs. If no server is running, this takes over the database and recovers it first. The exit code
+/// is 1 if the execution does not exist, or is not in doubt at that attempt.
 #[derive(Debug, clap::Args)]
 #[command(
     group = clap::ArgGroup::new("verdict").required(true),
@@ -27,7 +27,7 @@ Examples:
     --ran --attempt 1 --output '{\"id\":\"ch_1\"}' --evidence 'ch_1 is there'"
 )]
 pub(super) struct Args {
-    /// The execution
+    /// Id of the execution
     id: Uuid,
 
     /// It took effect
@@ -38,12 +38,12 @@ pub(super) struct Args {
     #[arg(long, group = "verdict")]
     did_not_run: bool,
 
-    /// The attempt that was looked at: refused where another one is in doubt by now [default: the
+    /// Attempt that you looked at: refused if a different one is in doubt by now [default: the
     /// newest]
     #[arg(long, value_name = "N")]
     attempt: Option<u32>,
 
-    /// What the tool answered, where it ran and that is known
+    /// Answer of the tool, if it ran and you know it
     #[arg(long, value_name = "JSON", requires = "ran", value_parser = parse_json)]
     output: Option<Json>,
 

@@ -88,7 +88,7 @@ impl File {
         for (index, name) in names.enumerate() {
             let Some(name) = name else { continue };
             if seen.contains(&name) {
-                bail!("{}: a second {table} named {name:?}", self.location(&[table], Some(index)));
+                bail!("{}: duplicate {table}: {name:?}", self.location(&[table], Some(index)));
             }
             seen.push(name);
         }
@@ -224,7 +224,7 @@ mod tests {
     #[test]
     fn two_rules_cannot_share_a_name() {
         let error = refused("[[rule]]\nname = \"a\"\n[[rule]]\n[[rule]]\nname = \"a\"");
-        assert_eq!(error, "f.toml:4: a second rule named \"a\"");
+        assert_eq!(error, "f.toml:4: duplicate rule: \"a\"");
     }
 
     #[test]

@@ -45,7 +45,7 @@ impl Target {
             return Ok(database.0);
         }
         let folders = etcetera::choose_base_strategy()
-            .context("the user's data folder is not known; name a file with --database")?;
+            .context("the user's data folder is unknown: name a file with --database")?;
         Ok(folders.data_dir().join("openclaw-state-engine").join("state.db"))
     }
 

@@ -155,8 +155,8 @@ impl ApiConfig {
         };
         if token.reveal().len() < SHORTEST_TOKEN {
             bail!(
-                "--addr {} can be reached by other machines, and the token could be guessed: \
-                 it takes {SHORTEST_TOKEN} characters or more, as of `openssl rand -hex 32`",
+                "--addr {} can be reached by other machines: the token must have {SHORTEST_TOKEN} \
+                 characters or more, for example from `openssl rand -hex 32`",
                 self.addr
             );
         }

@@ -44,7 +44,9 @@ impl FromStr for Token {
 
     fn from_str(text: &str) -> Result<Self, String> {
         if text.is_empty() || !text.bytes().all(|byte| byte.is_ascii_graphic()) {
-            return Err("a token is one or more printable ASCII characters, no spaces".to_owned());
+            return Err(
+                "a token must be one or more printable ASCII characters, without spaces".to_owned()
+            );
         }
         Ok(Self(text.to_owned()))
     }
@@ -64,9 +66,10 @@ impl FromStr for Size {
             "KiB" => 1 << 10,
             "MiB" => 1 << 20,
             "GiB" => 1 << 30,
-            other => return Err(format!("the unit {other:?} is none of B, KiB, MiB, GiB")),
+            other => return Err(format!("unknown unit {other:?}: use B, KiB, MiB or GiB")),
         };
-        let number: u64 = digits.parse().map_err(|_| "write bytes, or 16MiB, 1GiB".to_owned())?;
+        let number: u64 =
+            digits.parse().map_err(|_| "not a size: use bytes, or 16MiB, 1GiB".to_owned())?;
         number.checked_mul(unit).map(Self).ok_or_else(|| "too large".to_owned())
     }
 }
@@ -91,7 +94,7 @@ impl FromStr for Port {
     fn from_str(text: &str) -> Result<Self, String> {
         let port: Option<NonZeroU16> = text.parse().ok();
         port.map(|port| Self(port.get()))
-            .ok_or_else(|| format!("{text:?} is not a port: 1 to 65535"))
+            .ok_or_else(|| format!("a port must be 1 to 65535: {text}"))
     }
 }
 
@@ -141,7 +144,7 @@ impl FromStr for TrustedCa {
             None => (None, text),
         };
         if file.is_empty() {
-            return Err("write FILE or HOST=FILE".to_owned());
+            return Err("must be FILE or HOST=FILE".to_owned());
         }
         Ok(Self { hosts, file: file.into() })
     }
@@ -166,7 +169,7 @@ pub(crate) enum LogFormat {
 impl LogFormat {
     /// The words, each with its help.
     pub(super) const WORDS: &'static [(&'static str, &'static str)] =
-        &[("human", "For people"), ("json", "One JSON object a line")];
+        &[("human", "For people"), ("json", "One JSON object per line")];
 }
 
 impl FromStr for LogFormat {
@@ -176,7 +179,7 @@ impl FromStr for LogFormat {
         match word {
             "human" => Ok(Self::Human),
             "json" => Ok(Self::Json),
-            _ => Err(format!("{word:?} is not a format of the log")),
+            _ => Err(format!("not a log format: {word}")),
         }
     }
 }

@@ -31,7 +31,7 @@ pub(super) struct ProbedClient {
     pub(super) remedy: &'static str,
 }
 
-const NO_PROXY: &str = "does no_proxy, or a configuration of its own, name this host?";
+const NO_PROXY: &str = "does no_proxy, or the client's own configuration, name this host?";
 
 /// The values that most of them share.
 const USUAL: ProbedClient = ProbedClient {
@@ -113,7 +113,8 @@ class Probe {
 }
 "#;
 
-const OLD_NODE: &str = "take Node 22.21, 24 or later; in older ones axios, or undici's EnvHttpProxyAgent, goes through";
+const OLD_NODE: &str =
+    "use Node 22.21, 24 or later; in older ones, use axios or undici's EnvHttpProxyAgent";
 
 /// In the order of the report.
 pub(super) const ALL: &[ProbedClient] = &[
@@ -160,7 +161,7 @@ pub(super) const ALL: &[ProbedClient] = &[
         call: &["python3", "-c", "SOURCE", "URL"],
         source: AIOHTTP,
         otherwise: Severity::Warning,
-        remedy: "it reads no variable unless the program says ClientSession(trust_env=True)",
+        remedy: "it reads no variable unless the program uses ClientSession(trust_env=True)",
         ..USUAL
     },
     ProbedClient {
@@ -221,7 +222,7 @@ pub(super) const ALL: &[ProbedClient] = &[
         file: Some("Probe.java"),
         source: JAVA,
         route: ProxyRoute::JavaOptions,
-        remedy: "does JAVA_TOOL_OPTIONS, or a configuration of its own, name another proxy?",
+        remedy: "does JAVA_TOOL_OPTIONS, or the client's own configuration, name a different proxy?",
         ..USUAL
     },
     ProbedClient {

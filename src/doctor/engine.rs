@@ -22,7 +22,7 @@ pub(super) fn check_ports(database: &Path) -> Vec<CheckResult> {
     let busy = |flag: &str, port: u16| {
         let addr = SocketAddr::from(([127, 0, 0, 1], port));
         let error = TcpListener::bind(addr).err()?;
-        let remedy = format!("if `serve` is to run, choose another: {flag} IP:PORT");
+        let remedy = format!("to run `serve`, choose a different one: {flag} IP:PORT");
         Some(CheckResult::bad(Severity::Warning, "ports", format!("{addr}: {error}"), remedy))
     };
     let busy: Vec<_> =
@@ -30,7 +30,7 @@ pub(super) fn check_ports(database: &Path) -> Vec<CheckResult> {
     if busy.is_empty() {
         return vec![CheckResult::ok(
             "ports",
-            "3030 and 3031 of the loopback are free for `serve`",
+            "3030 and 3031 on the loopback are free for `serve`",
         )];
     }
     busy
@@ -52,32 +52,32 @@ pub(super) fn check_store(engine: &AttachedEngine) -> anyhow::Result<Vec<CheckRe
     findings.push(check_disk(engine.database())?);
     let ready = engine.client().readiness()?;
     findings.push(if ready.store.clock_jumped {
-        let remedy = "once the time is right, start the engine again";
+        let remedy = "correct the time, then restart the engine";
         CheckResult::problem("clock", "it jumped forward: keys do not expire", remedy)
     } else {
         CheckResult::ok("clock", "it has not jumped")
     });
     findings.push(if ready.ready {
-        CheckResult::ok("engine", format!("it takes calls at {}", engine.api()))
+        CheckResult::ok("engine", format!("accepting calls at {}", engine.api()))
     } else {
-        CheckResult::problem("engine", ready.problems.join("; "), "make room, or see its log")
+        CheckResult::problem("engine", ready.problems.join("; "), "free disk space, or see its log")
     });
     findings.push(match ready.store.in_doubt {
-        0 => CheckResult::ok("in doubt", "no call is"),
+        0 => CheckResult::ok("in doubt", "no calls"),
         n => CheckResult::bad(
             Severity::Warning,
             "in doubt",
-            format!("{n} call(s) may have acted"),
+            format!("{n} call(s) may have run"),
             "see `executions --status in_doubt`, then `resolve` each",
         ),
     });
     findings.push(match engine.reader().possible_duplicates()? {
-        0 => CheckResult::ok("duplicates", "none was noticed"),
+        0 => CheckResult::ok("duplicates", "none found"),
         n => CheckResult::bad(
             Severity::Warning,
             "duplicates",
-            format!("{n} late answer(s) may stem from a second effect"),
-            "compare with the tool: the event log names them as possible-duplicate",
+            format!("{n} late answer(s) may come from a second effect"),
+            "check with the tool: the event log has them as possible-duplicate",
         ),
     });
     Ok(findings)
@@ -87,9 +87,13 @@ fn check_disk(database: &Path) -> anyhow::Result<CheckResult> {
     let folder = database.parent().unwrap_or(database);
     let disk = rustix::fs::statvfs(folder)?;
     let free = disk.f_bavail.saturating_mul(disk.f_frsize);
-    let found = format!("{} MiB are free at {}", free / MIB, folder.display());
+    let found = format!("{} MiB free at {}", free / MIB, folder.display());
     Ok(if free < LITTLE {
-        CheckResult::problem("disk", found, "make room, or move the database: --database FILE")
+        CheckResult::problem(
+            "disk",
+            found,
+            "free disk space, or move the database: --database FILE",
+        )
     } else {
         CheckResult::ok("disk", found)
     })

@@ -20,7 +20,7 @@ use crate::printer::Printer;
 pub(crate) fn examine(target: &Target, printer: &mut Printer) -> Vec<CheckResult> {
     let mut findings = Vec::new();
     if let Err(error) = run_checks(target, &mut findings, printer) {
-        let remedy = "see what it says; `serve` says more in its log";
+        let remedy = "read the error; the log of `serve` has more";
         findings.push(CheckResult::problem("engine", format!("{error:#}"), remedy));
     }
     findings
@@ -63,7 +63,7 @@ fn check_through_engine(
     let prepared = prepare(&Extras::default())?;
     findings.push(probe::round_trip(engine, &upstream, &prepared.changes));
     for note in variables::notes(inherited) {
-        let remedy = "unset no_proxy for the program, or take the tools' hosts out of it";
+        let remedy = "unset no_proxy for the program, or remove the tools' hosts from it";
         findings.push(CheckResult::bad(Severity::Warning, "no_proxy", note, remedy));
     }
     for client in clients::ALL {

@@ -36,7 +36,7 @@ pub(super) fn round_trip(
     let (first, second) = match twice() {
         Ok(answers) => answers,
         Err(error) => {
-            let remedy = "is something between you and the loopback, a firewall say?";
+            let remedy = "does a firewall block the loopback?";
             return CheckResult::problem(
                 what,
                 format!("the proxy does not answer: {error:#}"),
@@ -66,7 +66,7 @@ pub(super) fn round_trip(
         line(&first),
         line(&second)
     );
-    CheckResult::problem(what, found, "is a rule in the way? The engine's log says which decided")
+    CheckResult::problem(what, found, "does a rule match it? The engine's log names it")
 }
 
 /// A POST in absolute form with the credentials of the proxy's URL.
@@ -126,8 +126,7 @@ pub(super) fn check_client(
     let why = if around > 0 {
         "goes around the engine, unguarded".to_owned()
     } else {
-        let line =
-            output.lines().rfind(|line| !line.trim().is_empty()).unwrap_or("it says nothing");
+        let line = output.lines().rfind(|line| !line.trim().is_empty()).unwrap_or("no output");
         format!("does not get through: {}", line.trim())
     };
     Ok(CheckResult::bad(client.otherwise, name, why, client.remedy))

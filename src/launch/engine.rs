@@ -14,7 +14,7 @@ use tokio::runtime::Runtime;
 
 use super::upstream_proxy::UpstreamProxies;
 use crate::client::{self, ApiClient};
-use crate::config::{Config, Flags, Target};
+use crate::config::{Config, Flags, Target, settings};
 use crate::printer::Printer;
 use crate::server::engine as server;
 use crate::source;
@@ -76,7 +76,10 @@ impl AttachedEngine {
                 // Another process was faster, or an engine is starting or stopping.
                 Ok(None) if Instant::now() < deadline => {}
                 Err(error) if Instant::now() < deadline && is_unreachable(&error) => {}
-                Ok(None) => bail!("{} is opened and closed all the time", database.display()),
+                Ok(None) => bail!(
+                    "cannot open {}: it is being opened and closed repeatedly",
+                    database.display()
+                ),
                 Err(error) => return Err(error),
             }
             thread::sleep(POLL_INTERVAL);
@@ -98,8 +101,8 @@ impl AttachedEngine {
         let mut notes = Vec::new();
         if let Some(hop) = upstream_proxy.hops().next().filter(|_| !own_proxy) {
             notes.push(format!(
-                "warning: the engine at {api} goes out by its own way, not through {}; that needs \
-                 serve --upstream-proxy",
+                "warning: the engine at {api} does not use the proxy {}: start it with serve \
+                 --upstream-proxy",
                 hop.address()
             ));
         }
@@ -202,7 +205,10 @@ fn config(
     let line: EngineArgs = crate::config::parse(line)?;
     let mut config = Config::try_from(line.flags)?;
     if config.proxy.addr.is_none() {
-        bail!("the environment switches the proxy off, and run needs it");
+        bail!(
+            "{} or the configuration file switches the proxy off, but run needs it",
+            settings::ENABLED.variable()
+        );
     }
     if let Some(token) = target.token() {
         config.api.token = Some(token);
@@ -253,7 +259,7 @@ fn wait_for_others(database: &Path, printer: &mut Printer) -> Option<File> {
         }
         if !announced {
             announced = true;
-            printer.note("another run still uses this engine: waiting for its end");
+            printer.note("waiting for another run that uses this engine");
         }
         thread::sleep(POLL_INTERVAL);
     }

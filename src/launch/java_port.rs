@@ -73,7 +73,7 @@ async fn accept(listener: TcpListener, target: Arc<TunnelTarget>) {
         let target = Arc::clone(&target);
         tokio::spawn(async move {
             if let Err(error) = relay(client, &target).await {
-                tracing::debug!(%error, "a connection without credentials has ended");
+                tracing::debug!(%error, "connection of a Java client ended");
             }
         });
     }
@@ -106,6 +106,6 @@ async fn read_tunnel_answer(proxy: &mut TcpStream) -> io::Result<()> {
         return Ok(());
     }
     let line = String::from_utf8_lossy(&answer).lines().next().unwrap_or_default().to_owned();
-    tracing::warn!(answer = line, "the engine's proxy does not let a Java client in");
+    tracing::warn!(answer = line, "the proxy refused a Java client");
     Err(io::ErrorKind::PermissionDenied.into())
 }

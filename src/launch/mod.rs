@@ -63,7 +63,7 @@ pub(crate) fn run(program: &Program<'_>, printer: &mut Printer) -> anyhow::Resul
     if ended == (ExitStatus::Child { code: 0 })
         && let Err(error) = session::complete(&session, &engine)
     {
-        printer.note(format_args!("the session {session} could not be completed: {error:#}"));
+        printer.note(format_args!("cannot complete the session {session}: {error:#}"));
     }
     engine.close(printer);
     Ok(ended)
@@ -84,7 +84,7 @@ fn run_with(
     let (run, inherited) = (session::new_run(), &inheritance.variables);
     let prepared = preparation::prepare(session, &run, engine, inherited, &extras)?;
     if program.session.is_none() {
-        printer.note(format_args!("session {session} (to go on with it: --session {session})"));
+        printer.note(format_args!("session {session} (to continue: --session {session})"));
     }
     for note in variables::notes(inherited).into_iter().chain(engine.notes()) {
         printer.note(note);

@@ -11,13 +11,13 @@ use super::engine::AttachedEngine;
 pub(crate) fn check_name(session: &str) -> anyhow::Result<&str> {
     let length = session.chars().count();
     if session.trim().is_empty() || length > store::MAX_NAME || session.contains(char::is_control) {
-        bail!("--session takes 1 to {} readable characters", store::MAX_NAME);
+        bail!("--session must be 1 to {} printable characters", store::MAX_NAME);
     }
     if session.contains(':') {
-        bail!("--session takes no colon: in a proxy's URL the password follows it");
+        bail!("--session must not contain a colon: in a proxy's URL the password follows it");
     }
     if session.rsplit_once('~').is_some_and(|(_, run)| run.len() == 32) {
-        bail!("--session takes no name that ends like a run, in ~ and 32 characters");
+        bail!("--session must not end like a run: ~ and 32 characters");
     }
     Ok(session)
 }
@@ -40,7 +40,7 @@ pub(crate) fn find(session: &str, engine: &AttachedEngine) -> anyhow::Result<Opt
     let found = engine.reader().session(id)?;
     match found.status {
         SessionStatus::Active | SessionStatus::Paused => Ok(Some(found)),
-        ended => bail!("the session {id} is {}: take another", ended.as_str()),
+        ended => bail!("session {id} is {}: use a different one", ended.as_str()),
     }
 }
 

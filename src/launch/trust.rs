@@ -30,17 +30,14 @@ impl Trust {
     pub(crate) fn new(ca: &[u8], variables: &Variables, java: bool) -> anyhow::Result<Self> {
         let folder = tempfile::Builder::new().prefix("openclaw-state-engine-").tempdir()?;
         let mut trust = Self { folder, java: None };
-        let ca = std::str::from_utf8(ca).context("the engine's CA is no PEM")?;
+        let ca = std::str::from_utf8(ca).context("the engine's CA is not PEM")?;
         let users = user_certificates(variables)?;
         trust.write("ca.pem", [ca])?;
         trust.write("extra.pem", users.iter().map(String::as_str).chain([ca]))?;
         // Reads SSL_CERT_FILE and SSL_CERT_DIR, else the roots of the system.
         let system = load_native_certs();
         if system.certs.is_empty() {
-            bail!(
-                "no certificates of this system were found ({:?}): install ca-certificates",
-                system.errors
-            );
+            bail!("no system certificates found ({:?}): install ca-certificates", system.errors);
         }
         let roots: BTreeSet<String> = system.certs.iter().map(|root| pem(root)).collect();
         let all = roots.iter().chain(&users).map(String::as_str).chain([ca]);
@@ -110,7 +107,7 @@ fn java_home() -> anyhow::Result<PathBuf> {
         .context("--java needs java on PATH")?;
     let output = String::from_utf8_lossy(&output.stderr).into_owned();
     let home = output.lines().find_map(|line| line.trim().strip_prefix("java.home = "));
-    home.map(PathBuf::from).context("java does not tell its java.home")
+    home.map(PathBuf::from).context("java does not report its java.home")
 }
 
 fn user_certificates(variables: &Variables) -> anyhow::Result<BTreeSet<String>> {

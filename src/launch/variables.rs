@@ -29,7 +29,7 @@ pub(crate) fn no_proxy(inherited: &Variables) -> Option<String> {
 /// Warnings for the user.
 pub(crate) fn notes(inherited: &Variables) -> Vec<String> {
     let around = no_proxy(inherited).map(|hosts| {
-        format!("warning: calls to {hosts} go around the engine and are not guarded (no_proxy)")
+        format!("warning: calls to {hosts} bypass the engine and are not guarded (no_proxy)")
     });
     around.into_iter().collect()
 }

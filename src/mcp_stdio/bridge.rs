@@ -173,8 +173,8 @@ impl FromClient {
             }
             Some(Err(why)) => self.refuse(&line, &why).await,
             None if names_a_call(&line) => {
-                let why = "tools/call is guarded as a single request with an id and a name, in JSON \
-                           without duplicate members; this one was not sent";
+                let why = "tools/call must be a single request with an id and a name, in JSON without \
+                           duplicate members; this one was not sent";
                 self.refuse(&line, why).await;
             }
             None => {

@@ -52,12 +52,12 @@ impl Calls {
             Ok(body) => problem_text(&body),
             Err(CallFailure::Unreachable(error)) => format!(
                 "The tool call was not sent: openclaw-state-engine cannot be reached ({error}). \
-                 Nothing was executed; it may be sent again when the engine runs."
+                 Nothing was executed; it can be sent again once the engine is running."
             ),
             Err(CallFailure::Lost(error)) => format!(
-                "This call may already have taken effect: openclaw-state-engine went away while \
-                 it ran ({error}). Do not simply send it again: look up at the tool whether it \
-                 took effect."
+                "This call may already have taken effect: openclaw-state-engine stopped while it \
+                 ran ({error}). Don't send it again without checking at the tool whether it took \
+                 effect."
             ),
         };
         as_line(tool_error(&call.id, &text, None, call.stateless).into())
@@ -140,7 +140,7 @@ fn problem_text(body: &[u8]) -> String {
         Some(ProblemDetails { title: Some(title), detail }) => {
             format!("{title}. {} Nothing was executed.", detail.unwrap_or_default())
         }
-        _ => "The engine's answer is not understood.".to_owned(),
+        _ => "Unexpected answer from the engine.".to_owned(),
     }
 }
 

@@ -104,7 +104,7 @@ async fn answer(
     let response = response.await;
     response
         .map(|line| json_response(StatusCode::OK, line))
-        .map_err(|_| io::Error::other("the server gave no response"))
+        .map_err(|_| io::Error::other("the server sent no response"))
 }
 
 fn refusal(call: Option<&ToolCall>, line: &[u8], why: &str) -> Bytes {

@@ -43,7 +43,9 @@ impl Server {
             });
         let name = match name {
             Some(name) if label(name) != name || name.is_empty() => {
-                anyhow::bail!("--name takes 1 to {MAX_NAME} of a to z, 0 to 9, - and _")
+                anyhow::bail!(
+                    "--name must be 1 to {MAX_NAME} characters of a to z, 0 to 9, - and _"
+                )
             }
             Some(name) => name.to_owned(),
             None => named_after(command),

@@ -88,7 +88,7 @@ impl Engine {
     /// Resolves if a listener ends by itself, which it only does if it panics.
     pub(crate) async fn listener_failure(&mut self) -> anyhow::Error {
         let ended = self.listeners.join_next().await;
-        anyhow::anyhow!("a listener has ended: {ended:?}")
+        anyhow::anyhow!("a listener stopped: {ended:?}")
     }
 
     /// Accepts no more connections and waits for running calls; those that still run after the
@@ -100,7 +100,7 @@ impl Engine {
         tokio::select! {
             () = drained => tracing::info!("stopped"),
             () = tokio::time::sleep(self.drain + GRACE) => {
-                tracing::warn!("calls still run: what the proxy holds is in doubt at the next start");
+                tracing::warn!("calls are still running: they are in doubt at the next start");
             }
         }
     }

@@ -49,14 +49,14 @@ async fn serve(
     tokio::select! {
         () = engine.close() => {}
         name = signals.stop.next() => {
-            tracing::warn!(signal = name, "second signal: leaving at once");
+            tracing::warn!(signal = name, "second signal: stopping now");
             leave(ExitStatus::Unexpected)
         }
     }
     Ok(ExitStatus::Done)
 }
 
-#[expect(clippy::exit, reason = "at once: what still runs is not waited for")]
+#[expect(clippy::exit, reason = "a second signal does not wait for running calls")]
 fn leave(status: ExitStatus) -> ! {
     std::process::exit(i32::from(status.code()))
 }

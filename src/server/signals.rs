@@ -52,9 +52,7 @@ pub(super) async fn reload_on_hangup(
         let new = match read {
             Ok(new) => new,
             Err(error) => {
-                tracing::error!(
-                    "the configuration was not reloaded and stays as it was: {error:#}"
-                );
+                tracing::error!("configuration not reloaded, nothing changed: {error:#}");
                 continue;
             }
         };
@@ -67,7 +65,7 @@ pub(super) async fn reload_on_hangup(
         if needs_restart.is_empty() {
             tracing::info!(%file, rules, "configuration reloaded");
         } else {
-            tracing::warn!(%file, rules, %needs_restart, "configuration reloaded, but for what takes a new start");
+            tracing::warn!(%file, rules, %needs_restart, "configuration reloaded; some settings need a restart");
         }
     }
 }

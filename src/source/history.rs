@@ -67,7 +67,7 @@ impl History {
 
 /// Decodes the members of an entity that `T` names.
 pub(crate) fn facts<'a, T: Deserialize<'a>>(text: &'a RawValue) -> anyhow::Result<T> {
-    serde_json::from_str(text.get()).context("an entity is not understood")
+    serde_json::from_str(text.get()).context("unexpected answer from the server")
 }
 
 /// The text of the goal with one more member. Spliced, because decoding would lose the stored text.

@@ -100,7 +100,7 @@ impl Source {
                 let page = with_fitting_limit(limit, |limit| {
                     client.call("list_executions", &FilterPageParams::new(filter, limit, cursor))
                 })?;
-                serde_json::from_str(page.get()).context("the server's answer is not understood")
+                serde_json::from_str(page.get()).context("unexpected answer from the server")
             }
             Self::File(reader) => {
                 let page = reader.executions(filter, limit, cursor)?;
@@ -121,7 +121,7 @@ fn client_of(holder: &LockHolder, target: &Target) -> anyhow::Result<ApiClient> 
     if holder.api.is_empty() {
         bail!(client::Error::Unreachable {
             url: format!("process {}", holder.pid),
-            cause: "it has not opened its port yet; try again".to_owned(),
+            cause: "it is still starting; try again".to_owned(),
         });
     }
     ApiClient::new(&holder.api, target.token().as_ref())
@@ -136,7 +136,7 @@ fn execution(client: &ApiClient, id: Uuid) -> anyhow::Result<Option<Box<RawValue
 pub(crate) fn open(database: &Path) -> anyhow::Result<Reader> {
     if !database.exists() {
         bail!(
-            "there is no database at {}; start the server, or name another file with --database",
+            "no database at {}: start the server, or name a different file with --database",
             database.display()
         );
     }
@@ -225,7 +225,7 @@ fn optional_entity<T: Serialize>(
 }
 
 fn parse_items(list: &RawValue) -> anyhow::Result<Vec<Box<RawValue>>> {
-    serde_json::from_str(list.get()).context("the server's answer is not understood")
+    serde_json::from_str(list.get()).context("unexpected answer from the server")
 }
 
 fn to_texts<T: Serialize>(entities: &[T]) -> anyhow::Result<Vec<Box<RawValue>>> {

@@ -126,10 +126,10 @@ impl Settlement<'_> {
     /// The attempt to settle, or why it cannot be settled.
     fn attempt_of(&self, execution: Option<Box<RawValue>>) -> anyhow::Result<Result<u32, String>> {
         let Some(execution) = execution else {
-            return Ok(Err(format!("There is no execution {}.", self.id)));
+            return Ok(Err(format!("No execution has the id {}.", self.id)));
         };
         let facts: AttemptFacts =
-            serde_json::from_str(execution.get()).context("the execution is not understood")?;
+            serde_json::from_str(execution.get()).context("unexpected answer from the server")?;
         if !facts.status.is(&ExecutionStatus::InDoubt) {
             let status = facts.status;
             return Ok(Err(format!("Execution {} is not in doubt: it is {status}.", self.id)));

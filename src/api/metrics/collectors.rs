@@ -19,12 +19,12 @@ impl Collector for StoreCollector {
         let gauges = [
             ("claims_in_flight", "Proxied calls under a lease", health.in_flight),
             ("calls_unresolved", "Executions in doubt", health.in_doubt),
-            ("store_queue_depth", "Jobs that wait for the writer", health.queue_depth),
+            ("store_queue_depth", "Jobs waiting for the writer", health.queue_depth),
             ("store_size_bytes", "Size of the database file", health.database_bytes),
             ("wal_size_bytes", "Size of the write-ahead log", health.wal_bytes),
             ("store_full", "1 while new claims are refused", u64::from(health.full)),
             ("clock_jumped", "1 while keys do not expire", u64::from(health.clock_jumped)),
-            ("ready", "1 while the engine takes calls", u64::from(health.ready)),
+            ("ready", "1 while the engine accepts calls", u64::from(health.ready)),
         ];
         for (name, help, value) in gauges {
             gauge(&mut encoder, name, help, value)?;
@@ -33,7 +33,7 @@ impl Collector for StoreCollector {
         let help = "Events appended to the audit log";
         events.encode(encoder.encode_descriptor("events", help, None, MetricType::Counter)?)?;
         let name = "store_commit_seconds";
-        let help = "Commits of the writer, with their fsync";
+        let help = "Commits of the writer, including fsync";
         let commits = &health.commit_seconds;
         encoder.encode_descriptor(name, help, None, MetricType::Histogram)?.encode_histogram(
             commits.sum,
@@ -56,7 +56,7 @@ pub(crate) struct ProxyCollector(pub(crate) Arc<OnceLock<proxy::Proxy>>);
 impl Collector for ProxyCollector {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
         let waiting = self.0.get().map_or(0, proxy::Proxy::waiting);
-        let help = "Duplicates that wait for the answer to a running call";
+        let help = "Duplicates waiting for the answer of a running call";
         gauge(&mut encoder, "duplicates_waiting", help, waiting as u64)
     }
 }

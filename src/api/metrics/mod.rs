@@ -99,7 +99,7 @@ impl Metrics {
             activity: Arc::default(),
             store: store.clone(),
         };
-        registry.register("calls", "Proxied calls, by what became of them", calls);
+        registry.register("calls", "Proxied calls, by decision", calls);
         registry.register(
             "call_duration_seconds",
             "From the head of a proxied call to the end of its answer",
@@ -107,7 +107,7 @@ impl Metrics {
         );
         registry.register(
             "proxy_requests",
-            "Requests to the proxy: calls by what became of them, passed ones, tunnels, problems",
+            "Requests to the proxy: calls by decision, passed requests, tunnels, problems",
             metrics.proxied.clone(),
         );
         registry.register(
@@ -124,7 +124,7 @@ impl Metrics {
         let commit = option_env!("STATE_ENGINE_COMMIT").unwrap_or("unknown");
         registry.register(
             "build",
-            "The version that runs",
+            "Running version",
             Info::new([("version", env!("CARGO_PKG_VERSION")), ("commit", commit)]),
         );
         if let Some(store) = store {
