@@ -70,7 +70,7 @@ impl<'de> Visitor<'de> for TableSeed<'_> {
                     self.content.settings.push(FileValue { declared, texts });
                 }
                 Key::Table(name) => {
-                    map.next_value_seed(TableSeed { name, content: self.content })?
+                    map.next_value_seed(TableSeed { name, content: self.content })?;
                 }
                 Key::Rules => self.content.rules = map.next_value()?,
                 Key::Routes => self.content.routes = map.next_value()?,

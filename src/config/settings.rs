@@ -11,11 +11,11 @@ use proxy::{Hop, HostPattern, Span};
 use super::setting::{Declared, Setting, ValueForm};
 use super::values::{FilePath, LogFormat, Port, Size, Token, TrustedCa};
 
+/// The comment of a row is the text of `--help`, which rustdoc would read as links.
 macro_rules! settings {
     ($($(#[doc = $help:literal])+
        $id:ident: $type:ty = $name:literal $(.$declares:ident($($what:expr),*))*;)+) => {
-        $($(#[doc = $help])+
-        pub(crate) const $id: Setting<$type> =
+        $(pub(crate) const $id: Setting<$type> =
             Setting::new($name, concat!($($help),+))$(.$declares($($what),*))*;)+
 
         /// In the order of `config show`.

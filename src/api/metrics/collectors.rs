@@ -49,7 +49,7 @@ impl Collector for StoreCollector {
     }
 }
 
-/// Metrics of the proxy, once there is one. Not in [`Metrics`], which the proxy itself holds.
+/// Metrics of the proxy, once there is one. Not in [`super::Metrics`], which the proxy itself holds.
 #[derive(Debug)]
 pub(crate) struct ProxyCollector(pub(crate) Arc<OnceLock<proxy::Proxy>>);
 
