@@ -1,4 +1,4 @@
-//! The CA: its files, which outlive the process beside the database, and the one that counts.
+//! The CA: its files, which outlive the process beside the database, and which CA is in use.
 
 use std::fs::{self, DirBuilder, OpenOptions};
 use std::io::{self, Write as _};
@@ -8,21 +8,21 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, bail};
 use proxy::Ca;
 
-use crate::config::Place;
+use crate::config::Target;
 use crate::source;
 
-/// Bits of a mode by which others than the owner could read the key.
+/// Mode bits that let someone other than the owner read the key.
 const OTHERS: u32 = 0o077;
 
 /// `ca.pem` and `ca.key`.
 #[derive(Debug, Clone)]
-pub(crate) struct Files {
+pub(crate) struct CaFiles {
     pub(crate) certificate: PathBuf,
     pub(crate) key: PathBuf,
 }
 
-impl Files {
-    /// Those of a database, there or not.
+impl CaFiles {
+    /// The files that belong to a database, whether or not they exist.
     pub(crate) fn beside(database: &Path) -> Self {
         Self {
             certificate: database.with_file_name("ca.pem"),
@@ -30,76 +30,76 @@ impl Files {
         }
     }
 
-    /// The CA in them; `None` where there is none. Refuses half a pair, and a key that others than
-    /// the owner can read.
+    /// Loads the CA; `None` if neither file exists. Refuses half a pair, and a key that someone
+    /// other than the owner can read.
     pub(crate) fn load(&self) -> anyhow::Result<Option<Ca>> {
         let (certificate, key) = match (self.certificate.exists(), self.key.exists()) {
             (false, false) => return Ok(None),
             (true, true) => (&self.certificate, &self.key),
-            (true, false) => bail!(self.half(&self.certificate)),
-            (false, true) => bail!(self.half(&self.key)),
+            (true, false) => bail!(self.half_pair(&self.certificate)),
+            (false, true) => bail!(self.half_pair(&self.key)),
         };
-        let open = fs::metadata(key).with_context(|| shown(key))?.permissions().mode() & OTHERS;
+        let open = fs::metadata(key).with_context(|| display(key))?.permissions().mode() & OTHERS;
         if open != 0 {
-            bail!("{0} can be read by others: chmod 600 {0}", shown(key));
+            bail!("{0} can be read by others: chmod 600 {0}", display(key));
         }
-        let read = |path: &Path| fs::read_to_string(path).with_context(|| shown(path));
+        let read = |path: &Path| fs::read_to_string(path).with_context(|| display(path));
         let ca = Ca::from_pem(&read(certificate)?, &read(key)?).with_context(|| {
             format!(
-                "the CA in {} cannot be used; remove it and {}, and make another by `ca init`",
-                shown(certificate),
-                shown(key)
+                "unusable CA in {}: remove it and {}, then run `ca init`",
+                display(certificate),
+                display(key)
             )
         })?;
         Ok(Some(ca))
     }
 
-    /// Writes a new one. Refuses to overwrite: clients may trust what is there.
+    /// Writes a new CA. Refuses to overwrite: clients may trust the one that exists.
     pub(crate) fn create(&self, ca: &Ca) -> anyhow::Result<()> {
         for path in [&self.certificate, &self.key] {
             if path.exists() {
-                bail!("{0} is there already; to replace the CA, remove it yourself", shown(path));
+                bail!("already exists: {0}; remove it to replace the CA", display(path));
             }
         }
         if let Some(folder) = self.key.parent().filter(|folder| *folder != Path::new("")) {
-            let made = DirBuilder::new().recursive(true).mode(0o700).create(folder);
-            made.with_context(|| shown(folder))?;
+            let created = DirBuilder::new().recursive(true).mode(0o700).create(folder);
+            created.with_context(|| display(folder))?;
         }
-        write(&self.key, &ca.key_pem()).with_context(|| shown(&self.key))?;
-        write(&self.certificate, ca.pem()).with_context(|| shown(&self.certificate))
+        write(&self.key, &ca.key_pem()).with_context(|| display(&self.key))?;
+        write(&self.certificate, ca.pem()).with_context(|| display(&self.certificate))
     }
 
-    fn half(&self, there: &Path) -> String {
+    fn half_pair(&self, existing: &Path) -> String {
         format!(
-            "of {} and {} only {} is there: restore the other, or remove it and run `ca init`",
-            shown(&self.certificate),
-            shown(&self.key),
-            shown(there)
+            "of {} and {} only {} exists: restore the other, or remove it and run `ca init`",
+            display(&self.certificate),
+            display(&self.key),
+            display(existing)
         )
     }
 }
 
-/// A CA's certificate, and its file where it has one.
-pub(crate) struct Found {
+/// The certificate of the CA in use, and its file if it has one.
+pub(crate) struct ActiveCa {
     pub(crate) pem: String,
     pub(crate) file: Option<PathBuf>,
 }
 
-/// The CA that counts: a running engine's, which may be in memory alone, else the files'.
-pub(crate) fn find(place: &Place) -> anyhow::Result<Option<Found>> {
-    let database = place.database()?;
-    let files = Files::beside(&database);
+/// The CA in use: a running engine's, which may be in memory only, else the one in the files.
+pub(crate) fn active(target: &Target) -> anyhow::Result<Option<ActiveCa>> {
+    let database = target.database()?;
+    let files = CaFiles::beside(&database);
     let persistent = std::fs::read_to_string(&files.certificate).ok();
-    if let Some(client) = source::server_of(&database, place)? {
+    if let Some(client) = source::server_of(&database, target)? {
         let Some(pem) = client.get("/ca.pem")? else { return Ok(None) };
         let pem = String::from_utf8_lossy(&pem).into_owned();
         let file = (persistent.as_ref() == Some(&pem)).then_some(files.certificate);
-        return Ok(Some(Found { pem, file }));
+        return Ok(Some(ActiveCa { pem, file }));
     }
-    Ok(persistent.map(|pem| Found { pem, file: Some(files.certificate) }))
+    Ok(persistent.map(|pem| ActiveCa { pem, file: Some(files.certificate) }))
 }
 
-fn shown(path: &Path) -> String {
+fn display(path: &Path) -> String {
     path.display().to_string()
 }
 
@@ -116,7 +116,7 @@ mod tests {
     #[test]
     fn a_pair_is_written_once_and_read_back() {
         let folder = tempfile::tempdir().unwrap();
-        let files = Files::beside(&folder.path().join("new").join("state.db"));
+        let files = CaFiles::beside(&folder.path().join("new").join("state.db"));
         assert!(files.load().unwrap().is_none());
         let ca = Ca::generate(&["a.example".parse().unwrap()]).unwrap();
         files.create(&ca).unwrap();

@@ -1,4 +1,4 @@
-//! Asks the running server over its own state API, one call at a time.
+//! Calls the state API of a running server, one call at a time.
 
 use std::time::Duration;
 
@@ -16,48 +16,48 @@ use serde_json::value::RawValue;
 use crate::api::Code;
 use crate::config::{Token, settings};
 
-/// How long one call may take.
+/// Timeout of one call.
 const CALL_TIMEOUT: Duration = Duration::from_mins(1);
 
 /// A JSON-RPC client that blocks its thread.
-pub(crate) struct Client {
+pub(crate) struct ApiClient {
     runtime: tokio::runtime::Runtime,
     http: Http<HttpConnector, Full<Bytes>>,
     uri: Uri,
     authorization: Option<HeaderValue>,
 }
 
-/// Why there is no result.
+/// Why a call has no result.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Error {
-    /// Nobody answers there.
+    /// Nothing answers at the address.
     #[error("the server at {url} cannot be reached: {cause}")]
     Unreachable {
-        /// Where it should be.
+        /// The address.
         url: String,
-        /// What happened.
+        /// The cause.
         cause: String,
     },
-    /// The server asks for a token.
-    #[error("the server wants a token: give it by --token or {}", settings::TOKEN.variable())]
+    /// The server requires a token, or a different one.
+    #[error("the server requires a token: use --token or {}", settings::TOKEN.variable())]
     Token,
-    /// The server understood, and refused.
+    /// The server understood the call and refused it.
     #[error("{message}")]
     Refused {
-        /// JSON-RPC's number.
+        /// The JSON-RPC error number.
         number: i32,
-        /// The engine's code, where it is one of its own.
+        /// The engine's code, if it is one that this version knows.
         code: Option<Code>,
-        /// In words.
+        /// The message.
         message: String,
     },
-    /// What came back is not what this version speaks.
-    #[error("the server gave an answer that is not understood: {0}")]
+    /// The answer is not what this version expects.
+    #[error("unexpected answer from the server: {0}")]
     Answer(String),
 }
 
 impl Error {
-    /// The engine's own code.
+    /// The engine's code, if the server refused the call.
     pub(crate) fn code(&self) -> Option<Code> {
         match self {
             Self::Refused { code, .. } => *code,
@@ -65,7 +65,7 @@ impl Error {
         }
     }
 
-    /// The result is there and does not fit into one answer.
+    /// The result exists and does not fit into one answer.
     pub(crate) fn is_too_large(&self) -> bool {
         matches!(self, Self::Refused { number: OVERSIZED_RESPONSE_CODE, .. })
     }
@@ -82,16 +82,17 @@ impl From<ErrorObject> for Error {
 }
 
 #[derive(Serialize)]
-struct Request<'a, P> {
+struct RpcRequest<'a, P> {
     jsonrpc: &'static str,
     id: u32,
     method: &'a str,
     params: &'a P,
 }
 
-/// A response of JSON-RPC. What is refused before its method is known is answered by one too.
+/// A JSON-RPC response. The server also sends one when it refuses a request before its method is
+/// known.
 #[derive(Deserialize)]
-struct Response {
+struct RpcResponse {
     result: Option<Box<RawValue>>,
     error: Option<ErrorObject>,
 }
@@ -108,8 +109,26 @@ struct ErrorData {
     code: String,
 }
 
-impl Client {
-    /// A client of the server at `url`; nothing is sent yet.
+/// What a running engine reports at `/readyz`.
+#[derive(Deserialize)]
+pub(crate) struct EngineReadiness {
+    pub(crate) ready: bool,
+    /// What is not ready, in words.
+    pub(crate) problems: Vec<String>,
+    /// The URL of the proxy; `None` if the engine runs without one.
+    pub(crate) proxy: Option<String>,
+    pub(crate) store: StoreReadiness,
+}
+
+#[derive(Deserialize)]
+pub(crate) struct StoreReadiness {
+    /// How many executions are in doubt.
+    pub(crate) in_doubt: u64,
+    pub(crate) clock_jumped: bool,
+}
+
+impl ApiClient {
+    /// A client of the server at `url`; sends nothing yet.
     pub(crate) fn new(url: &str, token: Option<&Token>) -> anyhow::Result<Self> {
         let authorization = token
             .map(|token| HeaderValue::from_str(&format!("Bearer {}", token.reveal())))
@@ -126,13 +145,13 @@ impl Client {
         })
     }
 
-    /// Calls `method` and returns its result as the text that came (`null` included).
+    /// Calls `method` and returns its result as received (`null` included).
     pub(crate) fn call(
         &self,
         method: &str,
         params: &impl Serialize,
     ) -> Result<Box<RawValue>, Error> {
-        let request = Request { jsonrpc: "2.0", id: 1, method, params };
+        let request = RpcRequest { jsonrpc: "2.0", id: 1, method, params };
         let body =
             serde_json::to_vec(&request).map_err(|error| Error::Answer(error.to_string()))?;
         let mut request = hyper::Request::new(Full::from(body));
@@ -140,7 +159,7 @@ impl Client {
         *request.uri_mut() = self.uri.clone();
         request.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         let (status, body) = self.exchange(request)?;
-        let response: Response = serde_json::from_slice(&body).map_err(|error| {
+        let response: RpcResponse = serde_json::from_slice(&body).map_err(|error| {
             Error::Answer(match status {
                 StatusCode::OK => format!("{method}: {error}"),
                 status => format!("HTTP status {status}"),
@@ -152,24 +171,25 @@ impl Client {
         }
     }
 
-    /// Where the server is.
+    /// The URL of the server.
     pub(crate) fn url(&self) -> String {
         self.uri.to_string().trim_end_matches('/').to_owned()
     }
 
-    /// The body of a page, whatever its status.
-    pub(crate) fn get_any(&self, path: &str) -> Result<Bytes, Error> {
-        self.get_page(path).map(|(_, body)| body)
+    /// What `/readyz` reports, ready or not.
+    pub(crate) fn readiness(&self) -> Result<EngineReadiness, Error> {
+        let (_, body) = self.get_page("/readyz")?;
+        serde_json::from_slice(&body).map_err(|error| Error::Answer(format!("/readyz: {error}")))
     }
 
-    /// The body of a page; `None` where there is no such page.
+    /// The body of a page; `None` if the page does not exist.
     pub(crate) fn get(&self, path: &str) -> Result<Option<Bytes>, Error> {
         let (status, body) = self.get_page(path)?;
         match status {
             StatusCode::OK => Ok(Some(body)),
             StatusCode::NOT_FOUND => Ok(None),
             status => Err(match serde_json::from_slice(&body) {
-                Ok(Response { error: Some(error), .. }) => error.into(),
+                Ok(RpcResponse { error: Some(error), .. }) => error.into(),
                 _ => Error::Answer(format!("{path}: HTTP status {status}")),
             }),
         }
@@ -177,13 +197,13 @@ impl Client {
 
     fn get_page(&self, path: &str) -> Result<(StatusCode, Bytes), Error> {
         let uri = format!("{}{path}", self.url());
-        let uri: Uri = uri.parse().map_err(|_| Error::Answer(format!("{uri} is no URL")))?;
+        let uri: Uri = uri.parse().map_err(|_| Error::Answer(format!("not a URL: {uri}")))?;
         let mut request = hyper::Request::new(Full::default());
         *request.uri_mut() = uri;
         self.exchange(request)
     }
 
-    /// Sends a request, and waits for the whole answer.
+    /// Sends a request and reads the whole answer.
     fn exchange(
         &self,
         mut request: hyper::Request<Full<Bytes>>,
@@ -208,7 +228,7 @@ impl Client {
     }
 }
 
-/// hyper-util's own message says no more than "client error (Connect)".
+/// hyper-util's message is only "client error (Connect)".
 fn root_cause(error: &dyn std::error::Error) -> String {
     let mut cause = error;
     while let Some(deeper) = cause.source() {
@@ -224,7 +244,7 @@ mod tests {
     #[test]
     fn nobody_there_is_unreachable() {
         let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-        let client = Client::new(&format!("http://{free}"), None).unwrap();
+        let client = ApiClient::new(&format!("http://{free}"), None).unwrap();
         let error = client.call("get_stats", &()).unwrap_err();
         assert!(
             matches!(&error, Error::Unreachable { cause, .. } if cause.contains("refused")),

@@ -7,11 +7,11 @@ use std::process::{self, ExitCode};
 use crate::client;
 use crate::printer::Printer;
 
-/// As a shell says that there is no such program, or that it cannot be run.
+/// The codes of a shell for a program that does not exist, or cannot run.
 const NOT_FOUND: u8 = 127;
 const NOT_RUNNABLE: u8 = 126;
 
-/// What the process tells its caller.
+/// What the process reports to its caller.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum ExitStatus {
     /// 0
@@ -22,15 +22,15 @@ pub(crate) enum ExitStatus {
     Unexpected,
     /// 3: the server cannot be reached.
     Unreachable,
-    /// That of a program that was run.
+    /// The status of a program that was run.
     Child {
-        /// As a shell gives it: 128 + n for signal n.
+        /// As a shell reports it: 128 + n for signal n.
         code: u8,
     },
 }
 
 impl ExitStatus {
-    /// The number.
+    /// The exit code.
     pub(crate) const fn code(self) -> u8 {
         match self {
             Self::Done => 0,
@@ -41,13 +41,13 @@ impl ExitStatus {
         }
     }
 
-    /// That of a program that has ended.
+    /// The status of a program that has ended.
     pub(crate) fn of_child(ended: process::ExitStatus) -> Self {
         let code = ended.code().or_else(|| ended.signal().map(|signal| 128 + signal));
         Self::Child { code: code.and_then(|code| u8::try_from(code).ok()).unwrap_or(u8::MAX) }
     }
 
-    /// That of a program that could not be started.
+    /// The status for a program that could not be started.
     pub(crate) fn of_failed_start(error: &io::Error) -> Self {
         let missing = error.kind() == io::ErrorKind::NotFound;
         Self::Child { code: if missing { NOT_FOUND } else { NOT_RUNNABLE } }
@@ -60,7 +60,7 @@ impl From<ExitStatus> for ExitCode {
     }
 }
 
-/// Says what went wrong and finds its exit code. A reader that has seen enough (`| head`) is no error.
+/// Prints an error and returns its exit code. A reader that stops early (`| head`) is not an error.
 pub(crate) fn report(error: &anyhow::Error, printer: &mut Printer) -> ExitStatus {
     let broken_pipe = |cause: &(dyn std::error::Error + 'static)| {
         cause.downcast_ref::<io::Error>().is_some_and(|e| e.kind() == io::ErrorKind::BrokenPipe)
@@ -68,7 +68,7 @@ pub(crate) fn report(error: &anyhow::Error, printer: &mut Printer) -> ExitStatus
     if error.chain().any(broken_pipe) {
         return ExitStatus::Done;
     }
-    // Lines of what was found before the failure are still data.
+    // Lines printed before the failure are still data.
     let _ = printer.flush();
     printer.note(format_args!("error: {error:#}"));
     match error.downcast_ref::<client::Error>() {

@@ -16,8 +16,8 @@ mod source;
 
 use std::process::ExitCode;
 
-/// A call is a hundred small allocations on several threads; the system's allocator made that a tenth
-/// of its CPU time.
+/// A call makes about a hundred small allocations on several threads, which took a tenth of its CPU
+/// time with the system allocator.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 

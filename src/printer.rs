@@ -1,4 +1,4 @@
-//! The only mouth: data goes to stdout as text for people or as JSON, all else to stderr.
+//! The only output: data goes to stdout as text or JSON, everything else to stderr.
 
 use std::borrow::Cow;
 use std::fmt::{Display, Write as _};
@@ -10,14 +10,14 @@ use serde::Serialize;
 /// How data is printed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Format {
-    /// For people.
+    /// Text for people.
     Text,
     Json,
 }
 
-/// Writes what a verb has to say. Output is buffered until [`Printer::flush`].
+/// Prints the output of a command. Output is buffered until [`Printer::flush`].
 ///
-/// Escape codes are dropped where stdout is no terminal or `NO_COLOR` is set.
+/// Drops escape codes if stdout is not a terminal or `NO_COLOR` is set.
 pub(crate) struct Printer {
     format: Format,
     out: Box<dyn Write>,
@@ -25,38 +25,38 @@ pub(crate) struct Printer {
 }
 
 impl Printer {
-    /// Speaks to the process's own stdout and stderr.
+    /// Prints to the process's stdout and stderr.
     pub(crate) fn stdio(format: Format) -> Self {
         Self::to(format, BufWriter::new(anstream::stdout()), anstream::stderr())
     }
 
-    /// Speaks to any two writers.
+    /// Prints to any two writers.
     pub(crate) fn to(format: Format, out: impl Write + 'static, err: impl Write + 'static) -> Self {
         Self { format, out: Box::new(out), err: Box::new(err) }
     }
 
-    /// The caller asked for JSON.
+    /// Whether the caller asked for JSON.
     pub(crate) fn json(&self) -> bool {
         self.format == Format::Json
     }
 
-    /// One line of data.
+    /// Prints one line of data.
     pub(crate) fn line(&mut self, line: impl Display) -> io::Result<()> {
         writeln!(self.out, "{line}")
     }
 
-    /// One JSON document, stored texts in it byte for byte.
+    /// Prints one JSON document, with stored texts in it byte for byte.
     pub(crate) fn document(&mut self, document: &impl Serialize) -> io::Result<()> {
         self.line(serde_json::to_string(document)?)
     }
 
-    /// One JSON document of many, on one line. A line break in a stored text can only stand between
-    /// tokens, and becomes a space.
+    /// Prints one JSON document of many, on one line. A line break in a stored text can only be
+    /// between tokens, and becomes a space.
     pub(crate) fn json_line(&mut self, document: &impl Serialize) -> io::Result<()> {
         self.line(serde_json::to_string(document)?.replace(['\n', '\r'], " "))
     }
 
-    /// Rows under upper-case headings. Cells are shown by [`visible`].
+    /// Prints rows under upper-case headings. Cells pass through [`visible`].
     pub(crate) fn table(&mut self, headings: &[&str], rows: Vec<Vec<String>>) -> io::Result<()> {
         let mut table = comfy_table::Table::new();
         table.load_style(comfy_table::presets::NOTHING).set_header(headings);
@@ -69,20 +69,20 @@ impl Printer {
         Ok(())
     }
 
-    /// One line that is no data: a hint, a result in words, an error.
+    /// Prints one line that is not data: a hint, a result in words, an error.
     pub(crate) fn note(&mut self, note: impl Display) {
-        // Nobody is left to tell when stderr is gone.
+        // If stderr is closed, nobody is left to read it.
         let _ = writeln!(self.err, "{note}");
     }
 
-    /// Sends what is buffered on its way.
+    /// Writes what is buffered.
     pub(crate) fn flush(&mut self) -> io::Result<()> {
         self.out.flush()
     }
 }
 
 /// `text` with everything escaped that a terminal would act on or hide: control characters, and
-/// those that turn the direction of writing or break lines.
+/// characters that change the direction of writing or break lines.
 pub(crate) fn visible(text: &str) -> Cow<'_, str> {
     if !text.chars().any(is_unsafe) {
         return Cow::Borrowed(text);
@@ -93,7 +93,7 @@ pub(crate) fn visible(text: &str) -> Cow<'_, str> {
             '\n' => shown.push_str("\\n"),
             '\r' => shown.push_str("\\r"),
             '\t' => shown.push_str("\\t"),
-            // As JSON writes it, so that JSON stays JSON; all of them are in the basic plane.
+            // As JSON escapes it, so that JSON stays JSON; all of them are in the basic plane.
             c if is_unsafe(c) => {
                 let _ = write!(shown, "\\u{:04x}", u32::from(c));
             }
@@ -108,7 +108,7 @@ fn is_unsafe(c: char) -> bool {
         || matches!(c, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
 }
 
-/// How alarming a word is: by its colour.
+/// How alarming a word is, shown by its colour.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Tone {
     Plain,
@@ -135,21 +135,21 @@ pub(crate) fn title(word: &impl Display, tone: Tone) -> String {
     format!("{style}{}{style:#}", visible(&title))
 }
 
-/// What a test's printer has written.
+/// What the printer of a test has written.
 #[cfg(test)]
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Shared(std::rc::Rc<std::cell::RefCell<Vec<u8>>>);
+pub(crate) struct CapturedOutput(std::rc::Rc<std::cell::RefCell<Vec<u8>>>);
 
 #[cfg(test)]
-impl Shared {
-    /// As text.
+impl CapturedOutput {
+    /// The output as text.
     pub(crate) fn text(&self) -> String {
         String::from_utf8(self.0.borrow().clone()).unwrap()
     }
 }
 
 #[cfg(test)]
-impl Write for Shared {
+impl Write for CapturedOutput {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.0.borrow_mut().write(bytes)
     }
@@ -164,7 +164,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_terminal_is_told_nothing_by_data() {
+    fn data_cannot_control_the_terminal() {
         assert_eq!(visible("plain ✓ \"text\""), "plain ✓ \"text\"");
         assert_eq!(visible("\u{1b}[2J\u{7}\u{9b}m\u{7f}"), "\\u001b[2J\\u0007\\u009bm\\u007f");
         assert_eq!(visible("a\r\nb\tc"), "a\\r\\nb\\tc");

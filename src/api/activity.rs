@@ -1,5 +1,5 @@
-//! What the dashboard's figures need beside the store: tool calls a minute over the last hour, and
-//! what the engine itself costs a call.
+//! The figures of the dashboard that the store does not have: tool calls per minute over the last
+//! hour, and the overhead of the engine per call.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -12,25 +12,26 @@ use store::{Clock as _, SystemClock};
 const MINUTE: i64 = 60_000_000;
 const MINUTES: usize = 60;
 
-/// The first bucket ends at 50 µs, each further one a quarter later, the last at about 80 s.
+/// The first bucket ends at 50 µs, each further one is a quarter longer, the last ends at about 80
+/// s.
 const BUCKETS: usize = 64;
 const FIRST: f64 = 0.000_05;
 const GROWTH: f64 = 1.25;
 
-/// Counts by the minute, the newest last; bounded.
+/// Counts per minute, the newest last; bounded.
 #[derive(Debug, Default)]
-pub(crate) struct Activity(Mutex<State>);
+pub(crate) struct Activity(Mutex<Counters>);
 
 #[derive(Debug, Default)]
-struct State {
+struct Counters {
     minutes: VecDeque<Minute>,
-    /// How many duplicates there were in all when the last call was counted.
+    /// The total of duplicates when the last call was counted.
     duplicates: u64,
 }
 
 #[derive(Debug)]
 struct Minute {
-    /// Since the epoch.
+    /// Minutes since the epoch.
     number: i64,
     calls: u64,
     duplicates: u64,
@@ -44,7 +45,7 @@ pub(crate) struct LastHour {
     /// Minutes in which something happened, oldest first.
     minutes: Vec<MinuteCounts>,
     overhead: Overhead,
-    /// Proxied calls since the start, by what became of them.
+    /// Proxied calls since the start, by decision.
     decisions: BTreeMap<&'static str, u64>,
 }
 
@@ -52,13 +53,13 @@ pub(crate) struct LastHour {
 #[cfg_attr(test, derive(ts_rs::TS))]
 pub(super) struct MinuteCounts {
     at: Timestamp,
-    /// Tool calls, their duplicates among them.
+    /// Tool calls, including duplicates.
     calls: u64,
     /// Calls that were answered without running the tool.
     duplicates: u64,
 }
 
-/// The time of proxied calls that reached their tool, without the tool's part of it.
+/// The time of proxied calls that reached their tool, without the time of the tool.
 #[derive(Debug, Clone, Serialize)]
 #[cfg_attr(test, derive(ts_rs::TS))]
 pub(super) struct Overhead {
@@ -69,15 +70,15 @@ pub(super) struct Overhead {
 }
 
 impl Activity {
-    /// Counts a tool call; `duplicates` were stopped in all since the start.
+    /// Counts a tool call; `duplicates` is the total of stopped duplicates since the start.
     pub(crate) fn call(&self, duplicates: u64, overhead: Option<Duration>) {
         self.call_at(SystemClock.now().as_micros() / MINUTE, duplicates, overhead);
     }
 
     fn call_at(&self, number: i64, duplicates: u64, overhead: Option<Duration>) {
         let mut state = self.lock();
-        let State { minutes, duplicates: before } = &mut *state;
-        // A clock that was set back counts on in the newest minute.
+        let Counters { minutes, duplicates: before } = &mut *state;
+        // If the clock was set back, the newest minute goes on counting.
         if minutes.back().is_none_or(|minute| minute.number < number) {
             if minutes.len() == MINUTES {
                 minutes.pop_front();
@@ -123,7 +124,7 @@ impl Activity {
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, Counters> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -136,7 +137,7 @@ fn bucket(seconds: f64) -> usize {
     (steps as usize).min(BUCKETS - 1)
 }
 
-/// The upper bound of the bucket in which the quantile lies.
+/// The upper bound of the bucket that holds the quantile.
 fn quantile(buckets: &[u64; BUCKETS], count: u64, q: f64) -> Option<f64> {
     let rank = (q * count as f64).ceil() as u64;
     let mut seen = 0;

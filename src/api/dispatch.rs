@@ -1,4 +1,5 @@
-//! From the text of a body to the text of its answer, through jsonrpsee's registry of methods.
+//! Runs the requests of a body through the method registry of jsonrpsee, and returns the text of
+//! the answer.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -12,22 +13,22 @@ use super::envelope;
 use super::error::{Code, Error};
 use super::metrics::{MethodResult, Metrics};
 
-/// The largest answer to one call, in bytes: a list in full.
+/// The largest answer to one call, in bytes: a complete list.
 const MAX_RESPONSE: usize = 1 << 30;
 
-/// The methods, and how each is run.
+/// The methods, and how to run them.
 #[derive(Debug)]
 pub(crate) struct Dispatcher {
     pub(crate) methods: Methods,
-    /// The methods that change something: they run to their end though their caller hangs up.
+    /// The methods that change something: they run to their end even if the caller hangs up.
     pub(crate) writes: HashSet<&'static str>,
-    /// What runs; the server waits for it when it stops.
+    /// Running calls; the server waits for them when it stops.
     pub(crate) tasks: TaskTracker,
     pub(crate) metrics: Metrics,
 }
 
 impl Dispatcher {
-    /// Answers a body. A batch runs in order, to its end though its caller hangs up.
+    /// Answers a body. A batch runs in order, to its end even if the caller hangs up.
     pub(crate) async fn answer(self: &Arc<Self>, body: Bytes) -> Bytes {
         let Ok(text) = std::str::from_utf8(&body) else {
             let error = Error::new(Code::ParseError, "the body is not valid UTF-8");
@@ -68,15 +69,15 @@ impl Dispatcher {
         let Some((name, MethodCallback::Async(callback))) =
             self.methods.method_with_name(&request.method)
         else {
-            self.metrics.api_request("unknown", MethodResult::Error);
-            let message = "there is no such method; rpc.discover lists them";
+            self.metrics.record_api_request("unknown", MethodResult::Error);
+            let message = "unknown method: rpc.discover lists the methods";
             return refusal(request.id, Error::new(Code::MethodNotFound, message));
         };
         let id = request.id.into_owned();
         let params = Params::new(request.params.as_ref().map(|params| params.get())).into_owned();
         let running =
             callback(id.clone(), params, ConnectionId(0), MAX_RESPONSE, Extensions::new());
-        // A task of its own turns a panic into an answer; jsonrpsee would drop the connection.
+        // A separate task turns a panic into an answer; jsonrpsee would drop the connection.
         let ended = if self.writes.contains(name) {
             self.tasks.spawn(running).await
         } else {
@@ -87,12 +88,12 @@ impl Dispatcher {
             refusal(id, Error::internal())
         });
         let result = if response.is_success() { MethodResult::Ok } else { MethodResult::Error };
-        self.metrics.api_request(name, result);
+        self.metrics.record_api_request(name, result);
         response
     }
 }
 
-/// The answer to a request that is not executed.
+/// The answer to a request that does not run.
 pub(crate) fn refusal(id: Id<'_>, error: Error) -> MethodResponse {
     MethodResponse::error(id, ErrorObjectOwned::from(error))
 }
@@ -109,7 +110,7 @@ mod tests {
 
     use super::*;
 
-    /// `echo` answers its params; `break` panics; `write` tells when it began and when it ended.
+    /// `echo` answers its params; `break` panics; `write` reports when it begins and ends.
     fn dispatcher(module: RpcModule<()>) -> Arc<Dispatcher> {
         let mut module = module;
         module
@@ -163,7 +164,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn bodies_that_are_no_text() {
+    async fn a_body_must_be_utf8() {
         let dispatcher = dispatcher(RpcModule::new(()));
         let got = dispatcher.answer(Bytes::from_static(b"{\"a\":\"\xff\"}")).await;
         assert!(got.starts_with(br#"{"jsonrpc":"2.0","id":null,"error":{"code":-32700"#));

@@ -1,4 +1,4 @@
-//! What stands around a call: single requests, batches, and ids that can be answered.
+//! The envelope of calls: single requests, batches, and ids that can be answered.
 
 use std::fmt;
 
@@ -12,16 +12,16 @@ use super::error::{Code, Error};
 /// The most entries of one batch.
 pub(crate) const MAX_BATCH: usize = 100;
 
-/// Whether `text` is a batch: its first character says so.
+/// Whether `text` is a batch, by its first character.
 pub(crate) fn is_batch(text: &str) -> bool {
     text.trim_start_matches([' ', '\t', '\r', '\n']).starts_with('[')
 }
 
-/// The entries of a batch, each still its own text.
+/// The entries of a batch, each as its own text.
 pub(crate) fn entries(text: &str) -> Result<Vec<&RawValue>, Error> {
     let Entries { kept, count } = serde_json::from_str(text).map_err(parse_error)?;
     match count {
-        0 => Err(Error::new(Code::InvalidRequest, "an empty batch asks nothing")),
+        0 => Err(Error::new(Code::InvalidRequest, "empty batch")),
         1..=MAX_BATCH => Ok(kept),
         _ => Err(Error::new(
             Code::Limit,
@@ -30,30 +30,30 @@ pub(crate) fn entries(text: &str) -> Result<Vec<&RawValue>, Error> {
     }
 }
 
-/// Reads one request. Refused, so that nothing is executed whose result nobody could get: no id, and
-/// ids that are negative or fractional numbers (jsonrpsee takes both for notifications).
+/// Reads one request. Refuses, so that nothing runs whose result nobody could get, a missing id,
+/// and ids that are negative or fractional numbers (jsonrpsee treats both as notifications).
 pub(crate) fn request(text: &str) -> Result<Request<'_>, (Id<'static>, Error)> {
-    serde_json::from_str(text).map_err(|_| refuse(text))
+    serde_json::from_str(text).map_err(|_| describe_error(text))
 }
 
 #[cold]
-fn refuse(text: &str) -> (Id<'static>, Error) {
+fn describe_error(text: &str) -> (Id<'static>, Error) {
     if let Err(error) = serde_json::from_str::<IgnoredAny>(text) {
         return (Id::Null, parse_error(error));
     }
     let id = serde_json::from_str::<InvalidRequest<'_>>(text).ok().map(|invalid| invalid.id);
-    let message = match (serde_json::from_str::<Loose<'_>>(text), &id) {
+    let message = match (serde_json::from_str::<RawMembers<'_>>(text), &id) {
         (Err(_), _) => {
             "a request is an object with the members jsonrpc, method, params and id, each once"
         }
-        (Ok(loose), _) if loose.jsonrpc.map(RawValue::get) != Some(r#""2.0""#) => {
+        (Ok(members), _) if members.jsonrpc.map(RawValue::get) != Some(r#""2.0""#) => {
             r#"the member jsonrpc must be "2.0""#
         }
-        (Ok(loose), _) if !loose.method.is_some_and(|method| method.get().starts_with('"')) => {
+        (Ok(members), _) if !members.method.is_some_and(|method| method.get().starts_with('"')) => {
             "the member method must be a string"
         }
         (Ok(loose), None) if loose.id.is_none() => {
-            "a request without id (a notification) is not executed: add an id"
+            "a request without id (a notification) does not run: add an id"
         }
         (Ok(_), None) => "the id must be a string or a whole number from 0",
         (Ok(_), Some(_)) => "this is not a JSON-RPC 2.0 request",
@@ -65,9 +65,9 @@ fn parse_error(error: impl fmt::Display) -> Error {
     Error::new(Code::ParseError, format!("the body is not valid JSON: {error}"))
 }
 
-/// What can be told of something that is no request.
+/// The members of something that is not a request.
 #[derive(Deserialize)]
-struct Loose<'a> {
+struct RawMembers<'a> {
     #[serde(borrow)]
     jsonrpc: Option<&'a RawValue>,
     #[serde(borrow)]
@@ -76,7 +76,7 @@ struct Loose<'a> {
     id: Option<&'a RawValue>,
 }
 
-/// Keeps no more of an array than a batch may have, however long it is.
+/// Keeps no more entries of an array than a batch may have, however long it is.
 struct Entries<'a> {
     kept: Vec<&'a RawValue>,
     count: usize,
@@ -130,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn what_jsonrpsee_would_take_for_a_notification_is_refused() {
+    fn requests_that_jsonrpsee_would_treat_as_notifications_are_refused() {
         for id in ["-1", "1.5", "1e2", "18446744073709551616", "[]", "{}", "true"] {
             let (answered, code, message) =
                 refused(&format!(r#"{{"jsonrpc":"2.0","method":"m","id":{id}}}"#));

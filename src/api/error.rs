@@ -1,11 +1,11 @@
-//! The one table from what went wrong to what a caller of the API is told.
+//! The only table from errors to the answers of the API.
 
 use hyper::StatusCode;
 use jsonrpsee::types::ErrorObjectOwned;
 use serde_json::{Map, Value};
 use store::state::Event;
 
-/// What kind of error an answer tells: `data.code` on the wire (`docs/FAILURE_CONTRACT.md`).
+/// The kind of an error answer: `data.code` on the wire (`docs/FAILURE_CONTRACT.md`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Code {
     ParseError,
@@ -30,7 +30,7 @@ pub(crate) enum Code {
 }
 
 impl Code {
-    /// Every code that a caller can meet.
+    /// Every code that a caller can get.
     pub(crate) const ALL: &'static [Self] = &[
         Self::ParseError,
         Self::InvalidRequest,
@@ -78,7 +78,7 @@ impl Code {
         }
     }
 
-    /// The code that a word in `data.code` names; `None` for one of a later version.
+    /// The code of a word in `data.code`; `None` for a code of a later version.
     pub(crate) fn from_word(word: &str) -> Option<Self> {
         Self::ALL.iter().copied().find(|code| code.as_str() == word)
     }
@@ -108,7 +108,7 @@ impl Code {
         }
     }
 
-    /// The status where a request is refused before it is read as JSON-RPC; errors of methods are
+    /// The status if a request is refused before it is read as JSON-RPC; errors of methods are
     /// answered with 200.
     pub(crate) const fn status(self) -> StatusCode {
         match self {
@@ -123,7 +123,7 @@ impl Code {
     }
 }
 
-/// An error answer: its code, a message that says the remedy, and what else is known of it.
+/// An error answer: its code, a message with the remedy, and further facts.
 #[derive(Debug, Clone)]
 pub(crate) struct Error {
     pub(crate) code: Code,
@@ -136,7 +136,7 @@ impl Error {
         Self { code, message: message.into(), facts: Vec::new() }
     }
 
-    /// Params that cannot be taken; `field` is the JSON path in them, empty for all of them.
+    /// Params that are refused; `field` is the JSON path in them, empty for all of them.
     pub(crate) fn field(code: Code, field: &str, message: &str) -> Self {
         match field {
             "" => Self::new(code, message),

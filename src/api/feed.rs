@@ -1,8 +1,8 @@
-//! `GET /events`: tells by server-sent events what changes, as it changes.
+//! `GET /events`: streams changes as server-sent events.
 //!
-//! A message is an event of the log without its detail; its id is the event's number, so that a
-//! reader who lost the stream goes on by `Last-Event-ID`. Who is far behind, or slow while much
-//! happens, is told that much changed instead of each change: memory and work are bounded.
+//! A message is an event of the log without its detail. Its id is the number of the event, so that
+//! a reader that lost the stream can resume with `Last-Event-ID`. A reader that is far behind, or
+//! slow while much happens, gets one message for many changes: memory and work are bounded.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -21,22 +21,22 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::error::{Code, Error};
-use super::response::{Body, respond};
+use super::response::{ResponseBody, respond};
 
 const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 
-/// Streams at once.
+/// The most streams at once.
 const MAX_STREAMS: usize = 64;
-/// More changes than these are told as one message.
-const MAX_TOLD: i64 = 500;
-/// The pause after each write: what changes meanwhile is told together.
-const PACE: Duration = Duration::from_millis(100);
-/// A silent stream says this often that it is there.
-const STILL_HERE: Duration = Duration::from_secs(15);
+/// The most changes that are sent one by one; more become one message.
+const MAX_SINGLE_CHANGES: i64 = 500;
+/// The pause after each write, which groups changes.
+const WRITE_PAUSE: Duration = Duration::from_millis(100);
+/// How often a silent stream sends a comment, to stay open.
+const HEARTBEAT: Duration = Duration::from_secs(15);
 
-/// One change, as it is told: nothing of a call but its ids.
+/// One change: the ids of a call and nothing else of it.
 #[derive(Debug, Serialize)]
-struct Change {
+struct ChangeMessage {
     seq: i64,
     at: Timestamp,
     kind: EventKind,
@@ -45,25 +45,25 @@ struct Change {
     attempt: Option<u32>,
 }
 
-/// More changed than is told one by one.
+/// Many changes, as one message.
 #[derive(Debug, Serialize)]
-struct Many {
+struct ManyMessage {
     from: i64,
     to: i64,
 }
 
-/// What a message says.
+/// The kind of a message.
 #[derive(Debug, Clone, Copy)]
 enum MessageKind {
-    /// The stream begins here.
+    /// The start of the stream.
     Hello,
     Change,
-    /// As [`Many`].
+    /// As [`ManyMessage`].
     Many,
 }
 
 impl MessageKind {
-    /// As `event` of a server-sent event.
+    /// The `event` field of a server-sent event.
     const fn as_str(self) -> &'static str {
         match self {
             Self::Hello => "hello",
@@ -73,33 +73,33 @@ impl MessageKind {
     }
 }
 
-/// Where streams come from.
+/// Opens streams of changes.
 #[derive(Debug)]
 pub(crate) struct Feed {
     store: Store,
-    places: Arc<Semaphore>,
+    slots: Arc<Semaphore>,
     stop: CancellationToken,
 }
 
 impl Feed {
     pub(crate) fn new(store: Store, stop: CancellationToken) -> Self {
-        Self { store, places: Arc::new(Semaphore::new(MAX_STREAMS)), stop }
+        Self { store, slots: Arc::new(Semaphore::new(MAX_STREAMS)), stop }
     }
 
-    /// A stream that ends when its reader leaves or the engine stops.
-    pub(crate) fn open(&self, headers: &HeaderMap) -> Result<Response<Body>, Error> {
-        let place = Arc::clone(&self.places).try_acquire_owned().map_err(|_| {
-            Error::new(Code::Busy, "too many streams of events are open: close one, or ask later")
+    /// Opens a stream, which ends when its reader leaves or the engine stops.
+    pub(crate) fn open(&self, headers: &HeaderMap) -> Result<Response<ResponseBody>, Error> {
+        let slot = Arc::clone(&self.slots).try_acquire_owned().map_err(|_| {
+            Error::new(Code::Busy, "too many event streams: close one, or try again later")
         })?;
         let after = headers.get(LAST_EVENT_ID).and_then(|id| id.to_str().ok()?.parse().ok());
         let (sender, body) = Channel::<Bytes, Infallible>::new(1);
         let (store, stop) = (self.store.clone(), self.stop.clone());
         tokio::spawn(async move {
             tokio::select! {
-                _ = tell(&store, after, sender) => {}
+                _ = write_changes(&store, after, sender) => {}
                 () = stop.cancelled() => {}
             }
-            drop(place);
+            drop(slot);
         });
         let mut response = respond(StatusCode::OK, "text/event-stream", Bytes::new());
         response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
@@ -108,51 +108,52 @@ impl Feed {
     }
 }
 
-/// Writes until the reader leaves.
-async fn tell(store: &Store, after: Option<i64>, mut sender: Sender<Bytes>) -> Option<()> {
+/// Writes changes until the reader leaves.
+async fn write_changes(store: &Store, after: Option<i64>, mut sender: Sender<Bytes>) -> Option<()> {
     let mut newest = store.newest_event();
     let head = store.health().events as i64;
-    // A number that is not there yet is another store's: its reader knows nothing of this one.
-    let mut told = after.filter(|after| *after <= head).unwrap_or(head);
+    // A number that does not exist yet is from a different store: its reader knows nothing about
+    // this one.
+    let mut sent = after.filter(|after| *after <= head).unwrap_or(head);
     let first = if after.is_some_and(|after| after > head) {
         MessageKind::Many
     } else {
         MessageKind::Hello
     };
-    let hello = message(told, first, &Many { from: told, to: told });
+    let hello = message(sent, first, &ManyMessage { from: sent, to: sent });
     sender.send_data(Bytes::from(hello)).await.ok()?;
     loop {
         let head = *newest.borrow_and_update();
-        if head > told {
-            let text = changes(store, told, head).await?;
-            told = head;
+        if head > sent {
+            let text = changes(store, sent, head).await?;
+            sent = head;
             sender.send_data(Bytes::from(text)).await.ok()?;
-            tokio::time::sleep(PACE).await;
+            tokio::time::sleep(WRITE_PAUSE).await;
             continue;
         }
         tokio::select! {
             changed = newest.changed() => changed.ok()?,
-            () = tokio::time::sleep(STILL_HERE) => {
+            () = tokio::time::sleep(HEARTBEAT) => {
                 sender.send_data(Bytes::from_static(b": still here\n\n")).await.ok()?;
             }
         }
     }
 }
 
-/// The messages for the events behind `after` up to `to`.
+/// The messages for the events after `after`, up to `to`.
 async fn changes(store: &Store, after: i64, to: i64) -> Option<String> {
-    if to - after > MAX_TOLD {
-        return Some(message(to, MessageKind::Many, &Many { from: after, to }));
+    if to - after > MAX_SINGLE_CHANGES {
+        return Some(message(to, MessageKind::Many, &ManyMessage { from: after, to }));
     }
     let reader = store.reader().clone();
-    let read = move || reader.events(None, None, Some(after), MAX_TOLD as usize);
+    let read = move || reader.events(None, None, Some(after), MAX_SINGLE_CHANGES as usize);
     let events = tokio::task::spawn_blocking(read).await.ok()?;
     let events =
-        events.inspect_err(|error| tracing::warn!(%error, "changes cannot be told")).ok()?;
+        events.inspect_err(|error| tracing::warn!(%error, "changes cannot be sent")).ok()?;
     let mut text = String::new();
     for event in events.into_iter().filter(|event| event.seq <= to) {
         let Event { seq, at, kind, execution_id, session_id, attempt, .. } = event;
-        let change = Change { seq, at, kind, execution_id, session_id, attempt };
+        let change = ChangeMessage { seq, at, kind, execution_id, session_id, attempt };
         text.push_str(&message(seq, MessageKind::Change, &change));
     }
     Some(text)

@@ -1,7 +1,8 @@
-//! Who may talk to the API: Host, Origin, Sec-Fetch-Site, bearer token, media type.
+//! Decides who may use the API: Host, Origin, Sec-Fetch-Site, bearer token, media type.
 //!
 //! A page in a browser can send requests to the loopback. It cannot forge `Host` (so a rebound name
-//! is seen), `Origin` or `Sec-Fetch-Site`, and cannot send `application/json` without asking first.
+//! is detected), `Origin` or `Sec-Fetch-Site`, and cannot send `application/json` without a
+//! preflight.
 
 use std::net::IpAddr;
 
@@ -14,13 +15,13 @@ use crate::config::Token;
 const LOOPBACK: [&str; 3] = ["127.0.0.1", "localhost", "[::1]"];
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
-/// What is let in beside our own names.
+/// The hosts, origins and token that are allowed.
 #[derive(Debug, Clone)]
-pub(crate) struct Guard {
+pub(crate) struct RequestGuard {
     /// The port that the API listens on.
     pub(crate) port: u16,
-    /// The address, where it is neither one of the loopback's usual ones nor all of the machine's. A page
-    /// cannot be rebound to a number.
+    /// The address, unless it is a usual loopback address or stands for all addresses. A page
+    /// cannot be rebound to an IP address.
     pub(crate) address: Option<IpAddr>,
     /// `HOST` (at any port) or `HOST:PORT`.
     pub(crate) allow_hosts: Vec<String>,
@@ -29,24 +30,24 @@ pub(crate) struct Guard {
     pub(crate) token: Option<Token>,
 }
 
-impl Guard {
-    /// Refuses a request for another host. `target` is the authority of a target in absolute form,
-    /// which wins over `Host` (RFC 9112, 3.2.2), so both must be ours.
-    pub(crate) fn host(
+impl RequestGuard {
+    /// Refuses a request for a different host. `target` is the authority of a target in absolute
+    /// form, which wins over `Host` (RFC 9112, 3.2.2), so both must be ours.
+    pub(crate) fn check_host(
         &self,
         headers: &HeaderMap,
         target: Option<&Authority>,
     ) -> Result<(), Error> {
         let mut hosts = headers.get_all(header::HOST).iter();
         let (Some(Ok(host)), None) = (hosts.next().map(HeaderValue::to_str), hosts.next()) else {
-            return Err(foreign_host("exactly one Host header is needed"));
+            return Err(foreign_host("exactly one Host header is required"));
         };
         let ours = self.is_our_host(host) && target.is_none_or(|t| self.is_our_host(t.as_str()));
         if ours {
             return Ok(());
         }
         Err(foreign_host(&format!(
-            "this is no host of this API: use 127.0.0.1:{}, or start the engine with --allow-host",
+            "host not allowed: use 127.0.0.1:{}, or add it with --allow-host",
             self.port
         )))
     }
@@ -59,33 +60,33 @@ impl Guard {
         let name = authority.host();
         let port = authority.port_u16();
         let own = LOOPBACK.iter().any(|own| own.eq_ignore_ascii_case(name))
-            || self.address.is_some_and(|address| name == shown(address));
+            || self.address.is_some_and(|address| name == in_url(address));
         (own && port.unwrap_or(80) == self.port)
             || self.allow_hosts.iter().any(|allowed| {
                 allowed.eq_ignore_ascii_case(host) || allowed.eq_ignore_ascii_case(name)
             })
     }
 
-    /// Refuses requests that a page of another origin sends. The answer is the origin that
-    /// `--allow-origin` let in, where there is one: it is to be told that it may read the answer.
-    pub(crate) fn origin(&self, headers: &HeaderMap) -> Result<Option<HeaderValue>, Error> {
+    /// Refuses requests from a page of a different origin. Returns the origin if `--allow-origin`
+    /// allows it: the answer must say that this page may read it.
+    pub(crate) fn check_origin(&self, headers: &HeaderMap) -> Result<Option<HeaderValue>, Error> {
         let mut origins = headers.get_all(header::ORIGIN).iter();
         match (origins.next(), origins.next()) {
             (None, _) => {}
-            (Some(_), Some(_)) => return Err(foreign_origin("two Origin headers")),
+            (Some(_), Some(_)) => return Err(foreign_origin("more than one Origin header")),
             (Some(origin), None) => {
                 let text = origin.to_str().unwrap_or_default();
                 if self.allow_origins.iter().any(|allowed| allowed.eq_ignore_ascii_case(text)) {
                     return Ok(Some(origin.clone()));
                 }
                 if !self.is_our_origin(text) {
-                    return Err(foreign_origin("a page of another origin may not use this API"));
+                    return Err(foreign_origin("origin not allowed"));
                 }
             }
         }
         for site in headers.get_all(SEC_FETCH_SITE) {
             if site != "same-origin" && site != "none" {
-                return Err(foreign_origin("a page of another site may not use this API"));
+                return Err(foreign_origin("pages of other sites are not allowed"));
             }
         }
         Ok(None)
@@ -93,7 +94,7 @@ impl Guard {
 
     fn is_our_origin(&self, origin: &str) -> bool {
         origin.strip_prefix("http://").is_some_and(|host| {
-            let address = self.address.map(shown);
+            let address = self.address.map(in_url);
             LOOPBACK.iter().copied().chain(address.as_deref()).any(|own| match self.port {
                 80 => host == own,
                 port => host.strip_prefix(own) == Some(&format!(":{port}")),
@@ -101,8 +102,8 @@ impl Guard {
         })
     }
 
-    /// Refuses a request without the bearer token, where one is set.
-    pub(crate) fn token(&self, headers: &HeaderMap) -> Result<(), Error> {
+    /// Refuses a request without the bearer token, if one is set.
+    pub(crate) fn check_token(&self, headers: &HeaderMap) -> Result<(), Error> {
         let Some(token) = &self.token else { return Ok(()) };
         let mut values = headers.get_all(header::AUTHORIZATION).iter();
         if let (Some(value), None) = (values.next(), values.next())
@@ -114,20 +115,20 @@ impl Guard {
         }
         Err(Error::new(
             Code::Unauthorized,
-            "this API needs its token: send the header Authorization: Bearer TOKEN",
+            "token required: send the header Authorization: Bearer TOKEN",
         ))
     }
 }
 
-/// As it stands in a URL.
-fn shown(address: IpAddr) -> String {
+/// The address as in a URL.
+fn in_url(address: IpAddr) -> String {
     match address {
         IpAddr::V4(address) => address.to_string(),
         IpAddr::V6(address) => format!("[{address}]"),
     }
 }
 
-/// Refuses every body but `application/json`, whatever its parameters.
+/// Refuses any body except `application/json`, whatever its parameters.
 pub(crate) fn media_type(headers: &HeaderMap) -> Result<(), Error> {
     let refuse = |message| Err(Error::new(Code::MediaType, message));
     let mut types = headers.get_all(header::CONTENT_TYPE).iter();
@@ -154,18 +155,15 @@ fn foreign_host(message: &str) -> Error {
 }
 
 fn foreign_origin(message: &str) -> Error {
-    Error::new(
-        Code::ForeignOrigin,
-        format!("{message}; start the engine with --allow-origin to let it in"),
-    )
+    Error::new(Code::ForeignOrigin, format!("{message}: add it with --allow-origin"))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn guard() -> Guard {
-        Guard {
+    fn guard() -> RequestGuard {
+        RequestGuard {
             address: None,
             port: 3030,
             allow_hosts: vec!["engine.internal".to_owned(), "box:99".to_owned()],
@@ -202,29 +200,29 @@ mod tests {
             ("", false),
         ];
         for (host, ours) in table {
-            let checked = guard().host(&headers(&[("host", host)]), None);
+            let checked = guard().check_host(&headers(&[("host", host)]), None);
             assert_eq!(checked.is_ok(), ours, "{host}");
         }
         let twice = headers(&[("host", "127.0.0.1:3030"), ("host", "127.0.0.1:3030")]);
-        assert!(guard().host(&twice, None).is_err());
-        assert!(guard().host(&HeaderMap::new(), None).is_err());
+        assert!(guard().check_host(&twice, None).is_err());
+        assert!(guard().check_host(&HeaderMap::new(), None).is_err());
         let own = headers(&[("host", "127.0.0.1:3030")]);
-        assert!(guard().host(&own, Some(&"evil.example".parse().unwrap())).is_err());
-        assert!(guard().host(&own, Some(&"localhost:3030".parse().unwrap())).is_ok());
+        assert!(guard().check_host(&own, Some(&"evil.example".parse().unwrap())).is_err());
+        assert!(guard().check_host(&own, Some(&"localhost:3030".parse().unwrap())).is_ok());
         for (address, host) in [("127.0.0.2", "127.0.0.2:3030"), ("fd00::1", "[fd00::1]:3030")] {
-            let bound = Guard { address: Some(address.parse().unwrap()), ..guard() };
-            assert!(bound.host(&headers(&[("host", host)]), None).is_ok(), "{host}");
-            assert!(bound.host(&headers(&[("host", "127.0.0.3:3030")]), None).is_err());
+            let bound = RequestGuard { address: Some(address.parse().unwrap()), ..guard() };
+            assert!(bound.check_host(&headers(&[("host", host)]), None).is_ok(), "{host}");
+            assert!(bound.check_host(&headers(&[("host", "127.0.0.3:3030")]), None).is_err());
             let page = format!("http://{host}");
-            assert!(bound.origin(&headers(&[("origin", &page)])).is_ok(), "{page}");
+            assert!(bound.check_origin(&headers(&[("origin", &page)])).is_ok(), "{page}");
         }
-        let standard = Guard { port: 80, ..guard() };
-        assert!(standard.host(&headers(&[("host", "localhost")]), None).is_ok());
+        let standard = RequestGuard { port: 80, ..guard() };
+        assert!(standard.check_host(&headers(&[("host", "localhost")]), None).is_ok());
     }
 
     #[test]
     fn origins() {
-        /// The headers, and the origin that is let in; `None`: refused.
+        /// The headers, and the origin that is allowed; `None` if refused.
         type Row = (&'static [(&'static str, &'static str)], Option<Option<&'static str>>);
         let table: [Row; 12] = [
             (&[], Some(None)),
@@ -244,17 +242,17 @@ mod tests {
             (&[("sec-fetch-site", "none"), ("sec-fetch-site", "same-site")], None),
         ];
         for (pairs, expected) in table {
-            let got = guard().origin(&headers(pairs)).ok();
+            let got = guard().check_origin(&headers(pairs)).ok();
             let got = got.as_ref().map(|o| o.as_ref().map(|v| v.to_str().unwrap()));
             assert_eq!(got, expected, "{pairs:?}");
         }
         let twice = headers(&[("origin", "http://127.0.0.1:3030"), ("origin", "null")]);
-        assert!(guard().origin(&twice).is_err());
+        assert!(guard().check_origin(&twice).is_err());
     }
 
     #[test]
     fn tokens() {
-        let guard = Guard { token: Some("s3cret".parse().unwrap()), ..guard() };
+        let guard = RequestGuard { token: Some("s3cret".parse().unwrap()), ..guard() };
         let table = [
             ("Bearer s3cret", true),
             ("bearer  s3cret", true),
@@ -265,12 +263,16 @@ mod tests {
             ("", false),
         ];
         for (value, ok) in table {
-            assert_eq!(guard.token(&headers(&[("authorization", value)])).is_ok(), ok, "{value}");
+            assert_eq!(
+                guard.check_token(&headers(&[("authorization", value)])).is_ok(),
+                ok,
+                "{value}"
+            );
         }
-        assert!(guard.token(&HeaderMap::new()).is_err());
+        assert!(guard.check_token(&HeaderMap::new()).is_err());
         let twice =
             headers(&[("authorization", "Bearer s3cret"), ("authorization", "Bearer s3cret")]);
-        assert!(guard.token(&twice).is_err());
+        assert!(guard.check_token(&twice).is_err());
         assert_eq!(format!("{:?}", guard.token), "Some([redacted])");
     }
 

@@ -7,20 +7,24 @@ use prometheus_client::registry::Registry;
 use serde::Serialize;
 use store::Health;
 
-use super::response::{Body, JSON, TEXT, respond};
+use super::response::{JSON, ResponseBody, TEXT, respond};
 
 #[derive(Serialize)]
 struct Readiness<'a> {
     ready: bool,
     /// What is not ready, in words.
     problems: Vec<&'a str>,
-    /// Where the proxy listens, unless there is none.
+    /// The URL of the proxy, if there is one.
     proxy: Option<&'a str>,
     store: &'a Health,
 }
 
-/// 200 while the engine takes calls, else 503; the body names what is not ready.
-pub(crate) fn ready(health: &Health, draining: bool, proxy: Option<&str>) -> Response<Body> {
+/// 200 while the engine accepts calls, else 503; the body names what is not ready.
+pub(crate) fn ready(
+    health: &Health,
+    draining: bool,
+    proxy: Option<&str>,
+) -> Response<ResponseBody> {
     let mut problems: Vec<_> = health.problems.iter().map(String::as_str).collect();
     if draining {
         problems.push("the engine is stopping");
@@ -34,7 +38,7 @@ pub(crate) fn ready(health: &Health, draining: bool, proxy: Option<&str>) -> Res
 }
 
 /// All metrics as `OpenMetrics` text.
-pub(crate) fn metrics(registry: &Registry) -> Response<Body> {
+pub(crate) fn metrics(registry: &Registry) -> Response<ResponseBody> {
     let mut text = String::new();
     if encode(&mut text, registry).is_err() {
         return respond(StatusCode::INTERNAL_SERVER_ERROR, TEXT, "internal error\n");

@@ -1,4 +1,4 @@
-//! One HTTP request: refused, or routed to the methods, health, metrics.
+//! Handles one HTTP request: refuses it, or routes it to methods, health, metrics or pages.
 
 use std::time::Duration;
 
@@ -11,43 +11,43 @@ use jsonrpsee::types::Id;
 
 use super::dispatch::{bytes, refusal};
 use super::error::{Code, Error};
-use super::response::{Body, JSON, TEXT, respond};
+use super::response::{JSON, ResponseBody, TEXT, respond};
 use super::{Api, guard, health, pages};
 
 /// The largest body of a request, in bytes.
 pub(crate) const MAX_BODY: usize = 10 * 1024 * 1024;
 
-/// How much of a body that is too large is read beyond [`MAX_BODY`], in bytes.
+/// How many bytes of a body that is too large are read beyond [`MAX_BODY`].
 const MAX_DISCARD: usize = 64 * 1024 * 1024;
 
-/// How long a body may take to come.
+/// Read timeout of a body.
 const BODY_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// RFC 8555, 9.1.
 const PEM: &str = "application/pem-certificate-chain";
 
-const NO_CA: &str = "no host is intercepted, so there is no CA: name hosts with --intercept\n";
+const NO_CA: &str = "no CA: add hosts with --intercept\n";
 
 const WELCOME: &str = "openclaw-state-engine: JSON-RPC 2.0 by POST (rpc.discover lists the methods), \
                        GET /healthz, /readyz, /metrics, \
                        /events; a browser gets the dashboard\n";
 
 impl Api {
-    /// Answers one request. Whatever changes something runs to its end, also where the caller hangs
+    /// Answers one request. A call that changes something runs to its end even if the caller hangs
     /// up and this future is dropped.
-    pub(crate) async fn handle<B>(&self, request: Request<B>) -> Response<Body>
+    pub(crate) async fn handle<B>(&self, request: Request<B>) -> Response<ResponseBody>
     where
         B: hyper::body::Body<Data = Bytes> + Send + Unpin,
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
         let (parts, body) = request.into_parts();
         let headers = &parts.headers;
-        let foreign = match self
+        let allowed_origin = match self
             .guard
-            .host(headers, parts.uri.authority())
-            .and_then(|()| self.guard.origin(headers))
+            .check_host(headers, parts.uri.authority())
+            .and_then(|()| self.guard.check_origin(headers))
         {
-            Ok(foreign) => foreign,
+            Ok(allowed_origin) => allowed_origin,
             Err(error) => return self.refuse(error),
         };
         let mut response = match (&parts.method, parts.uri.path()) {
@@ -55,14 +55,14 @@ impl Api {
                 Ok(answer) => respond(StatusCode::OK, JSON, answer),
                 Err(error) => self.refuse(error),
             },
-            (&Method::GET | &Method::HEAD, path) => match self.page(path, headers) {
+            (&Method::GET | &Method::HEAD, path) => match self.get_page(path, headers) {
                 Ok(response) => response,
                 Err(error) => self.refuse(error),
             },
-            (&Method::OPTIONS, _) => preflight(foreign.is_some()),
+            (&Method::OPTIONS, _) => preflight(allowed_origin.is_some()),
             _ => not_allowed(),
         };
-        if let Some(origin) = foreign {
+        if let Some(origin) = allowed_origin {
             let headers = response.headers_mut();
             headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin);
             headers.insert(header::VARY, HeaderValue::from_static("Origin"));
@@ -78,10 +78,14 @@ impl Api {
         self.authorize(headers)?;
         guard::media_type(headers)?;
         let waits_for_100 = headers.contains_key(header::EXPECT);
-        Ok(self.dispatcher.answer(read(body, waits_for_100).await?).await)
+        Ok(self.dispatcher.answer(read_body(body, waits_for_100).await?).await)
     }
 
-    fn page(&self, path: &str, headers: &hyper::HeaderMap) -> Result<Response<Body>, Error> {
+    fn get_page(
+        &self,
+        path: &str,
+        headers: &hyper::HeaderMap,
+    ) -> Result<Response<ResponseBody>, Error> {
         Ok(match path {
             "/healthz" => respond(StatusCode::OK, TEXT, "ok\n"),
             "/readyz" => {
@@ -89,7 +93,7 @@ impl Api {
                 health::ready(&self.store.health(), self.is_draining(), proxy)
             }
             "/" if !pages::wants_html(headers) => respond(StatusCode::OK, TEXT, WELCOME),
-            // Everybody may have it: it is what clients are to trust.
+            // Public: it is the certificate that clients must trust.
             "/ca.pem" => match self.ca.get() {
                 Some(pem) => respond(StatusCode::OK, PEM, pem.clone()),
                 None => respond(StatusCode::NOT_FOUND, TEXT, NO_CA),
@@ -103,27 +107,27 @@ impl Api {
                 self.feed.open(headers)?
             }
             "/sign-in" => {
-                self.guard.token(headers)?;
-                self.sign_ins.by_token()
+                self.guard.check_token(headers)?;
+                self.sign_ins.sign_in_with_token()
             }
             _ => match (path.strip_prefix("/sign-in/"), pages::get(path, headers)) {
-                (Some(ticket), _) => self.sign_ins.by_ticket(ticket),
+                (Some(ticket), _) => self.sign_ins.sign_in_with_ticket(ticket),
                 (None, Some(page)) => page,
                 (None, None) => respond(StatusCode::NOT_FOUND, TEXT, WELCOME),
             },
         })
     }
 
-    /// Refuses who shows neither the token nor what a sign-in with it gave.
+    /// Requires the token, or the cookie and key of a sign-in with it.
     fn authorize(&self, headers: &hyper::HeaderMap) -> Result<(), Error> {
         self.guard
-            .token(headers)
+            .check_token(headers)
             .or_else(|error| if self.sign_ins.admits(headers) { Ok(()) } else { Err(error) })
     }
 
     /// Answers a request that was refused before it was read as JSON-RPC.
-    fn refuse(&self, error: Error) -> Response<Body> {
-        self.dispatcher.metrics.api_refused(error.code);
+    fn refuse(&self, error: Error) -> Response<ResponseBody> {
+        self.dispatcher.metrics.record_api_refusal(error.code);
         let code = error.code;
         let mut response = respond(code.status(), JSON, bytes(refusal(Id::Null, error)));
         if code == Code::Unauthorized {
@@ -134,9 +138,9 @@ impl Api {
     }
 }
 
-/// Reads a whole body. The rest of one that is too large is read and thrown away, else many clients
-/// would see a reset connection and never the answer; not where the client waits for a 100 first.
-async fn read<B>(mut body: B, waits_for_100: bool) -> Result<Bytes, Error>
+/// Reads a whole body. Reads and discards the rest of one that is too large, because many clients
+/// would see a reset connection and never the answer; not if the client waits for a 100 first.
+async fn read_body<B>(mut body: B, waits_for_100: bool) -> Result<Bytes, Error>
 where
     B: hyper::body::Body<Data = Bytes> + Send + Unpin,
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
@@ -157,7 +161,7 @@ where
                 let _ = Limited::new(&mut body, MAX_DISCARD).map_frame(drop_data).collect().await;
                 too_large()
             }
-            Err(_) => Err(Error::new(Code::ParseError, "the body ended before it was whole")),
+            Err(_) => Err(Error::new(Code::ParseError, "the body is incomplete")),
         }
     };
     tokio::time::timeout(BODY_TIMEOUT, reading).await.unwrap_or_else(|_| {
@@ -166,14 +170,14 @@ where
     })
 }
 
-/// Keeps nothing of a frame.
+/// Discards the data of a frame.
 fn drop_data(frame: Frame<Bytes>) -> Frame<Bytes> {
     frame.map_data(|_| Bytes::new())
 }
 
-/// A browser asks whether a page of another origin may send JSON: only where `--allow-origin` says
-/// so; without the headers the browser takes the answer for a no.
-fn preflight(allowed: bool) -> Response<Body> {
+/// Answers a preflight: a page of a different origin may send JSON only if `--allow-origin` allows
+/// it. Without the headers the browser reads the answer as a no.
+fn preflight(allowed: bool) -> Response<ResponseBody> {
     let mut response = not_allowed();
     if allowed {
         *response.status_mut() = StatusCode::NO_CONTENT;
@@ -192,7 +196,7 @@ fn preflight(allowed: bool) -> Response<Body> {
     response
 }
 
-fn not_allowed() -> Response<Body> {
+fn not_allowed() -> Response<ResponseBody> {
     let mut response =
         respond(StatusCode::METHOD_NOT_ALLOWED, TEXT, "use POST with a JSON-RPC 2.0 request\n");
     response.headers_mut().insert(header::ALLOW, HeaderValue::from_static("GET, HEAD, POST"));
@@ -208,18 +212,18 @@ mod tests {
     #[tokio::test]
     async fn bodies_are_bounded() {
         let whole = vec![b' '; MAX_BODY];
-        let most = read(Full::new(Bytes::from(whole.clone())), true).await.unwrap();
+        let most = read_body(Full::new(Bytes::from(whole.clone())), true).await.unwrap();
         assert_eq!(most.len(), MAX_BODY);
         let mut over = whole;
         over.push(b' ');
-        let error = read(Full::new(Bytes::from(over.clone())), true).await.unwrap_err();
+        let error = read_body(Full::new(Bytes::from(over.clone())), true).await.unwrap_err();
         assert_eq!(error.code, Code::Limit);
 
         let (first, rest) = over.split_at(MAX_BODY / 2);
         let frames = [first, rest]
             .map(|part| Ok::<_, std::io::Error>(Frame::data(Bytes::copy_from_slice(part))));
         let chunked = http_body_util::StreamBody::new(futures_util::stream::iter(frames));
-        assert_eq!(read(chunked, false).await.unwrap_err().code, Code::Limit);
+        assert_eq!(read_body(chunked, false).await.unwrap_err().code, Code::Limit);
     }
 
     #[tokio::test(start_paused = true)]
@@ -227,7 +231,7 @@ mod tests {
         let stalled = http_body_util::StreamBody::new(futures_util::stream::pending::<
             Result<Frame<Bytes>, std::io::Error>,
         >());
-        assert_eq!(read(stalled, false).await.unwrap_err().code, Code::BodyStalled);
+        assert_eq!(read_body(stalled, false).await.unwrap_err().code, Code::BodyStalled);
     }
 
     #[test]

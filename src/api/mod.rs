@@ -1,8 +1,9 @@
 //! The state API: JSON-RPC 2.0 by POST on any path; health, metrics and the dashboard by GET.
 //!
-//! The order of a request: [`guard`] refuses who may not ask, [`http`] reads the body, [`envelope`]
-//! finds requests in it, [`dispatch`] runs each by jsonrpsee's registry, [`methods`] decode params
-//! and ask the store, [`error`] says what went wrong.
+//! A request passes through [`guard`], which refuses callers that may not use the API, [`http`],
+//! which reads the body, [`envelope`], which finds requests in it, [`dispatch`], which runs each
+//! through the registry of jsonrpsee, and [`methods`], which decode params and call the store.
+//! [`error`] describes what went wrong.
 
 mod activity;
 mod dispatch;
@@ -32,7 +33,7 @@ use tokio_util::task::TaskTracker;
 
 use dispatch::Dispatcher;
 use feed::Feed;
-use guard::Guard;
+use guard::RequestGuard;
 use sign_in::SignIns;
 
 pub(crate) use error::Code;
@@ -41,18 +42,18 @@ use metrics::ProxyCollector;
 
 use crate::config::Token;
 
-/// How the API is reached.
+/// How the API is reached, and by whom.
 #[derive(Debug, Clone)]
-pub(crate) struct Settings {
-    /// The port that it listens on; `127.0.0.1`, `localhost` and `[::1]` at this port are its names.
+pub(crate) struct ApiSettings {
+    /// The port of its listener; `127.0.0.1`, `localhost` and `[::1]` at this port are its names.
     pub(crate) port: u16,
-    /// The address that it listens on, where that is none of those and not all of the machine's.
+    /// The address of its listener, unless it is one of those or stands for all addresses.
     pub(crate) address: Option<IpAddr>,
     /// Further names: `HOST` (at any port) or `HOST:PORT`.
     pub(crate) allow_hosts: Vec<String>,
     /// Origins whose pages may use it: `scheme://host[:port]`.
     pub(crate) allow_origins: Vec<String>,
-    /// The bearer token that every call and `/metrics` need, where one is set.
+    /// The bearer token that every call and `/metrics` need, if one is set.
     pub(crate) token: Option<Token>,
 }
 
@@ -60,7 +61,7 @@ pub(crate) struct Settings {
 #[derive(Debug, Clone)]
 pub(crate) struct Api {
     store: Store,
-    guard: Arc<Guard>,
+    guard: Arc<RequestGuard>,
     dispatcher: Arc<Dispatcher>,
     registry: Arc<Registry>,
     feed: Arc<Feed>,
@@ -72,12 +73,12 @@ pub(crate) struct Api {
 }
 
 impl Api {
-    pub(crate) fn new(store: Store, settings: Settings) -> Self {
-        let Settings { port, address, allow_hosts, allow_origins, token } = settings;
+    pub(crate) fn new(store: Store, settings: ApiSettings) -> Self {
+        let ApiSettings { port, address, allow_hosts, allow_origins, token } = settings;
         let (metrics, mut registry) = Metrics::new(Some(store.clone()));
         let watched = Arc::default();
         registry.register_collector(Box::new(ProxyCollector(Arc::clone(&watched))));
-        // Who settles a doubt by this API: whoever shows the token is the operator.
+        // Who settles a doubt through this API: a caller with the token is the operator.
         let actor = if token.is_some() { "operator" } else { "api" };
         let (methods, writes) = methods::all(store.clone(), actor, metrics.clone());
         let draining = CancellationToken::new();
@@ -85,7 +86,7 @@ impl Api {
             feed: Arc::new(Feed::new(store.clone(), draining.clone())),
             sign_ins: Arc::new(SignIns::new(store.clone())),
             store,
-            guard: Arc::new(Guard { port, address, allow_hosts, allow_origins, token }),
+            guard: Arc::new(RequestGuard { port, address, allow_hosts, allow_origins, token }),
             dispatcher: Arc::new(Dispatcher {
                 methods,
                 writes,
@@ -100,23 +101,22 @@ impl Api {
         }
     }
 
-    /// What the proxy counts into.
+    /// The metrics, for the proxy.
     pub(crate) fn metrics(&self) -> &Metrics {
         &self.dispatcher.metrics
     }
 
-    /// Makes `/readyz` tell where the proxy listens; to be called once, before the API is served.
+    /// Sets the URL of the proxy for `/readyz`; call it once, before the API is served.
     pub(crate) fn set_proxy(&self, url: String) {
         self.proxy.get_or_init(|| url);
     }
 
-    /// Makes `/metrics` tell of the proxy; to be called once, before the API is served.
+    /// Adds the proxy to `/metrics`; call it once, before the API is served.
     pub(crate) fn watch(&self, proxy: proxy::Proxy) {
         self.watched.get_or_init(|| proxy);
     }
 
-    /// Where a browser finds the dashboard, below the API's own URL: where a token is set, a path
-    /// that signs one browser in.
+    /// The path of the dashboard: if a token is set, one that signs one browser in.
     pub(crate) fn dashboard(&self) -> String {
         if self.guard.token.is_none() {
             return "/".to_owned();
@@ -124,12 +124,12 @@ impl Api {
         format!("/sign-in/{}", self.sign_ins.ticket())
     }
 
-    /// Makes `/ca.pem` show this certificate; to be called once, before the API is served.
+    /// Sets the certificate for `/ca.pem`; call it once, before the API is served.
     pub(crate) fn set_ca(&self, pem: String) {
         self.ca.get_or_init(|| pem);
     }
 
-    /// Makes `/readyz` say that the engine is stopping, and ends the streams of events.
+    /// Makes `/readyz` report that the engine is stopping, and ends the event streams.
     pub(crate) fn drain(&self) {
         self.draining.cancel();
     }
@@ -138,8 +138,8 @@ impl Api {
         self.draining.is_cancelled()
     }
 
-    /// Resolves when nothing that changes something runs any more. To be called once no connection
-    /// brings new calls.
+    /// Resolves when no call that changes something is running. Call it once no connection can
+    /// bring new calls.
     pub(crate) async fn drained(&self) {
         self.dispatcher.tasks.close();
         self.dispatcher.tasks.wait().await;

@@ -1,5 +1,5 @@
-//! The dashboard's files, from the binary itself. A debug build reads them from `dashboard/` where
-//! that is still there, so that a change shows at the next reload.
+//! The files of the dashboard, compiled into the binary. A debug build reads them from `dashboard/`
+//! if it exists, so that a reload shows a change.
 
 use std::borrow::Cow;
 
@@ -8,18 +8,18 @@ use hyper::header::{self, HeaderMap, HeaderName, HeaderValue};
 use hyper::{Response, StatusCode};
 use store::key::Digest;
 
-use super::response::{Body, respond};
+use super::response::{ResponseBody, respond};
 
 const HTML: &str = "text/html; charset=utf-8";
 const CSS: &str = "text/css; charset=utf-8";
 const JS: &str = "text/javascript; charset=utf-8";
 const SVG: &str = "image/svg+xml";
 
-/// No script, style or connection but our own; in nobody's frame. Every text of a tool is data.
+/// Only our own scripts, styles and connections; no framing. Every text of a tool is data.
 const POLICY: &str = "default-src 'self'; base-uri 'none'; form-action 'none'; \
                       frame-ancestors 'none'; object-src 'none'";
 
-struct Page {
+struct StaticPage {
     path: &'static str,
     media_type: &'static str,
     bytes: &'static [u8],
@@ -27,7 +27,7 @@ struct Page {
 
 macro_rules! pages {
     ($($path:literal $media_type:ident),+ $(,)?) => {
-        &[$(Page {
+        &[$(StaticPage {
             path: $path,
             media_type: $media_type,
             bytes: include_bytes!(concat!("../../dashboard/", $path)),
@@ -35,7 +35,7 @@ macro_rules! pages {
     };
 }
 
-const PAGES: &[Page] = pages! {
+const PAGES: &[StaticPage] = pages! {
     "index.html" HTML,
     "boot.js" JS,
     "style.css" CSS,
@@ -67,7 +67,7 @@ const PAGES: &[Page] = pages! {
     "src/timeline.js" JS,
 };
 
-/// A browser asks for a page to show.
+/// Whether a browser requests a page to show.
 pub(crate) fn wants_html(headers: &HeaderMap) -> bool {
     headers
         .get_all(header::ACCEPT)
@@ -75,8 +75,8 @@ pub(crate) fn wants_html(headers: &HeaderMap) -> bool {
         .any(|accept| accept.to_str().is_ok_and(|accept| accept.contains("text/html")))
 }
 
-/// The file at `path`, or `None` where there is none.
-pub(crate) fn get(path: &str, headers: &HeaderMap) -> Option<Response<Body>> {
+/// The file at `path`, or `None` if there is none.
+pub(crate) fn get(path: &str, headers: &HeaderMap) -> Option<Response<ResponseBody>> {
     let name = match path.trim_start_matches('/') {
         "" => "index.html",
         name => name,
@@ -99,7 +99,7 @@ pub(crate) fn get(path: &str, headers: &HeaderMap) -> Option<Response<Body>> {
         headers.insert(header::ETAG, tag);
     }
     let fixed: [(HeaderName, &str); 5] = [
-        // Asked for anew each time: from the loopback that costs nothing, and no page mixes versions.
+        // Revalidated each time: that is cheap on the loopback, and no page mixes versions.
         (header::CACHE_CONTROL, "no-cache"),
         (header::CONTENT_SECURITY_POLICY, POLICY),
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
@@ -112,7 +112,7 @@ pub(crate) fn get(path: &str, headers: &HeaderMap) -> Option<Response<Body>> {
     Some(response)
 }
 
-impl Page {
+impl StaticPage {
     fn read(&self) -> Cow<'static, [u8]> {
         if cfg!(debug_assertions) {
             let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/dashboard");

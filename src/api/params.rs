@@ -1,4 +1,4 @@
-//! Parameters: by name, decoded from their own text, refused with the JSON path of what is wrong.
+//! Parameters: by name, decoded from their own text, refused with the JSON path of the error.
 
 use std::time::Duration;
 
@@ -10,32 +10,32 @@ use store::{LEASE_DEFAULT, LEASE_MAX, LEASE_MIN, MAX_NAME};
 
 use super::error::{Code, Error};
 
-/// The longest time that a call waits for an execution to settle.
+/// The longest time that a call may wait for an execution to settle.
 pub(crate) const MAX_WAIT: Duration = Duration::from_mins(5);
 
 /// The most rows of one page.
 pub(crate) const MAX_PAGE: usize = 1_000;
 
-/// The most characters of the reason given with a verdict.
+/// The longest reason for a verdict, in characters.
 const MAX_EVIDENCE: usize = 4_096;
 
-/// How messages about a text that is too long begin; they are limits, not wrong params.
+/// The start of messages about a text that is too long; they are limits, not wrong params.
 const TOO_LONG: &str = "longer than ";
 
 /// A text of `MIN` to `MAX` characters.
 #[derive(Debug, Clone)]
-pub(crate) struct Text<const MIN: usize, const MAX: usize>(pub(crate) String);
+pub(crate) struct BoundedText<const MIN: usize, const MAX: usize>(pub(crate) String);
 
 /// A name or key: 1 to 255 characters.
-pub(crate) type Name = Text<1, MAX_NAME>;
+pub(crate) type Name = BoundedText<1, MAX_NAME>;
 
 /// A name that may be empty.
-pub(crate) type Label = Text<0, MAX_NAME>;
+pub(crate) type NameOrEmpty = BoundedText<0, MAX_NAME>;
 
-/// Why a verdict was given.
-pub(crate) type Evidence = Text<1, MAX_EVIDENCE>;
+/// The evidence for a verdict.
+pub(crate) type Evidence = BoundedText<1, MAX_EVIDENCE>;
 
-impl<'de, const MIN: usize, const MAX: usize> Deserialize<'de> for Text<MIN, MAX> {
+impl<'de, const MIN: usize, const MAX: usize> Deserialize<'de> for BoundedText<MIN, MAX> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
         if text.len() < MIN {
@@ -47,6 +47,10 @@ impl<'de, const MIN: usize, const MAX: usize> Deserialize<'de> for Text<MIN, MAX
         Ok(Self(text))
     }
 }
+
+/// The params of a method that has none.
+#[derive(Debug, Deserialize)]
+pub(crate) struct NoParams {}
 
 /// Refuses a name inside a whole object that is longer than 255 characters.
 pub(crate) fn check_name(field: &str, name: Option<&String>) -> Result<(), Error> {
@@ -75,7 +79,11 @@ pub(crate) fn wait(field: &str, ms: u64) -> Result<Duration, Error> {
         return Ok(wait);
     }
     let max = MAX_WAIT.as_millis();
-    Err(Error::field(Code::InvalidParams, field, &format!("must be at most {max}; ask again then")))
+    Err(Error::field(
+        Code::InvalidParams,
+        field,
+        &format!("must be at most {max}; call again after that"),
+    ))
 }
 
 /// The size of a page, from `limit`.
@@ -84,7 +92,7 @@ pub(crate) fn page(limit: Option<usize>, default: usize) -> Result<usize, Error>
     if (1..=MAX_PAGE).contains(&limit) {
         return Ok(limit);
     }
-    let message = format!("must be 1 to {MAX_PAGE}; read on page by page");
+    let message = format!("must be 1 to {MAX_PAGE}; use the cursor for more");
     Err(Error::field(Code::InvalidParams, "limit", &message))
 }
 
@@ -100,7 +108,7 @@ pub(crate) fn decode<P: DeserializeOwned>(params: &Params<'_>) -> Result<P, Erro
     serde_json::from_str(text).map_err(|error| locate::<P>(text, error))
 }
 
-/// Decodes once more, now keeping track of the path: only callers that err pay for it.
+/// Decodes again, now with the path; only callers that make a mistake pay for it.
 fn locate<P: DeserializeOwned>(text: &str, error: serde_json::Error) -> Error {
     let mut deserializer = serde_json::Deserializer::from_str(text);
     let (mut field, error) = match serde_path_to_error::deserialize::<_, P>(&mut deserializer) {
@@ -126,7 +134,7 @@ fn locate<P: DeserializeOwned>(text: &str, error: serde_json::Error) -> Error {
     Error::field(if limit { Code::Limit } else { Code::InvalidParams }, &field, message)
 }
 
-/// Serde names Rust's own types of numbers, which say nothing to a caller.
+/// Replaces the Rust types of numbers in messages of serde, which mean nothing to a caller.
 fn in_plain_words(message: &str) -> String {
     match message.rsplit_once(", expected ") {
         Some((what, "u32" | "u64" | "usize")) => format!("{what}, expected a whole number from 0"),
@@ -178,7 +186,7 @@ mod tests {
     }
 
     #[test]
-    fn the_path_of_what_is_wrong_is_told() {
+    fn errors_name_the_path_in_the_params() {
         let invalid = Code::InvalidParams;
         let (code, field, _) = refused::<Call>(r#"{"tool_name":1,"tool_input":1}"#);
         assert_eq!((code, field), (invalid, "tool_name".into()));
@@ -199,7 +207,7 @@ mod tests {
     }
 
     #[test]
-    fn limits_have_a_code_of_their_own() {
+    fn limits_have_their_own_code() {
         let name = |n: usize| format!(r#"{{"tool_name":"{}","tool_input":1}}"#, "ä".repeat(n));
         assert!(decode::<Call>(&Params::new(Some(&name(MAX_NAME)))).is_ok());
         let (code, field, _) = refused::<Call>(&name(MAX_NAME + 1));

@@ -1,4 +1,4 @@
-//! The answers of the API as HTTP: a status, a media type and a body.
+//! HTTP answers of the API: a status, a media type and a body.
 
 use std::convert::Infallible;
 
@@ -9,7 +9,7 @@ use hyper::header::{self, HeaderValue};
 use hyper::{Response, StatusCode};
 
 /// The body of an answer.
-pub(crate) type Body = UnsyncBoxBody<Bytes, Infallible>;
+pub(crate) type ResponseBody = UnsyncBoxBody<Bytes, Infallible>;
 
 pub(crate) const TEXT: &str = "text/plain; charset=utf-8";
 pub(crate) const JSON: &str = "application/json";
@@ -19,7 +19,7 @@ pub(crate) fn respond(
     status: StatusCode,
     media_type: &'static str,
     body: impl Into<Bytes>,
-) -> Response<Body> {
+) -> Response<ResponseBody> {
     let mut response = Response::new(Full::new(body.into()).boxed_unsync());
     *response.status_mut() = status;
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(media_type));

@@ -1,9 +1,9 @@
-//! How a browser shows that it may use an API with a token: a cookie that scripts cannot read, and a
-//! key that only pages of this origin have.
+//! Signs browsers in to an API with a token: with a cookie that scripts cannot read, and a key that
+//! only pages of this origin have.
 //!
-//! A cookie is sent to every port of a host, so that other local servers see it; the key lies in the
-//! page's storage, which is the origin's alone. Neither is of use without the other, and neither is
-//! the token.
+//! A cookie is sent to every port of a host, so other local servers see it; the key is in the
+//! storage of the page, which only this origin can read. Neither is of use without the other, and
+//! neither is the token.
 
 use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -15,35 +15,35 @@ use store::Store;
 use subtle::ConstantTimeEq;
 use uuid::Uuid;
 
-use super::response::{Body, JSON, TEXT, respond};
+use super::response::{JSON, ResponseBody, TEXT, respond};
 
-/// The page's half.
+/// The header with the key of the page.
 const PAGE_KEY: HeaderName = HeaderName::from_static("state-engine-page");
 const COOKIE: &str = "state-engine";
 
-/// Signed-in browsers that are remembered; the oldest is forgotten for a further one.
+/// The most signed-in browsers; a further one replaces the oldest.
 const MAX_BROWSERS: usize = 32;
 
-/// Who is signed in. Forgotten when the engine stops.
+/// The signed-in browsers, forgotten when the engine stops.
 #[derive(Debug)]
 pub(crate) struct SignIns {
     store: Store,
-    state: Mutex<State>,
+    state: Mutex<SignedIn>,
 }
 
 #[derive(Default)]
-struct State {
-    /// The one-time URL's ticket, until it is used.
+struct SignedIn {
+    /// The ticket of the one-time URL, until it is used.
     ticket: Option<String>,
-    browsers: VecDeque<Pair>,
+    browsers: VecDeque<BrowserKeys>,
 }
 
-struct Pair {
+struct BrowserKeys {
     cookie: String,
     page: String,
 }
 
-impl std::fmt::Debug for State {
+impl std::fmt::Debug for SignedIn {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("[redacted]")
     }
@@ -59,14 +59,14 @@ impl SignIns {
         Self { store, state: Mutex::default() }
     }
 
-    /// A ticket for one sign-in; an earlier one is void.
+    /// Creates a ticket for one sign-in; voids an earlier one.
     pub(crate) fn ticket(&self) -> String {
         let ticket = self.random("ticket");
         self.lock().ticket = Some(ticket.clone());
         ticket
     }
 
-    /// The browser has a cookie and the page key that belongs to it.
+    /// Whether the request has the cookie and the page key of a browser.
     pub(crate) fn admits(&self, headers: &HeaderMap) -> bool {
         let mut pages = headers.get_all(PAGE_KEY).iter();
         let (Some(page), None) = (pages.next(), pages.next()) else { return false };
@@ -78,26 +78,26 @@ impl SignIns {
         })
     }
 
-    /// `/sign-in/TICKET` in a browser: on to the dashboard, with the page key where only the page
-    /// sees it. A ticket works once.
-    pub(crate) fn by_ticket(&self, ticket: &str) -> Response<Body> {
+    /// `/sign-in/TICKET` in a browser: redirects to the dashboard, with the page key where only the
+    /// page sees it. A ticket works once.
+    pub(crate) fn sign_in_with_ticket(&self, ticket: &str) -> Response<ResponseBody> {
         let mut state = self.lock();
         let right =
             state.ticket.as_ref().is_some_and(|it| it.as_bytes().ct_eq(ticket.as_bytes()).into());
         if !right {
             drop(state);
-            return go_to("/#/sign-in?used=1");
+            return redirect("/#/sign-in?used=1");
         }
         state.ticket = None;
         drop(state);
         let pair = self.pair();
-        let mut response = go_to(&format!("/#/?page_key={}", pair.page));
+        let mut response = redirect(&format!("/#/?page_key={}", pair.page));
         self.remember(pair, &mut response);
         response
     }
 
     /// `/sign-in` with the token as bearer, which the caller has checked.
-    pub(crate) fn by_token(&self) -> Response<Body> {
+    pub(crate) fn sign_in_with_token(&self) -> Response<ResponseBody> {
         let pair = self.pair();
         let body = serde_json::to_vec(&PageKey { page_key: &pair.page }).unwrap_or_default();
         let mut response = respond(StatusCode::OK, JSON, body);
@@ -106,11 +106,11 @@ impl SignIns {
         response
     }
 
-    fn pair(&self) -> Pair {
-        Pair { cookie: self.random("cookie"), page: self.random("page") }
+    fn pair(&self) -> BrowserKeys {
+        BrowserKeys { cookie: self.random("cookie"), page: self.random("page") }
     }
 
-    fn remember(&self, pair: Pair, response: &mut Response<Body>) {
+    fn remember(&self, pair: BrowserKeys, response: &mut Response<ResponseBody>) {
         let cookie = format!("{COOKIE}={}; Path=/; HttpOnly; SameSite=Strict", pair.cookie);
         if let Ok(cookie) = HeaderValue::try_from(cookie) {
             response.headers_mut().insert(header::SET_COOKIE, cookie);
@@ -122,12 +122,12 @@ impl SignIns {
         state.browsers.push_back(pair);
     }
 
-    /// 256 bits that nobody can guess: under the store's secret, of an id that is never given twice.
+    /// 256 bits that nobody can guess: a digest of a fresh id under the secret of the store.
     fn random(&self, label: &str) -> String {
         self.store.keyed_digest(&format!("sign-in/{label}"), Uuid::now_v7().as_bytes()).hex(32)
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, SignedIn> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -140,7 +140,7 @@ fn cookies(headers: &HeaderMap) -> Vec<&[u8]> {
         .collect()
 }
 
-fn go_to(path: &str) -> Response<Body> {
+fn redirect(path: &str) -> Response<ResponseBody> {
     let mut response = respond(StatusCode::SEE_OTHER, TEXT, "");
     if let Ok(path) = HeaderValue::try_from(path) {
         response.headers_mut().insert(header::LOCATION, path);
@@ -149,7 +149,7 @@ fn go_to(path: &str) -> Response<Body> {
     response
 }
 
-fn no_store(response: &mut Response<Body>) {
+fn no_store(response: &mut Response<ResponseBody>) {
     let headers = response.headers_mut();
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));

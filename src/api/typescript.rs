@@ -1,5 +1,5 @@
-//! The wire in TypeScript: `ts-client/src/wire.ts` is what these types say, and the test below fails
-//! where it is not. `cargo xtask gen` writes it anew.
+//! The wire in TypeScript: `ts-client/src/wire.ts` is generated from these types, and the test
+//! below fails if it differs. `cargo xtask gen` writes it again.
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
@@ -26,10 +26,10 @@ export type Json = unknown;
 export type Timestamp = string;
 ";
 
-/// Words that only params and added fields use; `schemas.json` lists them.
+/// Words that only params and added fields use; `schemas.json` has them.
 const WORDS: &[&str] = &["Claim", "BusyReason", "Verdict", "OnMismatch"];
 
-/// Pages by name, and of what they are.
+/// The types of pages, and of their items.
 const PAGES: &[(&str, &str)] = &[
     ("ExecutionPage", "ToolExecution"),
     ("SessionSummaryPage", "SessionSummary"),
@@ -65,7 +65,7 @@ fn generate() -> String {
     text
 }
 
-/// One exported declaration; its name.
+/// Writes one exported declaration; returns its name.
 fn declare<T: TS>(text: &mut String) -> String {
     let config = Config::new().with_large_int("number");
     let docs = T::docs().unwrap_or_default();
@@ -77,7 +77,7 @@ fn declare<T: TS>(text: &mut String) -> String {
     name.split('<').next().unwrap_or_default().to_owned()
 }
 
-/// A declaration with each member on a line of its own, below what is said of it.
+/// A declaration with each member on its own line, below its comment.
 fn one_a_line(declaration: &str) -> String {
     let mut text = String::new();
     let mut rest = declaration;

@@ -8,15 +8,15 @@ use clap::Subcommand;
 use proxy::{Ca, CaFacts, HostPattern};
 use serde::Serialize;
 
-use crate::ca::{self, Files, Found};
-use crate::config::{Place, settings};
+use crate::ca::{self, ActiveCa, CaFiles};
+use crate::config::{Target, settings};
 use crate::exit::ExitStatus;
 use crate::printer::Printer;
 
-/// Make, show or export the CA that signs for intercepted hosts
+/// Create, show or export the CA that signs for intercepted hosts
 ///
-/// Without `ca init` the engine makes one in memory at each start. Either way it may sign for the
-/// intercepted hosts alone: its certificate says so, and clients hold it to that.
+/// Without `ca init` the engine creates one in memory at each start. Either way it may sign only
+/// for the intercepted hosts: its certificate says so, and clients enforce it.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -25,36 +25,37 @@ Examples:
   openclaw-state-engine ca export engine-ca.pem")]
 pub(super) struct Args {
     #[command(subcommand)]
-    verb: Verb,
+    verb: CaVerb,
 }
 
 #[derive(Debug, Subcommand)]
-enum Verb {
+enum CaVerb {
     Init(Init),
     Show(Show),
     Export(Export),
 }
 
-/// Make a CA that outlives the engine: ca.pem and ca.key beside the database
+/// Create a CA that outlives the engine: ca.pem and ca.key beside the database
 ///
-/// Nothing is overwritten, and no system's trust store is touched.
+/// Overwrites nothing, and changes no trust store of the system.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
   openclaw-state-engine ca init --intercept api.example.com
   openclaw-state-engine ca init --intercept '*.tools.example' --database agent.db")]
 struct Init {
-    /// A host that it may sign for; repeatable [default: those of the configuration file]
+    /// Host that it may sign for; can be repeated [default: the hosts of the configuration file]
     #[arg(long, value_name = "HOST[:PORT]", env = settings::INTERCEPT.variable(), value_delimiter = ',')]
     intercept: Vec<HostPattern>,
 
     #[command(flatten)]
-    place: Place,
+    target: Target,
 }
 
-/// Show whom the CA may sign for, and until when
+/// Show which hosts the CA may sign for, and until when
 ///
-/// Of a running engine its own CA, else the one beside the database; 1 where there is none.
+/// Shows the CA of a running engine, else the one beside the database. The exit code is 1 if there
+/// is none.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -62,88 +63,86 @@ Examples:
   openclaw-state-engine ca show --database agent.db --json")]
 struct Show {
     #[command(flatten)]
-    place: Place,
+    target: Target,
 }
 
 /// Print the CA's certificate in PEM, or write it to a new file
 ///
-/// Of a running engine its own CA, else the one beside the database; 1 where there is none. The key
-/// is never printed.
+/// Uses the CA of a running engine, else the one beside the database. The exit code is 1 if there
+/// is none. The key is never printed.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
   openclaw-state-engine ca export > engine-ca.pem
   openclaw-state-engine ca export engine-ca.pem")]
 struct Export {
-    /// Where to; it must not be there yet [default: stdout]
+    /// New file for the certificate [default: stdout]
     file: Option<PathBuf>,
 
     #[command(flatten)]
-    place: Place,
+    target: Target,
 }
 
-/// A CA as it is shown.
+/// A CA as `ca show` prints it.
 #[derive(Debug, Serialize)]
-struct Shown {
+struct CaDescription {
     subject: String,
     sha256: String,
     permitted: Vec<String>,
     excluded: Vec<String>,
     not_before: String,
     not_after: String,
-    /// `None`: in the memory of a running engine.
+    /// `None` if it is in the memory of a running engine.
     file: Option<String>,
 }
 
 pub(super) fn run(args: &Args, printer: &mut Printer) -> anyhow::Result<ExitStatus> {
     match &args.verb {
-        Verb::Init(args) => init(args, printer),
-        Verb::Show(args) => show(args, printer),
-        Verb::Export(args) => export(args, printer),
+        CaVerb::Init(args) => init(args, printer),
+        CaVerb::Show(args) => show(args, printer),
+        CaVerb::Export(args) => export(args, printer),
     }
 }
 
 fn init(args: &Init, printer: &mut Printer) -> anyhow::Result<ExitStatus> {
-    let files = Files::beside(&args.place.database()?);
+    let files = CaFiles::beside(&args.target.database()?);
     let hosts = match args.intercept.as_slice() {
-        [] => args.place.intercepted()?,
+        [] => args.target.intercepted()?,
         named => named.to_vec(),
     };
     if hosts.is_empty() {
-        bail!(
-            "whom may it sign for? name the hosts with --intercept, or in the configuration file"
-        );
+        bail!("no hosts to sign for: name them with --intercept or in the configuration file");
     }
     let ca = Ca::generate(&hosts)?;
     files.create(&ca)?;
-    print(&Found { pem: ca.pem().to_owned(), file: Some(files.certificate.clone()) }, printer)?;
+    print(&ActiveCa { pem: ca.pem().to_owned(), file: Some(files.certificate.clone()) }, printer)?;
     printer.note(format_args!(
-        "its key is in {}; a running engine takes it up at its next start",
+        "its key is in {}; restart a running engine to use it",
         files.key.display()
     ));
     Ok(ExitStatus::Done)
 }
 
 fn show(args: &Show, printer: &mut Printer) -> anyhow::Result<ExitStatus> {
-    let Some(found) = ca::find(&args.place)? else { return Ok(none(printer)) };
+    let Some(found) = ca::active(&args.target)? else { return Ok(report_no_ca(printer)) };
     print(&found, printer)?;
     Ok(ExitStatus::Done)
 }
 
 fn export(args: &Export, printer: &mut Printer) -> anyhow::Result<ExitStatus> {
-    let Some(found) = ca::find(&args.place)? else { return Ok(none(printer)) };
+    let Some(found) = ca::active(&args.target)? else { return Ok(report_no_ca(printer)) };
     let Some(path) = &args.file else {
         printer.line(found.pem.trim_end())?;
         return Ok(ExitStatus::Done);
     };
-    let own = Files::beside(&args.place.database()?);
+    let own = CaFiles::beside(&args.target.database()?);
     if [&own.certificate, &own.key].iter().any(|own| absolute(own).ok() == absolute(path).ok()) {
-        bail!("{} is where the engine keeps a CA of its own: name another file", path.display());
+        bail!("{} is where the engine keeps its own CA: name a different file", path.display());
     }
     let file = OpenOptions::new().write(true).create_new(true).open(path);
     match file {
         Err(error) if error.kind() == ErrorKind::AlreadyExists => {
-            bail!("{} is there already: name another file, or remove it", path.display())
+            bail!("already exists: {}; name a different file, or remove it", path.display())
         }
         file => file
             .and_then(|mut file| file.write_all(found.pem.as_bytes()))
@@ -153,21 +152,19 @@ fn export(args: &Export, printer: &mut Printer) -> anyhow::Result<ExitStatus> {
     Ok(ExitStatus::Done)
 }
 
-fn none(printer: &mut Printer) -> ExitStatus {
-    printer.note(
-        "there is no CA: `ca init` makes one; a running engine has one where --intercept names hosts",
-    );
+fn report_no_ca(printer: &mut Printer) -> ExitStatus {
+    printer.note("no CA: run `ca init`, or start the engine with --intercept");
     ExitStatus::No
 }
 
-fn print(found: &Found, printer: &mut Printer) -> anyhow::Result<()> {
+fn print(found: &ActiveCa, printer: &mut Printer) -> anyhow::Result<()> {
     let facts = CaFacts::of_pem(&found.pem)?;
     let time = |seconds| {
         DateTime::<Utc>::from_timestamp(seconds, 0).map_or_else(String::new, |time| {
             time.to_rfc3339_opts(chrono::SecondsFormat::Secs, true)
         })
     };
-    let shown = Shown {
+    let shown = CaDescription {
         subject: facts.subject,
         sha256: facts.fingerprint,
         permitted: facts.permitted,
@@ -180,7 +177,7 @@ fn print(found: &Found, printer: &mut Printer) -> anyhow::Result<()> {
         printer.document(&shown)?;
         return Ok(());
     }
-    let file = shown.file.as_deref().unwrap_or("in the engine's memory, gone when it ends");
+    let file = shown.file.as_deref().unwrap_or("in the engine's memory until it stops");
     for (name, value) in [
         ("Subject", shown.subject.as_str()),
         ("SHA-256", &shown.sha256),

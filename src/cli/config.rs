@@ -8,8 +8,8 @@ use crate::printer::Printer;
 
 /// Check the configuration, or show each setting with where it comes from
 ///
-/// Defaults, then the file, then the environment, then flags: the later wins. docs/RULES.md describes
-/// the file. A running server reads it again at SIGHUP.
+/// Flags override the environment, which overrides the file, which overrides the defaults.
+/// docs/RULES.md describes the file. A running server reads it again on SIGHUP.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -18,12 +18,12 @@ Examples:
   openclaw-state-engine config show --json")]
 pub(super) struct Args {
     #[command(subcommand)]
-    verb: Verb,
+    verb: ConfigVerb,
 }
 
 #[derive(Debug, clap::Subcommand)]
-enum Verb {
-    /// Say whether the server would take the configuration: 0 yes, 1 no
+enum ConfigVerb {
+    /// Check whether the server would accept the configuration: 0 yes, 1 no
     #[command(after_help = "\
 Examples:
   openclaw-state-engine config check
@@ -49,8 +49,8 @@ struct Checked<'a> {
 
 pub(super) fn run(args: Args, printer: &mut Printer) -> anyhow::Result<ExitStatus> {
     match args.verb {
-        Verb::Check(flags) => check(*flags, printer),
-        Verb::Show(flags) => show(*flags, printer),
+        ConfigVerb::Check(flags) => check(*flags, printer),
+        ConfigVerb::Show(flags) => show(*flags, printer),
     }
 }
 
@@ -72,9 +72,9 @@ fn check(flags: Flags, printer: &mut Printer) -> anyhow::Result<ExitStatus> {
     if printer.json() {
         printer.document(&Checked { fine: true, file, rules, routes, error: None })?;
     } else if let Some(file) = file {
-        printer.line(format_args!("{}: fine, {rules} rules, {routes} routes", file.display()))?;
+        printer.line(format_args!("{}: valid, {rules} rules, {routes} routes", file.display()))?;
     } else {
-        printer.line("no configuration file: all is as by default, the environment and flags")?;
+        printer.line("no configuration file: defaults, environment and flags apply")?;
     }
     Ok(ExitStatus::Done)
 }

@@ -2,12 +2,12 @@ use serde::Deserialize;
 use store::model::{ExecutionFilter, ExecutionStatus, Origin, Timestamp};
 use uuid::Uuid;
 
-use crate::config::Place;
+use crate::config::Target;
 use crate::exit::ExitStatus;
 use crate::printer::Printer;
 use crate::source::{RUNNING_UNWATCHED, Source, Word};
 
-/// The longest tool name or key that a table shows whole, in characters.
+/// The longest tool name or key that a table shows in full, in characters.
 const CELL: usize = 60;
 
 /// List executions, newest first
@@ -20,9 +20,9 @@ Examples:
   openclaw-state-engine executions --after 2026-02-23T00:00:00Z")]
 pub(super) struct Args {
     #[command(flatten)]
-    place: Place,
+    target: Target,
 
-    /// Only of this status: pending, running, completed, failed, cancelled, `in_doubt`
+    /// Only with this status: pending, running, completed, failed, cancelled, `in_doubt`
     #[arg(long, value_parser = str::parse::<ExecutionStatus>)]
     status: Option<ExecutionStatus>,
 
@@ -42,25 +42,25 @@ pub(super) struct Args {
     #[arg(long, value_name = "NAME")]
     tool: Option<String>,
 
-    /// Only those that came by this door: api, proxy
+    /// Only through this listener: api, proxy
     #[arg(long, value_parser = str::parse::<Origin>)]
     origin: Option<Origin>,
 
-    /// Only those created at or after this time (RFC 3339)
+    /// Only created at or after this time (RFC 3339)
     #[arg(long, value_name = "TIME")]
     after: Option<Timestamp>,
 
-    /// Only those created before this time (RFC 3339)
+    /// Only created before this time (RFC 3339)
     #[arg(long, value_name = "TIME")]
     before: Option<Timestamp>,
 
-    /// How many to show
+    /// Number of executions to show
     #[arg(long, value_name = "N", default_value_t = 100)]
     limit: usize,
 }
 
 #[derive(Deserialize)]
-struct Row {
+struct ExecutionRow {
     id: Uuid,
     status: Word<ExecutionStatus>,
     #[serde(default)]
@@ -70,9 +70,9 @@ struct Row {
     created_at: Timestamp,
 }
 
-/// Lists page by page; an empty list is an answer too (0).
+/// Lists page by page; an empty list is a valid answer (0).
 pub(super) fn run(args: &Args, printer: &mut Printer) -> anyhow::Result<ExitStatus> {
-    let source = Source::find(&args.place)?;
+    let source = Source::find(&args.target)?;
     let filter = ExecutionFilter {
         user_id: args.user,
         session_id: args.session,
@@ -85,7 +85,7 @@ pub(super) fn run(args: &Args, printer: &mut Printer) -> anyhow::Result<ExitStat
     };
     let (mut rows, mut shown, mut more, mut cursor) = (Vec::new(), 0, false, None);
     while !more {
-        // One more than is shown tells whether there are more.
+        // Read one more than is shown, to know whether there are more.
         let wanted = (args.limit - shown).saturating_add(1);
         let page = source.executions(&filter, wanted, cursor.as_deref())?;
         for execution in page.items {
@@ -109,12 +109,13 @@ pub(super) fn run(args: &Args, printer: &mut Printer) -> anyhow::Result<ExitStat
         printer.table(&["ID", "STATUS", "ATTEMPT", "CREATED", "TOOL", "KEY"], rows)?;
     }
     if more {
-        printer.note(format_args!("There are more than {}: see --limit.", args.limit));
+        printer
+            .note(format_args!("There are more than {}: raise --limit to see them.", args.limit));
     }
     Ok(ExitStatus::Done)
 }
 
-fn cells(row: Row, stopped: bool) -> Vec<String> {
+fn cells(row: ExecutionRow, stopped: bool) -> Vec<String> {
     let status = match row.status {
         Word::Known(ExecutionStatus::Running) if stopped => RUNNING_UNWATCHED.to_owned(),
         status => status.to_string(),

@@ -9,10 +9,10 @@ use crate::config::{Config, Flags};
 use crate::exit::ExitStatus;
 use crate::printer::Printer;
 
-/// Explain what would become of a request: the rule, the key, what would happen now
+/// Explain what would happen to a request: the rule, the key, the outcome
 ///
-/// Nothing is sent and nothing is recorded. The rules are those of the configuration file; what would
-/// happen now is read from the database, whether or not a server runs.
+/// Nothing is sent and nothing is recorded. The rules are those of the configuration file; what
+/// would happen now is read from the database, whether or not a server is running.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -20,16 +20,16 @@ Examples:
   openclaw-state-engine explain POST http://tool.example/pay @order.json -H 'X-Order: 7'
   openclaw-state-engine explain DELETE http://tool.example/item/7 --json")]
 pub(super) struct Args {
-    /// The method
+    /// Method
     method: String,
 
-    /// The whole URL
+    /// Complete URL
     url: String,
 
-    /// The body; @FILE reads it from a file, - from stdin
+    /// Body; @FILE reads it from a file, - from stdin
     body: Option<String>,
 
-    /// A header of the request; repeatable
+    /// Header of the request; can be repeated
     #[arg(short = 'H', long = "header", value_name = "NAME: VALUE")]
     headers: Vec<String>,
 
@@ -38,8 +38,8 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: Args, printer: &mut Printer) -> anyhow::Result<ExitStatus> {
-    let asked = proxy::Asked {
-        method: args.method.parse().map_err(|_| anyhow!("{:?} is no method", args.method))?,
+    let request = proxy::Asked {
+        method: args.method.parse().map_err(|_| anyhow!("not a method: {}", args.method))?,
         url: args.url,
         headers: args.headers.iter().map(|field| header(field)).collect::<Result<_, _>>()?,
         body: body(args.body)?.into(),
@@ -52,7 +52,7 @@ pub(super) fn run(args: Args, printer: &mut Printer) -> anyhow::Result<ExitStatu
         &config.proxy.calls,
         &config.proxy.intercept,
         reader.as_ref(),
-        asked,
+        request,
     ));
     match explained {
         Ok(explanation) if printer.json() => printer.document(&explanation)?,
@@ -70,7 +70,7 @@ fn header(field: &str) -> anyhow::Result<(hyper::header::HeaderName, hyper::head
         let (name, value) = field.split_once(':')?;
         Some((name.trim().parse().ok()?, value.trim().parse().ok()?))
     };
-    read().ok_or_else(|| anyhow!("{field:?} is no header; write 'Name: value'"))
+    read().ok_or_else(|| anyhow!("not a header: {field:?}; use 'Name: value'"))
 }
 
 fn body(given: Option<String>) -> anyhow::Result<Vec<u8>> {
@@ -90,8 +90,8 @@ fn body(given: Option<String>) -> anyhow::Result<Vec<u8>> {
 
 fn print(explanation: &Explanation, printer: &mut Printer) -> anyhow::Result<()> {
     let decision = match explanation.decision {
-        "passed" => "passed on: it only reads, and nothing of it is kept",
-        "bypassed" => "passed on unguarded, and the caller is told so",
+        "passed" => "passed: it only reads, and nothing is stored",
+        "bypassed" => "passed unguarded, and the answer says so",
         _ => "guarded",
     };
     printer.line(format_args!("Decision  {decision}"))?;
@@ -106,17 +106,17 @@ fn print(explanation: &Explanation, printer: &mut Printer) -> anyhow::Result<()>
         Some(key) => {
             let kind = if call.explicit { "the client's own" } else { "derived" };
             let window = match call.window_s {
-                Some(seconds) => format!(", held for {seconds} s once the call is over"),
+                Some(seconds) => format!(", held for {seconds} s after the call is over"),
                 None => String::new(),
             };
             printer.line(format_args!("Key       {key} ({kind}{window})"))?;
         }
         None if call.class == "idempotent" => {
-            printer.line("Key       none: each request is an execution of its own")?;
+            printer.line("Key       none: each request is its own execution")?;
         }
-        None => printer.line("Key       made when the session is")?,
+        None => printer.line("Key       created with the session")?,
     }
-    printer.line(format_args!("Now       {}", now(call.now)))?;
+    printer.line(format_args!("Now       {}", outcome_now(call.now)))?;
     if let Some(id) = call.execution_id {
         printer.line(format_args!("          by execution {id}"))?;
     }
@@ -129,14 +129,14 @@ fn print(explanation: &Explanation, printer: &mut Printer) -> anyhow::Result<()>
     Ok(())
 }
 
-fn now(word: &str) -> &str {
+fn outcome_now(word: &str) -> &str {
     match word {
-        "execute" => "it would be carried out",
-        "execute-again" => "it would be carried out as one more attempt",
-        "wait" => "it would wait for the same call, which runs",
+        "execute" => "it would run",
+        "execute-again" => "it would run as one more attempt",
+        "wait" => "it would wait for the running call",
         "replay" => "it would be answered from the store",
-        "in-doubt" => "it would be held: the same call may already have taken effect (424)",
-        "key-reuse" => "it would be refused: its key belongs to another request (422)",
+        "in-doubt" => "it would be held back: the same call may already have taken effect (424)",
+        "key-reuse" => "it would be refused: its key belongs to a different request (422)",
         other => other,
     }
 }

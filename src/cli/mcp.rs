@@ -1,17 +1,17 @@
 use std::ffi::OsString;
 
-use crate::config::Place;
+use crate::config::Target;
 use crate::exit::ExitStatus;
 use crate::mcp_stdio::{self, WrappedServer};
 use crate::printer::Printer;
 
-/// Run an MCP server on stdio so that its tool calls are guarded
+/// Run an MCP server on stdio with its tool calls guarded
 ///
-/// Put it before the server's command in the client's configuration. Each `tools/call` becomes a call
-/// through the engine, with the same promises as one over HTTP; all other messages pass byte for
-/// byte. The engine that serves the database is used; where none runs, one is brought along. The
-/// server finds the proxy by its environment, as under `run`, and its exit status becomes this
-/// command's.
+/// Put this before the command of the server in the configuration of the client. Each `tools/call`
+/// becomes a call through the engine, with the same guarantees as one over HTTP; all other messages
+/// pass byte for byte. Uses the engine that serves the database; if none is running, starts one.
+/// The server finds the proxy through its environment, as under `run`, and its exit status becomes
+/// the exit status of this command.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -19,18 +19,18 @@ Examples:
   openclaw-state-engine mcp --session nightly -- uvx mcp-server-git --repository .
   openclaw-state-engine mcp --name mail --database agent.db -- python mail_server.py")]
 pub(super) struct Args {
-    /// The session that the calls belong to: its name, or its id [default: that of `run`, else `default`]
+    /// Session of the calls, by name or id [default: the session of `run`, else `default`]
     #[arg(long, value_name = "NAME")]
     session: Option<String>,
 
-    /// The server's name in records and rules [default: that of its program]
+    /// Name of the server in records and rules [default: the name of its program]
     #[arg(long, value_name = "NAME")]
     name: Option<String>,
 
     #[command(flatten)]
-    place: Place,
+    target: Target,
 
-    /// The server and its arguments
+    /// Server and its arguments
     #[arg(last = true, required = true, value_name = "CMD")]
     command: Vec<OsString>,
 }
@@ -40,7 +40,7 @@ pub(super) fn run(args: &Args, printer: &mut Printer) -> anyhow::Result<ExitStat
         command: &args.command,
         session: args.session.as_deref(),
         name: args.name.as_deref(),
-        place: &args.place,
+        target: &args.target,
     };
     mcp_stdio::run(&server, printer)
 }

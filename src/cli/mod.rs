@@ -1,4 +1,4 @@
-//! The command line: one file a verb.
+//! The command line: one file per command.
 
 mod ca;
 mod config;
@@ -20,9 +20,10 @@ use crate::printer::Printer;
 
 /// A sidecar for AI agents: their tool calls become durable, and a duplicate never acts twice
 ///
-/// It guards HTTP calls as a proxy (`HTTP_PROXY`), and programs that speak its JSON-RPC state API.
-/// Data goes to stdout, all else to stderr. Exit codes: 0 done, 1 the answer is no, 2 wrong usage or
-/// unexpected, 3 the server cannot be reached, 70 the disk failed under a running engine.
+/// It guards HTTP calls as a proxy (`HTTP_PROXY`), and programs that use its JSON-RPC state API.
+/// Data goes to stdout, everything else to stderr. Exit codes: 0 done, 1 the answer is no, 2 wrong
+/// usage or an unexpected error, 3 the server cannot be reached, 70 the disk failed while the
+/// engine ran.
 #[derive(Debug, Parser)]
 #[command(
     version,
@@ -34,7 +35,7 @@ Examples:
   openclaw-state-engine executions --status in_doubt"
 )]
 pub(crate) struct Cli {
-    /// Print JSON: one document, and for lists one a line; fields that you do not know will be added
+    /// Print JSON: one document, or for lists one per line; later versions may add members
     #[arg(long, global = true, display_order = 100)]
     pub(crate) json: bool,
 
@@ -59,7 +60,7 @@ enum Verb {
 }
 
 impl Cli {
-    /// Runs the verb.
+    /// Runs the command.
     pub(crate) fn run(self, printer: &mut Printer) -> anyhow::Result<ExitStatus> {
         match self.verb {
             Verb::Serve(args) => serve::run(&args, printer),

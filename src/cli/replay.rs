@@ -3,19 +3,19 @@ use serde_json::value::RawValue;
 use store::model::{ExecutionStatus, GoalStatus, Json, Origin, Priority, SessionStatus, Timestamp};
 use uuid::Uuid;
 
-use crate::config::Place;
+use crate::config::Target;
 use crate::exit::ExitStatus;
 use crate::printer::{Printer, Tone, title, visible};
 use crate::source::history::{History, facts};
 use crate::source::{RUNNING_UNWATCHED, Source, Word};
 
-/// The longest output that is shown to people, in characters.
+/// The longest output that is shown as text, in characters.
 const OUTPUT_SHOWN: usize = 2_000;
 
 /// Show what a session did: its goals, and the tool executions of each
 ///
-/// Beside a running server it asks that; else it reads the file. With --json it prints one document,
-/// {"session": {…}, "goals": [{…, "executions": […]}]}, with every text as it is stored.
+/// Asks the running server, else reads the file. With --json it prints one document, {"session":
+/// {…}, "goals": [{…, "executions": […]}]}, with every text as stored.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -23,12 +23,12 @@ Examples:
   openclaw-state-engine replay --session 0197a5b2-7c3e-7d4f-8a6b-1c2d3e4f5a6b \\
     --database agent.db --json")]
 pub(super) struct Args {
-    /// The session
+    /// Id of the session
     #[arg(long, value_name = "ID")]
     session: Uuid,
 
     #[command(flatten)]
-    place: Place,
+    target: Target,
 }
 
 #[derive(Deserialize)]
@@ -68,33 +68,33 @@ struct ExecutionFacts {
     origin: Option<Word<Origin>>,
 }
 
-/// What a proxied execution's input says of its request.
+/// The request in the input of a proxied execution.
 #[derive(Deserialize)]
 struct RequestFacts {
     method: String,
     url: String,
 }
 
-/// Prints the session; 1 where there is none.
+/// Prints the session; 1 if it does not exist.
 pub(super) fn run(args: &Args, printer: &mut Printer) -> anyhow::Result<ExitStatus> {
-    let source = Source::find(&args.place)?;
+    let source = Source::find(&args.target)?;
     let Some(session) = source.session(args.session)? else {
-        printer.note(format_args!("There is no session {}.", args.session));
+        printer.note(format_args!("No session has the id {}.", args.session));
         return Ok(ExitStatus::No);
     };
     let history = History::read(&source, session, args.session)?;
     if printer.json() {
         printer.document(&history.document()?)?;
     } else {
-        Text(&history).show(printer)?;
+        HistoryText(&history).show(printer)?;
     }
     Ok(ExitStatus::Done)
 }
 
-/// A history as people read it.
-struct Text<'a>(&'a History);
+/// A history as text for people.
+struct HistoryText<'a>(&'a History);
 
-impl Text<'_> {
+impl HistoryText<'_> {
     fn show(&self, printer: &mut Printer) -> anyhow::Result<()> {
         let session: SessionFacts = facts(&self.0.session)?;
         printer.line("╔═══════════════════════════════════════╗")?;
@@ -191,7 +191,7 @@ impl Text<'_> {
 }
 
 impl RequestFacts {
-    /// Method and path; the host stands in the tool's name.
+    /// Method and path; the name of the tool has the host.
     fn line(&self) -> String {
         let path = self.url.parse::<hyper::Uri>().ok().map_or_else(
             || self.url.clone(),
@@ -215,7 +215,7 @@ fn shortened(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::printer::{Format, Shared};
+    use crate::printer::{CapturedOutput, Format};
 
     fn raw(text: &str) -> Box<RawValue> {
         RawValue::from_string(text.to_owned()).unwrap()
@@ -233,7 +233,7 @@ mod tests {
         ))
     }
 
-    /// An execution with these members beside the ones that each has.
+    /// An execution with these members besides those that all have.
     fn execution(members: &str) -> Box<RawValue> {
         raw(&format!(
             r#"{{"id":"00000000-0000-0000-0000-000000000002","goal_id":"00000000-0000-0000-0000-000000000001","created_at":"2026-02-23T12:48:34.999999Z",{members}}}"#
@@ -245,16 +245,16 @@ mod tests {
     }
 
     fn shown(history: &History) -> String {
-        let out = Shared::default();
-        let mut printer = Printer::to(Format::Text, out.clone(), Shared::default());
-        Text(history).show(&mut printer).unwrap();
+        let out = CapturedOutput::default();
+        let mut printer = Printer::to(Format::Text, out.clone(), CapturedOutput::default());
+        HistoryText(history).show(&mut printer).unwrap();
         out.text()
     }
 
     fn lines(members: &str, stopped: bool) -> String {
         let text = execution(members);
         let history = history(Vec::new(), stopped);
-        Text(&history).execution_lines(&facts(&text).unwrap()).join("\n")
+        HistoryText(&history).execution_lines(&facts(&text).unwrap()).join("\n")
     }
 
     #[test]

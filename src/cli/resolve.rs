@@ -3,18 +3,18 @@ use store::model::{ExecutionStatus, Json};
 use store::state::Knowledge;
 use uuid::Uuid;
 
-use crate::config::Place;
+use crate::config::Target;
 use crate::exit::ExitStatus;
 use crate::printer::Printer;
 use crate::source::Word;
-use crate::source::settle::{Settled, Settlement};
+use crate::source::settle::{SettleResult, Settlement};
 
 /// Settle an execution that is in doubt: it ran, or it did not
 ///
-/// Look at the tool's own records first. The verdict goes into the audit log with its evidence. After
-/// --ran duplicates get the stored result; after --did-not-run the next identical call runs. Without
-/// a running server the database is taken over and recovered first. The exit code is 1 where the
-/// execution is not there, or not in doubt at that attempt.
+/// Check the records of the tool first. The verdict goes into the audit log with its evidence.
+/// After --ran, duplicates get the stored result; after --did-not-run, the next identical call
+/// runs. If no server is running, this takes over the database and recovers it first. The exit code
+/// is 1 if the execution does not exist, or is not in doubt at that attempt.
 #[derive(Debug, clap::Args)]
 #[command(
     group = clap::ArgGroup::new("verdict").required(true),
@@ -27,7 +27,7 @@ Examples:
     --ran --attempt 1 --output '{\"id\":\"ch_1\"}' --evidence 'ch_1 is there'"
 )]
 pub(super) struct Args {
-    /// The execution
+    /// Id of the execution
     id: Uuid,
 
     /// It took effect
@@ -38,12 +38,12 @@ pub(super) struct Args {
     #[arg(long, group = "verdict")]
     did_not_run: bool,
 
-    /// The attempt that was looked at: refused where another one is in doubt by now [default: the
+    /// Attempt that you looked at: refused if a different one is in doubt by now [default: the
     /// newest]
     #[arg(long, value_name = "N")]
     attempt: Option<u32>,
 
-    /// What the tool answered, where it ran and that is known
+    /// Answer of the tool, if it ran and you know it
     #[arg(long, value_name = "JSON", requires = "ran", value_parser = parse_json)]
     output: Option<Json>,
 
@@ -52,16 +52,16 @@ pub(super) struct Args {
     evidence: String,
 
     #[command(flatten)]
-    place: Place,
+    target: Target,
 }
 
 #[derive(Deserialize)]
-struct Facts {
+struct OutcomeFacts {
     status: Word<ExecutionStatus>,
     outcome: Option<Word<Knowledge>>,
 }
 
-/// Asks the server, or takes the lock where none runs.
+/// Asks the server, or takes the lock if none is running.
 pub(super) fn run(args: &Args, printer: &mut Printer) -> anyhow::Result<ExitStatus> {
     let settlement = Settlement {
         id: args.id,
@@ -70,16 +70,16 @@ pub(super) fn run(args: &Args, printer: &mut Printer) -> anyhow::Result<ExitStat
         output: args.output.as_ref(),
         evidence: &args.evidence,
     };
-    match settlement.submit(&args.place)? {
-        Settled::Now(execution) if printer.json() => printer.document(&execution)?,
-        Settled::Now(execution) => {
-            let facts: Facts = serde_json::from_str(execution.get())?;
+    match settlement.submit(&args.target)? {
+        SettleResult::Now(execution) if printer.json() => printer.document(&execution)?,
+        SettleResult::Now(execution) => {
+            let facts: OutcomeFacts = serde_json::from_str(execution.get())?;
             let known = facts.outcome.map(|outcome| outcome.to_string().replace('_', " "));
             let known = known.unwrap_or_default();
             printer
                 .line(format_args!("Execution {} is now {} ({known}).", args.id, facts.status))?;
         }
-        Settled::No(reason) => {
+        SettleResult::No(reason) => {
             printer.note(reason);
             return Ok(ExitStatus::No);
         }

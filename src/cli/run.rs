@@ -1,16 +1,17 @@
 use std::ffi::OsString;
 
-use crate::config::Place;
+use crate::config::Target;
 use crate::exit::ExitStatus;
 use crate::launch::{self, Program};
 use crate::printer::Printer;
 
-/// Run a program so that its tool calls are guarded, without a change of it
+/// Run a program with its tool calls guarded
 ///
-/// The engine that serves the database is used; where none runs, one is brought for as long as the
-/// program lives. The program finds the proxy by its environment. It gets the signals that this command gets, and its
-/// exit status becomes this command's. A status of 0 completes the session; after any other the next
-/// run of the same session goes on where this one stopped.
+/// Uses the engine that serves the database; if none is running, starts one for the lifetime of the
+/// program. The program finds the proxy through its environment. It gets the signals that this
+/// command gets, and its exit status becomes the exit status of this command. Status 0 completes
+/// the session; after any other status, the next run of the session continues where this one
+/// stopped.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -19,28 +20,29 @@ Examples:
   openclaw-state-engine run --session build-7 --java -- ./gradlew deploy
   openclaw-state-engine run --upstream-proxy http://proxy.corp.example:3128 -- claude")]
 pub(super) struct Args {
-    /// The session: its name, or its id [default: a new one, whose name is told]
+    /// Session, by name or id [default: a new session, printed to stderr]
     #[arg(long, value_name = "NAME")]
     session: Option<String>,
 
     #[command(flatten)]
-    place: Place,
+    target: Target,
 
-    /// Set `JAVA_TOOL_OPTIONS` too, and open a port for it that asks for no credentials; each Java
-    /// program then says so on stderr
+    /// Set `JAVA_TOOL_OPTIONS` too, and open a port for it that requires no credentials; each Java
+    /// program then reports this on stderr
     #[arg(long)]
     java: bool,
 
-    /// Leave the program the state API's token, as `STATE_ENGINE_TOKEN`; else it is taken from it
+    /// Share the state API's token with the program, as `STATE_ENGINE_TOKEN`; otherwise it is
+    /// removed
     #[arg(long)]
     share_api_token: bool,
 
-    /// The proxy that an engine brought along goes out through, or `none` [default: that of the
-    /// environment]
+    /// Upstream proxy of an engine that run starts, or `none` [default: the one that the
+    /// environment names]
     #[arg(long, value_name = "URL")]
     upstream_proxy: Option<String>,
 
-    /// The program and its arguments
+    /// Program and its arguments
     #[arg(last = true, required = true, value_name = "CMD")]
     command: Vec<OsString>,
 }
@@ -49,7 +51,7 @@ pub(super) fn run(args: &Args, printer: &mut Printer) -> anyhow::Result<ExitStat
     let program = Program {
         command: &args.command,
         session: args.session.as_deref(),
-        place: &args.place,
+        target: &args.target,
         upstream_proxy: args.upstream_proxy.as_deref(),
         java: args.java,
         share_api_token: args.share_api_token,

@@ -5,10 +5,10 @@ use crate::{log, server};
 
 /// Run the engine: the state API and the proxy over one database
 ///
-/// Start an agent with `HTTP_PROXY` pointing at the proxy, and its tool calls by clear HTTP are guarded,
-/// and those by https to --intercept hosts. SIGTERM and SIGINT give running calls 30 s, a second one ends
-/// at once. What still runs then is in doubt at the next start. The log goes to stderr; its level is set
-/// by `STATE_ENGINE_LOG`.
+/// Start an agent with `HTTP_PROXY` set to the proxy: its tool calls over clear HTTP are guarded,
+/// and those over https to --intercept hosts. SIGTERM and SIGINT give running calls 30 s, a second
+/// signal stops at once. Calls that are still running then are in doubt at the next start. The log
+/// goes to stderr; `STATE_ENGINE_LOG` sets its level.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -21,7 +21,7 @@ pub(super) struct Args {
     flags: Flags,
 }
 
-/// Runs until a signal; problems of the configuration show before a file or port is touched.
+/// Runs until a signal; reports configuration errors before it touches a file or a port.
 pub(super) fn run(args: &Args, printer: &mut Printer) -> anyhow::Result<ExitStatus> {
     let config = Config::try_from(args.flags.clone())?;
     log::start(config.log_format, "info")?;

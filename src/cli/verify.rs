@@ -1,13 +1,13 @@
-use crate::config::Place;
+use crate::config::Target;
 use crate::exit::ExitStatus;
 use crate::printer::{Printer, visible};
 use crate::source;
 
-/// Check the event chain and the store's invariants; works beside a running server too
+/// Check the event chain and the invariants of the store, also while a server is running
 ///
-/// The chain shows rows that were changed, dropped or swapped. A tail that was cut off shows only
-/// against a head that an earlier run printed: keep it elsewhere and give it by --head. The exit code
-/// is 1 where anything is wrong.
+/// The chain shows rows that were changed, dropped or swapped. It shows a tail that was cut off
+/// only against a head that an earlier run printed: keep that elsewhere and pass it with --head.
+/// The exit code is 1 if anything is wrong.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -16,16 +16,16 @@ Examples:
   openclaw-state-engine verify --head \"$(cat head.txt)\"")]
 pub(super) struct Args {
     #[command(flatten)]
-    place: Place,
+    target: Target,
 
-    /// A head that an earlier run printed
+    /// Head that an earlier run printed
     #[arg(long, value_name = "SEQ:HASH")]
     head: Option<String>,
 }
 
 /// Reads the file itself: readers do not disturb the server that writes it.
 pub(super) fn run(args: &Args, printer: &mut Printer) -> anyhow::Result<ExitStatus> {
-    let report = source::open(&args.place.database()?)?.verify(args.head.as_deref())?;
+    let report = source::open(&args.target.database()?)?.verify(args.head.as_deref())?;
     if printer.json() {
         printer.document(&report)?;
     } else {

@@ -1,4 +1,4 @@
-//! What the file says: its tables, as `settings.rs` declares them, its rules and its routes.
+//! The content of the file: the tables that `settings.rs` declares, rules and routes.
 
 use std::fmt;
 
@@ -6,48 +6,48 @@ use proxy::{Route, Rule};
 use serde::de::{DeserializeSeed, Error, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 
-use super::setting::{Declared, Form};
+use super::setting::{Declared, ValueForm};
 use super::settings::ALL;
 
-/// What the file says. What it leaves out is the business of the other layers.
+/// The content of the file. Other layers provide what it leaves out.
 #[derive(Clone, Default)]
-pub(super) struct Content {
-    pub(super) settings: Vec<InFile>,
+pub(super) struct FileContent {
+    pub(super) settings: Vec<FileValue>,
     pub(super) routes: Vec<Route>,
     pub(super) rules: Vec<Rule>,
 }
 
-/// A setting as it is written; one text where it is no list.
+/// A setting as written; one text if it is not a list.
 #[derive(Clone)]
-pub(super) struct InFile {
+pub(super) struct FileValue {
     pub(super) declared: &'static Declared,
     pub(super) texts: Vec<String>,
 }
 
-impl<'de> Deserialize<'de> for Content {
+impl<'de> Deserialize<'de> for FileContent {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
         let mut content = Self::default();
-        Table { name: String::new(), content: &mut content }.deserialize(from)?;
+        TableSeed { name: String::new(), content: &mut content }.deserialize(from)?;
         Ok(content)
     }
 }
 
-/// What a key of a table is.
+/// What a key of a table names.
 enum Key {
     Setting(&'static Declared),
-    /// A table below; its name in full.
+    /// A table inside this one, by its full name.
     Table(String),
     Rules,
     Routes,
 }
 
-/// A table by its name in full, empty for that of the file itself.
-struct Table<'a> {
+/// Reads a table, by its full name; empty for the top of the file.
+struct TableSeed<'a> {
     name: String,
-    content: &'a mut Content,
+    content: &'a mut FileContent,
 }
 
-impl<'de> DeserializeSeed<'de> for Table<'_> {
+impl<'de> DeserializeSeed<'de> for TableSeed<'_> {
     type Value = ();
 
     fn deserialize<D: Deserializer<'de>>(self, from: D) -> Result<(), D::Error> {
@@ -55,7 +55,7 @@ impl<'de> DeserializeSeed<'de> for Table<'_> {
     }
 }
 
-impl<'de> Visitor<'de> for Table<'_> {
+impl<'de> Visitor<'de> for TableSeed<'_> {
     type Value = ();
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -63,13 +63,15 @@ impl<'de> Visitor<'de> for Table<'_> {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
-        while let Some(key) = map.next_key_seed(KeyOf { table: &self.name })? {
+        while let Some(key) = map.next_key_seed(KeySeed { table: &self.name })? {
             match key {
                 Key::Setting(declared) => {
-                    let texts = map.next_value_seed(Texts(declared))?;
-                    self.content.settings.push(InFile { declared, texts });
+                    let texts = map.next_value_seed(TextsSeed(declared))?;
+                    self.content.settings.push(FileValue { declared, texts });
                 }
-                Key::Table(name) => map.next_value_seed(Table { name, content: self.content })?,
+                Key::Table(name) => {
+                    map.next_value_seed(TableSeed { name, content: self.content })?;
+                }
                 Key::Rules => self.content.rules = map.next_value()?,
                 Key::Routes => self.content.routes = map.next_value()?,
             }
@@ -78,12 +80,12 @@ impl<'de> Visitor<'de> for Table<'_> {
     }
 }
 
-/// Reads a key of the table of this name.
-struct KeyOf<'a> {
+/// Reads a key of this table.
+struct KeySeed<'a> {
     table: &'a str,
 }
 
-impl KeyOf<'_> {
+impl KeySeed<'_> {
     fn find(&self, key: &str) -> Option<Key> {
         let name =
             if self.table.is_empty() { key.to_owned() } else { format!("{}.{key}", self.table) };
@@ -98,7 +100,7 @@ impl KeyOf<'_> {
         })
     }
 
-    /// The keys that the table may have.
+    /// The keys of this table.
     fn known(&self) -> Vec<&'static str> {
         let mut known = Vec::new();
         for declared in ALL {
@@ -116,7 +118,7 @@ impl KeyOf<'_> {
     }
 }
 
-impl<'de> DeserializeSeed<'de> for KeyOf<'_> {
+impl<'de> DeserializeSeed<'de> for KeySeed<'_> {
     type Value = Key;
 
     fn deserialize<D: Deserializer<'de>>(self, from: D) -> Result<Key, D::Error> {
@@ -124,7 +126,7 @@ impl<'de> DeserializeSeed<'de> for KeyOf<'_> {
     }
 }
 
-impl Visitor<'_> for KeyOf<'_> {
+impl Visitor<'_> for KeySeed<'_> {
     type Value = Key;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -138,22 +140,22 @@ impl Visitor<'_> for KeyOf<'_> {
     }
 }
 
-/// Reads what is written of a setting.
-struct Texts(&'static Declared);
+/// Reads the value of a setting as texts.
+struct TextsSeed(&'static Declared);
 
-impl<'de> DeserializeSeed<'de> for Texts {
+impl<'de> DeserializeSeed<'de> for TextsSeed {
     type Value = Vec<String>;
 
     fn deserialize<D: Deserializer<'de>>(self, from: D) -> Result<Vec<String>, D::Error> {
         if self.0.is_list {
             from.deserialize_seq(self)
         } else {
-            Ok(vec![Text(self.0).deserialize(from)?])
+            Ok(vec![TextSeed(self.0).deserialize(from)?])
         }
     }
 }
 
-impl<'de> Visitor<'de> for Texts {
+impl<'de> Visitor<'de> for TextsSeed {
     type Value = Vec<String>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -162,19 +164,19 @@ impl<'de> Visitor<'de> for Texts {
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Vec<String>, A::Error> {
         let mut texts = Vec::new();
-        while let Some(text) = list.next_element_seed(Text(self.0))? {
+        while let Some(text) = list.next_element_seed(TextSeed(self.0))? {
             texts.push(text);
         }
         Ok(texts)
     }
 }
 
-/// Reads one value of a setting, as a text that its type has read.
-struct Text(&'static Declared);
+/// Reads one value of a setting as a text, and checks that its type can parse it.
+struct TextSeed(&'static Declared);
 
-impl Text {
+impl TextSeed {
     fn checked<E: Error>(&self, text: String) -> Result<String, E> {
-        if let Form::Word(words) = self.0.form
+        if let ValueForm::Word(words) = self.0.form
             && !words.iter().any(|(word, _)| *word == text)
         {
             let words: Vec<_> = words.iter().map(|(word, _)| *word).collect();
@@ -188,24 +190,24 @@ impl Text {
     }
 }
 
-impl<'de> DeserializeSeed<'de> for Text {
+impl<'de> DeserializeSeed<'de> for TextSeed {
     type Value = String;
 
     fn deserialize<D: Deserializer<'de>>(self, from: D) -> Result<String, D::Error> {
         match self.0.form {
-            Form::Switch | Form::SwitchOff => Ok(bool::deserialize(from)?.to_string()),
-            Form::Number => from.deserialize_any(self),
+            ValueForm::Switch | ValueForm::SwitchOff => Ok(bool::deserialize(from)?.to_string()),
+            ValueForm::Number => from.deserialize_any(self),
             _ => from.deserialize_str(self),
         }
     }
 }
 
-impl Visitor<'_> for Text {
+impl Visitor<'_> for TextSeed {
     type Value = String;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self.0.form {
-            Form::Number => "a string or a whole number",
+            ValueForm::Number => "a string or a whole number",
             _ => "a string",
         })
     }
@@ -215,14 +217,14 @@ impl Visitor<'_> for Text {
     }
 
     fn visit_i64<E: Error>(self, number: i64) -> Result<String, E> {
-        if !matches!(self.0.form, Form::Number) {
+        if !matches!(self.0.form, ValueForm::Number) {
             return Err(E::invalid_type(serde::de::Unexpected::Signed(number), &self));
         }
         self.checked(number.to_string())
     }
 }
 
-/// As serde lists what it expects.
+/// Lists words as serde does.
 fn one_of(words: &[&str]) -> String {
     let quoted: Vec<_> = words.iter().map(|word| format!("`{word}`")).collect();
     match quoted.as_slice() {

@@ -1,8 +1,8 @@
-//! Names in the environment of what is no setting of the file.
+//! Environment variables that are not settings of the file.
 
-/// Levels of the log, in the syntax of `RUST_LOG`, which is read where this is absent.
+/// The log filter, in the syntax of `RUST_LOG`, which applies if this is unset.
 pub(crate) const LOG: &str = "STATE_ENGINE_LOG";
-/// Set by `run` for the program that it runs.
+/// `run` sets it for its program.
 pub(crate) const URL: &str = "STATE_ENGINE_URL";
 /// As [`URL`].
 pub(crate) const SESSION: &str = "STATE_ENGINE_SESSION";

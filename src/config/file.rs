@@ -1,4 +1,4 @@
-//! `openclaw-state-engine.toml`: found, read, and refused with a line and a remedy.
+//! Finds and reads `openclaw-state-engine.toml`. Errors have a line and a remedy.
 
 use std::fmt::Write as _;
 use std::os::unix::fs::MetadataExt as _;
@@ -10,21 +10,21 @@ use etcetera::BaseStrategy as _;
 use proxy::Rule;
 use toml::de::{DeTable, DeValue};
 
-use super::content::{Content, InFile};
-use super::setting::{Declared, Setting, Value, read};
+use super::content::{FileContent, FileValue};
+use super::setting::{Declared, Setting, SettingValue, parse_value};
 
 /// Its name, in the working folder or the user's config folder.
 const NAME: &str = "openclaw-state-engine.toml";
 
-/// A file that was read.
+/// A configuration file.
 #[derive(Clone)]
 pub(crate) struct File {
     pub(super) path: PathBuf,
-    pub(super) content: Content,
+    pub(super) content: FileContent,
     text: String,
 }
 
-/// A secret may be in it.
+/// Shows only the path: the file may hold a secret.
 impl fmt::Debug for File {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.path.fmt(f)
@@ -32,8 +32,8 @@ impl fmt::Debug for File {
 }
 
 impl File {
-    /// The file that `named` names, else the first that is there: in the working folder, then in
-    /// the user's config folder.
+    /// Reads the file that `named` names, else the first that exists: in the working folder, then
+    /// in the user's config folder.
     pub(super) fn find(named: Option<&Path>) -> anyhow::Result<Option<Self>> {
         if let Some(path) = named {
             return match fs::read_to_string(path) {
@@ -55,15 +55,15 @@ impl File {
         Ok(None)
     }
 
-    /// Refuses keys that are not known and values that are none, a secret that others can read, and
-    /// two rules or routes of one name.
+    /// Refuses unknown keys and bad values, a secret that others can read, and two rules or routes
+    /// with the same name.
     fn read(path: PathBuf, text: String) -> anyhow::Result<Self> {
-        let content: Content = match toml::from_str(&text) {
+        let content: FileContent = match toml::from_str(&text) {
             Ok(content) => content,
-            Err(error) => bail!("{}", explain(&path, &text, &error)),
+            Err(error) => bail!("{}", error_text(&path, &text, &error)),
         };
         let file = Self { path, content, text };
-        let holds_secret = |InFile { declared, texts }: &InFile| {
+        let holds_secret = |FileValue { declared, texts }: &FileValue| {
             declared.is_secret && texts.iter().any(|text| (declared.by_type.holds_secret)(text))
         };
         let has_secret = file.content.settings.iter().any(holds_secret);
@@ -88,30 +88,30 @@ impl File {
         for (index, name) in names.enumerate() {
             let Some(name) = name else { continue };
             if seen.contains(&name) {
-                bail!("{}: a second {table} named {name:?}", self.place(&[table], Some(index)));
+                bail!("{}: duplicate {table}: {name:?}", self.location(&[table], Some(index)));
             }
             seen.push(name);
         }
         Ok(())
     }
 
-    /// What the file says of a setting; `None` where it says nothing.
+    /// The texts of a setting; `None` if the file does not set it.
     pub(super) fn texts(&self, declared: &Declared) -> Option<&[String]> {
-        let said = self.content.settings.iter().find(|said| said.declared.name == declared.name);
-        said.map(|said| said.texts.as_slice())
+        let value = self.content.settings.iter().find(|value| value.declared.name == declared.name);
+        value.map(|value| value.texts.as_slice())
     }
 
-    pub(super) fn one<T: Value>(&self, setting: &Setting<T>) -> Option<T> {
+    pub(super) fn one<T: SettingValue>(&self, setting: &Setting<T>) -> Option<T> {
         self.list(setting).pop()
     }
 
-    pub(super) fn list<T: Value>(&self, setting: &Setting<T>) -> Vec<T> {
+    pub(super) fn list<T: SettingValue>(&self, setting: &Setting<T>) -> Vec<T> {
         let texts = self.texts(&setting.declared).unwrap_or_default();
-        texts.iter().filter_map(|text| read(text, Some(self.folder())).ok()).collect()
+        texts.iter().filter_map(|text| parse_value(text, Some(self.folder())).ok()).collect()
     }
 
     /// `FILE:LINE` of a value, or of the element `index` of a list of tables.
-    pub(super) fn place(&self, keys: &[&str], index: Option<usize>) -> String {
+    pub(super) fn location(&self, keys: &[&str], index: Option<usize>) -> String {
         let at = self.offset(keys, index).unwrap_or_default();
         format!("{}:{}", self.path.display(), line_of(&self.text, at))
     }
@@ -130,7 +130,7 @@ impl File {
         }
     }
 
-    /// Where paths in the file begin.
+    /// The folder that paths in the file are relative to.
     pub(super) fn folder(&self) -> &Path {
         self.path.parent().unwrap_or(Path::new(""))
     }
@@ -144,17 +144,18 @@ fn line_of(text: &str, at: usize) -> usize {
     text.bytes().take(at).filter(|byte| *byte == b'\n').count() + 1
 }
 
-/// `FILE:LINE: what is wrong`, with the nearest word that is known.
-fn explain(path: &Path, text: &str, error: &toml::de::Error) -> String {
+/// `FILE:LINE: what is wrong`, with the nearest known word.
+fn error_text(path: &Path, text: &str, error: &toml::de::Error) -> String {
     let line = line_of(text, error.span().map_or(0, |span| span.start));
-    let mut told = format!("{}:{line}: {}", path.display(), error.message().trim_end());
+    let mut message = format!("{}:{line}: {}", path.display(), error.message().trim_end());
     if let Some(nearest) = nearest(error.message()) {
-        let _ = write!(told, "; did you mean `{nearest}`?");
+        let _ = write!(message, "; did you mean `{nearest}`?");
     }
-    told
+    message
 }
 
-/// serde says: unknown field `a`, expected one of `b`, `c` (or: expected `b` or `c`).
+/// Parses the message of serde: unknown field `a`, expected one of `b`, `c` (or: expected `b` or
+/// `c`).
 fn nearest(message: &str) -> Option<&str> {
     let rest =
         message.strip_prefix("unknown field `").or(message.strip_prefix("unknown variant `"));
@@ -182,10 +183,10 @@ mod tests {
     }
 
     #[test]
-    fn an_unknown_key_is_told_with_its_line_and_the_nearest_one() {
-        let told = refused("[server]\n\n[proxy]\nmax_reqest = 1\n");
-        assert!(told.starts_with("f.toml:4: unknown field `max_reqest`"), "{told}");
-        assert!(told.ends_with("did you mean `max_request`?"), "{told}");
+    fn an_unknown_key_is_reported_with_its_line_and_the_nearest_key() {
+        let error = refused("[server]\n\n[proxy]\nmax_reqest = 1\n");
+        assert!(error.starts_with("f.toml:4: unknown field `max_reqest`"), "{error}");
+        assert!(error.ends_with("did you mean `max_request`?"), "{error}");
         assert!(refused("[[rule]]\nefect = \"once\"").contains("mean `effect`?"));
         assert!(refused("[[rule]]\neffect = \"onse\"").contains("mean `once`?"));
         assert!(refused("[[rules]]").contains("mean `rule`?"));
@@ -194,7 +195,7 @@ mod tests {
     }
 
     #[test]
-    fn a_bad_value_is_told_with_its_line() {
+    fn a_bad_value_is_reported_with_its_line() {
         for (text, line, what) in [
             ("[proxy]\naddr = \"x\"", 2, "socket address"),
             ("[proxy]\nmax_request = \"1MB\"", 2, "KiB"),
@@ -214,22 +215,22 @@ mod tests {
             ("[[route]]\nname = \"a/b\"\nto = \"http://a\"", 1, "a-z"),
             ("a = [", 1, ""),
         ] {
-            let told = refused(text);
-            assert!(told.starts_with(&format!("f.toml:{line}: ")), "{text}: {told}");
-            assert!(told.contains(what), "{text}: {told}");
+            let error = refused(text);
+            assert!(error.starts_with(&format!("f.toml:{line}: ")), "{text}: {error}");
+            assert!(error.contains(what), "{text}: {error}");
         }
     }
 
     #[test]
-    fn names_are_their_own() {
-        let told = refused("[[rule]]\nname = \"a\"\n[[rule]]\n[[rule]]\nname = \"a\"");
-        assert_eq!(told, "f.toml:4: a second rule named \"a\"");
+    fn two_rules_cannot_share_a_name() {
+        let error = refused("[[rule]]\nname = \"a\"\n[[rule]]\n[[rule]]\nname = \"a\"");
+        assert_eq!(error, "f.toml:4: duplicate rule: \"a\"");
     }
 
     #[test]
-    fn values_have_places() {
+    fn values_have_locations() {
         let file = read("[proxy]\n\naddr = \"127.0.0.1:1\"\n[[rule]]\n\n[[rule]]\n").unwrap();
-        assert_eq!(file.place(&["proxy", "addr"], None), "f.toml:3");
-        assert_eq!(file.place(&["rule"], Some(1)), "f.toml:6");
+        assert_eq!(file.location(&["proxy", "addr"], None), "f.toml:3");
+        assert_eq!(file.location(&["rule"], Some(1)), "f.toml:6");
     }
 }

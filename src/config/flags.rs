@@ -1,4 +1,4 @@
-//! What the command line and the environment say: the flags, as `settings.rs` declares them.
+//! The command line and the environment: the flags that `settings.rs` declares.
 
 use std::ffi::OsString;
 use std::fmt;
@@ -14,21 +14,21 @@ use etcetera::BaseStrategy as _;
 use proxy::HostPattern;
 
 use super::file::File;
-use super::setting::{Declared, Flag, Form};
+use super::setting::{Declared, Flag, ValueForm};
 use super::settings::{ALL, CONFIG, DATABASE, INTERCEPT, TOKEN};
 use super::values::Token;
 
-/// Which store a verb means, and how it shows itself to the server that owns it.
+/// The store that a command targets, and the token for the server that owns it.
 #[derive(Debug, Clone)]
-pub(crate) struct Place {
+pub(crate) struct Target {
     config: Option<PathBuf>,
     database: Option<PathBuf>,
     token: Option<Token>,
     file: OnceLock<Option<File>>,
 }
 
-impl Place {
-    /// The configuration file, where there is one; read once.
+impl Target {
+    /// The configuration file, if there is one; read once.
     pub(crate) fn file(&self) -> anyhow::Result<Option<&File>> {
         if self.file.get().is_none() {
             let _ = self.file.set(File::find(self.config.as_deref())?);
@@ -36,7 +36,7 @@ impl Place {
         Ok(self.file.get().and_then(Option::as_ref))
     }
 
-    /// The database file; it need not be there.
+    /// The database file, which may not exist.
     pub(crate) fn database(&self) -> anyhow::Result<PathBuf> {
         if let Some(database) = &self.database {
             return Ok(database.clone());
@@ -45,7 +45,7 @@ impl Place {
             return Ok(database.0);
         }
         let folders = etcetera::choose_base_strategy()
-            .context("the user's data folder is not known; name a file with --database")?;
+            .context("the user's data folder is unknown: name a file with --database")?;
         Ok(folders.data_dir().join("openclaw-state-engine").join("state.db"))
     }
 
@@ -54,18 +54,18 @@ impl Place {
         self.token.clone().or_else(|| self.file().ok()??.one(&TOKEN))
     }
 
-    /// The hosts that the file has intercepted.
+    /// The hosts to intercept, by the file.
     pub(crate) fn intercepted(&self) -> anyhow::Result<Vec<HostPattern>> {
         Ok(self.file()?.map(|file| file.list(&INTERCEPT)).unwrap_or_default())
     }
 
-    /// The file that was named.
+    /// The configuration file that was named.
     pub(crate) fn named_file(&self) -> Option<&Path> {
         self.config.as_deref()
     }
 }
 
-impl FromArgMatches for Place {
+impl FromArgMatches for Target {
     fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
         let path = |id| matches.get_one::<PathBuf>(id).cloned();
         let token = matches.get_one::<String>("token");
@@ -83,7 +83,7 @@ impl FromArgMatches for Place {
     }
 }
 
-impl Args for Place {
+impl Args for Target {
     fn augment_args(command: Command) -> Command {
         let declared = [&CONFIG.declared, &DATABASE.declared, &TOKEN.declared];
         command.args(declared.into_iter().filter_map(arg))
@@ -97,30 +97,30 @@ impl Args for Place {
 /// The flags and variables of `serve`.
 #[derive(Debug, Clone)]
 pub(crate) struct Flags {
-    pub(super) place: Place,
-    pub(super) written: Vec<Written>,
+    pub(super) target: Target,
+    pub(super) written: Vec<FlagValue>,
     /// A cap on the database in pages, to test a full disk.
     pub(super) max_page_count: Option<u64>,
 }
 
-/// What a flag or a variable says of a setting.
+/// The value of a setting on the command line or in the environment.
 #[derive(Clone)]
-pub(super) struct Written {
+pub(super) struct FlagValue {
     pub(super) setting: &'static str,
-    /// As they were written; one of a setting that is no list.
+    /// As written; one text if the setting is not a list.
     pub(super) texts: Vec<String>,
     /// The flag or the variable.
     pub(super) by: String,
 }
 
-/// A secret may be in the texts.
-impl fmt::Debug for Written {
+/// Shows no values: one may be a secret.
+impl fmt::Debug for FlagValue {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} by {}", self.setting, self.by)
     }
 }
 
-impl Written {
+impl FlagValue {
     fn new(declared: &Declared, matches: &ArgMatches) -> Option<Self> {
         let flag = declared.flag?;
         let by = match matches.value_source(flag.name)? {
@@ -129,8 +129,8 @@ impl Written {
             _ => return None,
         };
         let texts = match declared.form {
-            Form::Switch => vec![matches.get_flag(flag.name).to_string()],
-            Form::SwitchOff => vec![(!matches.get_flag(flag.name)).to_string()],
+            ValueForm::Switch => vec![matches.get_flag(flag.name).to_string()],
+            ValueForm::SwitchOff => vec![(!matches.get_flag(flag.name)).to_string()],
             _ => {
                 let texts = matches.get_raw(flag.name)?;
                 texts.map(|text| text.to_string_lossy().into_owned()).collect()
@@ -141,10 +141,10 @@ impl Written {
 }
 
 impl Flags {
-    /// The same flags, with the file to be read again.
+    /// The same flags, which read the file again.
     pub(crate) fn reread(&self) -> Self {
         let mut again = self.clone();
-        again.place.file = OnceLock::new();
+        again.target.file = OnceLock::new();
         again
     }
 }
@@ -152,8 +152,8 @@ impl Flags {
 impl FromArgMatches for Flags {
     fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
         Ok(Self {
-            place: Place::from_arg_matches(matches)?,
-            written: ALL.iter().filter_map(|declared| Written::new(declared, matches)).collect(),
+            target: Target::from_arg_matches(matches)?,
+            written: ALL.iter().filter_map(|declared| FlagValue::new(declared, matches)).collect(),
             max_page_count: matches.get_one("max-page-count").copied(),
         })
     }
@@ -166,10 +166,10 @@ impl FromArgMatches for Flags {
 
 impl Args for Flags {
     fn augment_args(command: Command) -> Command {
-        let of_place = [DATABASE.declared.name, TOKEN.declared.name];
-        let settings = ALL.iter().filter(|declared| !of_place.contains(&declared.name));
+        let of_target = [DATABASE.declared.name, TOKEN.declared.name];
+        let settings = ALL.iter().filter(|declared| !of_target.contains(&declared.name));
         let max_page_count = Arg::new("max-page-count").long("max-page-count").value_name("PAGES");
-        Place::augment_args(command)
+        Target::augment_args(command)
             .args(settings.filter_map(|declared| arg(declared)))
             .arg(max_page_count.hide(true).value_parser(value_parser!(u64)))
     }
@@ -179,7 +179,7 @@ impl Args for Flags {
     }
 }
 
-/// The flag of a setting, where it has one.
+/// The flag of a setting, if it has one.
 fn arg(declared: &'static Declared) -> Option<Arg> {
     let Flag { name, value, variable, help_order } = declared.flag?;
     let mut arg = Arg::new(name)
@@ -190,7 +190,7 @@ fn arg(declared: &'static Declared) -> Option<Arg> {
     if let Some(order) = help_order {
         arg = arg.display_order(order);
     }
-    if let Form::Switch | Form::SwitchOff = declared.form {
+    if let ValueForm::Switch | ValueForm::SwitchOff = declared.form {
         return Some(arg.action(ArgAction::SetTrue).value_parser(BoolishValueParser::new()));
     }
     arg = arg.value_name(value);
@@ -201,8 +201,8 @@ fn arg(declared: &'static Declared) -> Option<Arg> {
         arg = arg.default_value(default);
     }
     Some(match declared.form {
-        Form::Path => arg.value_parser(value_parser!(PathBuf)),
-        Form::Word(words) => {
+        ValueForm::Path => arg.value_parser(value_parser!(PathBuf)),
+        ValueForm::Word(words) => {
             let words = words.iter().map(|(word, help)| PossibleValue::new(*word).help(*help));
             arg.value_parser(PossibleValuesParser::new(words))
         }
@@ -212,8 +212,8 @@ fn arg(declared: &'static Declared) -> Option<Arg> {
     })
 }
 
-/// Parses a command line. What its refusal shows holds no secret: clap would quote the value, and the
-/// one of the environment too.
+/// Parses a command line. The error hides the value of a secret, which clap would print, even from
+/// the environment.
 pub(crate) fn parse<T: clap::Parser>(
     line: impl IntoIterator<Item = impl Into<OsString> + Clone>,
 ) -> Result<T, clap::Error> {

@@ -1,5 +1,4 @@
-//! What the engine runs with: defaults, then the file, then the environment, then flags; the later
-//! wins.
+//! The configuration: defaults, then the file, then the environment, then flags; the later wins.
 
 mod content;
 pub(crate) mod env;
@@ -18,75 +17,75 @@ use anyhow::bail;
 use proxy::{Chain, HostPattern, Route, Rule, UpstreamCa};
 
 use self::file::File;
-pub(crate) use self::flags::{Flags, Place, parse};
+pub(crate) use self::flags::{Flags, Target, parse};
 use self::layers::Layers;
-pub(crate) use self::layers::Listed;
+pub(crate) use self::layers::ListedSetting;
 pub(crate) use self::values::{LogFormat, Token};
 
-/// What the server runs with, checked.
+/// The checked configuration of the engine.
 #[derive(Debug, Clone)]
 pub(crate) struct Config {
-    /// The file that was read.
+    /// The file, if there is one.
     pub(crate) file: Option<PathBuf>,
-    pub(crate) database: Database,
-    pub(crate) api: Api,
-    pub(crate) proxy: Proxy,
+    pub(crate) database: DatabaseConfig,
+    pub(crate) api: ApiConfig,
+    pub(crate) proxy: ProxyConfig,
     pub(crate) log_format: LogFormat,
-    /// How long running calls get at a stop.
+    /// Shutdown grace period for running calls.
     pub(crate) drain: Duration,
-    /// Each setting with where it comes from.
-    pub(crate) listed: Vec<Listed>,
+    /// Each setting, its value and where it comes from.
+    pub(crate) listed: Vec<ListedSetting>,
     layers: Layers,
 }
 
 #[derive(Debug, Clone)]
-pub(crate) struct Database {
+pub(crate) struct DatabaseConfig {
     pub(crate) path: PathBuf,
     pub(crate) max_page_count: Option<u64>,
 }
 
-/// How the state API is reached.
+/// The settings of the state API.
 #[derive(Debug, Clone)]
-pub(crate) struct Api {
+pub(crate) struct ApiConfig {
     pub(crate) addr: SocketAddr,
     pub(crate) token: Option<Token>,
     pub(crate) allow_hosts: Vec<String>,
     pub(crate) allow_origins: Vec<String>,
 }
 
-/// How the proxy is reached, and what it takes.
+/// The settings of the proxy.
 #[derive(Debug, Clone)]
-pub(crate) struct Proxy {
-    /// `None`: no proxy.
+pub(crate) struct ProxyConfig {
+    /// `None` if the proxy is off.
     pub(crate) addr: Option<SocketAddr>,
     pub(crate) require_token: bool,
     /// In bytes.
     pub(crate) max_request: u64,
     pub(crate) max_wait: Duration,
-    /// What it does with calls; a reload changes it.
+    /// The rules for calls; a reload changes them.
     pub(crate) calls: proxy::Settings,
     pub(crate) intercept: Vec<HostPattern>,
     pub(crate) mcp_trust: Vec<String>,
-    pub(crate) upstream: Upstream,
+    pub(crate) upstream: UpstreamConfig,
 }
 
-/// Where calls may go, and how they get there.
+/// Where calls may go, and how.
 #[derive(Debug, Clone)]
-pub(crate) struct Upstream {
+pub(crate) struct UpstreamConfig {
     pub(crate) proxy: Option<Chain>,
-    /// Certificates besides the system's.
+    /// Certificates besides those of the system.
     pub(crate) trusted: Vec<UpstreamCa>,
     pub(crate) refuse_loopback: bool,
     pub(crate) refuse_private: bool,
-    /// None: all of them.
+    /// Empty for all ports.
     pub(crate) connect_ports: Vec<u16>,
 }
 
-/// How short a token may be that keeps other machines out, in bytes.
+/// The shortest token that is allowed beyond the loopback, in bytes.
 const SHORTEST_TOKEN: usize = 32;
 
 impl Config {
-    /// The names of settings that differ from those of `running`, and need a restart.
+    /// The names of settings that differ from `running` and need a restart.
     pub(crate) fn needs_restart(&self, running: &Self) -> Vec<&'static str> {
         self.layers.needs_restart(&running.layers)
     }
@@ -95,18 +94,18 @@ impl Config {
 impl TryFrom<Flags> for Config {
     type Error = anyhow::Error;
 
-    /// Refuses what would open a door to others without a key to it. Reads the configuration file
-    /// and touches no other file and no port.
+    /// Refuses a listener beyond the loopback without its credentials. Reads the configuration
+    /// file, and touches no other file and no port.
     fn try_from(flags: Flags) -> anyhow::Result<Self> {
-        let Flags { place, written, max_page_count } = flags;
-        let database = place.database()?;
-        let file = place.file()?;
+        let Flags { target, written, max_page_count } = flags;
+        let database = target.database()?;
+        let file = target.file()?;
         let layers = Layers::new(&written, file, &database)?;
         let config = Self {
             file: file.map(|file| file.path.clone()),
-            database: Database { path: database, max_page_count },
-            api: Api::new(&layers)?,
-            proxy: Proxy::new(&layers, file)?,
+            database: DatabaseConfig { path: database, max_page_count },
+            api: ApiConfig::new(&layers)?,
+            proxy: ProxyConfig::new(&layers, file)?,
             log_format: layers.one(&settings::LOG_FORMAT)?,
             drain: layers.one(&settings::DRAIN)?.0,
             listed: layers.listed().cloned().chain(file.into_iter().flat_map(tables)).collect(),
@@ -118,12 +117,12 @@ impl TryFrom<Flags> for Config {
     }
 }
 
-/// The rules and routes of a file, as `config show` lists them.
-fn tables(file: &File) -> Vec<Listed> {
-    let line = |table: &str, index: usize, name: Option<&str>| Listed {
+/// The rules and routes of the file, as `config show` lists them.
+fn tables(file: &File) -> Vec<ListedSetting> {
+    let line = |table: &str, index: usize, name: Option<&str>| ListedSetting {
         name: format!("{table}.{}", index + 1),
         value: name.unwrap_or_default().to_owned(),
-        from: file.place(&[table], Some(index)),
+        from: file.location(&[table], Some(index)),
     };
     let rules = file.content.rules.iter().map(Rule::name).enumerate();
     let routes = file.content.routes.iter().map(Route::name).enumerate();
@@ -133,7 +132,7 @@ fn tables(file: &File) -> Vec<Listed> {
         .collect()
 }
 
-impl Api {
+impl ApiConfig {
     fn new(layers: &Layers) -> anyhow::Result<Self> {
         Ok(Self {
             addr: layers.one(&settings::ADDR)?,
@@ -156,8 +155,8 @@ impl Api {
         };
         if token.reveal().len() < SHORTEST_TOKEN {
             bail!(
-                "--addr {} can be reached by other machines, and the token could be guessed: \
-                 it takes {SHORTEST_TOKEN} characters or more, as of `openssl rand -hex 32`",
+                "--addr {} can be reached by other machines: the token must have {SHORTEST_TOKEN} \
+                 characters or more, for example from `openssl rand -hex 32`",
                 self.addr
             );
         }
@@ -165,7 +164,7 @@ impl Api {
     }
 }
 
-impl Proxy {
+impl ProxyConfig {
     fn new(layers: &Layers, file: Option<&File>) -> anyhow::Result<Self> {
         let enabled = layers.one(&settings::ENABLED)?;
         let content = file.map(|file| file.content.clone()).unwrap_or_default();
@@ -183,7 +182,7 @@ impl Proxy {
             },
             intercept: layers.list(&settings::INTERCEPT)?,
             mcp_trust: layers.list(&settings::MCP_TRUST)?,
-            upstream: Upstream::new(layers)?,
+            upstream: UpstreamConfig::new(layers)?,
         })
     }
 
@@ -198,7 +197,7 @@ impl Proxy {
     }
 }
 
-impl Upstream {
+impl UpstreamConfig {
     fn new(layers: &Layers) -> anyhow::Result<Self> {
         let direct = layers.optional(&settings::UPSTREAM_DIRECT)?.unwrap_or_default();
         let hop = layers.optional(&settings::UPSTREAM_PROXY)?;

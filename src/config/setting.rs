@@ -1,4 +1,4 @@
-//! What can be declared of a setting; `settings.rs` declares all of them.
+//! What a setting declares; `settings.rs` has all of them.
 
 use std::fmt::Display;
 use std::marker::PhantomData;
@@ -11,93 +11,93 @@ pub(crate) struct Setting<T> {
     value: PhantomData<fn() -> T>,
 }
 
-/// All that is declared of a setting but the type of its values.
+/// The declaration of a setting, without the type of its values.
 pub(crate) struct Declared {
-    /// In the file: `table.key`.
+    /// The name in the file: `table.key`.
     pub(super) name: &'static str,
-    /// As `--help` and the documents say it.
+    /// The text of `--help`.
     pub(super) help: &'static str,
-    /// `None`: it stands in the file alone.
+    /// `None` if only the file can set it.
     pub(super) flag: Option<Flag>,
-    pub(super) form: Form,
-    /// It is a list; a later layer replaces it as a whole.
+    pub(super) form: ValueForm,
+    /// Whether it is a list. A later layer replaces the whole list.
     pub(super) is_list: bool,
-    /// As the file would write it; `None`: it is absent, or an empty list.
+    /// As in the file; `None` for no value, or an empty list.
     pub(super) default: Option<&'static str>,
-    /// It changes at a reload; all others need a restart.
+    /// Whether a reload changes it; otherwise it needs a restart.
     pub(super) reloads: bool,
-    /// What is written of it may hold a secret.
+    /// Whether a value may hold a secret.
     pub(super) is_secret: bool,
     pub(super) by_type: ByType,
 }
 
-/// How the command line and the environment call a setting.
+/// The name of a setting on the command line and in the environment.
 #[derive(Clone, Copy)]
 pub(super) struct Flag {
     /// Without its dashes.
     pub(super) name: &'static str,
-    /// What the help calls its value.
+    /// The placeholder of its value in `--help`.
     pub(super) value: &'static str,
     pub(super) variable: &'static str,
-    /// Where the help shows it; `None`: in the order of the code.
+    /// Its position in `--help`; `None` for the order of the code.
     pub(super) help_order: Option<usize>,
 }
 
 /// How a value is written.
 #[derive(Clone, Copy)]
-pub(super) enum Form {
+pub(super) enum ValueForm {
     /// As a text.
     Text,
-    /// As a text, or as a whole number.
+    /// As a text or a whole number.
     Number,
-    /// As `true` or `false`; the flag says `true`.
+    /// As `true` or `false`; the flag means `true`.
     Switch,
-    /// As `true` or `false`; the flag says `false`.
+    /// As `true` or `false`; the flag means `false`.
     SwitchOff,
     /// As one of these words, each with its help.
     Word(&'static [(&'static str, &'static str)]),
-    /// As a path, which need be no text on the command line and in the environment.
+    /// As a path, which may be non-UTF-8 on the command line and in the environment.
     Path,
 }
 
-/// What the type of a setting's values says about a text.
+/// What the type of the values knows about a text.
 #[derive(Clone, Copy)]
 pub(super) struct ByType {
-    /// The value as `config show` prints it, or why there is none. A text of the file comes with the
-    /// file's folder.
+    /// The value as `config show` prints it, or why the text is not valid. A text from the file
+    /// comes with the folder of the file.
     pub(super) shown: fn(&str, Option<&Path>) -> Result<String, String>,
-    /// Both texts mean the same value.
+    /// Whether both texts mean the same value.
     pub(super) is_same: fn(&str, &str) -> bool,
     pub(super) holds_secret: fn(&str) -> bool,
 }
 
-/// What a setting can be of. `Display` shows no secret.
-pub(crate) trait Value: FromStr<Err: Display> + Display + PartialEq {
-    /// What a value of the file means: a path in it is one beside it.
+/// A type of values. `Display` hides secrets.
+pub(crate) trait SettingValue: FromStr<Err: Display> + Display + PartialEq {
+    /// The value from the file: a path in it is relative to the folder of the file.
     #[must_use]
     fn beside(self, _folder: &Path) -> Self {
         self
     }
 
-    /// Of a setting that may hold a secret: this value does.
+    /// Whether this value of a secret setting holds a secret.
     fn holds_secret(&self) -> bool {
         true
     }
 }
 
-impl<T: Value> Setting<T> {
+impl<T: SettingValue> Setting<T> {
     pub(super) const fn new(name: &'static str, help: &'static str) -> Self {
         let declared = Declared {
             name,
             help,
             flag: None,
-            form: Form::Text,
+            form: ValueForm::Text,
             is_list: false,
             default: None,
             reloads: false,
             is_secret: false,
             by_type: ByType {
-                shown: |text, folder| Ok(read::<T>(text, folder)?.to_string()),
+                shown: |text, folder| Ok(parse_value::<T>(text, folder)?.to_string()),
                 is_same: |one, other| matches!((T::from_str(one), T::from_str(other)), (Ok(one), Ok(other)) if one == other),
                 holds_secret: |text| T::from_str(text).is_ok_and(|value| value.holds_secret()),
             },
@@ -105,7 +105,7 @@ impl<T: Value> Setting<T> {
         Self { declared, value: PhantomData }
     }
 
-    /// `name` without its dashes; `value` as the help calls it.
+    /// `name` has no dashes; `value` is the placeholder in `--help`.
     pub(super) const fn flag(
         mut self,
         name: &'static str,
@@ -116,7 +116,7 @@ impl<T: Value> Setting<T> {
         self
     }
 
-    /// Where the help of `serve` shows the flag.
+    /// The position of the flag in the help of `serve`.
     pub(super) const fn help_order(mut self, order: usize) -> Self {
         if let Some(flag) = &mut self.declared.flag {
             flag.help_order = Some(order);
@@ -124,8 +124,8 @@ impl<T: Value> Setting<T> {
         self
     }
 
-    /// How it is written, where that is not as a text.
-    pub(super) const fn form(mut self, form: Form) -> Self {
+    /// How the value is written, if not as a text.
+    pub(super) const fn form(mut self, form: ValueForm) -> Self {
         self.declared.form = form;
         self
     }
@@ -135,7 +135,7 @@ impl<T: Value> Setting<T> {
         self
     }
 
-    /// As the file would write it.
+    /// As in the file.
     pub(super) const fn default(mut self, default: &'static str) -> Self {
         self.declared.default = Some(default);
         self
@@ -153,7 +153,7 @@ impl<T: Value> Setting<T> {
 }
 
 impl<T> Setting<T> {
-    /// Its name in the environment; empty where the file alone has it.
+    /// The environment variable; empty if only the file can set it.
     pub(crate) const fn variable(&self) -> &'static str {
         match self.declared.flag {
             Some(flag) => flag.variable,
@@ -162,8 +162,8 @@ impl<T> Setting<T> {
     }
 }
 
-/// The value that a text means; `folder` is the file's, where the text stands in the file.
-pub(super) fn read<T: Value>(text: &str, folder: Option<&Path>) -> Result<T, String> {
+/// Parses a text; `folder` is the folder of the file, if the text is from the file.
+pub(super) fn parse_value<T: SettingValue>(text: &str, folder: Option<&Path>) -> Result<T, String> {
     let value: T = text.parse().map_err(|error: T::Err| error.to_string())?;
     Ok(match folder {
         Some(folder) => value.beside(folder),

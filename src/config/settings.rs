@@ -1,21 +1,21 @@
-//! Every setting: its name in the file, help, type of values, flag, variable, default. The flags, the
-//! keys of the file, `config show` and what a reload takes come from here alone; `tests/docs.rs` holds
-//! the documents against it.
+//! Every setting, declared once: name in the file, help, type, flag, variable, default. The flags,
+//! the keys of the file, `config show` and the effect of a reload all come from here;
+//! `tests/docs.rs` checks the documents against it.
 //!
-//! A new one is a row here, and a field of the part of [`super::Config`] that reads it.
+//! To add a setting, add a row here, and a field to the part of [`super::Config`] that reads it.
 
 use std::net::SocketAddr;
 
 use proxy::{Hop, HostPattern, Span};
 
-use super::setting::{Declared, Form, Setting};
+use super::setting::{Declared, Setting, ValueForm};
 use super::values::{FilePath, LogFormat, Port, Size, Token, TrustedCa};
 
+/// The comment of a row is the text of `--help`, which rustdoc would read as links.
 macro_rules! settings {
     ($($(#[doc = $help:literal])+
        $id:ident: $type:ty = $name:literal $(.$declares:ident($($what:expr),*))*;)+) => {
-        $($(#[doc = $help])+
-        pub(crate) const $id: Setting<$type> =
+        $(pub(crate) const $id: Setting<$type> =
             Setting::new($name, concat!($($help),+))$(.$declares($($what),*))*;)+
 
         /// In the order of `config show`.
@@ -24,124 +24,125 @@ macro_rules! settings {
 }
 
 settings! {
-    /// Where the state API listens; beyond the loopback only with --token
+    /// Address of the state API; beyond the loopback only with --token
     ADDR: SocketAddr = "server.addr"
         .flag("addr", "IP:PORT", "STATE_ENGINE_ADDR").help_order(10)
         .default("127.0.0.1:3030");
 
-    /// The database file [default: openclaw-state-engine/state.db in the user's data folder]
+    /// Database file [default: openclaw-state-engine/state.db in the user's data folder]
     DATABASE: FilePath = "server.database"
         .flag("database", "FILE", "STATE_ENGINE_DATABASE")
-        .form(Form::Path);
+        .form(ValueForm::Path);
 
-    /// The bearer token of the state API; safer in the environment, since other users see flags
+    /// Bearer token of the state API; prefer the environment, since other users can see flags
     TOKEN: Token = "server.token"
         .flag("token", "TOKEN", "STATE_ENGINE_TOKEN")
-        .form(Form::Number).secret();
+        .form(ValueForm::Number).secret();
 
-    /// A further Host that the state API answers to, besides the loopback's names; repeatable
+    /// Another Host that the state API answers to, besides the names of the loopback; can be
+    /// repeated
     ALLOW_HOST: String = "server.allow_host"
         .flag("allow-host", "HOST[:PORT]", "STATE_ENGINE_ALLOW_HOST").help_order(21)
         .list();
 
-    /// A web origin whose pages may use the state API (`null`: a page opened as a file); repeatable
+    /// Web origin whose pages may use the state API (`null` for a page opened as a file); can be
+    /// repeated
     ALLOW_ORIGIN: String = "server.allow_origin"
         .flag("allow-origin", "ORIGIN", "STATE_ENGINE_ALLOW_ORIGIN").help_order(22)
         .list();
 
-    /// How the log is written to stderr
+    /// Format of the log on stderr
     LOG_FORMAT: LogFormat = "server.log_format"
         .flag("log-format", "FORMAT", "STATE_ENGINE_LOG_FORMAT").help_order(23)
-        .form(Form::Word(LogFormat::WORDS)).default("human");
+        .form(ValueForm::Word(LogFormat::WORDS)).default("human");
 
-    /// How long running calls get at a stop
+    /// Shutdown grace period for running calls
     DRAIN: Span = "server.drain"
-        .flag("drain", "SECONDS", "STATE_ENGINE_DRAIN").help_order(24)
-        .form(Form::Number).default("30s");
+        .flag("drain", "DURATION", "STATE_ENGINE_DRAIN").help_order(24)
+        .form(ValueForm::Number).default("30s");
 
-    /// Serve the state API alone
+    /// Serve only the state API
     ENABLED: bool = "proxy.enabled"
         .flag("no-proxy", "", "STATE_ENGINE_NO_PROXY").help_order(12)
-        .form(Form::SwitchOff).default("true");
+        .form(ValueForm::SwitchOff).default("true");
 
-    /// Where the proxy listens; beyond the loopback only with --require-token
+    /// Address of the proxy; beyond the loopback only with --require-token
     PROXY_ADDR: SocketAddr = "proxy.addr"
         .flag("proxy-addr", "IP:PORT", "STATE_ENGINE_PROXY_ADDR").help_order(11)
         .default("127.0.0.1:3031");
 
-    /// The largest request body that the proxy takes: bytes, or 16MiB, 1GiB
+    /// Largest body of a guarded request: bytes, or 16MiB, 1GiB
     MAX_REQUEST: Size = "proxy.max_request"
         .flag("max-request", "SIZE", "STATE_ENGINE_MAX_REQUEST").help_order(13)
-        .form(Form::Number).default("256MiB");
+        .form(ValueForm::Number).default("256MiB");
 
-    /// How long a duplicate of a running call waits for its answer
+    /// How long a duplicate waits for the answer of the running call
     MAX_WAIT: Span = "proxy.max_wait"
-        .flag("max-wait", "SECONDS", "STATE_ENGINE_MAX_WAIT").help_order(25)
-        .form(Form::Number).default("300s");
+        .flag("max-wait", "DURATION", "STATE_ENGINE_MAX_WAIT").help_order(25)
+        .form(ValueForm::Number).default("300s");
 
-    /// A host whose calls are audited and never keyed, a local model server, say; repeatable
+    /// Host whose calls are audited and never keyed, such as a local model server; can be repeated
     PASS: HostPattern = "proxy.pass"
         .flag("pass", "HOST[:PORT]", "STATE_ENGINE_PASS").help_order(14)
         .list().reloads();
 
-    /// The proxy takes only calls with credentials SESSION:TOKEN; `token SESSION` prints one
+    /// Accept only calls with proxy credentials SESSION:TOKEN; `token SESSION` prints the token
     REQUIRE_TOKEN: bool = "proxy.require_token"
         .flag("require-token", "", "STATE_ENGINE_REQUIRE_TOKEN").help_order(17)
-        .form(Form::Switch).default("false");
+        .form(ValueForm::Switch).default("false");
 
-    /// The shipped table of POSTs that only read is in use
+    /// Use the built-in table of POSTs that only read
     READS_TABLE: bool = "proxy.reads_table"
-        .form(Form::Switch).default("true").reloads();
+        .form(ValueForm::Switch).default("true").reloads();
 
-    /// The shipped table of upstreams that honour keys is in use
+    /// Use the built-in table of upstreams that honour keys
     KEYED_TABLE: bool = "proxy.keyed_table"
-        .form(Form::Switch).default("true").reloads();
+        .form(ValueForm::Switch).default("true").reloads();
 
-    /// Nothing on this machine is reached through the proxy
+    /// Connect to nothing on this machine through the proxy
     REFUSE_LOOPBACK: bool = "proxy.refuse_loopback"
-        .form(Form::Switch).default("false");
+        .form(ValueForm::Switch).default("false");
 
-    /// Nothing in private networks is reached through the proxy
+    /// Connect to nothing in private networks through the proxy
     REFUSE_PRIVATE: bool = "proxy.refuse_private"
-        .form(Form::Switch).default("false");
+        .form(ValueForm::Switch).default("false");
 
-    /// The only ports that tunnels may lead to; without it, all
+    /// The only ports that tunnels may lead to [default: all]
     CONNECT_PORTS: Port = "proxy.connect_ports"
-        .form(Form::Number).list();
+        .form(ValueForm::Number).list();
 
-    /// The proxy that calls go out through: http://[USER:PASSWORD@]HOST:PORT
+    /// Proxy for outgoing calls: http://[USER:PASSWORD@]HOST:PORT
     UPSTREAM_PROXY: Hop = "proxy.upstream_proxy"
         .flag("upstream-proxy", "URL", "STATE_ENGINE_UPSTREAM_PROXY").help_order(18)
-        .form(Form::Number).secret();
+        .form(ValueForm::Number).secret();
 
-    /// Hosts that are reached without --upstream-proxy, in the form of `NO_PROXY`
+    /// Hosts to reach without --upstream-proxy, in the form of `NO_PROXY`
     UPSTREAM_DIRECT: String = "proxy.upstream_direct"
         .flag("upstream-direct", "HOSTS", "STATE_ENGINE_UPSTREAM_DIRECT").help_order(19);
 
-    /// A host (or *.HOST) whose TLS the proxy opens, so that its calls are guarded; its clients must
-    /// trust the CA that `ca export` prints; repeatable
+    /// Host (or *.HOST) whose TLS the proxy opens, so that its calls are guarded; its clients must
+    /// trust the CA that `ca export` prints; can be repeated
     INTERCEPT: HostPattern = "proxy.intercept.hosts"
         .flag("intercept", "HOST[:PORT]", "STATE_ENGINE_INTERCEPT").help_order(15)
         .list();
 
-    /// A file of CA certificates that upstreams may be verified by, besides the system's; with HOST=
-    /// for that host alone; repeatable
+    /// File of CA certificates for upstreams, in addition to the system's; HOST= limits it to one
+    /// host; can be repeated
     UPSTREAM_CA: TrustedCa = "proxy.upstream_ca"
         .flag("upstream-ca", "[HOST=]FILE", "STATE_ENGINE_UPSTREAM_CA").help_order(16)
         .list();
 
-    /// MCP servers whose hints about their tools are believed
+    /// MCP servers whose hints about their tools are trusted
     MCP_TRUST: String = "mcp.trust"
         .list();
 }
 
-/// The configuration file [default: openclaw-state-engine.toml here, else in the user's config folder]
 pub(super) const CONFIG: Setting<FilePath> = Setting::new(
     "",
-    "The configuration file [default: openclaw-state-engine.toml here, else in the user's config folder]",
+    "Configuration file [default: openclaw-state-engine.toml here, else in the user's config folder]",
 )
 .flag("config", "FILE", "STATE_ENGINE_CONFIG")
-.form(Form::Path);
+.form(ValueForm::Path);
 
 #[cfg(test)]
 mod tests {
@@ -154,17 +155,13 @@ mod tests {
         let names: BTreeSet<_> = ALL.iter().map(|declared| declared.name).collect();
         assert_eq!(names.len(), ALL.len(), "two rows of one name");
         for declared in ALL {
-            assert!(declared.name.contains('.'), "{} stands in no table", declared.name);
+            assert!(declared.name.contains('.'), "{} is in no table", declared.name);
             if let Some(default) = declared.default {
                 let shown = (declared.by_type.shown)(default, None);
                 assert_eq!(shown.as_deref(), Ok(default), "{}", declared.name);
             }
-            let switch = matches!(declared.form, Form::Switch | Form::SwitchOff);
-            assert!(
-                !switch || declared.default.is_some(),
-                "{} says neither yes nor no",
-                declared.name
-            );
+            let switch = matches!(declared.form, ValueForm::Switch | ValueForm::SwitchOff);
+            assert!(!switch || declared.default.is_some(), "{} has no default", declared.name);
             if let Some(flag) = declared.flag {
                 let upper = flag.name.to_ascii_uppercase().replace('-', "_");
                 assert_eq!(flag.variable, format!("STATE_ENGINE_{upper}"));

@@ -32,7 +32,7 @@ fn defaults_are_the_documented_ones() {
 }
 
 #[test]
-fn doors_beyond_the_loopback_need_their_keys() {
+fn listeners_beyond_the_loopback_need_credentials() {
     let refused = |flags: &[&str]| config(flags).unwrap_err().to_string();
     assert!(refused(&["--addr", "0.0.0.0:3030"]).contains("--token"));
     assert!(refused(&["--addr", "[::]:3030"]).contains("--token"));
@@ -75,7 +75,7 @@ fn flags_win_over_the_file_and_the_file_over_defaults() {
 }
 
 #[test]
-fn a_token_in_a_file_is_its_owners_alone() {
+fn a_file_with_a_token_must_be_private() {
     use std::os::unix::fs::PermissionsExt as _;
 
     let folder = tempfile::tempdir().unwrap();
@@ -85,8 +85,8 @@ fn a_token_in_a_file_is_its_owners_alone() {
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).unwrap();
         config(&["--config", path.to_str().unwrap()])
     };
-    let told = read(0o644).unwrap_err().to_string();
-    assert!(told.contains("chmod 600") && !told.contains("hunter2"), "{told}");
+    let error = read(0o644).unwrap_err().to_string();
+    assert!(error.contains("chmod 600") && !error.contains("hunter2"), "{error}");
     let config = read(0o600).unwrap();
     assert_eq!(config.api.token.as_ref().unwrap().reveal(), "hunter2");
     assert_eq!(from(&config, "server.token").0, "[redacted]");

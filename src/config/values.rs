@@ -1,4 +1,4 @@
-//! Values that flags, the environment and the file write in the same way.
+//! The types of values in flags, the environment and the file.
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -9,9 +9,9 @@ use std::str::FromStr;
 use proxy::{Hop, HostPattern, Span, UpstreamCa};
 use subtle::ConstantTimeEq as _;
 
-use super::setting::Value;
+use super::setting::SettingValue;
 
-/// A bearer token. No log and no error shows it.
+/// A bearer token. `Debug` and `Display` hide it.
 #[derive(Clone, PartialEq, Eq)]
 pub(crate) struct Token(String);
 
@@ -21,7 +21,7 @@ impl Token {
         &self.0
     }
 
-    /// Takes the same time wherever the candidate differs.
+    /// Compares in constant time.
     pub(crate) fn matches(&self, candidate: &[u8]) -> bool {
         self.0.as_bytes().ct_eq(candidate).into()
     }
@@ -44,7 +44,9 @@ impl FromStr for Token {
 
     fn from_str(text: &str) -> Result<Self, String> {
         if text.is_empty() || !text.bytes().all(|byte| byte.is_ascii_graphic()) {
-            return Err("a token is one or more printable ASCII characters, no spaces".to_owned());
+            return Err(
+                "a token must be one or more printable ASCII characters, without spaces".to_owned()
+            );
         }
         Ok(Self(text.to_owned()))
     }
@@ -64,9 +66,10 @@ impl FromStr for Size {
             "KiB" => 1 << 10,
             "MiB" => 1 << 20,
             "GiB" => 1 << 30,
-            other => return Err(format!("the unit {other:?} is none of B, KiB, MiB, GiB")),
+            other => return Err(format!("unknown unit {other:?}: use B, KiB, MiB or GiB")),
         };
-        let number: u64 = digits.parse().map_err(|_| "write bytes, or 16MiB, 1GiB".to_owned())?;
+        let number: u64 =
+            digits.parse().map_err(|_| "not a size: use bytes, or 16MiB, 1GiB".to_owned())?;
         number.checked_mul(unit).map(Self).ok_or_else(|| "too large".to_owned())
     }
 }
@@ -91,7 +94,7 @@ impl FromStr for Port {
     fn from_str(text: &str) -> Result<Self, String> {
         let port: Option<NonZeroU16> = text.parse().ok();
         port.map(|port| Self(port.get()))
-            .ok_or_else(|| format!("{text:?} is not a port: 1 to 65535"))
+            .ok_or_else(|| format!("a port must be 1 to 65535: {text}"))
     }
 }
 
@@ -101,7 +104,7 @@ impl fmt::Display for Port {
     }
 }
 
-/// A path; one in the file means a file beside it.
+/// A path; in the file it is relative to the folder of the file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct FilePath(pub(crate) PathBuf);
 
@@ -141,7 +144,7 @@ impl FromStr for TrustedCa {
             None => (None, text),
         };
         if file.is_empty() {
-            return Err("write FILE or HOST=FILE".to_owned());
+            return Err("must be FILE or HOST=FILE".to_owned());
         }
         Ok(Self { hosts, file: file.into() })
     }
@@ -156,7 +159,7 @@ impl fmt::Display for TrustedCa {
     }
 }
 
-/// How the log looks.
+/// The format of the log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum LogFormat {
     Human,
@@ -164,9 +167,9 @@ pub(crate) enum LogFormat {
 }
 
 impl LogFormat {
-    /// With what each means.
+    /// The words, each with its help.
     pub(super) const WORDS: &'static [(&'static str, &'static str)] =
-        &[("human", "For people"), ("json", "One JSON object a line")];
+        &[("human", "For people"), ("json", "One JSON object per line")];
 }
 
 impl FromStr for LogFormat {
@@ -176,7 +179,7 @@ impl FromStr for LogFormat {
         match word {
             "human" => Ok(Self::Human),
             "json" => Ok(Self::Json),
-            _ => Err(format!("{word:?} is not a format of the log")),
+            _ => Err(format!("not a log format: {word}")),
         }
     }
 }
@@ -190,29 +193,29 @@ impl fmt::Display for LogFormat {
     }
 }
 
-impl Value for bool {}
-impl Value for String {}
-impl Value for SocketAddr {}
-impl Value for HostPattern {}
-impl Value for Span {}
-impl Value for Size {}
-impl Value for Port {}
-impl Value for Token {}
-impl Value for LogFormat {}
+impl SettingValue for bool {}
+impl SettingValue for String {}
+impl SettingValue for SocketAddr {}
+impl SettingValue for HostPattern {}
+impl SettingValue for Span {}
+impl SettingValue for Size {}
+impl SettingValue for Port {}
+impl SettingValue for Token {}
+impl SettingValue for LogFormat {}
 
-impl Value for Hop {
+impl SettingValue for Hop {
     fn holds_secret(&self) -> bool {
         self.has_credentials()
     }
 }
 
-impl Value for FilePath {
+impl SettingValue for FilePath {
     fn beside(self, folder: &Path) -> Self {
         Self(folder.join(self.0))
     }
 }
 
-impl Value for TrustedCa {
+impl SettingValue for TrustedCa {
     fn beside(self, folder: &Path) -> Self {
         Self { file: folder.join(&self.file), ..self }
     }

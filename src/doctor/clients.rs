@@ -1,47 +1,48 @@
-//! The clients that are tried where they are found, each by a call as a user would write it.
+//! The clients that the doctor tries if they are installed, each with a call as a user would write
+//! it.
 
-use super::finding::Verdict;
+use super::check::Severity;
 
 /// How a client finds the proxy.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Route {
+pub(super) enum ProxyRoute {
     /// By the environment.
     Environment,
-    /// By the environment too, but it reaches the loopback directly, whatever that says.
+    /// By the environment, except for the loopback, which it always reaches directly.
     NeverLoopback,
     /// By the options and the port of `--java`.
     JavaOptions,
 }
 
-/// A client as it is tried.
+/// A client, and how to try it.
 pub(super) struct ProbedClient {
     pub(super) name: &'static str,
-    /// Succeeds where it is there.
+    /// A command that succeeds if the client is installed.
     pub(super) probe: &'static [&'static str],
     /// The last word of what the probe prints is its version.
-    pub(super) tells_version: bool,
-    /// `URL`, `FILE` and `SOURCE` stand for these.
+    pub(super) prints_version: bool,
+    /// `URL`, `FILE` and `SOURCE` are replaced.
     pub(super) call: &'static [&'static str],
     pub(super) file: Option<&'static str>,
     pub(super) source: &'static str,
-    pub(super) route: Route,
-    /// How bad it is where it does not go through.
-    pub(super) otherwise: Verdict,
+    pub(super) route: ProxyRoute,
+    /// The severity if its call does not go through the proxy.
+    pub(super) otherwise: Severity,
     pub(super) remedy: &'static str,
 }
 
-const NO_PROXY: &str = "does no_proxy, or a configuration of its own, name this host?";
+const NO_PROXY: &str = "does no_proxy, or the client's own configuration, name this host?";
 
-/// What most of them have in common.
+/// The values that most of them share.
 const USUAL: ProbedClient = ProbedClient {
     name: "",
     probe: &[],
-    tells_version: false,
+    prints_version: false,
     call: &[],
     file: None,
     source: "",
-    route: Route::Environment,
-    otherwise: Verdict::Problem,
+    route: ProxyRoute::Environment,
+    otherwise: Severity::Problem,
     remedy: NO_PROXY,
 };
 
@@ -112,9 +113,10 @@ class Probe {
 }
 "#;
 
-const OLD_NODE: &str = "take Node 22.21, 24 or later; in older ones axios, or undici's EnvHttpProxyAgent, goes through";
+const OLD_NODE: &str =
+    "use Node 22.21, 24 or later; in older ones, use axios or undici's EnvHttpProxyAgent";
 
-/// In the order in which they are told.
+/// In the order of the report.
 pub(super) const ALL: &[ProbedClient] = &[
     ProbedClient {
         name: "curl",
@@ -131,7 +133,7 @@ pub(super) const ALL: &[ProbedClient] = &[
     ProbedClient {
         name: "python urllib",
         probe: &["python3", "-c", "import platform; print(platform.python_version())"],
-        tells_version: true,
+        prints_version: true,
         call: &["python3", "-c", "SOURCE", "URL"],
         source: URLLIB,
         ..USUAL
@@ -139,7 +141,7 @@ pub(super) const ALL: &[ProbedClient] = &[
     ProbedClient {
         name: "python requests",
         probe: &["python3", "-c", "import requests; print(requests.__version__)"],
-        tells_version: true,
+        prints_version: true,
         call: &["python3", "-c", "SOURCE", "URL"],
         source: REQUESTS,
         ..USUAL
@@ -147,7 +149,7 @@ pub(super) const ALL: &[ProbedClient] = &[
     ProbedClient {
         name: "python httpx",
         probe: &["python3", "-c", "import httpx; print(httpx.__version__)"],
-        tells_version: true,
+        prints_version: true,
         call: &["python3", "-c", "SOURCE", "URL"],
         source: HTTPX,
         ..USUAL
@@ -155,39 +157,39 @@ pub(super) const ALL: &[ProbedClient] = &[
     ProbedClient {
         name: "python aiohttp",
         probe: &["python3", "-c", "import aiohttp; print(aiohttp.__version__)"],
-        tells_version: true,
+        prints_version: true,
         call: &["python3", "-c", "SOURCE", "URL"],
         source: AIOHTTP,
-        otherwise: Verdict::Warning,
-        remedy: "it reads no variable unless the program says ClientSession(trust_env=True)",
+        otherwise: Severity::Warning,
+        remedy: "it reads no variable unless the program uses ClientSession(trust_env=True)",
         ..USUAL
     },
     ProbedClient {
         name: "node fetch",
         probe: &["node", "--version"],
-        tells_version: true,
+        prints_version: true,
         call: &["node", "FILE", "URL"],
         file: Some("probe.mjs"),
         source: FETCH,
-        otherwise: Verdict::Warning,
+        otherwise: Severity::Warning,
         remedy: OLD_NODE,
         ..USUAL
     },
     ProbedClient {
         name: "node http",
         probe: &["node", "--version"],
-        tells_version: true,
+        prints_version: true,
         call: &["node", "FILE", "URL"],
         file: Some("probe.mjs"),
         source: NODE_HTTP,
-        otherwise: Verdict::Warning,
+        otherwise: Severity::Warning,
         remedy: OLD_NODE,
         ..USUAL
     },
     ProbedClient {
         name: "deno",
         probe: &["deno", "eval", "console.log(Deno.version.deno)"],
-        tells_version: true,
+        prints_version: true,
         call: &["deno", "run", "--allow-net", "FILE", "URL"],
         file: Some("probe.js"),
         source: DENO,
@@ -196,7 +198,7 @@ pub(super) const ALL: &[ProbedClient] = &[
     ProbedClient {
         name: "bun",
         probe: &["bun", "--version"],
-        tells_version: true,
+        prints_version: true,
         call: &["bun", "FILE", "URL"],
         file: Some("probe.mjs"),
         source: FETCH,
@@ -205,11 +207,11 @@ pub(super) const ALL: &[ProbedClient] = &[
     ProbedClient {
         name: "go",
         probe: &["go", "env", "GOVERSION"],
-        tells_version: true,
+        prints_version: true,
         call: &["go", "run", "FILE", "URL"],
         file: Some("probe.go"),
         source: GO,
-        route: Route::NeverLoopback,
+        route: ProxyRoute::NeverLoopback,
         remedy: "Go sends no loopback address through a proxy; is GOFLAGS or a cache in the way?",
         ..USUAL
     },
@@ -219,8 +221,8 @@ pub(super) const ALL: &[ProbedClient] = &[
         call: &["java", "FILE", "URL"],
         file: Some("Probe.java"),
         source: JAVA,
-        route: Route::JavaOptions,
-        remedy: "does JAVA_TOOL_OPTIONS, or a configuration of its own, name another proxy?",
+        route: ProxyRoute::JavaOptions,
+        remedy: "does JAVA_TOOL_OPTIONS, or the client's own configuration, name a different proxy?",
         ..USUAL
     },
     ProbedClient {

@@ -1,107 +1,100 @@
-//! The engine itself: ports, store, disk, clock, and what waits for a person.
+//! The engine itself: ports, store, disk, clock, and what a person has to settle.
 
 use std::net::{SocketAddr, TcpListener};
 use std::path::Path;
 
-use serde::Deserialize;
 use store::Reader;
 
-use super::finding::{Finding, Verdict};
-use crate::launch::engine::Engine;
+use super::check::{CheckResult, Severity};
+use crate::launch::engine::AttachedEngine;
 
-/// Below this an answer of 8 MiB and its log hardly fit beside the reserve.
+/// Less free space than this hardly fits an answer of 8 MiB and its log beside the reserve.
 const LITTLE: u64 = 512 * 1024 * 1024;
 
 const MIB: u64 = 1024 * 1024;
 
-#[derive(Deserialize)]
-struct Readiness {
-    ready: bool,
-    problems: Vec<String>,
-    store: Health,
-}
-
-#[derive(Deserialize)]
-struct Health {
-    in_doubt: u64,
-    clock_jumped: bool,
-}
-
-/// Whether `serve` could open its default ports, where nobody serves the database.
-pub(super) fn ports(database: &Path) -> Vec<Finding> {
+/// Checks whether `serve` could open its default ports, unless an engine serves the database.
+pub(super) fn check_ports(database: &Path) -> Vec<CheckResult> {
     if let Some(holder) = Reader::lock_holder(database) {
         let found = format!("process {} serves the database at {}", holder.pid, holder.api);
-        return vec![Finding::ok("ports", found)];
+        return vec![CheckResult::ok("ports", found)];
     }
-    let taken = |flag: &str, port: u16| {
+    let busy = |flag: &str, port: u16| {
         let addr = SocketAddr::from(([127, 0, 0, 1], port));
         let error = TcpListener::bind(addr).err()?;
-        let remedy = format!("if `serve` is to run, choose another: {flag} IP:PORT");
-        Some(Finding::bad(Verdict::Warning, "ports", format!("{addr}: {error}"), remedy))
+        let remedy = format!("to run `serve`, choose a different one: {flag} IP:PORT");
+        Some(CheckResult::bad(Severity::Warning, "ports", format!("{addr}: {error}"), remedy))
     };
-    let taken: Vec<_> =
-        [taken("--addr", 3030), taken("--proxy-addr", 3031)].into_iter().flatten().collect();
-    if taken.is_empty() {
-        return vec![Finding::ok("ports", "3030 and 3031 of the loopback are free for `serve`")];
+    let busy: Vec<_> =
+        [busy("--addr", 3030), busy("--proxy-addr", 3031)].into_iter().flatten().collect();
+    if busy.is_empty() {
+        return vec![CheckResult::ok(
+            "ports",
+            "3030 and 3031 on the loopback are free for `serve`",
+        )];
     }
-    taken
+    busy
 }
 
-/// The store as the engine and SQLite see it.
-pub(super) fn store(engine: &Engine) -> anyhow::Result<Vec<Finding>> {
+/// Checks the store, as the engine and SQLite see it.
+pub(super) fn check_store(engine: &AttachedEngine) -> anyhow::Result<Vec<CheckResult>> {
     let mut findings = Vec::new();
     let database = engine.database().display();
     let broken = engine.reader().quick_check()?;
     findings.push(match broken.first() {
-        None => Finding::ok("store", format!("{database} is sound")),
-        Some(first) => Finding::problem(
+        None => CheckResult::ok("store", format!("{database} is sound")),
+        Some(first) => CheckResult::problem(
             "store",
             format!("{database} is damaged: {first} (and {} more)", broken.len() - 1),
             "stop the engine, keep a copy of the file, restore a backup",
         ),
     });
-    findings.push(disk(engine.database())?);
-    let ready: Readiness = serde_json::from_slice(&engine.client().get_any("/readyz")?)?;
+    findings.push(check_disk(engine.database())?);
+    let ready = engine.client().readiness()?;
     findings.push(if ready.store.clock_jumped {
-        let remedy = "once the time is right, start the engine again";
-        Finding::problem("clock", "it jumped forward: keys do not expire", remedy)
+        let remedy = "correct the time, then restart the engine";
+        CheckResult::problem("clock", "it jumped forward: keys do not expire", remedy)
     } else {
-        Finding::ok("clock", "it has not jumped")
+        CheckResult::ok("clock", "it has not jumped")
     });
     findings.push(if ready.ready {
-        Finding::ok("engine", format!("it takes calls at {}", engine.api()))
+        CheckResult::ok("engine", format!("accepting calls at {}", engine.api()))
     } else {
-        Finding::problem("engine", ready.problems.join("; "), "make room, or see its log")
+        CheckResult::problem("engine", ready.problems.join("; "), "free disk space, or see its log")
     });
     findings.push(match ready.store.in_doubt {
-        0 => Finding::ok("in doubt", "no call is"),
-        n => Finding::bad(
-            Verdict::Warning,
+        0 => CheckResult::ok("in doubt", "no calls"),
+        n => CheckResult::bad(
+            Severity::Warning,
             "in doubt",
-            format!("{n} call(s) may have acted"),
+            format!("{n} call(s) may have run"),
             "see `executions --status in_doubt`, then `resolve` each",
         ),
     });
     findings.push(match engine.reader().possible_duplicates()? {
-        0 => Finding::ok("duplicates", "none was noticed"),
-        n => Finding::bad(
-            Verdict::Warning,
+        0 => CheckResult::ok("duplicates", "none found"),
+        n => CheckResult::bad(
+            Severity::Warning,
             "duplicates",
-            format!("{n} late answer(s) may stem from a second effect"),
-            "compare with the tool: the event log names them as possible-duplicate",
+            format!("{n} late answer(s) may come from a second effect"),
+            "check with the tool: the event log has them as possible-duplicate",
         ),
     });
     Ok(findings)
 }
 
-fn disk(database: &Path) -> anyhow::Result<Finding> {
+fn check_disk(database: &Path) -> anyhow::Result<CheckResult> {
     let folder = database.parent().unwrap_or(database);
     let disk = rustix::fs::statvfs(folder)?;
     let free = disk.f_bavail.saturating_mul(disk.f_frsize);
-    let found = format!("{} MiB are free at {}", free / MIB, folder.display());
+    let found = format!("{} MiB free at {}", free / MIB, folder.display());
     Ok(if free < LITTLE {
-        Finding::problem("disk", found, "make room, or move the database: --database FILE")
+        CheckResult::problem(
+            "disk",
+            found,
+            "free disk space, or move the database: --database FILE",
+        )
     } else {
-        Finding::ok("disk", found)
+        CheckResult::ok("disk", found)
     })
 }

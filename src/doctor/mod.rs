@@ -1,79 +1,83 @@
-//! Whether everything works here: the engine itself, and each client that is found on PATH.
+//! Checks whether everything works here: the engine itself, and each client on PATH.
 
+mod check;
 mod clients;
 mod engine;
-mod finding;
 mod probe;
 mod upstream;
 
 use uuid::Uuid;
 
-use self::clients::Route;
-pub(crate) use self::finding::{Finding, Verdict};
-use crate::config::Place;
-use crate::launch::engine::Engine;
-use crate::launch::preparation::{self, Given};
-use crate::launch::{outward, session, variables};
+pub(crate) use self::check::{CheckResult, Severity};
+use self::clients::ProxyRoute;
+use crate::config::Target;
+use crate::launch::engine::AttachedEngine;
+use crate::launch::preparation::{self, Extras};
+use crate::launch::{session, upstream_proxy, variables};
 use crate::printer::Printer;
 
-/// All that is found, also where the first thing is wrong already.
-pub(crate) fn examine(place: &Place, printer: &mut Printer) -> Vec<Finding> {
+/// Runs every check, even if the first one finds a problem.
+pub(crate) fn examine(target: &Target, printer: &mut Printer) -> Vec<CheckResult> {
     let mut findings = Vec::new();
-    if let Err(error) = look(place, &mut findings, printer) {
-        let remedy = "see what it says; `serve` says more in its log";
-        findings.push(Finding::problem("engine", format!("{error:#}"), remedy));
+    if let Err(error) = run_checks(target, &mut findings, printer) {
+        let remedy = "read the error; the log of `serve` has more";
+        findings.push(CheckResult::problem("engine", format!("{error:#}"), remedy));
     }
     findings
 }
 
-fn look(place: &Place, findings: &mut Vec<Finding>, printer: &mut Printer) -> anyhow::Result<()> {
-    let database = std::path::absolute(place.database()?)?;
-    findings.extend(engine::ports(&database));
+fn run_checks(
+    target: &Target,
+    findings: &mut Vec<CheckResult>,
+    printer: &mut Printer,
+) -> anyhow::Result<()> {
+    let database = std::path::absolute(target.database()?)?;
+    findings.extend(engine::check_ports(&database));
     let inherited = variables::inherited();
-    let outward = match outward::of(&inherited, None) {
-        Ok(outward) => outward,
+    let upstream_proxy = match upstream_proxy::configured(&inherited, None) {
+        Ok(upstream_proxy) => upstream_proxy,
         Err(error) => {
             let remedy = "run --upstream-proxy URL, or none";
-            findings.push(Finding::problem("your proxy", error.to_string(), remedy));
-            outward::Outward::default()
+            findings.push(CheckResult::problem("your proxy", error.to_string(), remedy));
+            upstream_proxy::UpstreamProxies::default()
         }
     };
-    let engine = Engine::find_or_bring(place, &outward)?;
-    let looked = through(&engine, &inherited, findings);
+    let engine = AttachedEngine::attach_or_start(target, &upstream_proxy)?;
+    let checked = check_through_engine(&engine, &inherited, findings);
     engine.close(printer);
-    looked
+    checked
 }
 
-fn through(
-    engine: &Engine,
+fn check_through_engine(
+    engine: &AttachedEngine,
     inherited: &variables::Variables,
-    findings: &mut Vec<Finding>,
+    findings: &mut Vec<CheckResult>,
 ) -> anyhow::Result<()> {
-    findings.extend(engine::store(engine)?);
+    findings.extend(engine::check_store(engine)?);
     let id = Uuid::now_v7().simple().to_string();
     let session = format!("doctor-{}", &id[20..]);
-    let upstream = upstream::Upstream::start()?;
-    let prepare = |given: &Given<'_>| {
-        preparation::prepare(&session, &session::fresh_run(), engine, inherited, given)
+    let upstream = upstream::ProbeUpstream::start()?;
+    let prepare = |given: &Extras<'_>| {
+        preparation::prepare(&session, &session::new_run(), engine, inherited, given)
     };
-    let usual = prepare(&Given::default())?;
-    findings.push(probe::round_trip(engine, &upstream, &usual.changes));
+    let prepared = prepare(&Extras::default())?;
+    findings.push(probe::round_trip(engine, &upstream, &prepared.changes));
     for note in variables::notes(inherited) {
-        let remedy = "unset no_proxy for the program, or take the tools' hosts out of it";
-        findings.push(Finding::bad(Verdict::Warning, "no_proxy", note, remedy));
+        let remedy = "unset no_proxy for the program, or remove the tools' hosts from it";
+        findings.push(CheckResult::bad(Severity::Warning, "no_proxy", note, remedy));
     }
     for client in clients::ALL {
-        let Some(version) = probe::version(client, &usual.changes) else { continue };
-        findings.push(if client.route == Route::JavaOptions {
-            match prepare(&Given { java: true, ..Given::default() }) {
-                Ok(java) => probe::client(client, &version, &upstream, &java.changes)?,
+        let Some(version) = probe::version(client, &prepared.changes) else { continue };
+        findings.push(if client.route == ProxyRoute::JavaOptions {
+            match prepare(&Extras { java: true, ..Extras::default() }) {
+                Ok(java) => probe::check_client(client, &version, &upstream, &java.changes)?,
                 Err(error) => {
                     let why = format!("no trust store: {error:#}");
-                    Finding::bad(Verdict::Warning, client.name, why, "install a JDK")
+                    CheckResult::bad(Severity::Warning, client.name, why, "install a JDK")
                 }
             }
         } else {
-            probe::client(client, &version, &upstream, &usual.changes)?
+            probe::check_client(client, &version, &upstream, &prepared.changes)?
         });
     }
     session::complete(&session, engine)

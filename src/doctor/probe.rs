@@ -1,4 +1,4 @@
-//! Calls through the proxy: the doctor's own, and those of real clients.
+//! Calls through the proxy: the doctor's, and those of real clients.
 
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
@@ -10,30 +10,38 @@ use base64::prelude::{BASE64_STANDARD, Engine as _};
 use percent_encoding::percent_decode_str;
 use tempfile::TempDir;
 
-use super::clients::{ProbedClient, Route};
-use super::finding::Finding;
-use super::upstream::Upstream;
-use crate::launch::engine::Engine;
+use super::check::CheckResult;
+use super::clients::{ProbedClient, ProxyRoute};
+use super::upstream::ProbeUpstream;
+use crate::launch::engine::AttachedEngine;
 use crate::launch::environment::{self, Changes};
 
 /// How long a call may take.
-const PATIENCE: Duration = Duration::from_secs(30);
-/// How often a client is looked at.
-const BREATH: Duration = Duration::from_millis(10);
+const TIMEOUT: Duration = Duration::from_secs(30);
+/// How often to check whether a client has ended.
+const POLL_INTERVAL: Duration = Duration::from_millis(10);
 
-/// The same POST twice: it must act once, and be answered twice alike.
-pub(super) fn round_trip(engine: &Engine, upstream: &Upstream, changes: &Changes) -> Finding {
+/// Sends the same POST twice: it must act once and get the same answer twice.
+pub(super) fn round_trip(
+    engine: &AttachedEngine,
+    upstream: &ProbeUpstream,
+    changes: &Changes,
+) -> CheckResult {
     let what = "round trip";
     let twice = || -> anyhow::Result<(String, String)> {
         let url = changes.get("http_proxy").cloned().flatten().unwrap_or_default();
         let call = post(&upstream.url("/doctor"), &url.to_string_lossy());
-        Ok((ask(engine.proxy(), &call)?, ask(engine.proxy(), &call)?))
+        Ok((send(engine.proxy(), &call)?, send(engine.proxy(), &call)?))
     };
     let (first, second) = match twice() {
         Ok(answers) => answers,
         Err(error) => {
-            let remedy = "is something between you and the loopback, a firewall say?";
-            return Finding::problem(what, format!("the proxy does not answer: {error:#}"), remedy);
+            let remedy = "does a firewall block the loopback?";
+            return CheckResult::problem(
+                what,
+                format!("the proxy does not answer: {error:#}"),
+                remedy,
+            );
         }
     };
     let is = |answer: &str, word: &str| {
@@ -46,7 +54,10 @@ pub(super) fn round_trip(engine: &Engine, upstream: &Upstream, changes: &Changes
         && body(&first) == body(&second)
         && upstream.hits("/doctor") == (1, 0)
     {
-        return Finding::ok(what, "a call sent twice acted once, and got the same answer twice");
+        return CheckResult::ok(
+            what,
+            "a call sent twice acted once, and got the same answer twice",
+        );
     }
     let line = |answer: &str| answer.lines().next().unwrap_or("nothing").to_owned();
     let found = format!(
@@ -55,7 +66,7 @@ pub(super) fn round_trip(engine: &Engine, upstream: &Upstream, changes: &Changes
         line(&first),
         line(&second)
     );
-    Finding::problem(what, found, "is a rule in the way? The engine's log says which decided")
+    CheckResult::problem(what, found, "does a rule match it? The engine's log names it")
 }
 
 /// A POST in absolute form with the credentials of the proxy's URL.
@@ -71,58 +82,58 @@ fn post(url: &str, proxy: &str) -> String {
     )
 }
 
-fn ask(proxy: &str, call: &str) -> std::io::Result<String> {
+fn send(proxy: &str, call: &str) -> std::io::Result<String> {
     let mut stream = TcpStream::connect(proxy)?;
-    stream.set_read_timeout(Some(PATIENCE))?;
+    stream.set_read_timeout(Some(TIMEOUT))?;
     stream.write_all(call.as_bytes())?;
     let mut answer = Vec::new();
     stream.read_to_end(&mut answer)?;
     Ok(String::from_utf8_lossy(&answer).into_owned())
 }
 
-/// The version that a client tells, or nothing; `None` where it is not on this machine.
+/// The version that a client prints, or an empty text; `None` if the client is not installed.
 pub(super) fn version(client: &ProbedClient, changes: &Changes) -> Option<String> {
-    let told = command(client.probe, changes).output().ok()?;
-    let words = String::from_utf8_lossy(&told.stdout);
-    let version = words.split_whitespace().next_back().filter(|_| client.tells_version);
-    told.status.success().then(|| version.unwrap_or_default().to_owned())
+    let output = command(client.probe, changes).output().ok()?;
+    let words = String::from_utf8_lossy(&output.stdout);
+    let version = words.split_whitespace().next_back().filter(|_| client.prints_version);
+    output.status.success().then(|| version.unwrap_or_default().to_owned())
 }
 
 /// Tries one client.
-pub(super) fn client(
+pub(super) fn check_client(
     client: &ProbedClient,
     version: &str,
-    upstream: &Upstream,
+    upstream: &ProbeUpstream,
     changes: &Changes,
-) -> anyhow::Result<Finding> {
+) -> anyhow::Result<CheckResult> {
     let name = format!("{} {version}", client.name).trim_end().to_owned();
     let path = format!("/probe/{}", client.name.replace(|c: char| !c.is_alphanumeric(), "-"));
-    // Go never sends the loopback's names through a proxy, so that it is asked for one that nobody
-    // has: the proxy's own answer shows that it was asked.
-    let url = if client.route == Route::NeverLoopback {
+    // Go never sends names of the loopback through a proxy, so it calls a host that does not exist:
+    // the proxy's own answer shows that the call went through it.
+    let url = if client.route == ProxyRoute::NeverLoopback {
         format!("http://doctor.invalid{path}")
     } else {
         upstream.url(&path)
     };
     let folder = tempfile::tempdir()?;
-    let said = run(client, &folder, &url, changes)?;
+    let output = run_client(client, &folder, &url, changes)?;
     let (through, around) = upstream.hits(&path);
     let refused =
-        said.contains("urn:openclaw-state-engine:") && client.route == Route::NeverLoopback;
+        output.contains("urn:openclaw-state-engine:") && client.route == ProxyRoute::NeverLoopback;
     if (through > 0 || refused) && around == 0 {
-        return Ok(Finding::ok(name, "goes through"));
+        return Ok(CheckResult::ok(name, "goes through"));
     }
     let why = if around > 0 {
         "goes around the engine, unguarded".to_owned()
     } else {
-        let line = said.lines().rfind(|line| !line.trim().is_empty()).unwrap_or("it says nothing");
+        let line = output.lines().rfind(|line| !line.trim().is_empty()).unwrap_or("no output");
         format!("does not get through: {}", line.trim())
     };
-    Ok(Finding::bad(client.otherwise, name, why, client.remedy))
+    Ok(CheckResult::bad(client.otherwise, name, why, client.remedy))
 }
 
-/// Starts a client with a call to `url`; all that it says. One that takes too long is ended.
-fn run(
+/// Starts a client with a call to `url`; returns its output. Kills it if it takes too long.
+fn run_client(
     client: &ProbedClient,
     folder: &TempDir,
     url: &str,
@@ -147,19 +158,19 @@ fn run(
     let mut command = command(&words, changes);
     command.current_dir(folder.path()).stdout(log.try_clone()?).stderr(log);
     wait(command.spawn()?)?;
-    let said = std::fs::read(folder.path().join("said"))?;
-    Ok(String::from_utf8_lossy(&said).into_owned())
+    let output = std::fs::read(folder.path().join("said"))?;
+    Ok(String::from_utf8_lossy(&output).into_owned())
 }
 
 fn wait(mut child: Child) -> std::io::Result<()> {
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + TIMEOUT;
     while child.try_wait()?.is_none() {
         if Instant::now() > deadline {
             child.kill()?;
             child.wait()?;
             break;
         }
-        thread::sleep(BREATH);
+        thread::sleep(POLL_INTERVAL);
     }
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! A tool of the doctor's own on the loopback, which keeps what came.
+//! A tool on the loopback that records the doctor's requests.
 
 use std::io::{self, Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -6,56 +6,57 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
-/// How long a client may be silent.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// Read timeout of a connection.
+const TIMEOUT: Duration = Duration::from_secs(10);
 /// The longest head of a request, in bytes.
 const LONGEST_HEAD: usize = 64 * 1024;
 
 /// Listens until the process ends.
-pub(super) struct Upstream {
+pub(super) struct ProbeUpstream {
     addr: SocketAddr,
-    came: Arc<Mutex<Vec<Came>>>,
+    seen: Arc<Mutex<Vec<SeenRequest>>>,
 }
 
-/// One request.
+/// A request that arrived.
 #[derive(Debug, Clone)]
-struct Came {
+struct SeenRequest {
     path: String,
-    /// It has our `Via`, so it came by the proxy.
+    /// It has our `Via`, so it went through the proxy.
     through: bool,
 }
 
-impl Upstream {
+impl ProbeUpstream {
     pub(super) fn start() -> io::Result<Self> {
         let listener = TcpListener::bind("127.0.0.1:0")?;
         let addr = listener.local_addr()?;
-        let came = Arc::<Mutex<Vec<Came>>>::default();
-        let kept = Arc::clone(&came);
+        let seen = Arc::<Mutex<Vec<SeenRequest>>>::default();
+        let log = Arc::clone(&seen);
         thread::spawn(move || {
             for stream in listener.incoming().flatten() {
-                let kept = Arc::clone(&kept);
-                thread::spawn(move || answer(stream, &kept));
+                let log = Arc::clone(&log);
+                thread::spawn(move || answer(stream, &log));
             }
         });
-        Ok(Self { addr, came })
+        Ok(Self { addr, seen })
     }
 
     pub(super) fn url(&self, path: &str) -> String {
         format!("http://{}{path}", self.addr)
     }
 
-    /// How many requests for paths that begin so came by the proxy, and how many around it.
+    /// How many requests for paths that start with `path` went through the proxy, and how many did
+    /// not.
     pub(super) fn hits(&self, path: &str) -> (usize, usize) {
-        let came = self.came.lock().unwrap_or_else(PoisonError::into_inner);
-        let here = came.iter().filter(|came| came.path.starts_with(path));
-        let (through, around): (Vec<_>, Vec<_>) = here.partition(|came| came.through);
+        let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        let here = seen.iter().filter(|seen| seen.path.starts_with(path));
+        let (through, around): (Vec<_>, Vec<_>) = here.partition(|seen| seen.through);
         (through.len(), around.len())
     }
 }
 
-/// One request a connection: the doctor's calls are few.
-fn answer(mut stream: TcpStream, kept: &Mutex<Vec<Came>>) -> Option<()> {
-    stream.set_read_timeout(Some(PATIENCE)).ok()?;
+/// Answers one request per connection: the doctor makes few calls.
+fn answer(mut stream: TcpStream, log: &Mutex<Vec<SeenRequest>>) -> Option<()> {
+    stream.set_read_timeout(Some(TIMEOUT)).ok()?;
     let (mut head, mut piece) = (Vec::new(), [0; 4096]);
     let end = loop {
         if let Some(end) = head.windows(4).position(|four| four == b"\r\n\r\n") {
@@ -79,9 +80,9 @@ fn answer(mut stream: TcpStream, kept: &Mutex<Vec<Came>>) -> Option<()> {
     let path = text.split(' ').nth(1).unwrap_or_default().to_owned();
     let through = text.lines().any(|line| line.starts_with("via:") && line.contains(" ose-"));
     let count = {
-        let mut kept = kept.lock().unwrap_or_else(PoisonError::into_inner);
-        kept.push(Came { path, through });
-        kept.len().to_string()
+        let mut log = log.lock().unwrap_or_else(PoisonError::into_inner);
+        log.push(SeenRequest { path, through });
+        log.len().to_string()
     };
     let head = "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nConnection: close\r\n";
     write!(stream, "{head}Content-Length: {}\r\n\r\n{count}", count.len()).ok()

@@ -1,4 +1,4 @@
-//! The program: started in our process group and terminal, told of our signals, waited for.
+//! The program: starts it in our process group and terminal, forwards signals to it, waits for it.
 
 use std::io;
 use std::process::ExitStatus as Ended;
@@ -16,13 +16,14 @@ use super::start::Start;
 use crate::exit::ExitStatus;
 use crate::printer::Printer;
 
-/// What is passed on. SIGTSTP, SIGCONT and SIGWINCH reach the program by the terminal itself.
-const PASSED_ON: [i32; 6] = [SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2];
+/// Signals that are forwarded. The terminal itself sends SIGTSTP, SIGCONT and SIGWINCH to the
+/// program.
+const FORWARDED: [i32; 6] = [SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2];
 
-/// Runs a program to its end. Its status is passed as a shell would pass it: 128 + n for signal n.
+/// Runs a program to its end. Returns its status as a shell would: 128 + n for signal n.
 pub(super) fn run(start: &Start<'_>, printer: &mut Printer) -> anyhow::Result<ExitStatus> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    // Before the program is there, so that no signal is lost.
+    // Before the program starts, so that no signal is lost.
     let mut signals = signals()?;
     let ended = runtime.block_on(async { wait(start.spawn(|_| {})?, &mut signals).await });
     Ok(match ended {
@@ -34,7 +35,7 @@ pub(super) fn run(start: &Start<'_>, printer: &mut Printer) -> anyhow::Result<Ex
     })
 }
 
-/// Only this task reaps the program: as long as it has an id, a signal reaches nobody else.
+/// Only this task reaps the program: while it has an id, a signal cannot reach another process.
 async fn wait(mut child: Child, signals: &mut UnboundedReceiver<Origin>) -> io::Result<Ended> {
     loop {
         let origin = tokio::select! {
@@ -43,31 +44,32 @@ async fn wait(mut child: Child, signals: &mut UnboundedReceiver<Origin>) -> io::
         };
         let pid = child.id().and_then(|id| Pid::from_raw(id.cast_signed()));
         if let (Some(pid), Some(signal)) = (pid, Signal::from_named_raw(origin.signal))
-            && !came_by_terminal(&origin)
+            && !sent_by_terminal(&origin)
         {
-            // It may have ended meanwhile.
+            // The program may have ended in the meantime.
             let _ = kill_process(pid, signal);
         }
     }
 }
 
-/// The terminal tells its whole foreground group: the program has it already, and two of them mean
-/// "at once" to many programs.
-fn came_by_terminal(origin: &Origin) -> bool {
+/// The terminal signals its whole foreground group, so the program already has the signal; many
+/// programs treat two of them as "stop now".
+fn sent_by_terminal(origin: &Origin) -> bool {
     matches!(origin.signal, SIGINT | SIGQUIT) && matches!(origin.cause, Cause::Kernel)
 }
 
-/// Signals with where they came from. One that was ignored when we started stays so, for us and for
-/// the program: that is how `nohup` and background jobs of a script are told.
+/// Signals with their origin. A signal that was ignored at our start stays ignored, for us and for
+/// the program: `nohup` and background jobs of a script rely on that.
 fn signals() -> io::Result<UnboundedReceiver<Origin>> {
     let ignored = ignored();
-    let wanted = PASSED_ON.into_iter().filter(|signal| ignored >> (signal - 1) & 1 == 0);
+    let wanted = FORWARDED.into_iter().filter(|signal| ignored >> (signal - 1) & 1 == 0);
     let mut signals = SignalsInfo::<WithOrigin>::new(wanted)?;
     let (sender, receiver) = unbounded_channel();
     thread::Builder::new().name("signals".to_owned()).spawn(move || {
         for origin in &mut signals {
             if let Err(late) = sender.send(origin) {
-                // The program is gone, and its end is being recorded: what comes now is for us.
+                // The program has ended and its end is being recorded: signals from here on are for
+                // us.
                 let _ = signal_hook::low_level::emulate_default_handler(late.0.signal);
             }
         }
@@ -75,7 +77,7 @@ fn signals() -> io::Result<UnboundedReceiver<Origin>> {
     Ok(receiver)
 }
 
-/// The signals that this process ignores, one bit each; none where the system does not tell.
+/// The signals that this process ignores, one bit each; 0 if the system does not report them.
 fn ignored() -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));

@@ -1,25 +1,25 @@
-//! How a run shows itself to the engine's proxy.
+//! How a run identifies itself to the proxy.
 
 use base64::prelude::{BASE64_STANDARD, Engine as _};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use store::Reader;
 
-/// What stays as it is in the user part of a URL.
+/// Characters that are not escaped in the user part of a URL.
 const USER_INFO: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
-/// The user of a run's credentials: `SESSION~RUN`.
+/// The user part of the credentials of a run: `SESSION~RUN`.
 pub(crate) fn user(session: &str, run: &str) -> String {
     format!("{session}~{run}")
 }
 
-/// Proxy credentials: a user, and the token of that name.
+/// Proxy credentials: a user and its token.
 pub(crate) struct Credentials {
     user: String,
     token: String,
 }
 
 impl Credentials {
-    /// Those of `user`, by the secret of the store.
+    /// The credentials of `user`, made with the secret of the store.
     pub(crate) fn new(user: String, reader: &Reader) -> Result<Self, store::Error> {
         let token = reader.session_token(&user)?;
         Ok(Self { user, token })

@@ -1,4 +1,4 @@
-//! The engine that guards a program: the one that runs, else one that is brought along.
+//! The engine that guards a program: the one that is running, else one that this process starts.
 
 use std::ffi::OsStr;
 use std::fs::{File, OpenOptions, TryLockError};
@@ -9,97 +9,100 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
 use clap::Parser;
-use serde::Deserialize;
 use store::{Reader, Store};
 use tokio::runtime::Runtime;
 
-use super::outward::Outward;
-use crate::client::{self, Client};
-use crate::config::{Config, Flags, Place};
+use super::upstream_proxy::UpstreamProxies;
+use crate::client::{self, ApiClient};
+use crate::config::{Config, Flags, Target, settings};
 use crate::printer::Printer;
 use crate::server::engine as server;
 use crate::source;
 
-/// How long an engine that just starts, or just ends, is waited for.
-const PATIENCE: Duration = Duration::from_secs(15);
-/// How often it is looked at.
-const BREATH: Duration = Duration::from_millis(50);
+/// How long to wait for an engine that is starting or stopping.
+const ATTACH_TIMEOUT: Duration = Duration::from_secs(15);
+/// How often to check it.
+const POLL_INTERVAL: Duration = Duration::from_millis(50);
 
-/// An engine with both doors open.
-pub(crate) struct Engine {
+/// An engine with its API and its proxy open.
+pub(crate) struct AttachedEngine {
     database: PathBuf,
-    client: Client,
+    client: ApiClient,
     reader: Reader,
     api: String,
     /// `HOST:PORT`.
     proxy: String,
     notes: Vec<String>,
-    own: Option<Own>,
-    /// Held for as long as an engine of somebody else's is used.
+    own: Option<OwnEngine>,
+    /// Locked while another process's engine is in use.
     in_use: Option<File>,
 }
 
-/// An engine of this process.
-struct Own {
+/// An engine in this process.
+struct OwnEngine {
     runtime: Runtime,
     engine: server::Engine,
     store: Store,
 }
 
-/// The settings of `serve` that come by the environment, and what `run` says.
+/// The settings of `serve`, from the environment and from `run`.
 #[derive(Debug, Parser)]
-struct Line {
+struct EngineArgs {
     #[command(flatten)]
     flags: Flags,
 }
 
-#[derive(Deserialize)]
-struct Readiness {
-    proxy: Option<String>,
-}
-
-impl Engine {
-    /// Asks the lock who serves the database of `place`; where nobody does, serves it on two free
-    /// ports of the loopback, with session tokens required.
-    pub(crate) fn find_or_bring(place: &Place, outward: &Outward) -> anyhow::Result<Self> {
-        // The program may have another working folder.
-        let database = std::path::absolute(place.database()?)?;
-        let deadline = Instant::now() + PATIENCE;
+impl AttachedEngine {
+    /// Finds the engine that holds the lock of the database of `target`. If there is none, starts
+    /// one on two free ports of the loopback, with session tokens required.
+    pub(crate) fn attach_or_start(
+        target: &Target,
+        upstream_proxy: &UpstreamProxies,
+    ) -> anyhow::Result<Self> {
+        // The program may have a different working folder.
+        let database = std::path::absolute(target.database()?)?;
+        let deadline = Instant::now() + ATTACH_TIMEOUT;
         loop {
-            let in_use = in_use(&database)?;
-            let found = match source::server_of(&database, place) {
-                Ok(Some(client)) => Self::running(&database, client, in_use, outward).map(Some),
-                Ok(None) => Self::bring(&database, place, outward),
+            let in_use = share_runs_lock(&database)?;
+            let found = match source::server_of(&database, target) {
+                Ok(Some(client)) => {
+                    Self::attach(&database, client, in_use, upstream_proxy).map(Some)
+                }
+                Ok(None) => Self::start(&database, target, upstream_proxy),
                 Err(error) => Err(error),
             };
             match found {
                 Ok(Some(engine)) => return Ok(engine),
-                // Somebody was faster, or is just starting or ending.
+                // Another process was faster, or an engine is starting or stopping.
                 Ok(None) if Instant::now() < deadline => {}
                 Err(error) if Instant::now() < deadline && is_unreachable(&error) => {}
-                Ok(None) => bail!("{} is opened and closed all the time", database.display()),
+                Ok(None) => bail!(
+                    "cannot open {}: it is being opened and closed repeatedly",
+                    database.display()
+                ),
                 Err(error) => return Err(error),
             }
-            thread::sleep(BREATH);
+            thread::sleep(POLL_INTERVAL);
         }
     }
 
-    fn running(
+    fn attach(
         database: &Path,
-        client: Client,
+        client: ApiClient,
         in_use: Option<File>,
-        outward: &Outward,
+        upstream_proxy: &UpstreamProxies,
     ) -> anyhow::Result<Self> {
         let api = client.url();
-        let proxy = proxy_of(&client)?.with_context(|| {
+        let proxy = client.readiness()?.proxy.with_context(|| {
             format!("the engine at {api} has no proxy: start it without --no-proxy")
         })?;
-        let own_proxy = outward.hops().any(|hop| hop.address() == proxy);
+        let proxy = address(&proxy).to_owned();
+        let own_proxy = upstream_proxy.hops().any(|hop| hop.address() == proxy);
         let mut notes = Vec::new();
-        if let Some(hop) = outward.hops().next().filter(|_| !own_proxy) {
+        if let Some(hop) = upstream_proxy.hops().next().filter(|_| !own_proxy) {
             notes.push(format!(
-                "warning: the engine at {api} goes out by its own way, not through {}; that needs \
-                 serve --upstream-proxy",
+                "warning: the engine at {api} does not use the proxy {}: start it with serve \
+                 --upstream-proxy",
                 hop.address()
             ));
         }
@@ -108,9 +111,13 @@ impl Engine {
         Ok(Self { database, client, reader, api, proxy, notes, own: None, in_use })
     }
 
-    /// `None` where somebody else has just taken the database.
-    fn bring(database: &Path, place: &Place, outward: &Outward) -> anyhow::Result<Option<Self>> {
-        let config = config(database, place, outward)?;
+    /// `None` if another process has just locked the database.
+    fn start(
+        database: &Path,
+        target: &Target,
+        upstream_proxy: &UpstreamProxies,
+    ) -> anyhow::Result<Option<Self>> {
+        let config = config(database, target, upstream_proxy)?;
         let store = match server::open_store(&config) {
             Ok(store) => store,
             Err(store::Error::Locked { .. }) => return Ok(None),
@@ -124,22 +131,22 @@ impl Engine {
                 return Err(error);
             }
         };
-        let api = engine.at.api.clone();
-        let proxy = engine.at.proxy.as_deref().map(address).map(str::to_owned);
+        let api = engine.addresses.api.clone();
+        let proxy = engine.addresses.proxy.as_deref().map(address).map(str::to_owned);
         let proxy = proxy.context("run needs the proxy")?;
         Ok(Some(Self {
             database: database.to_owned(),
-            client: Client::new(&api, place.token().as_ref())?,
+            client: ApiClient::new(&api, target.token().as_ref())?,
             reader: Reader::open(database)?,
             api,
             proxy,
             notes: Vec::new(),
-            own: Some(Own { runtime, engine, store }),
+            own: Some(OwnEngine { runtime, engine, store }),
             in_use: None,
         }))
     }
 
-    pub(crate) fn client(&self) -> &Client {
+    pub(crate) fn client(&self) -> &ApiClient {
         &self.client
     }
 
@@ -161,13 +168,12 @@ impl Engine {
         &self.database
     }
 
-    /// What the user should know of it.
+    /// What the user should know about it.
     pub(crate) fn notes(&self) -> Vec<String> {
         self.notes.clone()
     }
 
-    /// Ends an engine of this process: when no other `run` uses it any more, and what runs is
-    /// recorded.
+    /// Stops an engine in this process, once no other `run` uses it and running calls are recorded.
     pub(crate) fn close(self, printer: &mut Printer) {
         let Self { own, in_use, database, .. } = self;
         drop(in_use);
@@ -182,36 +188,35 @@ impl Engine {
     }
 }
 
-fn config(database: &Path, place: &Place, outward: &Outward) -> anyhow::Result<Config> {
+fn config(
+    database: &Path,
+    target: &Target,
+    upstream_proxy: &UpstreamProxies,
+) -> anyhow::Result<Config> {
     let mut line: Vec<&OsStr> = ["run", "--addr=127.0.0.1:0", "--proxy-addr=127.0.0.1:0"]
         .into_iter()
         .chain(["--require-token", "--database"])
         .map(OsStr::new)
         .collect();
     line.push(database.as_os_str());
-    if let Some(file) = place.named_file() {
+    if let Some(file) = target.named_file() {
         line.extend([OsStr::new("--config"), file.as_os_str()]);
     }
-    let line: Line = crate::config::parse(line)?;
+    let line: EngineArgs = crate::config::parse(line)?;
     let mut config = Config::try_from(line.flags)?;
     if config.proxy.addr.is_none() {
-        bail!("the environment switches the proxy off, and run needs it");
+        bail!(
+            "{} or the configuration file switches the proxy off, but run needs it",
+            settings::ENABLED.variable()
+        );
     }
-    if let Some(token) = place.token() {
+    if let Some(token) = target.token() {
         config.api.token = Some(token);
     }
-    if let Some(chain) = outward.chain() {
+    if let Some(chain) = upstream_proxy.chain() {
         config.proxy.upstream.proxy = Some(chain);
     }
     Ok(config)
-}
-
-/// The proxy of a running engine, as `HOST:PORT`.
-fn proxy_of(client: &Client) -> anyhow::Result<Option<String>> {
-    let ready = client.get_any("/readyz")?;
-    let ready: Readiness = serde_json::from_slice(&ready)
-        .map_err(|error| client::Error::Answer(format!("/readyz: {error}")))?;
-    Ok(ready.proxy.map(|url| address(&url).to_owned()))
 }
 
 fn address(url: &str) -> &str {
@@ -222,9 +227,9 @@ fn is_unreachable(error: &anyhow::Error) -> bool {
     matches!(error.downcast_ref(), Some(client::Error::Unreachable { .. }))
 }
 
-/// `<database>.runs`: locked, shared, by each `run` that uses the engine of another; the kernel
-/// frees the lock, however a process ends.
-fn in_use(database: &Path) -> anyhow::Result<Option<File>> {
+/// Locks `<database>.runs`, shared, for a `run` that uses the engine of another process. The kernel
+/// frees the lock however a process ends.
+fn share_runs_lock(database: &Path) -> anyhow::Result<Option<File>> {
     if !database.exists() {
         return Ok(None);
     }
@@ -241,21 +246,21 @@ fn lock_file(database: &Path) -> anyhow::Result<File> {
     options.open(&path).with_context(|| path.to_string_lossy().into_owned())
 }
 
-/// Waits until no other `run` uses this process's engine. What it returns keeps others from starting
-/// to: they wait, and find nobody who serves the database.
+/// Waits until no other `run` uses the engine of this process. While the returned file is open, no
+/// other `run` starts to use it: each waits, and then finds that nothing serves the database.
 fn wait_for_others(database: &Path, printer: &mut Printer) -> Option<File> {
     let file = lock_file(database).ok()?;
-    let mut told = false;
+    let mut announced = false;
     loop {
         match file.try_lock() {
             Ok(()) => return Some(file),
             Err(TryLockError::WouldBlock) => {}
             Err(TryLockError::Error(_)) => return None,
         }
-        if !told {
-            told = true;
-            printer.note("another run still uses this engine: waiting for its end");
+        if !announced {
+            announced = true;
+            printer.note("waiting for another run that uses this engine");
         }
-        thread::sleep(BREATH);
+        thread::sleep(POLL_INTERVAL);
     }
 }

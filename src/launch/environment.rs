@@ -1,5 +1,6 @@
-//! The environment of a guarded program: every variable by which some client finds a proxy or whom
-//! it trusts. All of them are set or unset; one that is left over would lead around the engine.
+//! The environment of a guarded program: every variable that decides, for some client, which proxy
+//! to use or which roots to trust. All are set or unset; one that is left over would bypass the
+//! engine.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -11,8 +12,8 @@ use super::trust::Trust;
 use super::variables::{Variables, no_proxy};
 use crate::config::{env, settings};
 
-/// What a guarded program is told.
-pub(crate) struct Wanted<'a> {
+/// What the environment of a guarded program names.
+pub(crate) struct EnvironmentSpec<'a> {
     /// `HOST:PORT`.
     pub(crate) proxy: &'a str,
     pub(crate) credentials: &'a Credentials,
@@ -20,23 +21,23 @@ pub(crate) struct Wanted<'a> {
     pub(crate) session: &'a str,
     pub(crate) run: &'a str,
     pub(crate) database: &'a Path,
-    /// The state API's token; `None`: the program is not to have it.
+    /// The state API's token; `None` if the program must not have it.
     pub(crate) api_token: Option<&'a str>,
-    /// `None`: nothing is intercepted, and nobody needs to trust us.
+    /// `None` if nothing is intercepted, so that nobody needs to trust us.
     pub(crate) trust: Option<&'a Trust>,
-    /// The port, as `HOST:PORT`, that Java's clients are to use.
+    /// The port for Java's clients, as `HOST:PORT`.
     pub(crate) java: Option<&'a str>,
     /// From [`node_warns`].
     pub(crate) node_warns: bool,
 }
 
-/// What becomes of each variable; `None` unsets it.
+/// The new value of each variable; `None` unsets it.
 pub(crate) type Changes = BTreeMap<String, Option<OsString>>;
 
-/// Read by clients for one scheme each. curl reads `http_proxy` in lower case only.
+/// Clients read each for one scheme. curl reads `http_proxy` in lower case only.
 const PROXY: [&str; 4] = ["http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"];
 
-/// Would lead around the engine, or lead it astray: what they name is the engine's way out.
+/// Would bypass or mislead the engine: what they name is its own upstream proxy.
 const ALL_PROXY: [&str; 2] = ["all_proxy", "ALL_PROXY"];
 
 /// Replace the roots of the clients that read them.
@@ -56,13 +57,14 @@ const BUNDLE: [&str; 13] = [
     "CLOUDSDK_CORE_CUSTOM_CA_CERTS_FILE",
 ];
 
-/// Are added to the roots of the clients that read them.
+/// Add to the roots of the clients that read them.
 const EXTRA: [&str; 2] = ["NODE_EXTRA_CA_CERTS", "DENO_CERT"];
 
 /// Makes Node 22 and 24 quiet about `NODE_USE_ENV_PROXY`.
 const NODE_QUIET: &str = "--disable-warning=UNDICI-EHPA";
 
-/// The Node on PATH knows [`NODE_QUIET`] and needs it. An older one refuses to start with it.
+/// Whether the Node on PATH knows [`NODE_QUIET`] and needs it. An older one refuses to start with
+/// it.
 pub(crate) fn node_warns(inherited: &Variables) -> bool {
     let mut node = Command::new("node");
     node.arg("--version").stdin(Stdio::null()).stderr(Stdio::null());
@@ -76,11 +78,11 @@ pub(crate) fn node_warns(inherited: &Variables) -> bool {
     major.and_then(|major| major.parse().ok()).is_some_and(|major: u32| major >= 22)
 }
 
-/// What is to be changed of `inherited` so that a program's calls go through the engine.
-pub(crate) fn changes(wanted: &Wanted<'_>, inherited: &Variables) -> Changes {
+/// The changes to `inherited` that send the calls of a program through the engine.
+pub(crate) fn changes(spec: &EnvironmentSpec<'_>, inherited: &Variables) -> Changes {
     let mut changes = Changes::new();
     let mut set = |name: &str, value: Option<OsString>| changes.insert(name.to_owned(), value);
-    let url = wanted.credentials.url(wanted.proxy);
+    let url = spec.credentials.url(spec.proxy);
     for name in PROXY {
         set(name, Some(url.as_str().into()));
     }
@@ -91,37 +93,37 @@ pub(crate) fn changes(wanted: &Wanted<'_>, inherited: &Variables) -> Changes {
         set(name, no_proxy(inherited).map(Into::into));
     }
     set("NODE_USE_ENV_PROXY", Some("1".into()));
-    if wanted.node_warns {
+    if spec.node_warns {
         set("NODE_OPTIONS", Some(appended(inherited, "NODE_OPTIONS", NODE_QUIET).into()));
     }
-    set(env::URL, Some(wanted.api.into()));
-    set(env::SESSION, Some(wanted.session.into()));
-    set(env::RUN, Some(wanted.run.into()));
-    set(settings::DATABASE.variable(), Some(wanted.database.into()));
-    // The API settles what is in doubt: that is not for the program whose calls are guarded.
-    set(settings::TOKEN.variable(), wanted.api_token.map(Into::into));
-    if let Some(trust) = wanted.trust {
+    set(env::URL, Some(spec.api.into()));
+    set(env::SESSION, Some(spec.session.into()));
+    set(env::RUN, Some(spec.run.into()));
+    set(settings::DATABASE.variable(), Some(spec.database.into()));
+    // The API can settle what is in doubt, which is not for the program whose calls are guarded.
+    set(settings::TOKEN.variable(), spec.api_token.map(Into::into));
+    if let Some(trust) = spec.trust {
         for name in BUNDLE {
             set(name, Some(trust.bundle().into()));
         }
         for name in EXTRA {
             set(name, Some(trust.extra().into()));
         }
-        // curl prefers it to SSL_CERT_FILE, and our CA is not in there.
+        // curl prefers it to SSL_CERT_FILE, and our CA is not in it.
         set("SSL_CERT_DIR", None);
-        // uv brings its own roots unless it is told to use the system's.
+        // uv uses its own roots unless it is set to use the system's.
         for name in ["UV_NATIVE_TLS", "UV_SYSTEM_CERTS"] {
             set(name, Some("1".into()));
         }
     }
-    if let Some(port) = wanted.java {
-        let options = appended(inherited, "JAVA_TOOL_OPTIONS", &java(port, wanted.trust));
+    if let Some(port) = spec.java {
+        let options = appended(inherited, "JAVA_TOOL_OPTIONS", &java(port, spec.trust));
         set("JAVA_TOOL_OPTIONS", Some(options.into()));
     }
     changes
 }
 
-/// Changes what a program that is to be started inherits.
+/// Applies the changes to the environment of a command.
 pub(crate) fn apply(changes: &Changes, command: &mut Command) {
     for (name, value) in changes {
         match value {
@@ -139,7 +141,7 @@ fn appended(inherited: &Variables, name: &str, more: &str) -> String {
     }
 }
 
-/// Java reads no variable but this one. It sends no credentials that stand here.
+/// Java reads no other variable, and sends no credentials from it.
 fn java(port: &str, trust: Option<&Trust>) -> String {
     let (host, port) = port.rsplit_once(':').unwrap_or((port, "80"));
     let proxies = ["http", "https"]

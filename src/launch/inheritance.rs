@@ -1,4 +1,5 @@
-//! What a program inherits of this process, and an engine in it changes for itself.
+//! What a program inherits from this process, and what an engine in this process changes for
+//! itself.
 
 use std::io;
 
@@ -8,8 +9,8 @@ use tokio::process::{Child, Command};
 
 use super::variables::{self, Variables};
 
-/// The environment, the umask, and the limit of open files. The engine's files are the owner's alone and its
-/// connections are many; neither of the last two is the program's affair.
+/// The environment, the umask and the limit of open files. An engine makes its files private and
+/// needs many connections; neither concerns the program.
 pub(crate) struct Inheritance {
     pub(crate) variables: Variables,
     umask: Mode,
@@ -17,19 +18,19 @@ pub(crate) struct Inheritance {
 }
 
 impl Inheritance {
-    /// As it is now: to be called before an engine is brought.
+    /// The values of now; call it before an engine starts.
     pub(crate) fn now() -> Self {
-        // It can only be read by being set.
+        // Reading the umask means setting it.
         let mask = umask(Mode::from_raw_mode(0o077));
         umask(mask);
         Self { variables: variables::inherited(), umask: mask, files: getrlimit(Resource::Nofile) }
     }
 
-    /// Starts the program with it. Both belong to the whole process; what the engine makes in that
-    /// moment has a mode of its own.
+    /// Starts the program with these values. Both limits belong to the whole process; files that
+    /// the engine creates in that moment have explicit modes.
     pub(super) fn spawn(&self, command: &mut Command) -> io::Result<Child> {
         let (mask, files) = (umask(self.umask), getrlimit(Resource::Nofile));
-        // Lowered or raised below the hard limit, which is as it was: this does not fail.
+        // Stays below the hard limit, which has not changed, so this does not fail.
         let _ = setrlimit(Resource::Nofile, self.files);
         let child = command.spawn();
         let _ = (umask(mask), setrlimit(Resource::Nofile, files));

@@ -1,57 +1,58 @@
-//! Runs a program so that its tool calls are guarded.
+//! Runs a program with its tool calls guarded.
 
 mod child;
 pub(crate) mod credentials;
 pub(crate) mod engine;
 pub(crate) mod environment;
 pub(crate) mod inheritance;
-pub(crate) mod outward;
+mod java_port;
 pub(crate) mod preparation;
-mod scoped;
 pub(crate) mod session;
 pub(crate) mod start;
 mod trust;
+pub(crate) mod upstream_proxy;
 pub(crate) mod variables;
 
 use std::ffi::OsString;
 
 use uuid::Uuid;
 
-use self::engine::Engine;
+use self::engine::AttachedEngine;
 use self::inheritance::Inheritance;
-use self::preparation::Given;
+use self::preparation::Extras;
 use self::start::Start;
-use crate::config::{LogFormat, Place, Token};
+use crate::config::{LogFormat, Target, Token};
 use crate::exit::ExitStatus;
 use crate::log;
 use crate::printer::Printer;
 
-/// What is to be run, and how.
+/// What to run, and how.
 pub(crate) struct Program<'a> {
     /// The program and its arguments.
     pub(crate) command: &'a [OsString],
-    /// A name or an id; `None`: a new session.
+    /// A name or an id; `None` for a new session.
     pub(crate) session: Option<&'a str>,
-    pub(crate) place: &'a Place,
-    /// The proxy that an engine of this process goes out through, or `none`; `None`: that of the
-    /// environment.
+    pub(crate) target: &'a Target,
+    /// The upstream proxy of an engine in this process, or `none`; `None` for the one that the
+    /// environment names.
     pub(crate) upstream_proxy: Option<&'a str>,
-    /// It gets what Java needs.
+    /// Set up the environment for Java.
     pub(crate) java: bool,
-    /// It gets the state API's token.
+    /// Give the program the state API's token.
     pub(crate) share_api_token: bool,
 }
 
 /// Runs the program to its end.
 pub(crate) fn run(program: &Program<'_>, printer: &mut Printer) -> anyhow::Result<ExitStatus> {
     let session = match program.session {
-        Some(session) => session::checked(session)?.to_owned(),
-        None => session::fresh_name(),
+        Some(session) => session::check_name(session)?.to_owned(),
+        None => session::new_name(),
     };
     log::start(LogFormat::Human, "warn")?;
     let inheritance = Inheritance::now();
-    let outward = outward::of(&inheritance.variables, program.upstream_proxy)?;
-    let engine = Engine::find_or_bring(program.place, &outward)?;
+    let upstream_proxy =
+        upstream_proxy::configured(&inheritance.variables, program.upstream_proxy)?;
+    let engine = AttachedEngine::attach_or_start(program.target, &upstream_proxy)?;
     let ended = match run_with(&engine, program, &session, &inheritance, printer) {
         Ok(ended) => ended,
         Err(error) => {
@@ -62,14 +63,14 @@ pub(crate) fn run(program: &Program<'_>, printer: &mut Printer) -> anyhow::Resul
     if ended == (ExitStatus::Child { code: 0 })
         && let Err(error) = session::complete(&session, &engine)
     {
-        printer.note(format_args!("the session {session} could not be completed: {error:#}"));
+        printer.note(format_args!("cannot complete the session {session}: {error:#}"));
     }
     engine.close(printer);
     Ok(ended)
 }
 
 fn run_with(
-    engine: &Engine,
+    engine: &AttachedEngine,
     program: &Program<'_>,
     session: &str,
     inheritance: &Inheritance,
@@ -78,12 +79,12 @@ fn run_with(
     if Uuid::try_parse(session).is_ok() {
         session::find(session, engine)?;
     }
-    let token = program.place.token().filter(|_| program.share_api_token);
-    let given = Given { java: program.java, api_token: token.as_ref().map(Token::reveal) };
-    let (run, inherited) = (session::fresh_run(), &inheritance.variables);
-    let prepared = preparation::prepare(session, &run, engine, inherited, &given)?;
+    let token = program.target.token().filter(|_| program.share_api_token);
+    let extras = Extras { java: program.java, api_token: token.as_ref().map(Token::reveal) };
+    let (run, inherited) = (session::new_run(), &inheritance.variables);
+    let prepared = preparation::prepare(session, &run, engine, inherited, &extras)?;
     if program.session.is_none() {
-        printer.note(format_args!("session {session} (to go on with it: --session {session})"));
+        printer.note(format_args!("session {session} (to continue: --session {session})"));
     }
     for note in variables::notes(inherited).into_iter().chain(engine.notes()) {
         printer.note(note);

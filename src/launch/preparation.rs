@@ -1,52 +1,54 @@
-//! What a program is started with: its environment, and the files and the port that this names.
+//! What a program is started with: its environment, and the files and the port that the environment
+//! names.
 
 use super::credentials::{self, Credentials};
-use super::engine::Engine;
-use super::environment::{self, Changes, Wanted};
-use super::scoped::Scoped;
+use super::engine::AttachedEngine;
+use super::environment::{self, Changes, EnvironmentSpec};
+use super::java_port::JavaPort;
 use super::trust::Trust;
 use super::variables::Variables;
 
-/// What not every program is given.
+/// What only some programs get.
 #[derive(Debug, Default)]
-pub(crate) struct Given<'a> {
-    /// What Java needs.
+pub(crate) struct Extras<'a> {
+    /// An environment for Java.
     pub(crate) java: bool,
     /// The state API's token.
     pub(crate) api_token: Option<&'a str>,
 }
 
-/// The environment of a run, with the files and the port that it names: these go with the value.
-pub(crate) struct Prepared {
+/// The environment of a run. The files and the port that it names last as long as this value.
+pub(crate) struct PreparedEnvironment {
     pub(crate) changes: Changes,
     _trust: Option<Trust>,
-    _scoped: Option<Scoped>,
+    _java_port: Option<JavaPort>,
 }
 
-/// The environment of `run` of `session`.
+/// Prepares the environment of `run` of `session`.
 pub(crate) fn prepare(
     session: &str,
     run: &str,
-    engine: &Engine,
+    engine: &AttachedEngine,
     inherited: &Variables,
-    given: &Given<'_>,
-) -> anyhow::Result<Prepared> {
+    extras: &Extras<'_>,
+) -> anyhow::Result<PreparedEnvironment> {
     let credentials = Credentials::new(credentials::user(session, run), engine.reader())?;
     let ca = engine.client().get("/ca.pem")?;
-    let trust = ca.map(|ca| Trust::new(&ca, inherited, given.java)).transpose()?;
-    let scoped = given.java.then(|| Scoped::open(engine.proxy(), &credentials)).transpose()?;
-    let wanted = Wanted {
+    let trust = ca.map(|ca| Trust::new(&ca, inherited, extras.java)).transpose()?;
+    let java_port =
+        extras.java.then(|| JavaPort::open(engine.proxy(), &credentials)).transpose()?;
+    let spec = EnvironmentSpec {
         proxy: engine.proxy(),
         credentials: &credentials,
         api: engine.api(),
         session,
         run,
         database: engine.database(),
-        api_token: given.api_token,
+        api_token: extras.api_token,
         trust: trust.as_ref(),
-        java: scoped.as_ref().map(Scoped::address),
+        java: java_port.as_ref().map(JavaPort::address),
         node_warns: environment::node_warns(inherited),
     };
-    let changes = environment::changes(&wanted, inherited);
-    Ok(Prepared { changes, _trust: trust, _scoped: scoped })
+    let changes = environment::changes(&spec, inherited);
+    Ok(PreparedEnvironment { changes, _trust: trust, _java_port: java_port })
 }

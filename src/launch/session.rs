@@ -1,46 +1,46 @@
-//! The session of a guarded program: its name, its check, its completion.
+//! The session of a guarded program: its name, and its completion.
 
 use anyhow::{Context as _, bail};
 use serde::Serialize;
 use store::model::{Session, SessionStatus};
 use uuid::Uuid;
 
-use super::engine::Engine;
+use super::engine::AttachedEngine;
 
-/// A name that proxy credentials can carry.
-pub(crate) fn checked(session: &str) -> anyhow::Result<&str> {
+/// Checks that proxy credentials can carry a name.
+pub(crate) fn check_name(session: &str) -> anyhow::Result<&str> {
     let length = session.chars().count();
     if session.trim().is_empty() || length > store::MAX_NAME || session.contains(char::is_control) {
-        bail!("--session takes 1 to {} readable characters", store::MAX_NAME);
+        bail!("--session must be 1 to {} printable characters", store::MAX_NAME);
     }
     if session.contains(':') {
-        bail!("--session takes no colon: in a proxy's URL the password follows it");
+        bail!("--session must not contain a colon: in a proxy's URL the password follows it");
     }
     if session.rsplit_once('~').is_some_and(|(_, run)| run.len() == 32) {
-        bail!("--session takes no name that ends like a run, in ~ and 32 characters");
+        bail!("--session must not end like a run: ~ and 32 characters");
     }
     Ok(session)
 }
 
-/// Names a new run.
-pub(crate) fn fresh_run() -> String {
+/// The name of a new run.
+pub(crate) fn new_run() -> String {
     Uuid::now_v7().simple().to_string()
 }
 
-pub(crate) fn fresh_name() -> String {
+pub(crate) fn new_name() -> String {
     let id = Uuid::now_v7().simple().to_string();
     format!("run-{}", &id[20..])
 }
 
-/// The session as it is now; `None` where no call has made it yet.
-pub(crate) fn find(session: &str, engine: &Engine) -> anyhow::Result<Option<Session>> {
+/// The session; `None` if no call has created it yet.
+pub(crate) fn find(session: &str, engine: &AttachedEngine) -> anyhow::Result<Option<Session>> {
     let Ok(id) = Uuid::try_parse(session) else {
         return Ok(engine.reader().session_by_name(session)?);
     };
     let found = engine.reader().session(id)?;
     match found.status {
         SessionStatus::Active | SessionStatus::Paused => Ok(Some(found)),
-        ended => bail!("the session {id} is {}: take another", ended.as_str()),
+        ended => bail!("session {id} is {}: use a different one", ended.as_str()),
     }
 }
 
@@ -55,8 +55,8 @@ struct Completed {
     status: SessionStatus,
 }
 
-/// A session that no call has made needs no completion.
-pub(crate) fn complete(session: &str, engine: &Engine) -> anyhow::Result<()> {
+/// Completes the session, unless no call has created it.
+pub(crate) fn complete(session: &str, engine: &AttachedEngine) -> anyhow::Result<()> {
     if let Some(session) = find(session, engine)? {
         let session = Completed { id: session.id, status: SessionStatus::Completed };
         let done = engine.client().call("update_session", &Update { session });
@@ -71,12 +71,12 @@ mod tests {
 
     #[test]
     fn names_that_credentials_can_carry() {
-        for good in ["nightly", "a~b", "Reise nach Köln", &"x".repeat(255), &fresh_name()] {
-            assert!(checked(good).is_ok(), "{good}");
+        for good in ["nightly", "a~b", "Reise nach Köln", &"x".repeat(255), &new_name()] {
+            assert!(check_name(good).is_ok(), "{good}");
         }
         let like_a_run = format!("a~{}", Uuid::nil().simple());
         for bad in ["", " ", "a:b", "a\nb", &"x".repeat(256), &like_a_run] {
-            assert!(checked(bad).is_err(), "{bad}");
+            assert!(check_name(bad).is_err(), "{bad}");
         }
     }
 }

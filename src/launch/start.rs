@@ -8,7 +8,7 @@ use tokio::process::{Child, Command};
 use super::environment::{self, Changes};
 use super::inheritance::Inheritance;
 
-/// A program that is to be started.
+/// A program to start.
 pub(crate) struct Start<'a> {
     /// The program and its arguments.
     pub(crate) command: &'a [OsString],
@@ -17,12 +17,12 @@ pub(crate) struct Start<'a> {
 }
 
 impl Start<'_> {
-    /// As it is called.
+    /// The name of the program, as written.
     pub(crate) fn program(&self) -> &OsStr {
         self.command.first().map(OsString::as_os_str).unwrap_or_default()
     }
 
-    /// Starts it; `set_up` says what it reads and writes.
+    /// Starts it; `set_up` sets its standard streams.
     pub(crate) fn spawn(&self, set_up: impl FnOnce(&mut Command)) -> io::Result<Child> {
         let mut command = Command::new(self.program());
         command.args(self.command.iter().skip(1));

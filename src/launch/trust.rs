@@ -1,4 +1,5 @@
-//! Whom a guarded program trusts: whom it trusted before, and the engine's CA.
+//! The certificates that a guarded program trusts: those that it trusted before, and the CA of the
+//! engine.
 
 use std::collections::BTreeSet;
 use std::fs::OpenOptions;
@@ -14,32 +15,29 @@ use tempfile::TempDir;
 
 use super::variables::Variables;
 
-/// Files with further certificates that the user may have named.
-const USERS: [&str; 4] =
+/// Variables that may name files with further certificates.
+const USER_VARIABLES: [&str; 4] =
     ["REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "NODE_EXTRA_CA_CERTS", "DENO_CERT"];
 
-/// Certificate files in a folder of their own, which goes with this value.
+/// Certificate files in a temporary folder, which is deleted with this value.
 pub(crate) struct Trust {
     folder: TempDir,
     java: Option<PathBuf>,
 }
 
 impl Trust {
-    /// `ca`: the engine's, in PEM. `java`: make a trust store of Java's too.
+    /// Writes the files. `ca` is the CA of the engine in PEM; `java` adds a trust store for Java.
     pub(crate) fn new(ca: &[u8], variables: &Variables, java: bool) -> anyhow::Result<Self> {
         let folder = tempfile::Builder::new().prefix("openclaw-state-engine-").tempdir()?;
         let mut trust = Self { folder, java: None };
-        let ca = std::str::from_utf8(ca).context("the engine's CA is no PEM")?;
-        let users = of_user(variables)?;
+        let ca = std::str::from_utf8(ca).context("the engine's CA is not PEM")?;
+        let users = user_certificates(variables)?;
         trust.write("ca.pem", [ca])?;
         trust.write("extra.pem", users.iter().map(String::as_str).chain([ca]))?;
-        // SSL_CERT_FILE and SSL_CERT_DIR are read here, else the system's own roots.
+        // Reads SSL_CERT_FILE and SSL_CERT_DIR, else the roots of the system.
         let system = load_native_certs();
         if system.certs.is_empty() {
-            bail!(
-                "no certificates of this system were found ({:?}): install ca-certificates",
-                system.errors
-            );
+            bail!("no system certificates found ({:?}): install ca-certificates", system.errors);
         }
         let roots: BTreeSet<String> = system.certs.iter().map(|root| pem(root)).collect();
         let all = roots.iter().chain(&users).map(String::as_str).chain([ca]);
@@ -50,17 +48,17 @@ impl Trust {
         Ok(trust)
     }
 
-    /// All roots, and the engine's CA.
+    /// All roots and the CA of the engine.
     pub(crate) fn bundle(&self) -> PathBuf {
         self.folder.path().join("bundle.pem")
     }
 
-    /// What the user had added, and the engine's CA.
+    /// What the user had added, and the CA of the engine.
     pub(crate) fn extra(&self) -> PathBuf {
         self.folder.path().join("extra.pem")
     }
 
-    /// Java's roots and the engine's CA, under the password `changeit`.
+    /// Java's roots and the CA of the engine, with the password `changeit`.
     pub(crate) fn java(&self) -> Option<&Path> {
         self.java.as_deref()
     }
@@ -79,7 +77,7 @@ impl Trust {
         Ok(())
     }
 
-    /// Java reads no PEM: a copy of its own store, with one certificate more.
+    /// Java does not read PEM, so this copies its own store and adds one certificate.
     fn java_store(&self) -> anyhow::Result<PathBuf> {
         let cacerts = java_home()?.join("lib/security/cacerts");
         let store = self.folder.path().join("java.p12");
@@ -100,24 +98,24 @@ impl Trust {
     }
 }
 
-/// Where the `java` of PATH lives.
+/// The home of the `java` on PATH.
 fn java_home() -> anyhow::Result<PathBuf> {
-    let told = Command::new("java")
+    let output = Command::new("java")
         .args(["-XshowSettings:properties", "-version"])
         .stdin(Stdio::null())
         .output()
         .context("--java needs java on PATH")?;
-    let told = String::from_utf8_lossy(&told.stderr).into_owned();
-    let home = told.lines().find_map(|line| line.trim().strip_prefix("java.home = "));
-    home.map(PathBuf::from).context("java does not tell its java.home")
+    let output = String::from_utf8_lossy(&output.stderr).into_owned();
+    let home = output.lines().find_map(|line| line.trim().strip_prefix("java.home = "));
+    home.map(PathBuf::from).context("java does not report its java.home")
 }
 
-fn of_user(variables: &Variables) -> anyhow::Result<BTreeSet<String>> {
-    let files = USERS.iter().filter_map(|name| {
+fn user_certificates(variables: &Variables) -> anyhow::Result<BTreeSet<String>> {
+    let files = USER_VARIABLES.iter().filter_map(|name| {
         let file = variables.get(*name).filter(|file| !file.is_empty())?;
         Some((name, file))
     });
-    // REQUESTS_CA_BUNDLE may be a folder, which OpenSSL's hashed names are for.
+    // REQUESTS_CA_BUNDLE may be a folder of OpenSSL's hashed names.
     files
         .filter(|(_, file)| !Path::new(file).is_dir())
         .map(|(name, file)| {

@@ -5,14 +5,14 @@ use std::collections::BTreeMap;
 /// The environment by name.
 pub(crate) type Variables = BTreeMap<String, String>;
 
-/// This process's own; names and values that are no text are left out.
+/// The environment of this process, without names and values that are not text.
 pub(crate) fn inherited() -> Variables {
     std::env::vars_os()
         .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
         .collect()
 }
 
-/// The hosts of `no_proxy` and `NO_PROXY`, each once; `None` where none is named.
+/// The hosts of `no_proxy` and `NO_PROXY`, each once; `None` if there are none.
 pub(crate) fn no_proxy(inherited: &Variables) -> Option<String> {
     let mut hosts: Vec<&str> = Vec::new();
     for name in ["no_proxy", "NO_PROXY"] {
@@ -26,10 +26,10 @@ pub(crate) fn no_proxy(inherited: &Variables) -> Option<String> {
     (!hosts.is_empty()).then(|| hosts.join(","))
 }
 
-/// What the user should know.
+/// Warnings for the user.
 pub(crate) fn notes(inherited: &Variables) -> Vec<String> {
     let around = no_proxy(inherited).map(|hosts| {
-        format!("warning: calls to {hosts} go around the engine and are not guarded (no_proxy)")
+        format!("warning: calls to {hosts} bypass the engine and are not guarded (no_proxy)")
     });
     around.into_iter().collect()
 }

@@ -1,4 +1,4 @@
-//! Messages between the client on our stdin and stdout, and the server on its own.
+//! Passes messages between the client on our stdin and stdout, and the server on its own.
 
 use std::io;
 use std::sync::Arc;
@@ -25,19 +25,19 @@ use crate::exit::ExitStatus;
 /// How many messages may wait for the client to read them.
 const MESSAGES: usize = 64;
 
-/// How long the response to a cancelled call is waited for; most servers give none.
+/// How long to wait for the response to a cancelled call; most servers send none.
 const AFTER_CANCEL: Duration = Duration::from_secs(10);
 
-/// How long running calls get when the client has left, so that they are recorded.
+/// How long running calls have to be recorded once the client is gone.
 const DRAIN: Duration = Duration::from_secs(30);
 
-/// How long the last messages of a server that has ended are waited for.
+/// How long to wait for the last messages of a server that has ended.
 const LEFTOVER: Duration = Duration::from_secs(2);
 
-/// A message to the client.
+/// The queue of messages to the client.
 type ToClient = mpsc::Sender<Bytes>;
 
-/// Passes messages until the server ends: by itself, because its client has left, or by a signal.
+/// Passes messages until the server ends: by itself, because its client is gone, or by a signal.
 pub(super) async fn run(
     child: Child,
     stdout: ChildStdout,
@@ -46,22 +46,22 @@ pub(super) async fn run(
 ) -> anyhow::Result<ExitStatus> {
     let (to_client, messages) = mpsc::channel(MESSAGES);
     let writing = tokio::spawn(write(messages));
-    let heard = CancellationToken::new();
-    let under_way = TaskTracker::new();
+    let server_done = CancellationToken::new();
+    let running = TaskTracker::new();
     let reading = from_server(stdout, Arc::clone(&loopback), to_client.clone());
-    let guard = heard.clone().drop_guard();
+    let guard = server_done.clone().drop_guard();
     tokio::spawn(async move {
         reading.await;
         drop(guard);
     });
-    let client = Client {
+    let client = FromClient {
         loopback: Arc::clone(&loopback),
         calls,
         lines: to_client,
-        under_way: under_way.clone(),
+        running: running.clone(),
     };
-    let left = CancellationToken::new();
-    let guard = left.clone().drop_guard();
+    let client_gone = CancellationToken::new();
+    let guard = client_gone.clone().drop_guard();
     let client = tokio::spawn(async move {
         client.listen().await;
         drop(guard);
@@ -69,26 +69,26 @@ pub(super) async fn run(
     let (mut terminate, mut interrupt) =
         (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     tokio::select! {
-        () = heard.cancelled() => {}
-        () = left.cancelled() => {
-            under_way.close();
+        () = server_done.cancelled() => {}
+        () = client_gone.cancelled() => {
+            running.close();
             tokio::select! {
-                _ = timeout(DRAIN, under_way.wait()) => {}
+                _ = timeout(DRAIN, running.wait()) => {}
                 _ = terminate.recv() => {}
             }
         }
-        _ = terminate.recv() => child.tell(Signal::TERM),
-        _ = interrupt.recv() => child.tell(Signal::INT),
+        _ = terminate.recv() => child.send_signal(Signal::TERM),
+        _ = interrupt.recv() => child.send_signal(Signal::INT),
     }
     loopback.close();
     let ended = child.end().await?;
-    // What it wrote before its end is still there to be read. A process that it left behind may keep
-    // the pipe open.
-    let _ = timeout(LEFTOVER, heard.cancelled()).await;
+    // The pipe still holds what the server wrote before it ended. A process that it left behind may
+    // keep the pipe open.
+    let _ = timeout(LEFTOVER, server_done.cancelled()).await;
     loopback.end();
     client.abort();
-    under_way.close();
-    under_way.wait().await;
+    running.close();
+    running.wait().await;
     let _ = writing.await;
     Ok(ended)
 }
@@ -106,75 +106,75 @@ fn names_a_call(line: &[u8]) -> bool {
     line.windows(10).any(|part| part == b"tools/call")
 }
 
-/// The next line with its end; the last one may have none. `None` at the end.
+/// The next line with its newline, which the last one may lack. `None` at the end.
 async fn line<R: AsyncRead + Unpin>(from: &mut BufReader<R>) -> Option<Bytes> {
     let mut line = Vec::new();
     let read = from.read_until(b'\n', &mut line).await.ok()?;
     (read > 0).then(|| line.into())
 }
 
-/// Messages of the server: responses to claimed calls go the way that these came.
+/// Passes messages of the server: a response to a claimed call goes back through the proxy.
 async fn from_server(stdout: ChildStdout, loopback: Arc<Loopback>, to_client: ToClient) {
     let mut stdout = BufReader::new(stdout);
     while let Some(line) = line(&mut stdout).await {
         let claimed = mcp::id_of_response(&line).is_some_and(|id| loopback.deliver(&id, &line));
-        // A server whose client has left goes on, so that its calls are recorded.
+        // Without a client the server goes on, so that its calls are recorded.
         if !claimed {
             let _ = to_client.send(line).await;
         }
     }
 }
 
-struct Client {
+struct FromClient {
     loopback: Arc<Loopback>,
     calls: Arc<Calls>,
     lines: ToClient,
-    under_way: TaskTracker,
+    running: TaskTracker,
 }
 
 #[derive(Deserialize)]
-struct Cancelled<'a> {
+struct CancelledNotification<'a> {
     #[serde(borrow)]
-    params: Which<'a>,
+    params: CancelledParams<'a>,
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Which<'a> {
+struct CancelledParams<'a> {
     #[serde(borrow)]
     request_id: &'a RawValue,
 }
 
-impl Client {
+impl FromClient {
     async fn listen(self) {
         let mut stdin = BufReader::new(tokio::io::stdin());
         while let Some(line) = line(&mut stdin).await {
-            self.take(line).await;
+            self.dispatch(line).await;
         }
     }
 
-    /// Only a tool call goes through the engine, and a list of tools, whose hints it may believe.
-    async fn take(&self, line: Bytes) {
+    /// Only tool calls go through the engine, and lists of tools, whose hints it may trust.
+    async fn dispatch(&self, line: Bytes) {
         match mcp::read(&line) {
             Some(Ok(Message::Call(call))) => {
                 let (calls, to_client) = (Arc::clone(&self.calls), self.lines.clone());
-                self.under_way.spawn(async move {
+                self.running.spawn(async move {
                     let _ = to_client.send(calls.call(&line, &call).await).await;
                 });
             }
             Some(Ok(Message::Other { method })) if method.as_deref() == Some("tools/list") => {
-                self.show(line);
+                self.list_tools(line);
             }
             Some(Ok(Message::Other { method })) => {
                 self.loopback.send(line.clone()).await;
                 if method.as_deref() == Some("notifications/cancelled") {
-                    self.cancelled(&line);
+                    self.give_up_later(&line);
                 }
             }
             Some(Err(why)) => self.refuse(&line, &why).await,
             None if names_a_call(&line) => {
-                let why = "tools/call is guarded as a single request with an id and a name, in JSON \
-                           without duplicate members; this one was not sent";
+                let why = "tools/call must be a single request with an id and a name, in JSON without \
+                           duplicate members; this one was not sent";
                 self.refuse(&line, why).await;
             }
             None => {
@@ -183,11 +183,11 @@ impl Client {
         }
     }
 
-    fn show(&self, line: Bytes) {
+    fn list_tools(&self, line: Bytes) {
         let (calls, to_client) = (Arc::clone(&self.calls), self.lines.clone());
         let loopback = Arc::clone(&self.loopback);
-        self.under_way.spawn(async move {
-            match calls.show(&line).await {
+        self.running.spawn(async move {
+            match calls.list_tools(&line).await {
                 Some(response) => {
                     let _ = to_client.send(response).await;
                 }
@@ -204,9 +204,11 @@ impl Client {
         let _ = self.lines.send(refusal.into()).await;
     }
 
-    /// A server gives no response to a call that it has cancelled: what became of it is unknown.
-    fn cancelled(&self, line: &[u8]) {
-        let Ok(cancelled) = serde_json::from_slice::<Cancelled<'_>>(line) else { return };
+    /// A server sends no response to a call that it has cancelled, so its outcome is unknown.
+    fn give_up_later(&self, line: &[u8]) {
+        let Ok(cancelled) = serde_json::from_slice::<CancelledNotification<'_>>(line) else {
+            return;
+        };
         let Some(id) = mcp::canonical_id(cancelled.params.request_id) else { return };
         let loopback = Arc::clone(&self.loopback);
         tokio::spawn(async move {

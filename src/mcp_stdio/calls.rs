@@ -1,4 +1,4 @@
-//! A tool call on its way: through the proxy, which claims it, back to the server, and home again.
+//! A tool call on its way: through the proxy, which claims it, to the server, and back.
 
 use std::io;
 use std::sync::Arc;
@@ -14,7 +14,7 @@ use serde::Deserialize;
 use tokio::net::TcpStream;
 
 use super::engine::{EngineHandle, ProxyAccess};
-use super::loopback::{Loopback, PASS};
+use super::loopback::{Loopback, PASS_HEADER};
 use super::server::Server;
 
 /// Sends calls through the proxy.
@@ -25,16 +25,16 @@ pub(super) struct Calls {
     pass: String,
 }
 
-/// Why there is no answer of the proxy's.
-enum Failure {
+/// Why the proxy gave no answer.
+enum CallFailure {
     /// Nothing was sent.
     Unreachable(io::Error),
-    /// It may have been carried out.
+    /// The call may have run.
     Lost(String),
 }
 
 #[derive(Deserialize)]
-struct Problem {
+struct ProblemDetails {
     title: Option<String>,
     detail: Option<String>,
 }
@@ -44,45 +44,45 @@ impl Calls {
         Self { server, engine, port: loopback.address.port(), pass: loopback.pass.clone() }
     }
 
-    /// The response to a tool call, as a line: the server's, a stored one, or a result that says
-    /// what is known.
+    /// The response to a tool call, as a line: the one of the server, a stored one, or a result
+    /// that says what is known.
     pub(super) async fn call(&self, line: &Bytes, call: &ToolCall) -> Bytes {
-        let told = match self.exchange(line).await {
-            Ok(body) if id_of_response(&body).is_some() => return ended(body),
-            Ok(body) => refused(&body),
-            Err(Failure::Unreachable(error)) => format!(
+        let text = match self.exchange(line).await {
+            Ok(body) if id_of_response(&body).is_some() => return as_line(body),
+            Ok(body) => problem_text(&body),
+            Err(CallFailure::Unreachable(error)) => format!(
                 "The tool call was not sent: openclaw-state-engine cannot be reached ({error}). \
-                 Nothing was executed; it may be sent again when the engine runs."
+                 Nothing was executed; it can be sent again once the engine is running."
             ),
-            Err(Failure::Lost(error)) => format!(
-                "This call may already have taken effect: openclaw-state-engine went away while \
-                 it ran ({error}). Do not simply send it again: look up at the tool whether it \
-                 took effect."
+            Err(CallFailure::Lost(error)) => format!(
+                "This call may already have taken effect: openclaw-state-engine stopped while it \
+                 ran ({error}). Don't send it again without checking at the tool whether it took \
+                 effect."
             ),
         };
-        ended(tool_error(&call.id, &told, None, call.stateless).into())
+        as_line(tool_error(&call.id, &text, None, call.stateless).into())
     }
 
-    /// The response to a message without effect that the engine reads; `None` where the engine
+    /// The response to a message without side effects that the engine reads; `None` if the engine
     /// cannot be reached and nothing was sent.
-    pub(super) async fn show(&self, line: &Bytes) -> Option<Bytes> {
+    pub(super) async fn list_tools(&self, line: &Bytes) -> Option<Bytes> {
         match self.exchange(line).await {
-            Ok(body) if id_of_response(&body).is_some() => Some(ended(body)),
-            Ok(body) => Some(ended(refusal(line, &refused(&body)).into())),
-            Err(Failure::Lost(error)) => {
-                Some(ended(refusal(line, &format!("no response: {error}")).into()))
+            Ok(body) if id_of_response(&body).is_some() => Some(as_line(body)),
+            Ok(body) => Some(as_line(refusal(line, &problem_text(&body)).into())),
+            Err(CallFailure::Lost(error)) => {
+                Some(as_line(refusal(line, &format!("no response: {error}")).into()))
             }
-            Err(Failure::Unreachable(_)) => None,
+            Err(CallFailure::Unreachable(_)) => None,
         }
     }
 
-    async fn exchange(&self, line: &Bytes) -> Result<Bytes, Failure> {
+    async fn exchange(&self, line: &Bytes) -> Result<Bytes, CallFailure> {
         let proxy = self.engine.proxy();
         match self.send(&proxy, line).await {
-            Err(Failure::Unreachable(_)) => {
+            Err(CallFailure::Unreachable(_)) => {
                 let proxy = self.engine.reconnect(proxy).await;
                 let proxy = proxy.map_err(|error| {
-                    Failure::Unreachable(io::Error::other(format!("{error:#}")))
+                    CallFailure::Unreachable(io::Error::other(format!("{error:#}")))
                 })?;
                 self.send(&proxy, line).await
             }
@@ -90,27 +90,27 @@ impl Calls {
         }
     }
 
-    async fn send(&self, proxy: &ProxyAccess, line: &Bytes) -> Result<Bytes, Failure> {
-        let unsent = |error| Failure::Unreachable(io::Error::other(error));
-        let stream = TcpStream::connect(&proxy.address).await.map_err(Failure::Unreachable)?;
+    async fn send(&self, proxy: &ProxyAccess, line: &Bytes) -> Result<Bytes, CallFailure> {
+        let unsent = |error| CallFailure::Unreachable(io::Error::other(error));
+        let stream = TcpStream::connect(&proxy.address).await.map_err(CallFailure::Unreachable)?;
         let _ = stream.set_nodelay(true);
         let request = self.request(proxy, line).map_err(unsent)?;
         let (mut sender, connection) = http1::handshake(TokioIo::new(stream))
             .await
-            .map_err(|error| Failure::Unreachable(io::Error::other(error)))?;
+            .map_err(|error| CallFailure::Unreachable(io::Error::other(error)))?;
         tokio::spawn(connection);
         let response = sender.try_send_request(request).await.map_err(|mut error| {
             let unsent = error.take_message().is_some();
             let error = error.into_error();
             if unsent {
-                Failure::Unreachable(io::Error::other(error))
+                CallFailure::Unreachable(io::Error::other(error))
             } else {
-                Failure::Lost(error.to_string())
+                CallFailure::Lost(error.to_string())
             }
         })?;
         let body = response.into_body().collect().await;
         body.map(http_body_util::Collected::to_bytes)
-            .map_err(|error| Failure::Lost(error.to_string()))
+            .map_err(|error| CallFailure::Lost(error.to_string()))
     }
 
     fn request(
@@ -124,28 +124,28 @@ impl Calls {
             .header(CONTENT_TYPE, "application/json")
             .header(ACCEPT, "application/json, text/event-stream")
             .header(PROXY_AUTHORIZATION, &proxy.authorization)
-            // Whose credentials the server has: the proxy keeps a keyed digest of it.
+            // Identifies the credentials of the server: the proxy keeps a keyed digest of it.
             .header(AUTHORIZATION, format!("Environment {principal}"))
             .header("mcp-method", "stdio")
-            .header(PASS, &self.pass)
+            .header(PASS_HEADER, &self.pass)
             .header(STDIO_PORT, self.port)
             .body(Full::new(line.clone()))
     }
 }
 
-/// A problem of the engine's that is none of the call.
-fn refused(body: &[u8]) -> String {
-    let problem: Option<Problem> = serde_json::from_slice(body).ok();
+/// The text of a problem that the engine reports, which is not about the call itself.
+fn problem_text(body: &[u8]) -> String {
+    let problem: Option<ProblemDetails> = serde_json::from_slice(body).ok();
     match problem {
-        Some(Problem { title: Some(title), detail }) => {
+        Some(ProblemDetails { title: Some(title), detail }) => {
             format!("{title}. {} Nothing was executed.", detail.unwrap_or_default())
         }
-        _ => "The engine's answer is not understood.".to_owned(),
+        _ => "Unexpected answer from the engine.".to_owned(),
     }
 }
 
 /// Each message is one line.
-fn ended(message: Bytes) -> Bytes {
+fn as_line(message: Bytes) -> Bytes {
     if message.ends_with(b"\n") {
         return message;
     }

@@ -1,4 +1,4 @@
-//! The server's process: started, told of our signals, and never left behind.
+//! The process of the server: started, signalled, and never left behind.
 
 use std::io;
 use std::process::Stdio;
@@ -11,13 +11,13 @@ use tokio::time::timeout;
 use crate::exit::ExitStatus;
 use crate::launch::start::Start;
 
-/// How long a server has to end by itself, after its stdin was closed and after SIGTERM.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// How long a server has to stop after its stdin is closed, and again after SIGTERM.
+const STOP_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// A server that runs; dropping it kills it.
+/// A running server; dropping it kills it.
 pub(super) struct Child(tokio::process::Child);
 
-/// What it reads and writes. Its stderr is ours.
+/// Its stdin and stdout. It shares our stderr.
 pub(super) struct Pipes {
     pub(super) stdin: ChildStdin,
     pub(super) stdout: ChildStdout,
@@ -38,21 +38,21 @@ impl Child {
         Ok(ExitStatus::of_child(self.0.wait().await?))
     }
 
-    pub(super) fn tell(&self, signal: Signal) {
+    pub(super) fn send_signal(&self, signal: Signal) {
         let pid = self.0.id().and_then(|id| Pid::from_raw(id.cast_signed()));
         if let Some(pid) = pid {
-            // It may have ended meanwhile.
+            // The server may have ended in the meantime.
             let _ = kill_process(pid, signal);
         }
     }
 
-    /// Waits for its end, and hastens it: SIGTERM, then SIGKILL.
+    /// Waits for its end, then forces it: SIGTERM, then SIGKILL.
     pub(super) async fn end(mut self) -> io::Result<ExitStatus> {
         for signal in [Signal::TERM, Signal::KILL] {
-            if let Ok(ended) = timeout(PATIENCE, self.ended()).await {
+            if let Ok(ended) = timeout(STOP_TIMEOUT, self.ended()).await {
                 return ended;
             }
-            self.tell(signal);
+            self.send_signal(signal);
         }
         self.ended().await
     }

@@ -1,13 +1,13 @@
-//! The engine behind the wrapper, found again when it was restarted.
+//! The engine behind the wrapper, and its proxy, found again after a restart of the engine.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::task::spawn_blocking;
 
-use crate::config::Place;
+use crate::config::Target;
 use crate::launch::credentials::Credentials;
-use crate::launch::engine::Engine;
-use crate::launch::outward::Outward;
+use crate::launch::engine::AttachedEngine;
+use crate::launch::upstream_proxy::UpstreamProxies;
 
 /// How the proxy is reached.
 #[derive(Clone, PartialEq, Eq)]
@@ -18,32 +18,32 @@ pub(super) struct ProxyAccess {
     pub(super) authorization: String,
 }
 
-/// Keeps the engine for as long as the server lives. An engine may not be dropped by a task.
+/// Keeps the engine while the server lives. A task must not drop an engine.
 pub(super) struct EngineHandle {
-    engine: Mutex<Option<Engine>>,
+    engine: Mutex<Option<AttachedEngine>>,
     proxy: Mutex<ProxyAccess>,
-    place: Place,
-    outward: Outward,
+    target: Target,
+    upstream_proxy: UpstreamProxies,
     /// `SESSION~RUN`.
     user: String,
 }
 
 impl EngineHandle {
     pub(super) fn new(
-        engine: Engine,
-        place: Place,
-        outward: Outward,
+        engine: AttachedEngine,
+        target: Target,
+        upstream_proxy: UpstreamProxies,
         user: String,
     ) -> anyhow::Result<Self> {
         let proxy = Mutex::new(access(&engine, &user)?);
-        Ok(Self { engine: Mutex::new(Some(engine)), proxy, place, outward, user })
+        Ok(Self { engine: Mutex::new(Some(engine)), proxy, target, upstream_proxy, user })
     }
 
     pub(super) fn proxy(&self) -> ProxyAccess {
         self.proxy.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// The proxy instead of `gone`: the engine was restarted, or one is started now.
+    /// The proxy that replaces `gone`: the engine was restarted, or this process starts one now.
     pub(super) async fn reconnect(
         self: &Arc<Self>,
         gone: ProxyAccess,
@@ -59,20 +59,20 @@ impl EngineHandle {
             return Ok(now);
         }
         drop(engine.take());
-        let found = Engine::find_or_bring(&self.place, &self.outward)?;
+        let found = AttachedEngine::attach_or_start(&self.target, &self.upstream_proxy)?;
         let proxy = access(&found, &self.user)?;
         *engine = Some(found);
         *self.proxy.lock().unwrap_or_else(PoisonError::into_inner) = proxy.clone();
         Ok(proxy)
     }
 
-    /// The engine, to be closed.
-    pub(super) fn release(&self) -> Option<Engine> {
+    /// Takes the engine, to close it.
+    pub(super) fn release(&self) -> Option<AttachedEngine> {
         self.engine.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 }
 
-fn access(engine: &Engine, user: &str) -> anyhow::Result<ProxyAccess> {
+fn access(engine: &AttachedEngine, user: &str) -> anyhow::Result<ProxyAccess> {
     let credentials = Credentials::new(user.to_owned(), engine.reader())?;
     Ok(ProxyAccess {
         address: engine.proxy().to_owned(),

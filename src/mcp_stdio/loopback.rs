@@ -1,5 +1,5 @@
-//! The server as an upstream of the proxy: a port of the loopback where a claimed call comes in, goes
-//! to the server's stdin, and is answered by its response.
+//! The server as an upstream of the proxy: a port on the loopback accepts a claimed call, passes it
+//! to the stdin of the server, and answers with its response.
 
 use std::collections::HashMap;
 use std::io;
@@ -21,23 +21,23 @@ use tokio::process::ChildStdin;
 use tokio::sync::{mpsc, oneshot};
 use uuid::Uuid;
 
-/// The header that shows the proxy's request to be one of ours.
-pub(super) const PASS: &str = "mcp-stdio-pass";
+/// The header that proves that a request of the proxy is ours.
+pub(super) const PASS_HEADER: &str = "mcp-stdio-pass";
 
 /// How many lines may wait for the server to read them.
 const LINES: usize = 64;
 
-/// Lines to the server, and the responses that are waited for.
+/// Lines to the server, and the responses that calls wait for.
 #[derive(Debug)]
 pub(super) struct Loopback {
     pub(super) address: SocketAddr,
-    /// Drawn at random: other users of this machine reach the port too.
+    /// Random, because other users of this machine can reach the port.
     pub(super) pass: String,
     to_server: Mutex<Option<mpsc::Sender<Bytes>>>,
     pending: Mutex<HashMap<String, oneshot::Sender<Bytes>>>,
 }
 
-/// Opens the port, and starts to write to the server.
+/// Opens the port and starts to write to the server.
 pub(super) async fn open(stdin: ChildStdin) -> io::Result<Arc<Loopback>> {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
     let (sender, lines) = mpsc::channel(LINES);
@@ -52,7 +52,8 @@ pub(super) async fn open(stdin: ChildStdin) -> io::Result<Arc<Loopback>> {
     Ok(loopback)
 }
 
-/// Ends, and closes the server's stdin, when nobody can send any more or the server reads no more.
+/// Ends, and closes the stdin of the server, when nobody can send any more or the server stops
+/// reading.
 async fn write(mut stdin: ChildStdin, mut lines: mpsc::Receiver<Bytes>) {
     while let Some(line) = lines.recv().await {
         if stdin.write_all(&line).await.is_err() || stdin.flush().await.is_err() {
@@ -66,8 +67,8 @@ async fn accept(listener: TcpListener, loopback: Arc<Loopback>) {
         let _ = stream.set_nodelay(true);
         let loopback = Arc::clone(&loopback);
         let service = service_fn(move |request| answer(Arc::clone(&loopback), request));
-        // A call without a response ends its connection without an answer: the proxy then knows that
-        // its outcome is unknown.
+        // A call without a response ends its connection without an answer, so the proxy knows that
+        // the outcome is unknown.
         tokio::spawn(http1::Builder::new().serve_connection(TokioIo::new(stream), service));
     }
 }
@@ -76,33 +77,34 @@ async fn answer(
     loopback: Arc<Loopback>,
     request: Request<Incoming>,
 ) -> io::Result<Response<Full<Bytes>>> {
-    let shown = request.headers().get(PASS).map(hyper::http::HeaderValue::as_bytes);
+    let shown = request.headers().get(PASS_HEADER).map(hyper::http::HeaderValue::as_bytes);
     if shown != Some(loopback.pass.as_bytes()) {
-        return Ok(said(StatusCode::FORBIDDEN, Bytes::new()));
+        return Ok(json_response(StatusCode::FORBIDDEN, Bytes::new()));
     }
     let line = request.into_body().collect().await.map_err(io::Error::other)?.to_bytes();
     let Some(id) = mcp::id_of_request(&line) else {
-        return Ok(said(StatusCode::BAD_REQUEST, Bytes::new()));
+        return Ok(json_response(StatusCode::BAD_REQUEST, Bytes::new()));
     };
     let call = match mcp::read(&line) {
         Some(Ok(Message::Call(call))) => Some(call),
         _ => None,
     };
-    let Some(response) = loopback.expect(&id) else {
+    let Some(response) = loopback.wait_for(&id) else {
         let why = "Another call with the same id is still running. Nothing was executed.";
-        return Ok(said(StatusCode::CONFLICT, refusal(call.as_deref(), &line, why)));
+        return Ok(json_response(StatusCode::CONFLICT, refusal(call.as_deref(), &line, why)));
     };
     if !loopback.send(line.clone()).await {
         loopback.pending().remove(&id);
         let why = "The MCP server has ended. Nothing was executed.";
-        let mut told = said(StatusCode::SERVICE_UNAVAILABLE, refusal(call.as_deref(), &line, why));
-        told.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("1"));
-        return Ok(told);
+        let mut refused =
+            json_response(StatusCode::SERVICE_UNAVAILABLE, refusal(call.as_deref(), &line, why));
+        refused.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("1"));
+        return Ok(refused);
     }
     let response = response.await;
     response
-        .map(|line| said(StatusCode::OK, line))
-        .map_err(|_| io::Error::other("the server gave no response"))
+        .map(|line| json_response(StatusCode::OK, line))
+        .map_err(|_| io::Error::other("the server sent no response"))
 }
 
 fn refusal(call: Option<&ToolCall>, line: &[u8], why: &str) -> Bytes {
@@ -112,7 +114,7 @@ fn refusal(call: Option<&ToolCall>, line: &[u8], why: &str) -> Bytes {
     }
 }
 
-fn said(status: StatusCode, body: Bytes) -> Response<Full<Bytes>> {
+fn json_response(status: StatusCode, body: Bytes) -> Response<Full<Bytes>> {
     let mut response = Response::new(Full::new(body));
     *response.status_mut() = status;
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
@@ -124,8 +126,8 @@ impl Loopback {
         self.pending.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// `None`: a call with this id waits already.
-    fn expect(&self, id: &str) -> Option<oneshot::Receiver<Bytes>> {
+    /// `None` if a call with this id is waiting already.
+    fn wait_for(&self, id: &str) -> Option<oneshot::Receiver<Bytes>> {
         let mut pending = self.pending();
         if pending.get(id).is_some_and(|waiting| !waiting.is_closed()) {
             return None;
@@ -135,7 +137,7 @@ impl Loopback {
         Some(receiver)
     }
 
-    /// Sends a line to the server; false where it reads no more: then nothing was sent.
+    /// Sends a line to the server; false if the server no longer reads, so that nothing was sent.
     pub(super) async fn send(&self, line: Bytes) -> bool {
         let sender = self.to_server.lock().unwrap_or_else(PoisonError::into_inner).clone();
         match sender {
@@ -144,24 +146,24 @@ impl Loopback {
         }
     }
 
-    /// Takes a line of the server that answers a call that came in here. The line of a call that
-    /// nobody waits for any more is taken too: its caller has been told so.
+    /// Takes a line of the server if it answers a call from here; also if nobody waits for that
+    /// answer any more, because its caller already has another one.
     pub(super) fn deliver(&self, id: &str, line: &Bytes) -> bool {
         let waiting = self.pending().remove(id);
         waiting.map(|waiting| waiting.send(line.clone())).is_some()
     }
 
-    /// Waits no longer for a response: the outcome of the call is unknown.
+    /// Stops waiting for a response: the outcome of the call is unknown.
     pub(super) fn give_up(&self, id: &str) {
         self.pending().remove(id);
     }
 
-    /// No more lines are sent: the server's stdin is closed when it has read those that wait.
+    /// Sends no more lines: the stdin of the server closes after those that are queued.
     pub(super) fn close(&self) {
         self.to_server.lock().unwrap_or_else(PoisonError::into_inner).take();
     }
 
-    /// The server is gone: no response comes any more.
+    /// The server has ended: no more responses will arrive.
     pub(super) fn end(&self) {
         self.close();
         self.pending().clear();

@@ -1,4 +1,4 @@
-//! An MCP server on stdio, wrapped so that its tool calls are guarded.
+//! Wraps an MCP server on stdio so that its tool calls are guarded.
 
 mod bridge;
 mod calls;
@@ -14,31 +14,31 @@ use self::calls::Calls;
 use self::child::Child;
 use self::engine::EngineHandle;
 use self::server::Server;
-use crate::config::{LogFormat, Place, env};
+use crate::config::{LogFormat, Target, env};
 use crate::exit::ExitStatus;
-use crate::launch::engine::Engine;
+use crate::launch::engine::AttachedEngine;
 use crate::launch::inheritance::Inheritance;
-use crate::launch::preparation::{self, Given};
+use crate::launch::preparation::{self, Extras};
 use crate::launch::start::Start;
-use crate::launch::{credentials, outward, session};
+use crate::launch::{credentials, session, upstream_proxy};
 use crate::log;
 use crate::printer::Printer;
 
-/// The session of calls for which none is named.
+/// The session of calls that name none.
 const DEFAULT_SESSION: &str = "default";
 
-/// What is to be wrapped, and how.
+/// What to wrap, and how.
 pub(crate) struct WrappedServer<'a> {
     /// The server and its arguments.
     pub(crate) command: &'a [OsString],
-    /// A name or an id; `None`: that of `run`, else [`DEFAULT_SESSION`].
+    /// A name or an id; `None` for the one of `run`, else [`DEFAULT_SESSION`].
     pub(crate) session: Option<&'a str>,
-    /// In records and rules; `None`: that of its program.
+    /// The name in records and rules; `None` for the one of its program.
     pub(crate) name: Option<&'a str>,
-    pub(crate) place: &'a Place,
+    pub(crate) target: &'a Target,
 }
 
-/// Runs the server until it ends, or until its client has no more to say.
+/// Runs the server until it ends, or until its client closes stdin.
 pub(crate) fn run(
     wrapped: &WrappedServer<'_>,
     printer: &mut Printer,
@@ -46,16 +46,16 @@ pub(crate) fn run(
     let inheritance = Inheritance::now();
     let inherited = &inheritance.variables;
     let session = wrapped.session.or(inherited.get(env::SESSION).map(String::as_str));
-    let session = session::checked(session.unwrap_or(DEFAULT_SESSION))?;
+    let session = session::check_name(session.unwrap_or(DEFAULT_SESSION))?;
     let server = Server::new(wrapped.name, wrapped.command, inherited)?;
     log::start(LogFormat::Human, "warn")?;
-    let outward = outward::of(inherited, None)?;
-    let engine = Engine::find_or_bring(wrapped.place, &outward)?;
-    let run = inherited.get(env::RUN).cloned().unwrap_or_else(session::fresh_run);
-    // MCP clients pass nothing on: the server's own calls by HTTP are to be guarded too.
-    let prepared = preparation::prepare(session, &run, &engine, inherited, &Given::default())?;
+    let upstream_proxy = upstream_proxy::configured(inherited, None)?;
+    let engine = AttachedEngine::attach_or_start(wrapped.target, &upstream_proxy)?;
+    let run = inherited.get(env::RUN).cloned().unwrap_or_else(session::new_run);
+    // MCP clients pass on no environment, and the HTTP calls of the server must be guarded too.
+    let prepared = preparation::prepare(session, &run, &engine, inherited, &Extras::default())?;
     let user = credentials::user(session, &run);
-    let handle = EngineHandle::new(engine, wrapped.place.clone(), outward, user)?;
+    let handle = EngineHandle::new(engine, wrapped.target.clone(), upstream_proxy, user)?;
     let handle = Arc::new(handle);
     let (changes, inheritance) = (&prepared.changes, &inheritance);
     let start = Start { command: wrapped.command, changes, inheritance };
@@ -87,7 +87,7 @@ fn run_with(
         let calls = Calls::new(server, Arc::clone(handle), &loopback);
         bridge::run(child, pipes.stdout, loopback, Arc::new(calls)).await
     });
-    // The thread that reads stdin can be waiting for ever.
+    // The thread that reads stdin can wait forever.
     runtime.shutdown_background();
     ended
 }

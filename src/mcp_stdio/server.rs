@@ -1,4 +1,4 @@
-//! Which server it is: calls of the same server share their keys, whatever its port or process.
+//! Identifies a server: calls of the same server share their keys, whatever its port or process.
 
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStrExt as _;
@@ -19,13 +19,14 @@ pub(super) struct Server {
     pub(super) host: String,
     /// A digest of its command and working folder.
     pub(super) path: String,
-    /// A digest of its secrets: whose calls they are.
+    /// A digest of its secrets, which identifies the principal.
     pub(super) principal: String,
 }
 
 impl Server {
-    /// The server that `command` starts. It is another one in another folder or with other arguments;
-    /// with other secrets in its environment its calls are another principal's.
+    /// The server that `command` starts. A different folder or different arguments make it a
+    /// different server; different secrets in its environment make its calls those of a different
+    /// principal.
     pub(super) fn new(
         name: Option<&str>,
         command: &[OsString],
@@ -42,7 +43,9 @@ impl Server {
             });
         let name = match name {
             Some(name) if label(name) != name || name.is_empty() => {
-                anyhow::bail!("--name takes 1 to {MAX_NAME} of a to z, 0 to 9, - and _")
+                anyhow::bail!(
+                    "--name must be 1 to {MAX_NAME} characters of a to z, 0 to 9, - and _"
+                )
             }
             Some(name) => name.to_owned(),
             None => named_after(command),
@@ -61,7 +64,7 @@ fn named_after(command: &[OsString]) -> String {
     if name.is_empty() { "server".to_owned() } else { name }
 }
 
-/// What of `text` a host name may have.
+/// The characters of `text` that a host name may have.
 fn label(text: &str) -> String {
     let allowed = |c: &char| c.is_ascii_alphanumeric() || ['-', '_'].contains(c);
     text.chars().filter(allowed).take(MAX_NAME).collect::<String>().to_ascii_lowercase()

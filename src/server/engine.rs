@@ -1,4 +1,4 @@
-//! An engine: the API and the proxy over one database, from the first connection to the last.
+//! An engine: the API and the proxy over one database.
 
 use std::time::Duration;
 
@@ -13,31 +13,31 @@ use crate::api::Api;
 use crate::config::Config;
 use crate::printer::Printer;
 
-/// How much longer than the limit of the API and the proxy the whole drain may take.
+/// How much longer than the drain of the API and the proxy the whole drain may take.
 const GRACE: Duration = Duration::from_secs(2);
 
-/// Where the engine is reached, as `serve` prints it.
+/// The addresses of an engine, as `serve` prints them.
 #[derive(Debug, Serialize)]
 pub(crate) struct Addresses {
     pub(crate) api: String,
-    /// The dashboard; where a token is set, it signs one browser in.
+    /// The dashboard; if a token is set, this URL signs one browser in.
     dashboard: String,
     pub(crate) proxy: Option<String>,
     database: String,
 }
 
-/// An engine that listens.
+/// An engine whose listeners are open.
 pub(crate) struct Engine {
-    pub(crate) at: Addresses,
+    pub(crate) addresses: Addresses,
     api: Api,
     pub(super) proxy: Option<proxy::Proxy>,
     listeners: JoinSet<()>,
     stop: CancellationToken,
-    /// How long running calls get at the end.
+    /// Shutdown grace period for running calls.
     drain: Duration,
 }
 
-/// Opens the database as its owner, and makes room for its connections.
+/// Opens the database as its owner, and raises the limit of open files.
 pub(crate) fn open_store(config: &Config) -> Result<Store, store::Error> {
     raise_open_files();
     let mut options = Options::new(&config.database.path);
@@ -45,7 +45,7 @@ pub(crate) fn open_store(config: &Config) -> Result<Store, store::Error> {
     Store::open(&options)
 }
 
-/// Listens, and tells other processes where.
+/// Opens the listeners and announces them to other processes.
 pub(crate) async fn open(config: &Config, store: &Store) -> anyhow::Result<Engine> {
     let listener = bind(config.api.addr, "--addr").await?;
     let api_addr = listener.local_addr()?;
@@ -66,7 +66,7 @@ pub(crate) async fn open(config: &Config, store: &Store) -> anyhow::Result<Engin
         None => None,
     };
 
-    let at = Addresses {
+    let addresses = Addresses {
         api: url(api_addr),
         dashboard: url(api_addr) + &api.dashboard(),
         proxy: proxy.as_ref().map(|(_, _, addr)| url(*addr)),
@@ -76,23 +76,23 @@ pub(crate) async fn open(config: &Config, store: &Store) -> anyhow::Result<Engin
     let mut listeners = JoinSet::new();
     listeners.spawn(serve_api(listener, api.clone(), stop.clone()));
     let proxy = proxy.map(|(proxy, listener, _)| {
-        let (stop, serving) = (stop.clone(), proxy.clone());
-        listeners.spawn(async move { serving.serve(listener, stop).await });
+        let (stop, server) = (stop.clone(), proxy.clone());
+        listeners.spawn(async move { server.serve(listener, stop).await });
         proxy
     });
-    store.announce(&at.api)?;
-    Ok(Engine { at, api, proxy, listeners, stop, drain: config.drain })
+    store.announce(&addresses.api)?;
+    Ok(Engine { addresses, api, proxy, listeners, stop, drain: config.drain })
 }
 
 impl Engine {
-    /// Why a listener has ended by itself; none does before the engine is closed, unless it panicked.
-    pub(crate) async fn failed(&mut self) -> anyhow::Error {
+    /// Resolves if a listener ends by itself, which it only does if it panics.
+    pub(crate) async fn listener_failure(&mut self) -> anyhow::Error {
         let ended = self.listeners.join_next().await;
-        anyhow::anyhow!("a listener has ended: {ended:?}")
+        anyhow::anyhow!("a listener stopped: {ended:?}")
     }
 
-    /// Takes no more connections and gives running calls their time; what still runs then is in
-    /// doubt at the next start.
+    /// Accepts no more connections and waits for running calls; those that still run after the
+    /// drain are in doubt at the next start.
     pub(crate) async fn close(mut self) {
         self.api.drain();
         self.stop.cancel();
@@ -100,7 +100,7 @@ impl Engine {
         tokio::select! {
             () = drained => tracing::info!("stopped"),
             () = tokio::time::sleep(self.drain + GRACE) => {
-                tracing::warn!("calls still run: what the proxy holds is in doubt at the next start");
+                tracing::warn!("calls are still running: they are in doubt at the next start");
             }
         }
     }

@@ -1,4 +1,4 @@
-//! Where the engine listens, and how the API's connections are served.
+//! The listeners, and the connections of the API.
 
 use std::convert::Infallible;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -17,22 +17,23 @@ use tokio_util::sync::CancellationToken;
 
 use crate::api::Api;
 
-/// How long a connection to the API may be silent, or slow with its head. hyper counts the idle time
-/// of a kept connection too.
+/// How long a connection to the API may be silent, or take to send a head. hyper counts the idle
+/// time of a kept connection too.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(150);
 
 /// How many connections the API serves at once; further ones wait in the kernel's backlog.
 const MAX_CONNECTIONS: usize = 16_384;
 
-/// How long to wait for file descriptors after accept has failed for want of one.
+/// How long to wait after accept has failed for lack of file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// Each connection of either door holds a descriptor, and the soft limit is often 1,024.
+/// Raises the limit of open files: each connection needs a descriptor, and the soft limit is often
+/// 1,024.
 pub(super) fn raise_open_files() {
     let limit = rustix::process::getrlimit(Resource::Nofile);
     let raised = Rlimit { current: limit.maximum, maximum: limit.maximum };
     if let Err(error) = rustix::process::setrlimit(Resource::Nofile, raised) {
-        tracing::warn!(%error, "the limit of open files cannot be raised");
+        tracing::warn!(%error, "cannot raise the limit of open files");
     }
 }
 
@@ -42,7 +43,7 @@ pub(super) async fn bind(addr: SocketAddr, flag: &str) -> anyhow::Result<TcpList
         .with_context(|| format!("cannot listen on {addr} (choose another with {flag})"))
 }
 
-/// Where this machine finds a listener; one on all addresses is found on the loopback.
+/// The URL of a listener on this machine; a listener on all addresses is reached on the loopback.
 pub(super) fn url(addr: SocketAddr) -> String {
     let ip = match addr.ip() {
         IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
@@ -52,7 +53,7 @@ pub(super) fn url(addr: SocketAddr) -> String {
     format!("http://{}", SocketAddr::new(ip, addr.port()))
 }
 
-/// Answers API connections until `stop`, then ends when what runs is answered and recorded.
+/// Serves API connections until `stop`, then returns when running calls are answered and recorded.
 pub(super) async fn serve_api(listener: TcpListener, api: Api, stop: CancellationToken) {
     let connections = GracefulShutdown::new();
     let slots = Arc::new(Semaphore::new(MAX_CONNECTIONS));
@@ -85,7 +86,7 @@ pub(super) async fn serve_api(listener: TcpListener, api: Api, stop: Cancellatio
     api.drained().await;
 }
 
-/// The next connection, once there is room for it.
+/// The next connection, once fewer than the maximum are open.
 async fn accept(
     listener: &TcpListener,
     slots: &Arc<Semaphore>,
@@ -94,7 +95,7 @@ async fn accept(
     loop {
         match listener.accept().await {
             Ok((stream, _)) => {
-                // Answers are small and written at once: Nagle would only hold them back.
+                // Answers are small and written at once, so Nagle would only delay them.
                 let _ = stream.set_nodelay(true);
                 return (stream, slot);
             }

@@ -12,7 +12,7 @@ use crate::config::{Config, Flags};
 use crate::exit::ExitStatus;
 use crate::printer::Printer;
 
-/// Runs the engine until SIGTERM or SIGINT; `flags` are what SIGHUP reads the configuration by.
+/// Runs the engine until SIGTERM or SIGINT. SIGHUP reads the configuration again with `flags`.
 pub(crate) fn run(
     config: &Config,
     flags: &Flags,
@@ -25,7 +25,7 @@ pub(crate) fn run(
         store.close().await;
         ended
     });
-    // What a task still holds is in doubt at the next start: nothing is gained by waiting for it.
+    // What a task still holds is in doubt at the next start: waiting for it gains nothing.
     runtime.shutdown_background();
     ended
 }
@@ -38,25 +38,25 @@ async fn serve(
 ) -> anyhow::Result<ExitStatus> {
     let mut signals = Signals::listen()?;
     let mut engine = engine::open(config, store).await?;
-    engine.at.print(printer)?;
+    engine.addresses.print(printer)?;
     let proxy = engine.proxy.clone();
     let reloads = reload_on_hangup(&mut signals.hangup, config, flags, proxy.as_ref());
     tokio::select! {
         never = reloads => match never {},
         name = signals.stop.next() => tracing::info!(signal = name, "stopping"),
-        error = engine.failed() => return Err(error),
+        error = engine.listener_failure() => return Err(error),
     }
     tokio::select! {
         () = engine.close() => {}
         name = signals.stop.next() => {
-            tracing::warn!(signal = name, "second signal: leaving at once");
+            tracing::warn!(signal = name, "second signal: stopping now");
             leave(ExitStatus::Unexpected)
         }
     }
     Ok(ExitStatus::Done)
 }
 
-#[expect(clippy::exit, reason = "at once: what still runs is not waited for")]
+#[expect(clippy::exit, reason = "a second signal does not wait for running calls")]
 fn leave(status: ExitStatus) -> ! {
     std::process::exit(i32::from(status.code()))
 }

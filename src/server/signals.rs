@@ -1,4 +1,4 @@
-//! Signals: SIGTERM and SIGINT stop the engine, SIGHUP has it read its configuration again.
+//! Signals: SIGTERM and SIGINT stop the engine, SIGHUP reloads the configuration.
 
 use std::convert::Infallible;
 
@@ -27,7 +27,7 @@ impl Signals {
 }
 
 impl StopSignals {
-    /// The name of the next one.
+    /// The name of the next signal.
     pub(super) async fn next(&mut self) -> &'static str {
         tokio::select! {
             _ = self.terminate.recv() => "SIGTERM",
@@ -36,8 +36,8 @@ impl StopSignals {
     }
 }
 
-/// Reads the configuration again at each SIGHUP. What it says of requests holds from then on; a
-/// configuration that is refused changes nothing.
+/// Reloads the configuration at each SIGHUP. The settings of calls change at once; a configuration
+/// that is refused changes nothing.
 pub(super) async fn reload_on_hangup(
     hangup: &mut Signal,
     config: &Config,
@@ -52,9 +52,7 @@ pub(super) async fn reload_on_hangup(
         let new = match read {
             Ok(new) => new,
             Err(error) => {
-                tracing::error!(
-                    "the configuration was not reloaded and stays as it was: {error:#}"
-                );
+                tracing::error!("configuration not reloaded, nothing changed: {error:#}");
                 continue;
             }
         };
@@ -67,7 +65,7 @@ pub(super) async fn reload_on_hangup(
         if needs_restart.is_empty() {
             tracing::info!(%file, rules, "configuration reloaded");
         } else {
-            tracing::warn!(%file, rules, %needs_restart, "configuration reloaded, but for what takes a new start");
+            tracing::warn!(%file, rules, %needs_restart, "configuration reloaded; some settings need a restart");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! What the API and the proxy are told of the configuration.
+//! The settings of the API and the proxy, from the configuration.
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -10,8 +10,8 @@ use super::listeners::url;
 use crate::config::{self, Config};
 use crate::{api, ca};
 
-pub(super) fn api_settings(config: &Config, addr: SocketAddr) -> api::Settings {
-    api::Settings {
+pub(super) fn api_settings(config: &Config, addr: SocketAddr) -> api::ApiSettings {
+    api::ApiSettings {
         port: addr.port(),
         address: Some(addr.ip()).filter(|address| !address.is_unspecified()),
         allow_hosts: config.api.allow_hosts.clone(),
@@ -27,13 +27,13 @@ pub(super) fn proxy_settings(
     addr: SocketAddr,
     metrics: api::Metrics,
 ) -> anyhow::Result<proxy::Config> {
-    // Beside the database: on the disk that is known to be large and the owner's alone.
+    // Beside the database: that disk is known to be large and private.
     let folder = match config.database.path.parent() {
         Some(folder) if folder != Path::new("") => folder.to_owned(),
         _ => ".".into(),
     };
     let mut settings = proxy::Config::new(store.clone(), addr, api, folder);
-    let config::Proxy { upstream, .. } = &config.proxy;
+    let config::ProxyConfig { upstream, .. } = &config.proxy;
     settings.settings.clone_from(&config.proxy.calls);
     settings.intercept.clone_from(&config.proxy.intercept);
     settings.mcp_trust.clone_from(&config.proxy.mcp_trust);
@@ -43,7 +43,7 @@ pub(super) fn proxy_settings(
     settings.connect_ports.clone_from(&upstream.connect_ports);
     settings.upstream_ca.clone_from(&upstream.trusted);
     if !config.proxy.intercept.is_empty() {
-        settings.ca = ca::Files::beside(&config.database.path).load()?;
+        settings.ca = ca::CaFiles::beside(&config.database.path).load()?;
     }
     settings.require_token = config.proxy.require_token;
     settings.max_request = config.proxy.max_request;
@@ -51,7 +51,7 @@ pub(super) fn proxy_settings(
     settings.timeouts.drain = config.drain;
     settings.timeouts.max_wait = config.proxy.max_wait;
     settings.observer = Arc::new(move |seen| {
-        metrics.proxied(seen.decision, seen.duration, seen.upstream);
+        metrics.record_proxied(seen.decision, seen.duration, seen.upstream);
     });
     Ok(settings)
 }

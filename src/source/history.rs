@@ -1,4 +1,4 @@
-//! What a session did, as the API tells it, wherever it comes from.
+//! What a session did, in the JSON of the API, from a server or from the file.
 
 use std::collections::HashMap;
 
@@ -9,12 +9,12 @@ use uuid::Uuid;
 
 use super::Source;
 
-/// A session with all that it did, as texts.
+/// A session with its goals and executions, as JSON texts.
 pub(crate) struct History {
     pub(crate) session: Box<RawValue>,
     /// Each goal with its executions, oldest first.
     pub(crate) goals: Vec<(Box<RawValue>, Vec<Box<RawValue>>)>,
-    /// No engine watches what is `running`.
+    /// No engine runs, so nothing watches a `running` execution.
     pub(crate) stopped: bool,
 }
 
@@ -30,7 +30,7 @@ struct GoalId {
 }
 
 impl History {
-    /// All that `session`, which has this id, did.
+    /// Reads everything that `session` did; `id` is its id.
     pub(crate) fn read(source: &Source, session: Box<RawValue>, id: Uuid) -> anyhow::Result<Self> {
         let mut of_goal: HashMap<Uuid, Vec<Box<RawValue>>> = HashMap::new();
         let mut after = None;
@@ -53,7 +53,7 @@ impl History {
         Ok(Self { session, goals, stopped: source.is_stopped() })
     }
 
-    /// As one document.
+    /// The history as one document.
     pub(crate) fn document(&self) -> anyhow::Result<impl Serialize> {
         #[derive(Serialize)]
         struct Document<'a> {
@@ -65,12 +65,12 @@ impl History {
     }
 }
 
-/// What a reader needs of an entity.
+/// Decodes the members of an entity that `T` names.
 pub(crate) fn facts<'a, T: Deserialize<'a>>(text: &'a RawValue) -> anyhow::Result<T> {
-    serde_json::from_str(text.get()).context("an entity is not understood")
+    serde_json::from_str(text.get()).context("unexpected answer from the server")
 }
 
-/// The goal's text with one more member. Spliced, since decoding it would lose the stored text.
+/// The text of the goal with one more member. Spliced, because decoding would lose the stored text.
 fn with_executions(
     goal: &RawValue,
     executions: &[Box<RawValue>],

@@ -1,4 +1,4 @@
-//! Where a verb reads from: the server that owns the database, else the file itself.
+//! Where a command reads from: the server that owns the database, else the file itself.
 
 pub(crate) mod history;
 pub(crate) mod settle;
@@ -15,126 +15,128 @@ use uuid::Uuid;
 
 pub(crate) use self::word::Word;
 use crate::api::Code;
-use crate::client::{self, Client};
-use crate::config::Place;
+use crate::client::{self, ApiClient};
+use crate::config::Target;
 
-/// How many executions are asked for at once; less where they do not fit into one answer.
+/// How many executions to request at once; fewer if they do not fit into one answer.
 const PAGE: usize = 100;
 
-/// What the store says `running` of, once its engine is gone.
+/// The status of a `running` execution whose engine has stopped.
 pub(crate) const RUNNING_UNWATCHED: &str = "running (engine stopped: outcome unknown)";
 
-/// Entities as the texts that the API gives, wherever they come from.
+/// Entities in the JSON of the API, from either source.
 pub(crate) enum Source {
-    /// A server runs: it is asked.
-    Server(Box<Client>),
-    /// None does: what is `running` here is of unknown outcome.
+    /// A running server.
+    Server(Box<ApiClient>),
+    /// The file, if no server is running: the outcome of `running` executions is unknown.
     File(Reader),
 }
 
 /// A page of executions, and the cursor of the next one.
 #[derive(Debug, Deserialize)]
-pub(crate) struct Listed {
+pub(crate) struct ExecutionPage {
     pub(crate) items: Vec<Box<RawValue>>,
     pub(crate) next: Option<String>,
 }
 
 impl Source {
-    /// Asks the lock who owns the database of `place`.
-    pub(crate) fn find(place: &Place) -> anyhow::Result<Self> {
-        let database = place.database()?;
-        Ok(match server_of(&database, place)? {
+    /// Finds the owner of the database of `target` by its lock.
+    pub(crate) fn find(target: &Target) -> anyhow::Result<Self> {
+        let database = target.database()?;
+        Ok(match server_of(&database, target)? {
             Some(client) => Self::Server(Box::new(client)),
             None => Self::File(open(&database)?),
         })
     }
 
-    /// No server runs.
+    /// Whether no server is running.
     pub(crate) fn is_stopped(&self) -> bool {
         matches!(self, Self::File(_))
     }
 
-    /// The session, or `None` where there is none.
+    /// The session, or `None` if it does not exist.
     pub(crate) fn session(&self, id: Uuid) -> anyhow::Result<Option<Box<RawValue>>> {
         match self {
-            Self::Server(client) => found(client.call("get_session", &Id { id })),
-            Self::File(reader) => read(reader.session(id)),
+            Self::Server(client) => optional_result(client.call("get_session", &IdParams { id })),
+            Self::File(reader) => optional_entity(reader.session(id)),
         }
     }
 
     /// All goals of a session, oldest first.
     pub(crate) fn goals(&self, session_id: Uuid) -> anyhow::Result<Vec<Box<RawValue>>> {
         match self {
-            Self::Server(client) => items(&client.call("list_goals", &OfSession { session_id })?),
-            Self::File(reader) => texts(&reader.goals(session_id)?),
+            Self::Server(client) => {
+                parse_items(&client.call("list_goals", &SessionIdParams { session_id })?)
+            }
+            Self::File(reader) => to_texts(&reader.goals(session_id)?),
         }
     }
 
-    /// Up to a page of a session's executions behind `after`, oldest first; none at the end.
+    /// Up to a page of the executions of a session after `after`, oldest first; empty at the end.
     pub(crate) fn executions_of_session(
         &self,
         session_id: Uuid,
         after: Option<Uuid>,
     ) -> anyhow::Result<Vec<Box<RawValue>>> {
         match self {
-            Self::Server(client) => items(&fitting(PAGE, |limit| {
-                let params = SessionPage { session_id, limit, after };
+            Self::Server(client) => parse_items(&with_fitting_limit(PAGE, |limit| {
+                let params = SessionPageParams { session_id, limit, after };
                 client.call("list_session_executions", &params)
             })?),
-            Self::File(reader) => texts(&reader.executions_of_session(session_id, PAGE, after)?),
+            Self::File(reader) => to_texts(&reader.executions_of_session(session_id, PAGE, after)?),
         }
     }
 
-    /// Up to `limit` executions that `filter` lets through, newest first.
+    /// Up to `limit` executions that match `filter`, newest first.
     pub(crate) fn executions(
         &self,
         filter: &ExecutionFilter,
         limit: usize,
         cursor: Option<&str>,
-    ) -> anyhow::Result<Listed> {
+    ) -> anyhow::Result<ExecutionPage> {
         let limit = limit.min(PAGE);
         match self {
             Self::Server(client) => {
-                let page = fitting(limit, |limit| {
-                    client.call("list_executions", &FilterPage::new(filter, limit, cursor))
+                let page = with_fitting_limit(limit, |limit| {
+                    client.call("list_executions", &FilterPageParams::new(filter, limit, cursor))
                 })?;
-                serde_json::from_str(page.get()).context("the server's answer is not understood")
+                serde_json::from_str(page.get()).context("unexpected answer from the server")
             }
             Self::File(reader) => {
                 let page = reader.executions(filter, limit, cursor)?;
-                Ok(Listed { items: texts(&page.items)?, next: page.next })
+                Ok(ExecutionPage { items: to_texts(&page.items)?, next: page.next })
             }
         }
     }
 }
 
-/// A client of the server that holds the lock of `database`; `None` where nobody holds it.
-pub(crate) fn server_of(database: &Path, place: &Place) -> anyhow::Result<Option<Client>> {
+/// A client of the server that holds the lock of `database`; `None` if nobody holds it.
+pub(crate) fn server_of(database: &Path, target: &Target) -> anyhow::Result<Option<ApiClient>> {
     let holder = Reader::lock_holder(database);
-    holder.map(|holder| client_of(&holder, place)).transpose()
+    holder.map(|holder| client_of(&holder, target)).transpose()
 }
 
 /// A client of the server that `holder` describes.
-fn client_of(holder: &LockHolder, place: &Place) -> anyhow::Result<Client> {
+fn client_of(holder: &LockHolder, target: &Target) -> anyhow::Result<ApiClient> {
     if holder.api.is_empty() {
         bail!(client::Error::Unreachable {
             url: format!("process {}", holder.pid),
-            cause: "it has not opened its port yet; try again".to_owned(),
+            cause: "it is still starting; try again".to_owned(),
         });
     }
-    Client::new(&holder.api, place.token().as_ref())
+    ApiClient::new(&holder.api, target.token().as_ref())
 }
 
-/// The execution that a server knows, or `None` where there is none.
-fn execution(client: &Client, id: Uuid) -> anyhow::Result<Option<Box<RawValue>>> {
-    found(client.call("get_tool_execution", &Id { id }))
+/// The execution, or `None` if the server does not know it.
+fn execution(client: &ApiClient, id: Uuid) -> anyhow::Result<Option<Box<RawValue>>> {
+    optional_result(client.call("get_tool_execution", &IdParams { id }))
 }
 
-/// Opens a database for reading only; it must be there.
+/// Opens an existing database for reading only.
 pub(crate) fn open(database: &Path) -> anyhow::Result<Reader> {
     if !database.exists() {
         bail!(
-            "there is no database at {}; start the server, or name another file with --database",
+            "no database at {}: start the server, or name a different file with --database",
             database.display()
         );
     }
@@ -142,24 +144,24 @@ pub(crate) fn open(database: &Path) -> anyhow::Result<Reader> {
 }
 
 #[derive(Serialize)]
-struct Id {
+struct IdParams {
     id: Uuid,
 }
 
 #[derive(Serialize)]
-struct OfSession {
+struct SessionIdParams {
     session_id: Uuid,
 }
 
 #[derive(Serialize)]
-struct SessionPage {
+struct SessionPageParams {
     session_id: Uuid,
     limit: usize,
     after: Option<Uuid>,
 }
 
 #[derive(Serialize)]
-struct FilterPage<'a> {
+struct FilterPageParams<'a> {
     user_id: Option<Uuid>,
     session_id: Option<Uuid>,
     goal_id: Option<Uuid>,
@@ -172,7 +174,7 @@ struct FilterPage<'a> {
     cursor: Option<&'a str>,
 }
 
-impl<'a> FilterPage<'a> {
+impl<'a> FilterPageParams<'a> {
     fn new(filter: &'a ExecutionFilter, limit: usize, cursor: Option<&'a str>) -> Self {
         Self {
             user_id: filter.user_id,
@@ -189,20 +191,22 @@ impl<'a> FilterPage<'a> {
     }
 }
 
-/// Asks for fewer and fewer until the answer fits.
-fn fitting(
+/// Halves the limit until the answer fits.
+fn with_fitting_limit(
     mut limit: usize,
-    ask: impl Fn(usize) -> Result<Box<RawValue>, client::Error>,
+    call: impl Fn(usize) -> Result<Box<RawValue>, client::Error>,
 ) -> Result<Box<RawValue>, client::Error> {
     loop {
-        match ask(limit) {
+        match call(limit) {
             Err(error) if error.is_too_large() && limit > 1 => limit /= 2,
             answer => return answer,
         }
     }
 }
 
-fn found(answer: Result<Box<RawValue>, client::Error>) -> anyhow::Result<Option<Box<RawValue>>> {
+fn optional_result(
+    answer: Result<Box<RawValue>, client::Error>,
+) -> anyhow::Result<Option<Box<RawValue>>> {
     match answer {
         Ok(text) => Ok(Some(text)),
         Err(error) if error.code() == Some(Code::NotFound) => Ok(None),
@@ -210,7 +214,9 @@ fn found(answer: Result<Box<RawValue>, client::Error>) -> anyhow::Result<Option<
     }
 }
 
-fn read<T: Serialize>(entity: Result<T, store::Error>) -> anyhow::Result<Option<Box<RawValue>>> {
+fn optional_entity<T: Serialize>(
+    entity: Result<T, store::Error>,
+) -> anyhow::Result<Option<Box<RawValue>>> {
     match entity {
         Ok(entity) => Ok(Some(to_raw_value(&entity)?)),
         Err(store::Error::NotFound { .. }) => Ok(None),
@@ -218,11 +224,11 @@ fn read<T: Serialize>(entity: Result<T, store::Error>) -> anyhow::Result<Option<
     }
 }
 
-fn items(list: &RawValue) -> anyhow::Result<Vec<Box<RawValue>>> {
-    serde_json::from_str(list.get()).context("the server's answer is not understood")
+fn parse_items(list: &RawValue) -> anyhow::Result<Vec<Box<RawValue>>> {
+    serde_json::from_str(list.get()).context("unexpected answer from the server")
 }
 
-fn texts<T: Serialize>(entities: &[T]) -> anyhow::Result<Vec<Box<RawValue>>> {
+fn to_texts<T: Serialize>(entities: &[T]) -> anyhow::Result<Vec<Box<RawValue>>> {
     Ok(entities.iter().map(to_raw_value).collect::<Result<_, _>>()?)
 }
 
@@ -234,18 +240,18 @@ mod tests {
 
     #[test]
     fn pages_shrink_until_they_fit() {
-        let asked = std::cell::RefCell::new(Vec::new());
+        let requested = std::cell::RefCell::new(Vec::new());
         let too_large = || client::Error::Refused {
             number: OVERSIZED_RESPONSE_CODE,
             code: None,
             message: String::new(),
         };
-        let answer = fitting(100, |limit| {
-            asked.borrow_mut().push(limit);
+        let answer = with_fitting_limit(100, |limit| {
+            requested.borrow_mut().push(limit);
             if limit > 12 { Err(too_large()) } else { Ok(RawValue::NULL.to_owned()) }
         });
         assert!(answer.is_ok());
-        assert_eq!(*asked.borrow(), [100, 50, 25, 12]);
-        assert!(fitting(1, |_| Err(too_large())).is_err());
+        assert_eq!(*requested.borrow(), [100, 50, 25, 12]);
+        assert!(with_fitting_limit(1, |_| Err(too_large())).is_err());
     }
 }

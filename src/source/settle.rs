@@ -11,25 +11,25 @@ use uuid::Uuid;
 
 use super::word::Word;
 use crate::api::Code;
-use crate::client::Client;
-use crate::config::Place;
+use crate::client::ApiClient;
+use crate::config::Target;
 
 /// What a person has found out about an execution.
 pub(crate) struct Settlement<'a> {
     pub(crate) id: Uuid,
-    /// The attempt that was looked at; `None`: the newest.
+    /// The attempt that the person looked at; `None` for the newest.
     pub(crate) attempt: Option<u32>,
-    /// Executed or not.
+    /// Executed or not executed.
     pub(crate) outcome: Knowledge,
     pub(crate) output: Option<&'a Json>,
     pub(crate) evidence: &'a str,
 }
 
-/// What became of a settlement.
-pub(crate) enum Settled {
-    /// It stands; this is the execution now.
+/// The result of a settlement.
+pub(crate) enum SettleResult {
+    /// It was recorded; this is the execution now.
     Now(Box<RawValue>),
-    /// The execution is not there, or not in doubt at that attempt.
+    /// The execution does not exist, or is not in doubt at that attempt.
     No(String),
 }
 
@@ -44,31 +44,34 @@ struct Params<'a> {
 }
 
 #[derive(Deserialize)]
-struct Facts {
+struct AttemptFacts {
     status: Word<ExecutionStatus>,
     #[serde(default)]
     attempt: u32,
 }
 
 impl Settlement<'_> {
-    /// Asks the server that owns the database of `place`; where none runs, takes the database over.
-    pub(crate) fn submit(&self, place: &Place) -> anyhow::Result<Settled> {
-        let database = place.database()?;
-        if let Some(client) = super::server_of(&database, place)? {
-            return self.ask(&client);
+    /// Sends the settlement to the server that owns the database of `target`. If none is running,
+    /// takes the database over.
+    pub(crate) fn submit(&self, target: &Target) -> anyhow::Result<SettleResult> {
+        let database = target.database()?;
+        if let Some(client) = super::server_of(&database, target)? {
+            return self.send_to(&client);
         }
         super::open(&database)?;
         match Store::open(&Options::new(&database)) {
-            // A server has started since the lock was looked at.
-            Err(store::Error::Locked { holder }) => self.ask(&super::client_of(&holder, place)?),
-            store => self.decide(&store?),
+            // A server has started since the lock was checked.
+            Err(store::Error::Locked { holder }) => {
+                self.send_to(&super::client_of(&holder, target)?)
+            }
+            store => self.record_in(&store?),
         }
     }
 
-    fn ask(&self, client: &Client) -> anyhow::Result<Settled> {
+    fn send_to(&self, client: &ApiClient) -> anyhow::Result<SettleResult> {
         let attempt = match self.attempt_of(super::execution(client, self.id)?)? {
             Ok(attempt) => attempt,
-            Err(no) => return Ok(Settled::No(no)),
+            Err(no) => return Ok(SettleResult::No(no)),
         };
         let params = Params {
             id: self.id,
@@ -78,16 +81,17 @@ impl Settlement<'_> {
             evidence: self.evidence,
         };
         match client.call("resolve_tool_execution", &params) {
-            Ok(execution) => Ok(Settled::Now(execution)),
+            Ok(execution) => Ok(SettleResult::Now(execution)),
             Err(error) if matches!(error.code(), Some(Code::NotFound | Code::Stale)) => {
-                Ok(Settled::No(error.to_string()))
+                Ok(SettleResult::No(error.to_string()))
             }
             Err(error) => Err(error.into()),
         }
     }
 
-    /// Opening the store has recovered it, so that what a crash left running is in doubt by now.
-    fn decide(&self, store: &Store) -> anyhow::Result<Settled> {
+    /// Opening the store recovers it, so that executions left running by a crash are in doubt by
+    /// now.
+    fn record_in(&self, store: &Store) -> anyhow::Result<SettleResult> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let settled = runtime.block_on(async {
             let execution = match store.reader().execution(self.id) {
@@ -97,7 +101,7 @@ impl Settlement<'_> {
             };
             let attempt = match self.attempt_of(execution)? {
                 Ok(attempt) => attempt,
-                Err(no) => return Ok(Settled::No(no)),
+                Err(no) => return Ok(SettleResult::No(no)),
             };
             let verdict = Verdict {
                 id: self.id,
@@ -108,9 +112,9 @@ impl Settlement<'_> {
                 actor: "operator".to_owned(),
             };
             match store.resolve(verdict).await {
-                Ok(execution) => Ok(Settled::Now(to_raw_value(&execution)?)),
+                Ok(execution) => Ok(SettleResult::Now(to_raw_value(&execution)?)),
                 Err(error @ (store::Error::NotFound { .. } | store::Error::Stale(_))) => {
-                    Ok(Settled::No(error.to_string()))
+                    Ok(SettleResult::No(error.to_string()))
                 }
                 Err(error) => Err(error.into()),
             }
@@ -119,13 +123,13 @@ impl Settlement<'_> {
         settled
     }
 
-    /// The attempt that is settled, or why there is none.
+    /// The attempt to settle, or why it cannot be settled.
     fn attempt_of(&self, execution: Option<Box<RawValue>>) -> anyhow::Result<Result<u32, String>> {
         let Some(execution) = execution else {
-            return Ok(Err(format!("There is no execution {}.", self.id)));
+            return Ok(Err(format!("No execution has the id {}.", self.id)));
         };
-        let facts: Facts =
-            serde_json::from_str(execution.get()).context("the execution is not understood")?;
+        let facts: AttemptFacts =
+            serde_json::from_str(execution.get()).context("unexpected answer from the server")?;
         if !facts.status.is(&ExecutionStatus::InDoubt) {
             let status = facts.status;
             return Ok(Err(format!("Execution {} is not in doubt: it is {status}.", self.id)));

@@ -1,11 +1,11 @@
-//! Words of the API as this version knows them.
+//! Words of the API, as far as this version knows them.
 
 use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Deserializer};
 
-/// A word of a closed set, or one that a later version has added to it.
+/// A word of a closed set, or one that a later version has added.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Word<T> {
     Known(T),

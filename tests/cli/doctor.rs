@@ -146,7 +146,7 @@ fn the_engine_that_runs_is_looked_at_and_left_running() {
     let output = doctor(&builder, &path, &[]);
     assert_ok(&output, &["ports", "round trip", "curl"]);
     let (verdict, text, remedy) = found(&output, "in doubt");
-    assert_eq!((verdict.as_str(), text.as_str()), ("warning", "1 call(s) may have acted"));
+    assert_eq!((verdict.as_str(), text.as_str()), ("warning", "1 call(s) may have run"));
     assert!(remedy.contains("resolve"), "{remedy}");
     assert_eq!(output.status.code(), Some(0), "a doubt is no fault of the engine");
     assert!(engine.is_running());

@@ -30,7 +30,7 @@ fn executions_are_listed_and_filtered() {
     [id]  running   1        [date and time]  charge  charge-4
     [id]  in_doubt  1        [date and time]  charge  charge-3
     -- stderr
-    There are more than 2: see --limit.
+    There are more than 2: raise --limit to see them.
     ");
     assert_said!(verb(running.builder(), "executions --tool charge --limit 1 --status failed"), @"
     exit 0

@@ -15,9 +15,9 @@ fn help_and_usage() {
     exit 0
     A sidecar for AI agents: their tool calls become durable, and a duplicate never acts twice
 
-    It guards HTTP calls as a proxy (`HTTP_PROXY`), and programs that speak its JSON-RPC state API. Data
-    goes to stdout, all else to stderr. Exit codes: 0 done, 1 the answer is no, 2 wrong usage or
-    unexpected, 3 the server cannot be reached, 70 the disk failed under a running engine.
+    It guards HTTP calls as a proxy (`HTTP_PROXY`), and programs that use its JSON-RPC state API. Data
+    goes to stdout, everything else to stderr. Exit codes: 0 done, 1 the answer is no, 2 wrong usage or
+    an unexpected error, 3 the server cannot be reached, 70 the disk failed while the engine ran.
 
     Usage: openclaw-state-engine [OPTIONS] <COMMAND>
 
@@ -26,20 +26,19 @@ fn help_and_usage() {
       replay      Show what a session did: its goals, and the tool executions of each
       executions  List executions, newest first
       resolve     Settle an execution that is in doubt: it ran, or it did not
-      verify      Check the event chain and the store's invariants; works beside a running server too
+      verify      Check the event chain and the invariants of the store, also while a server is running
       token       Print the proxy token of a session, for a server with --require-token
-      ca          Make, show or export the CA that signs for intercepted hosts
-      run         Run a program so that its tool calls are guarded, without a change of it
-      doctor      Say whether everything works here, and what to do where it does not
+      ca          Create, show or export the CA that signs for intercepted hosts
+      run         Run a program with its tool calls guarded
+      doctor      Check whether everything works here, and say what to do if not
       config      Check the configuration, or show each setting with where it comes from
-      explain     Explain what would become of a request: the rule, the key, what would happen now
-      mcp         Run an MCP server on stdio so that its tool calls are guarded
+      explain     Explain what would happen to a request: the rule, the key, the outcome
+      mcp         Run an MCP server on stdio with its tool calls guarded
       help        Print this message or the help of the given subcommand(s)
 
     Options:
           --json
-              Print JSON: one document, and for lists one a line; fields that you do not know will be
-              added
+              Print JSON: one document, or for lists one per line; later versions may add members
 
       -h, --help
               Print help (see a summary with '-h')
@@ -58,47 +57,47 @@ fn help_and_usage() {
     Usage: openclaw-state-engine serve [OPTIONS]
 
     Options:
-          --config <FILE>              The configuration file [default: openclaw-state-engine.toml here,
+          --config <FILE>              Configuration file [default: openclaw-state-engine.toml here,
                                        else in the user's config folder] [env: STATE_ENGINE_CONFIG=]
-          --database <FILE>            The database file [default: openclaw-state-engine/state.db in the
+          --database <FILE>            Database file [default: openclaw-state-engine/state.db in the
                                        user's data folder] [env: STATE_ENGINE_DATABASE=]
-          --token <TOKEN>              The bearer token of the state API; safer in the environment,
-                                       since other users see flags [env: STATE_ENGINE_TOKEN]
-          --addr <IP:PORT>             Where the state API listens; beyond the loopback only with
-                                       --token [env: STATE_ENGINE_ADDR=] [default: 127.0.0.1:3030]
-          --proxy-addr <IP:PORT>       Where the proxy listens; beyond the loopback only with
+          --token <TOKEN>              Bearer token of the state API; prefer the environment, since
+                                       other users can see flags [env: STATE_ENGINE_TOKEN]
+          --addr <IP:PORT>             Address of the state API; beyond the loopback only with --token
+                                       [env: STATE_ENGINE_ADDR=] [default: 127.0.0.1:3030]
+          --proxy-addr <IP:PORT>       Address of the proxy; beyond the loopback only with
                                        --require-token [env: STATE_ENGINE_PROXY_ADDR=] [default:
                                        127.0.0.1:3031]
-          --no-proxy                   Serve the state API alone [env: STATE_ENGINE_NO_PROXY=]
-          --max-request <SIZE>         The largest request body that the proxy takes: bytes, or 16MiB,
-                                       1GiB [env: STATE_ENGINE_MAX_REQUEST=] [default: 256MiB]
-          --pass <HOST[:PORT]>         A host whose calls are audited and never keyed, a local model
-                                       server, say; repeatable [env: STATE_ENGINE_PASS=]
-          --intercept <HOST[:PORT]>    A host (or *.HOST) whose TLS the proxy opens, so that its calls
-                                       are guarded; its clients must trust the CA that `ca export`
-                                       prints; repeatable [env: STATE_ENGINE_INTERCEPT=]
-          --upstream-ca <[HOST=]FILE>  A file of CA certificates that upstreams may be verified by,
-                                       besides the system's; with HOST= for that host alone; repeatable
-                                       [env: STATE_ENGINE_UPSTREAM_CA=]
-          --require-token              The proxy takes only calls with credentials SESSION:TOKEN; `token
-                                       SESSION` prints one [env: STATE_ENGINE_REQUIRE_TOKEN=]
-          --upstream-proxy <URL>       The proxy that calls go out through:
-                                       http://[USER:PASSWORD@]HOST:PORT [env:
+          --no-proxy                   Serve only the state API [env: STATE_ENGINE_NO_PROXY=]
+          --max-request <SIZE>         Largest body of a guarded request: bytes, or 16MiB, 1GiB [env:
+                                       STATE_ENGINE_MAX_REQUEST=] [default: 256MiB]
+          --pass <HOST[:PORT]>         Host whose calls are audited and never keyed, such as a local
+                                       model server; can be repeated [env: STATE_ENGINE_PASS=]
+          --intercept <HOST[:PORT]>    Host (or *.HOST) whose TLS the proxy opens, so that its calls are
+                                       guarded; its clients must trust the CA that `ca export` prints;
+                                       can be repeated [env: STATE_ENGINE_INTERCEPT=]
+          --upstream-ca <[HOST=]FILE>  File of CA certificates for upstreams, in addition to the
+                                       system's; HOST= limits it to one host; can be repeated [env:
+                                       STATE_ENGINE_UPSTREAM_CA=]
+          --require-token              Accept only calls with proxy credentials SESSION:TOKEN; `token
+                                       SESSION` prints the token [env: STATE_ENGINE_REQUIRE_TOKEN=]
+          --upstream-proxy <URL>       Proxy for outgoing calls: http://[USER:PASSWORD@]HOST:PORT [env:
                                        STATE_ENGINE_UPSTREAM_PROXY]
-          --upstream-direct <HOSTS>    Hosts that are reached without --upstream-proxy, in the form of
+          --upstream-direct <HOSTS>    Hosts to reach without --upstream-proxy, in the form of
                                        `NO_PROXY` [env: STATE_ENGINE_UPSTREAM_DIRECT=]
-          --allow-host <HOST[:PORT]>   A further Host that the state API answers to, besides the
-                                       loopback's names; repeatable [env: STATE_ENGINE_ALLOW_HOST=]
-          --allow-origin <ORIGIN>      A web origin whose pages may use the state API (`null`: a page
-                                       opened as a file); repeatable [env: STATE_ENGINE_ALLOW_ORIGIN=]
-          --log-format <FORMAT>        How the log is written to stderr [env: STATE_ENGINE_LOG_FORMAT=]
+          --allow-host <HOST[:PORT]>   Another Host that the state API answers to, besides the names of
+                                       the loopback; can be repeated [env: STATE_ENGINE_ALLOW_HOST=]
+          --allow-origin <ORIGIN>      Web origin whose pages may use the state API (`null` for a page
+                                       opened as a file); can be repeated [env:
+                                       STATE_ENGINE_ALLOW_ORIGIN=]
+          --log-format <FORMAT>        Format of the log on stderr [env: STATE_ENGINE_LOG_FORMAT=]
                                        [default: human] [possible values: human, json]
-          --drain <SECONDS>            How long running calls get at a stop [env: STATE_ENGINE_DRAIN=]
-                                       [default: 30s]
-          --max-wait <SECONDS>         How long a duplicate of a running call waits for its answer [env:
-                                       STATE_ENGINE_MAX_WAIT=] [default: 300s]
-          --json                       Print JSON: one document, and for lists one a line; fields that
-                                       you do not know will be added
+          --drain <DURATION>           Shutdown grace period for running calls [env:
+                                       STATE_ENGINE_DRAIN=] [default: 30s]
+          --max-wait <DURATION>        How long a duplicate waits for the answer of the running call
+                                       [env: STATE_ENGINE_MAX_WAIT=] [default: 300s]
+          --json                       Print JSON: one document, or for lists one per line; later
+                                       versions may add members
       -h, --help                       Print help (see more with '--help')
       -V, --version                    Print version
 
@@ -115,23 +114,23 @@ fn help_and_usage() {
     Usage: openclaw-state-engine resolve [OPTIONS] --evidence <TEXT> <--ran|--did-not-run> <ID>
 
     Arguments:
-      <ID>  The execution
+      <ID>  Id of the execution
 
     Options:
           --ran              It took effect
           --did-not-run      It did not take effect
-          --attempt <N>      The attempt that was looked at: refused where another one is in doubt by
-                             now [default: the newest]
-          --output <JSON>    What the tool answered, where it ran and that is known
+          --attempt <N>      Attempt that you looked at: refused if a different one is in doubt by now
+                             [default: the newest]
+          --output <JSON>    Answer of the tool, if it ran and you know it
           --evidence <TEXT>  How you know: 1 to 4,096 characters
-          --config <FILE>    The configuration file [default: openclaw-state-engine.toml here, else in
-                             the user's config folder] [env: STATE_ENGINE_CONFIG=]
-          --database <FILE>  The database file [default: openclaw-state-engine/state.db in the user's
-                             data folder] [env: STATE_ENGINE_DATABASE=]
-          --token <TOKEN>    The bearer token of the state API; safer in the environment, since other
-                             users see flags [env: STATE_ENGINE_TOKEN]
-          --json             Print JSON: one document, and for lists one a line; fields that you do not
-                             know will be added
+          --config <FILE>    Configuration file [default: openclaw-state-engine.toml here, else in the
+                             user's config folder] [env: STATE_ENGINE_CONFIG=]
+          --database <FILE>  Database file [default: openclaw-state-engine/state.db in the user's data
+                             folder] [env: STATE_ENGINE_DATABASE=]
+          --token <TOKEN>    Bearer token of the state API; prefer the environment, since other users
+                             can see flags [env: STATE_ENGINE_TOKEN]
+          --json             Print JSON: one document, or for lists one per line; later versions may add
+                             members
       -h, --help             Print help (see more with '--help')
       -V, --version          Print version
 
@@ -154,7 +153,7 @@ fn help_and_usage() {
     assert_said!(builder.cli(["serve", "--max-request", "5MB"]), @r#"
     exit 2
     -- stderr
-    error: invalid value '5MB' for '--max-request <SIZE>': the unit "MB" is none of B, KiB, MiB, GiB
+    error: invalid value '5MB' for '--max-request <SIZE>': unknown unit "MB": use B, KiB, MiB or GiB
 
     For more information, try '--help'.
     "#);
@@ -178,7 +177,7 @@ fn without_a_database_there_is_nothing_to_read() {
     assert_said!(verb(&builder, "executions"), @"
     exit 2
     -- stderr
-    error: there is no database at [database]; start the server, or name another file with --database
+    error: no database at [database]: start the server, or name a different file with --database
     ");
     for line in ["verify", "token nightly", "replay --session 0197a5b2-7c3e-7d4f-8a6b-1c2d3e4f5a6b"]
     {
@@ -220,12 +219,12 @@ fn what_is_not_there_is_a_no() {
     assert_said!(beside[0], @"
     exit 1
     -- stderr
-    There is no session [id].
+    No session has the id [id].
     ");
     assert_said!(beside[1], @"
     exit 1
     -- stderr
-    There is no execution [id].
+    No execution has the id [id].
     ");
     let stopped = running.kill();
     let without = [&replay, &resolve].map(|line| verb(&stopped, line));

@@ -44,7 +44,7 @@ fn the_token_of_the_api_is_sent_by_verbs_too() {
     assert_said!(verb(running.builder(), line), @"
     exit 2
     -- stderr
-    error: the server wants a token: give it by --token or STATE_ENGINE_TOKEN
+    error: the server requires a token: use --token or STATE_ENGINE_TOKEN
     ");
     stdout(&verb(running.builder(), "executions --token hunter2"));
     stdout(&verb(&running.builder().clone().env("STATE_ENGINE_TOKEN", "hunter2"), line));

@@ -197,7 +197,7 @@ fn required_tokens_are_checked_and_bind_the_session() {
     assert_eq!(upstream.only().header("proxy-authorization"), None);
 }
 
-/// So a client that can send no credentials is led to the proxy: src/launch/scoped.rs.
+/// So a client that can send no credentials is led to the proxy: `src/launch/java_port.rs`.
 #[test]
 fn all_that_comes_in_a_tunnel_to_the_proxy_itself_has_its_credentials() {
     let upstream = Upstream::echo();

@@ -95,7 +95,7 @@ fn tables_and_roads_are_explained() {
 
     let (status, out, _) = cli(&builder, &["explain", "POST", "http://tool.example/x", "a"]);
     assert_eq!(status, Some(0));
-    assert!(out.contains("Rule      method POST\n") && out.contains("carried out"), "{out}");
+    assert!(out.contains("Rule      method POST\n") && out.contains("it would run"), "{out}");
     let bad = cli(&builder, &["explain", "POST", "http://u@tool.example/x"]);
     assert_eq!(bad.0, Some(1));
     assert!(bad.2.contains("would refuse it"), "{}", bad.2);
@@ -125,7 +125,7 @@ fn a_configuration_is_checked_and_shown() {
     let builder = configured(&upstream, RULES);
     let file = builder.home().join("engine.toml");
     let (status, out, _) = cli(&builder, &["config", "check"]);
-    assert_eq!((status, out), (Some(0), format!("{}: fine, 1 rules, 0 routes\n", file.display())));
+    assert_eq!((status, out), (Some(0), format!("{}: valid, 1 rules, 0 routes\n", file.display())));
 
     let (status, out, _) =
         cli(&builder.clone().env("STATE_ENGINE_PASS", "a,b"), &["config", "show", "--json"]);

@@ -272,7 +272,9 @@ fn an_engine_that_was_brought_stays_for_those_who_use_it() {
     go(&mut first);
     first_said.expect("1 POST /act first");
     let mut told = BufReader::new(first.stderr.take().unwrap()).lines();
-    assert!(told.next().unwrap().unwrap().contains("another run still uses this engine"));
+    assert!(
+        told.next().unwrap().unwrap().contains("waiting for another run that uses this engine")
+    );
     go(&mut second);
     second_said.expect("2 POST /act second");
     assert_eq!(second.wait().unwrap().code(), Some(0));

@@ -271,7 +271,7 @@ export type Stats = {
 };
 
 /**
- * The execution, with what v0.1 did not tell.
+ * The execution, with the fields that v0.1 did not have.
  */
 export type ExecutedTool = {
   duplicate: boolean,
@@ -522,7 +522,7 @@ export type ExecutionDetail = {
 export type MinuteCounts = {
   at: Timestamp,
   /**
-   * Tool calls, their duplicates among them.
+   * Tool calls, including duplicates.
    */
   calls: number,
   /**
@@ -532,7 +532,7 @@ export type MinuteCounts = {
 };
 
 /**
- * The time of proxied calls that reached their tool, without the tool's part of it.
+ * The time of proxied calls that reached their tool, without the time of the tool.
  */
 export type Overhead = {
   calls: number,
@@ -553,7 +553,7 @@ export type Activity = {
   minutes: Array<MinuteCounts>,
   overhead: Overhead,
   /**
-   * Proxied calls since the start, by what became of them.
+   * Proxied calls since the start, by decision.
    */
   decisions: {
   [key in string]: number },
@@ -575,7 +575,7 @@ export type ExecutionSummaryPage = Page<ExecutionSummary>;
 
 /** Params and result of each method. */
 export interface Methods {
-  /** Makes a user; a second one of the same username is a CONFLICT. */
+  /** Creates a user; a second one with the same username is a CONFLICT. */
   "create_user": {
     params: {
       username: string;
@@ -598,7 +598,7 @@ export interface Methods {
     };
     result: User | null;
   };
-  /** Begins a session. Proxied calls find it by its name. */
+  /** Starts a session. Proxied calls find it by its name. */
   "create_session": {
     params: {
       user_id: string;
@@ -628,7 +628,7 @@ export interface Methods {
     };
     result: Array<Session>;
   };
-  /** Stores the changed members of a session. */
+  /** Updates the changed members of a session. */
   "update_session": {
     params: {
       session: Session;
@@ -636,7 +636,7 @@ export interface Methods {
     };
     result: null;
   };
-  /** Makes a goal of a session. */
+  /** Creates a goal of a session. */
   "create_goal": {
     params: {
       user_id: string;
@@ -653,7 +653,7 @@ export interface Methods {
     };
     result: Goal;
   };
-  /** Stores the changed members of a goal. */
+  /** Updates the changed members of a goal. */
   "update_goal": {
     params: {
       goal: Goal;
@@ -686,7 +686,7 @@ export interface Methods {
     };
     result: ToolExecution;
   };
-  /** The execution that holds the key, new or old; with lease: true it says who may run it. */
+  /** The execution that holds the key, new or existing; lease: true also says who may run it. */
   "execute_tool_idempotent": {
     params: {
       user_id: string;
@@ -710,7 +710,7 @@ export interface Methods {
     };
     result: ToolExecution;
   };
-  /** The present holder of a key; a CONFLICT where several users or namespaces hold it. */
+  /** The current holder of a key; a CONFLICT if several users or namespaces hold it. */
   "find_by_idempotency_key": {
     params: {
       key: string;
@@ -718,7 +718,7 @@ export interface Methods {
     };
     result: ToolExecution | null;
   };
-  /** Stores the changed members of an execution that was never leased. */
+  /** Updates the changed members of an execution that was never leased. */
   "update_tool_execution": {
     params: {
       execution: ToolExecution;
@@ -743,7 +743,7 @@ export interface Methods {
     };
     result: ToolExecution;
   };
-  /** Keeps a lease, and revives an execution in doubt of that attempt that nobody settled. */
+  /** Extends a lease, or revives an unsettled execution that is in doubt at that attempt. */
   "extend_lease": {
     params: {
       lease: string;
@@ -751,7 +751,7 @@ export interface Methods {
     };
     result: ToolExecution;
   };
-  /** Settles an execution that is in doubt at that attempt; STALE where it is not. */
+  /** Settles an execution that is in doubt at that attempt; STALE otherwise. */
   "resolve_tool_execution": {
     params: {
       id: string;
@@ -762,7 +762,7 @@ export interface Methods {
     };
     result: ToolExecution;
   };
-  /** Waits until an execution is over or in doubt; after the timeout, as it is then. */
+  /** Waits until an execution is over or in doubt; after the timeout, returns it as it is. */
   "await_tool_execution": {
     params: {
       id: string;
@@ -795,7 +795,7 @@ export interface Methods {
     };
     result: ExecutionPage;
   };
-  /** Keeps a text about a user. */
+  /** Creates a memory: a text about a user. */
   "create_memory": {
     params: {
       user_id: string;
@@ -812,7 +812,7 @@ export interface Methods {
     };
     result: Memory;
   };
-  /** Stores the changed members of a memory. */
+  /** Updates the changed members of a memory. */
   "update_memory": {
     params: {
       memory: Memory;
@@ -828,7 +828,7 @@ export interface Methods {
     };
     result: Array<Memory>;
   };
-  /** Makes a channel of a user. */
+  /** Creates a channel of a user. */
   "create_channel": {
     params: {
       user_id: string;
@@ -845,7 +845,7 @@ export interface Methods {
     };
     result: Channel;
   };
-  /** Stores the changed members of a channel. */
+  /** Updates the changed members of a channel. */
   "update_channel": {
     params: {
       channel: Channel;
@@ -888,7 +888,7 @@ export interface Methods {
     };
     result: SessionSummary;
   };
-  /** Executions without bodies, newest first. A page may be short and yet have a cursor. */
+  /** Executions without bodies, newest first. A short page may still have a cursor. */
   "search_executions": {
     params: {
       user_id?: string | null;
@@ -906,7 +906,7 @@ export interface Methods {
     };
     result: ExecutionSummaryPage;
   };
-  /** All that is kept of an execution, with its events; texts up to text_bytes (65,536). */
+  /** Everything stored about an execution, with its events; texts up to text_bytes (65,536). */
   "get_execution_detail": {
     params: {
       id: string;
@@ -914,7 +914,7 @@ export interface Methods {
     };
     result: ExecutionDetail;
   };
-  /** Tool calls of the last hour, by the minute. */
+  /** Tool calls of the last hour, per minute. */
   "get_activity": {
     params: Record<string, never>;
     result: Activity;

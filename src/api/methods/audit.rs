@@ -6,7 +6,8 @@ use uuid::Uuid;
 
 use super::registrar::{Context, Registrar};
 use crate::api::error::Error;
-use crate::api::{openrpc, params};
+use crate::api::openrpc;
+use crate::api::params::{self, NoParams};
 
 pub(super) fn register(to: &mut Registrar) {
     to.read("list_events", list_events);
@@ -25,14 +26,11 @@ struct ListEvents {
 async fn list_events(context: Arc<Context>, params: ListEvents) -> Result<Vec<Event>, Error> {
     let ListEvents { execution_id, session_id, after, limit } = params;
     let limit = params::page(limit, 200)?;
-    context.list(move |reader| reader.events(execution_id, session_id, after, limit)).await
+    context.read_list(move |reader| reader.events(execution_id, session_id, after, limit)).await
 }
 
-#[derive(Deserialize)]
-struct NoParams {}
-
 async fn get_stats(context: Arc<Context>, _: NoParams) -> Result<Stats, Error> {
-    context.list(store::Reader::stats).await
+    context.read_list(store::Reader::stats).await
 }
 
 async fn discover(_: Arc<Context>, _: NoParams) -> Result<Json, Error> {

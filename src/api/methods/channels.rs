@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use super::registrar::{Context, Registrar};
 use crate::api::error::Error;
-use crate::api::params::{Label, Name, check_name};
+use crate::api::params::{Name, NameOrEmpty, check_name};
 
 pub(super) fn register(to: &mut Registrar) {
     to.write("create_channel", create_channel);
@@ -20,7 +20,7 @@ struct CreateChannel {
     user_id: Uuid,
     channel_type: ChannelType,
     channel_name: Name,
-    channel_identifier: Label,
+    channel_identifier: NameOrEmpty,
 }
 
 async fn create_channel(context: Arc<Context>, params: CreateChannel) -> Result<Channel, Error> {
@@ -61,5 +61,5 @@ struct ListChannels {
 }
 
 async fn list_channels(context: Arc<Context>, params: ListChannels) -> Result<Vec<Channel>, Error> {
-    context.list(move |reader| reader.channels(params.user_id)).await
+    context.read_list(move |reader| reader.channels(params.user_id)).await
 }

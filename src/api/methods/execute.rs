@@ -28,7 +28,7 @@ struct ExecuteToolIdempotent {
     on_mismatch: Option<OnMismatch>,
 }
 
-/// What another input under the same key gets.
+/// The answer to a different input under the same key.
 #[derive(Deserialize, Clone, Copy, PartialEq, Eq)]
 #[serde(rename_all = "snake_case")]
 enum OnMismatch {
@@ -38,7 +38,7 @@ enum OnMismatch {
     Error,
 }
 
-/// The execution, with what v0.1 did not tell.
+/// The execution, with the fields that v0.1 did not have.
 #[derive(Debug, Clone, Serialize)]
 #[cfg_attr(test, derive(ts_rs::TS), ts(rename = "ExecutedTool"))]
 pub(crate) struct ExecutedAnswer {
@@ -48,7 +48,7 @@ pub(crate) struct ExecutedAnswer {
     input_mismatch: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     #[cfg_attr(test, ts(type = "Claim", optional))]
-    claim: Option<Claim>,
+    claim: Option<LeaseClaim>,
     #[serde(skip_serializing_if = "Option::is_none")]
     #[cfg_attr(test, ts(optional))]
     lease: Option<String>,
@@ -57,17 +57,17 @@ pub(crate) struct ExecutedAnswer {
     reason: Option<BusyReason>,
 }
 
-/// What a call that asked for a lease got.
+/// The result of a call that requested a lease.
 #[derive(Debug, Clone, Copy, Serialize)]
 #[serde(rename_all = "snake_case")]
-enum Claim {
+enum LeaseClaim {
     Execute,
     Replay,
     Busy,
     InDoubt,
 }
 
-/// Who runs a call that is busy.
+/// Who runs a busy call.
 #[derive(Debug, Clone, Copy, Serialize)]
 #[serde(rename_all = "snake_case")]
 enum BusyReason {
@@ -80,13 +80,13 @@ impl From<Executed> for ExecutedAnswer {
         let Executed { execution, duplicate, input_mismatch, claim } = executed;
         let (claim, lease, reason) = match claim {
             None => (None, None, None),
-            Some(ApiClaim::Execute { lease }) => (Some(Claim::Execute), Some(lease), None),
-            Some(ApiClaim::Replay) => (Some(Claim::Replay), None, None),
+            Some(ApiClaim::Execute { lease }) => (Some(LeaseClaim::Execute), Some(lease), None),
+            Some(ApiClaim::Replay) => (Some(LeaseClaim::Replay), None, None),
             Some(ApiClaim::Busy { leased }) => {
                 let reason = if leased { BusyReason::Leased } else { BusyReason::Unleased };
-                (Some(Claim::Busy), None, Some(reason))
+                (Some(LeaseClaim::Busy), None, Some(reason))
             }
-            Some(ApiClaim::InDoubt) => (Some(Claim::InDoubt), None, None),
+            Some(ApiClaim::InDoubt) => (Some(LeaseClaim::InDoubt), None, None),
         };
         Self { execution, duplicate, input_mismatch, claim, lease, reason }
     }
@@ -114,16 +114,16 @@ async fn execute_tool_idempotent(
         tool_input: params.tool_input,
     };
     let executed = context.store.execute(call, options).await?;
-    if let Some(answered) = stopped(&executed) {
+    if let Some(answered) = duplicate_answer(&executed) {
         context.store.duplicate(executed.execution.id, answered);
     }
-    context.metrics.tool_call(None);
+    context.metrics.record_tool_call(None);
     Ok(executed.into())
 }
 
-/// How a duplicate was answered; `None` for a call that may run. Of v0.1's unleased calls nobody
-/// knows who runs them: whoever finds the execution pending is not counted.
-fn stopped(executed: &Executed) -> Option<&'static str> {
+/// How a duplicate was answered; `None` for a call that may run. Nobody knows who runs an unleased
+/// call of v0.1, so a caller that finds it pending is not counted.
+fn duplicate_answer(executed: &Executed) -> Option<&'static str> {
     match (&executed.claim, executed.execution.status) {
         _ if !executed.duplicate => None,
         (Some(ApiClaim::Execute { .. }), _) | (None, ExecutionStatus::Pending) => None,

@@ -37,7 +37,7 @@ async fn create_tool_execution(
     let CreateToolExecution { user_id, session_id, goal_id, tool_name, tool_input } = params;
     let call = ToolCall { user_id, session_id, goal_id, tool_name: tool_name.0, tool_input };
     let execution = context.store.create_tool_execution(call).await?;
-    context.metrics.tool_call(None);
+    context.metrics.record_tool_call(None);
     Ok(execution)
 }
 
@@ -88,7 +88,7 @@ async fn list_tool_executions(
     context: Arc<Context>,
     params: ListToolExecutions,
 ) -> Result<Vec<Execution>, Error> {
-    context.list(move |reader| reader.executions_of_goal(params.goal_id)).await
+    context.read_list(move |reader| reader.executions_of_goal(params.goal_id)).await
 }
 
 #[derive(Deserialize)]
@@ -104,7 +104,7 @@ async fn list_session_executions(
 ) -> Result<Vec<Execution>, Error> {
     let ListSessionExecutions { session_id, limit, after } = params;
     let limit = params::page(limit, 200)?;
-    context.list(move |reader| reader.executions_of_session(session_id, limit, after)).await
+    context.read_list(move |reader| reader.executions_of_session(session_id, limit, after)).await
 }
 
 #[derive(Deserialize)]
@@ -137,5 +137,5 @@ async fn list_executions(
     };
     let limit = params::page(params.limit, 50)?;
     let cursor = params.cursor;
-    context.list(move |reader| reader.executions(&filter, limit, cursor.as_deref())).await
+    context.read_list(move |reader| reader.executions(&filter, limit, cursor.as_deref())).await
 }

@@ -53,9 +53,9 @@ struct OfSession {
 }
 
 async fn list_pending_goals(context: Arc<Context>, params: OfSession) -> Result<Vec<Goal>, Error> {
-    context.list(move |reader| reader.pending_goals(params.session_id)).await
+    context.read_list(move |reader| reader.pending_goals(params.session_id)).await
 }
 
 async fn list_goals(context: Arc<Context>, params: OfSession) -> Result<Vec<Goal>, Error> {
-    context.list(move |reader| reader.goals(params.session_id)).await
+    context.read_list(move |reader| reader.goals(params.session_id)).await
 }

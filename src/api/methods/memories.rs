@@ -7,7 +7,7 @@ use uuid::Uuid;
 use super::registrar::{Context, Registrar};
 use crate::api::error::Error;
 
-/// How many memories a list has unless it is told; v0.1's number.
+/// How many memories a list has by default, as in v0.1.
 const DEFAULT_LIMIT: usize = 50;
 
 pub(super) fn register(to: &mut Registrar) {
@@ -58,5 +58,5 @@ struct ListMemories {
 
 async fn list_memories(context: Arc<Context>, params: ListMemories) -> Result<Vec<Memory>, Error> {
     let limit = params.limit.unwrap_or(DEFAULT_LIMIT);
-    context.list(move |reader| reader.memories(params.user_id, limit)).await
+    context.read_list(move |reader| reader.memories(params.user_id, limit)).await
 }

@@ -1,4 +1,4 @@
-//! The methods: decode the params, ask the store, answer.
+//! The methods: decode the params, call the store, answer.
 
 mod audit;
 mod channels;
@@ -56,7 +56,7 @@ mod tests {
     use crate::api::dispatch::Dispatcher;
     use crate::api::openrpc;
 
-    /// The error that calling `method` with `params` gives, as (code, field).
+    /// The error of a call of `method` with `params`, as (code, field).
     async fn refused(
         dispatcher: &Arc<Dispatcher>,
         method: &Value,
@@ -81,7 +81,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_openrpc_document_tells_the_truth() {
+    async fn the_openrpc_document_matches_the_methods() {
         let folder = tempfile::tempdir().unwrap();
         let store = Store::open(&Options::new(folder.path().join("state.db"))).unwrap();
         let metrics = Metrics::new(None).0;
@@ -102,7 +102,7 @@ mod tests {
             let whole: Map<_, _> =
                 required.iter().map(|param| (text(param), sample(&param["schema"]))).collect();
             let (_, field) = refused(&dispatcher, name, &whole).await;
-            // The sample is no lease that was ever given.
+            // The sample is not a lease that was ever given.
             assert!(field.is_null() || field == "lease", "{name}: {field} is needed too");
             for param in required {
                 let mut without = whole.clone();

@@ -10,9 +10,9 @@ use uuid::Uuid;
 use super::registrar::{Context, Registrar};
 use crate::api::activity::LastHour;
 use crate::api::error::Error;
-use crate::api::params::{self, Label};
+use crate::api::params::{self, NameOrEmpty, NoParams};
 
-/// How much of each text of an execution is shown unless more is asked for, in bytes.
+/// How many bytes of each text of an execution are returned by default.
 const TEXT: usize = 64 * 1024;
 
 pub(super) fn register(to: &mut Registrar) {
@@ -27,7 +27,7 @@ pub(super) fn register(to: &mut Registrar) {
 struct ListSessionSummaries {
     user_id: Option<Uuid>,
     status: Option<SessionStatus>,
-    text: Option<Label>,
+    text: Option<NameOrEmpty>,
     limit: Option<usize>,
     cursor: Option<String>,
 }
@@ -43,7 +43,9 @@ async fn list_session_summaries(
     };
     let limit = params::page(params.limit, 50)?;
     let cursor = params.cursor;
-    context.list(move |reader| reader.session_summaries(&filter, limit, cursor.as_deref())).await
+    context
+        .read_list(move |reader| reader.session_summaries(&filter, limit, cursor.as_deref()))
+        .await
 }
 
 #[derive(Deserialize)]
@@ -55,7 +57,7 @@ async fn get_session_summary(
     context: Arc<Context>,
     params: GetSessionSummary,
 ) -> Result<SessionSummary, Error> {
-    context.list(move |reader| reader.session_summary(params.id)).await
+    context.read_list(move |reader| reader.session_summary(params.id)).await
 }
 
 #[derive(Deserialize)]
@@ -65,8 +67,8 @@ struct SearchExecutions {
     goal_id: Option<Uuid>,
     status: Option<ExecutionStatus>,
     origin: Option<Origin>,
-    tool: Option<Label>,
-    text: Option<Label>,
+    tool: Option<NameOrEmpty>,
+    text: Option<NameOrEmpty>,
     duplicated: Option<bool>,
     after: Option<Timestamp>,
     before: Option<Timestamp>,
@@ -92,7 +94,7 @@ async fn search_executions(
     };
     let limit = params::page(params.limit, 50)?;
     let cursor = params.cursor;
-    context.list(move |reader| reader.search(&filter, limit, cursor.as_deref())).await
+    context.read_list(move |reader| reader.search(&filter, limit, cursor.as_deref())).await
 }
 
 #[derive(Deserialize)]
@@ -106,11 +108,8 @@ async fn get_execution_detail(
     params: GetExecutionDetail,
 ) -> Result<ExecutionDetail, Error> {
     let limit = params.text_bytes.unwrap_or(TEXT);
-    context.list(move |reader| reader.execution_detail(params.id, limit)).await
+    context.read_list(move |reader| reader.execution_detail(params.id, limit)).await
 }
-
-#[derive(Deserialize)]
-struct NoParams {}
 
 async fn get_activity(context: Arc<Context>, _: NoParams) -> Result<LastHour, Error> {
     let decisions = context.metrics.decisions();

@@ -1,4 +1,4 @@
-//! How a method is registered: its params decoded, its handler run, as one that reads or writes.
+//! Registers a method: decodes its params and runs its handler, as one that reads or writes.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -12,16 +12,16 @@ use crate::api::error::Error;
 use crate::api::metrics::Metrics;
 use crate::api::params::decode;
 
-/// What the methods work with.
+/// The context of the methods.
 #[derive(Debug)]
 pub(super) struct Context {
     pub(super) store: Store,
-    /// Who settles a doubt by this API, for the audit.
+    /// Who settles a doubt through this API, for the audit.
     pub(super) actor: &'static str,
     pub(super) metrics: Metrics,
 }
 
-/// Registers methods, and keeps which of them change something.
+/// Registers methods, and remembers which of them change something.
 pub(super) struct Registrar {
     module: RpcModule<Context>,
     writes: HashSet<&'static str>,
@@ -32,12 +32,12 @@ impl Registrar {
         Self { module: RpcModule::new(context), writes: HashSet::new() }
     }
 
-    /// All methods that were registered, and which of them change something.
+    /// All registered methods, and which of them change something.
     pub(super) fn finish(self) -> (Methods, HashSet<&'static str>) {
         (self.module.into(), self.writes)
     }
 
-    /// A method that changes nothing: it ends when its caller hangs up.
+    /// Registers a method that changes nothing: it ends when its caller hangs up.
     pub(super) fn read<P, R, F, Fut>(&mut self, name: &'static str, handler: F)
     where
         P: DeserializeOwned + Send + 'static,
@@ -54,7 +54,7 @@ impl Registrar {
             .expect("each method is registered once");
     }
 
-    /// A method that changes something: it runs to its end though its caller hangs up.
+    /// Registers a method that changes something: it runs to its end even if its caller hangs up.
     pub(super) fn write<P, R, F, Fut>(&mut self, name: &'static str, handler: F)
     where
         P: DeserializeOwned + Send + 'static,
@@ -68,8 +68,8 @@ impl Registrar {
 }
 
 impl Context {
-    /// Reads a list outside of the threads that serve connections.
-    pub(super) async fn list<T: Send + 'static>(
+    /// Reads a list on a blocking thread, not on one that serves connections.
+    pub(super) async fn read_list<T: Send + 'static>(
         &self,
         read: impl FnOnce(&Reader) -> Result<T, store::Error> + Send + 'static,
     ) -> Result<T, Error> {

@@ -56,7 +56,7 @@ struct ListSessions {
 }
 
 async fn list_sessions(context: Arc<Context>, params: ListSessions) -> Result<Vec<Session>, Error> {
-    context.list(move |reader| reader.sessions(params.user_id)).await
+    context.read_list(move |reader| reader.sessions(params.user_id)).await
 }
 
 #[derive(Deserialize)]

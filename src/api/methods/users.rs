@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use super::registrar::{Context, Registrar};
 use crate::api::error::Error;
-use crate::api::params::{Label, Name};
+use crate::api::params::{Name, NameOrEmpty};
 
 pub(super) fn register(to: &mut Registrar) {
     to.write("create_user", create_user);
@@ -17,8 +17,8 @@ pub(super) fn register(to: &mut Registrar) {
 #[derive(Deserialize)]
 struct CreateUser {
     username: Name,
-    display_name: Option<Label>,
-    email: Option<Label>,
+    display_name: Option<NameOrEmpty>,
+    email: Option<NameOrEmpty>,
 }
 
 async fn create_user(context: Arc<Context>, params: CreateUser) -> Result<User, Error> {

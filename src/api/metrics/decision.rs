@@ -1,6 +1,6 @@
-//! What became of a proxied call.
+//! The decision about a proxied call.
 
-/// What became of a proxied call: the words of the header `Idempotency-Status`.
+/// The decision about a proxied call: the words of the header `Idempotency-Status`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum Decision {
     Executed,
@@ -25,7 +25,7 @@ impl Decision {
         Self::Bypassed,
     ];
 
-    /// The label's value.
+    /// The value of the label.
     pub(crate) const fn as_str(self) -> &'static str {
         match self {
             Self::Executed => "executed",
@@ -39,7 +39,7 @@ impl Decision {
         }
     }
 
-    /// The decision that a word of `Idempotency-Status` names.
+    /// The decision of a word of `Idempotency-Status`.
     pub(super) fn from_word(word: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|decision| decision.as_str() == word)
     }

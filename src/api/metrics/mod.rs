@@ -1,4 +1,4 @@
-//! Every metric: its name, its help, its labels. No key, URL or id is ever a label.
+//! Every metric: its name, its help, its labels. A key, URL or id is never a label.
 
 mod collectors;
 mod decision;
@@ -21,7 +21,7 @@ pub(crate) use self::decision::Decision;
 use super::activity::Activity;
 use super::error::Code;
 
-/// Counts what happens; cheap to clone and to count into.
+/// The counters; cheap to clone and to use.
 #[derive(Debug, Clone)]
 pub(crate) struct Metrics {
     calls: [(Counter, Histogram); Decision::ALL.len()],
@@ -41,7 +41,7 @@ pub(crate) enum MethodResult {
 }
 
 impl MethodResult {
-    /// The label's value.
+    /// The value of the label.
     const fn as_str(self) -> &'static str {
         match self {
             Self::Ok => "ok",
@@ -61,7 +61,7 @@ struct RefusalLabels {
     code: &'static str,
 }
 
-/// Wider than [`Decision`]: what was passed or refused is no call.
+/// Wider than [`Decision`]: a request that was passed or refused is not a call.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct ProxiedLabels {
     decision: &'static str,
@@ -76,13 +76,13 @@ impl EncodeLabelSet for DecisionLabel {
     }
 }
 
-/// 250 µs to 524 s, each twice the one before.
+/// Buckets from 250 µs to 524 s, each twice the one before.
 fn seconds() -> Histogram {
     Histogram::new(exponential_buckets(0.000_25, 2.0, 22))
 }
 
 impl Metrics {
-    /// Registers all metrics; what the store knows is read from it when they are asked for.
+    /// Registers all metrics; those of the store are read when they are requested.
     pub(crate) fn new(store: Option<Store>) -> (Self, Registry) {
         let mut registry = Registry::with_prefix("state_engine");
         let calls = Family::<DecisionLabel, Counter>::default();
@@ -99,7 +99,7 @@ impl Metrics {
             activity: Arc::default(),
             store: store.clone(),
         };
-        registry.register("calls", "Proxied calls, by what became of them", calls);
+        registry.register("calls", "Proxied calls, by decision", calls);
         registry.register(
             "call_duration_seconds",
             "From the head of a proxied call to the end of its answer",
@@ -107,7 +107,7 @@ impl Metrics {
         );
         registry.register(
             "proxy_requests",
-            "Requests to the proxy: calls by what became of them, passed ones, tunnels, problems",
+            "Requests to the proxy: calls by decision, passed requests, tunnels, problems",
             metrics.proxied.clone(),
         );
         registry.register(
@@ -124,7 +124,7 @@ impl Metrics {
         let commit = option_env!("STATE_ENGINE_COMMIT").unwrap_or("unknown");
         registry.register(
             "build",
-            "The version that runs",
+            "Running version",
             Info::new([("version", env!("CARGO_PKG_VERSION")), ("commit", commit)]),
         );
         if let Some(store) = store {
@@ -133,9 +133,9 @@ impl Metrics {
         (metrics, registry)
     }
 
-    /// Counts a request that the proxy answered, and the upstream's part of it where it was asked.
-    /// `decision` is a word of `Idempotency-Status`, or what else the proxy calls its answers.
-    pub(crate) fn proxied(
+    /// Counts a request that the proxy answered, and the time of the upstream if it was called.
+    /// `decision` is a word of `Idempotency-Status`, or the name of another kind of answer.
+    pub(crate) fn record_proxied(
         &self,
         decision: &'static str,
         took: Duration,
@@ -147,7 +147,7 @@ impl Metrics {
             count.inc();
             duration.observe(took.as_secs_f64());
             if decision != Decision::Bypassed {
-                self.tool_call(upstream.map(|upstream| took.saturating_sub(upstream)));
+                self.record_tool_call(upstream.map(|upstream| took.saturating_sub(upstream)));
             }
         }
         if let Some(upstream) = upstream {
@@ -155,29 +155,29 @@ impl Metrics {
         }
     }
 
-    /// Proxied calls since the start, by what became of them.
+    /// Proxied calls since the start, by decision.
     pub(crate) fn decisions(&self) -> impl Iterator<Item = (Decision, u64)> {
         let count = |decision| self.calls[decision as usize].0.get();
         Decision::ALL.into_iter().map(move |decision| (decision, count(decision)))
     }
 
-    /// Counts a tool call of either door for the last hour's figures; `overhead` is its time without
-    /// the tool's part, where the tool was asked.
-    pub(crate) fn tool_call(&self, overhead: Option<Duration>) {
+    /// Counts a tool call through the API or the proxy for the figures of the last hour; `overhead`
+    /// is its time without the tool, if the tool was called.
+    pub(crate) fn record_tool_call(&self, overhead: Option<Duration>) {
         let duplicates = self.store.as_ref().map_or(0, Store::duplicates);
         self.activity.call(duplicates, overhead);
     }
 
-    /// What happened in the last hour.
+    /// The activity of the last hour.
     pub(crate) fn activity(&self) -> &Activity {
         &self.activity
     }
 
-    pub(crate) fn api_request(&self, method: &'static str, result: MethodResult) {
+    pub(crate) fn record_api_request(&self, method: &'static str, result: MethodResult) {
         self.requests.get_or_create(&RequestLabels { method, result: result.as_str() }).inc();
     }
 
-    pub(crate) fn api_refused(&self, code: Code) {
+    pub(crate) fn record_api_refusal(&self, code: Code) {
         self.refused.get_or_create(&RefusalLabels { code: code.as_str() }).inc();
     }
 }
@@ -194,11 +194,11 @@ mod tests {
         for (n, decision) in Decision::ALL.into_iter().enumerate() {
             assert_eq!(Decision::from_word(decision.as_str()), Some(decision));
             for _ in 0..=n {
-                metrics.proxied(decision.as_str(), Duration::from_millis(1), None);
+                metrics.record_proxied(decision.as_str(), Duration::from_millis(1), None);
             }
         }
-        metrics.proxied("tunnel", Duration::ZERO, Some(Duration::from_secs(1)));
-        metrics.api_request("get_user", MethodResult::Error);
+        metrics.record_proxied("tunnel", Duration::ZERO, Some(Duration::from_secs(1)));
+        metrics.record_api_request("get_user", MethodResult::Error);
         let mut text = String::new();
         encode(&mut text, &registry).unwrap();
         for (n, decision) in Decision::ALL.into_iter().enumerate() {

@@ -1,7 +1,7 @@
 //! The methods as clients see them.
 
 /// A method as clients see it. Types are names of `schemas.json`; `[T]` is a list, `T?` may be null.
-pub(super) struct Described {
+pub(super) struct MethodRow {
     pub(super) name: &'static str,
     pub(super) summary: &'static str,
     pub(super) required: &'static [(&'static str, &'static str)],
@@ -15,8 +15,8 @@ const fn method(
     required: &'static [(&'static str, &'static str)],
     optional: &'static [(&'static str, &'static str)],
     result: &'static str,
-) -> Described {
-    Described { name, summary, required, optional, result }
+) -> MethodRow {
+    MethodRow { name, summary, required, optional, result }
 }
 
 const ID: &[(&str, &str)] = &[("id", "Uuid")];
@@ -31,10 +31,10 @@ const TOOL_CALL: &[(&str, &str)] = &[
     ("tool_input", "Any"),
 ];
 
-pub(super) const METHODS: &[Described] = &[
+pub(super) const METHODS: &[MethodRow] = &[
     method(
         "create_user",
-        "Makes a user; a second one of the same username is a CONFLICT.",
+        "Creates a user; a second one with the same username is a CONFLICT.",
         &[("username", "Name")],
         &[("display_name", "Label"), ("email", "Label")],
         "User",
@@ -43,7 +43,7 @@ pub(super) const METHODS: &[Described] = &[
     method("find_user", "The user of that name, or null.", &[("username", "Name")], &[], "User?"),
     method(
         "create_session",
-        "Begins a session. Proxied calls find it by its name.",
+        "Starts a session. Proxied calls find it by its name.",
         OF_USER,
         &[("channel_id", "Uuid"), ("name", "Name")],
         "Session",
@@ -65,14 +65,14 @@ pub(super) const METHODS: &[Described] = &[
     ),
     method(
         "update_session",
-        "Stores the changed members of a session.",
+        "Updates the changed members of a session.",
         &[("session", "Session")],
         IF_UPDATED_AT,
         "Null",
     ),
     method(
         "create_goal",
-        "Makes a goal of a session.",
+        "Creates a goal of a session.",
         &[("user_id", "Uuid"), ("session_id", "Uuid"), ("title", "Text")],
         &[("description", "Text")],
         "Goal",
@@ -80,7 +80,7 @@ pub(super) const METHODS: &[Described] = &[
     method("get_goal", "A goal by id.", ID, &[], "Goal"),
     method(
         "update_goal",
-        "Stores the changed members of a goal.",
+        "Updates the changed members of a goal.",
         &[("goal", "Goal")],
         IF_UPDATED_AT,
         "Null",
@@ -102,7 +102,7 @@ pub(super) const METHODS: &[Described] = &[
     ),
     method(
         "execute_tool_idempotent",
-        "The execution that holds the key, new or old; with lease: true it says who may run it.",
+        "The execution that holds the key, new or existing; lease: true also says who may run it.",
         TOOL_CALL,
         &[
             ("idempotency_key", "Name"),
@@ -117,14 +117,14 @@ pub(super) const METHODS: &[Described] = &[
     method("get_tool_execution", "An execution by id.", ID, &[], "ToolExecution"),
     method(
         "find_by_idempotency_key",
-        "The present holder of a key; a CONFLICT where several users or namespaces hold it.",
+        "The current holder of a key; a CONFLICT if several users or namespaces hold it.",
         &[("key", "Name")],
         OF_USER,
         "ToolExecution?",
     ),
     method(
         "update_tool_execution",
-        "Stores the changed members of an execution that was never leased.",
+        "Updates the changed members of an execution that was never leased.",
         &[("execution", "ToolExecution")],
         IF_UPDATED_AT,
         "Null",
@@ -145,21 +145,21 @@ pub(super) const METHODS: &[Described] = &[
     ),
     method(
         "extend_lease",
-        "Keeps a lease, and revives an execution in doubt of that attempt that nobody settled.",
+        "Extends a lease, or revives an unsettled execution that is in doubt at that attempt.",
         &[("lease", "Text")],
         &[("lease_ms", "LeaseMs")],
         "ToolExecution",
     ),
     method(
         "resolve_tool_execution",
-        "Settles an execution that is in doubt at that attempt; STALE where it is not.",
+        "Settles an execution that is in doubt at that attempt; STALE otherwise.",
         &[("id", "Uuid"), ("attempt", "Count"), ("verdict", "Verdict"), ("evidence", "Evidence")],
         &[("output", "Any")],
         "ToolExecution",
     ),
     method(
         "await_tool_execution",
-        "Waits until an execution is over or in doubt; after the timeout, as it is then.",
+        "Waits until an execution is over or in doubt; after the timeout, returns it as it is.",
         &[("id", "Uuid"), ("timeout_ms", "WaitMs")],
         &[],
         "ToolExecution",
@@ -191,7 +191,7 @@ pub(super) const METHODS: &[Described] = &[
     ),
     method(
         "create_memory",
-        "Keeps a text about a user.",
+        "Creates a memory: a text about a user.",
         &[("user_id", "Uuid"), ("content", "Text")],
         &[("importance", "Importance"), ("tags", "[Text]")],
         "Memory",
@@ -199,7 +199,7 @@ pub(super) const METHODS: &[Described] = &[
     method("get_memory", "A memory by id.", ID, &[], "Memory"),
     method(
         "update_memory",
-        "Stores the changed members of a memory.",
+        "Updates the changed members of a memory.",
         &[("memory", "Memory")],
         IF_UPDATED_AT,
         "Null",
@@ -213,7 +213,7 @@ pub(super) const METHODS: &[Described] = &[
     ),
     method(
         "create_channel",
-        "Makes a channel of a user.",
+        "Creates a channel of a user.",
         &[
             ("user_id", "Uuid"),
             ("channel_type", "ChannelType"),
@@ -226,7 +226,7 @@ pub(super) const METHODS: &[Described] = &[
     method("get_channel", "A channel by id.", ID, &[], "Channel"),
     method(
         "update_channel",
-        "Stores the changed members of a channel.",
+        "Updates the changed members of a channel.",
         &[("channel", "Channel")],
         IF_UPDATED_AT,
         "Null",
@@ -260,7 +260,7 @@ pub(super) const METHODS: &[Described] = &[
     method("get_session_summary", "One session with its counts.", ID, &[], "SessionSummary"),
     method(
         "search_executions",
-        "Executions without bodies, newest first. A page may be short and yet have a cursor.",
+        "Executions without bodies, newest first. A short page may still have a cursor.",
         &[],
         &[
             ("user_id", "Uuid"),
@@ -280,12 +280,12 @@ pub(super) const METHODS: &[Described] = &[
     ),
     method(
         "get_execution_detail",
-        "All that is kept of an execution, with its events; texts up to text_bytes (65,536).",
+        "Everything stored about an execution, with its events; texts up to text_bytes (65,536).",
         ID,
         &[("text_bytes", "Count")],
         "ExecutionDetail",
     ),
-    method("get_activity", "Tool calls of the last hour, by the minute.", &[], &[], "Activity"),
+    method("get_activity", "Tool calls of the last hour, per minute.", &[], &[], "Activity"),
     method("get_stats", "Counts over the whole store.", &[], &[], "Stats"),
     method("rpc.discover", "This document.", &[], &[], "OpenRpc"),
 ];

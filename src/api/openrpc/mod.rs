@@ -7,7 +7,7 @@ use std::sync::LazyLock;
 use serde_json::{Map, Value, json};
 use store::model::Json;
 
-use self::methods::{Described, METHODS};
+use self::methods::{METHODS, MethodRow};
 
 /// The document, as its text.
 pub(crate) fn document() -> Json {
@@ -30,7 +30,7 @@ fn build() -> Value {
     })
 }
 
-fn describe(method: &Described) -> Value {
+fn describe(method: &MethodRow) -> Value {
     let required = method
         .required
         .iter()

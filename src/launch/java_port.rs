@@ -1,5 +1,5 @@
-//! A port for clients that can send no proxy credentials: each of its connections is one to the
-//! engine's proxy, in a tunnel that has brought them.
+//! A port for clients that cannot send proxy credentials: it passes each connection on to the
+//! proxy, in a tunnel that carries them.
 
 use std::io;
 use std::net::Ipv4Addr;
@@ -12,30 +12,30 @@ use tokio::runtime::Runtime;
 
 use super::credentials::Credentials;
 
-/// How long to wait after a connection could not be accepted (no file descriptors left).
-const BREATH: Duration = Duration::from_millis(50);
+/// How long to wait after a failed accept (no file descriptors left).
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
-/// The most bytes of the proxy's answer to CONNECT.
+/// The longest answer to CONNECT, in bytes.
 const MAX_ANSWER: usize = 16 * 1024;
 
-/// A port of the loopback, for this run alone. It is closed, with its connections, when this value
-/// is dropped; that must not be done by a task.
-pub(crate) struct Scoped {
+/// A port on the loopback, for this run only. Dropping the value closes the port and its
+/// connections; a task must not drop it.
+pub(crate) struct JavaPort {
     /// `HOST:PORT`.
     address: String,
     runtime: Option<Runtime>,
 }
 
-/// Where its connections lead, and as whom.
-struct Way {
+/// Where its connections go, and with which credentials.
+struct TunnelTarget {
     /// `HOST:PORT`.
     proxy: String,
-    /// What opens a tunnel from the proxy to itself.
+    /// The request that opens a tunnel from the proxy to itself.
     connect: String,
 }
 
-impl Scoped {
-    /// Opens the port. Whoever uses it speaks to `proxy` with these credentials.
+impl JavaPort {
+    /// Opens the port. Its clients use `proxy` with these credentials.
     pub(super) fn open(proxy: &str, credentials: &Credentials) -> io::Result<Self> {
         let runtime =
             tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
@@ -45,7 +45,8 @@ impl Scoped {
         let connect = format!(
             "CONNECT {proxy} HTTP/1.1\r\nHost: {proxy}\r\nProxy-Authorization: {authorization}\r\n\r\n"
         );
-        runtime.spawn(accept(listener, Arc::new(Way { proxy: proxy.to_owned(), connect })));
+        runtime
+            .spawn(accept(listener, Arc::new(TunnelTarget { proxy: proxy.to_owned(), connect })));
         Ok(Self { address, runtime: Some(runtime) })
     }
 
@@ -55,7 +56,7 @@ impl Scoped {
     }
 }
 
-impl Drop for Scoped {
+impl Drop for JavaPort {
     fn drop(&mut self) {
         if let Some(runtime) = self.runtime.take() {
             runtime.shutdown_background();
@@ -63,38 +64,38 @@ impl Drop for Scoped {
     }
 }
 
-async fn accept(listener: TcpListener, way: Arc<Way>) {
+async fn accept(listener: TcpListener, target: Arc<TunnelTarget>) {
     loop {
         let Ok((client, _)) = listener.accept().await else {
-            tokio::time::sleep(BREATH).await;
+            tokio::time::sleep(ACCEPT_PAUSE).await;
             continue;
         };
-        let way = Arc::clone(&way);
+        let target = Arc::clone(&target);
         tokio::spawn(async move {
-            if let Err(error) = carry(client, &way).await {
-                tracing::debug!(%error, "a connection without credentials has ended");
+            if let Err(error) = relay(client, &target).await {
+                tracing::debug!(%error, "connection of a Java client ended");
             }
         });
     }
 }
 
-/// Bytes as they come, both ways, to the end of both sides. An end by force is passed on as one: a
-/// client that was killed has not got its answer, and the proxy is to see that.
-async fn carry(mut client: TcpStream, way: &Way) -> io::Result<()> {
-    let mut proxy = TcpStream::connect(&way.proxy).await?;
+/// Copies bytes both ways until both sides end. A reset is passed on as a reset: a client that was
+/// killed has not received its answer, and the proxy must see that.
+async fn relay(mut client: TcpStream, target: &TunnelTarget) -> io::Result<()> {
+    let mut proxy = TcpStream::connect(&target.proxy).await?;
     client.set_nodelay(true)?;
     proxy.set_nodelay(true)?;
-    proxy.write_all(way.connect.as_bytes()).await?;
-    admitted(&mut proxy).await?;
-    let carried = copy_bidirectional(&mut client, &mut proxy).await;
-    if carried.is_err() {
+    proxy.write_all(target.connect.as_bytes()).await?;
+    read_tunnel_answer(&mut proxy).await?;
+    let relayed = copy_bidirectional(&mut client, &mut proxy).await;
+    if relayed.is_err() {
         let _ = (client.set_zero_linger(), proxy.set_zero_linger());
     }
-    carried.map(drop)
+    relayed.map(drop)
 }
 
-/// Reads the answer to CONNECT; nothing follows it before the client has spoken.
-async fn admitted(proxy: &mut TcpStream) -> io::Result<()> {
+/// Reads the answer to CONNECT; nothing follows it before the client sends something.
+async fn read_tunnel_answer(proxy: &mut TcpStream) -> io::Result<()> {
     let mut answer = Vec::new();
     while !answer.ends_with(b"\r\n\r\n") {
         if proxy.read_buf(&mut answer).await? == 0 || answer.len() > MAX_ANSWER {
@@ -105,6 +106,6 @@ async fn admitted(proxy: &mut TcpStream) -> io::Result<()> {
         return Ok(());
     }
     let line = String::from_utf8_lossy(&answer).lines().next().unwrap_or_default().to_owned();
-    tracing::warn!(answer = line, "the engine's proxy does not let a Java client in");
+    tracing::warn!(answer = line, "the proxy refused a Java client");
     Err(io::ErrorKind::PermissionDenied.into())
 }

@@ -1,41 +1,42 @@
-//! What the doctor found about one thing.
+//! The result of one check.
 
 use serde::Serialize;
 
-/// How bad it is.
+/// How bad a result is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub(crate) enum Verdict {
+pub(crate) enum Severity {
     Ok,
-    /// It works, and somebody should know of it.
+    /// It works, but someone should know about it.
     Warning,
     Problem,
 }
 
 /// What was found about one thing.
 #[derive(Debug, Serialize)]
-pub(crate) struct Finding {
+pub(crate) struct CheckResult {
     pub(crate) what: String,
-    pub(crate) verdict: Verdict,
+    #[serde(rename = "verdict")]
+    pub(crate) severity: Severity,
     /// In words.
     pub(crate) found: String,
     /// What to do about it.
     pub(crate) remedy: Option<String>,
 }
 
-impl Finding {
+impl CheckResult {
     pub(super) fn ok(what: impl Into<String>, found: impl Into<String>) -> Self {
-        Self { what: what.into(), verdict: Verdict::Ok, found: found.into(), remedy: None }
+        Self { what: what.into(), severity: Severity::Ok, found: found.into(), remedy: None }
     }
 
     pub(super) fn bad(
-        verdict: Verdict,
+        severity: Severity,
         what: impl Into<String>,
         found: impl Into<String>,
         remedy: impl Into<String>,
     ) -> Self {
         let remedy = Some(remedy.into());
-        Self { what: what.into(), verdict, found: found.into(), remedy }
+        Self { what: what.into(), severity, found: found.into(), remedy }
     }
 
     pub(super) fn problem(
@@ -43,6 +44,6 @@ impl Finding {
         found: impl Into<String>,
         remedy: impl Into<String>,
     ) -> Self {
-        Self::bad(Verdict::Problem, what, found, remedy)
+        Self::bad(Severity::Problem, what, found, remedy)
     }
 }
