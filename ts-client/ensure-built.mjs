@@ -1,4 +1,4 @@
-// For packages of this tree that use the client by path: builds it where that was not done yet.
+// For packages of this tree that use the client by path: builds the client if it has no build yet.
 import { spawnSync } from "node:child_process";
 import { existsSync } from "node:fs";
 import { fileURLToPath } from "node:url";

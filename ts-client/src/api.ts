@@ -6,12 +6,12 @@ type Params<M extends keyof wire.Methods> = wire.Methods[M]["params"];
 type Result<M extends keyof wire.Methods> = Promise<wire.Methods[M]["result"]>;
 
 /**
- * The state API. Arguments are those of v0.1, in its order; a last argument holds options. Entities
- * have the wire's own field names.
+ * The state API. Arguments are those of v0.1, in the same order; the last argument holds options.
+ * Entities have the field names of the wire.
  *
- * A call whose answer was lost is sent again only where carrying it out twice is the same as once:
- * reads, whatever names a key, `finishToolExecution` and `extendLease`. Creates and updates are sent
- * again only where they certainly did not arrive or were refused unchanged.
+ * If an answer was lost, the client sends the call again only if carrying it out twice is the same as
+ * once: reads, calls with a key, `finishToolExecution` and `extendLease`. It sends creates and updates
+ * again only if they certainly did not arrive, or were refused and changed nothing.
  */
 export class StateApi {
   readonly #transport: Transport;
@@ -28,7 +28,7 @@ export class StateApi {
     return this.#repeatable("get_user", { id }, options);
   }
 
-  /** The user of a name, or null: so that an agent that starts again finds its own. */
+  /** The user with this name, or null. Lets an agent find its user again after a restart. */
   findUser(username: string, options?: CallOptions): Result<"find_user"> {
     return this.#repeatable("find_user", { username }, options);
   }
@@ -111,7 +111,7 @@ export class StateApi {
       lease: lease ?? null,
       lease_ms: leaseMs ?? null,
       wait_ms: waitMs,
-      // By it a retry of a claim gets the lease that the first answer carried.
+      // A retry of a claim gets the lease of the first answer by this id.
       claim_id: lease ? (claimId ?? globalThis.crypto.randomUUID()) : null,
       on_mismatch: onMismatch ?? null,
     };
@@ -122,12 +122,12 @@ export class StateApi {
     return this.#repeatable("get_tool_execution", { id }, options);
   }
 
-  /** The present holder of a key, or null. Name the user where several use the same key. */
+  /** The execution that holds a key now, or null. Pass `userId` if several users use the same key. */
   findByIdempotencyKey(key: string, options: CallOptions & { userId?: string } = {}): Result<"find_by_idempotency_key"> {
     return this.#repeatable("find_by_idempotency_key", { key, user_id: options.userId ?? null }, options);
   }
 
-  /** Refused (`LEASE_LOST`) for an execution that was ever leased. */
+  /** Refused (`LEASE_LOST`) if the execution ever had a lease. */
   updateToolExecution(execution: wire.ToolExecution, options: UpdateOptions = {}): Result<"update_tool_execution"> {
     return this.#once("update_tool_execution", { execution, if_updated_at: options.ifUpdatedAt ?? null }, options);
   }
@@ -136,7 +136,7 @@ export class StateApi {
     return this.#repeatable("list_tool_executions", { goal_id: goalId }, options);
   }
 
-  /** The executions of a session, oldest first; `after`: the id of the last one seen. */
+  /** The executions of a session, oldest first. `after` is the id of the last one that you have seen. */
   listSessionExecutions(
     sessionId: string,
     options: CallOptions & { limit?: number; after?: string } = {},
@@ -163,7 +163,7 @@ export class StateApi {
     return this.#repeatable("list_executions", params, options);
   }
 
-  /** Records what became of a leased execution; may be repeated with the same outcome. */
+  /** Records the outcome of a leased execution. May be repeated with the same outcome. */
   finishToolExecution(
     lease: string,
     outcome: wire.Outcome,
@@ -173,12 +173,12 @@ export class StateApi {
     return this.#repeatable("finish_tool_execution", { lease, outcome, ...record }, options);
   }
 
-  /** Keeps a lease, and revives an execution that fell into doubt when the lease ran out. */
+  /** Extends a lease, and revives an execution that is in doubt because its lease expired. */
   extendLease(lease: string, leaseMs?: number, options?: CallOptions): Result<"extend_lease"> {
     return this.#repeatable("extend_lease", { lease, lease_ms: leaseMs ?? null }, options);
   }
 
-  /** Settles an execution that is in doubt at that attempt, by evidence. */
+  /** Settles by evidence an execution that is in doubt at this attempt. */
   resolveToolExecution(
     id: string,
     attempt: number,
@@ -190,7 +190,7 @@ export class StateApi {
     return this.#once("resolve_tool_execution", { id, attempt, verdict, evidence, ...output }, options);
   }
 
-  /** Waits until an execution is over or in doubt; after the timeout, as it is then. */
+  /** Waits until an execution has ended or is in doubt. After the timeout, returns it as it is. */
   awaitToolExecution(id: string, timeoutMs: number, options?: CallOptions): Result<"await_tool_execution"> {
     return this.#repeatable("await_tool_execution", { id, timeout_ms: timeoutMs }, options, timeoutMs);
   }
@@ -214,7 +214,7 @@ export class StateApi {
     return this.#once("update_memory", { memory, if_updated_at: options.ifUpdatedAt ?? null }, options);
   }
 
-  /** Newest first; 50 unless `limit` says otherwise. */
+  /** Newest first. `limit` defaults to 50. */
   listMemories(userId: string, limit?: number | null, options?: CallOptions): Result<"list_memories"> {
     return this.#repeatable("list_memories", { user_id: userId, limit: limit ?? null }, options);
   }
@@ -247,7 +247,7 @@ export class StateApi {
     return this.#repeatable("list_channels", { user_id: userId }, options);
   }
 
-  /** The audit log, oldest first; `after`: the number of the last event seen. */
+  /** The audit log, oldest first. `after` is the number of the last event that you have seen. */
   listEvents(
     filter: { executionId?: string; sessionId?: string; after?: number; limit?: number } = {},
     options?: CallOptions,
@@ -262,7 +262,7 @@ export class StateApi {
     return this.#repeatable("list_events", params, options);
   }
 
-  /** Sessions with counts of what they did, the latest activity first; params are the wire's. */
+  /** Sessions with counts of their calls, the latest activity first. Params are as on the wire. */
   listSessionSummaries(
     filter: Params<"list_session_summaries"> = {},
     options?: CallOptions,
@@ -274,7 +274,7 @@ export class StateApi {
     return this.#repeatable("get_session_summary", { id }, options);
   }
 
-  /** Executions without bodies, newest first; params are the wire's. A short page may have a `next`. */
+  /** Executions without bodies, newest first. Params are as on the wire. A short page may have a `next`. */
   searchExecutions(
     filter: Params<"search_executions"> = {},
     options?: CallOptions,
@@ -282,7 +282,7 @@ export class StateApi {
     return this.#repeatable("search_executions", filter, options);
   }
 
-  /** All that is kept of an execution; each text up to `textBytes` (65,536). */
+  /** Everything that is stored of an execution; each text up to `textBytes` (default 65,536). */
   getExecutionDetail(
     id: string,
     textBytes: number | null = null,
@@ -291,7 +291,7 @@ export class StateApi {
     return this.#repeatable("get_execution_detail", { id, text_bytes: textBytes }, options);
   }
 
-  /** Tool calls of the last hour by the minute. */
+  /** Tool calls of the last hour, per minute. */
   getActivity(options?: CallOptions): Result<"get_activity"> {
     return this.#repeatable("get_activity", {}, options);
   }
@@ -305,7 +305,7 @@ export class StateApi {
     return this.#repeatable("rpc.discover", {}, options);
   }
 
-  /** Carrying it out twice is the same as once. `waitMs` is what the engine itself may take. */
+  /** For methods where twice is the same as once. `waitMs` is how long the engine may wait. */
   #repeatable<M extends keyof wire.Methods>(
     method: M,
     params: Params<M>,
@@ -315,7 +315,7 @@ export class StateApi {
     return this.#transport.call(method, params, true, options, waitMs);
   }
 
-  /** Carrying it out twice is not the same as once. */
+  /** For methods where twice is not the same as once. */
   #once<M extends keyof wire.Methods>(method: M, params: Params<M>, options: CallOptions = {}): Result<M> {
     return this.#transport.call(method, params, false, options);
   }

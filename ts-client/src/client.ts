@@ -1,12 +1,12 @@
 import { StateApi } from "./api.js";
 import { type RunToolCall, type RunToolOptions, runTool, type ToolContext } from "./run-tool.js";
 
-/** The engine's client: the state API, and tool calls that take effect once. */
+/** The client of the engine: the state API, and tool calls that take effect once. */
 export class StateEngineClient extends StateApi {
   /**
-   * Runs `fn` at most once for this call over all callers and processes; each of them gets what was
-   * recorded of it. A process that dies in `fn`, or an `fn` that throws, leaves the call in doubt,
-   * and nobody runs it again until that is settled.
+   * Runs `fn` at most once for this call, across all callers and processes. Each caller gets the
+   * recorded outcome. If the process dies in `fn`, or `fn` throws, the call is in doubt and does not run
+   * again until someone settles it.
    *
    * @throws {InDoubtError} It may have taken effect.
    * @throws {ToolFailedError} It ran and reported a failure.

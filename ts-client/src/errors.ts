@@ -1,26 +1,26 @@
 import type { ToolExecution } from "./wire.js";
 
 /**
- * What is known of the tool call that an error is about: `no`, it did not act and may be tried
- * again; `yes`, it acted; `unknown`, it may have acted, and must be looked up before it is repeated.
+ * What is known about the tool call that an error is about. `no`: it had no effect and may be tried
+ * again. `yes`: it took effect. `unknown`: it may have taken effect; check before you repeat it.
  */
 export type ToolRan = "no" | "yes" | "unknown";
 
-/** What every error tells. */
+/** What every error carries. */
 export interface ErrorFacts {
-  /** A stable word; those of the engine are explained in docs/FAILURE_CONTRACT.md. */
+  /** A stable code; docs/FAILURE_CONTRACT.md explains the engine's codes. */
   code: string;
-  /** The same call may succeed later, and repeating it cannot act twice. */
+  /** Whether the same call may succeed later, and a repeat cannot take effect twice. */
   retryable: boolean;
   toolRan: ToolRan;
   executionId?: string | undefined;
   cause?: unknown;
 }
 
-// By the registry, so that two copies of this package in one program know each other's errors.
+// From the global symbol registry, so that two copies of this package recognize each other's errors.
 const BRAND = Symbol.for("openclaw-state-engine.error");
 
-/** The base of every error that this client throws by itself. */
+/** The base class of every error that this client creates. */
 export class StateEngineError extends Error {
   readonly code: string;
   readonly retryable: boolean;
@@ -41,17 +41,18 @@ export class StateEngineError extends Error {
   }
 }
 
-/** Whether `error` is one of this package, also of another copy of it. */
+/** Whether `error` comes from this package, or from another copy of it. */
 export function isStateEngineError(error: unknown): error is StateEngineError {
   return typeof error === "object" && error !== null && BRAND in error;
 }
 
 /**
- * No answer of the engine that could be used. `CONNECTION`: none came; `TIMEOUT`: none came in time;
- * `ABORTED`: the caller's signal; `BAD_ANSWER`: something else than the engine answered.
+ * The client got no usable answer from the engine. `CONNECTION`: there was no answer. `TIMEOUT`: there
+ * was none in time. `ABORTED`: the caller's signal ended the call. `BAD_ANSWER`: the answer is not the
+ * engine's.
  */
 export class ConnectionError extends StateEngineError {
-  /** The HTTP status, where an answer came. */
+  /** The HTTP status, if there was an answer. */
   readonly status: number | undefined;
 
   constructor(
@@ -66,19 +67,19 @@ export class ConnectionError extends StateEngineError {
   }
 }
 
-/** The engine's own refusal: `code` is its `data.code`, such as `NOT_FOUND` or `CONFLICT`. */
+/** The engine refused the call. `code` is its `data.code`, such as `NOT_FOUND` or `CONFLICT`. */
 export class RpcError extends StateEngineError {
   /** The JSON-RPC error number. */
   readonly number: number;
-  /** What else the engine told: `field`, `id`, `from`, … */
+  /** The details that the engine sent: `field`, `id`, `from`, … */
   readonly data: Readonly<Record<string, unknown>>;
 
   constructor(message: string, number: number, data: Record<string, unknown>) {
     const code = typeof data.code === "string" ? data.code : String(number);
     super(message, {
       code,
-      retryable: LATER.has(code),
-      toolRan: UNSURE.has(code) ? "unknown" : "no",
+      retryable: RETRYABLE.has(code),
+      toolRan: EFFECT_UNKNOWN.has(code) ? "unknown" : "no",
       executionId: typeof data.execution_id === "string" ? data.execution_id : undefined,
     });
     this.number = number;
@@ -86,24 +87,24 @@ export class RpcError extends StateEngineError {
   }
 }
 
-/** Codes after which nothing was changed, and the same call may succeed later. */
-const LATER = new Set(["BUSY", "BODY_STALLED", "STORE_FULL"]);
-/** Codes that say nothing about whether a tool ran. */
-const UNSURE = new Set(["INTERNAL", "STALE", "LEASE_LOST"]);
+/** Codes of calls that changed nothing and may succeed later. */
+const RETRYABLE = new Set(["BUSY", "BODY_STALLED", "STORE_FULL"]);
+/** Codes that do not show whether a tool ran. */
+const EFFECT_UNKNOWN = new Set(["INTERNAL", "STALE", "LEASE_LOST"]);
 
 /**
- * The call may already have taken effect. It is not run again until somebody settles it:
- * `resolveToolExecution`, `openclaw-state-engine resolve`, or the dashboard.
+ * The call may already have taken effect. It does not run again until someone settles it with
+ * `resolveToolExecution`, `openclaw-state-engine resolve` or the dashboard.
  */
 export class InDoubtError extends StateEngineError {
   readonly execution: ToolExecution;
 
   constructor(execution: ToolExecution, cause?: unknown) {
-    const { id, tool_name: tool, attempt, started_at: began } = execution;
-    const said = cause instanceof Error ? ` It ended with: ${cause.message}.` : "";
+    const { id, tool_name: tool, attempt, started_at: startedAt } = execution;
+    const ending = cause instanceof Error ? ` It ended with: ${cause.message}.` : "";
     super(
-      `${tool} may already have taken effect: attempt ${attempt} began at ${began ?? "an unknown time"} ` +
-        `and its outcome is unknown.${said} Do not simply call it again: look whether it happened, ` +
+      `${tool} may already have taken effect: attempt ${attempt} started at ${startedAt ?? "an unknown time"} ` +
+        `and its outcome is unknown.${ending} Do not call it again yet. Check whether it happened, ` +
         `then settle execution ${id} (openclaw-state-engine resolve ${id} --ran or --did-not-run).`,
       { code: "IN_DOUBT", retryable: false, toolRan: "unknown", executionId: id, cause },
     );
@@ -112,8 +113,8 @@ export class InDoubtError extends StateEngineError {
 }
 
 /**
- * The tool ran and reported a failure; its duplicates get the same failure. A tool function throws
- * it to say just that.
+ * The tool ran and reported a failure. Its duplicates get the same failure. A tool function can throw
+ * this error to report exactly that.
  */
 export class ToolFailedError extends StateEngineError {
   constructor(message: string, facts: Partial<Omit<ErrorFacts, "code">> = {}) {
@@ -122,8 +123,8 @@ export class ToolFailedError extends StateEngineError {
 }
 
 /**
- * The tool had no effect, and the next identical call runs it. A tool function throws it to say just
- * that; only do so where nothing can have happened (refused input, connection never made).
+ * The tool had no effect, and the next identical call runs it. A tool function can throw this error,
+ * but only if nothing can have happened: the input was refused, or there was never a connection.
  */
 export class NotExecutedError extends StateEngineError {
   constructor(message: string, facts: Partial<Omit<ErrorFacts, "code" | "toolRan">> = {}) {
@@ -131,14 +132,14 @@ export class NotExecutedError extends StateEngineError {
   }
 }
 
-/** Somebody else runs this call and did not end within the wait. Calling again waits again. */
+/** Another caller runs this call and did not finish within the wait. Calling again waits again. */
 export class InProgressError extends StateEngineError {
   constructor(execution: ToolExecution, cause?: unknown) {
     super(
-      `${execution.tool_name} is being run by another caller (execution ${execution.id}) and ` +
+      `${execution.tool_name} is being run by another caller (execution ${execution.id}), and ` +
         (cause === undefined
-          ? "did not end in time: call again to wait on, or raise waitMs"
-          : "how it ends could not be learned: call again to wait on"),
+          ? "did not finish in time: call again to keep waiting, or raise waitMs"
+          : "its outcome could not be read: call again to keep waiting"),
       { code: "IN_PROGRESS", retryable: true, toolRan: "unknown", executionId: execution.id, cause },
     );
   }

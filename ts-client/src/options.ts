@@ -1,26 +1,26 @@
 import type { CallOptions } from "./transport.js";
 import type * as wire from "./wire.js";
 
-/** For the updates: a stale write is refused (`CONFLICT`) instead of overwriting what came since. */
+/** Options of the updates: a stale write is refused (`CONFLICT`) instead of overwriting a later one. */
 export interface UpdateOptions extends CallOptions {
-  /** `updated_at` of the entity as it was read. */
+  /** The entity's `updated_at` when it was read. */
   ifUpdatedAt?: string;
 }
 
-/** What `executeToolIdempotent` can be told beyond v0.1. */
+/** Options of `executeToolIdempotent` that v0.1 does not have. */
 export interface ExecuteOptions extends CallOptions {
-  /** Ask who may run it; without, the record alone is given, as in v0.1. */
+  /** Claims the execution: `claim` says who may run it. Without it only the record returns, as in v0.1. */
   lease?: boolean;
   leaseMs?: number;
-  /** A busy caller waits so long for the result. */
+  /** Milliseconds to wait for the result if the claim is busy. */
   waitMs?: number;
-  /** The same over a caller's retries; made afresh for each call unless given. */
+  /** The same value for all retries of one claim. Default: a new one for each call. */
   claimId?: string;
-  /** Another input under the same key: `return` the stored execution, or refuse (`KEY_REUSE`). */
+  /** For a different input under the same key: `return` the stored execution, or refuse (`KEY_REUSE`). */
   onMismatch?: wire.OnMismatch;
 }
 
-/** What a list of executions shows; absent members do not restrict it. */
+/** A filter for lists of executions. An absent member does not restrict the list. */
 export interface ExecutionFilter {
   userId?: string;
   sessionId?: string;

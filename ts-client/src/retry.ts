@@ -1,21 +1,21 @@
-/** What is known of an attempt that failed. */
+/** What is known about a try that failed. */
 export interface Failure {
-  /** Not one byte of it reached the engine. */
+  /** Not one byte of the request reached the engine. */
   unsent: boolean;
-  /** The HTTP status, where an answer came. */
+  /** The HTTP status, if there was an answer. */
   status?: number;
-  /** The engine's error code, where it told one. */
+  /** The engine's error code, if it sent one. */
   code?: string;
-  /** The header `x-should-retry`: the server's word is the last. */
+  /** The header `x-should-retry`: `false` rules out a retry. */
   shouldRetry?: string | null;
 }
 
-/** Codes of the engine that say: nothing was changed, try again. */
+/** The engine's codes for a call that changed nothing and can be tried again. */
 const REFUSED = new Set(["BUSY", "BODY_STALLED"]);
 
 /**
- * Whether a call may be sent again. One that is not `repeatable` (it would create a second thing, or
- * overwrite what another wrote since) is sent again only where it certainly was not carried out.
+ * Whether a call may be sent again. A call that is not `repeatable` would create a second entity or
+ * overwrite a later write: it is sent again only if it certainly was not carried out.
  */
 export function mayRetry(repeatable: boolean, failure: Failure): boolean {
   const { unsent, status, code, shouldRetry } = failure;
@@ -27,26 +27,26 @@ export function mayRetry(repeatable: boolean, failure: Failure): boolean {
   return status === 408 || status === 409 || status >= 500;
 }
 
-const FIRST_MS = 200;
-const MOST_MS = 8_000;
-const PATIENCE_MS = 60_000;
+const FIRST_DELAY_MS = 200;
+const MAX_DELAY_MS = 8_000;
+const MAX_RETRY_AFTER_MS = 60_000;
 
 /**
- * How long to wait before try number `attempt` + 1, from 0: doubled each time to at most 8 s, less up
- * to a half by chance, so that many callers do not come back at once. A server's `Retry-After` is the
- * least; `undefined` where it asks for more than a minute, which no caller should sit out unasked.
+ * The delay after try number `attempt`, counted from 0. It doubles up to 8 s, less a random part of up
+ * to half, so that many callers do not retry at the same moment. A server's `Retry-After` is the
+ * minimum. `undefined` if that is over a minute: a caller should decide on such a wait itself.
  */
 export function delayMs(
   attempt: number,
   retryAfter: number | undefined,
   random: () => number,
 ): number | undefined {
-  if (retryAfter !== undefined && retryAfter > PATIENCE_MS) return undefined;
-  const whole = Math.min(FIRST_MS * 2 ** attempt, MOST_MS);
-  return Math.max(whole * (1 - random() / 2), retryAfter ?? 0);
+  if (retryAfter !== undefined && retryAfter > MAX_RETRY_AFTER_MS) return undefined;
+  const full = Math.min(FIRST_DELAY_MS * 2 ** attempt, MAX_DELAY_MS);
+  return Math.max(full * (1 - random() / 2), retryAfter ?? 0);
 }
 
-/** `Retry-After` in milliseconds from `now`: seconds, or an HTTP date. */
+/** `Retry-After` (seconds or an HTTP date) as milliseconds after `now`. */
 export function retryAfterMs(header: string | null, now: number): number | undefined {
   if (header === null || header.trim() === "") return undefined;
   const seconds = Number(header);

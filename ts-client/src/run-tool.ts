@@ -10,49 +10,50 @@ import {
 import { aborted } from "./transport.js";
 import type { Outcome, ToolExecution } from "./wire.js";
 
-/** A tool call that is to take effect once. */
+/** A tool call that is meant to take effect once. */
 export interface RunToolCall {
   userId: string;
   sessionId: string;
   goalId: string;
   /** The tool's name. */
   tool: string;
-  /** What it is called with: any JSON. */
+  /** The tool's input: any JSON. */
   input: unknown;
-  /** Names the call within the user. Left out, the engine derives it from session, goal, tool and input. */
+  /** The idempotency key, unique per user. Default: derived from session, goal, tool and input. */
   key?: string | undefined;
 }
 
 /** How a tool call is guarded. */
 export interface RunToolOptions {
-  /** Milliseconds without a heartbeat after which the call is in doubt; 60,000, at least 1,000. */
+  /** Milliseconds without a heartbeat after which the call is in doubt. Default 60,000, at least 1,000. */
   leaseMs?: number | undefined;
-  /** Milliseconds to wait for another caller who runs the same call; 300,000. */
+  /** Milliseconds to wait for another caller that runs the same call. Default 300,000. */
   waitMs?: number | undefined;
-  /** Given up before the tool runs; a tool that runs gets it as `context.signal`. */
+  /** Gives the call up if the tool does not run yet. A running tool gets the abort as `context.signal`. */
   signal?: AbortSignal | undefined;
   /**
-   * What a thrown error says of the effect. Unless given, `unknown`: a thrown timeout is no "no".
-   * `ToolFailedError` and `NotExecutedError` always say `executed` and `not_executed`.
+   * Returns the outcome that a thrown error shows. Default: `unknown`, because the tool may have taken
+   * effect before a timeout. `ToolFailedError` and `NotExecutedError` always mean `executed` and
+   * `not_executed`.
    */
   classify?: ((error: unknown) => Outcome) | undefined;
 }
 
-/** What a tool function is told. */
+/** What a tool function gets. */
 export interface ToolContext {
   executionId: string;
-  /** The number of this dispatch, from 1. */
+  /** The number of this attempt, from 1. */
   attempt: number;
-  /** The execution's key: hand it on to a tool that takes one of its own. */
+  /** The execution's idempotency key. Pass it on to an upstream that accepts idempotency keys. */
   key: string;
-  /** Aborted when the caller gives up, or when somebody else has settled this call. */
+  /** Aborted when the caller gives up, or after someone else has settled this call. */
   signal: AbortSignal;
 }
 
-/** One wait on the engine; longer ones are made of several. */
-const SLICE_MS = 25_000;
-/** Neither the outcome of a tool that ran nor those who wait for it should be lost to a restart. */
-const PATIENCE = { maxRetries: 8 };
+/** The longest single wait on the engine. A longer wait takes several calls. */
+const WAIT_SLICE_MS = 25_000;
+/** Enough retries for a restart of the engine: neither an outcome nor a waiting caller should be lost. */
+const OVER_RESTART = { maxRetries: 8 };
 
 /** The implementation of `StateEngineClient.runTool`. */
 export async function runTool<T>(
@@ -63,7 +64,7 @@ export async function runTool<T>(
 ): Promise<T> {
   const { signal, leaseMs } = options;
   if (signal?.aborted) throw aborted(signal, "no");
-  // Without the signal: a claim whose answer is thrown away would leave the call in doubt.
+  // Without the signal: dropping the answer to a claim would leave the call in doubt.
   const claimed = await client.executeToolIdempotent(
     call.userId,
     call.sessionId,
@@ -78,7 +79,7 @@ export async function runTool<T>(
   const held = new HeldLease(client, claimed, claimed.lease, leaseMs ?? 60_000, signal);
   try {
     if (signal?.aborted) {
-      await held.finish({ outcome: "not_executed", error: "given up before it began" });
+      await held.finish({ outcome: "not_executed", error: "given up before it started" });
       throw aborted(signal, "no");
     }
     return (await held.run(fn, options.classify)) as T;
@@ -87,7 +88,7 @@ export async function runTool<T>(
   }
 }
 
-/** What every caller of a call gets, from its record alone. */
+/** What each caller gets, from the record only: the result, or an error that is thrown. */
 function settled(execution: ToolExecution, cause?: unknown): unknown {
   const { status, outcome, error, id: executionId, tool_name: tool } = execution;
   switch (status) {
@@ -119,12 +120,12 @@ async function wait(
 ): Promise<ToolExecution> {
   const until = performance.now() + waitMs;
   for (let left = waitMs; left > 0; left = until - performance.now()) {
-    const options = signal === undefined ? PATIENCE : { ...PATIENCE, signal };
+    const options = signal === undefined ? OVER_RESTART : { ...OVER_RESTART, signal };
     let now: ToolExecution;
     try {
-      now = await client.awaitToolExecution(busy.id, Math.ceil(Math.min(left, SLICE_MS)), options);
+      now = await client.awaitToolExecution(busy.id, Math.ceil(Math.min(left, WAIT_SLICE_MS)), options);
     } catch (error) {
-      // Why the question got no answer says nothing of the tool, which somebody else runs.
+      // That the wait failed says nothing about the tool, which another caller runs.
       throw new InProgressError(busy, error);
     }
     if (now.status !== "running" && now.status !== "pending") return now;
@@ -132,9 +133,9 @@ async function wait(
   throw new InProgressError(busy);
 }
 
-type Told = { outcome: Outcome; output?: unknown; error?: string };
+type Ending = { outcome: Outcome; output?: unknown; error?: string };
 
-/** A claimed call: kept alive while the tool runs, and recorded before its result is handed on. */
+/** A claimed call: heartbeats extend its lease while the tool runs. */
 class HeldLease {
   readonly #client: StateApi;
   readonly #execution: ToolExecution;
@@ -156,45 +157,45 @@ class HeldLease {
     this.#lease = lease;
     this.#signal = signal;
     signal?.addEventListener("abort", this.#onAbort, { once: true });
-    this.#timer = setInterval(() => void this.#beat(leaseMs), leaseMs / 3);
+    this.#timer = setInterval(() => void this.#heartbeat(leaseMs), leaseMs / 3);
   }
 
-  /** Runs the tool, records what became of it, and only then tells it. */
+  /** Runs the tool, records its outcome, and only then returns it. */
   async run(
     fn: (context: ToolContext) => unknown,
     classify: ((error: unknown) => Outcome) | undefined,
   ): Promise<unknown> {
     const { id, attempt, idempotency_key: key } = this.#execution;
-    let told: Told;
+    let ending: Ending;
     let cause: unknown;
     try {
       const context = { executionId: id, attempt, key: key ?? id, signal: this.#stop.signal };
-      told = { outcome: "executed", ...kept(await fn(context)) };
+      ending = { outcome: "executed", ...recorded(await fn(context)) };
     } catch (error) {
       cause = error;
-      told = { outcome: outcomeOf(error, classify), error: messageOf(error) };
+      ending = { outcome: outcomeOf(error, classify), error: messageOf(error) };
     }
     let execution: ToolExecution;
     try {
-      execution = await this.finish(told);
+      execution = await this.finish(ending);
     } catch (error) {
-      // The tool was run and nobody could write down how it ended.
+      // The tool ran, and its outcome could not be recorded.
       throw new InDoubtError(this.#execution, error);
     }
     return settled(execution, cause);
   }
 
-  /** Records an outcome; the execution as it stands then, also where somebody settled it before. */
-  async finish(told: Told): Promise<ToolExecution> {
-    const { outcome, output, error } = told;
+  /** Records an outcome and returns the execution. If someone settled it before, it stays as settled. */
+  async finish(ending: Ending): Promise<ToolExecution> {
+    const { outcome, output, error } = ending;
     const record = { ...(output === undefined ? {} : { output }), ...(error === undefined ? {} : { error }) };
     try {
-      return await this.#client.finishToolExecution(this.#lease, outcome, record, PATIENCE);
+      return await this.#client.finishToolExecution(this.#lease, outcome, record, OVER_RESTART);
     } catch (refusal) {
       if (!(refusal instanceof RpcError)) throw refusal;
-      if (refusal.code === "STALE") return this.#client.getToolExecution(this.#execution.id, PATIENCE);
+      if (refusal.code === "STALE") return this.#client.getToolExecution(this.#execution.id, OVER_RESTART);
       if ((refusal.code === "LIMIT" || refusal.code === "INVALID_PARAMS") && output !== undefined) {
-        return this.finish({ outcome, error: `it ran, and its result cannot be kept: ${refusal.message}` });
+        return this.finish({ outcome, error: `the tool ran, and its result cannot be recorded: ${refusal.message}` });
       }
       throw refusal;
     }
@@ -205,11 +206,11 @@ class HeldLease {
     this.#signal?.removeEventListener("abort", this.#onAbort);
   }
 
-  async #beat(leaseMs: number): Promise<void> {
+  async #heartbeat(leaseMs: number): Promise<void> {
     try {
       await this.#client.extendLease(this.#lease, leaseMs, { maxRetries: 0, timeout: leaseMs / 3 });
     } catch (error) {
-      // Without the engine the next beat tries again; a settled call is the tool's affair to stop.
+      // If the engine is away, the next heartbeat tries again. After a lost lease the tool has to stop.
       if (error instanceof RpcError && error.code === "LEASE_LOST") {
         clearInterval(this.#timer);
         this.#stop.abort(error);
@@ -218,20 +219,20 @@ class HeldLease {
   }
 }
 
-/** A result as its duplicates will see it; one that is no JSON is told as a failure that acted. */
-function kept(result: unknown): { output?: unknown; error?: string } {
+/** What is recorded of a result. One that is not JSON is recorded as a failure that took effect. */
+function recorded(result: unknown): { output?: unknown; error?: string } {
   try {
     if (result === undefined) return {};
     const text = JSON.stringify(result);
-    if (text === undefined) throw new TypeError(`a ${typeof result} is no JSON`);
+    if (text === undefined) throw new TypeError(`a ${typeof result} is not JSON`);
     return { output: JSON.parse(text) };
   } catch (error) {
-    return { error: `it ran, and its result cannot be kept: ${messageOf(error)}` };
+    return { error: `the tool ran, and its result cannot be recorded: ${messageOf(error)}` };
   }
 }
 
 function outcomeOf(error: unknown, classify: ((error: unknown) => Outcome) | undefined): Outcome {
-  // One with an execution is about another call that the tool made, and no word about this one.
+  // An error with an execution id is about a call that the tool made, not about the tool's own.
   if (isStateEngineError(error) && error.executionId === undefined) {
     if (error.code === "NOT_EXECUTED") return "not_executed";
     if (error.code === "TOOL_FAILED") return "executed";

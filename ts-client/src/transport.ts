@@ -2,21 +2,21 @@ import { ConnectionError, RpcError, StateEngineError } from "./errors.js";
 import { delayMs, type Failure, mayRetry, retryAfterMs } from "./retry.js";
 import type { Methods } from "./wire.js";
 
-/** What each call can be told; it goes before what the client was told. */
+/** Options of one call. They override the client's. */
 export interface CallOptions {
-  /** Ends the call; what the engine already took on is not undone. */
+  /** Ends the call. Work that the engine has started is not undone. */
   signal?: AbortSignal;
-  /** Milliseconds for one try; 60,000 unless the client says otherwise. */
+  /** Milliseconds for one try. Default: the client's, or 60,000. */
   timeout?: number;
-  /** How often a call is tried again, where that is safe; 2 unless the client says otherwise. */
+  /** How often a call is retried if that is safe. Default: the client's, or 2. */
   maxRetries?: number;
 }
 
 /** How a client reaches the engine. */
 export interface ClientOptions extends Omit<CallOptions, "signal"> {
-  /** The state API; `http://127.0.0.1:3030` unless given. */
+  /** The state API. Default: `http://127.0.0.1:3030`. */
   url?: string;
-  /** The bearer token, where the engine was started with one. */
+  /** The bearer token, if the engine was started with one. */
   token?: string;
   /** Used instead of the global `fetch`. */
   fetch?: typeof globalThis.fetch;
@@ -24,9 +24,9 @@ export interface ClientOptions extends Omit<CallOptions, "signal"> {
   headers?: Record<string, string>;
 }
 
-type Answered = { value: unknown } | { error: StateEngineError; failure: Failure; after?: number };
+type Answer = { value: unknown } | { error: StateEngineError; failure: Failure; retryAfter?: number };
 
-/** JSON-RPC over HTTP, with retries where they are safe. */
+/** JSON-RPC over HTTP, with a retry if that is safe. */
 export class Transport {
   readonly #options: ClientOptions;
   readonly #url: string;
@@ -38,9 +38,9 @@ export class Transport {
   }
 
   /**
-   * Calls `method`. `repeatable`: carrying it out twice is the same as once, so that it may be sent
-   * again when its answer was lost. `waitMs` is what the engine was asked to wait; a try's time to
-   * answer comes on top.
+   * Calls `method`. `repeatable`: carrying it out twice is the same as once, so it may be sent again
+   * if its answer was lost. `waitMs` is the wait that the call requests from the engine; it is added to
+   * the timeout of each try.
    */
   async call<M extends keyof Methods>(
     method: M,
@@ -53,13 +53,13 @@ export class Transport {
     const body = JSON.stringify({ jsonrpc: "2.0", id: this.#id, method, params });
     const tries = 1 + (options.maxRetries ?? this.#options.maxRetries ?? 2);
     for (let attempt = 0; ; attempt += 1) {
-      const answered = await this.#once(body, repeatable, options, waitMs);
-      if ("value" in answered) return answered.value as Methods[M]["result"];
-      const { error, failure, after } = answered;
+      const answer = await this.#once(body, repeatable, options, waitMs);
+      if ("value" in answer) return answer.value as Methods[M]["result"];
+      const { error, failure, retryAfter } = answer;
       if (attempt + 1 >= tries || !mayRetry(repeatable, failure)) throw error;
-      const pause = delayMs(attempt, after, Math.random);
-      if (pause === undefined) throw error;
-      await sleep(pause, options.signal, error);
+      const delay = delayMs(attempt, retryAfter, Math.random);
+      if (delay === undefined) throw error;
+      await sleep(delay, options.signal, error);
     }
   }
 
@@ -68,29 +68,29 @@ export class Transport {
     repeatable: boolean,
     options: CallOptions,
     waitMs: number,
-  ): Promise<Answered> {
+  ): Promise<Answer> {
     const { signal } = options;
     if (signal?.aborted) throw aborted(signal, "no");
     const ms = waitMs + (options.timeout ?? this.#options.timeout ?? 60_000);
-    const ends = new AbortController();
-    const onAbort = () => ends.abort();
+    const ended = new AbortController();
+    const onAbort = () => ended.abort();
     signal?.addEventListener("abort", onAbort, { once: true });
-    const timer = setTimeout(() => ends.abort(), ms);
+    const timer = setTimeout(() => ended.abort(), ms);
     try {
       const send = this.#options.fetch ?? globalThis.fetch;
       const response = await send(this.#url, {
         method: "POST",
         headers: this.#headers(),
         body,
-        signal: ends.signal,
+        signal: ended.signal,
         redirect: "error",
       });
       return read(response, await response.text());
     } catch (cause) {
       if (signal?.aborted) throw aborted(signal, "unknown");
-      const unsent = neverLeft(cause);
+      const unsent = isConnectFailure(cause);
       const facts = { retryable: unsent || repeatable, toolRan: unsent ? "no" : "unknown", cause } as const;
-      const error = ends.signal.aborted
+      const error = ended.signal.aborted
         ? new ConnectionError(`no answer from ${this.#url} within ${ms} ms`, { code: "TIMEOUT", ...facts })
         : new ConnectionError(
             `no answer from ${this.#url}: ${reason(cause)}. Is the engine running? (openclaw-state-engine serve)`,
@@ -113,30 +113,30 @@ export class Transport {
   }
 }
 
-function read(response: Response, text: string): Answered {
+function read(response: Response, text: string): Answer {
   const failure: Failure = {
     unsent: false,
     status: response.status,
     shouldRetry: response.headers.get("x-should-retry"),
   };
-  const after = retryAfterMs(response.headers.get("retry-after"), Date.now());
-  const answer = parsed(text);
-  if (response.ok && answer !== undefined && "result" in answer) return { value: answer.result };
-  const told = answer?.error as { code: number; message: string; data?: Record<string, unknown> } | undefined;
+  const retryAfter = retryAfterMs(response.headers.get("retry-after"), Date.now());
+  const reply = parsed(text);
+  if (response.ok && reply !== undefined && "result" in reply) return { value: reply.result };
+  const rpcError = reply?.error as { code: number; message: string; data?: Record<string, unknown> } | undefined;
   let error: StateEngineError;
-  if (typeof told === "object" && told !== null && typeof told.code === "number") {
-    const refusal = new RpcError(told.message, told.code, told.data ?? {});
+  if (typeof rpcError === "object" && rpcError !== null && typeof rpcError.code === "number") {
+    const refusal = new RpcError(rpcError.message, rpcError.code, rpcError.data ?? {});
     failure.code = refusal.code;
     error = refusal;
   } else {
-    error = new ConnectionError(`status ${response.status} and no JSON-RPC answer: is this the state API?`, {
+    error = new ConnectionError(`status ${response.status} without a JSON-RPC answer: is this the state API?`, {
       code: "BAD_ANSWER",
       status: response.status,
       retryable: false,
       toolRan: "unknown",
     });
   }
-  return after === undefined ? { error, failure } : { error, failure, after };
+  return retryAfter === undefined ? { error, failure } : { error, failure, retryAfter };
 }
 
 function parsed(text: string): Record<string, unknown> | undefined {
@@ -148,8 +148,8 @@ function parsed(text: string): Record<string, unknown> | undefined {
   }
 }
 
-/** Errors of the connect itself, as Node and Bun name them. */
-const CONNECT = new Set([
+/** Error codes of a failed connect in Node and Bun. */
+const CONNECT_ERRORS = new Set([
   "ECONNREFUSED",
   "ConnectionRefused",
   "ENOTFOUND",
@@ -159,9 +159,9 @@ const CONNECT = new Set([
   "UND_ERR_CONNECT_TIMEOUT",
 ]);
 
-function neverLeft(error: unknown): boolean {
+function isConnectFailure(error: unknown): boolean {
   for (let cause = error; cause instanceof Error; cause = cause.cause) {
-    if ("code" in cause && CONNECT.has(String(cause.code))) return true;
+    if ("code" in cause && CONNECT_ERRORS.has(String(cause.code))) return true;
   }
   return false;
 }

@@ -1,29 +1,29 @@
 import type { StateEngineClient } from "./client.js";
 import { runTool, type RunToolOptions } from "./run-tool.js";
 
-/** A call of a wrapped tool, as its framework made it. */
+/** A framework's call of a wrapped tool. */
 export interface WrappedCall {
   tool: string;
   input: unknown;
-  /** The framework's id of this call, where it gives one. */
+  /** The framework's id of this call, if it has one. */
   callId: string | undefined;
 }
 
-/** Whose calls wrapped tools make, and how they are guarded. */
+/** The scope of the calls of wrapped tools, and how they are guarded. */
 export interface ToolScope extends Omit<RunToolOptions, "signal"> {
   client: StateEngineClient;
   userId: string;
   sessionId: string;
   goalId: string;
   /**
-   * The key of a call. Unless given, the same tool with the same input is the same call within the
-   * goal. `({ callId }) => callId` tells equal calls apart, where the framework keeps its ids over a
-   * restart.
+   * Returns the idempotency key of a call. By default the same tool with the same input is the same call
+   * within the goal. `({ callId }) => callId` distinguishes equal calls, if the framework keeps its ids
+   * across a restart.
    */
   key?: ((call: WrappedCall) => string | undefined) | undefined;
 }
 
-/** Runs a call of a framework's tool by `runTool`, in `scope`. For adapters. */
+/** Runs a framework's tool call with `runTool` in `scope`. For adapters. */
 export function runScoped<T>(
   scope: ToolScope,
   call: WrappedCall,
@@ -36,9 +36,10 @@ export function runScoped<T>(
 }
 
 /**
- * Makes each tool of a map run at most once for the same call. A tool is a function (one argument is
- * its input; of several, their list), or an object with `execute(input, …)`; an object with neither
- * is left alone, unless it can be run in a way that would not be guarded, which is refused.
+ * Makes each tool of a map run at most once for the same call. A tool is a function or an object with
+ * `execute(input, …)`. The input of a function is its argument, or the list of its arguments if there
+ * are several. An object without `execute` is left unchanged; if it has `invoke` or `func`, which would
+ * run unguarded, it is refused with a `TypeError`.
  */
 export function wrapTools<T extends Record<string, unknown>>(tools: T, scope: ToolScope): T {
   return Object.fromEntries(
@@ -55,7 +56,7 @@ function wrapTool(name: string, tool: unknown, scope: ToolScope): unknown {
       return runScoped(scope, { tool: name, input, callId: undefined }, () => (tool as Callable)(...args));
     };
   }
-  if (typeof tool !== "object" || tool === null) throw new TypeError(`${name} is no tool`);
+  if (typeof tool !== "object" || tool === null) throw new TypeError(`${name} is not a tool`);
   const { execute, invoke, func } = tool as Record<string, unknown>;
   if (typeof execute === "function") {
     const guarded = (input: unknown, ...rest: unknown[]) => {

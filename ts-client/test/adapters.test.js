@@ -64,7 +64,7 @@ test("Vercel AI SDK: a map of tools", async () => {
     {
       send_mail: aiTool({ description: "sends mail", inputSchema: schema, execute: send }),
       slowly: aiTool({
-        description: "sends mail, and tells how it goes",
+        description: "sends mail, and reports progress",
         inputSchema: schema,
         async *execute(input) {
           yield "sending";
@@ -105,7 +105,7 @@ test("OpenAI Agents: tool()", async () => {
     ];
     const model = {
       getResponse: async () => ({ usage: new Usage(), output: [outputs.shift()] }),
-      getStreamedResponse: () => assert.fail("nobody streams"),
+      getStreamedResponse: () => assert.fail("no response is streamed"),
     };
     const { newItems } = await run(new Agent({ name: "writer", model, tools: [sendMail] }), "write");
     return newItems.find(({ type }) => type === "tool_call_output_item").output;

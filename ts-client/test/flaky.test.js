@@ -1,4 +1,4 @@
-// A network that loses a third of all requests or answers: still no tool acts twice.
+// A network that loses a third of all requests and answers. Still no tool takes effect twice.
 import assert from "node:assert/strict";
 import { once } from "node:events";
 import { createServer } from "node:http";
@@ -12,7 +12,7 @@ let engine;
 let flaky;
 before(async () => {
   engine = await Engine.start();
-  // The same losses in each run, but for the order in which calls come.
+  // The same losses in each run, except for the order in which calls arrive.
   let seed = 7;
   const chance = () => (seed = (seed * 48_271) % 2_147_483_647) / 2_147_483_647;
   flaky = createServer(async (request, response) => {
@@ -34,7 +34,7 @@ after(async () => {
   await engine.remove();
 });
 
-test("a tool runs at most once, and who gets a result gets the one that was recorded", async () => {
+test("a tool runs at most once, and each result that a caller gets is the recorded one", async () => {
   const { userId, sessionId, goalId, client } = await begin(engine);
   const over = new StateEngineClient({ url: `http://127.0.0.1:${flaky.address().port}`, maxRetries: 3 });
   const effects = new Map();
@@ -45,18 +45,18 @@ test("a tool runs at most once, and who gets a result gets the one that was reco
         effects.set(input, (effects.get(input) ?? 0) + 1);
         return { input };
       },
-      // A claim all of whose answers are lost is in doubt soon.
+      // If all answers to a claim are lost, the call is soon in doubt.
       { leaseMs: 2_000 },
     );
   const inputs = Array.from({ length: 120 }, (_, at) => at % 40);
-  const ended = await Promise.allSettled(inputs.map(call));
-  for (const [at, { status, value, reason }] of ended.entries()) {
+  const results = await Promise.allSettled(inputs.map(call));
+  for (const [at, { status, value, reason }] of results.entries()) {
     if (status === "fulfilled") assert.deepEqual(value, { input: inputs[at] });
     else assert.ok(["CONNECTION", "IN_DOUBT"].includes(reason.code), String(reason));
   }
   assert.deepEqual([...effects.values()].filter((count) => count !== 1), []);
-  const answered = ended.filter(({ status }) => status === "fulfilled").length;
-  assert.ok(answered > 100, `${answered} of 120 were answered: retries are of use`);
+  const answered = results.filter(({ status }) => status === "fulfilled").length;
+  assert.ok(answered > 100, `only ${answered} of 120 calls were answered: retries should help`);
   for (const { status, tool_input: input } of await client.listToolExecutions(goalId)) {
     if (status === "completed") assert.equal(effects.get(input), 1);
   }

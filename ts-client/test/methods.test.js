@@ -12,7 +12,7 @@ before(async () => {
 });
 after(() => engine.remove());
 
-test("every method of the engine has its method here", async () => {
+test("every method of the engine has a method of the client", async () => {
   const { client } = await begin(engine);
   const { methods } = await client.discover();
   const camel = (name) => name.replace(/^rpc\./, "").replace(/_(.)/g, (_, letter) => letter.toUpperCase());

@@ -1,4 +1,4 @@
-// The packed package as users get it: installed into small projects, type-checked, run; and linted.
+// The packed package as users get it: installed into small projects, type-checked, run and linted.
 import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
 import { mkdir, mkdtemp, readFile, rm, symlink, writeFile } from "node:fs/promises";
@@ -13,7 +13,7 @@ import { Engine } from "./support.js";
 const HERE = fileURLToPath(new URL("..", import.meta.url));
 const bin = (name) => join(HERE, "node_modules/.bin", name);
 
-/** Runs a program; what it said, where it fails. */
+/** Runs a program and returns its stdout. If it fails, throws with all its output. */
 async function run(program, args, cwd = HERE) {
   try {
     return (await promisify(execFile)(program, args, { cwd, encoding: "utf8" })).stdout;
@@ -31,11 +31,11 @@ before(async () => {
   const packed = JSON.parse(await run("npm", ["pack", "--json", "--ignore-scripts", "--pack-destination", folder]));
   const [{ filename, files }] = Array.isArray(packed) ? packed : Object.values(packed);
   tarball = join(folder, filename);
-  const foreign = files.map(({ path }) => path).filter((path) => !/^(dist\/|(README\.md|LICENSE|package\.json)$)/.test(path));
-  assert.deepEqual(foreign, []);
+  const unexpected = files.map(({ path }) => path).filter((path) => !/^(dist\/|(README\.md|LICENSE|package\.json)$)/.test(path));
+  assert.deepEqual(unexpected, []);
   engine = await Engine.start();
   typescript = await project("node16", { type: "module" });
-  await typesOfNode();
+  await linkNodeTypes();
 });
 after(async () => {
   await engine?.remove();
@@ -60,7 +60,7 @@ const results = [await client.runTool(call, () => 1), await client.runTool(call,
 if (results.join() !== "1,1") throw new StateEngineError(results.join(), { code: "X", retryable: false, toolRan: "no" });
 `;
 
-test("a small ESM project runs", async () => {
+test("a small ES module project runs", async () => {
   const cwd = await project("esm", { type: "module" });
   const text = `import { StateEngineClient, StateEngineError } from "@openclaw/ts-client";\n${program("esm")}`;
   await writeFile(join(cwd, "main.js"), text);
@@ -68,9 +68,9 @@ test("a small ESM project runs", async () => {
 });
 
 const canRequire = process.features.require_module ? {} : { skip: "this Node cannot require ES modules" };
-test("CommonJS requires it", canRequire, async () => {
-  const said = await run(process.execPath, ["-p", 'typeof require("@openclaw/ts-client").wrapTools'], typescript);
-  assert.equal(said, "function\n");
+test("a CommonJS program can require it", canRequire, async () => {
+  const output = await run(process.execPath, ["-p", 'typeof require("@openclaw/ts-client").wrapTools'], typescript);
+  assert.equal(output, "function\n");
 });
 
 test("a small TypeScript project with node16 resolution type-checks and runs", async () => {
@@ -80,9 +80,9 @@ ${program("node16")}
 const ran: ToolRan = "no";
 const kept: number = await client.runTool(call, () => 3);
 export const refused = () => [
-  // @ts-expect-error: a user has no such member
+  // @ts-expect-error: a user does not have this member
   user.surname,
-  // @ts-expect-error: no such status
+  // @ts-expect-error: not a status
   client.updateGoal({ ...goal, status: "done" }),
 ];
 void [ran, kept];
@@ -92,14 +92,14 @@ void [ran, kept];
   await run(process.execPath, ["out/main.js", engine.url], cwd);
 });
 
-/** The types of Node, where the compiler looks for them. */
-async function typesOfNode() {
+/** Links the types of Node to where the compiler looks for them. */
+async function linkNodeTypes() {
   const modules = join(typescript, "node_modules");
   await mkdir(join(modules, "@types"), { recursive: true });
   for (const name of ["@types/node", "undici-types"]) await symlink(join(HERE, "node_modules", name), join(modules, name));
 }
 
-/** tsc as strict as can be, the package's own declarations included. */
+/** Runs a strict tsc that also checks the package's own declarations. */
 async function compile(cwd, files, more) {
   const options = ["--strict", "--module", "node16", "--target", "es2022", "--types", "node"];
   await run(bin("tsc"), [...options, ...more, ...files], cwd);

@@ -15,7 +15,7 @@ const failure = fc.record(
   { requiredKeys: ["unsent"] },
 );
 
-test("the server's veto is the last word", () => {
+test("x-should-retry: false rules out every retry", () => {
   fc.assert(
     fc.property(fc.boolean(), failure, (repeatable, failed) => {
       assert.equal(mayRetry(repeatable, { ...failed, shouldRetry: "false" }), false);
@@ -23,7 +23,7 @@ test("the server's veto is the last word", () => {
   );
 });
 
-test("what is not repeatable is sent again only where nothing was done", () => {
+test("a call that is not repeatable is sent again only if nothing was done", () => {
   fc.assert(
     fc.property(failure, (failed) => {
       if (!mayRetry(false, failed)) return;
@@ -36,7 +36,7 @@ test("what is not repeatable is sent again only where nothing was done", () => {
   assert.equal(mayRetry(false, { unsent: false, status: 200, code: "BUSY" }), true);
 });
 
-test("what is repeatable is sent again after a lost answer and passing faults alone", () => {
+test("a repeatable call is sent again only after a lost answer or a transient fault", () => {
   assert.equal(mayRetry(true, { unsent: false }), true);
   for (const status of [408, 409, 429, 500, 502, 503, 504]) assert.equal(mayRetry(true, { unsent: false, status }), true);
   for (const status of [200, 400, 401, 403, 404, 413, 415, 421]) assert.equal(mayRetry(true, { unsent: false, status }), false);
@@ -44,17 +44,17 @@ test("what is repeatable is sent again after a lost answer and passing faults al
   assert.equal(mayRetry(true, { unsent: false, status: 200, code: "CONFLICT" }), false);
 });
 
-test("pauses double, are bounded, and vary by chance", () => {
+test("delays double up to a limit, and vary at random", () => {
   fc.assert(
     fc.property(fc.nat(60), fc.double({ min: 0, max: 0.999, noNaN: true }), (attempt, chance) => {
-      const pause = delayMs(attempt, undefined, () => chance);
-      const whole = Math.min(200 * 2 ** attempt, 8_000);
-      assert.ok(pause > whole / 2 - 1 && pause <= whole, `${pause} of ${whole}`);
+      const delay = delayMs(attempt, undefined, () => chance);
+      const full = Math.min(200 * 2 ** attempt, 8_000);
+      assert.ok(delay > full / 2 - 1 && delay <= full, `${delay} of ${full}`);
     }),
   );
 });
 
-test("Retry-After is the least pause, and over a minute is not waited for", () => {
+test("Retry-After is the shortest delay, and over a minute rules out a retry", () => {
   fc.assert(
     fc.property(fc.nat(9), fc.nat(60_000), (attempt, after) => {
       assert.ok(delayMs(attempt, after, Math.random) >= after);
@@ -69,5 +69,5 @@ test("Retry-After is read as seconds or as a date", () => {
   assert.equal(retryAfterMs("0.5", now), 500);
   assert.equal(retryAfterMs("Thu, 01 Jan 2026 00:00:10 GMT", now), 10_000);
   assert.equal(retryAfterMs("Wed, 31 Dec 2025 00:00:00 GMT", now), 0);
-  for (const nothing of [null, "", "soon"]) assert.equal(retryAfterMs(nothing, now), undefined);
+  for (const unusable of [null, "", "soon"]) assert.equal(retryAfterMs(unusable, now), undefined);
 });

@@ -20,19 +20,19 @@ before(async () => {
 });
 after(() => engine.remove());
 
-/** A call in a scope of its own, and a tool that counts its runs. */
+/** A client, and a call in its own scope. */
 async function prepared(options) {
   const { client, userId, sessionId, goalId } = await begin(engine, options);
   const call = { userId, sessionId, goalId, tool: "send", input: { to: "ann" } };
   return { client, call };
 }
 
-test("racing callers run it once, and all get what was recorded", async () => {
+test("racing callers run the tool once, and all get the recorded result", async () => {
   const { client, call } = await prepared();
   let runs = 0;
   const tool = () => {
     runs += 1;
-    return { at: new Date(0), left: undefined };
+    return { at: new Date(0), dropped: undefined };
   };
   const results = await Promise.all(Array.from({ length: 20 }, () => client.runTool(call, tool)));
   assert.equal(runs, 1);
@@ -41,27 +41,27 @@ test("racing callers run it once, and all get what was recorded", async () => {
   assert.equal(runs, 1);
 });
 
-test("the tool is told its execution, attempt and key", async () => {
+test("the tool gets its execution, attempt and key", async () => {
   const { client, call } = await prepared();
   const context = await client.runTool({ ...call, key: "mail-7" }, ({ signal: _, ...context }) => context);
   const holder = await client.findByIdempotencyKey("mail-7", { userId: call.userId });
   assert.deepEqual(context, { executionId: holder.id, attempt: 1, key: "mail-7" });
 });
 
-test("a result that is undefined is null for everyone", async () => {
+test("an undefined result is null for all callers", async () => {
   const { client, call } = await prepared();
   assert.equal(await client.runTool(call, () => undefined), null);
   assert.equal(await client.runTool(call, () => 1), null);
 });
 
-test("another input under the same key is refused", async () => {
+test("a different input under the same key is refused", async () => {
   const { client, call } = await prepared();
   await client.runTool({ ...call, key: "k" }, () => 1);
   const other = client.runTool({ ...call, key: "k", input: { to: "bob" } }, () => assert.fail("it ran"));
   await assert.rejects(other, { code: "KEY_REUSE", toolRan: "no" });
 });
 
-test("a tool that throws leaves the call in doubt, for all callers, until it is settled", async () => {
+test("a tool that throws leaves the call in doubt for all callers until it is settled", async () => {
   const { client, call } = await prepared();
   const broken = new Error("socket hang up");
   const first = await client.runTool(call, () => Promise.reject(broken)).catch((error) => error);
@@ -74,35 +74,35 @@ test("a tool that throws leaves the call in doubt, for all callers, until it is 
   assert.equal(await client.runTool(call, never), "sent");
 });
 
-test("a decision that it did not run lets the next call run it", async () => {
+test("after a verdict that the call did not run, the next call runs it", async () => {
   const { client, call } = await prepared();
   const { executionId } = await client.runTool(call, () => Promise.reject(new Error("?"))).catch((error) => error);
   await client.resolveToolExecution(executionId, 1, "not_executed", "the outbox is empty");
   assert.equal(await client.runTool(call, ({ attempt }) => attempt), 2);
 });
 
-test("a tool can say that it had no effect: the next call runs it", async () => {
+test("a tool can report that it had no effect, and the next call runs it", async () => {
   const { client, call } = await prepared();
   const refused = client.runTool(call, () => Promise.reject(new NotExecutedError("no such address")));
   await assert.rejects(refused, { name: "NotExecutedError", message: "no such address", toolRan: "no", retryable: true });
   assert.equal(await client.runTool(call, ({ attempt }) => attempt), 2);
 });
 
-test("a tool can say that it ran and failed: everyone gets that failure", async () => {
+test("a tool can report that it ran and failed, and all callers get that failure", async () => {
   const { client, call } = await prepared();
   const failed = { name: "ToolFailedError", message: "over quota", toolRan: "yes", retryable: false };
   await assert.rejects(client.runTool(call, () => Promise.reject(new ToolFailedError("over quota"))), failed);
   await assert.rejects(client.runTool(call, () => assert.fail("it ran again")), failed);
 });
 
-test("what a guarded call inside of the tool said is no word about the tool", async () => {
+test("an error of a guarded call inside the tool says nothing about the tool itself", async () => {
   const { client, call } = await prepared();
   const inner = () => client.runTool({ ...call, input: 2 }, () => Promise.reject(new NotExecutedError("refused")));
   const outer = await client.runTool(call, inner).catch((error) => error);
   assert.deepEqual([outer.code, outer.cause.code], ["IN_DOUBT", "NOT_EXECUTED"]);
 });
 
-test("classify says what other errors mean", async () => {
+test("classify decides what other errors mean", async () => {
   const { client, call } = await prepared();
   const refused = Object.assign(new Error("connect ECONNREFUSED"), { code: "ECONNREFUSED" });
   const classify = (error) => (error.code === "ECONNREFUSED" ? "not_executed" : "unknown");
@@ -110,15 +110,15 @@ test("classify says what other errors mean", async () => {
   assert.equal(await client.runTool(call, () => "sent", { classify }), "sent");
 });
 
-test("a result that cannot be kept is a failure that acted", async () => {
+test("a result that cannot be recorded is a failure that took effect", async () => {
   for (const result of [1n, () => {}, "x".repeat(11 * 1024 * 1024)]) {
     const { client, call } = await prepared();
-    await assert.rejects(client.runTool(call, () => result), { code: "TOOL_FAILED", toolRan: "yes", message: /cannot be kept/ });
+    await assert.rejects(client.runTool(call, () => result), { code: "TOOL_FAILED", toolRan: "yes", message: /cannot be recorded/ });
     await assert.rejects(client.runTool(call, () => 1), { code: "TOOL_FAILED" });
   }
 });
 
-test("a duplicate waits no longer than it was told", async () => {
+test("a duplicate waits no longer than waitMs", async () => {
   const { client, call } = await prepared();
   const { opened, open } = gate();
   const running = gate();
@@ -129,7 +129,7 @@ test("a duplicate waits no longer than it was told", async () => {
   });
   await running.opened;
   await assert.rejects(client.runTool(call, () => 1, { waitMs: 1 }), InProgressError);
-  // That the question was lost says nothing of the tool.
+  // That the wait failed says nothing about the tool.
   const lost = Object.assign(new Error("lost"), { toolRan: "no" });
   client.awaitToolExecution = () => Promise.reject(lost);
   await assert.rejects(client.runTool(call, () => 1), { code: "IN_PROGRESS", toolRan: "unknown", cause: lost });
@@ -139,7 +139,7 @@ test("a duplicate waits no longer than it was told", async () => {
   assert.deepEqual(await Promise.all([first, second]), ["late", "late"]);
 });
 
-test("an abort before the tool runs gives the claim back", async () => {
+test("an abort before the tool runs releases the claim", async () => {
   const { client, call } = await prepared();
   const never = () => assert.fail("it ran");
   await assert.rejects(client.runTool(call, never, { signal: AbortSignal.abort() }), { code: "ABORTED", toolRan: "no" });
@@ -154,7 +154,7 @@ test("an abort before the tool runs gives the claim back", async () => {
   assert.equal(await client.runTool(call, ({ attempt }) => attempt), 2);
 });
 
-test("an abort while it runs is the tool's to obey, and its end is recorded", async () => {
+test("a running tool gets the abort, and its outcome is recorded", async () => {
   const { client, call } = await prepared();
   const stop = new AbortController();
   const result = await client.runTool(
@@ -171,14 +171,14 @@ test("an abort while it runs is the tool's to obey, and its end is recorded", as
   assert.equal(await client.runTool(call, () => 1), "enough");
 });
 
-test("heartbeats keep a lease that is shorter than the tool runs", async () => {
-  let beats = 0;
+test("heartbeats extend a lease that is shorter than the tool runs", async () => {
+  let heartbeats = 0;
   const enough = gate();
   const counting = (url, init) => {
-    if (init.body.includes('"extend_lease"') && ++beats === 4) enough.open();
+    if (init.body.includes('"extend_lease"') && ++heartbeats === 4) enough.open();
     return fetch(url, init);
   };
-  // Four beats of a third of a lease: the lease would have run out.
+  // After four heartbeats, a third of a lease apart, the first lease would have expired.
   const { client, call } = await prepared({ fetch: counting });
   const result = await client.runTool(call, () => enough.opened.then(() => "done"), { leaseMs: 1_000 });
   assert.equal(result, "done");
@@ -188,7 +188,7 @@ test("heartbeats keep a lease that is shorter than the tool runs", async () => {
   assert.equal(kinds.at(-1), "finished");
 });
 
-test("an engine that is killed while the tool runs is told when it is back", async () => {
+test("if the engine is killed while the tool runs, the outcome is recorded after its restart", async () => {
   const own = await Engine.start();
   try {
     const { client, userId, sessionId, goalId } = await begin(own);
@@ -205,27 +205,27 @@ test("an engine that is killed while the tool runs is told when it is back", asy
   }
 });
 
-test("callers in several processes run it once; one that dies in the tool leaves doubt, never a second run", async () => {
+test("callers in several processes run the tool once; if one dies in the tool, the call is in doubt", async () => {
   const { client, call } = await prepared();
   const program = fileURLToPath(new URL("./programs/one-call.js", import.meta.url));
   const start = (input) => {
-    const given = { url: engine.url, call: { ...call, input }, options: { leaseMs: 1_000 } };
-    return fork(program, [JSON.stringify(given)], { stdio: ["ignore", "ignore", "ignore", "ipc"] });
+    const work = { url: engine.url, call: { ...call, input }, options: { leaseMs: 1_000 } };
+    return fork(program, [JSON.stringify(work)], { stdio: ["ignore", "ignore", "ignore", "ipc"] });
   };
-  const said = async (child) => (await once(child, "message"))[0];
+  const message = async (child) => (await once(child, "message"))[0];
 
   const racing = [1, 2, 3].map(() => start("race"));
-  const [winner] = await Promise.race(racing.map(async (child) => [child, await said(child)]));
-  const results = racing.map(said);
+  const [winner] = await Promise.race(racing.map(async (child) => [child, await message(child)]));
+  const results = racing.map(message);
   winner.send("go on");
   for (const { result, ran } of await Promise.all(results)) {
     assert.deepEqual([result, ran], [{ by: winner.pid }, undefined]);
   }
 
   const doomed = start("death");
-  assert.equal((await said(doomed)).ran, doomed.pid);
+  assert.equal((await message(doomed)).ran, doomed.pid);
   doomed.kill("SIGKILL");
-  // The wait ends when the dead process's lease runs out.
+  // The wait ends when the dead process's lease expires.
   await assert.rejects(
     client.runTool({ ...call, input: "death" }, () => assert.fail("it ran again")),
     { code: "IN_DOUBT", toolRan: "unknown" },

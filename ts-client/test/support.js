@@ -6,7 +6,7 @@ import { StateEngineClient } from "@openclaw/ts-client";
 
 export { Engine } from "../../tests/support/engine.mjs";
 
-/** A client of `engine`, with a user, session and goal of its own. */
+/** A client of `engine` with its own user, session and goal. */
 export async function begin(engine, options = {}) {
   const client = new StateEngineClient({ url: engine.url, ...options });
   const user = await client.createUser(randomUUID());
@@ -15,7 +15,7 @@ export async function begin(engine, options = {}) {
   return { client, user, session, goal, userId: user.id, sessionId: session.id, goalId: goal.id };
 }
 
-/** A promise that is settled from outside. */
+/** A promise that resolves when `open` is called. */
 export function gate() {
   let open;
   const opened = new Promise((resolve) => {
@@ -25,8 +25,8 @@ export function gate() {
 }
 
 /**
- * A server that answers each request by the next of `script`: an answer, or `(request, response) =>`
- * for what no well-behaved server does. `seen` holds the bodies that came.
+ * A server that answers each request with the next entry of `script`: an answer, or
+ * `(request, response) => …` to misbehave. `seen` holds the bodies that it received.
  */
 export async function scripted(script) {
   const seen = [];

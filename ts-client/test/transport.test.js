@@ -14,19 +14,19 @@ async function withServer(script, work) {
   const server = await scripted(script);
   try {
     await work(server, new StateEngineClient({ url: server.url }));
-    assert.equal(server.left.length, 0, "the whole script was played");
+    assert.equal(server.left.length, 0, "the server has not used its whole script");
   } finally {
     server.close();
   }
 }
 
-test("a lost answer of a read is asked for again", () =>
+test("a read whose answer was lost is sent again", () =>
   withServer([reset, { result: { users: 1 } }], async (server, client) => {
     assert.deepEqual(await client.getStats(), { users: 1 });
     assert.equal(server.seen.length, 2);
   }));
 
-test("a create whose answer was lost is not sent again, and says that nobody knows", () =>
+test("a create whose answer was lost is not sent again, and its effect is unknown", () =>
   withServer([reset], async (server, client) => {
     await assert.rejects(client.createUser("ann"), (error) => {
       assert.ok(error instanceof ConnectionError && isStateEngineError(error));
@@ -36,7 +36,7 @@ test("a create whose answer was lost is not sent again, and says that nobody kno
     assert.equal(server.seen.length, 1);
   }));
 
-test("a refusal that changed nothing is tried again, a create too", () =>
+test("a call that was refused without a change is sent again, even a create", () =>
   withServer([busy, { result: { id: "u" } }], async (_server, client) => {
     assert.equal((await client.createUser("ann")).id, "u");
   }));
@@ -49,22 +49,22 @@ test("every try of a claim carries the same claim_id", () =>
     assert.match(ids[0], /^[0-9a-f-]{36}$/);
   }));
 
-test("x-should-retry: false ends it at once", () =>
+test("x-should-retry: false ends the call at once", () =>
   withServer([{ status: 503, headers: { "x-should-retry": "false" }, text: "" }], async (_server, client) => {
     await assert.rejects(client.getStats(), { code: "BAD_ANSWER", status: 503 });
   }));
 
-test("x-should-retry: true allows what else is not tried again", () =>
+test("x-should-retry: true allows a retry after a status that otherwise ends the call", () =>
   withServer([{ status: 400, headers: { "x-should-retry": "true" }, text: "" }, { result: 1 }], async (_server, client) => {
     assert.equal(await client.getStats(), 1);
   }));
 
-test("a Retry-After of more than a minute is not sat out", () =>
+test("a Retry-After of more than a minute ends the call at once", () =>
   withServer([{ status: 503, headers: { "retry-after": "61" }, text: "" }], async (_server, client) => {
     await assert.rejects(client.getStats(), { status: 503 });
   }));
 
-test("maxRetries of the call goes before the client's", () =>
+test("maxRetries of the call overrides the client's", () =>
   withServer([reset], async (server, _client) => {
     const client = new StateEngineClient({ url: server.url, maxRetries: 5 });
     await assert.rejects(client.getStats({ maxRetries: 0 }), { code: "CONNECTION", retryable: true });
@@ -75,20 +75,20 @@ test("a try that takes too long ends with TIMEOUT", () =>
     await assert.rejects(client.getStats({ timeout: 20, maxRetries: 0 }), { code: "TIMEOUT", toolRan: "unknown" });
   }));
 
-test("the caller's signal ends it, with its reason", () =>
+test("the caller's signal ends a call before it is sent, with the signal's reason", () =>
   withServer([], async (_server, client) => {
     const reason = new Error("enough");
     await assert.rejects(client.getStats({ signal: AbortSignal.abort(reason) }), { code: "ABORTED", toolRan: "no", cause: reason });
   }));
 
-test("the caller's signal ends a call under way", async () => {
+test("the caller's signal ends a call that is running", async () => {
   const stop = new AbortController();
   await withServer([() => stop.abort()], async (_server, client) => {
     await assert.rejects(client.getStats({ signal: stop.signal }), { code: "ABORTED", toolRan: "unknown" });
   });
 });
 
-test("the caller's signal ends the pause before a retry", async () => {
+test("the caller's signal ends the delay before a retry", async () => {
   const stop = new AbortController();
   const headers = { "retry-after": "50" };
   const refuse = (_request, response) => {
@@ -100,7 +100,7 @@ test("the caller's signal ends the pause before a retry", async () => {
   });
 });
 
-test("where nobody listens nothing was sent, and even a create is tried again", async () => {
+test("if nothing listens, nothing was sent, and even a create is tried again", async () => {
   const probe = createServer().listen(0, "127.0.0.1");
   await once(probe, "listening");
   const { port } = probe.address();
@@ -127,12 +127,12 @@ test("an engine's error carries its code, number and data", () =>
     },
   ));
 
-test("what is no JSON-RPC says so", () =>
+test("an answer that is not JSON-RPC is a BAD_ANSWER", () =>
   withServer([{ text: "<html>" }], async (_server, client) => {
     await assert.rejects(client.getStats({ maxRetries: 0 }), { code: "BAD_ANSWER", status: 200 });
   }));
 
-test("token and headers go along", () =>
+test("the client sends its token and headers", () =>
   withServer(
     [
       (request, response) => {

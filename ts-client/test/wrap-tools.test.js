@@ -11,7 +11,7 @@ before(async () => {
 });
 after(() => engine.remove());
 
-test("functions and objects with execute act once; the rest of an object stays", async () => {
+test("functions and objects with execute take effect once, and the rest of an object is unchanged", async () => {
   const { client, userId, sessionId, goalId } = await begin(engine);
   const sent = [];
   class Mailer {
@@ -43,7 +43,7 @@ test("functions and objects with execute act once; the rest of an object stays",
   assert.deepEqual([added.tool_name, added.tool_input, added.output], ["add", [1, 2], 3]);
 });
 
-test("the key may follow the framework's call id", async () => {
+test("the key can be derived from the framework's call id", async () => {
   const { client, userId, sessionId, goalId } = await begin(engine);
   let runs = 0;
   const key = ({ tool, callId }) => `${tool}/${callId}`;
@@ -56,5 +56,5 @@ test("the key may follow the framework's call id", async () => {
 test("a tool that would run unguarded is refused", async () => {
   const scope = await begin(engine);
   assert.throws(() => wrapTools({ mail: { invoke() {} } }, scope), /mail has no execute/);
-  assert.throws(() => wrapTools({ mail: "send" }, scope), /mail is no tool/);
+  assert.throws(() => wrapTools({ mail: "send" }, scope), /mail is not a tool/);
 });

@@ -5,7 +5,7 @@ import type { World } from "./world.ts";
 export interface Case {
   name: string;
   expected: string;
-  /** What was seen, in the words of `expected`. */
+  /** Returns what happened, in the words of `expected`. */
   run(world: World): Promise<string>;
 }
 
@@ -19,8 +19,8 @@ function mails(count: number): string {
 
 const ANSWERS = new Set(["the stored result", "outcome unknown", "a result"]);
 
-/** What the model was given in the end: `result`, or the kind of answer that the plugin gave. */
-function given(results: readonly string[]): string {
+/** The last result that the model got: `a result`, or the kind of the plugin's answer. */
+function lastAnswer(results: readonly string[]): string {
   const last = results.at(-1) ?? "nothing";
   if (last.includes("Already done, NOT run again")) return "the stored result";
   if (last.includes("is UNKNOWN")) return "outcome unknown";
@@ -35,12 +35,12 @@ async function recorded(world: World): Promise<{ session_id: string; tool_input:
   return items;
 }
 
-/** What a resumed turn was given; it goes on by itself, some seconds after the gateway is ready. */
+/** What the model got in a resumed turn. OpenClaw resumes it some seconds after the gateway is ready. */
 async function resumed(world: World, subject: string): Promise<string> {
-  const mine = () => given(world.model.results(`"${subject}"`));
-  const ended = () => ANSWERS.has(mine());
+  const answer = () => lastAnswer(world.model.results(`"${subject}"`));
+  const ended = () => ANSWERS.has(answer());
   await until(`the resumed turn of ${subject} ends`, ended);
-  return `${mails(world.sink.count(subject))}; the model got ${mine()}`;
+  return `${mails(world.sink.count(subject))}; the model got ${answer()}`;
 }
 
 /** Kills the gateway between a tool's end and the transcript, and starts it again. */
@@ -53,7 +53,7 @@ async function crashBeforeTranscript(world: World, gateway: World["guarded"], su
   await gateway.start();
 }
 
-/** Waits for the leases of a dead gateway to run out. */
+/** Waits until the leases of a dead gateway have expired. */
 async function noneRuns(world: World): Promise<void> {
   await until("no execution is running", async () => {
     const { items } = await world.engine.call<{ items: unknown[] }>("list_executions", { status: "running" });
@@ -63,7 +63,7 @@ async function noneRuns(world: World): Promise<void> {
 
 export const INSTALLATION = "the plugin installs with one command (npm-pack)";
 
-/** In the order that needs the fewest starts of a gateway. */
+/** The cases, in the order that needs the fewest starts of a gateway. */
 export const CASES: Case[] = [
   {
     name: INSTALLATION,
@@ -71,8 +71,8 @@ export const CASES: Case[] = [
     async run(world) {
       await world.guarded.configure();
       const args = [`npm-pack:${world.packed}`, "--force", "--accept-capabilities"];
-      const said = await world.guarded.openclaw("plugins", "install", ...args);
-      return /installed/i.test(said) ? "installed" : said;
+      const output = await world.guarded.openclaw("plugins", "install", ...args);
+      return /installed/i.test(output) ? "installed" : output;
     },
   },
   {
@@ -91,16 +91,16 @@ export const CASES: Case[] = [
     async run(world) {
       const gateway = await world.running(world.guarded);
       await gateway.turn("row2", `TWICE ${mail("row 2")}`);
-      return `${mails(world.sink.count("row 2"))}; the model got ${given(world.model.results("row 2"))}`;
+      return `${mails(world.sink.count("row 2"))}; the model got ${lastAnswer(world.model.results("row 2"))}`;
     },
   },
   {
     name: "3: two identical calls in one message",
-    expected: "1 mail; the second was told: in flight",
+    expected: "1 mail; the second got: in flight",
     async run(world) {
       const gateway = await world.running(world.guarded);
       await gateway.turn("row3", `PAIR ${mail("row 3")}`);
-      return `${mails(world.sink.count("row 3"))}; the second was told: ${given(world.model.results("row 3"))}`;
+      return `${mails(world.sink.count("row 3"))}; the second got: ${lastAnswer(world.model.results("row 3"))}`;
     },
   },
   {
@@ -108,7 +108,7 @@ export const CASES: Case[] = [
     expected: "1 mail; the model got the stored result",
     async run(world) {
       const gateway = await world.running(world.guarded);
-      // The call of row 6 is under way: one SIGKILL serves both.
+      // The call of case 6 is running at the same time, so one SIGKILL serves both cases.
       world.sink.holding = true;
       const arrives = world.sink.next();
       gateway.turn("row 6", `CALL ${mail("row 6")}`).catch(() => {});
@@ -183,7 +183,7 @@ export const CASES: Case[] = [
     async run(world) {
       const gateway = await world.running(world.guarded);
       await gateway.turn("mcp", "TWICE outbox__send_mail {}");
-      return `${mails(world.sink.count("by mcp"))}; the model got ${given(world.model.results("outbox__send_mail"))}`;
+      return `${mails(world.sink.count("by mcp"))}; the model got ${lastAnswer(world.model.results("outbox__send_mail"))}`;
     },
   },
   {
@@ -193,7 +193,7 @@ export const CASES: Case[] = [
       const gateway = await world.running(world.guarded);
       const task = `TWICE ${mail("sub")}`;
       await gateway.turn("parent", `CALL sessions_spawn ${JSON.stringify({ task })}`);
-      const replayed = () => given(world.model.results('"sub"')) === "the stored result";
+      const replayed = () => lastAnswer(world.model.results('"sub"')) === "the stored result";
       await until("the sub-agent has called twice", replayed);
       const id = (await recorded(world)).find(({ tool_input }) => tool_input.subject === "sub")?.session_id;
       const session = await world.engine.call<{ metadata: { name: string } }>("get_session", { id });
@@ -208,7 +208,7 @@ export const CASES: Case[] = [
       const gateway = await world.running(world.guarded);
       await world.engine.kill();
       await gateway.turn("down", `CALL ${mail("down")}`);
-      const seen = `${mails(world.sink.count("down"))}; the model got ${given(world.model.results("down"))}`;
+      const seen = `${mails(world.sink.count("down"))}; the model got ${lastAnswer(world.model.results("down"))}`;
       await world.engine.start();
       await noneRuns(world);
       await gateway.turn("down", `CALL ${mail("down")}`);
@@ -223,13 +223,13 @@ export const CASES: Case[] = [
       await gateway.openclaw("config", "set", "plugins.entries.state-engine.config.onEngineDown", "allow");
       await world.engine.kill();
       try {
-        // A gateway in the midst of a run refuses to change a plugin, and does not try again by itself.
-        await until("the setting is taken up", async () => {
+        // During a run, the gateway refuses to change a plugin, and does not retry later.
+        await until("the gateway applies the setting", async () => {
           await gateway.openclaw("plugins", "reload", "state-engine").catch(() => {});
           await gateway.turn("allow", `CALL ${mail("allow")}`);
           return world.sink.count("allow") > 0;
         });
-        return `${mails(world.sink.count("allow"))}; the model got ${given(world.model.results("allow"))}`;
+        return `${mails(world.sink.count("allow"))}; the model got ${lastAnswer(world.model.results("allow"))}`;
       } finally {
         await world.engine.start();
       }
@@ -270,7 +270,7 @@ export const CASES: Case[] = [
     async run(world) {
       const gateway = await world.running(world.proxied);
       await gateway.turn("fetched", `TWICE ${mail("fetched")}`);
-      return `${mails(world.sink.count("fetched"))}; the model got ${given(world.model.results("fetched"))}`;
+      return `${mails(world.sink.count("fetched"))}; the model got ${lastAnswer(world.model.results("fetched"))}`;
     },
   },
   {
@@ -280,7 +280,7 @@ export const CASES: Case[] = [
       const gateway = await world.running(world.proxied);
       const command = `curl -sS -d 'subject="curled"' ${world.sink.url}`;
       await gateway.turn("curled", `TWICE exec ${JSON.stringify({ command })}`);
-      return `${mails(world.sink.count("curled"))}; the model got ${given(world.model.results("curled"))}`;
+      return `${mails(world.sink.count("curled"))}; the model got ${lastAnswer(world.model.results("curled"))}`;
     },
   },
 ];

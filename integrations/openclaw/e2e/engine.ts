@@ -4,15 +4,15 @@ import { existsSync } from "node:fs";
 import { createInterface } from "node:readline";
 import { resolve } from "node:path";
 
-/** The binary under test: STATE_ENGINE_BIN, else the debug build of the tree. Tests run in this package's
- * folder. */
+/** The binary under test: `STATE_ENGINE_BIN`, else the debug build of this tree. Assumes that the tests run
+ * in this package's folder. */
 export function binary(): string {
   const path = process.env["STATE_ENGINE_BIN"] ?? resolve("../../target/debug/openclaw-state-engine");
   if (existsSync(path)) return path;
-  throw new Error(`${path} is not there: run "cargo build", or set STATE_ENGINE_BIN`);
+  throw new Error(`${path} does not exist: run "cargo build", or set STATE_ENGINE_BIN`);
 }
 
-/** The engine as a process, on a database that outlives it. */
+/** The engine as a process, with a database that outlives it. */
 export class EngineProcess {
   url = "";
   proxy = "";
@@ -25,7 +25,7 @@ export class EngineProcess {
     this.#flags = flags;
   }
 
-  /** Starts it; again on the address that it had, so that its clients find it. */
+  /** Starts the engine. A restart uses the same addresses, so that its clients find it. */
   async start(): Promise<this> {
     const at = (url: string) => (url === "" ? "127.0.0.1:0" : new URL(url).host);
     const args = ["serve", "--json", "--database", this.#database, ...this.#flags];
@@ -36,24 +36,24 @@ export class EngineProcess {
     });
     this.#child = child;
     const ended = once(child, "exit").then(([code]) => {
-      throw new Error(`the engine ended with ${code} before its doors were open`);
+      throw new Error(`the engine exited with ${code} before its listeners were open`);
     });
     const [line] = (await Promise.race([once(createInterface(child.stdout), "line"), ended])) as [string];
     ended.catch(() => {});
-    const said = JSON.parse(line) as { api: string; proxy: string };
-    this.url = withScheme(said.api);
-    this.proxy = withScheme(said.proxy);
+    const ready = JSON.parse(line) as { api: string; proxy: string };
+    this.url = withScheme(ready.api);
+    this.proxy = withScheme(ready.proxy);
     return this;
   }
 
-  /** SIGKILL. */
+  /** Sends SIGKILL and waits for the end. */
   async kill(): Promise<void> {
     const child = this.#child;
     this.#child = undefined;
     if (child === undefined || child.exitCode !== null) return;
-    const gone = once(child, "exit");
+    const exited = once(child, "exit");
     child.kill("SIGKILL");
-    await gone;
+    await exited;
   }
 
   async call<T>(method: string, params: unknown): Promise<T> {

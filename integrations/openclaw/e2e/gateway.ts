@@ -9,9 +9,9 @@ const TOKEN = "token-of-the-tests";
 const READY_MS = 180_000;
 const TURN_MS = 150_000;
 
-/** What one gateway is started with. */
+/** How a gateway is started. */
 export interface Setting {
-  /** A folder of its own; what it holds outlives the gateway. */
+  /** The gateway's own folder, which outlives it. */
   home: string;
   /** `openclaw.mjs` of the installed package. */
   openclaw: string;
@@ -30,7 +30,7 @@ export interface Invocation {
   body: { ok: boolean; result?: { content: { text: string }[] }; error?: { type: string; message: string } };
 }
 
-/** The real gateway of OpenClaw, as a process. */
+/** OpenClaw's real gateway, as a process. */
 export class Gateway {
   readonly #setting: Setting;
   #child: ChildProcess | undefined;
@@ -60,14 +60,14 @@ export class Gateway {
     return join(this.#setting.home, "gateway.log");
   }
 
-  /** Starts it and waits until it is ready. */
+  /** Starts the gateway and waits until it is ready. */
   async start(): Promise<void> {
     await this.configure();
     const out = openSync(this.log, "a");
     const child = spawn(process.execPath, [this.#setting.openclaw, "gateway", "run"], {
       stdio: ["ignore", out, out],
       env: this.#env(),
-      // A group of its own, so that whatever it spawned dies with it.
+      // Its own process group, so that its child processes die with it.
       detached: true,
     });
     this.#child = child;
@@ -77,7 +77,7 @@ export class Gateway {
   async ready(): Promise<void> {
     const deadline = Date.now() + READY_MS;
     while (Date.now() < deadline) {
-      if (this.#child?.exitCode !== null) throw new Error(`the gateway ended: see ${this.log}`);
+      if (this.#child?.exitCode !== null) throw new Error(`the gateway exited: see ${this.log}`);
       const ready = await fetch(`${this.url}/readyz`).catch(() => undefined);
       if (ready?.ok) return;
       await new Promise((resolve) => setTimeout(resolve, 200));
@@ -85,7 +85,7 @@ export class Gateway {
     throw new Error(`the gateway is not ready after ${READY_MS} ms: see ${this.log}`);
   }
 
-  /** Writes its configuration, once. */
+  /** Writes the gateway's configuration, once. */
   async configure(): Promise<void> {
     if (existsSync(this.#config)) return;
     this.#port = await freePort();
@@ -147,7 +147,7 @@ export class Gateway {
     };
   }
 
-  /** A command of OpenClaw's, with its output. */
+  /** Runs a command of OpenClaw and returns its output. */
   async openclaw(...args: string[]): Promise<string> {
     const { stdout, stderr } = await promisify(execFile)(
       process.execPath,
@@ -157,7 +157,7 @@ export class Gateway {
     return stdout + stderr;
   }
 
-  /** One turn of the agent in the session of `user`; its last words. */
+  /** Runs one turn of the agent in the session of `user` and returns its last message. */
   async turn(user: string, text: string): Promise<string> {
     const answer = await fetch(`${this.url}/v1/chat/completions`, {
       method: "POST",
@@ -165,8 +165,8 @@ export class Gateway {
       body: JSON.stringify({ model: "openclaw", user, messages: [{ role: "user", content: text }] }),
       signal: AbortSignal.timeout(TURN_MS),
     });
-    const said = (await answer.json()) as { choices?: { message: { content: string } }[] };
-    return said.choices?.[0]?.message.content ?? `status ${answer.status}: ${JSON.stringify(said)}`;
+    const completion = (await answer.json()) as { choices?: { message: { content: string } }[] };
+    return completion.choices?.[0]?.message.content ?? `status ${answer.status}: ${JSON.stringify(completion)}`;
   }
 
   async invoke(tool: string, args: unknown, idempotencyKey?: string): Promise<Invocation> {
@@ -179,30 +179,30 @@ export class Gateway {
     return { status: answer.status, body: (await answer.json()) as Invocation["body"] };
   }
 
-  /** From now on the process stops before it writes a tool's result to the transcript. */
+  /** Makes the process stop before it next writes a tool's result to the transcript. */
   stopBeforeTranscript(): void {
     writeFileSync(join(this.#flags, "stop-before-transcript"), "");
   }
 
-  /** Waits until it has stopped there. */
+  /** Waits until the process has stopped before the transcript. */
   async stopped(): Promise<void> {
     const file = join(this.#flags, "stopped");
     await until("the gateway stops before the transcript", () => existsSync(file));
   }
 
-  /** SIGKILL to the gateway and all that it started. */
+  /** Sends SIGKILL to the gateway and all processes that it started. */
   async kill(): Promise<void> {
     const child = this.#child;
     this.#child = undefined;
     if (child?.pid === undefined || child.exitCode !== null) return;
-    const gone = once(child, "exit");
+    const exited = once(child, "exit");
     process.kill(-child.pid, "SIGKILL");
-    await gone;
+    await exited;
     rmSync(this.#flags, { recursive: true });
     mkdirSync(this.#flags);
   }
 
-  /** The end of its log, for a case that failed. */
+  /** The end of the gateway's log, to report with a failed case. */
   tail(): string {
     return existsSync(this.log) ? readFileSync(this.log, "utf8").split("\n").slice(-40).join("\n") : "";
   }
@@ -223,11 +223,11 @@ async function freePort(): Promise<number> {
   return port;
 }
 
-/** Waits for what happens in another process. */
-export async function until(what: string, there: () => boolean | Promise<boolean>): Promise<void> {
+/** Polls until a condition in another process holds. */
+export async function until(what: string, holds: () => boolean | Promise<boolean>): Promise<void> {
   const deadline = Date.now() + TURN_MS;
-  while (!(await there())) {
-    if (Date.now() > deadline) throw new Error(`waited in vain: ${what}`);
+  while (!(await holds())) {
+    if (Date.now() > deadline) throw new Error(`timed out waiting until ${what}`);
     await new Promise((resolve) => setTimeout(resolve, 100));
   }
 }

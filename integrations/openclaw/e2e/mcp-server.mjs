@@ -1,4 +1,4 @@
-// An MCP server on stdio with one tool that acts, made with the SDK that OpenClaw itself uses.
+// An MCP server on stdio with one tool that acts. It uses the same SDK as OpenClaw.
 const { MCP_SDK, MAIL_SINK } = process.env;
 const { McpServer } = await import(`${MCP_SDK}/server/mcp.js`);
 const { StdioServerTransport } = await import(`${MCP_SDK}/server/stdio.js`);

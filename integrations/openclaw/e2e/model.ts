@@ -7,26 +7,26 @@ interface Message {
   tool_call_id?: string;
 }
 
-interface Asked {
+interface ModelRequest {
   messages: Message[];
   tools?: { function: { name: string } }[];
 }
 
-/** What a request to the model held: the tool results after the last order, oldest first. */
+/** What a request to the model contained: the last order, and the tool results after it, oldest first. */
 export interface Seen {
   order: string;
   results: string[];
 }
 
 const ORDER = /(CALL|TWICE|PAIR) (\S+) (\{.*?\})(?:\s|$)/s;
-/** What OpenClaw puts in place of a result that was lost. */
+/** What OpenClaw writes in place of a lost result. */
 const LOST = /missing tool result|interrupted|aborted/i;
 
-/** A model on the loopback that does what the user's text says, and calls again where a result was lost:
- * `CALL tool {json}` once, `TWICE` one after the other, `PAIR` both in one message. */
+/** A model on the loopback that follows the order in the user's text, and calls again if a result was lost.
+ * `CALL tool {json}` calls once, `TWICE` calls twice in a row, `PAIR` makes two calls in one message. */
 export class Model {
   readonly seen: Seen[] = [];
-  /** All text that it was ever sent. */
+  /** All text that the model ever received. */
   read = "";
   #server: Server;
   #calls = 0;
@@ -51,29 +51,29 @@ export class Model {
     this.#server.close();
   }
 
-  /** The results that the model was given last for an order that contains `text`. */
+  /** The results in the latest request whose order contains `text`. */
   results(text: string): string[] {
     return this.seen.findLast(({ order }) => order.includes(text))?.results ?? [];
   }
 
   async #answer(request: IncomingMessage): Promise<unknown[]> {
-    const asked = JSON.parse(await read(request)) as Asked;
-    this.read += asked.messages.map(({ content }) => textOf(content)).join("\n");
-    const orders = asked.messages.flatMap((message, at) => {
+    const body = JSON.parse(await read(request)) as ModelRequest;
+    this.read += body.messages.map(({ content }) => textOf(content)).join("\n");
+    const orders = body.messages.flatMap((message, at) => {
       const order = message.role === "user" ? ORDER.exec(textOf(message.content)) : null;
       return order ? [{ at, order }] : [];
     });
     const last = orders.at(-1);
     if (last === undefined) return chunks({ content: "nothing to do" }, "stop");
     const [, verb, tool, json] = last.order;
-    const results = asked.messages.slice(last.at).filter((message) => message.role === "tool");
+    const results = body.messages.slice(last.at).filter((message) => message.role === "tool");
     const texts = results.map((message) => textOf(message.content));
     this.seen.push({ order: last.order[0], results: texts });
-    const real = texts.filter((text) => !LOST.test(text) || text.includes("[state-engine]")).length;
+    const usable = texts.filter((text) => !LOST.test(text) || text.includes("[state-engine]")).length;
     const wanted = verb === "CALL" ? 1 : 2;
-    if (real >= wanted) return chunks({ content: `DONE ${texts.at(-1)}` }, "stop");
-    const together = verb === "PAIR" ? wanted - real : 1;
-    const direct = asked.tools?.some(({ function: { name } }) => name === tool) ?? false;
+    if (usable >= wanted) return chunks({ content: `DONE ${texts.at(-1)}` }, "stop");
+    const together = verb === "PAIR" ? wanted - usable : 1;
+    const direct = body.tools?.some(({ function: { name } }) => name === tool) ?? false;
     const calls = Array.from({ length: together }, (_, index) => {
       this.#calls += 1;
       const name = direct ? tool : "tool_call";

@@ -1,4 +1,4 @@
-// The plugin and the proxy under the real gateway: prints a table, ends with 1 on a miss.
+// Tests the plugin and the proxy with the real gateway. Prints a table; exits with 1 if a case fails.
 import { execFile } from "node:child_process";
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -22,7 +22,7 @@ const rows: string[][] = [];
 const began = Date.now();
 try {
   for (const { name, expected, run } of CASES) {
-    // The gateway of the others has to have the plugin.
+    // The other cases need the plugin in the gateway.
     if (name !== INSTALLATION && !name.includes(only)) continue;
     const start = Date.now();
     const seen = await run(world).catch((error: unknown) => `${error}\n${world.gatewayLog()}`);
@@ -41,7 +41,7 @@ console.log(`\nopenclaw ${version}, node ${process.versions.node}: ${rows.length
 if (missed === 0 && only === "") status(version, rows);
 process.exit(missed === 0 ? 0 : 1);
 
-/** Puts the table of this run into STATUS.md. */
+/** Writes the table of this run into STATUS.md. */
 function status(version: string, rows: string[][]): void {
   const file = join(here, "STATUS.md");
   const date = new Date().toISOString().slice(0, 10);

@@ -2,7 +2,7 @@ import { createServer, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import { read } from "./model.ts";
 
-/** The world: it counts the mails that arrive, and can keep a sender waiting after it has one. */
+/** The destination of the mails. It counts them, and can hold back its answer to a sender. */
 export class Sink {
   readonly mails: string[] = [];
   holding = false;
@@ -12,7 +12,7 @@ export class Sink {
   readonly #server = createServer((request, response) => {
     void read(request).then((body) => {
       this.mails.push(body);
-      for (const tell of this.#waiting.splice(0)) tell();
+      for (const resolve of this.#waiting.splice(0)) resolve();
       if (this.holding) this.#held.push(response);
       else response.end(`mail ${this.mails.length} accepted`);
     });
@@ -24,7 +24,7 @@ export class Sink {
     return this.url;
   }
 
-  /** Resolves at the next mail. */
+  /** Resolves when the next mail arrives. */
   next(): Promise<void> {
     return new Promise((resolve) => this.#waiting.push(resolve));
   }

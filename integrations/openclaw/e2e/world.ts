@@ -11,12 +11,12 @@ interface Parts {
   /** The installed package `openclaw`. */
   installed: string;
   home: string;
-  /** The plugin's folder, and the file that `npm pack` made of it. */
+  /** The plugin's folder, and the tarball that `npm pack` created from it. */
   plugin: string;
   packed: string;
 }
 
-/** All that the cases share: engine, model, sink, and the gateways by what they are set to. */
+/** What the cases share: engine, model, sink, and gateways with different settings. */
 export class World {
   readonly engine: EngineProcess;
   readonly model = new Model();
@@ -70,7 +70,7 @@ export class World {
     this.proxied = new Gateway({
       ...all,
       home: join(home, "proxied"),
-      // The tests' world is on the loopback, which OpenClaw exempts from its proxy by default.
+      // The sink is on the loopback, which OpenClaw exempts from its proxy by default.
       proxy: { proxyUrl: this.engine.proxy, loopbackMode: "proxy" },
     });
   }
@@ -85,7 +85,7 @@ export class World {
     return new World(parts, addresses, { engine, model, sink, wall });
   }
 
-  /** The gateway, running; any other is killed first. */
+  /** Returns this gateway, running. Kills any other first. */
   async running(gateway: Gateway): Promise<Gateway> {
     if (this.#running !== gateway) {
       await this.#running?.kill();
@@ -108,7 +108,7 @@ export class World {
   }
 }
 
-/** A proxy that refuses all, so that nothing of a test leaves the machine. */
+/** A proxy that refuses everything, so that no test's traffic leaves the machine. */
 async function startWall(): Promise<{ url: string; stop(): void }> {
   const server = createServer((_request, response) => response.writeHead(403).end());
   server.on("connect", (_request, socket) => socket.end("HTTP/1.1 403 Forbidden\r\n\r\n"));

@@ -3,8 +3,9 @@ import { isStateEngineError, RpcError, StateEngineClient, type ToolContext } fro
 import { Gateway } from "./gateway.ts";
 
 /**
- * A tool that this process runs. `key` names the call: hand it on where the tool's own API takes an
- * idempotency key. To throw leaves the call in doubt; an error with `toolRan: "no"` or `"yes"` says more.
+ * A tool that this process runs. `key` is the idempotency key of the call: pass it on if the tool's own
+ * API accepts one. A tool that throws leaves its call in doubt, unless the error has `toolRan: "no"` or
+ * `"yes"`.
  */
 export type LocalTool = (
   args: Record<string, unknown>,
@@ -12,43 +13,43 @@ export type LocalTool = (
 ) => unknown;
 
 export interface OpenClawAgentOptions {
-  /** The user's name in the engine; made where there is none. */
+  /** The user's name in the engine. The user is created if it does not exist. */
   userId: string;
-  /** The state API; `http://127.0.0.1:3030` unless given. */
+  /** The state API. Default: `http://127.0.0.1:3030`. */
   engineUrl?: string;
-  /** The engine's bearer token, where it has one. */
+  /** The engine's bearer token, if it requires one. */
   engineToken?: string;
-  /** What is begun where no goal is pending; `OpenClaw agent` unless given. */
+  /** The title of the goal that is created if no goal is pending. Default: `OpenClaw agent`. */
   goal?: string;
-  /** Tools that run here. Every other tool is asked of the gateway. */
+  /** Tools that run in this process. Every other tool is called through the gateway. */
   tools?: Record<string, LocalTool>;
-  /** OpenClaw's gateway; `http://127.0.0.1:18789` unless given. */
+  /** OpenClaw's gateway. Default: `http://127.0.0.1:18789`. */
   gatewayUrl?: string;
-  /** The gateway's token; `OPENCLAW_GATEWAY_TOKEN` of the environment unless given. */
+  /** The gateway's token. Default: `OPENCLAW_GATEWAY_TOKEN` of the environment. */
   gatewayToken?: string;
-  /** Whose tools the gateway runs, and in which of its sessions. */
+  /** The agent whose tools the gateway runs, and its session in the gateway. */
   agentId?: string;
   sessionKey?: string;
-  /** Milliseconds without a heartbeat after which a call is in doubt; 60,000. */
+  /** Milliseconds without a heartbeat after which a call is in doubt. Default 60,000. */
   leaseMs?: number;
 }
 
 export interface ExecuteOptions {
-  /** Names the call within the user. Left out, it is the same as any with this tool and input in this goal. */
+  /** Names the call, unique per user. Without it, equal tool and input in a goal are the same call. */
   idempotencyKey?: string;
   signal?: AbortSignal;
 }
 
-/** Where the agent stands. */
+/** The scope in which the agent's calls are recorded. */
 export interface Standing {
   userId: string;
   sessionId: string;
   goalId: string;
-  /** The session was active, or the goal was pending, before this process. */
+  /** Whether the session was active, and the goal pending, before this process. */
   resumed: { session: boolean; goal: boolean };
 }
 
-/** An agent whose tool calls take effect once, over retries, restarts and copies of it. */
+/** An agent whose tool calls take effect once, across retries, restarts and copies of the program. */
 export class OpenClawAgent {
   readonly #options: OpenClawAgentOptions;
   readonly #client: StateEngineClient;
@@ -65,15 +66,15 @@ export class OpenClawAgent {
     this.#gateway = new Gateway(options);
   }
 
-  /** Where it stands; `init` comes first. */
+  /** What `init` found or created. Throws before `init`. */
   get standing(): Standing {
     if (this.#standing === undefined) throw new Error("call init() first");
     return this.#standing;
   }
 
   /**
-   * Resumes the user's active session and the goal that is pending in it, the most urgent one first;
-   * makes what is missing.
+   * Resumes the user's active session and its pending goal, the most urgent one first. Creates what is
+   * missing.
    */
   async init(): Promise<Standing> {
     const userId = await this.#user();
@@ -87,9 +88,9 @@ export class OpenClawAgent {
   }
 
   /**
-   * Runs a tool once, here or by the gateway, and gives its result; a repeat gets the recorded one.
-   * Throws what `runTool` of the TypeScript client throws: by `code`, `IN_DOUBT`, `TOOL_FAILED`,
-   * `NOT_EXECUTED` and so on, with `toolRan`.
+   * Runs a tool once, in this process or through the gateway, and returns its result. A repeat gets the
+   * recorded result. Throws the errors of the TypeScript client's `runTool`, with `toolRan` and a `code`
+   * such as `IN_DOUBT`, `TOOL_FAILED` or `NOT_EXECUTED`.
    */
   async execute(
     tool: string,
@@ -104,15 +105,15 @@ export class OpenClawAgent {
     return this.#client.runTool({ userId, sessionId, goalId, tool, input: args, key }, run, { leaseMs, signal, classify });
   }
 
-  /** Ends the goal, so that later calls are new wishes; begins the next one where it is given. */
+  /** Completes the goal, so that a repeat of its calls is a new call. `next` creates the next goal. */
   async complete(result?: unknown, next?: string): Promise<void> {
     const { userId, sessionId, goalId } = this.standing;
     const goal = await this.#client.getGoal(goalId);
     await this.#client.updateGoal({ ...goal, status: "completed", result: result ?? null });
     this.#standing = undefined;
     if (next === undefined) return;
-    const begun = await this.#newGoal(userId, sessionId, next);
-    this.#standing = { userId, sessionId, goalId: begun.id, resumed: { session: true, goal: false } };
+    const created = await this.#newGoal(userId, sessionId, next);
+    this.#standing = { userId, sessionId, goalId: created.id, resumed: { session: true, goal: false } };
   }
 
   async #user(): Promise<string> {
@@ -122,10 +123,10 @@ export class OpenClawAgent {
     try {
       return (await this.#client.createUser(username)).id;
     } catch (error) {
-      // Another copy of this agent was quicker.
-      const made = error instanceof RpcError && error.code === "CONFLICT" ? await this.#client.findUser(username) : null;
-      if (made === null) throw error;
-      return made.id;
+      // Another copy of this agent has created the user meanwhile.
+      const user = error instanceof RpcError && error.code === "CONFLICT" ? await this.#client.findUser(username) : null;
+      if (user === null) throw error;
+      return user.id;
     }
   }
 
@@ -136,7 +137,7 @@ export class OpenClawAgent {
   }
 }
 
-/** What a local tool's error says of its effect; one of the engine's client is about another call. */
+/** The outcome that a local tool's error shows. An error of the engine's client is about another call. */
 function classify(error: unknown): "executed" | "not_executed" | "unknown" {
   if (typeof error !== "object" || error === null || isStateEngineError(error)) return "unknown";
   const { toolRan } = error as { toolRan?: unknown };

@@ -1,6 +1,6 @@
 import { createHash } from "node:crypto";
 
-/** JSON with sorted members: the same text for values that every reader takes to be the same. */
+/** JSON with sorted members: the same text for values that are equal as JSON. */
 export function canonical(value: unknown): string {
   if (Array.isArray(value)) return `[${value.map(canonical).join(",")}]`;
   if (typeof value !== "object" || value === null) return JSON.stringify(value) ?? "null";
@@ -19,7 +19,7 @@ export function digest(...parts: string[]): string {
 
 const SECRET = /pass(word|wd|phrase)?$|secret|token$|api[-_]?key|authorization|credential|private[-_]?key|cookie/i;
 
-/** A copy of `value` for the record, in which members named like a secret are masked. */
+/** A copy of `value` for the record, with members masked whose names look like a secret's. */
 export function masked(value: unknown): unknown {
   if (Array.isArray(value)) return value.map(masked);
   if (typeof value !== "object" || value === null) return value;

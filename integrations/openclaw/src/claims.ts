@@ -1,13 +1,13 @@
 import { randomUUID } from "node:crypto";
 import { masked } from "./canonical.ts";
-import { type Claimed, type Engine, type Place, refused } from "./engine.ts";
+import { type Claimed, type Engine, type Scope, refused } from "./engine.ts";
 import type { BeforeToolCall } from "./host.ts";
 
-/** How long a hook waits for one that another process runs. */
+/** How long a hook waits for a call that another process runs. */
 const WAIT_MS = 2_000;
 const RELEASE_TRIES = 100;
 
-/** Asks the engine who may run a call. */
+/** Claims calls: the engine decides who may run each. */
 export class Claims {
   readonly #engine: Engine;
 
@@ -15,40 +15,40 @@ export class Claims {
     this.#engine = engine;
   }
 
-  /** Claims a call. `runs` says whether it will run where the answer does not come: else what the engine
-   * may have granted is given back, so that nothing stays in doubt that never ran. */
-  async claim(place: Place, key: string, event: BeforeToolCall, runs: () => boolean): Promise<Claimed> {
-    const claimed = await this.#once(place, key, event, runs);
+  /** Claims a call. `runsAnyway` is whether the call runs even if the engine does not answer. If it does
+   * not, a lease that the engine may have granted is released: a call that never ran must not be in doubt. */
+  async claim(scope: Scope, key: string, event: BeforeToolCall, runsAnyway: () => boolean): Promise<Claimed> {
+    const claimed = await this.#once(scope, key, event, runsAnyway);
     if (claimed.claim !== "busy") return claimed;
     const settled = await this.#engine.wait(claimed.id, WAIT_MS);
-    return settled.status === "running" ? claimed : this.#once(place, key, event, runs);
+    return settled.status === "running" ? claimed : this.#once(scope, key, event, runsAnyway);
   }
 
-  async #once(place: Place, key: string, event: BeforeToolCall, runs: () => boolean): Promise<Claimed> {
+  async #once(scope: Scope, key: string, event: BeforeToolCall, runsAnyway: () => boolean): Promise<Claimed> {
     const claimId = randomUUID();
-    const ask = () => this.#engine.claim(place, event.toolName, masked(event.params), key, claimId);
+    const claim = () => this.#engine.claim(scope, event.toolName, masked(event.params), key, claimId);
     try {
-      return await ask();
+      return await claim();
     } catch (error) {
-      if (!runs() && !refused(error)) void this.#release(ask);
+      if (!runsAnyway() && !refused(error)) void this.#releaseLater(claim);
       throw error;
     }
   }
 
-  async #release(ask: () => Promise<Claimed>): Promise<void> {
+  async #releaseLater(claimAgain: () => Promise<Claimed>): Promise<void> {
     for (let tries = 0; tries < RELEASE_TRIES; tries += 1) {
       try {
-        const { claim, lease } = await ask();
-        if (claim === "execute" && lease !== undefined) await this.giveBack(lease, "the engine did not answer");
+        const { claim, lease } = await claimAgain();
+        if (claim === "execute" && lease !== undefined) await this.release(lease, "the engine did not answer");
         return;
       } catch {
-        // Down still.
+        // The engine is still down.
       }
     }
   }
 
-  /** A granted call that does not run. */
-  async giveBack(lease: string, why: string): Promise<void> {
+  /** Releases the lease of a call that does not run. */
+  async release(lease: string, why: string): Promise<void> {
     await this.#engine.finish(lease, "not_executed", { error: `held back: ${why}` });
   }
 }

@@ -3,25 +3,25 @@ import { type ExecutedTool, type Goal, type Outcome, RpcError, StateEngineClient
 export type Execution = ToolExecution;
 export type Claimed = ExecutedTool;
 
-export interface Place {
+export interface Scope {
   user_id: string;
   session_id: string;
   goal_id: string;
 }
 
-/** One try; the hooks have a limit of their own for all of them. */
+/** The timeout of one try. The hooks limit the time of all tries together. */
 const TRY_MS = 4_000;
 const RETRIES = 4;
-/** How long a call lives after its process died; `keep` prolongs it. */
+/** How long a call counts as running after its process died. `extendLease` renews it. */
 const LEASE_MS = 15_000;
-export const KEEP_EVERY_MS = 5_000;
+export const HEARTBEAT_MS = 5_000;
 
-/** Whether the engine itself refused, and would again: else it may be asked later. */
+/** Whether the engine refused a call for good. After any other error, the call can be tried again later. */
 export function refused(error: unknown): error is RpcError {
   return error instanceof RpcError && !error.retryable;
 }
 
-/** The state API, in the plugin's words. */
+/** The part of the state API that the plugin uses. */
 export class Engine {
   readonly url: string;
   readonly #client: StateEngineClient;
@@ -32,21 +32,21 @@ export class Engine {
     this.#client = new StateEngineClient({ url, ...timing, ...(token === undefined ? {} : { token }) });
   }
 
-  /** The user of a name; made where there is none. */
+  /** The id of the user with this name. Creates the user if it does not exist. */
   async user(username: string): Promise<string> {
     const found = await this.#client.findUser(username);
     if (found) return found.id;
     try {
       return (await this.#client.createUser(username)).id;
     } catch (error) {
-      // Made by another process meanwhile, or by a try whose answer was lost.
-      const made = await this.#client.findUser(username);
-      if (made) return made.id;
+      // Another process has created it meanwhile, or a try whose answer was lost.
+      const user = await this.#client.findUser(username);
+      if (user) return user.id;
       throw error;
     }
   }
 
-  /** The user's sessions by name, the newest of each that is not over. */
+  /** The user's open sessions by name; of each name the newest. */
   async sessions(user_id: string): Promise<Map<string, string>> {
     const all = await this.#client.listSessions(user_id);
     const open = all.filter(({ status }) => status === "active" || status === "paused");
@@ -65,7 +65,7 @@ export class Engine {
     return this.#client.listPendingGoals(session_id);
   }
 
-  /** Stores the members that are given. */
+  /** Updates only the members that are given. */
   async updateGoal(goal: Pick<Goal, "id" | "status" | "context">): Promise<void> {
     await this.#client.updateGoal(goal as Goal);
   }
@@ -78,30 +78,30 @@ export class Engine {
     return this.#client.getToolExecution(id);
   }
 
-  /** Asks whether a call may run. The same `claimId` gets the same lease again. */
-  claim(place: Place, tool: string, input: unknown, key: string, claimId: string): Promise<Claimed> {
-    const { user_id, session_id, goal_id } = place;
+  /** Claims a call. The same `claimId` gets the same lease again. */
+  claim(scope: Scope, tool: string, input: unknown, key: string, claimId: string): Promise<Claimed> {
+    const { user_id, session_id, goal_id } = scope;
     const options = { lease: true, leaseMs: LEASE_MS, claimId };
     return this.#client.executeToolIdempotent(user_id, session_id, goal_id, tool, input, key, options);
   }
 
-  /** Notes a call that is never held back. */
-  note({ user_id, session_id, goal_id }: Place, tool: string, input: unknown): Promise<Execution> {
+  /** Records a call that is never held back. */
+  recordCall({ user_id, session_id, goal_id }: Scope, tool: string, input: unknown): Promise<Execution> {
     return this.#client.createToolExecution(user_id, session_id, goal_id, tool, input);
   }
 
-  /** Notes how a noted call ended. */
-  async noted(execution: Execution, error: string | null): Promise<void> {
+  /** Records how a call of `recordCall` ended. */
+  async recordEnd(execution: Execution, error: string | null): Promise<void> {
     const status = error === null ? "completed" : "failed";
     await this.#client.updateToolExecution({ ...execution, status, error });
   }
 
-  /** Waits for one that another process runs. */
+  /** Waits for a call that another process runs. */
   wait(id: string, timeoutMs: number): Promise<Execution> {
     return this.#client.awaitToolExecution(id, timeoutMs);
   }
 
-  async keep(lease: string): Promise<void> {
+  async extendLease(lease: string): Promise<void> {
     await this.#client.extendLease(lease, LEASE_MS);
   }
 

@@ -7,18 +7,18 @@ export interface GatewayOptions {
   sessionKey?: string;
 }
 
-/** Keys with this prefix tell the plugin in the gateway that their call is recorded already. */
+/** A key with this prefix shows the plugin in the gateway that its call is already recorded. */
 const RECORDED = "ose:";
 
-/** What an answer without effect means, and what to do about it. */
+/** What to do about an answer that proves that nothing ran, by status. */
 const REMEDIES: Record<number, string> = {
-  401: "set gatewayToken, or OPENCLAW_GATEWAY_TOKEN",
-  403: "a plugin or policy of the gateway forbids it",
-  404: "the gateway has no such tool here: look at its plugins and its deny list; MCP, file and exec tools are not served over HTTP",
-  429: "the gateway refuses so many calls: try later",
+  401: "set gatewayToken or OPENCLAW_GATEWAY_TOKEN",
+  403: "a plugin or policy of the gateway forbids the call",
+  404: "the gateway does not offer this tool here: check its plugins and its deny list; it does not serve MCP, file and exec tools over HTTP",
+  429: "the gateway limits the rate of calls: try later",
 };
 
-/** OpenClaw's `POST /tools/invoke`. It knows no idempotency of its own. */
+/** OpenClaw's `POST /tools/invoke`, which does not deduplicate calls itself. */
 export class Gateway {
   readonly #url: string;
   readonly #options: GatewayOptions;
@@ -29,8 +29,8 @@ export class Gateway {
   }
 
   /**
-   * Runs a tool; gives the tool's result as the gateway tells it. An answer that proves that nothing
-   * ran is a `NotExecutedError`; after any other fault (500, a broken line) nobody knows.
+   * Runs a tool and returns its result as the gateway reports it. Throws `NotExecutedError` if the answer
+   * proves that nothing ran. After any other fault (a 500, a broken connection) the outcome is unknown.
    */
   async invoke(
     tool: string,
@@ -46,17 +46,17 @@ export class Gateway {
     try {
       response = await fetch(this.#url, { method: "POST", headers: this.#headers(), body, signal, redirect: "error" });
     } catch (cause) {
-      if (refused(cause)) throw new NotExecutedError(`the gateway does not answer at ${this.#url}: is it running?`, { cause });
+      if (isConnectFailure(cause)) throw new NotExecutedError(`the gateway does not answer at ${this.#url}: is it running?`, { cause });
       throw cause;
     }
     const answer = (await response.json().catch(() => undefined)) as Answer | undefined;
     if (response.ok && answer?.ok === true) return answer.result;
     const { status } = response;
-    const said = `the gateway answered ${status}${answer?.error?.message ? `: ${answer.error.message}` : ""}`;
+    const problem = `the gateway answered ${status}${answer?.error?.message ? `: ${answer.error.message}` : ""}`;
     if (status >= 400 && status < 500 && status !== 408) {
-      throw new NotExecutedError(status in REMEDIES ? `${said} (${REMEDIES[status]})` : said);
+      throw new NotExecutedError(status in REMEDIES ? `${problem} (${REMEDIES[status]})` : problem);
     }
-    throw new Error(said);
+    throw new Error(problem);
   }
 
   #headers(): Record<string, string> {
@@ -74,8 +74,8 @@ interface Answer {
   error?: { message?: string };
 }
 
-/** The connection was never made: nothing was sent. */
-function refused(error: unknown): boolean {
+/** Whether there was never a connection, so that nothing was sent. */
+function isConnectFailure(error: unknown): boolean {
   const cause = (error as { cause?: { code?: unknown } }).cause;
   return cause?.code === "ECONNREFUSED" || cause?.code === "ENOTFOUND";
 }

@@ -1,43 +1,43 @@
 import type { Goal } from "@openclaw/ts-client";
-import { type Engine, type Execution, type Place, refused } from "./engine.ts";
+import { type Engine, type Execution, type Scope, refused } from "./engine.ts";
 import type { Logger } from "./host.ts";
 
-/** One guarded call, as the plugin remembers it. All of it can be read again from the engine. */
-export interface Known {
-  /** What tells it from other calls of the session: tool and parameters. */
+/** A guarded call that the plugin keeps in memory. All of it can be read again from the engine. */
+export interface KnownCall {
+  /** The digest of the tool and its parameters. */
   readonly base: string;
-  /** Counts the times that it was meant, within a goal. */
+  /** Numbers the intended repeats of equal calls in a goal or session, from 1. */
   readonly n: number;
   readonly key: string;
   readonly goal: TurnGoal;
-  /** The run that last asked for it. */
+  /** The run that made the call last. */
   runId: string;
   executionId?: string;
-  /** It is being claimed or executed by this process. */
+  /** Whether this process is claiming or executing it. */
   live: boolean;
-  /** Its result stands in the agent's transcript. */
+  /** Whether its result is in the agent's transcript. */
   delivered: boolean;
   failed: boolean;
 }
 
 const KEY = /^openclaw:v1:[^:]+:([0-9a-f]{32}):([0-9]+)$/;
 
-/** The key of the `n`th call that is meant in `scope`, a goal or a session. */
-export function keyOf(scope: string, base: string, n: number): string {
-  return `openclaw:v1:${scope}:${base}:${n}`;
+/** The idempotency key of the `n`th intended call within a goal or session. */
+export function keyOf(scopeId: string, base: string, n: number): string {
+  return `openclaw:v1:${scopeId}:${base}:${n}`;
 }
 
-const AGAIN_MS = 5_000;
-const TRIES = 720;
+const RETRY_DELAY_MS = 5_000;
+const MAX_TRIES = 720;
 
 /** A turn of the agent: a goal in the engine, and which of its results were delivered.
  *
- * The list of the delivered is the goal's context. It is written after the transcript: a crash between
- * the two leaves a call undelivered that was delivered, so that it is replayed once, never run twice. */
+ * The goal's context lists the executions whose results were delivered. It is written after the
+ * transcript. A crash between the two replays a delivered result once; it never runs a call twice. */
 export class TurnGoal {
-  readonly place: Place;
+  readonly scope: Scope;
   readonly runId: string;
-  readonly calls: Known[] = [];
+  readonly calls: KnownCall[] = [];
   readonly #delivered: Set<string>;
   readonly #engine: Engine;
   readonly #log: Logger;
@@ -46,19 +46,19 @@ export class TurnGoal {
   #writing: Promise<void> | undefined;
   #dirty = false;
 
-  constructor(engine: Engine, log: Logger, place: Place, runId: string, context: Record<string, unknown> = {}) {
+  constructor(engine: Engine, log: Logger, scope: Scope, runId: string, context: Record<string, unknown> = {}) {
     this.#engine = engine;
     this.#log = log;
-    this.place = place;
+    this.scope = scope;
     this.runId = runId;
     const { delivered, resumed } = context;
     this.#delivered = new Set(Array.isArray(delivered) ? delivered.map(String) : []);
     this.#resumed = resumed === true;
   }
 
-  /** A turn that an earlier process left open, with its guarded calls. */
-  static async read(engine: Engine, log: Logger, place: Omit<Place, "goal_id">, goal: Goal): Promise<TurnGoal> {
-    const turn = new TurnGoal(engine, log, { ...place, goal_id: goal.id }, `before ${goal.id}`, goal.context);
+  /** Reads a turn that an earlier process left open, with its guarded calls. */
+  static async read(engine: Engine, log: Logger, scope: Omit<Scope, "goal_id">, goal: Goal): Promise<TurnGoal> {
+    const turn = new TurnGoal(engine, log, { ...scope, goal_id: goal.id }, `before ${goal.id}`, goal.context);
     for (const execution of await engine.executions(goal.id)) turn.#remember(execution);
     return turn;
   }
@@ -80,13 +80,13 @@ export class TurnGoal {
     });
   }
 
-  /** Nothing of it is open: every result there is was delivered. */
+  /** Whether no call is running and every result was delivered. */
   get settled(): boolean {
     return this.calls.every((call) => !call.live && (call.delivered || call.executionId === undefined));
   }
 
-  /** A run goes on where this turn was interrupted: its calls are that run's. Once, and not by a later run,
-   * which means its calls anew. */
+  /** A run continues this interrupted turn: its calls become that run's. Only the first run does so. A
+   * later run makes new calls. */
   resumeBy(runId: string): void {
     if (this.#resumed || this.settled) return;
     this.#resumed = true;
@@ -94,7 +94,7 @@ export class TurnGoal {
     this.#save();
   }
 
-  deliver(call: Known): void {
+  deliver(call: KnownCall): void {
     if (call.executionId === undefined) return;
     call.delivered = true;
     this.#delivered.add(call.executionId);
@@ -107,7 +107,7 @@ export class TurnGoal {
     this.#save();
   }
 
-  /** What was asked to be written is written, or given up. */
+  /** Resolves when the pending changes are written or given up. */
   async saved(): Promise<void> {
     await this.#writing;
   }
@@ -120,15 +120,15 @@ export class TurnGoal {
   }
 
   async #write(): Promise<void> {
-    for (let tries = 0; this.#dirty && tries < TRIES; tries += 1) {
+    for (let tries = 0; this.#dirty && tries < MAX_TRIES; tries += 1) {
       this.#dirty = false;
       const context = { delivered: [...this.#delivered], resumed: this.#resumed };
       try {
-        await this.#engine.updateGoal({ id: this.place.goal_id, status: this.#status, context });
+        await this.#engine.updateGoal({ id: this.scope.goal_id, status: this.#status, context });
       } catch (error) {
         this.#dirty = !refused(error);
-        this.#log.warn(`state-engine: a delivery is not recorded: ${String(error)}`);
-        await new Promise((resolve) => setTimeout(resolve, AGAIN_MS).unref());
+        this.#log.warn(`state-engine: the delivery of a result is not recorded: ${String(error)}`);
+        await new Promise((resolve) => setTimeout(resolve, RETRY_DELAY_MS).unref());
       }
     }
   }

@@ -2,9 +2,9 @@ import { Call, type Ending } from "./call.ts";
 import { canonical, digest, masked } from "./canonical.ts";
 import { Claims } from "./claims.ts";
 import { type Claimed, Engine, type Execution, refused } from "./engine.ts";
-import { type Known, keyOf } from "./goal.ts";
+import { type KnownCall, keyOf } from "./goal.ts";
 import type { BeforeToolCall, BeforeToolCallResult, Logger, ToolCallContext } from "./host.ts";
-import { invoked, recordedByCaller } from "./invoked.ts";
+import { invokedCall, recordedByCaller } from "./invoked.ts";
 import { isWrapper, type Policy, policyOf } from "./policy.ts";
 import { textOf } from "./results.ts";
 import { NO_RUN, type Session } from "./session.ts";
@@ -12,26 +12,28 @@ import { Sessions } from "./sessions.ts";
 import type { Settings } from "./settings.ts";
 import * as texts from "./texts.ts";
 
-/** Of the 15 s that the host gives to a hook, after which it blocks the call by itself. */
+/** The time limit of a hook. The host blocks a call itself after 15 s. */
 const HOOK_MS = 13_000;
-const MAX_HANDED = 10_000;
-/** Words of the engine by which a remembered user, session or goal is gone or over. */
-const FORGET = new Set(["NOT_FOUND", "CONFLICT"]);
+const MAX_DELIVERIES = 10_000;
+/** Codes by which the engine reports that a remembered user, session or goal is gone or has ended. */
+const STALE_SCOPE = new Set(["NOT_FOUND", "CONFLICT"]);
 
-/** What the model was given for a call: to be marked when it stands in the transcript. */
-export interface Handed {
-  known: Known;
-  /** It was given from the record. */
+/** A result that the model gets. It is marked as delivered when it is in the transcript. */
+export interface Delivery {
+  known: KnownCall;
+  /** Whether the result comes from the record. */
   replayed: boolean;
 }
 
-/** One call's hook: when it takes too long, and whether the call runs because it did. */
+/** The hook of one call. */
 interface Hook {
+  /** Aborts when the hook takes too long. */
   late: AbortSignal;
+  /** Whether the call runs unrecorded because the hook took too long or failed. */
   allowed: boolean;
 }
 
-/** Decides which tool calls run, and keeps the record of those that do. */
+/** Decides which tool calls run, and records them. */
 export class Guard {
   #settings: Settings;
   #log: Logger;
@@ -39,10 +41,10 @@ export class Guard {
   readonly #claims: Claims;
   readonly #sessions: Sessions;
   readonly #calls = new Map<string, Call>();
-  readonly #notes = new Map<string, Promise<Execution>>();
-  readonly #handed = new Map<string, Handed>();
-  /** What a resumed run was told in its prompt, by run. */
-  readonly #told = new Map<string, Known[]>();
+  readonly #recordings = new Map<string, Promise<Execution>>();
+  readonly #deliveries = new Map<string, Delivery>();
+  /** The calls whose results are in the prompt of a resumed run, by run. */
+  readonly #ledgers = new Map<string, KnownCall[]>();
 
   constructor(settings: Settings, log: Logger) {
     this.#settings = settings;
@@ -52,20 +54,20 @@ export class Guard {
     this.#sessions = new Sessions(this.#engine, log);
   }
 
-  /** Goes on with other settings for the same engine. */
+  /** Continues with new settings for the same engine. */
   adopt(settings: Settings, log: Logger): void {
     this.#settings = settings;
     this.#log = log;
   }
 
-  /** Whether the call may run. Where it may, the intent is on disk when this returns. */
+  /** Decides whether the call may run. If it may, its intent is on disk when this returns. */
   async before(event: BeforeToolCall, context: ToolCallContext): Promise<BeforeToolCallResult | undefined> {
     const policy = policyOf(event.toolName, event.params, this.#settings.tools);
     if (policy === "ignore" || isWrapper(event.toolName)) return undefined;
-    const by = invoked(event.toolCallId);
+    const by = invokedCall(event.toolCallId);
     if (by && recordedByCaller(by)) return undefined;
     if (policy === "record" || (by && by.key === undefined)) {
-      this.#note(event, context);
+      this.#record(event, context);
       return undefined;
     }
     const late = AbortSignal.timeout(HOOK_MS);
@@ -76,13 +78,13 @@ export class Guard {
         : this.#invoke(event, context, by.key);
     try {
       const decided = decide().catch((error: unknown) => {
-        if (!refused(error) || !FORGET.has(error.code)) throw error;
+        if (!refused(error) || !STALE_SCOPE.has(error.code)) throw error;
         this.#sessions.forget(context.agentId, nameOf(context));
         return decide();
       });
       return await Promise.race([decided, rejected(late)]);
     } catch (error) {
-      const held = this.#down(event, error);
+      const held = this.#engineDown(event, error);
       hook.allowed = held === undefined;
       return held;
     }
@@ -92,10 +94,10 @@ export class Guard {
     return this.#settings.onEngineDown === "allow";
   }
 
-  #down(event: BeforeToolCall, error: unknown): BeforeToolCallResult | undefined {
+  #engineDown(event: BeforeToolCall, error: unknown): BeforeToolCallResult | undefined {
     const why = error instanceof Error ? error.message : String(error);
-    const became = this.#allows ? "runs unrecorded" : "is held back";
-    this.#log.warn(`state-engine: ${event.toolName} ${became}: ${why}`);
+    const consequence = this.#allows ? "runs unrecorded" : "is held back";
+    this.#log.warn(`state-engine: ${event.toolName} ${consequence}: ${why}`);
     return this.#allows ? undefined : block(texts.engineDown(this.#engine.url, why));
   }
 
@@ -108,18 +110,18 @@ export class Guard {
     const session = await this.#session(context);
     const turn = await session.turn(runOf(event, context));
     const base = digest("call/v1", event.toolName, canonical(event.params));
-    // No await from here until `live` is set: twins of one message come at once.
+    // No await from here until `live` is set: equal calls of one message arrive at the same time.
     const known = session.choose(base, turn, policy);
     if (known.live) return block(texts.inFlight());
     known.live = true;
     known.runId = turn.runId;
-    const unheardOf = known.executionId === undefined;
+    const isNew = known.executionId === undefined;
     let granted: Claimed | undefined;
     try {
-      const claimed = await this.#claims.claim(known.goal.place, known.key, event, () => this.#allows);
+      const claimed = await this.#claims.claim(known.goal.scope, known.key, event, () => this.#allows);
       known.executionId = claimed.id;
-      if (policy === "session" && unheardOf && claimed.claim === "replay" && claimed.status === "failed") {
-        // It failed in a turn that is closed, so that its error was delivered: the next one counts.
+      if (policy === "session" && isNew && claimed.claim === "replay" && claimed.status === "failed") {
+        // It failed in a turn that is closed, so its error was delivered and the next call may run.
         known.delivered = known.failed = true;
         known.live = false;
         return await this.#claim(event, context, policy, hook);
@@ -128,12 +130,12 @@ export class Guard {
         return this.#refuse(known, claimed, event, context);
       }
       if (hook.allowed) {
-        // It runs already, unrecorded, and nothing will be told of its end.
+        // The call already runs unrecorded, and nothing will report its end.
         await this.#engine.finish(claimed.lease, "unknown", { error: "it ran before the engine answered" });
         return undefined;
       }
       if (context.abortSignal?.aborted || (hook.late.aborted && !this.#allows)) {
-        await this.#claims.giveBack(claimed.lease, "cancelled before it began");
+        await this.#claims.release(claimed.lease, "cancelled before it started");
         delete known.executionId;
         return block(texts.cancelled());
       }
@@ -147,7 +149,7 @@ export class Guard {
   }
 
   #refuse(
-    known: Known,
+    known: KnownCall,
     execution: Claimed,
     event: BeforeToolCall,
     context: ToolCallContext,
@@ -155,109 +157,110 @@ export class Guard {
     if (execution.claim === "in_doubt") return block(texts.inDoubt(execution));
     if (execution.claim === "busy") return block(texts.elsewhere(execution));
     known.failed = execution.status === "failed";
-    this.#hand(idOf(event.toolCallId, context), { known, replayed: true });
+    this.#addDelivery(idOf(event.toolCallId, context), { known, replayed: true });
     this.#log.info(`state-engine: ${event.toolName} is answered from execution ${execution.id}`);
     return block(texts.replayed(execution, textOf(execution.output ?? execution.error)));
   }
 
-  /** A call over HTTP under a key of its caller: passed on once. Its end is not told to plugins. */
+  /** A call over HTTP with its caller's key. It passes once. OpenClaw does not report its end to plugins. */
   async #invoke(
     event: BeforeToolCall,
     context: ToolCallContext,
     key: string,
   ): Promise<BeforeToolCallResult | undefined> {
     const session = await this.#session(context);
-    const { place } = await session.turn(NO_RUN);
-    const id = keyOf(place.session_id, digest("invoked/v1", event.toolName, key), 1);
-    const claimed = await this.#claims.claim(place, id, event, () => this.#allows);
+    const { scope } = await session.turn(NO_RUN);
+    const id = keyOf(scope.session_id, digest("invoked/v1", event.toolName, key), 1);
+    const claimed = await this.#claims.claim(scope, id, event, () => this.#allows);
     if (claimed.claim !== "execute" || claimed.lease === undefined) {
       return block(claimed.input_mismatch ? texts.otherInput(claimed) : texts.invokedBefore(claimed));
     }
     await this.#engine.finish(claimed.lease, "unknown", {
-      error: "OpenClaw does not tell plugins how calls over /tools/invoke end",
+      error: "OpenClaw does not report to plugins how calls over /tools/invoke end",
     });
     return undefined;
   }
 
-  /** Records a call that is never held back, from the background. */
-  #note(event: BeforeToolCall, context: ToolCallContext): void {
-    const noted = (async () => {
+  /** Records a call that is never held back, in the background. */
+  #record(event: BeforeToolCall, context: ToolCallContext): void {
+    const recording = (async () => {
       const session = await this.#session(context);
-      const { place } = await session.turn(runOf(event, context));
-      return this.#engine.note(place, event.toolName, masked(event.params));
+      const { scope } = await session.turn(runOf(event, context));
+      return this.#engine.recordCall(scope, event.toolName, masked(event.params));
     })();
-    noted.catch((error: unknown) => this.#log.warn(`state-engine: ${event.toolName} is not recorded: ${String(error)}`));
-    if (invoked(event.toolCallId)) return;
-    if (this.#notes.size < MAX_HANDED) this.#notes.set(idOf(event.toolCallId, context), noted);
+    recording.catch((error: unknown) => this.#log.warn(`state-engine: ${event.toolName} is not recorded: ${String(error)}`));
+    if (invokedCall(event.toolCallId)) return;
+    if (this.#recordings.size < MAX_DELIVERIES) this.#recordings.set(idOf(event.toolCallId, context), recording);
   }
 
   /** Records how a call ended, before the model can act on it. */
   async after(toolCallId: string | undefined, context: ToolCallContext, ending: Ending): Promise<void> {
     const id = idOf(toolCallId, context);
-    const noted = this.#notes.get(id);
-    if (noted) {
-      this.#notes.delete(id);
+    const recording = this.#recordings.get(id);
+    if (recording) {
+      this.#recordings.delete(id);
       const error = ending.isError ? "the tool reported an error" : null;
-      noted.then((execution) => this.#engine.noted(execution, error)).catch(() => {});
+      recording.then((execution) => this.#engine.recordEnd(execution, error)).catch(() => {});
       return;
     }
     const call = this.#calls.get(id);
     if (call === undefined) return;
-    this.#hand(id, { known: call.known, replayed: false });
+    this.#addDelivery(id, { known: call.known, replayed: false });
     await call.finish(ending);
     this.#calls.delete(id);
   }
 
-  #hand(id: string, handed: Handed): void {
-    if (this.#handed.size >= MAX_HANDED) {
-      const [oldest] = this.#handed.keys();
-      if (oldest !== undefined) this.#handed.delete(oldest);
+  #addDelivery(id: string, delivery: Delivery): void {
+    if (this.#deliveries.size >= MAX_DELIVERIES) {
+      const [oldest] = this.#deliveries.keys();
+      if (oldest !== undefined) this.#deliveries.delete(oldest);
     }
-    this.#handed.set(id, handed);
+    this.#deliveries.set(id, delivery);
   }
 
-  /** What is being written to the transcript for a call: it, or the calls inside of it. */
-  delivering(toolCallId: string | undefined, context: ToolCallContext): Handed[] {
+  /** Removes and returns what is being written to the transcript for a call: its own result, or those of
+   * the calls inside it. */
+  takeDeliveries(toolCallId: string | undefined, context: ToolCallContext): Delivery[] {
     const id = idOf(toolCallId, context);
     const inside = insideOf(toolCallId, context);
-    const found = [...this.#handed].filter(([handed]) => handed === id || handed.startsWith(inside));
-    for (const [handed] of found) this.#handed.delete(handed);
-    return found.map(([, handed]) => handed);
+    const found = [...this.#deliveries].filter(([callId]) => callId === id || callId.startsWith(inside));
+    for (const [callId] of found) this.#deliveries.delete(callId);
+    return found.map(([, delivery]) => delivery);
   }
 
-  /** Waits for the endings of calls inside a wrapper that are being recorded. */
-  async recorded(toolCallId: string, context: ToolCallContext): Promise<void> {
+  /** Waits until the endings of the calls inside a wrapper are recorded. */
+  async innerCallsRecorded(toolCallId: string, context: ToolCallContext): Promise<void> {
     const inside = insideOf(toolCallId, context);
     const calls = [...this.#calls].filter(([id]) => id.startsWith(inside));
     await Promise.all(calls.map(([, call]) => call.finishing));
   }
 
-  /** What a resumed run is told of calls whose results it never saw. */
+  /** The text for the prompt of a resumed run: its calls whose results did not reach the model. */
   async ledger(context: ToolCallContext): Promise<string | undefined> {
     const session = await this.#session(context);
     const calls: { execution: Execution; text: string | undefined }[] = [];
-    const told: Known[] = [];
+    const listed: KnownCall[] = [];
     for (const known of session.undelivered()) {
       if (known.executionId === undefined) continue;
       const execution = await this.#engine.execution(known.executionId);
       const executed = execution.outcome === "executed";
       if (execution.outcome === "not_executed") continue;
-      if (executed) told.push(known);
+      if (executed) listed.push(known);
       calls.push({ execution, text: executed ? textOf(execution.output ?? execution.error) : undefined });
     }
-    if (context.runId !== undefined) this.#told.set(context.runId, told);
+    if (context.runId !== undefined) this.#ledgers.set(context.runId, listed);
     return calls.length === 0 ? undefined : texts.ledger(calls);
   }
 
-  /** A run of the agent is over: what its prompt told it has reached it. */
+  /** A run of the agent has ended: the results that its prompt listed are delivered. */
   async ended(runId: string, context: ToolCallContext): Promise<void> {
-    for (const known of this.#told.get(runId) ?? []) known.goal.deliver(known);
-    this.#told.delete(runId);
+    for (const known of this.#ledgers.get(runId) ?? []) known.goal.deliver(known);
+    this.#ledgers.delete(runId);
     await (await this.#session(context)).end(runId);
   }
 
   #session(context: ToolCallContext): Promise<Session> {
-    return this.#sessions.of(context.agentId, nameOf(context));
+    return this.#sessions.get(context.agentId, nameOf(context));
   }
 }
 
@@ -279,12 +282,12 @@ function runOf(event: BeforeToolCall, context: ToolCallContext): string {
   return event.runId ?? context.runId ?? NO_RUN;
 }
 
-/** Ids of tool calls are the model's, and may come again in another session. */
+/** The model chooses the ids of tool calls, so another session may have the same ones. */
 function idOf(toolCallId: string | undefined, { sessionKey }: ToolCallContext): string {
   return `${sessionKey}\n${toolCallId}`;
 }
 
-/** How the ids of calls begin that Tool Search makes inside of one. */
+/** The prefix of the ids of calls that Tool Search makes inside a call. */
 function insideOf(toolCallId: string | undefined, { sessionKey }: ToolCallContext): string {
   return `${sessionKey}\ntool_search_code:${toolCallId}:`;
 }

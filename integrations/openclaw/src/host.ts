@@ -1,5 +1,5 @@
-/** What this plugin uses of OpenClaw's plugin API (2026.9.6), by structure: the package is not imported,
- * so that the built file stands alone and its tests need no gateway. */
+/** The types of OpenClaw's plugin API (2026.9.6) that this plugin uses. The package itself is not imported,
+ * so the built file has no dependencies and its tests need no gateway. */
 
 export interface ToolCallContext {
   agentId?: string;
@@ -19,7 +19,7 @@ export interface BeforeToolCall {
 
 export interface BeforeToolCallResult {
   block: true;
-  /** The model sees it as the tool's output. */
+  /** The model gets it as the tool's output. */
   blockReason: string;
 }
 
@@ -52,7 +52,7 @@ export interface PersistEvent {
   toolName?: string;
   toolCallId?: string;
   message: ToolResultMessage;
-  /** The host made it up in place of a result that was lost. */
+  /** Whether the host created it in place of a lost result. */
   isSynthetic?: boolean;
 }
 

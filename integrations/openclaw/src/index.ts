@@ -7,11 +7,11 @@ import { settings } from "./settings.ts";
 export default {
   id: "state-engine",
   name: "State engine",
-  description: "Records every tool call before it runs; a repeat does not act twice",
+  description: "Records every tool call before it runs, so that a repeat does not take effect twice",
   register,
 };
 
-/** After the hooks that may veto or rewrite a call. */
+/** Runs after the hooks that may block or rewrite a call. */
 const LAST = -1000;
 const RECOVERY = "main_session_restart_recovery";
 const GUARDS = Symbol.for("openclaw-state-engine.guards");
@@ -21,18 +21,18 @@ function register(api: PluginApi): void {
 
   api.on("before_tool_call", (event, context) => guard.before(event, context), { priority: LAST });
 
-  // Awaited by the host, before the model gets the result.
+  // The host awaits this before the model gets the result.
   api.registerAgentToolResultMiddleware(
     async (event, context) => {
       const ending = { result: event.result, isError: event.isError === true };
       await guard.after(event.toolCallId, context, ending);
-      await guard.recorded(event.toolCallId, context);
+      await guard.innerCallsRecorded(event.toolCallId, context);
       return undefined;
     },
     { runtimes: ["openclaw", "codex"] },
   );
 
-  // Not awaited: for the calls that the middleware is not asked about.
+  // For calls that do not reach the middleware. The host does not await this.
   api.on("after_tool_call", async (event, context) => {
     const result = resultOf(event.result, event.error);
     await guard.after(event.toolCallId, context, { result, isError: event.error !== undefined });
@@ -40,16 +40,16 @@ function register(api: PluginApi): void {
 
   api.on("tool_result_persist", (event, context) => {
     if (event.isSynthetic) return undefined;
-    const handed = guard.delivering(event.toolCallId ?? event.message.toolCallId, context);
-    // The host writes the transcript as soon as this has returned, in the same tick.
+    const deliveries = guard.takeDeliveries(event.toolCallId ?? event.message.toolCallId, context);
+    // The host writes the transcript right after this returns, in the same tick.
     setImmediate(() => {
-      for (const { known } of handed) known.goal.deliver(known);
+      for (const { known } of deliveries) known.goal.deliver(known);
     });
-    const [only] = handed;
-    return handed.length === 1 && only?.replayed ? { message: plain(event.message) } : undefined;
+    const [only] = deliveries;
+    return deliveries.length === 1 && only?.replayed ? { message: withoutError(event.message) } : undefined;
   });
 
-  if (!mayRead(api)) return;
+  if (!mayReadConversations(api)) return;
   api.on("before_prompt_build", async (_event, context) => {
     if (context.inputProvenance?.sourceTool !== RECOVERY) return undefined;
     const ledger = await guard.ledger(context).catch(() => undefined);
@@ -58,12 +58,13 @@ function register(api: PluginApi): void {
   api.on("agent_end", async (event, context) => {
     const runId = event.runId ?? context.runId;
     if (runId === undefined) return;
-    // The last result may be on its way to the transcript.
+    // The last result may not be in the transcript yet.
     setImmediate(() => void guard.ended(runId, context).catch(() => {}));
   });
 }
 
-/** One guard for the process: a plugin is loaded again when its settings change, in the midst of calls. */
+/** One guard per engine and process: the host loads the plugin again when its settings change, even while
+ * calls run. */
 function guardOf(api: PluginApi): Guard {
   const wanted = settings(api.pluginConfig, process.env);
   const holder = globalThis as { [GUARDS]?: Map<string, Guard> };
@@ -79,8 +80,8 @@ function guardOf(api: PluginApi): Guard {
   return guard;
 }
 
-/** Whether the operator lets the plugin see conversations; the host refuses those hooks else. */
-function mayRead(api: PluginApi): boolean {
+/** Whether the operator lets the plugin read conversations. Without that the host refuses those hooks. */
+function mayReadConversations(api: PluginApi): boolean {
   const config = api.config as
     | { plugins?: { entries?: Record<string, { hooks?: { allowConversationAccess?: boolean } }> } }
     | undefined;
@@ -88,13 +89,13 @@ function mayRead(api: PluginApi): boolean {
 }
 
 function resultOf(result: unknown, error: string | undefined): ToolResult {
-  const given = result as Partial<ToolResult> | undefined;
-  if (Array.isArray(given?.content)) return given as ToolResult;
+  const candidate = result as Partial<ToolResult> | undefined;
+  if (Array.isArray(candidate?.content)) return candidate as ToolResult;
   const text = error ?? (typeof result === "string" ? result : JSON.stringify(result ?? null));
-  return { content: [{ type: "text", text }], details: { status: statusOf(given as ToolResult) } };
+  return { content: [{ type: "text", text }], details: { status: statusOf(candidate as ToolResult) } };
 }
 
-/** A replayed result is not an error, though the host has no other way to hand it over. */
-function plain(message: ToolResultMessage): ToolResultMessage {
+/** A replayed result is not an error, but the host can only return it as a blocked call. */
+function withoutError(message: ToolResultMessage): ToolResultMessage {
   return { ...message, isError: false, details: { status: "replayed", by: "state-engine" } };
 }

@@ -1,21 +1,21 @@
-/** A call that came by `POST /tools/invoke`, or by its twin `tools.invoke`; `key` is its idempotencyKey. */
-export interface Invoked {
+/** A call by `POST /tools/invoke` or its RPC counterpart `tools.invoke`; `key` is its idempotencyKey. */
+export interface InvokedCall {
   key: string | undefined;
 }
 
 const INVOKED = /^(?:http|rpc)-[a-z]+(?:-operator)?-(.*)$/s;
-/** The host puts the time in milliseconds where there is no key. */
+/** The host uses the time in milliseconds if there is no key. */
 const NO_KEY = /^[0-9]{13}$/;
-/** Keys of the adapter of this project, which records its calls itself. */
+/** The key prefix of this project's `OpenClawAgent`, which records its calls itself. */
 const RECORDED_BY_CALLER = "ose:";
 
-/** What the id of a tool call tells of how it came; an id is all that the host gives. */
-export function invoked(toolCallId: string | undefined): Invoked | undefined {
+/** Recognizes an invoked call by its id. The host passes nothing else that shows it. */
+export function invokedCall(toolCallId: string | undefined): InvokedCall | undefined {
   const key = INVOKED.exec(toolCallId ?? "")?.[1];
   if (key === undefined) return undefined;
   return { key: NO_KEY.test(key) ? undefined : key };
 }
 
-export function recordedByCaller({ key }: Invoked): boolean {
+export function recordedByCaller({ key }: InvokedCall): boolean {
   return key?.startsWith(RECORDED_BY_CALLER) ?? false;
 }

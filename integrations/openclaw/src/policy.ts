@@ -1,15 +1,15 @@
-/** What is done about a tool's calls:
- * - `ignore`: nothing;
- * - `record`: recorded, never held back;
- * - `crash`: a call whose result did not reach the model is not run again;
- * - `run`: nor is it repeated within a run of the agent;
- * - `session`: nor ever in the session. */
+/** How a tool's calls are guarded:
+ * - `ignore`: they are not recorded.
+ * - `record`: they are recorded and never held back.
+ * - `crash`: a call whose result did not reach the model does not run again.
+ * - `run`: as `crash`, and a call does not run twice within a run of the agent.
+ * - `session`: a call never runs twice in the session. */
 export type Policy = "ignore" | "record" | "crash" | "run" | "session";
 
-/** The host's own tools, and what their names do not tell.
+/** The policies of the host's own tools, which their names do not show.
  *
- * `crash` where a repeat within one run is ordinary work: tests are run again after an edit. */
-const KNOWN: Readonly<Record<string, Policy>> = {
+ * `crash` is for tools whose repeat within one run is ordinary work: tests run again after an edit. */
+const KNOWN_TOOLS: Readonly<Record<string, Policy>> = {
   read: "record",
   image: "record",
   pdf: "record",
@@ -23,7 +23,7 @@ const KNOWN: Readonly<Record<string, Policy>> = {
   agents_list: "record",
   update_plan: "record",
   ask_user: "record",
-  // One tool for polls and for writes to a running program: a held back poll stops the agent.
+  // The same tool polls a program and writes to it. An agent whose poll is held back cannot continue.
   process: "record",
   exec: "crash",
   bash: "crash",
@@ -37,30 +37,30 @@ const KNOWN: Readonly<Record<string, Policy>> = {
   gateway: "crash",
 };
 
-/** The first word of a name that says it reads, as GET does among methods. */
+/** The first word of a name that means that the tool only reads. */
 const READS = /^(get|list|read|search|find|fetch|query|describe|count|show|view|lookup|check|status|poll|wait)(_|-|[A-Z]|$)/;
 
-/** Calls around a call: the call inside is the one that acts, and has hooks of its own. */
+/** Tools that call another tool. The inner call is the one that acts, and it has its own hooks. */
 const WRAPPERS = new Set(["tool_call", "tool_search", "tool_describe", "tool_search_code"]);
 
-/** Whether `tool` only hands a call on to another tool. */
+/** Whether `tool` only passes a call on to another tool. */
 export function isWrapper(tool: string): boolean {
   return WRAPPERS.has(tool);
 }
 
-/** The policy of `tool`: the longest pattern of `chosen` that fits, else what the name tells. A tool
- * that nothing is known of acts. */
+/** The policy of `tool`: that of the longest matching pattern in `configured`, else the default for its
+ * name. An unknown tool is treated as one that acts. */
 export function policyOf(
   tool: string,
   params: Record<string, unknown>,
-  chosen: Readonly<Record<string, Policy>>,
+  configured: Readonly<Record<string, Policy>>,
 ): Policy {
-  const pattern = Object.keys(chosen)
-    .filter((pattern) => fits(pattern, tool))
+  const pattern = Object.keys(configured)
+    .filter((pattern) => matches(pattern, tool))
     .sort((a, b) => b.length - a.length)[0];
-  const wanted = pattern === undefined ? undefined : chosen[pattern];
-  if (wanted !== undefined) return wanted;
-  const known = Object.hasOwn(KNOWN, tool) ? KNOWN[tool] : undefined;
+  const override = pattern === undefined ? undefined : configured[pattern];
+  if (override !== undefined) return override;
+  const known = Object.hasOwn(KNOWN_TOOLS, tool) ? KNOWN_TOOLS[tool] : undefined;
   if (known !== undefined) return known;
   // `server__tool` is a tool of an MCP server.
   const name = tool.slice(tool.lastIndexOf("__") + 1).replace(/^_/, "");
@@ -69,7 +69,7 @@ export function policyOf(
   return typeof action === "string" && READS.test(action) ? "record" : "run";
 }
 
-function fits(pattern: string, tool: string): boolean {
+function matches(pattern: string, tool: string): boolean {
   const parts = pattern.split("*").map((part) => part.replace(/[\\^$.*+?()[\]{}|]/g, "\\$&"));
   return new RegExp(`^${parts.join(".*")}$`, "s").test(tool);
 }

@@ -1,16 +1,16 @@
 import type { ToolResult } from "./host.ts";
 
-/** Past this many bytes of JSON a result is cut for the record. */
+/** A result's texts are truncated for the record after this many bytes. */
 const MAX_BYTES = 256 * 1024;
 
-/** What is kept of a tool's result: its texts; of an image or file only that there was one. */
-export interface Kept {
+/** What is stored of a tool's result: its texts. Of an image or a file, only that it existed. */
+export interface StoredResult {
   content: { type: string; text?: string; omitted?: string }[];
   isError?: true;
   truncated?: true;
 }
 
-export function kept(result: ToolResult, isError: boolean): Kept {
+export function storedResult(result: ToolResult, isError: boolean): StoredResult {
   let left = MAX_BYTES;
   let truncated = false;
   const content = result.content.map((block) => {
@@ -33,15 +33,15 @@ function cutTo(text: string, bytes: number): string {
 
 /** The text of a stored result, as a model can read it. */
 export function textOf(output: unknown): string {
-  const { content, truncated } = (output ?? {}) as Partial<Kept>;
+  const { content, truncated } = (output ?? {}) as Partial<StoredResult>;
   if (!Array.isArray(content)) {
     return output === null || output === undefined ? "(no result was recorded)" : JSON.stringify(output);
   }
-  const texts = content.map(({ type, text }) => text ?? `(${type}: not kept)`);
-  return `${texts.join("\n")}${truncated ? "\n(cut for the record)" : ""}`;
+  const texts = content.map(({ type, text }) => text ?? `(${type}: not stored)`);
+  return `${texts.join("\n")}${truncated ? "\n(truncated for the record)" : ""}`;
 }
 
-/** What the host says of a result: `error`, or that the tool was not reached. */
+/** The host's status of a result, such as `error`, or `blocked` if the tool did not run. */
 export function statusOf(result: ToolResult | undefined): string | undefined {
   const status = (result?.details as { status?: unknown } | undefined)?.status;
   return typeof status === "string" ? status : undefined;

@@ -1,33 +1,33 @@
-import type { Engine, Place } from "./engine.ts";
-import { type Known, keyOf, TurnGoal } from "./goal.ts";
+import type { Engine, Scope } from "./engine.ts";
+import { type KnownCall, keyOf, TurnGoal } from "./goal.ts";
 import type { Logger } from "./host.ts";
 import type { Policy } from "./policy.ts";
 
-/** In place of a run's id: calls that come between the turns of the agent, and end none of them. */
+/** Used in place of a run's id for calls between the agent's turns. They do not end a turn. */
 export const NO_RUN = "none";
 
-/** A session of an agent: its turns, and the newest of each call that a later one could repeat. */
+/** A session of an agent: its turns, and the latest of each call that a later one could repeat. */
 export class Session {
   readonly #engine: Engine;
   readonly #log: Logger;
-  readonly #place: Omit<Place, "goal_id">;
+  readonly #scope: Omit<Scope, "goal_id">;
   readonly #turns = new Map<string, Promise<TurnGoal>>();
-  readonly #known = new Map<string, Known>();
+  readonly #known = new Map<string, KnownCall>();
   #open: TurnGoal[] = [];
-  /** What earlier processes left open; the first run resumes it. */
+  /** Turns that earlier processes left open. The first run resumes them. */
   #interrupted: TurnGoal[] = [];
 
-  private constructor(engine: Engine, log: Logger, place: Omit<Place, "goal_id">) {
+  private constructor(engine: Engine, log: Logger, scope: Omit<Scope, "goal_id">) {
     this.#engine = engine;
     this.#log = log;
-    this.#place = place;
+    this.#scope = scope;
   }
 
-  /** With what earlier processes left open in it. */
-  static async read(engine: Engine, log: Logger, place: Omit<Place, "goal_id">): Promise<Session> {
-    const session = new Session(engine, log, place);
-    for (const goal of await engine.pendingGoals(place.session_id)) {
-      const turn = await TurnGoal.read(engine, log, place, goal);
+  /** Reads a session with the turns that earlier processes left open. */
+  static async read(engine: Engine, log: Logger, scope: Omit<Scope, "goal_id">): Promise<Session> {
+    const session = new Session(engine, log, scope);
+    for (const goal of await engine.pendingGoals(scope.session_id)) {
+      const turn = await TurnGoal.read(engine, log, scope, goal);
       session.#open.push(turn);
       session.#interrupted.push(turn);
       for (const call of turn.calls) session.#put(call);
@@ -35,12 +35,12 @@ export class Session {
     return session;
   }
 
-  /** Nothing in it is under way, so that it may be forgotten and read again. */
+  /** Whether no call of the session is running, so that it can be dropped and read again later. */
   get idle(): boolean {
     return [...this.#known.values()].every((call) => !call.live);
   }
 
-  /** The goal of the run; made at its first call. Earlier turns that are settled are closed then. */
+  /** The turn of a run. The first call of a run creates it, and closes earlier turns that are settled. */
   turn(runId: string): Promise<TurnGoal> {
     const known = this.#turns.get(runId);
     if (known) return known;
@@ -53,14 +53,14 @@ export class Session {
   }
 
   async #begin(runId: string): Promise<TurnGoal> {
-    const { user_id, session_id } = this.#place;
+    const { user_id, session_id } = this.#scope;
     if (runId !== NO_RUN) {
       this.#closeSettled();
       for (const turn of this.#interrupted.splice(0)) turn.resumeBy(runId);
     }
-    const title = runId === NO_RUN ? "OpenClaw: calls outside of a run" : `OpenClaw turn ${runId}`;
+    const title = runId === NO_RUN ? "OpenClaw: calls outside a run" : `OpenClaw turn ${runId}`;
     const goal = await this.#engine.createGoal(user_id, session_id, title);
-    const turn = new TurnGoal(this.#engine, this.#log, { ...this.#place, goal_id: goal.id }, runId);
+    const turn = new TurnGoal(this.#engine, this.#log, { ...this.#scope, goal_id: goal.id }, runId);
     this.#open.push(turn);
     return turn;
   }
@@ -79,7 +79,7 @@ export class Session {
     }
   }
 
-  /** A run is over: its goal is closed, unless a result of it did not arrive. */
+  /** A run has ended. Its goal is closed, unless one of its results was not delivered. */
   async end(runId: string): Promise<void> {
     const turn = await this.#turns.get(runId);
     if (!turn?.settled) return;
@@ -88,8 +88,8 @@ export class Session {
     await turn.saved();
   }
 
-  /** Which execution a call means: one that was asked for before, or the next one. */
-  choose(base: string, turn: TurnGoal, policy: Policy): Known {
+  /** The execution that a call refers to: an earlier one, or a new one. */
+  choose(base: string, turn: TurnGoal, policy: Policy): KnownCall {
     const known = this.#known.get(base);
     if (known === undefined) return this.#next(base, turn, policy, 1);
     if (known.live || !known.delivered) return known;
@@ -99,9 +99,9 @@ export class Session {
     return this.#next(base, turn, policy, counted ? known.n + 1 : 1);
   }
 
-  #next(base: string, turn: TurnGoal, policy: Policy, n: number): Known {
-    const scope = policy === "session" ? this.#place.session_id : turn.place.goal_id;
-    const key = keyOf(scope, base, n);
+  #next(base: string, turn: TurnGoal, policy: Policy, n: number): KnownCall {
+    const scopeId = policy === "session" ? this.#scope.session_id : turn.scope.goal_id;
+    const key = keyOf(scopeId, base, n);
     const { runId } = turn;
     const call = { base, n, key, goal: turn, runId, live: false, delivered: false, failed: false };
     turn.calls.push(call);
@@ -109,15 +109,15 @@ export class Session {
     return call;
   }
 
-  /** The newest counts; but one whose result did not arrive before one whose result did. */
-  #put(call: Known): void {
+  /** The latest call counts. But one with an undelivered result goes before one with a delivered result. */
+  #put(call: KnownCall): void {
     const present = this.#known.get(call.base);
     if (present && !present.delivered && call.delivered) return;
     this.#known.set(call.base, call);
   }
 
   /** Calls of earlier turns whose results did not reach the model. */
-  undelivered(): Known[] {
+  undelivered(): KnownCall[] {
     return this.#open.flatMap((turn) => turn.calls.filter((call) => !call.delivered && !call.live));
   }
 }

@@ -12,7 +12,7 @@ interface Agent {
   sessions: Map<string, string>;
 }
 
-/** The sessions of all agents. An agent is a user of the engine, a session key its session's name. */
+/** The sessions of all agents. An agent is a user of the engine; a session key is a session's name. */
 export class Sessions {
   readonly #engine: Engine;
   readonly #log: Logger;
@@ -24,13 +24,13 @@ export class Sessions {
     this.#log = log;
   }
 
-  of(agentId: string | undefined, sessionKey: string): Promise<Session> {
+  get(agentId: string | undefined, sessionKey: string): Promise<Session> {
     const agent = agentOf(agentId, sessionKey);
     const id = `${agent}\n${sessionKey}`;
-    return remembered(this.#sessions, id, () => this.#read(agent, sessionKey));
+    return memoized(this.#sessions, id, () => this.#read(agent, sessionKey));
   }
 
-  /** The engine no longer knows the session as it was, or its user; it is read again when it is needed. */
+  /** Drops a session that has changed or ended in the engine, and its user. The next use reads them again. */
   forget(agentId: string | undefined, sessionKey: string): void {
     const agent = agentOf(agentId, sessionKey);
     this.#agents.delete(agent);
@@ -38,8 +38,8 @@ export class Sessions {
   }
 
   async #read(agentId: string, sessionKey: string): Promise<Session> {
-    await this.#makeRoom();
-    const agent = await remembered(this.#agents, agentId, () => this.#agent(agentId));
+    await this.#evictIdle();
+    const agent = await memoized(this.#agents, agentId, () => this.#agent(agentId));
     const name = sessionKey.length <= MAX_NAME ? sessionKey : digest(sessionKey);
     const found = agent.sessions.get(name);
     const session_id = found ?? (await this.#engine.createSession(agent.user_id, name));
@@ -52,7 +52,7 @@ export class Sessions {
     return { user_id, sessions: await this.#engine.sessions(user_id) };
   }
 
-  async #makeRoom(): Promise<void> {
+  async #evictIdle(): Promise<void> {
     if (this.#sessions.size <= MAX_SESSIONS) return;
     for (const [id, session] of this.#sessions) {
       if ((await session).idle) {
@@ -67,14 +67,14 @@ function agentOf(agentId: string | undefined, sessionKey: string): string {
   return agentId ?? /^agent:([^:]+):/.exec(sessionKey)?.[1] ?? "main";
 }
 
-/** What `make` gave once for `key`; a failure is forgotten. */
-function remembered<T>(map: Map<string, Promise<T>>, key: string, make: () => Promise<T>): Promise<T> {
+/** The value of `key` in `map`. The first use creates it; a failure is not stored. */
+function memoized<T>(map: Map<string, Promise<T>>, key: string, create: () => Promise<T>): Promise<T> {
   const known = map.get(key);
   if (known) return known;
-  const made = make().catch((error: unknown) => {
+  const created = create().catch((error: unknown) => {
     map.delete(key);
     throw error;
   });
-  map.set(key, made);
-  return made;
+  map.set(key, created);
+  return created;
 }

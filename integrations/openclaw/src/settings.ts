@@ -8,13 +8,13 @@ export interface Settings {
   tools: Readonly<Record<string, Policy>>;
 }
 
-/** Reads what the host has already checked against the manifest's schema. */
+/** Reads the settings. The host has already checked `config` against the manifest's schema. */
 export function settings(config: unknown, env: NodeJS.ProcessEnv): Settings {
-  const given = (config ?? {}) as Partial<Settings>;
+  const configured = (config ?? {}) as Partial<Settings>;
   return {
-    engineUrl: given.engineUrl ?? env["STATE_ENGINE_URL"] ?? "http://127.0.0.1:3030",
+    engineUrl: configured.engineUrl ?? env["STATE_ENGINE_URL"] ?? "http://127.0.0.1:3030",
     token: env["STATE_ENGINE_TOKEN"],
-    onEngineDown: given.onEngineDown ?? "block",
-    tools: given.tools ?? {},
+    onEngineDown: configured.onEngineDown ?? "block",
+    tools: configured.tools ?? {},
   };
 }

@@ -1,4 +1,4 @@
-// OpenClawAgent against the real engine; the gateway's answers are those that OpenClaw 2026.9.6 gave.
+// OpenClawAgent with the real engine. The gateway's answers are those of OpenClaw 2026.9.6.
 import assert from "node:assert/strict";
 import { randomUUID } from "node:crypto";
 import { once } from "node:events";
@@ -17,7 +17,7 @@ after(() => engine.remove());
 
 const mail = { to: "user@example.com", subject: "Hello" };
 
-/** An agent that is ready, and a list of the mails that its local tool sent. */
+/** An initialized agent, and a list of the mails that its local tool sent. */
 async function ready(options = {}) {
   const sent = [];
   const tools = {
@@ -31,13 +31,13 @@ async function ready(options = {}) {
   return { agent, sent };
 }
 
-/** A gateway that gives `answers` in turn; `asked` holds what it was asked. */
+/** A gateway that gives `answers` in turn; `requests` holds what it received. */
 async function gateway(...answers) {
-  const asked = [];
+  const requests = [];
   const server = createServer(async (request, response) => {
     let text = "";
     for await (const part of request) text += part;
-    asked.push({ ...JSON.parse(text), path: request.url, authorization: request.headers.authorization });
+    requests.push({ ...JSON.parse(text), path: request.url, authorization: request.headers.authorization });
     const [status, body] = answers.shift();
     if (status === 0) return request.socket.resetAndDestroy();
     response.writeHead(status, { "content-type": "application/json" }).end(JSON.stringify(body));
@@ -45,7 +45,7 @@ async function gateway(...answers) {
   server.listen(0, "127.0.0.1");
   await once(server, "listening");
   after(() => server.close());
-  return { asked, server, gatewayUrl: `http://127.0.0.1:${server.address().port}` };
+  return { requests, server, gatewayUrl: `http://127.0.0.1:${server.address().port}` };
 }
 
 test("a call takes effect once, and a repeat gets its result", async () => {
@@ -56,7 +56,7 @@ test("a call takes effect once, and a repeat gets its result", async () => {
   assert.deepEqual(sent, [mail, mail]);
 });
 
-test("init resumes the active session and the pending goal; a new goal is a new wish", async () => {
+test("init resumes the active session and the pending goal; in a new goal the same call runs again", async () => {
   const userId = randomUUID();
   const first = await ready({ userId, goal: "write to the user" });
   assert.deepEqual(first.agent.standing.resumed, { session: false, goal: false });
@@ -76,13 +76,13 @@ test("init resumes the active session and the pending goal; a new goal is a new 
   assert.deepEqual(third.agent.standing.resumed, { session: true, goal: false });
 });
 
-test("copies that start at once are one user", async () => {
+test("copies that start at the same time are one user", async () => {
   const userId = randomUUID();
   const copies = await Promise.all(Array.from({ length: 5 }, () => ready({ userId })));
   assert.equal(new Set(copies.map(({ agent }) => agent.standing.userId)).size, 1);
 });
 
-test("what a local tool throws is in doubt, unless it says more", async () => {
+test("a local tool that throws leaves the call in doubt, unless the error says more", async () => {
   let runs = 0;
   const tools = {
     broken: () => {
@@ -101,12 +101,12 @@ test("what a local tool throws is in doubt, unless it says more", async () => {
   assert.equal(runs, 3);
 });
 
-test("other tools are asked of the gateway, once", async () => {
+test("other tools are called through the gateway, once", async () => {
   const result = { content: [{ type: "text", text: "sent" }], details: { id: 7 } };
-  const { asked, gatewayUrl } = await gateway([200, { ok: true, result }]);
+  const { requests, gatewayUrl } = await gateway([200, { ok: true, result }]);
   const { agent } = await ready({ tools: {}, gatewayUrl, gatewayToken: "secret", sessionKey: "main" });
   for (const _ of [1, 2]) assert.deepEqual(await agent.execute("send_email", mail, { idempotencyKey: "k1" }), result);
-  assert.deepEqual(asked, [
+  assert.deepEqual(requests, [
     {
       tool: "send_email",
       args: mail,
@@ -126,25 +126,25 @@ test("an answer that proves that nothing ran lets the next call run", async () =
     [404, { ok: false, error: { type: "not_found", message: "Tool not available: send_email" } }, /deny list/],
     [429, { error: { message: "slow down" } }, /try later/],
   ];
-  const { asked, gatewayUrl } = await gateway(...refusals, [200, { ok: true, result: "sent" }]);
+  const { requests, gatewayUrl } = await gateway(...refusals, [200, { ok: true, result: "sent" }]);
   const { agent } = await ready({ tools: {}, gatewayUrl });
   for (const [, , message] of refusals) {
     await assert.rejects(agent.execute("send_email", mail), { code: "NOT_EXECUTED", toolRan: "no", message });
   }
   assert.equal(await agent.execute("send_email", mail), "sent");
-  assert.equal(new Set(asked.map(({ idempotencyKey }) => idempotencyKey)).size, refusals.length + 1);
+  assert.equal(new Set(requests.map(({ idempotencyKey }) => idempotencyKey)).size, refusals.length + 1);
 });
 
-test("after a 500 or a broken line nobody knows, and the tool is not asked again", async () => {
+test("after a 500 or a broken connection the call is in doubt, and is not sent again", async () => {
   for (const answer of [[500, { type: "tool_error", message: "tool execution failed" }], [0]]) {
-    const { asked, gatewayUrl } = await gateway(answer);
+    const { requests, gatewayUrl } = await gateway(answer);
     const { agent } = await ready({ tools: {}, gatewayUrl });
     for (const _ of [1, 2]) await assert.rejects(agent.execute("send_email", mail), { code: "IN_DOUBT" });
-    assert.equal(asked.length, 1);
+    assert.equal(requests.length, 1);
   }
 });
 
-test("a gateway that does not run is no doubt", async () => {
+test("a call is not in doubt if the gateway does not run", async () => {
   const { server, gatewayUrl } = await gateway();
   server.close();
   await once(server, "close");

@@ -13,7 +13,7 @@ function resumed(session: string | undefined, runId: string): unknown {
   return { agentId: "main", sessionKey: session, runId, inputProvenance };
 }
 
-test("SIGKILL after the effect: the result is replayed to the run that resumes, and the next run means it anew", async () => {
+test("SIGKILL after the effect: the run that resumes gets the result, and in the next run the call runs again", async () => {
   const first = await start();
   const session = "agent:main:crashed";
   await first.call(mail("delivered", "r1", { session }), () => "mail 1");
@@ -25,28 +25,28 @@ test("SIGKILL after the effect: the result is replayed to the run that resumes, 
   const second = await start();
   assert.match(await second.call(mail("lost", "r2", { session }), () => "mail 3"), /Already done.*mail 2/s);
   const again = await second.call(mail("delivered", "r2", { session }), () => "mail 3");
-  assert.match(again, /Already done.*mail 1/s, "the resumed run is the same run");
+  assert.match(again, /Already done.*mail 1/s, "the resumed run should count as the same run");
   assert.equal(await second.call(mail("lost", "r3", { session }), () => "mail 3"), "mail 3");
   assert.equal(await second.call(mail("delivered", "r3", { session }), () => "mail 4"), "mail 4");
   await second.kill();
 });
 
-test("SIGKILL after the effect: what the resumed prompt told need not be asked for, and is over with that run", async () => {
+test("SIGKILL after the effect: a result in the resumed prompt counts as delivered at the end of that run", async () => {
   const first = await start();
-  const lost = mail("told", "r1");
+  const lost = mail("listed", "r1");
   assert.equal(await first.before(lost), undefined);
   await first.ended(lost, "mail 1");
   await first.kill();
 
   const second = await start();
-  const told = await second.hook<{ prependContext: string }>("before_prompt_build", {}, resumed(lost.session, "r2"));
-  assert.match(told.prependContext, /send_email.*completed before the interruption; result: mail 1/);
+  const prompt = await second.hook<{ prependContext: string }>("before_prompt_build", {}, resumed(lost.session, "r2"));
+  assert.match(prompt.prependContext, /send_email.*completed before the interruption; result: mail 1/);
   await second.hook("agent_end", { runId: "r2" }, resumed(lost.session, "r2"));
-  assert.equal(await second.call(mail("told", "r3"), () => "mail 2"), "mail 2");
+  assert.equal(await second.call(mail("listed", "r3"), () => "mail 2"), "mail 2");
   await second.kill();
 });
 
-test("SIGKILL during the effect: a call that was under way is unknown until a person settles it", async () => {
+test("SIGKILL during the effect: the running call is in doubt until a person settles it", async () => {
   const first = await Host.start({ engineUrl: engine.url });
   assert.equal(await first.before(mail("cut off", "r1")), undefined);
   await first.kill();
@@ -68,13 +68,13 @@ test("SIGKILL during the effect: a call that was under way is unknown until a pe
   await second.kill();
 });
 
-test("a session that a person ended in the engine goes on in a new one", async () => {
+test("a session that a person ended in the engine continues in a new one", async () => {
   const host = await Host.start({ engineUrl: engine.url });
   assert.equal(await host.call(mail("ended", "r1"), () => "sent"), "sent");
   const [{ session_id }] = (await recorded(engine, "send_email")).filter(
     ({ tool_input }) => tool_input["subject"] === "ended",
   ) as [Recorded];
   await engine.call("update_session", { session: { id: session_id, status: "completed" } });
-  assert.equal(await host.call(mail("ended", "r2"), () => "sent anew"), "sent anew");
+  assert.equal(await host.call(mail("ended", "r2"), () => "sent again"), "sent again");
   await host.kill();
 });

@@ -17,12 +17,12 @@ export interface ToolCall {
   session?: string;
 }
 
-/** OpenClaw's side of the plugin API, played in a process of its own. */
+/** OpenClaw's side of the plugin API, in its own process. */
 export class Host {
   hooks: string[] = [];
   readonly #child: ChildProcess;
   readonly #waiting = new Map<number, (result: unknown) => void>();
-  #asked = 0;
+  #requests = 0;
 
   private constructor(child: ChildProcess) {
     this.#child = child;
@@ -40,16 +40,16 @@ export class Host {
     return started;
   }
 
-  /** SIGKILL, in the midst of what it does. */
+  /** Sends SIGKILL and waits for the end. */
   async kill(): Promise<void> {
-    const gone = once(this.#child, "exit");
+    const exited = once(this.#child, "exit");
     this.#child.kill("SIGKILL");
-    await gone;
+    await exited;
   }
 
   hook<T>(hook: string, event: unknown = {}, context: unknown = {}): Promise<T> {
-    this.#asked += 1;
-    const id = this.#asked;
+    this.#requests += 1;
+    const id = this.#requests;
     return new Promise((resolve) => {
       this.#waiting.set(id, resolve as (result: unknown) => void);
       this.#child.send({ id, hook, event, context });
@@ -68,14 +68,14 @@ export class Host {
     await this.hook("middleware", { toolName, toolCallId, args, isError, result }, contextOf(call));
   }
 
-  /** The host writes the result to the transcript; what the plugin made of it. */
+  /** The host writes a result to the transcript. Returns what the plugin changed it to. */
   persisted(call: ToolCall, text: string, isSynthetic = false): Promise<{ message: { isError: boolean } } | undefined> {
     const { tool: toolName, id: toolCallId } = call;
     const message = { role: "toolResult", toolCallId, content: [{ type: "text", text }], isError: true };
     return this.hook("tool_result_persist", { toolName, toolCallId, message, isSynthetic }, contextOf(call));
   }
 
-  /** A call from its begin to the transcript: what the model got. */
+  /** A call from its start to the transcript. Returns what the model got. */
   async call(call: ToolCall, effect: () => string): Promise<string> {
     const blocked = await this.before(call);
     const text = blocked?.blockReason ?? effect();

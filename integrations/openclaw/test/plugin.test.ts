@@ -9,24 +9,24 @@ const host = await Host.start({ engineUrl: engine.url });
 
 after(() => host.kill());
 
-test("the same call in two runs is meant twice", async () => {
+test("the same call in two runs takes effect twice", async () => {
   let effects = 0;
   const effect = () => `mail ${(effects += 1)}`;
   assert.equal(await host.call(mail("two runs", "r1"), effect), "mail 1");
   assert.equal(await host.call(mail("two runs", "r2"), effect), "mail 2");
 });
 
-test("the same call twice in one run has one effect", async () => {
+test("the same call twice in one run takes effect once", async () => {
   const first = mail("one run", "r1");
   assert.equal(await host.call(first, () => "mail sent"), "mail sent");
   const again = mail("one run", "r1");
   const blocked = await host.before(again);
   assert.match(blocked?.blockReason ?? "", /Already done, NOT run again.*mail sent/s);
   const written = await host.persisted(again, blocked?.blockReason ?? "");
-  assert.equal(written?.message.isError, false, "a replayed result is no error in the transcript");
+  assert.equal(written?.message.isError, false, "a replayed result should not be an error in the transcript");
 });
 
-test("exec: a repeat is ordinary work once the result arrived, and a replay where it did not", async () => {
+test("exec: a repeat runs if the result was delivered, and is a replay if not", async () => {
   const exec = (id: string) => ({ tool: "exec", params: { command: "make test" }, run: "r1", id, session: "agent:main:exec" });
   const lost = exec("exec_1");
   assert.equal(await host.before(lost), undefined);
@@ -35,7 +35,7 @@ test("exec: a repeat is ordinary work once the result arrived, and a replay wher
   assert.equal(await host.call(exec("exec_3"), () => "all passed"), "all passed");
 });
 
-test("session: once in the session, in whatever run and process", async () => {
+test("session: a call runs once in the session, across runs and processes", async () => {
   const tools = { "pay_*": "session" };
   const pay = (run: string, amount = 7) => ({ tool: "pay_bill", params: { amount }, run, id: `pay_${run}_${amount}`, session: "agent:main:pay" });
   const first = await Host.start({ engineUrl: engine.url, tools });
@@ -54,15 +54,15 @@ test("session: once in the session, in whatever run and process", async () => {
   await second.kill();
 });
 
-test("of twins at once one runs, and the other is not kept waiting", async () => {
-  const [one, other] = [mail("twins", "r1"), mail("twins", "r1")];
+test("of two equal calls at the same time one runs, and the other is blocked at once", async () => {
+  const [one, other] = [mail("concurrent", "r1"), mail("concurrent", "r1")];
   const answers = await Promise.all([host.before(one), host.before(other)]);
   assert.deepEqual(answers.map((blocked) => blocked?.block), [undefined, true]);
   assert.match(answers[1]?.blockReason ?? "", /being executed right now/);
   await host.ended(one, "mail sent");
 });
 
-test("the members' order is not part of a call, its session is", async () => {
+test("the order of members does not distinguish calls, but the session does", async () => {
   const params = { subject: "order", to: "ann@example.org" };
   await host.call(mail("order", "r1"), () => "sent");
   const blocked = await host.before(mail("order", "r1", { params }));
@@ -80,15 +80,15 @@ test("a failed call may be repeated once its error was delivered", async () => {
   assert.equal(await host.before(mail("failing", "r1")), undefined);
 });
 
-test("a call that another plugin vetoed did not run", async () => {
-  const vetoed = mail("vetoed", "r1");
-  assert.equal(await host.before(vetoed), undefined);
-  await host.ended(vetoed, "no", { isError: true, details: { status: "blocked" } });
-  const [execution] = (await recorded(engine, "send_email")).filter(({ tool_input }) => tool_input["subject"] === "vetoed");
+test("a call that another plugin blocked did not run", async () => {
+  const refused = mail("refused", "r1");
+  assert.equal(await host.before(refused), undefined);
+  await host.ended(refused, "no", { isError: true, details: { status: "blocked" } });
+  const [execution] = (await recorded(engine, "send_email")).filter(({ tool_input }) => tool_input["subject"] === "refused");
   assert.equal(execution?.outcome, "not_executed");
 });
 
-test("a result that the host made up is no delivery", async () => {
+test("a result that the host made up is not a delivery", async () => {
   const lost = mail("made up", "r1");
   assert.equal(await host.before(lost), undefined);
   await host.ended(lost, "sent");
@@ -97,7 +97,7 @@ test("a result that the host made up is no delivery", async () => {
   assert.match(blocked?.blockReason ?? "", /Already done/);
 });
 
-test("a call inside of Tool Search is delivered by the one around it", async () => {
+test("a call inside Tool Search is delivered with the result of the outer call", async () => {
   const inner = mail("inner", "r1", { id: "tool_search_code:call_outer:send_email:1" });
   const outer = { ...inner, tool: "tool_call", id: "call_outer" };
   assert.equal(await host.before(outer), undefined);
@@ -109,7 +109,7 @@ test("a call inside of Tool Search is delivered by the one around it", async () 
   );
   await host.ended(outer, "sent");
   await host.persisted(outer, "sent");
-  assert.equal(await host.before(mail("inner", "r2")), undefined, "it was delivered, so it is meant again");
+  assert.equal(await host.before(mail("inner", "r2")), undefined, "its result was delivered, so it should run again");
 });
 
 test("reads are recorded without their output, and never held back", async () => {
@@ -118,7 +118,7 @@ test("reads are recorded without their output, and never held back", async () =>
     assert.equal(await host.before({ ...look, id }), undefined);
     await host.ended({ ...look, id }, "rain");
   }
-  await until("both ends are recorded", async () => {
+  await until("the ends of both calls are recorded", async () => {
     const looks = await recorded(engine, "get_weather");
     return looks.length === 2 && looks.every(({ status }) => status === "completed");
   });
@@ -127,14 +127,14 @@ test("reads are recorded without their output, and never held back", async () =>
   assert.equal(looks[0]?.tool_input["api_key"], "[masked]");
 });
 
-test("/tools/invoke: a key passes once, no key always, the adapter's own calls are left to it", async () => {
+test("/tools/invoke: a key passes once; calls without a key and OpenClawAgent's calls always pass", async () => {
   const run = "none";
   const params = { subject: "invoked" };
   const invoked = (id: string, more = params) => host.before({ tool: "send_email", params: more, run, id });
   assert.equal(await invoked("http-direct-operator-order-1"), undefined);
   assert.match((await invoked("http-direct-operator-order-1"))?.blockReason ?? "", /passed to the tool/);
   const other = await invoked("http-direct-operator-order-1", { subject: "another" });
-  assert.match(other?.blockReason ?? "", /other arguments/);
+  assert.match(other?.blockReason ?? "", /different arguments/);
   assert.equal(await invoked("http-direct-operator-1763850000000"), undefined);
   assert.equal(await invoked("http-direct-operator-1763850000001"), undefined);
   assert.equal(await invoked("http-direct-operator-ose:order-2"), undefined);
@@ -150,7 +150,7 @@ test("/tools/invoke between two calls of a run does not end the run", async () =
   assert.match(blocked?.blockReason ?? "", /Already done/);
 });
 
-test("hooks that see the conversation are asked for only where the operator allows them", async () => {
+test("the plugin registers hooks that see the conversation only if the operator allows them", async () => {
   assert.ok(!host.hooks.includes("before_prompt_build"));
   const entries = { "state-engine": { hooks: { allowConversationAccess: true } } };
   const allowed = await Host.start({ engineUrl: engine.url }, { plugins: { entries } });

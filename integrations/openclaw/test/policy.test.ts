@@ -1,11 +1,11 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { canonical, digest, masked } from "../src/canonical.ts";
-import { invoked, recordedByCaller } from "../src/invoked.ts";
+import { invokedCall, recordedByCaller } from "../src/invoked.ts";
 import { type Policy, policyOf } from "../src/policy.ts";
-import { kept, textOf } from "../src/results.ts";
+import { storedResult, textOf } from "../src/results.ts";
 
-test("what a tool's name tells", () => {
+test("the default policy follows from a tool's name", () => {
   const table: [string, Policy][] = [
     ["send_email", "run"],
     ["outbox__send_mail", "run"],
@@ -23,8 +23,8 @@ test("what a tool's name tells", () => {
   assert.equal(policyOf("message", { action: "send" }, {}), "run");
 });
 
-test("the operator's longest pattern decides", () => {
-  const chosen = { "*": "record", "pay*": "session", "pay_test": "ignore", "a.b": "crash" } as const;
+test("the operator's longest matching pattern decides", () => {
+  const configured = { "*": "record", "pay*": "session", "pay_test": "ignore", "a.b": "crash" } as const;
   const table: [string, Policy][] = [
     ["pay_now", "session"],
     ["pay_test", "ignore"],
@@ -32,32 +32,32 @@ test("the operator's longest pattern decides", () => {
     ["a.b", "crash"],
     ["axb", "record"],
   ];
-  for (const [tool, policy] of table) assert.equal(policyOf(tool, {}, chosen), policy, tool);
+  for (const [tool, policy] of table) assert.equal(policyOf(tool, {}, configured), policy, tool);
 });
 
-test("one text for equal values, another for others", () => {
+test("equal values have the same text, and different parts different digests", () => {
   assert.equal(canonical({ b: [1, { d: null, c: "x" }], a: undefined }), '{"b":[1,{"c":"x","d":null}]}');
   assert.notEqual(digest("a", "bc"), digest("ab", "c"));
 });
 
-test("members named like a secret are masked at any depth", () => {
-  const given = { env: { API_KEY: "k", PATH: "/bin" }, list: [{ password: 7 }], tokens: 3 };
+test("members whose names look like a secret's are masked at any depth", () => {
+  const input = { env: { API_KEY: "k", PATH: "/bin" }, list: [{ password: 7 }], tokens: 3 };
   const expected = { env: { API_KEY: "[masked]", PATH: "/bin" }, list: [{ password: "[masked]" }], tokens: 3 };
-  assert.deepEqual(masked(given), expected);
+  assert.deepEqual(masked(input), expected);
 });
 
-test("ids of calls that came by /tools/invoke or tools.invoke", () => {
-  assert.deepEqual(invoked("http-direct-operator-order-1"), { key: "order-1" });
-  assert.deepEqual(invoked("rpc-direct-operator-order-1"), { key: "order-1" });
-  assert.deepEqual(invoked("http-direct-operator-1763850000000"), { key: undefined });
-  assert.equal(invoked("call_1"), undefined);
-  assert.equal(invoked(undefined), undefined);
+test("calls by /tools/invoke and tools.invoke are recognized by their ids", () => {
+  assert.deepEqual(invokedCall("http-direct-operator-order-1"), { key: "order-1" });
+  assert.deepEqual(invokedCall("rpc-direct-operator-order-1"), { key: "order-1" });
+  assert.deepEqual(invokedCall("http-direct-operator-1763850000000"), { key: undefined });
+  assert.equal(invokedCall("call_1"), undefined);
+  assert.equal(invokedCall(undefined), undefined);
   assert.ok(recordedByCaller({ key: "ose:1" }));
 });
 
-test("a long result is cut at a character, an image is named and not kept", () => {
-  const long = kept({ content: [{ type: "text", text: "é".repeat(200_000) }, { type: "image", data: "…" }] }, false);
+test("a long result is truncated at a character, and an image is named but not stored", () => {
+  const long = storedResult({ content: [{ type: "text", text: "é".repeat(200_000) }, { type: "image", data: "…" }] }, false);
   assert.equal(long.truncated, true);
   assert.equal(long.content[0]?.text?.length, 131_072);
-  assert.ok(textOf(long).endsWith("(image: not kept)\n(cut for the record)"));
+  assert.ok(textOf(long).endsWith("(image: not stored)\n(truncated for the record)"));
 });

@@ -17,7 +17,7 @@ export interface Recorded {
   attempt: number;
 }
 
-/** The real engine for the tests of a file, on a database of its own. */
+/** The real engine for the tests of a file, with its own database. */
 export async function engineOfThisFile(): Promise<EngineProcess> {
   const folder = mkdtempSync(join(tmpdir(), "state-engine-plugin-"));
   const engine = new EngineProcess(join(folder, "state.db"));
@@ -28,7 +28,7 @@ export async function engineOfThisFile(): Promise<EngineProcess> {
   return engine.start();
 }
 
-/** What is recorded of a tool, oldest first. */
+/** The recorded calls of a tool, oldest first. */
 export async function recorded(engine: EngineProcess, tool_name: string): Promise<Recorded[]> {
   const page = await engine.call<{ items: Recorded[] }>("list_executions", { tool_name });
   return page.items.reverse();
@@ -36,7 +36,7 @@ export async function recorded(engine: EngineProcess, tool_name: string): Promis
 
 let ids = 0;
 
-/** A call that sends a mail, in a session of the subject's own. */
+/** A call that sends a mail. Each subject has its own session. */
 export function mail(subject: string, run: string, more: Partial<ToolCall> = {}): ToolCall {
   ids += 1;
   const params = { to: "ann@example.org", subject };

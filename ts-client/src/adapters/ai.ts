@@ -1,16 +1,16 @@
 import { type ToolScope, wrapTools } from "../wrap-tools.js";
 
-/** A map of tools as the Vercel AI SDK takes it. */
+/** A map of tools, as the Vercel AI SDK accepts it. */
 type Tools = Record<string, object>;
 
 /**
- * The tools of the Vercel AI SDK, each call of which takes effect once:
- * `generateText({ tools: durable({ sendMail }, scope) })`. Of a tool that yields preliminary results
- * the last one is kept, and given. What is thrown becomes a `tool-error` for the model.
+ * Makes each call of Vercel AI SDK tools take effect once:
+ * `generateText({ tools: durable({ sendMail }, scope) })`. If a tool yields preliminary results, only
+ * the last one is recorded and returned. An error that is thrown becomes a `tool-error` for the model.
  */
 export function durable<T extends Tools>(tools: T, scope: ToolScope): T {
-  const whole = Object.entries(tools).map(([name, tool]) => [name, withLastResult(tool)]);
-  return wrapTools(Object.fromEntries(whole) as T, scope);
+  const unstreamed = Object.entries(tools).map(([name, tool]) => [name, withLastResult(tool)]);
+  return wrapTools(Object.fromEntries(unstreamed) as T, scope);
 }
 
 function withLastResult(tool: object): object {

@@ -6,9 +6,9 @@ import { runScoped, type ToolScope } from "../wrap-tools.js";
 type Run = (input: unknown, context?: RunContext, details?: { toolCall?: { callId?: string }; signal?: AbortSignal }) => unknown;
 
 /**
- * The SDK's `tool()`, with each call taking effect once: `const tool = durable(scope)`, then
- * `tool({ name, description, parameters, execute })` as ever. A model is told of a call in doubt in
- * the engine's words, not to "please try again"; an `errorFunction` of your own goes before that.
+ * The SDK's `tool()`, but each call takes effect once: `const tool = durable(scope)`, then
+ * `tool({ name, description, parameters, execute })` as usual. For a call in doubt, the model gets this
+ * package's message instead of "please try again". Your own `errorFunction` replaces that.
  */
 export function durable(scope: ToolScope): typeof tool {
   const guarded = (options: Parameters<typeof tool>[0]) => {

@@ -1,4 +1,4 @@
-// Runs one guarded call: says when the tool runs, and does not end before it is told to.
+// Runs one guarded call. Reports when the tool runs, and ends after it gets a message.
 import { once } from "node:events";
 
 import { StateEngineClient } from "@openclaw/ts-client";

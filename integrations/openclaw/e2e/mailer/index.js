@@ -1,6 +1,6 @@
 import { existsSync, writeFileSync } from "node:fs";
 
-// The sink and the folder of the flags come from the test that starts the gateway.
+// The test that starts the gateway sets the sink and the folder of the flags.
 const { MAIL_SINK, MAIL_FLAGS } = process.env;
 
 export default {
@@ -22,7 +22,7 @@ export default {
         return { content: [{ type: "text", text: await answer.text() }], details: { ok: answer.ok } };
       },
     });
-    // Stops the whole process between the tool's end and the transcript, for the test to kill it there.
+    // Stops the whole process between the tool's end and the transcript, so that the test can kill it there.
     api.on(
       "tool_result_persist",
       () => {
