@@ -44,6 +44,8 @@ pub(crate) struct TimeKeeper {
     anchor: (Timestamp, Duration),
     /// Set once the wall clock has jumped; shared with readers.
     jumped: Arc<AtomicBool>,
+    /// How far it has jumped, until that is in the log.
+    unlogged: Option<Duration>,
 }
 
 impl TimeKeeper {
@@ -54,24 +56,42 @@ impl TimeKeeper {
         if newest > wall.plus(JUMP) {
             jumped.store(true, Ordering::Relaxed);
         }
-        Self { clock, last: (wall.max(newest), steady), anchor: (wall, steady), jumped }
+        Self {
+            clock,
+            last: (wall.max(newest), steady),
+            anchor: (wall, steady),
+            jumped,
+            unlogged: None,
+        }
     }
 
-    /// The time, and how far the clock has jumped where this reading is the first to notice.
-    pub(crate) fn now(&mut self) -> (Timestamp, Option<Duration>) {
+    /// The time.
+    pub(crate) fn now(&mut self) -> Timestamp {
         let (wall, steady) = (self.clock.now(), self.clock.since_boot());
         let expected = self.anchor.0.plus(steady.saturating_sub(self.anchor.1));
         let ahead = wall.as_micros().saturating_sub(expected.as_micros());
         let ahead = Duration::from_micros(u64::try_from(ahead).unwrap_or(0));
-        let jump =
-            (ahead > JUMP && !self.jumped.swap(ahead > JUMP, Ordering::Relaxed)).then_some(ahead);
+        if ahead > JUMP && !self.jumped.swap(true, Ordering::Relaxed) {
+            tracing::warn!(seconds = ahead.as_secs(), "the wall clock jumped forward");
+            self.unlogged = Some(ahead);
+        }
         let now = if wall >= self.last.0 {
             wall
         } else {
             self.last.0.plus(steady.saturating_sub(self.last.1))
         };
         self.last = (now, steady);
-        (now, jump)
+        now
+    }
+
+    /// How far the wall clock has jumped, until [`Self::logged`].
+    pub(crate) const fn jump(&self) -> Option<Duration> {
+        self.unlogged
+    }
+
+    /// The jump is in the log.
+    pub(crate) const fn logged(&mut self) {
+        self.unlogged = None;
     }
 }
 
@@ -110,11 +130,11 @@ mod tests {
         clock.to(1_000, 10);
         let mut keeper =
             TimeKeeper::new(clock.clone(), Timestamp::from_micros(2_000_000_000), Arc::default());
-        assert_eq!(seconds(keeper.now().0), 2_000);
+        assert_eq!(seconds(keeper.now()), 2_000);
         clock.to(500, 13);
-        assert_eq!(seconds(keeper.now().0), 2_003);
+        assert_eq!(seconds(keeper.now()), 2_003);
         clock.to(3_000, 14);
-        assert_eq!(seconds(keeper.now().0), 3_000);
+        assert_eq!(seconds(keeper.now()), 3_000);
     }
 
     #[test]
@@ -130,18 +150,25 @@ mod tests {
     }
 
     #[test]
-    fn a_jump_is_told_once() {
+    fn a_jump_is_reported_until_it_is_logged() {
         let clock = Arc::new(Set::default());
         clock.to(1_000, 10);
         let mut keeper = TimeKeeper::new(clock.clone(), Timestamp::from_micros(0), Arc::default());
         clock.to(1_000 + 3_600, 20);
-        assert_eq!(keeper.now().1, None);
+        keeper.now();
+        assert_eq!(keeper.jump(), None);
         // Suspend moves both clocks.
         clock.to(1_000 + 90_000, 10 + 90_000);
-        assert_eq!(keeper.now().1, None);
+        keeper.now();
+        assert_eq!(keeper.jump(), None);
         clock.to(200_000, 90_011);
-        assert!(keeper.now().1.is_some());
+        keeper.now();
+        assert!(keeper.jump().is_some());
         assert!(keeper.jumped.load(Ordering::Relaxed));
-        assert_eq!(keeper.now().1, None);
+        keeper.now();
+        assert!(keeper.jump().is_some());
+        keeper.logged();
+        keeper.now();
+        assert_eq!(keeper.jump(), None);
     }
 }

@@ -3,7 +3,7 @@
 
 use std::cell::Cell;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{self, RecvTimeoutError, SyncSender};
 use std::time::{Duration, Instant};
 
@@ -54,7 +54,8 @@ pub(crate) fn all(conn: &Connection) {
 /// The writer's side.
 pub(crate) struct Checkpoints {
     wake: SyncSender<()>,
-    status: Arc<Status>,
+    /// How many pages of the log the checkpoint that has just ended found in the database; 0 once that is known.
+    done: Arc<AtomicU64>,
     /// In bytes.
     page_size: u64,
     asked_at: u64,
@@ -70,11 +71,12 @@ impl Checkpoints {
         status: Arc<Status>,
     ) -> std::io::Result<Self> {
         let (wake, asked) = mpsc::sync_channel(1);
-        let for_thread = Arc::clone(&status);
-        fatal::spawn("checkpointer", move || checkpointer(&conn, &asked, &for_thread))?;
+        let done = Arc::new(AtomicU64::default());
+        let of_thread = Arc::clone(&done);
+        fatal::spawn("checkpointer", move || checkpointer(&conn, &asked, &status, &of_thread))?;
         Ok(Self {
             wake,
-            status,
+            done,
             page_size,
             asked_at: 0,
             done_before: 0,
@@ -85,7 +87,6 @@ impl Checkpoints {
     /// After each commit of the writer.
     pub(crate) fn committed(&mut self) {
         let pages = WAL_PAGES.get();
-        self.status.wal_pages.store(pages, Ordering::Relaxed);
         if pages < self.asked_at {
             // The log began anew.
             (self.asked_at, self.done_before) = (0, 0);
@@ -108,7 +109,7 @@ impl Checkpoints {
             return;
         }
         // Told once for each checkpoint: a moment later the log has grown.
-        let done = self.status.wal_pages_done.swap(0, Ordering::Relaxed);
+        let done = self.done.swap(0, Ordering::Relaxed);
         if pages >= RESTART_AT_LAST / self.page_size
             || pages.saturating_sub(done) <= LITTLE / self.page_size
         {
@@ -133,7 +134,7 @@ impl Checkpoints {
     }
 }
 
-fn checkpointer(conn: &Connection, asked: &mpsc::Receiver<()>, status: &Status) {
+fn checkpointer(conn: &Connection, asked: &mpsc::Receiver<()>, status: &Status, moved: &AtomicU64) {
     let (mut done_at, mut seen_at) = (0, 0);
     loop {
         let quiet = match asked.recv_timeout(QUIET) {
@@ -147,7 +148,7 @@ fn checkpointer(conn: &Connection, asked: &mpsc::Receiver<()>, status: &Status) 
         if !quiet || idle {
             fatal::panic_point("checkpointer");
             let (_, done) = run(conn, queries::CHECKPOINT_PASSIVE);
-            status.wal_pages_done.store(done, Ordering::Relaxed);
+            moved.store(done, Ordering::Relaxed);
             done_at = commits;
         }
     }

@@ -79,11 +79,11 @@ pub(crate) fn flush(writer: &mut Writer) {
 
 /// Ends the leases that ran out.
 fn end_leases(writer: &mut Writer) {
-    while let Some((row, attempt)) = writer.live.expired(Instant::now()) {
+    while let Some((row, attempt)) = writer.memory.live.expired(Instant::now()) {
         let ended = writer.commit_now(move |tx| executions::expire(tx, row, attempt));
         let Err(fail) = ended else { continue };
         tracing::warn!(?fail, "a lease could not be ended");
-        writer.live.lease(row, attempt, LEASE_RETRY);
+        writer.memory.live.lease(row, attempt, LEASE_RETRY);
         if let Fail::Sql(error) = &fail {
             writer.make_room(error);
         }

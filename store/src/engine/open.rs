@@ -14,17 +14,15 @@ use crate::clock::{Clock, TimeKeeper};
 use crate::engine::caches::Caches;
 use crate::engine::checkpoint::{self, Checkpoints};
 use crate::engine::job::WriterHandle;
-use crate::engine::live::Live;
 use crate::engine::lock::DatabaseLock;
 use crate::engine::reserve::Reserve;
 use crate::engine::status::Status;
-use crate::engine::writer::Writer;
+use crate::engine::writer::{Memory, Writer};
 use crate::engine::{fatal, run};
 use crate::files;
 use crate::options::Options;
 use crate::sqlite::error::{Fail, Severity, severity};
 use crate::sqlite::migrations::{self, MIGRATIONS};
-use crate::sqlite::transaction::Touched;
 use crate::sqlite::{connection, executions, meta, queries};
 use crate::token::Secret;
 
@@ -74,10 +72,8 @@ pub(crate) fn start(options: &Options, clock: Arc<dyn Clock>) -> Result<Engine, 
         status: Arc::clone(&status),
         secret: secret.clone(),
         keeper,
-        jump: None,
         head,
-        live: Live::default(),
-        touched: Touched::default(),
+        memory: Memory::default(),
         reserve,
         checkpoints,
         caches: Arc::clone(&caches),

@@ -24,7 +24,7 @@ const IDLE: Duration = Duration::from_secs(1);
 pub(crate) fn run(mut writer: Writer, messages: &Receiver<Message>) {
     let mut housekeeping = Housekeeping::default();
     let stopped = loop {
-        let (group, stop) = gather(messages, writer.live.next_due());
+        let (group, stop) = gather(messages, writer.memory.live.next_due());
         if !group.is_empty() {
             writer.commit_group(group);
         }

@@ -1,7 +1,7 @@
 //! What the writer tells everybody else without being asked.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -23,19 +23,21 @@ const MAX_COUNTED: usize = 1_000;
 /// Numbers and switches that the writer sets and others read.
 #[derive(Debug, Default)]
 pub(crate) struct Status {
+    /// New calls are refused until there is disk space.
     pub(crate) full: AtomicBool,
+    /// Outcomes wait for disk space, or for another program.
     pub(crate) stalled: AtomicBool,
+    /// The wall clock jumped forward.
     pub(crate) jumped: Arc<AtomicBool>,
+    /// Proxied calls under a lease.
     pub(crate) in_flight: AtomicI64,
+    /// Executions in doubt.
     pub(crate) in_doubt: AtomicI64,
-    pub(crate) events: AtomicI64,
-    pub(crate) wal_pages: AtomicU64,
-    /// How many of them the checkpoint that has just ended found in the database; 0 once that is known.
-    pub(crate) wal_pages_done: AtomicU64,
     /// The time of the newest event, in microseconds.
-    pub(crate) newest_at: AtomicI64,
+    newest_at: AtomicI64,
     /// The number of the newest event, for those who wait for the next one.
-    pub(crate) newest: watch::Sender<i64>,
+    newest: watch::Sender<i64>,
+    /// Duplicates that are not written yet.
     pub(crate) duplicates: Duplicates,
     commits: Mutex<Histogram>,
     counts: Mutex<HashMap<&'static str, Counted>>,
@@ -62,6 +64,22 @@ pub struct Histogram {
 }
 
 impl Status {
+    /// There is a newer event, of this number and time.
+    pub(crate) fn set_newest(&self, seq: i64, at: Timestamp) {
+        self.newest_at.store(at.as_micros(), Ordering::Relaxed);
+        self.newest.send_replace(seq);
+    }
+
+    /// The number of the newest event, again whenever there is a newer one.
+    pub(crate) fn newest(&self) -> watch::Receiver<i64> {
+        self.newest.subscribe()
+    }
+
+    /// How many events there were up to now.
+    pub(crate) fn events(&self) -> u64 {
+        self.newest.borrow().unsigned_abs()
+    }
+
     pub(crate) fn observe_commit(&self, took: Duration) {
         let seconds = took.as_secs_f64();
         let mut commits = lock(&self.commits);

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use rusqlite::Connection;
 use store_core::Error;
@@ -27,16 +27,20 @@ use crate::sqlite::queries;
 use crate::sqlite::transaction::{AfterCommit, Touched, Transaction};
 use crate::token::Secret;
 
+/// What the writer knows that is not on disk.
+#[derive(Debug, Default)]
+pub(crate) struct Memory {
+    pub(crate) live: Live,
+    touched: Touched,
+}
+
 pub(crate) struct Writer {
     pub(crate) conn: Connection,
     pub(crate) status: Arc<Status>,
     pub(crate) secret: Secret,
     pub(crate) keeper: TimeKeeper,
-    /// How far the wall clock jumped, until that is in the log.
-    pub(crate) jump: Option<Duration>,
     pub(crate) head: Head,
-    pub(crate) live: Live,
-    pub(crate) touched: Touched,
+    pub(crate) memory: Memory,
     pub(crate) reserve: Reserve,
     pub(crate) checkpoints: Checkpoints,
     pub(crate) caches: Arc<Caches>,
@@ -154,22 +158,17 @@ impl Writer {
         jobs: &mut [&mut (dyn Job + '_)],
     ) -> Result<Vec<AfterCommit>, Undone> {
         let began = Instant::now();
-        let (now, jump) = self.keeper.now();
+        let now = self.keeper.now();
         let context = Context {
             now,
             expiry: !self.status.jumped.load(Ordering::Relaxed),
             secret: &self.secret,
         };
-        let tx = Transaction::new(&self.conn, context, &mut self.touched);
-        let mut write = Write { tx, live: &mut self.live };
-        if let Some(jump) = jump {
-            tracing::warn!(seconds = jump.as_secs(), "the wall clock jumped forward");
-            self.jump = Some(jump);
-        }
-        if let Some(jump) = self.jump {
-            write
-                .tx
-                .event(NewEvent::engine(EventKind::ClockJump, &Jump { seconds: jump.as_secs() }));
+        let tx = Transaction::new(&self.conn, context, &mut self.memory.touched);
+        let mut write = Write { tx, live: &mut self.memory.live };
+        if let Some(jump) = self.keeper.jump() {
+            let jump = Jump { seconds: jump.as_secs() };
+            write.tx.event(NewEvent::engine(EventKind::ClockJump, &jump));
         }
         let done = run_all(&mut write, jobs).and_then(|()| {
             let head = self
@@ -182,12 +181,10 @@ impl Writer {
         match done {
             Ok(head) => {
                 self.head = head;
-                self.jump = None;
+                self.keeper.logged();
                 let effects = write.tx.into_after();
-                self.live.committed();
-                self.status.events.store(head.seq, Ordering::Relaxed);
-                self.status.newest_at.store(head.at.as_micros(), Ordering::Relaxed);
-                self.status.newest.send_replace(head.seq);
+                self.memory.live.committed();
+                self.status.set_newest(head.seq, head.at);
                 self.status.observe_commit(began.elapsed());
                 self.checkpoints.committed();
                 Ok(effects)
@@ -198,8 +195,8 @@ impl Writer {
                 {
                     fatal::die(&format!("the database failed: {error}"));
                 }
-                self.live.undo();
-                self.touched.forget();
+                self.memory.live.undo();
+                self.memory.touched.forget();
                 if !self.conn.is_autocommit()
                     && let Err(error) = self.conn.execute_batch(queries::ROLLBACK)
                 {
@@ -222,9 +219,9 @@ impl Writer {
 
     fn apply_to(&mut self, row: i64, effect: Effect) {
         match effect {
-            Effect::Settled(settled) => self.live.settle(row, settled),
-            Effect::Leased { attempt, ttl } => self.live.lease(row, attempt, ttl),
-            Effect::Unleased => self.live.unlease(row),
+            Effect::Settled(settled) => self.memory.live.settle(row, settled),
+            Effect::Leased { attempt, ttl } => self.memory.live.lease(row, attempt, ttl),
+            Effect::Unleased => self.memory.live.unlease(row),
             Effect::InFlight(by) => Status::add(&self.status.in_flight, by),
             Effect::InDoubt(by) => Status::add(&self.status.in_doubt, by),
             Effect::ReplaysChanged => self.caches.replays.forget(),

@@ -122,7 +122,7 @@ fn told(answer: &Answer, limit: usize) -> AnswerDetail {
                 Err(_) => not_kept(Digest::of(bytes).hex(32), bytes.len() as u64),
                 Ok(text) => Excerpt {
                     sha256: Some(Digest::of(bytes).hex(32)),
-                    ..of_text(text, output::is_json(answer), limit)
+                    ..of_text(text, format_of(answer), limit)
                 },
             },
         },
@@ -138,20 +138,30 @@ fn of_body(body: &Json, limit: usize) -> Option<Excerpt> {
         return Some(not_kept(sha256, size));
     }
     Some(match body.decode::<String>() {
-        Ok(text) => of_text(&text, false, limit),
+        Ok(text) => of_text(&text, Format::Text, limit),
         Err(_) => of_json(body.as_str(), limit),
     })
 }
 
-fn of_json(text: &str, limit: usize) -> Excerpt {
-    of_text(text, true, limit)
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Format {
+    Json,
+    Text,
 }
 
-fn of_text(text: &str, json: bool, limit: usize) -> Excerpt {
+fn format_of(answer: &Answer) -> Format {
+    if output::is_json(answer) { Format::Json } else { Format::Text }
+}
+
+fn of_json(text: &str, limit: usize) -> Excerpt {
+    of_text(text, Format::Json, limit)
+}
+
+fn of_text(text: &str, format: Format, limit: usize) -> Excerpt {
     let end = text.floor_char_boundary(limit);
     Excerpt {
         text: Some(text[..end].to_owned()),
-        json,
+        json: format == Format::Json,
         cut: end < text.len(),
         size: text.len() as u64,
         sha256: None,

@@ -127,6 +127,6 @@ pub(crate) fn health(reader: &Reader, queued: usize) -> Health {
         database_bytes: files::size(reader.path()),
         wal_bytes,
         commit_seconds: status.commits(),
-        events: number(&status.events),
+        events: status.events(),
     }
 }

@@ -138,7 +138,7 @@ impl Store {
 
     /// Tells the number of the newest event whenever there is a newer one.
     pub fn newest_event(&self) -> watch::Receiver<i64> {
-        self.0.writer.status().newest.subscribe()
+        self.0.writer.status().newest()
     }
 
     /// A digest under the store's secret: equal for equal inputs, and no way back.

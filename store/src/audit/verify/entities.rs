@@ -44,22 +44,25 @@ impl Entities {
             }
         }
     }
+}
 
-    fn compare(
-        &mut self,
-        table: Table,
-        row: i64,
-        digest: &str,
-        tells_all: bool,
-        walked: &mut Walked<'_>,
-    ) {
-        let message = match self.digests.remove(&(table, row)) {
+/// The tables, compared with the log.
+struct Comparison<'w, 'f> {
+    told: Entities,
+    /// The log knows every row.
+    tells_all: bool,
+    walked: &'w mut Walked<'f>,
+}
+
+impl Comparison<'_, '_> {
+    fn compare(&mut self, table: Table, row: i64, digest: &str) {
+        let message = match self.told.digests.remove(&(table, row)) {
             Some(told) if told == digest => return,
             Some(_) => "it is not the one that was recorded",
-            None if tells_all => "its events know nothing of it",
+            None if self.tells_all => "its events know nothing of it",
             None => return,
         };
-        walked.wrong(table.name(), row, message.to_owned());
+        self.walked.wrong(table.name(), row, message.to_owned());
     }
 }
 
@@ -67,17 +70,18 @@ impl Reader {
     /// `told` is what the log tells up to the row `seq`.
     pub(super) fn verify_entities(
         &self,
-        mut told: Entities,
+        told: Entities,
         mut seq: i64,
         walked: &mut Walked<'_>,
     ) -> Result<(), Error> {
         let tells_all = !told.partly && walked.whole_from == i64::MIN;
+        let mut comparison = Comparison { told, tells_all, walked };
         for table in Table::ALL {
             let mut from = i64::MIN;
             loop {
                 // Others go on writing: a page is compared with the log of the same moment.
                 let page = self.snapshot(|conn| {
-                    told.catch_up(conn, &mut seq)?;
+                    comparison.told.catch_up(conn, &mut seq)?;
                     Ok(many(conn, table.rows(), params![from, PAGE], |row| {
                         Ok((row.get::<_, i64>(0)?, entity_log::digest(row)?))
                     })?)
@@ -85,11 +89,12 @@ impl Reader {
                 let Some((last, _)) = page.last() else { break };
                 from = last.saturating_add(1);
                 for (row, digest) in page {
-                    told.compare(table, row, &digest, tells_all, walked);
+                    comparison.compare(table, row, &digest);
                 }
             }
         }
         // What was not there, or has changed since.
+        let Comparison { told, walked, .. } = comparison;
         for (table, row) in told.digests.into_keys() {
             let found = self.one(table.rows(), params![row, 1], |found| found.get::<_, i64>(0))?;
             if found != Some(row) {

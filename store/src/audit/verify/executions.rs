@@ -57,7 +57,8 @@ fn a_page(conn: &Connection, last: &mut i64, walked: &mut Walked<'_>) -> Result<
     for (row, execution) in page {
         (*last, seen) = (row, seen + 1);
         let events = many(conn, queries::VERIFY_EVENTS, [row], EventRow::read)?;
-        let record = Record::of(events, row >= walked.whole_from);
+        let is_whole = row >= walked.whole_from;
+        let record = if is_whole { Record::whole() } else { Record::default() }.after(events);
         match execution {
             Ok(execution) => execution.compare(row, &record, walked),
             Err(error) => walked.wrong("executions", row, format!("not readable: {error}")),

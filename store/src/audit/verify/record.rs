@@ -100,17 +100,22 @@ pub(super) struct ToldKey {
 }
 
 impl Record {
-    pub(super) fn of(events: Vec<EventRow>, whole: bool) -> Self {
-        let mut record = Self { whole, tells_answer: whole, ..Self::default() };
+    /// Of an execution of which all events are there.
+    pub(super) fn whole() -> Self {
+        Self { whole: true, tells_answer: true, ..Self::default() }
+    }
+
+    /// Goes through all events, in the log's order.
+    pub(super) fn after(mut self, events: Vec<EventRow>) -> Self {
         for event in events {
             if event.kind == EventKind::PossibleDuplicate {
-                record.possible_duplicates.push(event.attempt);
+                self.possible_duplicates.push(event.attempt);
             }
             if let Ok(told) = serde_json::from_str(&event.detail) {
-                record.take(&event, told);
+                self.take(&event, told);
             }
         }
-        record
+        self
     }
 
     /// Earlier versions told less.
