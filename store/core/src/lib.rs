@@ -13,22 +13,22 @@ use std::time::Duration;
 
 pub use error::{Error, LockHolder};
 
-/// The largest response body that is kept, in bytes.
+/// The maximum size of a response body that is stored, in bytes.
 pub const MAX_KEPT_BODY: usize = 8 * 1024 * 1024;
 
-/// The longest name or key, in characters.
+/// The maximum length of a name or key, in characters.
 pub const MAX_NAME: usize = 255;
 
 /// The default time to live of an API lease.
 pub const LEASE_DEFAULT: Duration = Duration::from_secs(60);
-/// The shortest lease.
+/// The minimum time to live of an API lease.
 pub const LEASE_MIN: Duration = Duration::from_secs(1);
-/// The longest lease.
+/// The maximum time to live of an API lease.
 pub const LEASE_MAX: Duration = Duration::from_secs(3_600);
 
-/// The user of calls that name none.
+/// The user of calls that name no user.
 pub const DEFAULT_USER: &str = "local";
-/// The session of calls that name none.
+/// The session of calls that name no session.
 pub const DEFAULT_SESSION: &str = "default";
-/// The goal of a session's proxied calls that name none.
+/// The goal of a session's proxied calls that name no goal.
 pub const PROXY_GOAL: &str = "HTTP tool calls";
