@@ -1,4 +1,4 @@
-//! The engine's time: the wall clock, but never backwards.
+//! The engine's time: the wall clock, but never running backwards.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -6,24 +6,24 @@ use std::time::Duration;
 
 use store_core::model::Timestamp;
 
-/// A forward step of the wall clock of more than this against the clock that counts suspend stops
-/// the expiry of keys until the next start.
+/// If the wall clock gains more than this on the clock that counts suspend, keys stop expiring until the
+/// next start.
 pub(crate) const JUMP: Duration = Duration::from_secs(3_600);
 
-/// Where the engine reads the time from.
+/// The source of time.
 pub trait Clock: Send + Sync + std::fmt::Debug {
     /// The wall clock.
     fn now(&self) -> Timestamp;
-    /// Time since some moment before the process began; counts suspend; never runs backwards.
+    /// Time since some moment before the process started. Counts suspend, and never runs backwards.
     fn since_boot(&self) -> Duration;
 }
 
-/// The machine's own clocks.
+/// The machine's clocks.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct SystemClock;
 
 impl Clock for SystemClock {
-    #[expect(clippy::disallowed_methods, reason = "the one place that reads the wall clock")]
+    #[expect(clippy::disallowed_methods, reason = "the only place that reads the wall clock")]
     fn now(&self) -> Timestamp {
         Timestamp::from_micros(chrono::Utc::now().timestamp_micros())
     }
@@ -34,11 +34,11 @@ impl Clock for SystemClock {
     }
 }
 
-/// Keeps the engine's time from running backwards, and notices a jump.
+/// Keeps the engine's time from running backwards, and detects jumps.
 #[derive(Debug)]
 pub(crate) struct TimeKeeper {
     clock: Arc<dyn Clock>,
-    /// The last time that was told, and the steady clock's reading at that moment.
+    /// The last time returned, and the steady clock's reading at that moment.
     last: (Timestamp, Duration),
     /// The wall clock and the steady clock at the start.
     anchor: (Timestamp, Duration),
@@ -49,8 +49,8 @@ pub(crate) struct TimeKeeper {
 }
 
 impl TimeKeeper {
-    /// `newest` is the time of the newest event: nothing happens before it. Far ahead of the wall clock it
-    /// was written by one that had jumped.
+    /// `newest` is the time of the newest event: no later event is earlier. If it is far ahead of the wall
+    /// clock, it was written after a jump.
     pub(crate) fn new(clock: Arc<dyn Clock>, newest: Timestamp, jumped: Arc<AtomicBool>) -> Self {
         let (wall, steady) = (clock.now(), clock.since_boot());
         if newest > wall.plus(JUMP) {
@@ -65,7 +65,7 @@ impl TimeKeeper {
         }
     }
 
-    /// The time.
+    /// The current time.
     pub(crate) fn now(&mut self) -> Timestamp {
         let (wall, steady) = (self.clock.now(), self.clock.since_boot());
         let expected = self.anchor.0.plus(steady.saturating_sub(self.anchor.1));

@@ -1,4 +1,4 @@
-//! The right to execute: made by a claim, consumed by a finish, never copied.
+//! The right to execute: granted by a claim, consumed by a finish, never copied.
 
 use store_core::call::Finish;
 use store_core::state::Knowledge;
@@ -16,7 +16,7 @@ pub struct Lease {
     execution_id: Uuid,
     attempt: u32,
     key_text: Option<String>,
-    /// Where its end is recorded; `None` before it is granted.
+    /// Where its end is recorded; `None` until it is granted.
     writer: Option<WriterHandle>,
 }
 
@@ -63,7 +63,7 @@ impl Drop for Lease {
     }
 }
 
-/// The end of an attempt of which nobody will tell more.
+/// The outcome of an attempt of which nobody will report more.
 pub(crate) fn unknown(error: &str, last_event: &str) -> Finish {
     Finish {
         outcome: Knowledge::Unknown,

@@ -1,4 +1,4 @@
-//! Opening a store: lock, migrate, recover, start the threads. Nothing is served before it is done.
+//! Opens a database: lock, migrate, recover, start the threads.
 
 use std::fs::DirBuilder;
 use std::os::unix::fs::DirBuilderExt;
@@ -26,7 +26,7 @@ use crate::sqlite::migrations::{self, MIGRATIONS};
 use crate::sqlite::{connection, executions, meta, queries};
 use crate::token::Secret;
 
-/// An engine that runs.
+/// A running engine.
 pub(crate) struct Engine {
     pub(crate) writer: WriterHandle,
     pub(crate) secret: Secret,
@@ -37,7 +37,7 @@ pub(crate) struct Engine {
 /// Opens a database and starts its threads; the writer reads the time from `clock`.
 pub(crate) fn start(options: &Options, clock: Arc<dyn Clock>) -> Result<Engine, Error> {
     let path = &options.path;
-    make_folder(path)?;
+    create_folder(path)?;
     let lock = DatabaseLock::take(path)?;
     let refused = |error: rusqlite::Error| open_error(path, &error);
     if is_foreign(path) {
@@ -45,8 +45,7 @@ pub(crate) fn start(options: &Options, clock: Arc<dyn Clock>) -> Result<Engine, 
         return Err(Error::Open { path: path.clone(), message: message.to_owned() });
     }
     let mut conn = connection::open_writer(path).map_err(refused)?;
-    // SQLite serves frames of the log that were never synced: sync all of it before any of it
-    // is acted on.
+    // SQLite also serves frames of the log that were never synced: sync them before acting on any of them.
     checkpoint::all(&conn);
     MIGRATIONS.to_latest(&mut conn).map_err(|error| migration_error(path, &error))?;
     checkpoint::watch_log(&conn);
@@ -57,7 +56,7 @@ pub(crate) fn start(options: &Options, clock: Arc<dyn Clock>) -> Result<Engine, 
     let head = Head::read(&conn).map_err(refused)?;
     let keeper = TimeKeeper::new(clock, head.at, Arc::clone(&status.jumped));
     let reserve = Reserve::new(files::reserve(path), options.reserve_bytes, options.max_page_count);
-    if let Err(error) = reserve.make(&conn) {
+    if let Err(error) = reserve.create(&conn) {
         tracing::error!(%error, "no disk space for the reserve: new calls are refused until there is");
         status.full.store(true, Ordering::Relaxed);
     }
@@ -87,7 +86,7 @@ pub(crate) fn start(options: &Options, clock: Arc<dyn Clock>) -> Result<Engine, 
 }
 
 impl Writer {
-    /// One transaction: a boot event, and every call that an earlier process left running.
+    /// In one transaction: logs the start, and ends every call that an earlier process left running.
     fn recover(&mut self, path: &Path) -> Result<(), Error> {
         let in_doubt: i64 = self
             .conn
@@ -98,16 +97,16 @@ impl Writer {
         if let Err(Fail::Sql(error)) = &recovered
             && severity(error) == Severity::Full
         {
-            // What became of calls is what the reserve is for.
-            self.make_room(error);
+            // The reserve is for the outcomes of calls.
+            self.release_reserve(error);
             recovered = self.commit_now(executions::recover);
         }
         recovered.map_err(|fail| unreadable(path, fail))
     }
 }
 
-/// Asked before anything is opened for writing, which would change the file's mode. What cannot be read here is
-/// told of by the next step.
+/// To be checked before the file is opened for writing, which would change its mode. What cannot be read
+/// here is reported by the next step.
 fn is_foreign(path: &Path) -> bool {
     path.exists()
         && connection::open_reader(path)
@@ -115,7 +114,7 @@ fn is_foreign(path: &Path) -> bool {
             .unwrap_or(false)
 }
 
-fn make_folder(database: &Path) -> Result<(), Error> {
+fn create_folder(database: &Path) -> Result<(), Error> {
     rustix::process::umask(Mode::from_raw_mode(0o077));
     let Some(folder) = database.parent().filter(|folder| !folder.as_os_str().is_empty()) else {
         return Ok(());

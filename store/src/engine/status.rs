@@ -1,4 +1,4 @@
-//! What the writer tells everybody else without being asked.
+//! Counters and flags of the writer, for everybody else.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
@@ -17,15 +17,15 @@ use crate::mutex::lock;
 const COMMIT_BUCKETS: [f64; 12] =
     [0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 2.5];
 
-/// How many hosts of one kind of passing requests a minute tells apart; the rest is counted as `other`.
+/// How many names of one kind are counted separately in a minute; the rest is counted as `other`.
 const MAX_COUNTED: usize = 1_000;
 
-/// Numbers and switches that the writer sets and others read.
+/// Counters and flags that the writer sets and others read.
 #[derive(Debug, Default)]
 pub(crate) struct Status {
     /// New calls are refused until there is disk space.
     pub(crate) full: AtomicBool,
-    /// Outcomes wait for disk space, or for another program.
+    /// Outcomes are waiting for disk space, or for another program.
     pub(crate) stalled: AtomicBool,
     /// The wall clock jumped forward.
     pub(crate) jumped: Arc<AtomicBool>,
@@ -37,18 +37,18 @@ pub(crate) struct Status {
     newest_at: AtomicI64,
     /// The number of the newest event, for those who wait for the next one.
     newest: watch::Sender<i64>,
-    /// Duplicates that are not written yet.
+    /// Duplicates that are not written yet, and their total.
     pub(crate) duplicates: Duplicates,
     commits: Mutex<Histogram>,
     counts: Mutex<HashMap<&'static str, Counted>>,
 }
 
-/// What passed without a record of its own, of one kind.
+/// Requests of one kind that passed without a record.
 #[derive(Debug, Default)]
 struct Counted {
-    /// Since the start.
+    /// Since the start of the process.
     total: u64,
-    /// In this minute, by what it was.
+    /// In this minute, by name.
     minute: HashMap<String, u64>,
 }
 
@@ -57,25 +57,25 @@ struct Counted {
 pub struct Histogram {
     /// The sum of all observations, in seconds.
     pub sum: f64,
-    /// How many there were.
+    /// The number of observations.
     pub count: u64,
-    /// (upper bound, how many were at most that), ascending.
+    /// (upper bound, number of observations up to it), ascending.
     pub buckets: Vec<(f64, u64)>,
 }
 
 impl Status {
-    /// There is a newer event, of this number and time.
+    /// Publishes the number and time of the newest event.
     pub(crate) fn set_newest(&self, seq: i64, at: Timestamp) {
         self.newest_at.store(at.as_micros(), Ordering::Relaxed);
         self.newest.send_replace(seq);
     }
 
-    /// The number of the newest event, again whenever there is a newer one.
+    /// Watches the number of the newest event.
     pub(crate) fn newest(&self) -> watch::Receiver<i64> {
         self.newest.subscribe()
     }
 
-    /// How many events there were up to now.
+    /// The number of the newest event.
     pub(crate) fn events(&self) -> u64 {
         self.newest.borrow().unsigned_abs()
     }
@@ -95,7 +95,7 @@ impl Status {
         }
     }
 
-    /// The writer's time, as nearly as a reader can tell it: it never runs behind the newest event.
+    /// The time for readers: never before the newest event.
     pub(crate) fn now(&self) -> Timestamp {
         let newest = Timestamp::from_micros(self.newest_at.load(Ordering::Relaxed));
         SystemClock.now().max(newest)
@@ -105,7 +105,7 @@ impl Status {
         lock(&self.commits).clone()
     }
 
-    /// Counts something that is no execution, for the minute's row in the log.
+    /// Counts a request that is not an execution, for the row of the minute in the log.
     pub(crate) fn count(&self, kind: &'static str, what: &str) {
         let mut counts = lock(&self.counts);
         let counted = counts.entry(kind).or_default();
@@ -118,7 +118,7 @@ impl Status {
         *counted.minute.entry(what.to_owned()).or_default() += 1;
     }
 
-    /// The minute's counts by kind and what it was; the minute begins anew.
+    /// Takes the counts of the minute by kind and name, and resets them.
     pub(crate) fn take_counts(&self) -> Vec<((&'static str, String), u64)> {
         let mut counts = lock(&self.counts);
         let mut taken: Vec<_> = counts

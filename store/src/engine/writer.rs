@@ -1,5 +1,5 @@
-//! The only writer: what has gathered while the last commit ran is one transaction, one fsync, then all
-//! answers.
+//! Group commit: all jobs that arrived during the last commit are one transaction and one fsync, then all
+//! are answered.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -27,13 +27,14 @@ use crate::sqlite::queries;
 use crate::sqlite::transaction::{AfterCommit, Touched, Transaction};
 use crate::token::Secret;
 
-/// What the writer knows that is not on disk.
+/// State of the writer that is not on disk.
 #[derive(Debug, Default)]
 pub(crate) struct Memory {
     pub(crate) live: Live,
     touched: Touched,
 }
 
+/// The owner of the only connection that writes.
 pub(crate) struct Writer {
     pub(crate) conn: Connection,
     pub(crate) status: Arc<Status>,
@@ -44,12 +45,12 @@ pub(crate) struct Writer {
     pub(crate) reserve: Reserve,
     pub(crate) checkpoints: Checkpoints,
     pub(crate) caches: Arc<Caches>,
-    /// Outcomes that found no room: tried again until they are on disk.
+    /// Outcomes that could not be written for lack of space. Retried until they are on disk.
     pub(crate) parked: Vec<Box<dyn Job>>,
 }
 
 impl Writer {
-    /// One transaction for all; where that fails, one for each.
+    /// Runs all jobs in one transaction; if that fails, each in its own.
     pub(crate) fn commit_group(&mut self, group: Vec<Box<dyn Job>>) {
         let mut group: Vec<_> = group.into_iter().filter_map(|job| self.admit(job)).collect();
         if group.is_empty() {
@@ -63,15 +64,15 @@ impl Writer {
                 group.into_iter().for_each(Job::answer);
             }
             Err(Undone::Refused) => group.into_iter().for_each(|job| self.commit_one(job)),
-            // A foreign program writes: nothing was begun, and alone no job would fare better.
+            // Another program is writing: no transaction was started, and running jobs one by one would not help.
             Err(Undone::Failed(error)) if severity(&error) == Severity::Busy => {
                 for job in group {
-                    self.put_off(job, &error);
+                    self.postpone(job, &error);
                 }
             }
             Err(Undone::Failed(error)) => {
-                // FULL, NOMEM and others may have rolled back the whole transaction, savepoints
-                // and all: no job of it is done, and none may be lost. Outcomes come first.
+                // FULL, NOMEM and others may have rolled back the whole transaction: no job is done,
+                // and none may be lost. Outcomes come first.
                 tracing::warn!(%error, jobs = group.len(), "group commit failed; committing one by one");
                 group.sort_by_key(|job| job.lane() == Lane::Ordinary);
                 for job in group {
@@ -81,7 +82,7 @@ impl Writer {
         }
     }
 
-    /// Refuses what waited in the queue when the disk became full: the room that is left is for outcomes.
+    /// Refuses jobs that were queued when the disk became full: the space that is left is for outcomes.
     fn admit(&self, mut job: Box<dyn Job>) -> Option<Box<dyn Job>> {
         if !self.status.full.load(Ordering::Relaxed) || job.lane() != Lane::Ordinary {
             return Some(job);
@@ -100,13 +101,13 @@ impl Writer {
             }
             Err(Undone::Refused) => job.answer(),
             Err(Undone::Failed(error)) => {
-                self.make_room(&error);
-                self.put_off(job, &error);
+                self.release_reserve(&error);
+                self.postpone(job, &error);
             }
         }
     }
 
-    /// Tries once more to write outcomes that found no room.
+    /// Retries the parked outcomes.
     pub(crate) fn finish_parked(&mut self) {
         let parked = std::mem::take(&mut self.parked);
         if !parked.is_empty() {
@@ -115,7 +116,7 @@ impl Writer {
         self.status.stalled.store(!self.parked.is_empty(), Ordering::Relaxed);
     }
 
-    /// Runs `work` in a transaction of its own, now.
+    /// Runs `work` in its own transaction, now.
     pub(crate) fn commit_now(
         &mut self,
         work: impl FnMut(&mut Transaction<'_>) -> Result<(), Fail> + Send,
@@ -132,17 +133,16 @@ impl Writer {
         }
     }
 
-    /// Where the disk is full: refuses new calls from now on, and gives the reserve to outcomes.
-    pub(crate) fn make_room(&self, error: &rusqlite::Error) {
+    /// If the disk is full: refuses new calls from now on, and releases the reserve for outcomes.
+    pub(crate) fn release_reserve(&self, error: &rusqlite::Error) {
         if severity(error) == Severity::Full {
             self.status.full.store(true, Ordering::Relaxed);
-            self.reserve.give_up(&self.conn);
+            self.reserve.release(&self.conn);
         }
     }
 
-    /// Refuses a job that may be asked again. An outcome is not given up for want of room:
-    /// housekeeping tries again.
-    fn put_off(&mut self, mut job: Box<dyn Job>, error: &rusqlite::Error) {
+    /// Refuses a job that can be repeated. An outcome is parked instead, and housekeeping retries it.
+    fn postpone(&mut self, mut job: Box<dyn Job>, error: &rusqlite::Error) {
         if job.lane() != Lane::Ordinary && severity(error) != Severity::Statement {
             self.parked.push(job);
             return;
@@ -151,8 +151,8 @@ impl Writer {
         job.answer();
     }
 
-    /// Runs the jobs in one transaction and commits. On `Err` nothing of it is left. Does not return
-    /// when the pages can no longer be trusted.
+    /// Runs the jobs in one transaction and commits. After `Err` nothing of it is written. Does not return if
+    /// the database can no longer be trusted.
     fn transaction(
         &mut self,
         jobs: &mut [&mut (dyn Job + '_)],
@@ -229,7 +229,7 @@ impl Writer {
     }
 }
 
-/// A job that the writer gives itself: nobody waits for its answer.
+/// A job of the writer itself: nobody waits for its answer.
 struct Own<F> {
     work: F,
     refused: Option<Error>,
@@ -251,8 +251,8 @@ impl<F: FnMut(&mut Transaction<'_>) -> Result<(), Fail> + Send> Job for Own<F> {
     fn answer(self: Box<Self>) {}
 }
 
-/// The log's end is known to this process alone: where the next row is there already, another program has
-/// written it, and every later call would fail. A new start reads where the log ends.
+/// Only this process knows the end of the event log. If the next row exists already, another program has
+/// written it, and every later job would fail. A restart reads the end again.
 fn written_by_others(error: &rusqlite::Error) {
     if error.sqlite_error_code() == Some(rusqlite::ErrorCode::ConstraintViolation) {
         fatal::die("another program has written to the event log of this database; start again");
@@ -264,13 +264,13 @@ struct Jump {
     seconds: u64,
 }
 
-/// Why nothing of a transaction was written.
+/// Why a transaction was rolled back.
 #[derive(Debug)]
 enum Undone {
-    /// A job refused after it had written something. It keeps its refusal; the others of its group
-    /// have done nothing.
+    /// A job refused after it had written something. It keeps its refusal; the other jobs of its group are
+    /// undone.
     Refused,
-    /// The database did.
+    /// The database failed.
     Failed(rusqlite::Error),
 }
 
@@ -280,8 +280,8 @@ impl From<rusqlite::Error> for Undone {
     }
 }
 
-/// Jobs have no savepoints: nearly all that refuse do so before they write, and the copies of pages
-/// that a savepoint takes would be paid for by every call.
+/// Jobs have no savepoints: nearly all refusals happen before a write, and every call would pay for the
+/// page copies of a savepoint.
 fn run_all(write: &mut Write<'_>, jobs: &mut [&mut (dyn Job + '_)]) -> Result<(), Undone> {
     let conn = write.tx.conn;
     conn.prepare_cached(queries::BEGIN)?.execute([])?;
