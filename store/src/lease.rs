@@ -7,10 +7,27 @@ use uuid::Uuid;
 use crate::decide::claim::Granted;
 use crate::engine::job::WriterHandle;
 
-/// What a claimer holds while it executes: (execution, attempt). Not `Clone`; only a claim makes one.
+/// The right to execute one attempt of an execution. Only a claim grants it.
 ///
-/// Dropped unfinished, it records the outcome as unknown: whoever held it may have acted. One that was
-/// never granted, since its claim was rolled back, records nothing: another may hold the same attempt.
+/// If it is dropped unfinished, the outcome is recorded as unknown: its holder may have acted. A lease that was
+/// never granted, because its claim was rolled back, records nothing: another holder may have the same attempt.
+///
+/// It cannot be cloned:
+///
+/// ```compile_fail,E0599
+/// fn share(lease: store::Lease) -> (store::Lease, store::Lease) {
+///     (lease.clone(), lease)
+/// }
+/// ```
+///
+/// And it can be finished only once:
+///
+/// ```compile_fail,E0382
+/// async fn finish(store: store::Store, lease: store::Lease, finish: store::call::Finish) {
+///     store.finish(lease, finish.clone()).await.unwrap();
+///     store.finish(lease, finish).await.unwrap();
+/// }
+/// ```
 #[derive(Debug)]
 pub struct Lease {
     execution_id: Uuid,

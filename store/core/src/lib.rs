@@ -1,6 +1,24 @@
-//! What a call, a key and a state are: pure data and rules, without I/O, threads or a database.
+//! Calls, keys and states: pure data and rules, without I/O, threads or a database.
 //!
-//! The crate `store` makes them durable and re-exports them.
+//! A state changes only by [`state::next`]. A call whose outcome is unknown is in doubt, and stays so until
+//! somebody reports or decides what happened:
+//!
+//! ```
+//! use store_core::model::EffectClass;
+//! use store_core::state::{Event, Knowledge, State, next};
+//!
+//! let running = State::Running { attempt: 1, prior: Knowledge::NotExecuted };
+//! let in_doubt = next(running, Event::Lost, EffectClass::Once)?;
+//! assert!(next(in_doubt, Event::Claim, EffectClass::Once).is_err());
+//!
+//! let decided = next(in_doubt, Event::Verdict { attempt: 1, executed: false }, EffectClass::Once)?;
+//! assert_eq!(next(decided, Event::Claim, EffectClass::Once)?.attempt(), 2);
+//! # Ok::<(), store_core::state::Illegal>(())
+//! ```
+//!
+//! The crate `store` makes them durable, and re-exports them.
+
+#![warn(missing_docs)]
 
 pub mod call;
 pub mod canonical;
