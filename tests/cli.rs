@@ -468,7 +468,7 @@ fn executions_are_listed_and_filtered() {
     assert_said!(verb(running.builder(), "executions --status done"), @r#"
     exit 2
     -- stderr
-    error: invalid value 'done' for '--status <STATUS>': "done" is none of pending, running, completed, failed, cancelled, in_doubt
+    error: invalid value 'done' for '--status <STATUS>': "done" is not one of pending, running, completed, failed, cancelled, in_doubt
 
     For more information, try '--help'.
     "#);
@@ -631,7 +631,7 @@ fn one_process_owns_a_database() {
     assert_said!(second, @"
     exit 2
     -- stderr
-    error: the database is in use by process [pid] (version 0.2.0, API http://127.0.0.1:[port]); stop it, or name another file by --database
+    error: the database is in use by process [pid] (version 0.2.0, API http://127.0.0.1:[port]); stop it, or name another file with --database
     ");
 }
 

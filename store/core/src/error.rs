@@ -19,7 +19,7 @@ pub enum Error {
     #[error("{0}")]
     Conflict(String),
     /// The key belongs to an execution with a different input.
-    #[error("the key was used before with another input, by execution {execution}")]
+    #[error("the key was used before with a different input, by execution {execution}")]
     KeyReuse {
         /// Who holds the key.
         execution: Uuid,
@@ -57,7 +57,7 @@ pub enum Error {
     #[error("the store is closed: the engine is stopping")]
     Closed,
     /// Another process owns the database.
-    #[error("the database is in use by {holder}; stop it, or name another file by --database")]
+    #[error("the database is in use by {holder}; stop it, or name another file with --database")]
     Locked {
         /// The contents of its lock file.
         holder: LockHolder,

@@ -81,7 +81,7 @@ fn end_leases(writer: &mut Writer) {
     while let Some((row, attempt)) = writer.memory.live.expired(Instant::now()) {
         let ended = writer.commit_now(move |tx| executions::expire(tx, row, attempt));
         let Err(fail) = ended else { continue };
-        tracing::warn!(?fail, "a lease could not be ended");
+        tracing::warn!(?fail, "cannot end a lease");
         writer.memory.live.lease(row, attempt, LEASE_RETRY);
         if let Fail::Sql(error) = &fail {
             writer.release_reserve(error);
@@ -94,7 +94,7 @@ fn end_leases(writer: &mut Writer) {
 /// Accepts new calls again once there is space for the reserve.
 fn restore_reserve(writer: &Writer) {
     if writer.reserve.has_space(&writer.conn) && writer.reserve.create(&writer.conn).is_ok() {
-        tracing::info!("there is disk space again: new calls are taken");
+        tracing::info!("there is disk space again: new calls are accepted");
         writer.status.full.store(false, Ordering::Relaxed);
     }
 }

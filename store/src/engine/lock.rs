@@ -22,7 +22,7 @@ impl DatabaseLock {
         let failed = |error: std::io::Error| Error::Open {
             path: path.clone(),
             message: format!(
-                "the lock file cannot be used; name another file by --database: {error}"
+                "cannot use the lock file: {error}; name another file with --database"
             ),
         };
         let file = OpenOptions::new()

@@ -41,7 +41,7 @@ pub(crate) fn start(options: &Options, clock: Arc<dyn Clock>) -> Result<Engine, 
     let lock = DatabaseLock::take(path)?;
     let refused = |error: rusqlite::Error| open_error(path, &error);
     if is_foreign(path) {
-        let message = "it is another program's database; name another file by --database";
+        let message = "the file is another program's database; name another file with --database";
         return Err(Error::Open { path: path.clone(), message: message.to_owned() });
     }
     let mut conn = connection::open_writer(path).map_err(refused)?;
@@ -121,22 +121,23 @@ fn create_folder(database: &Path) -> Result<(), Error> {
     };
     DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(|error| Error::Open {
         path: folder.to_owned(),
-        message: format!("the folder cannot be made; name another file by --database: {error}"),
+        message: format!("cannot create the folder: {error}; name another file with --database"),
     })
 }
 
 fn open_error(path: &Path, error: &rusqlite::Error) -> Error {
     let message = match error.sqlite_error_code() {
         Some(rusqlite::ErrorCode::NotADatabase) => {
-            "it is not a database; name another file by --database".to_owned()
+            "the file is not a database; name another file with --database".to_owned()
         }
         Some(rusqlite::ErrorCode::DatabaseBusy) => {
-            "another program holds it; stop that program, or name another file".to_owned()
+            "another program is using it; stop that program, or name another file with --database"
+                .to_owned()
         }
         Some(rusqlite::ErrorCode::DiskFull) => {
-            "its disk is full; make room, or name another file by --database".to_owned()
+            "the disk is full; free some space, or name another file with --database".to_owned()
         }
-        _ => format!("the database cannot be opened; name another file by --database: {error}"),
+        _ => format!("cannot open the database: {error}; name another file with --database"),
     };
     Error::Open { path: path.to_owned(), message }
 }
@@ -145,7 +146,7 @@ fn migration_error(path: &Path, error: &rusqlite_migration::Error) -> Error {
     let message = match error {
         rusqlite_migration::Error::RusqliteError { err, .. } => return open_error(path, err),
         rusqlite_migration::Error::MigrationDefinition(_) => migrations::NEWER.to_owned(),
-        other => format!("the schema cannot be migrated: {other}"),
+        other => format!("cannot migrate the schema: {other}"),
     };
     Error::Open { path: path.to_owned(), message }
 }
@@ -158,5 +159,5 @@ fn unreadable(path: &Path, fail: Fail) -> Error {
 }
 
 fn no_thread(path: &Path, error: &std::io::Error) -> Error {
-    Error::Open { path: path.to_owned(), message: format!("no thread can be started: {error}") }
+    Error::Open { path: path.to_owned(), message: format!("cannot start a thread: {error}") }
 }

@@ -28,7 +28,7 @@ impl WriterHandle {
             claims::finish(&mut write.tx, id, attempt, &finish).map(drop)
         };
         if self.post(Lane::Finish, work).is_err() {
-            tracing::error!(execution_id = %id, "an abandoned call could not be recorded");
+            tracing::error!(execution_id = %id, "cannot record an abandoned call");
         }
     }
 }

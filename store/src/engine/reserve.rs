@@ -49,13 +49,13 @@ impl Reserve {
                 tracing::error!("the disk is full: the reserve is released, new calls are refused");
             }
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            Err(error) => tracing::error!(%error, "the reserve could not be released"),
+            Err(error) => tracing::error!(%error, "cannot release the reserve"),
         }
         if let Some(pages) = self.max_page_count {
             let raised = page_size(conn)
                 .and_then(|size| set_max_pages(conn, pages.saturating_add(self.bytes / size)));
             if let Err(error) = raised {
-                tracing::error!(%error, "the page limit could not be raised");
+                tracing::error!(%error, "cannot raise the page limit");
             }
         }
     }

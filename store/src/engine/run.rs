@@ -40,7 +40,7 @@ pub(crate) fn run(mut writer: Writer, messages: &Receiver<Message>) {
     if !writer.parked.is_empty() {
         tracing::error!(
             outcomes = writer.parked.len(),
-            "no room: these calls are in doubt at the next start"
+            "no disk space: these calls will be in doubt at the next start"
         );
     }
     housekeeping::flush(&mut writer);

@@ -110,7 +110,7 @@ impl Reader {
             None => i64::MAX,
             Some(cursor) => cursor.parse().map_err(|_| Error::Invalid {
                 field: "cursor",
-                message: "it is not a cursor that this list gave".to_owned(),
+                message: "not a cursor of this list".to_owned(),
             })?,
         };
         let sql = match (filter.session_id, filter.status) {

@@ -27,7 +27,7 @@ impl Reader {
             None => (i64::MAX, i64::MAX),
             Some(cursor) => parse(cursor).ok_or_else(|| Error::Invalid {
                 field: "cursor",
-                message: "it is not a cursor that this list gave".to_owned(),
+                message: "not a cursor of this list".to_owned(),
             })?,
         };
         let params = params![

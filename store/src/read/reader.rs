@@ -48,14 +48,12 @@ impl Reader {
     pub fn open(path: &Path) -> Result<Self, Error> {
         let refused = |message: String| Error::Open { path: path.to_owned(), message };
         if !path.is_file() {
-            return Err(refused("there is no database; name it by --database".to_owned()));
+            return Err(refused("there is no database; name it with --database".to_owned()));
         }
         let reader = Self::new(path, &Arc::default());
         let version: i64 = reader
             .with(|conn| Ok(conn.pragma_query_value(None, "user_version", |row| row.get(0))?))
-            .map_err(|_| {
-                refused("it is no database of this engine, or it is damaged".to_owned())
-            })?;
+            .map_err(|_| refused("not a database of this engine, or damaged".to_owned()))?;
         if version > migrations::VERSION {
             return Err(refused(migrations::NEWER.to_owned()));
         }

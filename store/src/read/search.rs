@@ -55,7 +55,7 @@ impl Reader {
         let mut before = match cursor {
             None => end,
             Some(cursor) => cursor.parse::<i64>().map(|at| at.min(end)).map_err(|_| {
-                let message = "it is not a cursor that this list gave".to_owned();
+                let message = "not a cursor of this list".to_owned();
                 Error::Invalid { field: "cursor", message }
             })?,
         };

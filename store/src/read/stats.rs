@@ -100,7 +100,7 @@ pub(crate) fn health(reader: &Reader, queued: usize) -> Health {
     }
     if stalled {
         problems
-            .push("outcomes wait for the disk, or a foreign program holds the database".to_owned());
+            .push("outcomes are waiting for disk space, or for another program that is using the database".to_owned());
     }
     if clock_jumped {
         problems.push(
@@ -113,7 +113,7 @@ pub(crate) fn health(reader: &Reader, queued: usize) -> Health {
     let wal_bytes = files::size(&files::log(reader.path()));
     if wal_bytes > WAL_WARNING {
         problems.push(format!(
-            "the write-ahead log has {wal_bytes} bytes: a foreign program's open read transaction may pin it"
+            "the write-ahead log has {wal_bytes} bytes: another program's open read transaction may keep it from shrinking"
         ));
     }
     Health {

@@ -45,7 +45,7 @@ pub(crate) fn create_user(tx: &mut Transaction<'_>, new: &NewUser) -> Result<Uui
         Err(error)
             if error.sqlite_error_code() == Some(rusqlite::ErrorCode::ConstraintViolation) =>
         {
-            Err(Error::Conflict(format!("there is a user named {:?} already", new.username)).into())
+            Err(Error::Conflict(format!("a user named {:?} already exists", new.username)).into())
         }
         other => {
             other?;

@@ -70,7 +70,7 @@ pub(crate) fn session_of(
     let session = session(conn, session_id)?;
     if session.user != user {
         return Err(Error::Foreign(format!(
-            "session {session_id} belongs to another user than {user_id}"
+            "session {session_id} does not belong to user {user_id}"
         ))
         .into());
     }
@@ -88,7 +88,7 @@ pub(crate) fn place(
     let (goal, of, _) = goal(conn, goal_id)?;
     if of != session.id {
         return Err(Error::Foreign(format!(
-            "goal {goal_id} belongs to another session than {session_id}"
+            "goal {goal_id} does not belong to session {session_id}"
         ))
         .into());
     }

@@ -16,5 +16,4 @@ pub(crate) const VERSION: i64 = STEPS.len() as i64;
 pub(crate) const MIGRATIONS: Migrations<'_> = Migrations::from_slice(STEPS);
 
 /// The error message for a database of a newer version.
-pub(crate) const NEWER: &str =
-    "it was written by a newer version of this program; use that version";
+pub(crate) const NEWER: &str = "written by a newer version of this program; use that version";

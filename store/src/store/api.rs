@@ -212,7 +212,7 @@ impl Store {
     fn lease_of(&self, lease: &str) -> Result<(Uuid, u32), Error> {
         self.0.secret.read_lease_token(lease).ok_or_else(|| Error::Invalid {
             field: "lease",
-            message: "it is not a lease of this engine".to_owned(),
+            message: "not a lease of this engine".to_owned(),
         })
     }
 

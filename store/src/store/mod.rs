@@ -77,7 +77,7 @@ impl Store {
     /// Writes to the lock file where the API listens (`http://127.0.0.1:3030`), for other processes.
     pub fn announce(&self, api_url: &str) -> Result<(), Error> {
         self.0.lock.announce(api_url).map_err(|error| {
-            tracing::error!(%error, "the lock file cannot be written");
+            tracing::error!(%error, "cannot write the lock file");
             Error::Internal
         })
     }

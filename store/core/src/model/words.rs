@@ -41,7 +41,7 @@ macro_rules! words {
                 match word {
                     $($word => Ok(Self::$variant),)+
                     other => Err(format!(
-                        "{other:?} is none of {}",
+                        "{other:?} is not one of {}",
                         [$($word),+].join(", ")
                     )),
                 }

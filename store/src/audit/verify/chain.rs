@@ -96,7 +96,7 @@ impl Walk<'_> {
             self.wrong(expected, format!("rows {expected} to {} are missing", event.seq - 1));
         }
         if !first_after_cut && event.hash_after(&self.end.hash) != event.hash {
-            let message = format!("the row ({}) was changed, or one before it", event.kind);
+            let message = format!("the row ({}) or the one before it was changed", event.kind);
             self.wrong(event.seq, message);
         }
         if self.first_remaining.as_ref().is_some_and(|first| event.vouches_for_cut_before(first)) {
@@ -119,7 +119,7 @@ impl Walk<'_> {
         let Some((seq, hash)) = self.wanted else { return };
         if *seq == self.end.seq {
             if *hash != Digest::from_bytes(self.end.hash).hex(32) {
-                self.wrong(*seq, "its hash is not the one of the given head".to_owned());
+                self.wrong(*seq, "its hash differs from the given head".to_owned());
             }
             self.wanted = None;
         }

@@ -58,8 +58,8 @@ impl Comparison<'_, '_> {
     fn compare(&mut self, table: Table, row: i64, digest: &str) {
         let message = match self.logged.digests.remove(&(table, row)) {
             Some(logged) if logged == digest => return,
-            Some(_) => "it is not the one that was recorded",
-            None if self.is_complete => "its events know nothing of it",
+            Some(_) => "it differs from what was recorded",
+            None if self.is_complete => "it is not in the event log",
             None => return,
         };
         self.walked.wrong(table.name(), row, message.to_owned());
@@ -98,7 +98,7 @@ impl Reader {
         for (table, row) in logged.digests.into_keys() {
             let found = self.one(table.rows(), params![row, 1], |found| found.get::<_, i64>(0))?;
             if found != Some(row) {
-                walked.wrong(table.name(), row, "it is missing: events name it".to_owned());
+                walked.wrong(table.name(), row, "it is missing: events refer to it".to_owned());
             }
         }
         Ok(())

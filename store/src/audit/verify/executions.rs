@@ -65,7 +65,7 @@ fn a_page(conn: &Connection, last: &mut i64, walked: &mut Walked<'_>) -> Result<
         }
         for attempt in &record.possible_duplicates {
             let message = format!(
-                "attempt {attempt} was told to have executed after a later one was claimed: it may have run twice",
+                "attempt {attempt} was reported as executed after a later one was claimed: it may have run twice",
             );
             walked.wrong("executions", row, message);
         }
@@ -118,7 +118,7 @@ impl ExecutionRow {
             ));
         }
         (record.is_complete() && is != *logged).then(|| {
-            "when it ended, what is known of it, or whether it was decided or released, is not what was \
+            "its end, what is known of it, or whether it was decided or released differs from what was \
              recorded"
                 .to_owned()
         })
@@ -157,7 +157,7 @@ impl ExecutionRow {
         } else {
             return None;
         };
-        Some(format!("{what} is not the one that was recorded"))
+        Some(format!("{what} differs from what was recorded"))
     }
 
     /// Bodies that arrived before `bodies_from` may have been dropped.
@@ -170,7 +170,7 @@ impl ExecutionRow {
             (Err(_), _) => Some("it is not readable"),
             (Ok(None), None) => None,
             (Ok(None), Some(_)) => Some("it is missing"),
-            (Ok(Some(_)), None) => Some("its events know of no answer"),
+            (Ok(Some(_)), None) => Some("its events record no answer"),
             (Ok(Some(answer)), Some(logged))
                 if logged.kept && answer.body.is_none() && answer.received_at >= bodies_from =>
             {
@@ -181,7 +181,7 @@ impl ExecutionRow {
                     && logged.status.is_none_or(|status| status == answer.status)
                     && logged.rest.as_ref().is_none_or(|rest| *rest == answer.rest.hex(16))
                     && answer.body.is_none_or(|body| body.as_bytes() == &answer.digest);
-                (!same).then_some("it is not the one that was recorded")
+                (!same).then_some("it differs from what was recorded")
             }
         }
     }

@@ -33,7 +33,7 @@ fn a_page(conn: &Connection, last: &mut Vec<u8>, walked: &mut Walked<'_>) -> Res
         }
         let (taken, is_complete) = last_taken(conn, execution, &key)?;
         if taken.is_none() && is_complete {
-            walked.wrong("keys", execution, format!("the key {key} was not its own"));
+            walked.wrong("keys", execution, format!("it never took the key {key}"));
         }
     }
     Ok(true)
@@ -60,7 +60,7 @@ pub(super) fn verify_taken(
                 if window == logged.window {
                     continue;
                 }
-                "its key is not held for as long as was recorded"
+                "the window of its key differs from what was recorded"
             }
             Some((holder, _)) => {
                 let (taken, is_complete) = last_taken(conn, holder, &logged.key)?;

@@ -60,7 +60,7 @@ impl Reader {
         };
         let executions = self.verify_executions(&mut walked)?;
         for row in self.many(queries::VERIFY_MISSING, [PAGE], |row| row.get(0))? {
-            let message = "it is missing: events, a key or an answer name it".to_owned();
+            let message = "it is missing: events, a key or an answer refer to it".to_owned();
             walked.wrong("executions", row, message);
         }
         self.verify_keys(&mut walked)?;
@@ -81,6 +81,6 @@ fn parse_head(text: &str) -> Result<(i64, String), Error> {
         .filter(|(_, hash): &(i64, String)| hash.len() == 64)
         .ok_or_else(|| Error::Invalid {
             field: "head",
-            message: "it must be SEQ:HASH, as verify prints it".to_owned(),
+            message: "must be SEQ:HASH, as verify prints it".to_owned(),
         })
 }
