@@ -5,7 +5,7 @@
 //!
 //! ```
 //! # use std::time::Duration;
-//! # use store::call::{Answer, AnswerBody, Call, CallKey, Claim, Finish, ScopeRequest};
+//! # use store::call::{Answer, AnswerBody, Call, CallDigests, CallKey, Claim, Finish, ScopeRequest};
 //! # use store::key::{Digest, HolderKey};
 //! # use store::model::{EffectClass, Json, Timestamp};
 //! # use store::state::Knowledge;
@@ -27,12 +27,14 @@
 //! #     tool_name: "POST shop.test".to_owned(),
 //! #     input: Json::parse("{}")?,
 //! #     class: EffectClass::Once,
-//! #     fingerprint: content,
-//! #     content,
-//! #     literal: content,
-//! #     principal: content,
+//! #     digests: CallDigests {
+//! #         fingerprint: content,
+//! #         content,
+//! #         literal: content,
+//! #         principal: content,
+//! #         repeat: None,
+//! #     },
 //! #     run: None,
-//! #     repeat: None,
 //! #     upstream_key: None,
 //! #     retry_token: None,
 //! #     rule: "default".to_owned(),

@@ -55,18 +55,10 @@ pub struct Call {
     pub input: Json,
     /// The effect of repeating it.
     pub class: EffectClass,
-    /// Equal if two calls under one key have the same input.
-    pub fingerprint: Digest,
-    /// Equal if two calls of a session have the same effect, whatever their keys. For the doubt guard.
-    pub content: Digest,
-    /// `content` with all keys left in, since a rule that names the place of a key may come and go.
-    pub literal: Digest,
-    /// A digest of its credentials.
-    pub principal: Digest,
+    /// Digests by which it is compared with other calls.
+    pub digests: CallDigests,
     /// The run of the agent (`Agent-Run`), if given. For the audit.
     pub run: Option<String>,
-    /// A digest of `Agent-Repeat`, if given.
-    pub repeat: Option<Digest>,
     /// Only for the class `keyed`: the key by which the upstream recognizes a repeat.
     pub upstream_key: Option<UpstreamKey>,
     /// `Idempotency-Retry-Token`, if given. A spent or foreign one is ignored.
@@ -75,12 +67,27 @@ pub struct Call {
     pub rule: String,
 }
 
+/// The digests of a [`Call`].
+#[derive(Debug, Clone, Copy)]
+pub struct CallDigests {
+    /// Equal if two calls under one key have the same input.
+    pub fingerprint: Digest,
+    /// Equal if two calls of a session have the same effect, whatever their keys. For the doubt guard.
+    pub content: Digest,
+    /// `content` with all keys left in, since a rule that names the place of a key may come and go.
+    pub literal: Digest,
+    /// Of its credentials.
+    pub principal: Digest,
+    /// Of `Agent-Repeat`, if given.
+    pub repeat: Option<Digest>,
+}
+
 /// The idempotency key that the upstream of a [`Call`] receives.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UpstreamKey {
     /// Who chose it, and where in the request it is. Equal if two calls of one execution carry the same key
     /// in the same place.
-    pub told: String,
+    pub source: String,
     /// How long the upstream remembers it after the first send.
     pub lifetime: Duration,
 }

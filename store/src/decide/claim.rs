@@ -100,8 +100,8 @@ pub(crate) fn by_holder(
 }
 
 fn case_of(holder: Brief, call: &Call) -> ClaimCase {
-    if holder.fingerprint != Some(call.fingerprint.short()) {
-        let same_content = holder.content == Some(call.content.short());
+    if holder.fingerprint != Some(call.digests.fingerprint.short()) {
+        let same_content = holder.content == Some(call.digests.content.short());
         return match holder.state {
             // Under other rules it was the same call.
             State::InDoubt { .. } if same_content => ClaimCase::Doubtful(holder, FoundBy::Content),
@@ -208,8 +208,8 @@ fn insert(call: &Call, now: Timestamp) -> Decision<'_, ClaimAnswer> {
         tool: &call.tool_name,
         input: call.input.as_str(),
         key: call.key.as_ref().map(|key| key.text.as_str()),
-        principal: Some(call.principal.short()),
-        repeat: call.repeat.as_ref().map(Digest::short),
+        principal: Some(call.digests.principal.short()),
+        repeat: call.digests.repeat.as_ref().map(Digest::short),
         at: now,
     };
     let state = State::Running { attempt: 1, prior: Knowledge::NotExecuted };

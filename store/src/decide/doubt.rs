@@ -19,13 +19,13 @@ pub(super) fn guards(call: &Call) -> bool {
 
 /// The execution that may have had the effect of a call, among those in doubt that have its content.
 pub(super) fn same_call(in_doubt: Vec<Brief>, call: &Call) -> Option<Brief> {
-    let repeat = call.repeat.as_ref().map(Digest::short);
+    let repeat = call.digests.repeat.as_ref().map(Digest::short);
     in_doubt.into_iter().find(|hit| repeat.is_none() || repeat == hit.repeat)
 }
 
 /// Whether it was claimed with the same credentials.
 pub(super) fn is_own(execution: &Brief, call: &Call) -> bool {
-    execution.principal == Some(call.principal.short())
+    execution.principal == Some(call.digests.principal.short())
 }
 
 /// Whether the upstream itself still recognizes a repeat: class `keyed`, the same key in the same place, and
@@ -34,7 +34,7 @@ pub(super) fn upstream_still_knows(now: Timestamp, execution: &Brief, call: &Cal
     let Some(key) = &call.upstream_key else { return false };
     let sent = execution.first_sent_at.or(execution.started_at);
     execution.class == EffectClass::Keyed
-        && execution.upstream_key.as_ref() == Some(&key.told)
+        && execution.upstream_key.as_ref() == Some(&key.source)
         && sent.is_some_and(|sent| now < sent.plus(key.lifetime))
 }
 

@@ -59,14 +59,14 @@ pub(crate) struct KeyRow<'a> {
 impl<'a> Terms<'a> {
     /// The terms of a proxied call.
     pub(super) fn of(call: &'a Call) -> Self {
-        let content = call.content.short();
+        let content = call.digests.content.short();
         Self {
             class: call.class,
-            fingerprint: Some(call.fingerprint.short()),
+            fingerprint: Some(call.digests.fingerprint.short()),
             content: Some(content),
-            literal: Some(call.literal.short()).filter(|literal| *literal != content),
+            literal: Some(call.digests.literal.short()).filter(|literal| *literal != content),
             rule: Some(&call.rule),
-            upstream_key: call.upstream_key.as_ref().map(|key| key.told.as_str()),
+            upstream_key: call.upstream_key.as_ref().map(|key| key.source.as_str()),
         }
     }
 

@@ -43,7 +43,10 @@ pub(crate) fn execution(conn: &Connection, id: Uuid) -> rusqlite::Result<Executi
 /// The executions in doubt that have a call's content, under any key.
 pub(crate) fn in_doubt(conn: &Connection, call: &Call) -> rusqlite::Result<Vec<Brief>> {
     conn.prepare_cached(queries::BRIEF_IN_DOUBT)?
-        .query_map([call.content.short(), call.literal.short()], execution_rows::brief)?
+        .query_map(
+            [call.digests.content.short(), call.digests.literal.short()],
+            execution_rows::brief,
+        )?
         .collect()
 }
 
