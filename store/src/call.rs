@@ -1,4 +1,4 @@
-//! What a claimer asks for and gets: the types that make wrong orders impossible.
+//! Claims and their answers: types that rule out a wrong order of calls.
 
 use std::sync::Arc;
 
@@ -11,26 +11,26 @@ use crate::engine::job::WriterHandle;
 use crate::engine::live::Live;
 use crate::lease::Lease;
 
-/// The store's answer to "may I do this?".
+/// The answer to a claim.
 #[derive(Debug)]
 pub enum Claim {
-    /// Yes: `running` is on disk. Whoever drops the lease unfinished leaves the outcome unknown.
+    /// The call may run: `running` is on disk. Dropping the lease unfinished records an unknown outcome.
     Execute(Lease),
-    /// It took effect before: this is the answer.
+    /// The call took effect before; this is its outcome.
     Replay(Arc<Settled>),
-    /// Somebody runs it now.
+    /// The call is running now.
     Busy(Waiter),
-    /// It may have taken effect before.
+    /// The call may have taken effect before.
     InDoubt(Doubt),
-    /// The explicit key belongs to another input.
+    /// The explicit key belongs to a different input.
     Mismatch {
-        /// Who holds the key.
+        /// The execution that holds the key.
         execution_id: Uuid,
     },
 }
 
 impl Claim {
-    /// What a claim was answered with, before that is on disk.
+    /// The answer of a claim whose commit is not on disk yet.
     pub(crate) fn of(answer: ClaimAnswer, live: &mut Live) -> Self {
         match answer {
             ClaimAnswer::Execute(granted) => Self::Execute(Lease::new(granted)),
@@ -41,7 +41,7 @@ impl Claim {
         }
     }
 
-    /// The claim is on disk: its lease counts from now on.
+    /// The claim is on disk: its lease is valid from now on.
     pub(crate) fn granted(self, writer: WriterHandle) -> Self {
         match self {
             Self::Execute(lease) => Self::Execute(lease.granted(writer)),
@@ -53,13 +53,13 @@ impl Claim {
 /// Waits for a running call.
 #[derive(Debug)]
 pub struct Waiter {
-    /// What it waits for.
+    /// The execution that it waits for.
     pub execution_id: Uuid,
     settled: tokio::sync::watch::Receiver<Option<Arc<Settled>>>,
 }
 
 impl Waiter {
-    /// In the job that found it running, so that no end of it is missed.
+    /// To be called in the job that found the attempt running, so that its end is not missed.
     pub(crate) fn subscribe(live: &mut Live, running: Running) -> Self {
         Self {
             execution_id: running.execution_id,
@@ -67,9 +67,9 @@ impl Waiter {
         }
     }
 
-    /// The leader's outcome, whatever it is; `None` when the engine stops first.
+    /// The outcome of the running attempt; `None` if the engine stops first.
     ///
-    /// Cancel-safe: a waiter that goes away changes nothing.
+    /// Cancel-safe: dropping the future changes nothing.
     pub async fn settled(mut self) -> Option<Arc<Settled>> {
         self.settled.wait_for(Option::is_some).await.ok()?.clone()
     }

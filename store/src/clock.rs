@@ -1,4 +1,4 @@
-//! The engine's time: the wall clock, but never backwards.
+//! The engine's time: the wall clock, but never running backwards.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -6,24 +6,24 @@ use std::time::Duration;
 
 use store_core::model::Timestamp;
 
-/// A forward step of the wall clock of more than this against the clock that counts suspend stops
-/// the expiry of keys until the next start.
+/// If the wall clock gains more than this on the clock that counts suspend, keys stop expiring until the
+/// next start.
 pub(crate) const JUMP: Duration = Duration::from_secs(3_600);
 
-/// Where the engine reads the time from.
+/// The source of time.
 pub trait Clock: Send + Sync + std::fmt::Debug {
     /// The wall clock.
     fn now(&self) -> Timestamp;
-    /// Time since some moment before the process began; counts suspend; never runs backwards.
+    /// Time since some moment before the process started. Counts suspend, and never runs backwards.
     fn since_boot(&self) -> Duration;
 }
 
-/// The machine's own clocks.
+/// The machine's clocks.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct SystemClock;
 
 impl Clock for SystemClock {
-    #[expect(clippy::disallowed_methods, reason = "the one place that reads the wall clock")]
+    #[expect(clippy::disallowed_methods, reason = "the only place that reads the wall clock")]
     fn now(&self) -> Timestamp {
         Timestamp::from_micros(chrono::Utc::now().timestamp_micros())
     }
@@ -34,44 +34,64 @@ impl Clock for SystemClock {
     }
 }
 
-/// Keeps the engine's time from running backwards, and notices a jump.
+/// Keeps the engine's time from running backwards, and detects jumps.
 #[derive(Debug)]
 pub(crate) struct TimeKeeper {
     clock: Arc<dyn Clock>,
-    /// The last time that was told, and the steady clock's reading at that moment.
+    /// The last time returned, and the steady clock's reading at that moment.
     last: (Timestamp, Duration),
     /// The wall clock and the steady clock at the start.
     anchor: (Timestamp, Duration),
     /// Set once the wall clock has jumped; shared with readers.
     jumped: Arc<AtomicBool>,
+    /// How far it has jumped, until that is in the log.
+    unlogged: Option<Duration>,
 }
 
 impl TimeKeeper {
-    /// `newest` is the time of the newest event: nothing happens before it. Far ahead of the wall clock it
-    /// was written by one that had jumped.
+    /// `newest` is the time of the newest event: no later event is earlier. If it is far ahead of the wall
+    /// clock, it was written after a jump.
     pub(crate) fn new(clock: Arc<dyn Clock>, newest: Timestamp, jumped: Arc<AtomicBool>) -> Self {
         let (wall, steady) = (clock.now(), clock.since_boot());
         if newest > wall.plus(JUMP) {
             jumped.store(true, Ordering::Relaxed);
         }
-        Self { clock, last: (wall.max(newest), steady), anchor: (wall, steady), jumped }
+        Self {
+            clock,
+            last: (wall.max(newest), steady),
+            anchor: (wall, steady),
+            jumped,
+            unlogged: None,
+        }
     }
 
-    /// The time, and how far the clock has jumped where this reading is the first to notice.
-    pub(crate) fn now(&mut self) -> (Timestamp, Option<Duration>) {
+    /// The current time.
+    pub(crate) fn now(&mut self) -> Timestamp {
         let (wall, steady) = (self.clock.now(), self.clock.since_boot());
         let expected = self.anchor.0.plus(steady.saturating_sub(self.anchor.1));
         let ahead = wall.as_micros().saturating_sub(expected.as_micros());
         let ahead = Duration::from_micros(u64::try_from(ahead).unwrap_or(0));
-        let jump =
-            (ahead > JUMP && !self.jumped.swap(ahead > JUMP, Ordering::Relaxed)).then_some(ahead);
+        if ahead > JUMP && !self.jumped.swap(true, Ordering::Relaxed) {
+            tracing::warn!(seconds = ahead.as_secs(), "the wall clock jumped forward");
+            self.unlogged = Some(ahead);
+        }
         let now = if wall >= self.last.0 {
             wall
         } else {
             self.last.0.plus(steady.saturating_sub(self.last.1))
         };
         self.last = (now, steady);
-        (now, jump)
+        now
+    }
+
+    /// How far the wall clock has jumped, until [`Self::logged`].
+    pub(crate) const fn jump(&self) -> Option<Duration> {
+        self.unlogged
+    }
+
+    /// The jump is in the log.
+    pub(crate) const fn logged(&mut self) {
+        self.unlogged = None;
     }
 }
 
@@ -110,11 +130,11 @@ mod tests {
         clock.to(1_000, 10);
         let mut keeper =
             TimeKeeper::new(clock.clone(), Timestamp::from_micros(2_000_000_000), Arc::default());
-        assert_eq!(seconds(keeper.now().0), 2_000);
+        assert_eq!(seconds(keeper.now()), 2_000);
         clock.to(500, 13);
-        assert_eq!(seconds(keeper.now().0), 2_003);
+        assert_eq!(seconds(keeper.now()), 2_003);
         clock.to(3_000, 14);
-        assert_eq!(seconds(keeper.now().0), 3_000);
+        assert_eq!(seconds(keeper.now()), 3_000);
     }
 
     #[test]
@@ -130,18 +150,25 @@ mod tests {
     }
 
     #[test]
-    fn a_jump_is_told_once() {
+    fn a_jump_is_reported_until_it_is_logged() {
         let clock = Arc::new(Set::default());
         clock.to(1_000, 10);
         let mut keeper = TimeKeeper::new(clock.clone(), Timestamp::from_micros(0), Arc::default());
         clock.to(1_000 + 3_600, 20);
-        assert_eq!(keeper.now().1, None);
+        keeper.now();
+        assert_eq!(keeper.jump(), None);
         // Suspend moves both clocks.
         clock.to(1_000 + 90_000, 10 + 90_000);
-        assert_eq!(keeper.now().1, None);
+        keeper.now();
+        assert_eq!(keeper.jump(), None);
         clock.to(200_000, 90_011);
-        assert!(keeper.now().1.is_some());
+        keeper.now();
+        assert!(keeper.jump().is_some());
         assert!(keeper.jumped.load(Ordering::Relaxed));
-        assert_eq!(keeper.now().1, None);
+        keeper.now();
+        assert!(keeper.jump().is_some());
+        keeper.logged();
+        keeper.now();
+        assert_eq!(keeper.jump(), None);
     }
 }

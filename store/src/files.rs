@@ -1,14 +1,14 @@
-//! Where a database's files are: beside it, under its name.
+//! The files beside a database, named after it.
 
 use std::path::{Path, PathBuf};
 
-/// The file whose lock says which process owns the database, by whichever link that is named.
+/// The file whose lock belongs to the process that owns the database. The same through every link.
 pub(crate) fn lock(database: &Path) -> PathBuf {
     let named = || database.to_owned();
     with_suffix(&std::fs::canonicalize(database).unwrap_or_else(|_| named()), ".lock")
 }
 
-/// The disk space that is kept back.
+/// The reserved disk space.
 pub(crate) fn reserve(database: &Path) -> PathBuf {
     with_suffix(database, ".reserve")
 }
@@ -18,12 +18,12 @@ pub(crate) fn log(database: &Path) -> PathBuf {
     with_suffix(database, "-wal")
 }
 
-/// The size of a file in bytes; 0 where it is not there.
+/// The size of a file in bytes; 0 if it does not exist.
 pub(crate) fn size(path: &Path) -> u64 {
     std::fs::metadata(path).map_or(0, |metadata| metadata.len())
 }
 
-/// The database's path with `suffix` behind its whole name.
+/// Appends `suffix` to the whole name of the database.
 fn with_suffix(database: &Path, suffix: &str) -> PathBuf {
     let mut name = database.as_os_str().to_owned();
     name.push(suffix);

@@ -1,4 +1,4 @@
-//! The right to execute: made by a claim, consumed by a finish, never copied.
+//! The right to execute: granted by a claim, consumed by a finish, never copied.
 
 use store_core::call::Finish;
 use store_core::state::Knowledge;
@@ -7,16 +7,33 @@ use uuid::Uuid;
 use crate::decide::claim::Granted;
 use crate::engine::job::WriterHandle;
 
-/// What a claimer holds while it executes: (execution, attempt). Not `Clone`; only a claim makes one.
+/// The right to execute one attempt of an execution. Only a claim grants it.
 ///
-/// Dropped unfinished, it records the outcome as unknown: whoever held it may have acted. One that was
-/// never granted, since its claim was rolled back, records nothing: another may hold the same attempt.
+/// If it is dropped unfinished, the outcome is recorded as unknown: its holder may have acted. A lease that was
+/// never granted, because its claim was rolled back, records nothing: another holder may have the same attempt.
+///
+/// It cannot be cloned:
+///
+/// ```compile_fail,E0599
+/// fn share(lease: store::Lease) -> (store::Lease, store::Lease) {
+///     (lease.clone(), lease)
+/// }
+/// ```
+///
+/// And it can be finished only once:
+///
+/// ```compile_fail,E0382
+/// async fn finish(store: store::Store, lease: store::Lease, finish: store::call::Finish) {
+///     store.finish(lease, finish.clone()).await.unwrap();
+///     store.finish(lease, finish).await.unwrap();
+/// }
+/// ```
 #[derive(Debug)]
 pub struct Lease {
     execution_id: Uuid,
     attempt: u32,
     key_text: Option<String>,
-    /// Where its end is recorded; `None` before it is granted.
+    /// Where its end is recorded; `None` until it is granted.
     writer: Option<WriterHandle>,
 }
 
@@ -63,7 +80,7 @@ impl Drop for Lease {
     }
 }
 
-/// The end of an attempt of which nobody will tell more.
+/// The outcome of an attempt of which nobody will report more.
 pub(crate) fn unknown(error: &str, last_event: &str) -> Finish {
     Finish {
         outcome: Knowledge::Unknown,

@@ -2,7 +2,7 @@
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// Takes a lock that a panic elsewhere does not close: what it guards has no half-done state.
+/// Locks, even if a panic poisoned the mutex: the data has no inconsistent intermediate state.
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

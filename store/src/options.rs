@@ -1,22 +1,22 @@
-//! How a store is opened.
+//! The options of [`crate::Store::open`].
 
 use std::path::PathBuf;
 
-/// How a store is opened.
+/// The options of [`crate::Store::open`].
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// The database file; its folder is made (0700) where it is missing.
+    /// The database file. A missing folder is created with mode 0700.
     pub path: PathBuf,
-    /// How many other jobs may wait for the writer before callers get [`store_core::Error::Busy`].
+    /// How many jobs may wait for the writer before callers get [`store_core::Error::Busy`].
     pub max_queue: usize,
-    /// A cap on the database's size in pages, for tests of a full disk.
+    /// A limit on the size of the database in pages, for tests of a full disk.
     pub max_page_count: Option<u64>,
-    /// How much disk space is kept back for finishing calls when the disk is full, in bytes.
+    /// Disk space reserved for the outcomes of running calls when the disk is full, in bytes.
     pub reserve_bytes: u64,
 }
 
 impl Options {
-    /// The defaults for a database at `path`.
+    /// Returns the defaults for a database at `path`.
     pub fn new(path: impl Into<PathBuf>) -> Self {
         Self {
             path: path.into(),

@@ -7,10 +7,10 @@ use store_core::model::Timestamp;
 use subtle::ConstantTimeEq;
 use uuid::Uuid;
 
-/// How long a retry token may be redeemed.
+/// How long a retry token is valid.
 pub(crate) const RETRY_TOKEN_LIFE: std::time::Duration = std::time::Duration::from_secs(15 * 60);
 
-/// The secret of a store: made once, kept in the database, never shown.
+/// The secret of a store: created once, kept in the database, never shown.
 #[derive(Clone)]
 pub(crate) struct Secret([u8; 32]);
 
@@ -25,7 +25,7 @@ impl Secret {
         Self(bytes)
     }
 
-    /// A digest that nobody without the secret can make, or guess inputs of.
+    /// A keyed digest: without the secret nobody can compute it, or guess its input.
     pub(crate) fn digest(&self, label: &str, bytes: &[u8]) -> Digest {
         let mut mac = Hmac::<Sha256>::new_from_slice(&self.0)
             .unwrap_or_else(|_| unreachable!("an HMAC takes a key of any length"));
@@ -40,12 +40,12 @@ impl Secret {
         self.digest(label, &bytes).hex(16)
     }
 
-    /// What a caller shows to finish or extend a lease.
+    /// The token by which a caller finishes or extends a lease.
     pub(crate) fn lease_token(&self, id: Uuid, attempt: u32) -> String {
         format!("{}.{attempt}.{}", id.simple(), self.mac_of("lease/v1", id, attempt, 0))
     }
 
-    /// The execution and attempt of a lease token that this store has made.
+    /// The execution and attempt of a lease token that this store issued.
     pub(crate) fn read_lease_token(&self, token: &str) -> Option<(Uuid, u32)> {
         let (id, rest) = token.split_once('.')?;
         let (attempt, mac) = rest.split_once('.')?;
@@ -53,14 +53,14 @@ impl Secret {
         same(mac, &self.mac_of("lease/v1", id, attempt, 0)).then_some((id, attempt))
     }
 
-    /// What allows one more attempt of an execution that is in doubt at `attempt`, until it expires.
+    /// The token that allows one more attempt of an execution in doubt at `attempt`, until it expires.
     pub(crate) fn retry_token(&self, id: Uuid, attempt: u32, now: Timestamp) -> String {
         let expires = now.plus(RETRY_TOKEN_LIFE).as_micros() as u64;
         let mac = self.mac_of("retry/v1", id, attempt, expires);
         format!("{}.{attempt}.{expires:x}.{mac}", id.simple())
     }
 
-    /// The execution and attempt of a retry token that this store has made and that is not expired.
+    /// The execution and attempt of a retry token that this store issued and that has not expired.
     pub(crate) fn read_retry_token(&self, token: &str, now: Timestamp) -> Option<(Uuid, u32)> {
         let mut parts = token.splitn(4, '.');
         let id = Uuid::try_parse(parts.next()?).ok()?;
@@ -70,7 +70,7 @@ impl Secret {
         (genuine && (now.as_micros() as u64) < expires).then_some((id, attempt))
     }
 
-    /// The proxy token of a session, as it was written.
+    /// The proxy token of a session name.
     pub(crate) fn session_token(&self, session: &str) -> String {
         self.digest("session/v1", session.as_bytes()).hex(32)
     }

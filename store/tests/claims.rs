@@ -61,7 +61,7 @@ async fn a_long_run_of_new_calls_changes_no_duplicates_answer() {
     let f = Fixture::new();
     let look = async |key: &str| {
         let call = f.call(key, "a").await;
-        f.store.replay(call.key.as_ref().unwrap(), &call.fingerprint).unwrap()
+        f.store.replay(call.key.as_ref().unwrap(), &call.digests.fingerprint).unwrap()
     };
     for number in 0..40 {
         let key = format!("k{number}");
@@ -146,7 +146,7 @@ async fn the_doubt_guard_holds_the_same_content_under_a_fresh_key() {
     let Claim::InDoubt(doubt) = f.claim(f.call("k2", "a").await).await else { panic!() };
     assert!(doubt.same_content && doubt.retry_token.is_some());
     let mut stranger = f.call("k3", "a").await;
-    stranger.principal = Digest::of(b"somebody else");
+    stranger.digests.principal = Digest::of(b"somebody else");
     let Claim::InDoubt(held) = f.claim(stranger.clone()).await else { panic!() };
     assert!(held.same_content && held.retry_token.is_none());
     stranger.retry_token.clone_from(&doubt.retry_token);
@@ -154,7 +154,7 @@ async fn the_doubt_guard_holds_the_same_content_under_a_fresh_key() {
 
     // Another wish passes, and so does other content.
     let mut wish = f.call("k4", "a").await;
-    wish.repeat = Some(Digest::of(b"second wish"));
+    wish.digests.repeat = Some(Digest::of(b"second wish"));
     f.finish(f.execute(wish).await, Executed).await;
     f.finish(f.execute(f.call("k5", "b").await).await, Executed).await;
 
@@ -192,7 +192,7 @@ async fn the_doubt_guard_looks_also_where_the_calls_own_key_was_refused() {
     }
     // Another wish, and the class `idempotent`, pass.
     let mut wish = f.call("same", "a").await;
-    wish.repeat = Some(Digest::of(b"second wish"));
+    wish.digests.repeat = Some(Digest::of(b"second wish"));
     f.finish(f.execute(wish).await, NotExecuted).await;
     let mut put = f.call("same", "a").await;
     put.class = EffectClass::Idempotent;
@@ -213,7 +213,7 @@ async fn what_ran_by_a_token_under_other_rules_is_found_by_these_rules() {
     let settled = f.finish(f.execute(f.call("k1", "a").await).await, Unknown).await;
     // The content is the same; what counts of it, and so the key, is not.
     let mut ruled = f.call("k2", "a").await;
-    ruled.fingerprint = Digest::of(b"what counts by the new rule");
+    ruled.digests.fingerprint = Digest::of(b"what counts by the new rule");
     let mut redeeming = ruled.clone();
     redeeming.retry_token = settled.doubt.as_ref().unwrap().retry_token.clone();
     let lease = f.execute(redeeming).await;
@@ -279,8 +279,8 @@ async fn an_attempt_ends_by_the_rule_that_it_went_out_by() {
         f.finish(f.execute(call.clone()).await, NotExecuted).await;
         call.class = second;
         // The resumed run has another session: its content is another one, its key is not.
-        call.content = Digest::of(format!("resumed {key}").as_bytes());
-        call.literal = call.content;
+        call.digests.content = Digest::of(format!("resumed {key}").as_bytes());
+        call.digests.literal = call.digests.content;
         let lease = f.execute(call.clone()).await;
         assert_eq!(lease.attempt(), 2);
         let in_doubt = second == EffectClass::Once;
@@ -304,7 +304,7 @@ async fn the_doubt_guard_holds_a_call_whose_rule_names_another_place_of_its_key(
     // As with a rule: its content leaves something out.
     let ruled = async |key: &'static str, input: &'static str| {
         let mut call = f.call(key, input).await;
-        call.content = Digest::of(format!("without the key {input}").as_bytes());
+        call.digests.content = Digest::of(format!("without the key {input}").as_bytes());
         call
     };
     f.finish(f.execute(plain("k1", "a").await).await, Unknown).await;
@@ -322,13 +322,13 @@ async fn a_doubt_is_none_the_less_one_where_by_todays_rules_other_fields_count()
     let f = Fixture::new();
     let mut call = f.call("k", "a").await;
     let settled = f.finish(f.execute(call.clone()).await, Unknown).await;
-    call.fingerprint = Digest::of(b"what counts by the new rule");
+    call.digests.fingerprint = Digest::of(b"what counts by the new rule");
     let Claim::InDoubt(doubt) = f.claim(call.clone()).await else { panic!() };
     assert_eq!(doubt.execution_id, settled.execution_id);
     call.retry_token = doubt.retry_token;
     assert_eq!(f.execute(call.clone()).await.attempt(), 2);
-    call.content = Digest::of(b"other");
-    call.fingerprint = Digest::of(b"other");
+    call.digests.content = Digest::of(b"other");
+    call.digests.fingerprint = Digest::of(b"other");
     assert!(matches!(f.claim(call).await, Claim::Mismatch { .. }));
 }
 

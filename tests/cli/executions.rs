@@ -43,7 +43,7 @@ fn executions_are_listed_and_filtered() {
     assert_said!(verb(running.builder(), "executions --status done"), @r#"
     exit 2
     -- stderr
-    error: invalid value 'done' for '--status <STATUS>': "done" is none of pending, running, completed, failed, cancelled, in_doubt
+    error: invalid value 'done' for '--status <STATUS>': "done" is not one of pending, running, completed, failed, cancelled, in_doubt
 
     For more information, try '--help'.
     "#);

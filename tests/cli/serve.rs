@@ -32,7 +32,7 @@ fn one_process_owns_a_database() {
     assert_said!(second, @"
     exit 2
     -- stderr
-    error: the database is in use by process [pid] (version 0.2.0, API http://127.0.0.1:[port]); stop it, or name another file by --database
+    error: the database is in use by process [pid] (version 0.2.0, API http://127.0.0.1:[port]); stop it, or name another file with --database
     ");
 }
 

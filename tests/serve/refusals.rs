@@ -50,11 +50,11 @@ fn a_place_where_no_database_can_be() {
     let folder = builder.home().join("folder");
     fs::create_dir(&folder).unwrap();
     for (database, why) in [
-        (file.join("below").join("engine.db"), "the folder cannot be made"),
-        (file.join("engine.db"), "the folder cannot be made"),
-        (folder, "cannot be opened"),
+        (file.join("below").join("engine.db"), "cannot create the folder"),
+        (file.join("engine.db"), "cannot create the folder"),
+        (folder, "cannot open the database"),
     ] {
-        refused(&serve(&builder, &database, &FREE), why, "name another file by --database");
+        refused(&serve(&builder, &database, &FREE), why, "name another file with --database");
     }
 }
 
@@ -77,7 +77,7 @@ fn a_folder_that_is_somebody_elses() {
         command.env("HOME", builder.home()).env_remove("XDG_CONFIG_HOME");
     }
     command.args(["serve", "--database"]).arg(database).args(FREE);
-    refused(&command.output().unwrap(), "Permission denied", "name another file by --database");
+    refused(&command.output().unwrap(), "Permission denied", "name another file with --database");
 }
 
 #[test]
@@ -87,7 +87,7 @@ fn a_file_that_is_no_store_of_this_version() {
     fs::write(path("text.db"), "no database, and long enough to be read as one ".repeat(20))
         .unwrap();
     let output = serve(&builder, &path("text.db"), &FREE);
-    refused(&output, "it is not a database", "name another file by --database");
+    refused(&output, "the file is not a database", "name another file with --database");
 
     let python = |name: &str, statement: &str| {
         let program = "import sqlite3, sys; it = sqlite3.connect(sys.argv[1]); it.execute(sys.argv[2]); it.commit()";
@@ -100,7 +100,11 @@ fn a_file_that_is_no_store_of_this_version() {
         python("mail.db", &format!("PRAGMA user_version = {version}"));
         let before = fs::read(path("mail.db")).unwrap();
         let output = serve(&builder, &path("mail.db"), &FREE);
-        refused(&output, "it is another program's database", "name another file by --database");
+        refused(
+            &output,
+            "the file is another program's database",
+            "name another file with --database",
+        );
         assert!(fs::read(path("mail.db")).unwrap() == before, "it is left as it is");
     }
 
@@ -160,6 +164,6 @@ fn a_disk_without_any_room() {
     }
     let output = serve(&builder, &disk.join("engine.db"), &FREE);
     let unmounted = Command::new("umount").arg("-l").arg(&disk).status();
-    refused(&output, "its disk is full", "make room");
+    refused(&output, "the disk is full", "free some space");
     assert!(unmounted.unwrap().success());
 }

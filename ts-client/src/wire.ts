@@ -25,17 +25,17 @@ export type GoalStatus = "pending" | "in_progress" | "completed" | "failed" | "c
 export type Priority = "low" | "medium" | "high" | "critical";
 
 /**
- * The state of an execution as the wire tells it (docs/SEMANTICS.md, "States").
+ * The state of an execution on the wire (docs/SEMANTICS.md, "States").
  */
 export type ExecutionStatus = "pending" | "running" | "completed" | "failed" | "cancelled" | "in_doubt";
 
 /**
- * Which door an execution came by.
+ * How an execution was submitted.
  */
 export type Origin = "api" | "proxy";
 
 /**
- * What repeating a call would do, as far as rules and its method tell.
+ * The effect of repeating a call, according to the rules and its method.
  */
 export type EffectClass = "once" | "idempotent" | "keyed";
 
@@ -66,16 +66,40 @@ export type ChannelType = "chat" | "email" | "calendar" | "voice" | "webhook" | 
 export type ChannelStatus = "active" | "paused" | "inactive";
 
 /**
- * Whom executions, sessions and memories belong to; no key, result or record crosses users.
+ * The owner of executions, sessions and memories. No key, result or record is shared between users.
  */
 export type User = {
+  /**
+   * Its id.
+   */
   id: string,
+  /**
+   * The name; no two users have the same.
+   */
   username: string,
+  /**
+   * The name to show.
+   */
   display_name: string | null,
+  /**
+   * The address of the user.
+   */
   email: string | null,
+  /**
+   * An object of the client's own.
+   */
   metadata: JsonObject,
+  /**
+   * True; the engine does not change it.
+   */
   active: boolean,
+  /**
+   * When it was created.
+   */
   created_at: Timestamp,
+  /**
+   * When it was last changed.
+   */
   updated_at: Timestamp,
 };
 
@@ -83,74 +107,188 @@ export type User = {
  * One run of work by an agent for a user, over restarts.
  */
 export type Session = {
+  /**
+   * Its id.
+   */
   id: string,
+  /**
+   * The user that it belongs to.
+   */
   user_id: string,
+  /**
+   * The channel that it came in by.
+   */
   channel_id: string | null,
+  /**
+   * How far it is.
+   */
   status: SessionStatus,
   /**
    * As stored, with the session's name (if it has one) shown as the member `name`.
    */
   metadata: JsonObject,
+  /**
+   * An object of the client's own.
+   */
   context: JsonObject,
+  /**
+   * When it was last used.
+   */
   last_activity_at: Timestamp,
+  /**
+   * When it was created.
+   */
   created_at: Timestamp,
+  /**
+   * When it was last changed.
+   */
   updated_at: Timestamp,
 };
 
 /**
- * What a session is meant to reach; executions belong to goals.
+ * What a session is meant to achieve. Executions belong to goals.
  */
 export type Goal = {
+  /**
+   * Its id.
+   */
   id: string,
+  /**
+   * The user that it belongs to.
+   */
   user_id: string,
+  /**
+   * The session that it belongs to.
+   */
   session_id: string,
+  /**
+   * The goal that it is a part of; of the same session.
+   */
   parent_goal_id: string | null,
+  /**
+   * What is to be reached, in a line.
+   */
   title: string,
+  /**
+   * The same, at length.
+   */
   description: string | null,
+  /**
+   * How far it is.
+   */
   status: GoalStatus,
+  /**
+   * How urgent it is.
+   */
   priority: Priority,
+  /**
+   * An object of the client's own.
+   */
   context: JsonObject,
+  /**
+   * What came of it.
+   */
   result: Json | null,
+  /**
+   * When work on it started.
+   */
   started_at: Timestamp | null,
+  /**
+   * When it ended.
+   */
   completed_at: Timestamp | null,
+  /**
+   * When it was created.
+   */
   created_at: Timestamp,
+  /**
+   * When it was last changed.
+   */
   updated_at: Timestamp,
 };
 
 /**
- * One logical effect on the world: a tool call that is meant to happen once.
+ * A tool call that is meant to take effect once.
  */
 export type ToolExecution = {
+  /**
+   * Its id.
+   */
   id: string,
+  /**
+   * The goal that it belongs to.
+   */
   goal_id: string,
+  /**
+   * The session that it belongs to.
+   */
   session_id: string,
+  /**
+   * The user that it belongs to.
+   */
   user_id: string,
+  /**
+   * The tool's name; of a proxied call the rule's name for it, or `METHOD host`.
+   */
   tool_name: string,
+  /**
+   * The input; of a proxied call its method, URL, headers and body, secrets masked.
+   */
   tool_input: Json,
+  /**
+   * Its state.
+   */
   status: ExecutionStatus,
+  /**
+   * The result; of a proxied call the status, headers and body of the answer.
+   */
   output: Json | null,
+  /**
+   * What went wrong.
+   */
   error: string | null,
+  /**
+   * The key that it was claimed under.
+   */
   idempotency_key: string | null,
+  /**
+   * When the newest attempt started.
+   */
   started_at: Timestamp | null,
+  /**
+   * When it ended.
+   */
   completed_at: Timestamp | null,
+  /**
+   * When it was created.
+   */
   created_at: Timestamp,
+  /**
+   * When it was last changed.
+   */
   updated_at: Timestamp,
   /**
-   * The number of the newest dispatch, from 1; 0 while it was never leased.
+   * The number of the newest attempt, from 1; 0 if it was never leased.
    */
   attempt: number,
   /**
-   * What is known of it, once it is terminal or in doubt.
+   * What is known of its effect, once it is terminal or in doubt.
    */
   outcome: Outcome | null,
+  /**
+   * How it was submitted.
+   */
   origin: Origin,
+  /**
+   * The effect of repeating it.
+   */
   effect: EffectClass,
   /**
    * It was claimed under a lease at least once: only the lease methods change it.
    */
   leased: boolean,
   /**
-   * Which rule decided that and how it is guarded; null for the API.
+   * The rule that decided this; null for API executions.
    */
   rule: string | null,
 };
@@ -159,42 +297,108 @@ export type ToolExecution = {
  * A text that an agent keeps about its user.
  */
 export type Memory = {
+  /**
+   * Its id.
+   */
   id: string,
+  /**
+   * The user that it belongs to.
+   */
   user_id: string,
+  /**
+   * How long it is meant to last.
+   */
   memory_type: MemoryType,
+  /**
+   * How much it matters.
+   */
   importance: Importance,
+  /**
+   * The text.
+   */
   content: string,
   /**
    * An array of numbers, as its text.
    */
   embedding: number[] | null,
+  /**
+   * The session that it comes from.
+   */
   source_session_id: string | null,
+  /**
+   * The execution that it comes from.
+   */
   source_tool_execution_id: string | null,
+  /**
+   * Words to find it by.
+   */
   tags: Array<string>,
+  /**
+   * After this the client no longer counts on it; the engine drops nothing.
+   */
   expires_at: Timestamp | null,
+  /**
+   * When it was created.
+   */
   created_at: Timestamp,
+  /**
+   * When it was last changed.
+   */
   updated_at: Timestamp,
 };
 
 /**
- * Where a user talks to an agent.
+ * A place where a user talks to an agent.
  */
 export type Channel = {
+  /**
+   * Its id.
+   */
   id: string,
+  /**
+   * The user that it belongs to.
+   */
   user_id: string,
+  /**
+   * What kind of place it is.
+   */
   channel_type: ChannelType,
+  /**
+   * Its name, as people know it.
+   */
   channel_name: string,
+  /**
+   * Its address, such as a telephone number or a chat id.
+   */
   channel_identifier: string,
+  /**
+   * Whether it is in use.
+   */
   status: ChannelStatus,
+  /**
+   * An object of the client's own.
+   */
   metadata: JsonObject,
+  /**
+   * Settings of the client's own.
+   */
   config: JsonObject,
+  /**
+   * When the last message passed.
+   */
   last_message_at: Timestamp | null,
+  /**
+   * When it was created.
+   */
   created_at: Timestamp,
+  /**
+   * When it was last changed.
+   */
   updated_at: Timestamp,
 };
 
 /**
- * A page of a list, with the cursor of the next page while there is one.
+ * A page of a list, with the cursor of the next page, if there is one.
  */
 export type Page<T> = {
   /**
@@ -202,33 +406,45 @@ export type Page<T> = {
    */
   items: Array<T>,
   /**
-   * Pass it back to get the next page; null on the last one.
+   * The cursor of the next page; null on the last one.
    */
   next: string | null,
 };
 
 /**
- * One row of the append-only log: who changed what, when, by which rule and why.
+ * One row of the append-only log: who changed what, when, under which rule and why.
  */
 export type Event = {
   /**
    * Its number; without gaps.
    */
   seq: number,
+  /**
+   * When it happened.
+   */
   at: Timestamp,
   /**
    * `claimed`, `finished`, `verdict`, `boot`, … (docs/TRANSACTIONS.md lists them).
    */
   kind: string,
+  /**
+   * The execution that it is about.
+   */
   execution_id: string | null,
+  /**
+   * The session that it is about, or the execution's.
+   */
   session_id: string | null,
+  /**
+   * The attempt that it is about.
+   */
   attempt: number | null,
   /**
    * Who did it: `proxy`, `api`, `engine`, `operator`.
    */
   actor: string,
   /**
-   * What else is known of it; digests stand for bodies.
+   * Details; digests stand for bodies.
    */
   detail: Json,
   /**
@@ -242,12 +458,21 @@ export type Event = {
 };
 
 /**
- * Counts over the whole store, each taken at one moment of its own.
+ * Counts over the whole store. Each is read at its own moment.
  */
 export type Stats = {
+  /**
+   * How many users there are.
+   */
   users: number,
+  /**
+   * Sessions by status.
+   */
   sessions: {
   [key in string]: number },
+  /**
+   * How many goals there are.
+   */
   goals: number,
   /**
    * By status.
@@ -255,18 +480,33 @@ export type Stats = {
   executions: {
   [key in string]: number },
   /**
-   * Duplicates that were stopped, as far as they are written.
+   * Stopped duplicates, as far as they are written.
    */
   duplicates: number,
+  /**
+   * How many memories there are.
+   */
   memories: number,
+  /**
+   * How many channels there are.
+   */
   channels: number,
+  /**
+   * The number of the newest event.
+   */
   events: number,
   /**
    * Calls by decision since this process started (`executed`, `replayed`, …).
    */
   decisions: {
   [key in string]: number },
+  /**
+   * Size of the database file.
+   */
   database_bytes: number,
+  /**
+   * Size of SQLite's write-ahead log.
+   */
   wal_bytes: number,
 };
 
@@ -279,48 +519,111 @@ export type ExecutedTool = {
   claim?: Claim,
   lease?: string,
   reason?: BusyReason,
+  /**
+   * Its id.
+   */
   id: string,
+  /**
+   * The goal that it belongs to.
+   */
   goal_id: string,
+  /**
+   * The session that it belongs to.
+   */
   session_id: string,
+  /**
+   * The user that it belongs to.
+   */
   user_id: string,
+  /**
+   * The tool's name; of a proxied call the rule's name for it, or `METHOD host`.
+   */
   tool_name: string,
+  /**
+   * The input; of a proxied call its method, URL, headers and body, secrets masked.
+   */
   tool_input: Json,
+  /**
+   * Its state.
+   */
   status: ExecutionStatus,
+  /**
+   * The result; of a proxied call the status, headers and body of the answer.
+   */
   output: Json | null,
+  /**
+   * What went wrong.
+   */
   error: string | null,
+  /**
+   * The key that it was claimed under.
+   */
   idempotency_key: string | null,
+  /**
+   * When the newest attempt started.
+   */
   started_at: Timestamp | null,
+  /**
+   * When it ended.
+   */
   completed_at: Timestamp | null,
+  /**
+   * When it was created.
+   */
   created_at: Timestamp,
+  /**
+   * When it was last changed.
+   */
   updated_at: Timestamp,
   /**
-   * The number of the newest dispatch, from 1; 0 while it was never leased.
+   * The number of the newest attempt, from 1; 0 if it was never leased.
    */
   attempt: number,
   /**
-   * What is known of it, once it is terminal or in doubt.
+   * What is known of its effect, once it is terminal or in doubt.
    */
   outcome: Outcome | null,
+  /**
+   * How it was submitted.
+   */
   origin: Origin,
+  /**
+   * The effect of repeating it.
+   */
   effect: EffectClass,
   /**
    * It was claimed under a lease at least once: only the lease methods change it.
    */
   leased: boolean,
   /**
-   * Which rule decided that and how it is guarded; null for the API.
+   * The rule that decided this; null for API executions.
    */
   rule: string | null,
 };
 
 /**
- * A session with counts of what it did.
+ * A session with counts of its executions and goals.
  */
 export type SessionSummary = {
+  /**
+   * Its id.
+   */
   id: string,
+  /**
+   * The user that it belongs to.
+   */
   user_id: string,
+  /**
+   * The user's name.
+   */
   username: string,
+  /**
+   * Its name, where it has one.
+   */
   name: string | null,
+  /**
+   * How far it is.
+   */
   status: SessionStatus,
   /**
    * The title of its newest goal, cut at 200 characters.
@@ -340,33 +643,78 @@ export type SessionSummary = {
    * How many duplicates of its executions were stopped.
    */
   duplicates: number,
+  /**
+   * When it was last used.
+   */
   last_activity_at: Timestamp,
+  /**
+   * When it was created.
+   */
   created_at: Timestamp,
+  /**
+   * When it was last changed.
+   */
   updated_at: Timestamp,
 };
 
 /**
- * An execution without what was sent and answered.
+ * An execution without its request and answer.
  */
 export type ExecutionSummary = {
+  /**
+   * Its id.
+   */
   id: string,
+  /**
+   * The goal that it belongs to.
+   */
   goal_id: string,
+  /**
+   * The session that it belongs to.
+   */
   session_id: string,
+  /**
+   * The user that it belongs to.
+   */
   user_id: string,
+  /**
+   * The tool's name.
+   */
   tool_name: string,
+  /**
+   * Its state.
+   */
   status: ExecutionStatus,
+  /**
+   * The number of the newest attempt; 0 where it was never leased.
+   */
   attempt: number,
+  /**
+   * What is known of the effect.
+   */
   outcome: Outcome | null,
+  /**
+   * How it was submitted.
+   */
   origin: Origin,
+  /**
+   * The effect of repeating it.
+   */
   effect: EffectClass,
+  /**
+   * The rule that decided this; null for API executions.
+   */
   rule: string | null,
+  /**
+   * The key that it was claimed under.
+   */
   idempotency_key: string | null,
   /**
    * Cut at 300 characters.
    */
   error: string | null,
   /**
-   * What was asked: method and URL of a proxied call, else the beginning of the input.
+   * Method and URL of a proxied call, or the beginning of the input.
    */
   preview: string,
   /**
@@ -374,35 +722,53 @@ export type ExecutionSummary = {
    */
   answer_status: number | null,
   /**
-   * What was seen last of the newest attempt.
+   * The last step that was seen of the newest attempt.
    */
   last_event: string | null,
+  /**
+   * How many duplicates were stopped.
+   */
   duplicates: number,
   /**
    * When duplicates came, oldest first: at most 64 of them.
    */
   duplicate_times: Array<Timestamp>,
+  /**
+   * When the newest attempt started.
+   */
   started_at: Timestamp | null,
   /**
-   * When the newest attempt's first byte went out; known of a proxied one that is over.
+   * When the first byte of the newest attempt was sent; known for proxied calls that have ended.
    */
   sent_at: Timestamp | null,
+  /**
+   * When the first byte of the answer arrived.
+   */
   first_byte_at: Timestamp | null,
+  /**
+   * When it ended.
+   */
   completed_at: Timestamp | null,
+  /**
+   * When it was created.
+   */
   created_at: Timestamp,
+  /**
+   * When it was last changed.
+   */
   updated_at: Timestamp,
 };
 
 /**
- * A text that may be long, as much of it as was asked for.
+ * A text, cut at the requested length.
  */
 export type Excerpt = {
   /**
-   * `None` where only digest and size are kept, or it is no text.
+   * `None` if only digest and size are stored, or it is not text.
    */
   text: string | null,
   /**
-   * It is JSON, written as it came.
+   * It is JSON, as it arrived.
    */
   json: boolean,
   /**
@@ -410,89 +776,164 @@ export type Excerpt = {
    */
   cut: boolean,
   /**
-   * Of the whole, in bytes.
+   * The size of the whole, in bytes.
    */
   size: number,
   /**
-   * Of the whole, in hex, where it is stored.
+   * SHA-256 of the whole in hex, if it is stored.
    */
   sha256: string | null,
 };
 
 /**
- * What a proxied call asked, as it is kept: secrets are masked.
+ * The request of a proxied call as it is stored, secrets masked.
  */
 export type RequestDetail = {
+  /**
+   * The method.
+   */
   method: string,
+  /**
+   * The URL.
+   */
   url: string,
+  /**
+   * The headers.
+   */
   headers: Json,
+  /**
+   * The body; null where there was none.
+   */
   body: Excerpt | null,
 };
 
 /**
- * What an upstream answered.
+ * The response of an upstream.
  */
 export type AnswerDetail = {
+  /**
+   * The status.
+   */
   status: number,
   /**
-   * As they came, in order; `Set-Cookie` is never kept.
+   * As they arrived, in order. `Set-Cookie` is never stored.
    */
   headers: Array<[string,
   string]>,
+  /**
+   * The trailers.
+   */
   trailers: Array<[string,
   string]>,
   /**
    * It had `Set-Cookie`.
    */
   cookies_omitted: boolean,
+  /**
+   * When its head arrived.
+   */
   received_at: Timestamp,
+  /**
+   * The body.
+   */
   body: Excerpt,
 };
 
 /**
- * One execution with everything that is kept of it.
+ * One execution with everything that is stored of it.
  */
 export type ExecutionDetail = {
+  /**
+   * The user's name.
+   */
   username: string,
+  /**
+   * The session's name, where it has one.
+   */
   session_name: string | null,
+  /**
+   * The goal's title.
+   */
   goal_title: string,
   /**
-   * Duplicates by how they were answered, of the newest 100 events that tell of them.
+   * Duplicates by how they were answered, from the newest 100 events about them.
    */
   answered: {
   [key in string]: number },
   /**
-   * Of a proxied execution.
+   * The request of a proxied execution.
    */
   request: RequestDetail | null,
+  /**
+   * The response of the upstream.
+   */
   answer: AnswerDetail | null,
   /**
-   * Of an execution by the API.
+   * The input of an API execution.
    */
   input: Excerpt | null,
+  /**
+   * The result of an API execution.
+   */
   output: Excerpt | null,
   /**
    * Its oldest 500 events.
    */
   events: Array<Event>,
+  /**
+   * Its id.
+   */
   id: string,
+  /**
+   * The goal that it belongs to.
+   */
   goal_id: string,
+  /**
+   * The session that it belongs to.
+   */
   session_id: string,
+  /**
+   * The user that it belongs to.
+   */
   user_id: string,
+  /**
+   * The tool's name.
+   */
   tool_name: string,
+  /**
+   * Its state.
+   */
   status: ExecutionStatus,
+  /**
+   * The number of the newest attempt; 0 where it was never leased.
+   */
   attempt: number,
+  /**
+   * What is known of the effect.
+   */
   outcome: Outcome | null,
+  /**
+   * How it was submitted.
+   */
   origin: Origin,
+  /**
+   * The effect of repeating it.
+   */
   effect: EffectClass,
+  /**
+   * The rule that decided this; null for API executions.
+   */
   rule: string | null,
+  /**
+   * The key that it was claimed under.
+   */
   idempotency_key: string | null,
   /**
    * Cut at 300 characters.
    */
   error: string | null,
   /**
-   * What was asked: method and URL of a proxied call, else the beginning of the input.
+   * Method and URL of a proxied call, or the beginning of the input.
    */
   preview: string,
   /**
@@ -500,22 +941,40 @@ export type ExecutionDetail = {
    */
   answer_status: number | null,
   /**
-   * What was seen last of the newest attempt.
+   * The last step that was seen of the newest attempt.
    */
   last_event: string | null,
+  /**
+   * How many duplicates were stopped.
+   */
   duplicates: number,
   /**
    * When duplicates came, oldest first: at most 64 of them.
    */
   duplicate_times: Array<Timestamp>,
+  /**
+   * When the newest attempt started.
+   */
   started_at: Timestamp | null,
   /**
-   * When the newest attempt's first byte went out; known of a proxied one that is over.
+   * When the first byte of the newest attempt was sent; known for proxied calls that have ended.
    */
   sent_at: Timestamp | null,
+  /**
+   * When the first byte of the answer arrived.
+   */
   first_byte_at: Timestamp | null,
+  /**
+   * When it ended.
+   */
   completed_at: Timestamp | null,
+  /**
+   * When it was created.
+   */
   created_at: Timestamp,
+  /**
+   * When it was last changed.
+   */
   updated_at: Timestamp,
 };
 

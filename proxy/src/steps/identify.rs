@@ -23,7 +23,7 @@ use proxy_core::policy::keyed::KeyPlace;
 use proxy_core::policy::rule::Repeat;
 use proxy_core::received::Received;
 use store::Delivery;
-use store::call::{Call, Scope, Settled, UpstreamKey};
+use store::call::{Call, CallDigests, Scope, Settled, UpstreamKey};
 use store::key::{Digest, Encoder, HolderKey};
 use store::model::EffectClass;
 use tokio::task::spawn_blocking;
@@ -239,7 +239,7 @@ impl Identified {
         let input = input::input_json(method, &target, headers, &counts, text, &sha256, body.len());
         let upstream = guarded.upstream.filter(|_| guarded.class == EffectClass::Keyed);
         let upstream_key = upstream.map(|key| UpstreamKey {
-            told: match &keyed.key {
+            source: match &keyed.key {
                 // A token may have let two keys of the client name one execution.
                 Some(own) if adds_key.is_none() => {
                     let text = Encoder::new("upstream-key/v1").field(&own.text).finish();
@@ -254,11 +254,13 @@ impl Identified {
             tool_name,
             input,
             class: guarded.class,
-            fingerprint: keyed.fingerprint,
-            content: keyed.content,
-            literal: keyed.literal,
-            principal: keyed.principal,
-            repeat: keyed.repeat,
+            digests: CallDigests {
+                fingerprint: keyed.fingerprint,
+                content: keyed.content,
+                literal: keyed.literal,
+                principal: keyed.principal,
+                repeat: keyed.repeat,
+            },
             run: asked.run,
             upstream_key,
             retry_token: asked.retry_token,

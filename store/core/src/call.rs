@@ -1,4 +1,4 @@
-//! What a claimer asks for and gets, as plain data.
+//! Calls, their outcomes and answers, as plain data.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,7 +10,7 @@ use crate::key::{Digest, HolderKey};
 use crate::model::{EffectClass, Execution, Json, Timestamp};
 use crate::state::Knowledge;
 
-/// A proxied call's place: whose, in which session, for which goal. Made by `Store::scope`.
+/// The user, session and goal that a proxied call belongs to. Returned by `Store::scope`.
 #[derive(Debug, Clone)]
 pub struct Scope {
     /// The user.
@@ -19,134 +19,141 @@ pub struct Scope {
     pub session_id: Uuid,
     /// `Agent-Goal`, or the session's own goal "HTTP tool calls".
     pub goal_id: Uuid,
-    /// The date in derived keys.
+    /// When the session was created: the date in derived keys.
     pub session_created: Timestamp,
-    /// False for the session `default` of the user `local` or of any other user.
+    /// The session is not `default`.
     pub named: bool,
-    /// The user's row.
+    /// The user's row number.
     pub user: i64,
-    /// The session's row.
+    /// The session's row number.
     pub session: i64,
-    /// The goal's row.
+    /// The goal's row number.
     pub goal: i64,
 }
 
-/// Whose call it is, as the request says it.
+/// The user, session and goal that a request names.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 pub struct ScopeRequest {
-    /// A user's id or name; `None`: the session's user, else `local`.
+    /// A user's id or name. `None`: the session's user, or `local`.
     pub user: Option<String>,
-    /// A session's id or name; `None`: `default`.
+    /// A session's id or name. `None`: `default`.
     pub session: Option<String>,
     /// A goal of that session.
     pub goal: Option<Uuid>,
 }
 
-/// A proxied call that asks to run.
+/// A proxied call, to be claimed.
 #[derive(Debug, Clone)]
 pub struct Call {
-    /// Whose it is.
+    /// The user, session and goal.
     pub scope: Scope,
-    /// Which execution it means. `None`: one of its own (class `idempotent` without an explicit key).
+    /// Identifies the execution. `None`: always a new one (class `idempotent` without an explicit key).
     pub key: Option<CallKey>,
     /// The rule's name for it, or `METHOD host`.
     pub tool_name: String,
-    /// What is kept of the request: `{method, url, headers, body}`, already masked.
+    /// The request as it is stored, secrets masked: `{method, url, headers, body}`.
     pub input: Json,
-    /// What repeating it would do.
+    /// The effect of repeating it.
     pub class: EffectClass,
-    /// Equal where two calls under one key have the same input.
-    pub fingerprint: Digest,
-    /// Equal where two calls of a session would do the same, whatever their keys (the doubt guard).
-    pub content: Digest,
-    /// The same with the keys in it, wherever rules say that one stands: such a rule may come and go.
-    pub literal: Digest,
-    /// Whose credentials it carries.
-    pub principal: Digest,
-    /// Which run of the agent asks (`Agent-Run`), where it says so; for the audit.
+    /// Digests by which it is compared with other calls.
+    pub digests: CallDigests,
+    /// The run of the agent (`Agent-Run`), if given. For the audit.
     pub run: Option<String>,
-    /// A digest of `Agent-Repeat`, where the request has one.
-    pub repeat: Option<Digest>,
-    /// For the class `keyed` alone: how the upstream tells a repeat from a new call.
+    /// Only for the class `keyed`: the key by which the upstream recognizes a repeat.
     pub upstream_key: Option<UpstreamKey>,
-    /// `Idempotency-Retry-Token`, where the request has one; a spent or foreign one is ignored.
+    /// `Idempotency-Retry-Token`, if given. A spent or foreign one is ignored.
     pub retry_token: Option<String>,
-    /// Which rule decided, for the audit.
+    /// The rule that applied. For the audit.
     pub rule: String,
 }
 
-/// The key that the upstream of a [`Call`] gets.
+/// The digests of a [`Call`].
+#[derive(Debug, Clone, Copy)]
+pub struct CallDigests {
+    /// Equal if two calls under one key have the same input.
+    pub fingerprint: Digest,
+    /// Equal if two calls of a session have the same effect, whatever their keys. For the doubt guard.
+    pub content: Digest,
+    /// `content` with all keys left in, since a rule that names the place of a key may come and go.
+    pub literal: Digest,
+    /// Of its credentials.
+    pub principal: Digest,
+    /// Of `Agent-Repeat`, if given.
+    pub repeat: Option<Digest>,
+}
+
+/// The idempotency key that the upstream of a [`Call`] receives.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UpstreamKey {
-    /// Whose it is and where it stands. Equal where two calls that mean the same execution carry the same
-    /// key in the same place.
-    pub told: String,
-    /// For how long after the first send the upstream knows it.
+    /// Who chose it, and where in the request it is. Equal if two calls of one execution carry the same key
+    /// in the same place.
+    pub source: String,
+    /// How long the upstream remembers it after the first send.
     pub lifetime: Duration,
 }
 
 /// The key of a [`Call`].
 #[derive(Debug, Clone)]
 pub struct CallKey {
-    /// Its place in the index of holders.
+    /// Its entry in the index of holders.
     pub holder: HolderKey,
-    /// As shown to people: the client's own, or `auto:…`.
+    /// As people see it: the client's own, or `auto:…`.
     pub text: String,
-    /// The client said it; not derived from content.
+    /// Sent by the client, not derived from content.
     pub explicit: bool,
-    /// How long it stays held after the holder became terminal; `None`: for ever.
+    /// How long it is held after its execution became terminal. `None`: forever.
     pub window: Option<Duration>,
 }
 
-/// What a claim would answer now.
+/// What a claim would return now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Foreseen {
-    /// It would be carried out, as a new execution.
+    /// It would run, as a new execution.
     Execute,
-    /// It would be carried out, as one more attempt of this execution.
+    /// It would run, as another attempt of this execution.
     ExecuteAgain(Uuid),
-    /// It would wait for this execution, which runs.
+    /// It would wait for this running execution.
     Wait(Uuid),
-    /// It would be answered from this execution.
+    /// It would get the stored answer of this execution.
     Replay(Uuid),
-    /// It would be held.
+    /// It would be held back.
     InDoubt {
         /// The execution that may have taken effect.
         execution_id: Uuid,
         /// Found by its content, under another key.
         same_content: bool,
     },
-    /// It would be refused: its key belongs to this execution, with another input.
+    /// It would be refused: its key belongs to this execution, with a different input.
     Mismatch(Uuid),
 }
 
-/// How a call ended, for its duplicates.
+/// The outcome of a call, for its duplicates.
 #[derive(Debug, Clone)]
 pub struct Settled {
     /// The execution.
     pub execution_id: Uuid,
-    /// The attempt that ended so.
+    /// The attempt that ended.
     pub attempt: u32,
     /// What is known.
     pub outcome: Knowledge,
-    /// The tool's answer, where a whole one came.
+    /// The tool's answer, if it arrived complete.
     pub answer: Option<Arc<Answer>>,
-    /// What went wrong, where none came.
+    /// What went wrong, if none arrived.
     pub error: Option<String>,
-    /// A problem body of the proxy's own that the first caller got, where no answer came.
+    /// The proxy's own problem response to the first caller, if no answer arrived.
     pub problem: Option<Problem>,
-    /// What is to be told where the outcome is unknown.
+    /// For the caller, if the outcome is unknown.
     pub doubt: Option<Doubt>,
 }
 
-/// A problem as the first caller got it where no answer came, and whether bytes had left.
+/// The problem response that the first caller got because no answer arrived.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Problem {
-    /// 502 or 504; 403 where the host turned out to be one that nobody may reach.
+    /// 502 or 504; 403 if the host resolved to an address that is not allowed.
     pub status: u16,
     /// What happened.
     pub detail: String,
-    /// `never` or `maybe`.
+    /// Whether bytes were sent: `never` or `maybe`.
     pub sent: String,
 }
 
@@ -157,61 +164,61 @@ pub struct Doubt {
     pub execution_id: Uuid,
     /// The attempt that is in doubt.
     pub attempt: u32,
-    /// When it was sent, or claimed where that is not known.
+    /// When it was sent; when it was claimed, if that is unknown.
     pub sent_at: Timestamp,
-    /// What was seen last.
+    /// The last step that was seen.
     pub last_event: String,
-    /// Found by its content, under another key: nothing stored may be told.
+    /// Found by its content, under another key: nothing stored of it may be shown.
     pub same_content: bool,
-    /// For the same principal: allows one more attempt within 15 minutes.
+    /// Allows one more attempt within 15 minutes. Only for the same principal.
     pub retry_token: Option<String>,
 }
 
-/// What became of a claimed call.
+/// The outcome of a claimed call.
 #[derive(Debug, Clone)]
 pub struct Finish {
     /// What is known.
     pub outcome: Knowledge,
-    /// The tool ran and called it an error (MCP `isError`).
+    /// The tool ran and returned an error (MCP `isError`).
     pub tool_error: bool,
-    /// What came back, also where it leaves the call in doubt.
+    /// The answer, even if it leaves the call in doubt.
     pub answer: Option<Answer>,
     /// What went wrong, in words for people.
     pub error: Option<String>,
-    /// What the first caller was told, where no answer came.
+    /// The problem response to the first caller, if no answer arrived.
     pub problem: Option<Problem>,
     /// When its first byte was written upstream.
     pub sent_at: Option<Timestamp>,
-    /// When the head of the answer came.
+    /// When the head of the answer arrived.
     pub first_byte_at: Option<Timestamp>,
-    /// What was seen last.
+    /// The last step that was seen.
     pub last_event: String,
 }
 
-/// An upstream's answer as it came.
+/// An upstream's response as it arrived.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Answer {
     /// The status.
     pub status: u16,
-    /// In wire order; without hop-by-hop fields and Set-Cookie. `:reason` is the reason phrase, where
-    /// it is not the status's own.
+    /// In wire order, without hop-by-hop fields and `Set-Cookie`. `:reason` is the reason phrase, if it is
+    /// not the default of the status.
     pub headers: Vec<(String, Bytes)>,
-    /// Set-Cookie was there and is not kept.
+    /// It had `Set-Cookie`, which is not stored.
     pub omitted_cookies: bool,
-    /// Still encoded as it came.
+    /// With its content coding.
     pub body: AnswerBody,
     /// Trailer fields.
     pub trailers: Vec<(String, Bytes)>,
-    /// When its head came.
+    /// When its head arrived.
     pub received_at: Timestamp,
 }
 
-/// A body, or what is left of one that is not kept.
+/// A body, or the digest of one that is not stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum AnswerBody {
     /// The whole body.
     Kept(Bytes),
-    /// Over the store's limit, by rule or by retention.
+    /// Not stored: over the size limit, by rule, or dropped by retention.
     Dropped {
         /// SHA-256 of the whole body.
         sha256: [u8; 32],
@@ -220,74 +227,74 @@ pub enum AnswerBody {
     },
 }
 
-/// What `execute_tool_idempotent` asks beyond the call itself.
+/// The options of `execute_tool_idempotent`.
 #[derive(Debug, Clone, Default)]
 pub struct ExecuteOptions {
-    /// 1 to 255 characters; `None`: derived from content.
+    /// 1 to 255 characters. `None`: derived from content.
     pub idempotency_key: Option<String>,
-    /// Ask for a lease of this long (1 s to 1 h).
+    /// Requests a lease of this length, 1 s to 1 h.
     pub lease: Option<Duration>,
-    /// The same over a caller's retries: the holder gets its lease again.
+    /// The same across a caller's retries, so that the holder gets its lease again.
     pub claim_id: Option<String>,
-    /// How long a busy caller waits for the result.
+    /// How long to wait for the result if another caller runs it.
     pub wait: Duration,
-    /// Refuse another input under the same key, instead of telling it.
+    /// Refuses a different input under the same key, instead of reporting it.
     pub refuse_mismatch: bool,
 }
 
-/// The key of a call that comes by the API.
+/// The key of an API call.
 #[derive(Debug, Clone)]
 pub struct ToolCallKey {
-    /// Its place in the index of holders.
+    /// Its entry in the index of holders.
     pub holder: HolderKey,
-    /// As shown to people: the client's own, or derived.
+    /// As people see it: the client's own, or derived.
     pub text: String,
-    /// Equal where two calls under one key have the same input.
+    /// Equal if two calls under one key have the same input.
     pub fingerprint: Digest,
 }
 
-/// The answer to `execute_tool_idempotent`.
+/// The result of `execute_tool_idempotent`.
 #[derive(Debug, Clone)]
 pub struct Executed {
-    /// The one that holds the key, new or old.
+    /// The execution that holds the key.
     pub execution: Execution,
     /// It existed before this call.
     pub duplicate: bool,
-    /// The key was used with another input.
+    /// The key was used with a different input.
     pub input_mismatch: bool,
-    /// Who may run it; only where a lease was asked for.
+    /// Who may run it. Only if a lease was requested.
     pub claim: Option<ApiClaim>,
 }
 
-/// Who may run an execution that was asked for under a lease.
+/// Who may run an execution for which a lease was requested.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ApiClaim {
     /// The caller, and nobody else.
     Execute {
-        /// To be shown to `finish_tool_execution` and `extend_lease`.
+        /// The token for `finish_tool_execution` and `extend_lease`.
         lease: String,
     },
-    /// Nobody: it is over, and the execution tells how.
+    /// Nobody: it has ended, and the execution has its outcome.
     Replay,
-    /// Somebody else runs it.
+    /// Another caller runs it.
     Busy {
-        /// Under a lease; else it is v0.1's pending or running.
+        /// Under a lease. Otherwise it is pending or running in the sense of v0.1.
         leased: bool,
     },
     /// Nobody until it is settled.
     InDoubt,
 }
 
-/// What the holder of an API lease tells.
+/// The outcome that the holder of an API lease reports.
 #[derive(Debug, Clone)]
 pub struct ApiFinish {
     /// The token of the lease.
     pub lease: String,
-    /// What became of it.
+    /// The outcome.
     pub outcome: Knowledge,
     /// The result.
     pub output: Option<Json>,
-    /// The tool ran and failed so, or why it did not run.
+    /// The error of the tool, or why it did not run.
     pub error: Option<String>,
 }
 
@@ -296,14 +303,14 @@ pub struct ApiFinish {
 pub struct Verdict {
     /// The execution.
     pub id: Uuid,
-    /// The attempt that was looked at.
+    /// The attempt that was examined.
     pub attempt: u32,
-    /// It ran, or it did not.
+    /// Whether it ran.
     pub executed: bool,
-    /// The result, where it ran and is known.
+    /// The result, if it ran and is known.
     pub output: Option<Json>,
-    /// Why: 1 to 4,096 characters, for the audit.
+    /// The reason, for the audit: 1 to 4,096 characters.
     pub evidence: String,
-    /// Who, from the authentication.
+    /// Who decided, from the authentication.
     pub actor: String,
 }

@@ -7,41 +7,41 @@ use uuid::Uuid;
 /// Messages are for callers: they hold no SQL, no path of the database and no secret.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum Error {
-    /// There is no such thing.
+    /// Nothing has this id or name.
     #[error("there is no {what} {id}")]
     NotFound {
         /// `user`, `session`, …
         what: &'static str,
-        /// As it was asked for.
+        /// The id or name that was looked up.
         id: String,
     },
-    /// It clashes with what is there.
+    /// It conflicts with what is stored.
     #[error("{0}")]
     Conflict(String),
-    /// The key belongs to an execution with another input.
-    #[error("the key was used before with another input, by execution {execution}")]
+    /// The key belongs to an execution with a different input.
+    #[error("the key was used before with a different input, by execution {execution}")]
     KeyReuse {
         /// Who holds the key.
         execution: Uuid,
     },
-    /// A finish or verdict for an attempt that is not the current one, or with another outcome.
+    /// A finish or verdict for an attempt that is no longer current, or with a different outcome.
     #[error("{0}")]
     Stale(String),
-    /// The state has no such step.
+    /// The state does not allow this event.
     #[error("{0}")]
     IllegalTransition(#[from] crate::state::Illegal),
-    /// The lease is gone, or the execution was leased and only lease methods change it.
+    /// The lease is lost, or the execution was leased and only the lease methods change it.
     #[error("{0}")]
     LeaseLost(String),
-    /// A value that cannot be taken; `field` is the parameter's name.
+    /// An invalid parameter.
     #[error("{field}: {message}")]
     Invalid {
-        /// The parameter.
+        /// The name of the parameter.
         field: &'static str,
         /// What is wrong with it.
         message: String,
     },
-    /// The session takes no more calls.
+    /// The session has ended and accepts no calls.
     #[error("session {0} has ended; start another, or set its status to active")]
     SessionEnded(Uuid),
     /// The session or goal belongs to another user or session.
@@ -53,13 +53,13 @@ pub enum Error {
     /// The writer's queue is full. Nothing was changed; try again.
     #[error("the store's queue is full: nothing was changed, try again")]
     Busy,
-    /// The writer is gone: the process is ending.
+    /// The writer has stopped: the process is ending.
     #[error("the store is closed: the engine is stopping")]
     Closed,
     /// Another process owns the database.
-    #[error("the database is in use by {holder}; stop it, or name another file by --database")]
+    #[error("the database is in use by {holder}; stop it, or name another file with --database")]
     Locked {
-        /// What the lock file tells of it.
+        /// The contents of its lock file.
         holder: LockHolder,
     },
     /// The database cannot be opened or read.
@@ -67,15 +67,15 @@ pub enum Error {
     Open {
         /// The file.
         path: PathBuf,
-        /// What is wrong, and a remedy where there is one.
+        /// What is wrong, and what to do about it.
         message: String,
     },
-    /// A bug, or a database that is not what this version wrote. The log has the details.
+    /// A bug, or data that this version did not write. The log has the details.
     #[error("internal error in the store; the log has the details")]
     Internal,
 }
 
-/// Who owns a database, read from the text of its lock file.
+/// The process that owns a database, read from its lock file.
 #[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct LockHolder {
     /// Process id.

@@ -1,4 +1,4 @@
-//! Keys, fingerprints and the encoding that they are hashed over; API and proxy use the same.
+//! Keys, fingerprints and the encoding they are hashed over. The API and the proxy use the same ones.
 //!
 //! Encoding v1 is frozen: a stored key must be found again by every later version.
 
@@ -9,8 +9,8 @@ use uuid::Uuid;
 
 use crate::model::{Json, Timestamp};
 
-/// Hashes a list of fields so that no two lists collide: each field is preceded by its length, the
-/// whole by a label with a version.
+/// Hashes a list of fields so that no two lists collide: each field is preceded by its length, and
+/// the list by a label with a version.
 #[derive(Clone)]
 pub struct Encoder(Sha256);
 
@@ -29,7 +29,7 @@ impl Encoder {
         self
     }
 
-    /// Appends a field that may be absent; absent and empty differ.
+    /// Appends an optional field. Absent and empty hash differently.
     #[must_use]
     pub fn optional(self, bytes: Option<impl AsRef<[u8]>>) -> Self {
         match bytes {
@@ -64,7 +64,7 @@ impl Digest {
         &self.0
     }
 
-    /// The first 16 bytes, as columns keep them.
+    /// The first 16 bytes, as database columns store them.
     pub fn short(&self) -> [u8; 16] {
         let mut short = [0; 16];
         short.copy_from_slice(&self.0[..16]);
@@ -99,13 +99,13 @@ impl fmt::Debug for Digest {
     }
 }
 
-/// A key's place in the index of holders: 8 bytes of the text's hash, so that a text can be looked
-/// up over all users and namespaces, then 16 bytes over (user, namespace, text).
+/// A key's entry in the index of holders: 8 bytes of the text's hash, so that a text can be looked
+/// up across all users and namespaces, then 16 bytes over (user, namespace, text).
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct HolderKey([u8; 24]);
 
 impl HolderKey {
-    /// The place of `text` for `user`. `namespace` is `api`, or what scopes a key in the proxy
+    /// The entry of `text` for `user`. `namespace` is `api`, or what scopes a key in the proxy
     /// (principal, method, scheme, host, port, path).
     pub fn new(user: Uuid, namespace: &[u8], text: &str) -> Self {
         let whole = Encoder::new("holder/v1").field(user).field(namespace).field(text).finish();
@@ -115,7 +115,7 @@ impl HolderKey {
         Self(key)
     }
 
-    /// The first 8 bytes of every place of `text`.
+    /// The first 8 bytes of every entry of `text`.
     pub fn text_prefix(text: &str) -> [u8; 8] {
         let mut prefix = [0; 8];
         prefix.copy_from_slice(&Encoder::new("key-text/v1").field(text).finish().0[..8]);
@@ -134,13 +134,13 @@ impl fmt::Debug for HolderKey {
     }
 }
 
-/// The namespace of keys that come by the API.
+/// The namespace of API keys.
 pub const API_NAMESPACE: &[u8] = b"api";
 
-/// The longest part of a derived key that names the tool, in bytes.
+/// The maximum length of the tool name in a derived key, in bytes.
 const TOOL_IN_KEY: usize = 160;
 
-/// The hash of a tool call that came by the API. Frozen as v1.
+/// The hash of an API tool call. Frozen as v1.
 pub fn api_call_v1(user: Uuid, session: Uuid, goal: Uuid, tool: &str, input: &Json) -> Digest {
     Encoder::new("execution/v1")
         .field(user)
@@ -151,7 +151,7 @@ pub fn api_call_v1(user: Uuid, session: Uuid, goal: Uuid, tool: &str, input: &Js
         .finish()
 }
 
-/// What tells two inputs of one API key apart: tool and canonical input.
+/// The fingerprint that distinguishes two inputs under one API key: tool and canonical input.
 pub fn api_input_v1(tool: &str, input: &Json) -> Digest {
     Encoder::new("input/v1")
         .field(tool)
@@ -162,7 +162,7 @@ pub fn api_input_v1(tool: &str, input: &Json) -> Digest {
 /// `auto:{tool}:{YYYYMMDD}:{hash}`, where the date is the session's creation date, so that the key
 /// is the same across seconds, midnight and restarts. 128 bits of the hash are shown.
 pub fn derived_text(tool: &str, session_created: Timestamp, hash: &Digest) -> String {
-    // Made for each request, duplicates too.
+    // Built for every request, duplicates included.
     let mut text =
         String::with_capacity("auto::YYYYMMDD:".len() + tool.len().min(TOOL_IN_KEY) + 32);
     text.push_str("auto:");

@@ -5,25 +5,25 @@
 pub use crate::model::Knowledge;
 use crate::model::{EffectClass, ExecutionStatus};
 
-/// The state of an execution, with the data that exists in it alone.
+/// The state of an execution. Each variant holds only the data that exists in that state.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum State {
-    /// Recorded by v0.1's methods and not begun. Never leased.
+    /// Recorded by v0.1's methods and not started. Never leased.
     Pending,
-    /// Begun by v0.1's `update_tool_execution`. Never leased.
+    /// Started by v0.1's `update_tool_execution`. Never leased.
     Working,
     /// Claimed: somebody holds the lease of `attempt`.
     Running {
         /// From 1.
         attempt: u32,
-        /// The join of the earlier attempts that nothing has settled.
+        /// The join of the earlier attempts that are not settled.
         prior: Knowledge,
     },
     /// The effect took place and the tool did not call it an error.
     Completed {
         /// 0 where it was never leased.
         attempt: u32,
-        /// A person decided it, without evidence from the attempt itself.
+        /// Decided by a person, without evidence from the attempt itself.
         decided: bool,
     },
     /// Ended without success; `known` says whether the effect took place.
@@ -32,16 +32,16 @@ pub enum State {
         attempt: u32,
         /// `Unknown` only for the class `idempotent`.
         known: Knowledge,
-        /// A person decided it.
+        /// Decided by a person.
         decided: bool,
     },
-    /// Given up before it began. Never leased.
+    /// Cancelled before it started. Never leased.
     Cancelled,
-    /// It may have taken effect. Only evidence or a recorded decision leads out of here.
+    /// It may have taken effect. Only evidence or a recorded decision ends this state.
     InDoubt {
         /// The newest attempt.
         attempt: u32,
-        /// The join of the earlier attempts that nothing has settled.
+        /// The join of the earlier attempts that are not settled.
         prior: Knowledge,
         /// A retry token was redeemed: the next identical call runs.
         released: bool,
@@ -55,20 +55,20 @@ pub enum Event {
     Set(ExecutionStatus),
     /// A new attempt is claimed.
     Claim,
-    /// The holder of `attempt` tells its outcome, for the first time.
+    /// The holder of `attempt` reports its outcome for the first time.
     Finish {
         /// The attempt of the lease.
         attempt: u32,
-        /// What became of it.
+        /// The reported outcome.
         outcome: Knowledge,
-        /// The tool ran and answered "error".
+        /// The tool ran and returned an error.
         tool_error: bool,
     },
-    /// Nobody will tell the outcome of the running attempt: its lease ran out, or the engine crashed.
+    /// Nobody will report the outcome of the running attempt: its lease expired, or the engine crashed.
     Lost,
-    /// Nobody knows whether it ran, and the rules no longer say that it may be repeated.
+    /// Nobody knows whether it ran, and the rules no longer allow it to be repeated.
     Doubt,
-    /// The holder of `attempt` is alive after all.
+    /// The holder of `attempt` is still alive.
     Extend {
         /// The attempt of the lease.
         attempt: u32,
@@ -78,26 +78,26 @@ pub enum Event {
         /// The attempt that the token names.
         attempt: u32,
     },
-    /// A person decides what became of every attempt up to `attempt`.
+    /// A person decides the outcome of every attempt up to `attempt`.
     Verdict {
-        /// The attempt that the person saw.
+        /// The attempt that the person looked at.
         attempt: u32,
         /// It ran, or it did not.
         executed: bool,
     },
 }
 
-/// The state has no such step.
+/// The state does not allow this event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("an execution that is {} cannot take the step {event:?}", state.status())]
 pub struct Illegal {
-    /// Where it is.
+    /// The current state.
     pub state: State,
-    /// What was asked.
+    /// The refused event.
     pub event: Event,
 }
 
-/// The state after `event`, or why there is none. Pure: the same answer for the same arguments.
+/// Returns the state after `event`, or why it is refused. Pure: equal arguments give equal results.
 pub fn next(state: State, event: Event, class: EffectClass) -> Result<State, Illegal> {
     use Knowledge::{Executed, NotExecuted, Unknown};
     let illegal = Err(Illegal { state, event });
@@ -117,7 +117,7 @@ pub fn next(state: State, event: Event, class: EffectClass) -> Result<State, Ill
     Ok(match (state, event) {
         (_, Event::Set(status)) => return set(state, status),
 
-        // Claims. What a person or a token settled no longer counts as a prior attempt.
+        // Claims. An attempt that a person or a token settled no longer counts as a prior one.
         (State::Failed { attempt, known: known @ (NotExecuted | Unknown), .. }, Event::Claim) => {
             State::Running { attempt: attempt + 1, prior: known }
         }
@@ -130,7 +130,7 @@ pub fn next(state: State, event: Event, class: EffectClass) -> Result<State, Ill
             State::Running { attempt: attempt + 1, prior: Unknown }
         }
 
-        // The holder tells the outcome in time …
+        // The holder reports the outcome in time …
         (State::Running { attempt, prior }, Event::Finish { attempt: of, outcome, tool_error })
             if of == attempt =>
         {
@@ -142,7 +142,7 @@ pub fn next(state: State, event: Event, class: EffectClass) -> Result<State, Ill
                 NotExecuted | Unknown => lost(attempt, prior),
             }
         }
-        // … or late: evidence settles a doubt and overturns a decision; "unknown" says nothing new.
+        // … or late: evidence settles a doubt and overturns a decision; "unknown" adds nothing.
         (
             State::InDoubt { attempt, prior, released },
             Event::Finish { attempt: of, outcome, tool_error },
@@ -163,7 +163,7 @@ pub fn next(state: State, event: Event, class: EffectClass) -> Result<State, Ill
 
         (State::Running { attempt, prior }, Event::Lost) => lost(attempt, prior),
 
-        // Of earlier attempts nothing more is known than of this one.
+        // No more is known of the earlier attempts than of this one.
         (State::Failed { attempt, known: Unknown, .. }, Event::Doubt) => {
             State::InDoubt { attempt, prior: Unknown, released: false }
         }
@@ -193,7 +193,8 @@ pub fn next(state: State, event: Event, class: EffectClass) -> Result<State, Ill
     })
 }
 
-/// v0.1's steps: pending → running → final, cancel; an equal state is an update of other fields.
+/// v0.1's transitions: pending → running → final, or cancel. Setting the same status only updates other
+/// fields.
 fn set(state: State, status: ExecutionStatus) -> Result<State, Illegal> {
     use ExecutionStatus as S;
     Ok(match (state, status) {
@@ -225,7 +226,7 @@ impl State {
         }
     }
 
-    /// Nothing runs and nothing is in doubt: a key's window runs from here.
+    /// Whether it is neither running nor in doubt. A key's window starts here.
     pub const fn is_terminal(self) -> bool {
         matches!(self, Self::Completed { .. } | Self::Failed { .. } | Self::Cancelled)
     }
@@ -241,7 +242,7 @@ impl State {
         }
     }
 
-    /// What is known of the effect; `None` while it is not over.
+    /// What is known of the effect; `None` while it has not ended.
     pub const fn outcome(self) -> Option<Knowledge> {
         match self {
             Self::Pending | Self::Working | Self::Running { .. } | Self::Cancelled => None,

@@ -1,4 +1,4 @@
-//! The append-only log: rows numbered without gaps, each hashed over the one before.
+//! The append-only event log: rows are numbered without gaps, and each hash covers the previous one.
 
 use rusqlite::{Connection, params};
 use store_core::key::Encoder;
@@ -7,7 +7,7 @@ use store_core::model::Timestamp;
 use crate::decide::event::NewEvent;
 use crate::sqlite::queries;
 
-/// The end of the chain: the newest row's number, time and hash.
+/// The end of the chain: number, time and hash of the newest row.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Head {
     pub(crate) seq: i64,
@@ -16,7 +16,7 @@ pub(crate) struct Head {
 }
 
 impl Head {
-    /// Of a log without rows.
+    /// The end of an empty log.
     pub(crate) const EMPTY: Self = Self { seq: 0, at: Timestamp::from_micros(0), hash: [0; 32] };
 
     pub(crate) fn read(conn: &Connection) -> rusqlite::Result<Self> {
@@ -32,7 +32,7 @@ impl Head {
         })
     }
 
-    /// Numbers, chains and writes `events`; the new head.
+    /// Numbers, chains and writes `events`; returns the new head.
     pub(crate) fn append(
         mut self,
         conn: &Connection,
@@ -72,7 +72,7 @@ impl Head {
     }
 }
 
-/// The columns of a row that its hash covers.
+/// The columns that the hash of a row covers.
 pub(crate) struct Columns<'a> {
     pub(crate) seq: i64,
     pub(crate) at: Timestamp,
@@ -84,7 +84,7 @@ pub(crate) struct Columns<'a> {
     pub(crate) detail: &'a str,
 }
 
-/// The hash of a row, over its columns and the hash before it.
+/// The hash of a row, over its columns and the previous hash.
 pub(crate) fn chain(previous: &[u8; 32], row: &Columns<'_>) -> [u8; 32] {
     *Encoder::new("event/v1")
         .field(previous)

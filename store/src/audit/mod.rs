@@ -1,4 +1,4 @@
-//! The append-only log, and whether it and the rest of the store agree.
+//! The append-only event log, and its verification.
 
 pub(crate) mod events;
 pub(crate) mod report;

@@ -1,8 +1,8 @@
-//! Checks the event chain and the invariants between events and entities.
+//! The result of a verification.
 
 use serde::Serialize;
 
-/// What a walk over the store found.
+/// The result of [`crate::Reader::verify`].
 #[derive(Debug, Clone, Serialize)]
 pub struct Report {
     /// `seq:hash` of the newest event.
@@ -11,7 +11,7 @@ pub struct Report {
     pub events: u64,
     /// How many executions were checked.
     pub executions: u64,
-    /// What is wrong; empty when all is well.
+    /// What is wrong; empty if nothing is.
     pub findings: Vec<Finding>,
 }
 
@@ -20,7 +20,7 @@ pub struct Report {
 pub struct Finding {
     /// The table.
     pub table: &'static str,
-    /// The row's number in it.
+    /// The row number.
     pub row: i64,
     /// What is wrong with it.
     pub message: String,

@@ -1,4 +1,4 @@
-//! An upstream's answer as columns keep it, and what a terminal execution answers its duplicates.
+//! The columns of an upstream's answer, and the answer that the duplicates of a terminal execution get.
 
 use std::sync::Arc;
 
@@ -10,17 +10,17 @@ use store_core::state::{Knowledge, State};
 
 use crate::decide::brief::Brief;
 
-/// An answer's row.
+/// The row of an answer.
 #[derive(Debug)]
 pub(crate) struct AnswerRow<'a> {
-    /// `None` where it is not kept.
+    /// `None` if it is not stored.
     pub(crate) body: Option<&'a [u8]>,
     /// SHA-256 of the whole body.
     pub(crate) sha256: Digest,
     pub(crate) rest: Rest<String>,
 }
 
-/// The columns of an answer without its body, which may be dropped later.
+/// The columns of an answer except its body, which may be dropped later.
 #[derive(Debug)]
 pub(crate) struct Rest<T> {
     pub(crate) status: u16,
@@ -28,7 +28,7 @@ pub(crate) struct Rest<T> {
     pub(crate) headers: T,
     pub(crate) trailers: T,
     pub(crate) cookies: bool,
-    /// Of the whole body, in bytes.
+    /// The size of the whole body, in bytes.
     pub(crate) size: i64,
     /// In microseconds.
     pub(crate) received_at: i64,
@@ -56,7 +56,7 @@ impl<'a> AnswerRow<'a> {
 }
 
 impl<T: AsRef<str>> Rest<T> {
-    /// A digest over all of it.
+    /// A digest over all these columns.
     pub(crate) fn digest(&self) -> Digest {
         Encoder::new("answer/v1")
             .field(self.status.to_be_bytes())
@@ -69,10 +69,10 @@ impl<T: AsRef<str>> Rest<T> {
     }
 }
 
-/// How a terminal execution ended, with what was answered.
+/// The outcome of a terminal execution, with its stored answer.
 pub(crate) fn settled(execution: &Brief, answer: Option<Answer>) -> Settled {
     let answer = match execution.state {
-        // What came back left the call in doubt: a call that ran was not answered by it.
+        // The answer that arrived left the call in doubt: it is not the answer of a call that ran.
         State::Completed { decided: true, .. } => None,
         _ => answer.map(Arc::new),
     };
@@ -87,7 +87,7 @@ pub(crate) fn settled(execution: &Brief, answer: Option<Answer>) -> Settled {
     }
 }
 
-/// Field values are bytes; each becomes the character of its number, so that nothing is lost.
+/// Field values are bytes. Each byte becomes the character of the same number, so that nothing is lost.
 fn fields_text(fields: &[(String, Bytes)]) -> String {
     let pairs: Vec<(&str, String)> = fields
         .iter()
@@ -96,7 +96,7 @@ fn fields_text(fields: &[(String, Bytes)]) -> String {
     serde_json::to_string(&pairs).unwrap_or_else(|_| "[]".to_owned())
 }
 
-/// The fields of a text that [`fields_text`] wrote.
+/// Parses a text that [`fields_text`] wrote.
 pub(crate) fn fields(text: &str) -> Vec<(String, Bytes)> {
     let pairs: Vec<(String, String)> = serde_json::from_str(text).unwrap_or_default();
     pairs

@@ -1,18 +1,17 @@
-//! What is read before a decision: an execution as it is, and where a call belongs.
+//! What is read before a decision: the execution, and the place of the call.
 
 use store_core::model::{EffectClass, Timestamp};
 use store_core::state::{Knowledge, State};
 use uuid::Uuid;
 
-/// What a decision about an execution needs to know of it: its row, and the window of the key by which it was
-/// looked up.
+/// The columns of an execution that decisions need, and the window of the key by which it was found.
 #[derive(Debug, Clone)]
 pub(crate) struct Brief {
     pub(crate) row: i64,
     pub(crate) id: Uuid,
     pub(crate) session: i64,
     pub(crate) state: State,
-    /// What the holder of the current lease has reported.
+    /// The outcome that the holder of the current lease has reported.
     pub(crate) reported: Option<Knowledge>,
     pub(crate) class: EffectClass,
     pub(crate) lease_ms: Option<i64>,
@@ -28,25 +27,25 @@ pub(crate) struct Brief {
     pub(crate) error: Option<String>,
     pub(crate) upstream_key: Option<String>,
     pub(crate) content: Option<[u8; 16]>,
-    /// In microseconds; `None`: for ever, or it was not looked up by a key.
+    /// In microseconds. `None`: forever, or it was not found by a key.
     pub(crate) window: Option<i64>,
 }
 
 impl Brief {
-    /// When the key by which it was looked up is free again; `None`: never, or not before it has ended.
+    /// When the key by which it was found is free again. `None`: never, or not before it is terminal.
     pub(crate) fn free_at(&self) -> Option<Timestamp> {
         let (window, ended) = self.window.zip(self.ended_at)?;
         let free = Timestamp::from_micros(ended.as_micros().saturating_add(window));
         self.state.is_terminal().then_some(free)
     }
 
-    /// The key by which it was looked up is free again.
+    /// Whether the key by which it was found is free again.
     pub(crate) fn is_free(&self, now: Timestamp) -> bool {
         self.free_at().is_some_and(|free| now >= free)
     }
 }
 
-/// A user, a session of it and a goal of that session, as row numbers.
+/// The row numbers of a user, a session and a goal that belong together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Place {
     pub(crate) user: i64,
@@ -55,7 +54,7 @@ pub(crate) struct Place {
     pub(crate) session_created: Timestamp,
 }
 
-/// An attempt that runs, to be waited for.
+/// A running attempt, to be waited for.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Running {
     pub(crate) execution_id: Uuid,

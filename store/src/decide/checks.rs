@@ -1,9 +1,9 @@
-//! What every write is checked for.
+//! Checks of names and versions.
 
 use store_core::model::Timestamp;
 use store_core::{Error, MAX_NAME};
 
-/// Refuses a write that was computed from an older version of the entity.
+/// Refuses a write that is based on an older version of the entity.
 pub(crate) fn check_fresh(now: Timestamp, expected: Option<Timestamp>) -> Result<(), Error> {
     match expected {
         Some(expected) if expected != now => Err(Error::Conflict(format!(
@@ -13,7 +13,7 @@ pub(crate) fn check_fresh(now: Timestamp, expected: Option<Timestamp>) -> Result
     }
 }
 
-/// Refuses an empty name or one of more than [`MAX_NAME`] characters.
+/// Refuses an empty name, or one with more than [`MAX_NAME`] characters.
 pub(crate) fn check_name(field: &'static str, name: &str) -> Result<(), Error> {
     let length = name.chars().count();
     if (1..=MAX_NAME).contains(&length) {

@@ -1,4 +1,4 @@
-//! May a proxied call run: what a claim would meet, and what it then gets.
+//! Decides whether a proxied call may run.
 
 use std::sync::Arc;
 
@@ -19,17 +19,17 @@ use crate::decide::{answer, doubt};
 /// The answer to a claim.
 #[derive(Debug)]
 pub(crate) enum ClaimAnswer {
-    /// It may run.
+    /// The call may run.
     Execute(Granted),
-    /// It took effect before.
+    /// The call took effect before.
     Replay(Arc<Settled>),
-    /// It runs now.
+    /// The call is running now.
     Busy(Running),
-    /// It may have taken effect before.
+    /// The call may have taken effect before.
     InDoubt(Doubt),
-    /// The explicit key belongs to another input.
+    /// The explicit key belongs to a different input.
     Mismatch {
-        /// Who holds the key.
+        /// The execution that holds the key.
         execution_id: Uuid,
     },
 }
@@ -42,12 +42,12 @@ pub(crate) struct Granted {
     pub(crate) key_text: Option<String>,
 }
 
-/// What a claim meets, before anything is written.
+/// The cases of a claim, by what is stored.
 #[derive(Debug)]
-pub(crate) enum Met {
-    /// Nothing: it would be a new execution.
+pub(crate) enum ClaimCase {
+    /// No execution stands in the way: it is a new one.
     Nothing,
-    /// An execution that would run once more.
+    /// An execution that runs again.
     Again(Brief),
     Busy(Brief),
     Replay(Brief),
@@ -60,18 +60,18 @@ pub(crate) enum Met {
 pub(crate) enum FoundBy {
     /// It holds the call's key.
     Key,
-    /// It may have done the same, under whatever key.
+    /// It may have had the same effect, under any key.
     Content,
 }
 
-/// Why an execution runs once more, as the log says it.
+/// Why an execution runs again, for the log.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Why {
-    /// Nothing stands against it.
+    /// Nothing is against it.
     Claimed,
     /// Its doubt was released.
     Released,
-    /// The upstream tells a repeat by its key.
+    /// The upstream recognizes the repeat by its key.
     UpstreamKey,
 }
 
@@ -85,51 +85,57 @@ impl Why {
     }
 }
 
-/// First step: what the holder of the call's key says of it (docs/SEMANTICS.md, "What a duplicate gets").
-/// `holder` is whoever holds the key, free or not; a key that is free at `expiry` holds nobody back.
-pub(crate) fn by_holder(holder: Option<Brief>, call: &Call, expiry: Option<Timestamp>) -> Met {
+/// First step: the case by the holder of the call's key (docs/SEMANTICS.md, "What a duplicate gets").
+/// `holder` may hold a key that is free again: it is ignored if the key is free at `expiry`.
+pub(crate) fn by_holder(
+    holder: Option<Brief>,
+    call: &Call,
+    expiry: Option<Timestamp>,
+) -> ClaimCase {
     let is_free = |holder: &Brief| expiry.is_some_and(|now| holder.is_free(now));
     match holder {
-        Some(holder) if !is_free(&holder) => met(holder, call),
-        _ => Met::Nothing,
+        Some(holder) if !is_free(&holder) => case_of(holder, call),
+        _ => ClaimCase::Nothing,
     }
 }
 
-fn met(holder: Brief, call: &Call) -> Met {
-    if holder.fingerprint != Some(call.fingerprint.short()) {
-        let same_content = holder.content == Some(call.content.short());
+fn case_of(holder: Brief, call: &Call) -> ClaimCase {
+    if holder.fingerprint != Some(call.digests.fingerprint.short()) {
+        let same_content = holder.content == Some(call.digests.content.short());
         return match holder.state {
-            // By other rules it was the same call.
-            State::InDoubt { .. } if same_content => Met::Doubtful(holder, FoundBy::Content),
-            // Nothing ran that the key could protect.
-            State::Failed { known: Knowledge::NotExecuted, .. } | State::Cancelled => Met::Nothing,
-            _ => Met::Mismatch(holder),
+            // Under other rules it was the same call.
+            State::InDoubt { .. } if same_content => ClaimCase::Doubtful(holder, FoundBy::Content),
+            // Nothing ran under this key.
+            State::Failed { known: Knowledge::NotExecuted, .. } | State::Cancelled => {
+                ClaimCase::Nothing
+            }
+            _ => ClaimCase::Mismatch(holder),
         };
     }
     match holder.state {
-        State::Running { .. } | State::Pending | State::Working => Met::Busy(holder),
-        State::Completed { .. } => Met::Replay(holder),
-        // The tool ran and called it an error: asking again is a new call.
-        State::Failed { known: Knowledge::Executed, .. } | State::Cancelled => Met::Nothing,
-        // It was idempotent, and by the rules of today it is not.
+        State::Running { .. } | State::Pending | State::Working => ClaimCase::Busy(holder),
+        State::Completed { .. } => ClaimCase::Replay(holder),
+        // The tool ran and returned an error: a repeat is a new call.
+        State::Failed { known: Knowledge::Executed, .. } | State::Cancelled => ClaimCase::Nothing,
+        // It was idempotent, and under the current rules it is not.
         State::Failed { known: Knowledge::Unknown, .. }
             if call.class != EffectClass::Idempotent =>
         {
-            Met::Doubtful(holder, FoundBy::Key)
+            ClaimCase::Doubtful(holder, FoundBy::Key)
         }
-        State::Failed { .. } => Met::Again(holder),
-        State::InDoubt { .. } => Met::Doubtful(holder, FoundBy::Key),
+        State::Failed { .. } => ClaimCase::Again(holder),
+        State::InDoubt { .. } => ClaimCase::Doubtful(holder, FoundBy::Key),
     }
 }
 
-impl Met {
-    /// Second step, for whatever would run: the doubt guard has to be shown what is in doubt of the call's
-    /// content.
+impl ClaimCase {
+    /// Second step, for calls that would run: whether [`Self::guarded`] needs the executions in doubt that
+    /// have the call's content.
     pub(crate) fn needs_doubt_guard(&self, call: &Call) -> bool {
         matches!(self, Self::Nothing | Self::Again(_)) && doubt::guards(call)
     }
 
-    /// What the doubt guard says, shown all that is in doubt of the call's content.
+    /// The case after the doubt guard. `in_doubt`: all executions in doubt that have the call's content.
     pub(crate) fn guarded(self, in_doubt: Vec<Brief>, call: &Call) -> Self {
         match doubt::same_call(in_doubt, call) {
             Some(hit) => Self::Doubtful(hit, FoundBy::Content),
@@ -137,7 +143,7 @@ impl Met {
         }
     }
 
-    /// Third step: the execution whose stored answer the claim is answered with.
+    /// Third step: the row of the execution whose stored answer [`decide`] needs.
     pub(crate) fn needs_answer(&self) -> Option<i64> {
         match self {
             Self::Replay(holder) => Some(holder.row),
@@ -146,35 +152,38 @@ impl Met {
     }
 }
 
-/// Last step: what the call gets. `stored` is the answer that [`Met::needs_answer`] named.
+/// Last step: the answer, and what is to be written. `stored`: the answer that [`ClaimCase::needs_answer`]
+/// named.
 pub(crate) fn decide<'a>(
-    met: Met,
+    case: ClaimCase,
     stored: Option<Answer>,
     call: &'a Call,
     context: &Context<'_>,
 ) -> Result<Decision<'a, ClaimAnswer>, Error> {
-    Ok(match met {
-        Met::Nothing => insert(call, context.now),
-        Met::Again(holder) => again(Plan::about(&holder), &holder, call, Why::Claimed)?,
-        Met::Busy(holder) => Decision::only(ClaimAnswer::Busy(Running::of(&holder))),
-        Met::Replay(holder) => {
+    Ok(match case {
+        ClaimCase::Nothing => insert(call, context.now),
+        ClaimCase::Again(holder) => again(Plan::about(&holder), &holder, call, Why::Claimed)?,
+        ClaimCase::Busy(holder) => Decision::only(ClaimAnswer::Busy(Running::of(&holder))),
+        ClaimCase::Replay(holder) => {
             let settled = Arc::new(answer::settled(&holder, stored));
             Decision::only(ClaimAnswer::Replay(settled))
         }
-        Met::Doubtful(hit, found_by) => in_doubt(hit, found_by, call, context)?,
-        Met::Mismatch(holder) => Decision::only(ClaimAnswer::Mismatch { execution_id: holder.id }),
+        ClaimCase::Doubtful(hit, found_by) => in_doubt(hit, found_by, call, context)?,
+        ClaimCase::Mismatch(holder) => {
+            Decision::only(ClaimAnswer::Mismatch { execution_id: holder.id })
+        }
     })
 }
 
-/// What a claim would get at `now`, without making it: no token is redeemed.
-pub(crate) fn foresee(met: Met, call: &Call, now: Timestamp) -> Foreseen {
-    match met {
-        Met::Nothing => Foreseen::Execute,
-        Met::Again(holder) => Foreseen::ExecuteAgain(holder.id),
-        Met::Busy(holder) => Foreseen::Wait(holder.id),
-        Met::Replay(holder) => Foreseen::Replay(holder.id),
-        Met::Mismatch(holder) => Foreseen::Mismatch(holder.id),
-        Met::Doubtful(hit, found_by) => {
+/// The answer that a claim would get at `now`. Redeems no token.
+pub(crate) fn foresee(case: ClaimCase, call: &Call, now: Timestamp) -> Foreseen {
+    match case {
+        ClaimCase::Nothing => Foreseen::Execute,
+        ClaimCase::Again(holder) => Foreseen::ExecuteAgain(holder.id),
+        ClaimCase::Busy(holder) => Foreseen::Wait(holder.id),
+        ClaimCase::Replay(holder) => Foreseen::Replay(holder.id),
+        ClaimCase::Mismatch(holder) => Foreseen::Mismatch(holder.id),
+        ClaimCase::Doubtful(hit, found_by) => {
             let released = matches!(hit.state, State::InDoubt { released: true, .. })
                 && doubt::is_own(&hit, call);
             if released || found_by == FoundBy::Key && doubt::upstream_still_knows(now, &hit, call)
@@ -188,7 +197,7 @@ pub(crate) fn foresee(met: Met, call: &Call, now: Timestamp) -> Foreseen {
     }
 }
 
-/// A new execution takes the key.
+/// Creates an execution, which takes the key.
 fn insert(call: &Call, now: Timestamp) -> Decision<'_, ClaimAnswer> {
     let created = Created {
         id: Uuid::now_v7(),
@@ -199,8 +208,8 @@ fn insert(call: &Call, now: Timestamp) -> Decision<'_, ClaimAnswer> {
         tool: &call.tool_name,
         input: call.input.as_str(),
         key: call.key.as_ref().map(|key| key.text.as_str()),
-        principal: Some(call.principal.short()),
-        repeat: call.repeat.as_ref().map(Digest::short),
+        principal: Some(call.digests.principal.short()),
+        repeat: call.digests.repeat.as_ref().map(Digest::short),
         at: now,
     };
     let state = State::Running { attempt: 1, prior: Knowledge::NotExecuted };
@@ -215,7 +224,7 @@ fn insert(call: &Call, now: Timestamp) -> Decision<'_, ClaimAnswer> {
     Decision::new(ClaimAnswer::Execute(granted), plan)
 }
 
-/// One more attempt of an execution; the caller's key then names it too.
+/// Starts another attempt of an execution. The call's key then names it too.
 fn again<'a>(
     mut plan: Plan<'a>,
     execution: &Brief,
@@ -224,7 +233,7 @@ fn again<'a>(
 ) -> Result<Decision<'a, ClaimAnswer>, Error> {
     let next = state::next(execution.state, Event::Claim, execution.class)?;
     plan.step(execution.state, next);
-    // By whatever terms it went out before: how this attempt ends, and what is a repeat of it, the new ones say.
+    // The new terms apply from now on: to the outcome of this attempt, and to what is a repeat of it.
     let terms = Terms::of(call);
     let digest = terms.digest();
     plan.change(Change::Attempt(NewAttempt {
@@ -244,7 +253,7 @@ fn again<'a>(
     Ok(Decision::new(ClaimAnswer::Execute(granted), plan))
 }
 
-/// What every granted claim writes: its key, its session's activity, its event.
+/// What every granted claim writes: its key, the activity of its session, its event.
 fn grant<'a>(
     plan: &mut Plan<'a>,
     call: &'a Call,
@@ -263,7 +272,7 @@ fn grant<'a>(
     plan.effect(Effect::InFlight(1));
 }
 
-/// An execution in doubt: runs again where a token, a mark or the upstream's own key allows it.
+/// An execution in doubt runs again if a retry token, a release or the upstream's own key allows it.
 fn in_doubt<'a>(
     mut execution: Brief,
     found_by: FoundBy,

@@ -12,33 +12,33 @@ use crate::decide::context::Context;
 use crate::decide::event::Detail;
 use crate::decide::plan::{Decision, Plan};
 
-/// Whether a call is held back by one that may have done the same.
+/// Whether a call is held back by one that may have had the same effect.
 pub(super) fn guards(call: &Call) -> bool {
     call.class != EffectClass::Idempotent
 }
 
-/// The one that may have done what a call would do, of all that is in doubt of its content.
+/// The execution that may have had the effect of a call, among those in doubt that have its content.
 pub(super) fn same_call(in_doubt: Vec<Brief>, call: &Call) -> Option<Brief> {
-    let repeat = call.repeat.as_ref().map(Digest::short);
+    let repeat = call.digests.repeat.as_ref().map(Digest::short);
     in_doubt.into_iter().find(|hit| repeat.is_none() || repeat == hit.repeat)
 }
 
-/// It was claimed with the same credentials.
+/// Whether it was claimed with the same credentials.
 pub(super) fn is_own(execution: &Brief, call: &Call) -> bool {
-    execution.principal == Some(call.principal.short())
+    execution.principal == Some(call.digests.principal.short())
 }
 
-/// The class `keyed`: the upstream itself tells a repeat from a new call for so long, where it gets the
-/// same key in the same place.
+/// Whether the upstream itself still recognizes a repeat: class `keyed`, the same key in the same place, and
+/// within its lifetime.
 pub(super) fn upstream_still_knows(now: Timestamp, execution: &Brief, call: &Call) -> bool {
     let Some(key) = &call.upstream_key else { return false };
     let sent = execution.first_sent_at.or(execution.started_at);
     execution.class == EffectClass::Keyed
-        && execution.upstream_key.as_ref() == Some(&key.told)
+        && execution.upstream_key.as_ref() == Some(&key.source)
         && sent.is_some_and(|sent| now < sent.plus(key.lifetime))
 }
 
-/// The execution is in doubt from now on, where it was not before.
+/// Puts the execution in doubt, if it is not yet.
 pub(super) fn enter(plan: &mut Plan<'_>, execution: &mut Brief) -> Result<(), Error> {
     if !matches!(execution.state, State::InDoubt { .. }) {
         let next = state::next(execution.state, Event::Doubt, execution.class)?;
@@ -51,7 +51,7 @@ pub(super) fn enter(plan: &mut Plan<'_>, execution: &mut Brief) -> Result<(), Er
     Ok(())
 }
 
-/// Marks a doubt as released; the next identical call runs.
+/// Releases a doubt: the next identical call runs.
 pub(super) fn release(plan: &mut Plan<'_>, execution: &Brief, attempt: u32) -> Result<(), Error> {
     let next = state::next(execution.state, Event::Release { attempt }, execution.class)?;
     if next != execution.state {
@@ -62,7 +62,7 @@ pub(super) fn release(plan: &mut Plan<'_>, execution: &Brief, attempt: u32) -> R
     Ok(())
 }
 
-/// What callers are told of an execution in doubt, with a token for its own principal.
+/// Describes an execution in doubt for its callers, with a retry token for its own principal.
 pub(super) fn of(execution: &Brief, attempt: u32, context: &Context<'_>) -> Doubt {
     Doubt {
         execution_id: execution.id,
@@ -74,7 +74,7 @@ pub(super) fn of(execution: &Brief, attempt: u32, context: &Context<'_>) -> Doub
     }
 }
 
-/// The execution and attempt that a retry token names; [`redeem`] wants the execution.
+/// First step: the execution and attempt that a retry token names. [`redeem`] needs the execution.
 pub(crate) fn named_by(token: &str, context: &Context<'_>) -> Result<(Uuid, u32), Error> {
     context
         .secret
@@ -82,7 +82,7 @@ pub(crate) fn named_by(token: &str, context: &Context<'_>) -> Result<(Uuid, u32)
         .ok_or_else(|| Error::Stale("the retry token is not valid, or has expired".to_owned()))
 }
 
-/// Redeems a retry token for `attempt`; a repeat of it changes nothing.
+/// Last step: redeems a retry token for `attempt`. Repeating it changes nothing.
 pub(crate) fn redeem(execution: &Brief, attempt: u32) -> Result<Decision<'static, Uuid>, Error> {
     match execution.state {
         State::InDoubt { attempt: at, .. } if at == attempt => {

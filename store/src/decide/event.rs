@@ -1,4 +1,4 @@
-//! What a decision leaves in the log.
+//! Events: what a decision writes to the log.
 
 use serde::Serialize;
 use store_core::key::{Digest, hex};
@@ -7,7 +7,7 @@ use store_core::state::{Knowledge, State};
 
 use crate::decide::execution::KeyRow;
 
-/// A row of the log that has no number yet.
+/// A row of the log that is not numbered yet.
 #[derive(Debug, Clone)]
 pub(crate) struct NewEvent {
     pub(crate) kind: EventKind,
@@ -41,24 +41,24 @@ impl NewEvent {
         Self { attempt: Some(attempt), actor, ..Self::engine(kind, detail) }
     }
 
-    /// Of the execution of this row.
+    /// Sets the row of the execution.
     pub(crate) fn of(self, execution: i64) -> Self {
         Self { execution: Some(execution), ..self }
     }
 }
 
-/// What a change of an execution's state leaves in the log; digests stand for bodies.
+/// The detail of an event about an execution. Digests stand for bodies.
 #[derive(Debug, Default, Serialize)]
 pub(crate) struct Detail<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) status: Option<ExecutionStatus>,
-    /// What was reported, where anything was; else what is known.
+    /// The reported outcome, or what is known of it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) outcome: Option<Knowledge>,
-    /// What is known of a failure, where that is not what was reported.
+    /// What is known of a failure, if it differs from what was reported.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) known: Option<Knowledge>,
-    /// Of the earlier attempts that nothing has settled, where they are not all known not to have executed.
+    /// What is known of the earlier unsettled attempts, unless none of them executed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) prior: Option<Knowledge>,
     #[serde(skip_serializing_if = "std::ops::Not::not")]
@@ -67,7 +67,7 @@ pub(crate) struct Detail<'a> {
     pub(crate) released: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) rule: Option<&'a str>,
-    /// The run of the agent that asked.
+    /// The run of the agent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) run: Option<&'a str>,
     /// [`crate::decide::execution::Created::digest`], in hex.
@@ -76,8 +76,8 @@ pub(crate) struct Detail<'a> {
     /// [`crate::decide::execution::Terms::digest`], in hex.
     #[serde(rename = "asked", skip_serializing_if = "Option::is_none")]
     pub(crate) terms: Option<String>,
-    /// The place of the key that names the execution from now on, in hex, and for how long it is held, in
-    /// microseconds: its row in the table of keys.
+    /// The key that names the execution from now on, in hex, and its window in microseconds: its row in the
+    /// table of keys.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) key: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -90,12 +90,12 @@ pub(crate) struct Detail<'a> {
     /// SHA-256 of the answer's body, in hex.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) body: Option<String>,
-    /// [`crate::decide::answer::rest_digest`], in hex.
+    /// [`crate::decide::answer::Rest::digest`], in hex.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) answer: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) answer_status: Option<u16>,
-    /// The answer's body was not kept.
+    /// The answer's body is not stored.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub(crate) not_kept: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -107,7 +107,7 @@ pub(crate) struct Detail<'a> {
 }
 
 impl Detail<'_> {
-    /// That is the state from now on.
+    /// Adds the new state.
     pub(crate) fn to(self, state: State) -> Self {
         let known = state.outcome();
         let prior = match state {

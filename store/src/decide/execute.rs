@@ -1,4 +1,4 @@
-//! Executions that come by the API, recorded and claimed: v0.1's unleased ones, and those under a lease.
+//! Decides who may run an execution of the API, under a lease or without one as in v0.1.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use crate::decide::event::Detail;
 use crate::decide::execution::{CREATED, Created, KeyRow, NewExecution, Terms};
 use crate::decide::plan::{Change, Decision, Effect, NewAttempt, Plan, millis};
 
-/// A call by the API, and what its caller wants beyond the record.
+/// A call by the API, with its options.
 #[derive(Debug, Clone)]
 pub(crate) struct ApiCall {
     pub(crate) call: ToolCall,
@@ -22,20 +22,20 @@ pub(crate) struct ApiCall {
     pub(crate) key: ToolCallKey,
     pub(crate) lease: Option<Duration>,
     pub(crate) claim_id: Option<[u8; 16]>,
-    /// To wait for the result while another runs it.
+    /// Wait for the result if another caller runs it.
     pub(crate) wait: bool,
     pub(crate) refuse_mismatch: bool,
 }
 
-/// What the caller gets.
+/// The answer to [`ApiCall`].
 #[derive(Debug)]
 pub(crate) enum ApiAnswer {
-    /// It was recorded at this moment.
+    /// The execution was created at this time.
     New { id: Uuid, at: Timestamp, claim: Option<ApiClaim> },
-    /// It was there before.
+    /// The execution existed before.
     Known {
         row: i64,
-        /// Its input is another.
+        /// Its input is different.
         mismatch: bool,
         claim: Option<ApiClaim>,
         wait_for: Option<Running>,
@@ -47,33 +47,33 @@ pub(crate) fn create(call: &ToolCall, place: Place, now: Timestamp) -> Plan<'_> 
     insert(call, place, None, None, now).1
 }
 
-/// Decides who may run the execution that holds the call's key, and records it where there is none.
+/// Decides who may run the execution that holds the call's key, or creates it.
 pub(crate) fn decide<'a>(
     holder: Option<Brief>,
-    asked: &'a ApiCall,
+    request: &'a ApiCall,
     context: &Context<'_>,
 ) -> Result<Decision<'a, ApiAnswer>, Error> {
-    let Some(found) = holder else { return Ok(record(asked, context)) };
-    let mismatch = found.fingerprint != Some(asked.key.fingerprint.short());
-    if mismatch && asked.refuse_mismatch {
+    let Some(found) = holder else { return Ok(record(request, context)) };
+    let mismatch = found.fingerprint != Some(request.key.fingerprint.short());
+    if mismatch && request.refuse_mismatch {
         return Err(Error::KeyReuse { execution: found.id });
     }
-    let Decision { answer: claim, plan } = match asked.lease {
+    let Decision { answer: claim, plan } = match request.lease {
         None => Decision::only(None),
         Some(_) if mismatch => Decision::only(Some(passive_claim(found.state))),
-        Some(ttl) => claim(&found, ttl, asked.claim_id, context)?,
+        Some(ttl) => claim(&found, ttl, request.claim_id, context)?,
     };
     let busy = matches!(claim, Some(ApiClaim::Busy { .. }))
         || (claim.is_none() && !found.state.is_terminal());
-    let wait_for = (busy && asked.wait).then(|| Running::of(&found));
+    let wait_for = (busy && request.wait).then(|| Running::of(&found));
     let answer = ApiAnswer::Known { row: found.row, mismatch, claim, wait_for };
     Ok(Decision { answer, plan })
 }
 
-fn record<'a>(asked: &'a ApiCall, context: &Context<'_>) -> Decision<'a, ApiAnswer> {
-    let lease = asked.lease.map(|ttl| (ttl, asked.claim_id));
-    let (id, plan) = insert(&asked.call, asked.place, Some(&asked.key), lease, context.now);
-    let claim = asked.lease.map(|_| granted(id, 1, context));
+fn record<'a>(request: &'a ApiCall, context: &Context<'_>) -> Decision<'a, ApiAnswer> {
+    let lease = request.lease.map(|ttl| (ttl, request.claim_id));
+    let (id, plan) = insert(&request.call, request.place, Some(&request.key), lease, context.now);
+    let claim = request.lease.map(|_| granted(id, 1, context));
     Decision::new(ApiAnswer::New { id, at: context.now, claim }, plan)
 }
 
@@ -81,7 +81,7 @@ fn granted(id: Uuid, attempt: u32, context: &Context<'_>) -> ApiClaim {
     ApiClaim::Execute { lease: context.secret.lease_token(id, attempt) }
 }
 
-/// Who may run an execution, where the caller may not.
+/// Who may run an execution, if the caller may not.
 pub(crate) fn passive_claim(state: State) -> ApiClaim {
     match state {
         State::Pending | State::Working => ApiClaim::Busy { leased: false },
@@ -91,7 +91,7 @@ pub(crate) fn passive_claim(state: State) -> ApiClaim {
     }
 }
 
-/// Claims an existing execution for the caller, where its state allows it.
+/// Claims an existing execution for the caller, if its state allows it.
 fn claim<'a>(
     found: &Brief,
     ttl: Duration,
@@ -100,7 +100,7 @@ fn claim<'a>(
 ) -> Result<Decision<'a, Option<ApiClaim>>, Error> {
     let mut plan = Plan::about(found);
     let attempt = match found.state {
-        // The holder asks again: its first answer was lost.
+        // The holder repeats its request: the first answer was lost.
         State::Running { attempt, .. } if claim_id.is_some() && claim_id == found.claim_id => {
             attempt
         }
@@ -124,7 +124,7 @@ fn claim<'a>(
     Ok(Decision::new(Some(granted(found.id, attempt, context)), plan))
 }
 
-/// A new execution: its id, and how it is written. With `lease` its first attempt runs.
+/// Creates an execution. With `lease`, its first attempt is running.
 fn insert<'a>(
     call: &'a ToolCall,
     place: Place,

@@ -1,4 +1,4 @@
-//! The row of an execution as it is inserted: what stays as it was created, and the terms of an attempt.
+//! The row of a new execution: the columns that never change, and the terms of its first attempt.
 
 use store_core::call::Call;
 use store_core::key::{Digest, Encoder, HolderKey};
@@ -6,7 +6,7 @@ use store_core::model::{EffectClass, Origin, Timestamp};
 use store_core::state::State;
 use uuid::Uuid;
 
-/// How many bytes of [`Created::digest`] the log keeps. Earlier versions kept 32 of another digest.
+/// How many bytes of [`Created::digest`] are logged. Earlier versions logged 32 bytes of another digest.
 pub(crate) const CREATED: usize = 16;
 
 /// A row to be inserted.
@@ -14,13 +14,13 @@ pub(crate) const CREATED: usize = 16;
 pub(crate) struct NewExecution<'a> {
     pub(crate) created: Created<'a>,
     pub(crate) state: State,
-    /// In milliseconds; only by the API.
+    /// In milliseconds; only for API leases.
     pub(crate) lease_ms: Option<i64>,
     pub(crate) claim_id: Option<[u8; 16]>,
     pub(crate) terms: Terms<'a>,
 }
 
-/// The columns that no later step writes. Row numbers are the database's own.
+/// The columns that are never updated. Row numbers are those of the database.
 #[derive(Debug)]
 pub(crate) struct Created<'a> {
     pub(crate) id: Uuid,
@@ -36,46 +36,46 @@ pub(crate) struct Created<'a> {
     pub(crate) at: Timestamp,
 }
 
-/// By what an attempt goes out; the next one may go out by something else.
+/// The terms of an attempt; the next attempt may have other terms.
 #[derive(Debug)]
 pub(crate) struct Terms<'a> {
     pub(crate) class: EffectClass,
     pub(crate) fingerprint: Option<[u8; 16]>,
     pub(crate) content: Option<[u8; 16]>,
-    /// Only where it is not the content.
+    /// Only if it differs from the content.
     pub(crate) literal: Option<[u8; 16]>,
     pub(crate) rule: Option<&'a str>,
     pub(crate) upstream_key: Option<&'a str>,
 }
 
-/// A key and for how long it is held after its holder became terminal.
+/// A key, and how long it is held after its execution became terminal.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct KeyRow<'a> {
     pub(crate) holder: &'a HolderKey,
-    /// In microseconds; `None`: for ever.
+    /// In microseconds. `None`: forever.
     pub(crate) window: Option<i64>,
 }
 
 impl<'a> Terms<'a> {
-    /// Of a proxied call.
+    /// The terms of a proxied call.
     pub(super) fn of(call: &'a Call) -> Self {
-        let content = call.content.short();
+        let content = call.digests.content.short();
         Self {
             class: call.class,
-            fingerprint: Some(call.fingerprint.short()),
+            fingerprint: Some(call.digests.fingerprint.short()),
             content: Some(content),
-            literal: Some(call.literal.short()).filter(|literal| *literal != content),
+            literal: Some(call.digests.literal.short()).filter(|literal| *literal != content),
             rule: Some(&call.rule),
-            upstream_key: call.upstream_key.as_ref().map(|key| key.told.as_str()),
+            upstream_key: call.upstream_key.as_ref().map(|key| key.source.as_str()),
         }
     }
 
-    /// Of a call by the API, whose content nobody compares.
+    /// The terms of a call by the API, whose content is not compared.
     pub(super) const fn of_api(class: EffectClass, fingerprint: Option<[u8; 16]>) -> Self {
         Self { class, fingerprint, content: None, literal: None, rule: None, upstream_key: None }
     }
 
-    /// A digest over all of it.
+    /// A digest over all fields.
     pub(crate) fn digest(&self) -> Digest {
         Encoder::new("asked/v1")
             .field(self.class.number().to_be_bytes())
@@ -89,7 +89,7 @@ impl<'a> Terms<'a> {
 }
 
 impl Created<'_> {
-    /// A digest over all of it.
+    /// A digest over all fields.
     pub(crate) fn digest(&self) -> Digest {
         [self.user, self.session, self.goal, self.origin.number()]
             .iter()

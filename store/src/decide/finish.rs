@@ -1,4 +1,4 @@
-//! How a proxied call ended.
+//! Decides what the outcome of a proxied call changes.
 
 use std::sync::Arc;
 
@@ -14,7 +14,7 @@ use crate::decide::doubt;
 use crate::decide::event::{Detail, text_digest};
 use crate::decide::plan::{Change, Decision, Effect, Plan, Reported};
 
-/// The outcome of an attempt of a proxied call, reported by the holder of its lease.
+/// Ends an attempt with the outcome that the holder of its lease reports.
 pub(crate) fn decide<'a>(
     execution: &Brief,
     attempt: u32,
@@ -65,7 +65,7 @@ fn detail<'a>(finish: &'a Finish, answer: Option<&AnswerRow<'_>>) -> Detail<'a> 
     }
 }
 
-/// What the call's duplicates get.
+/// The outcome for the call's duplicates.
 fn settled(
     execution: &Brief,
     attempt: u32,

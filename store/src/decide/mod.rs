@@ -1,8 +1,8 @@
-//! What becomes of a call: may it run, and how did it end.
+//! The decisions about calls: whether they may run, and how they ended.
 //!
-//! Each decision takes what was read and returns the answer for the caller and a [`plan::Plan`]: what is to be
-//! written, logged and done in memory. It knows no database: a backend reads what the decision asks for, step by
-//! step, inside one transaction, and applies the plan in it.
+//! Each decision takes the rows that were read and returns the answer for the caller and a [`plan::Plan`]: what
+//! is to be written, logged and updated in memory. Decisions do not depend on a database: a backend reads what
+//! each step needs and applies the plan, all in one transaction.
 
 pub(crate) mod answer;
 pub(crate) mod brief;

@@ -1,4 +1,4 @@
-//! What is to be written after a decision: data that a backend applies in one transaction.
+//! Plans: what is to be written after a decision. A backend applies them in one transaction.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,11 +12,11 @@ use crate::decide::brief::Brief;
 use crate::decide::event::{Detail, NewEvent};
 use crate::decide::execution::{KeyRow, NewExecution, Terms};
 
-/// The answer for the caller, and what is to be on disk before it leaves.
+/// The answer for the caller, and what must be on disk before it is sent.
 #[derive(Debug)]
 pub(crate) struct Decision<'a, T> {
     pub(crate) answer: T,
-    /// `None`: nothing changes.
+    /// `None`: nothing is written.
     pub(crate) plan: Option<Plan<'a>>,
 }
 
@@ -31,69 +31,69 @@ impl<'a, T> Decision<'a, T> {
     }
 }
 
-/// What changes about one execution. All of it is one transaction, in the order of its lists.
+/// The changes of one execution. They are written in one transaction, in order.
 #[derive(Debug)]
 pub(crate) struct Plan<'a> {
     pub(crate) execution: Subject<'a>,
-    /// One statement each.
+    /// One statement for each.
     pub(crate) changes: Vec<Change<'a>>,
     /// Rows of the log.
     pub(crate) events: Vec<NewEvent>,
-    /// What happens in memory once all of that is on disk, and only then.
+    /// Applied in memory after the commit, and only then.
     pub(crate) effects: Vec<Effect>,
 }
 
-/// Which execution a plan is about.
+/// The execution of a plan.
 #[derive(Debug)]
 pub(crate) enum Subject<'a> {
-    /// One that is to be inserted before anything else.
+    /// A new one, to be inserted before the changes.
     New(Box<NewExecution<'a>>),
-    /// The one of this row.
+    /// The execution in this row.
     Row(i64),
 }
 
-/// A change of an execution's row, or of a row that belongs to it. The time is the transaction's.
+/// A change of an execution's row, or of a row that belongs to it. Timestamps are those of the transaction.
 #[derive(Debug)]
 pub(crate) enum Change<'a> {
-    /// The state after a step.
+    /// The new state.
     State(State),
-    /// One more attempt begins.
+    /// A new attempt starts.
     Attempt(NewAttempt<'a>),
-    /// The state after a step, with what the holder of the lease reported.
+    /// The new state, with the report of the lease holder.
     Finish(State, Reported<'a>),
-    /// The holder reported what changes nothing that is known.
+    /// A report that does not change the state.
     Reported(Knowledge),
-    /// What was seen last.
+    /// The last step that was seen.
     LastEvent(&'a str),
-    /// How long the lease is, in milliseconds.
+    /// The length of the lease in milliseconds.
     Lease(i64),
-    /// Output and error, by decision of a person.
+    /// Output and error of a verdict.
     Output { output: Option<&'a str>, error: Option<&'a str> },
     /// v0.1's update of an execution that was never leased.
     Unleased(UnleasedRow),
-    /// What the upstream answered.
+    /// Stores the answer of the upstream.
     Answer(AnswerRow<'a>),
-    /// No answer is stored any more.
+    /// Deletes the stored answer.
     NoAnswer,
-    /// The execution holds this key from now on.
+    /// The execution takes a key.
     Key(KeyRow<'a>),
-    /// The session is in use; worth a statement once a second.
+    /// The session is in use. Written at most once a second.
     Touch { session: i64 },
 }
 
-/// An attempt behind the first one.
+/// An attempt after the first one.
 #[derive(Debug)]
 pub(crate) struct NewAttempt<'a> {
-    /// In milliseconds; only by the API.
+    /// In milliseconds; only for API leases.
     pub(crate) lease_ms: Option<i64>,
     pub(crate) claim_id: Option<[u8; 16]>,
-    /// The one before is in doubt: it may have been sent when it began.
+    /// The previous attempt is in doubt: it may have been sent when it started.
     pub(crate) after_doubt: bool,
-    /// Where it has no fingerprint or rule, those of the one before stay.
+    /// A missing fingerprint or rule leaves the previous one.
     pub(crate) terms: Terms<'a>,
 }
 
-/// What the holder of a lease reported of its attempt.
+/// The report of a lease holder.
 #[derive(Debug)]
 pub(crate) struct Reported<'a> {
     pub(crate) outcome: Knowledge,
@@ -103,7 +103,7 @@ pub(crate) struct Reported<'a> {
     pub(crate) sent_at: Option<Timestamp>,
 }
 
-/// The columns that an execution without a lease has of its own.
+/// The columns that v0.1 updates.
 #[derive(Debug)]
 pub(crate) struct UnleasedRow {
     pub(crate) status: ExecutionStatus,
@@ -115,20 +115,20 @@ pub(crate) struct UnleasedRow {
     pub(crate) ended_at: Option<Timestamp>,
 }
 
-/// What happens in memory after the commit.
+/// An effect in memory, after the commit.
 #[derive(Debug)]
 pub(crate) enum Effect {
-    /// It is no longer running: those who wait for it get this.
+    /// The execution is no longer running: its waiters get this.
     Settled(Arc<Settled>),
-    /// An API lease runs from now on for so long.
+    /// An API lease starts, or is extended.
     Leased { attempt: u32, ttl: Duration },
-    /// Its API lease is over.
+    /// The API lease ends.
     Unleased,
     /// The number of proxied calls under a lease changes.
     InFlight(i64),
     /// The number of executions in doubt changes.
     InDoubt(i64),
-    /// A stored outcome was overturned: remembered replays are void.
+    /// A stored outcome was overturned: cached replays are invalid.
     ReplaysChanged,
 }
 
@@ -145,14 +145,13 @@ impl<'a> Plan<'a> {
         Self { execution, changes: Vec::new(), events: Vec::new(), effects: Vec::new() }
     }
 
-    /// The state after a step, with the counters that follow from it. The row's other columns are the
-    /// caller's.
+    /// Writes a new state, and updates the counters.
     pub(super) fn step(&mut self, before: State, after: State) {
         self.changes.push(Change::State(after));
         self.count(before, after);
     }
 
-    /// [`Self::step`], with what the holder of the lease reported.
+    /// [`Self::step`], with the report of the lease holder.
     pub(super) fn finish(&mut self, before: State, after: State, reported: Reported<'a>) {
         self.changes.push(Change::Finish(after, reported));
         self.count(before, after);
@@ -169,7 +168,7 @@ impl<'a> Plan<'a> {
         }
     }
 
-    /// Logs that this is the state from now on.
+    /// Logs an event with the new state.
     pub(super) fn log(&mut self, kind: EventKind, state: State, actor: Actor, detail: Detail<'_>) {
         let detail = detail.to(state);
         self.events.push(NewEvent::attempt(kind, state.attempt(), actor, &detail));
@@ -183,7 +182,7 @@ impl<'a> Plan<'a> {
         self.effects.push(effect);
     }
 
-    /// Tells those who wait that it is no longer running.
+    /// Wakes the waiters: it is no longer running.
     pub(super) fn settle(&mut self, execution: &Brief, state: State) {
         self.effects.push(Effect::Settled(Arc::new(Settled {
             execution_id: execution.id,
@@ -197,12 +196,12 @@ impl<'a> Plan<'a> {
     }
 }
 
-/// As columns and the log keep the window of a key.
+/// The window of a key, as columns and the log store it.
 pub(super) fn micros(window: Duration) -> i64 {
     i64::try_from(window.as_micros()).unwrap_or(i64::MAX)
 }
 
-/// As a column keeps the length of a lease.
+/// The length of a lease, as its column stores it.
 pub(super) fn millis(ttl: Duration) -> i64 {
     i64::try_from(ttl.as_millis()).unwrap_or(i64::MAX)
 }

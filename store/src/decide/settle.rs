@@ -1,5 +1,5 @@
-//! How executions of the API end, or come back: reported by the holder of the lease, lost, decided by a
-//! person, or updated as v0.1 does.
+//! Decides how executions end or continue: by a report of the lease holder, a lost lease, a verdict, or an
+//! update as in v0.1.
 
 use std::time::Duration;
 
@@ -14,35 +14,36 @@ use crate::decide::brief::Brief;
 use crate::decide::event::{Detail, NewEvent, text_digest};
 use crate::decide::plan::{Change, Decision, Effect, Plan, Reported, UnleasedRow, millis};
 
-/// What a report of the holder of a lease comes to.
+/// The cases of a report of a lease holder.
 #[derive(Debug)]
-pub(crate) enum Reporting {
-    /// It was reported before.
+pub(crate) enum ReportCase {
+    /// The same was reported before.
     Known,
-    /// It changes nothing that is known; the log keeps it once.
+    /// It does not change the state; it is logged once.
     Late(Late),
     /// It settles the attempt.
     Settles(State),
 }
 
-/// A report that changes nothing that is known.
+/// A report that does not change the state.
 #[derive(Debug)]
 pub(crate) struct Late {
     pub(crate) kind: EventKind,
     pub(crate) attempt: u32,
     pub(crate) outcome: Knowledge,
-    /// Told after the commit, since the event must be kept; `None`: the report is taken, and ends the lease.
+    /// Returned after the commit, since the event must be written. `None`: the report is accepted, and ends
+    /// the lease.
     refusal: Option<Error>,
 }
 
-/// First step: what the report comes to.
+/// First step: the case of the report.
 pub(crate) fn report(
     execution: &Brief,
     attempt: u32,
     finish: &ApiFinish,
-) -> Result<Reporting, Error> {
+) -> Result<ReportCase, Error> {
     let outcome = finish.outcome;
-    let late = |kind, refusal| Reporting::Late(Late { kind, attempt, outcome, refusal });
+    let late = |kind, refusal| ReportCase::Late(Late { kind, attempt, outcome, refusal });
     let current = execution.state.attempt();
     if attempt != current {
         let kind = match outcome {
@@ -56,7 +57,7 @@ pub(crate) fn report(
     }
     if let Some(reported) = execution.reported {
         if reported == outcome {
-            return Ok(Reporting::Known);
+            return Ok(ReportCase::Known);
         }
         let refusal = Error::Stale(format!(
             "attempt {attempt} was finished before as {reported}; this outcome is kept in the log"
@@ -68,12 +69,12 @@ pub(crate) fn report(
     Ok(if next == execution.state {
         late(EventKind::FinishedLate, None)
     } else {
-        Reporting::Settles(next)
+        ReportCase::Settles(next)
     })
 }
 
 impl Late {
-    /// Last step; `is_logged`: the log has such an event of this attempt and outcome.
+    /// Last step. `is_logged`: the log already has such an event for this attempt and outcome.
     pub(crate) fn decide(
         self,
         execution: &Brief,
@@ -92,13 +93,13 @@ impl Late {
     }
 }
 
-/// Whether [`settle`] has to be shown the output that is stored: one that was recorded by decision stays where
-/// the report has none, and what runs has none.
+/// Whether [`settle`] needs the stored output: the output of a verdict stays if the report has none. A
+/// running execution has no output.
 pub(crate) fn needs_output(execution: &Brief, finish: &ApiFinish) -> bool {
     finish.output.is_none() && !matches!(execution.state, State::Running { .. })
 }
 
-/// Last step: the attempt ends as `next`.
+/// Last step: ends the attempt with the state `next`.
 pub(crate) fn settle<'a>(
     execution: &Brief,
     finish: &'a ApiFinish,
@@ -134,7 +135,7 @@ const fn was_decided(state: State) -> bool {
     matches!(state, State::Completed { decided: true, .. } | State::Failed { decided: true, .. })
 }
 
-/// Prolongs a lease, or revives the execution of one that ran out.
+/// Extends a lease, or revives an execution whose lease expired.
 pub(crate) fn extend(
     execution: &Brief,
     attempt: u32,
@@ -164,7 +165,7 @@ pub(crate) fn extend(
     Ok(plan)
 }
 
-/// A lease ran out: the outcome of its attempt is unknown from now on. `None`: it is over already.
+/// Ends an attempt whose lease expired; its outcome is unknown. `None`: it has ended already.
 pub(crate) fn expire(execution: &Brief, attempt: u32) -> Result<Option<Plan<'static>>, Error> {
     match execution.state {
         State::Running { attempt: at, .. } if at == attempt => {
@@ -174,7 +175,7 @@ pub(crate) fn expire(execution: &Brief, attempt: u32) -> Result<Option<Plan<'sta
     }
 }
 
-/// Nobody will report the outcome of the running attempt.
+/// Ends a running attempt of which nobody will report the outcome.
 pub(crate) fn lose<'a>(execution: &Brief, why: &'a str) -> Result<Plan<'a>, Error> {
     let next = state::next(execution.state, Event::Lost, execution.class)?;
     let mut plan = Plan::about(execution);
@@ -186,7 +187,7 @@ pub(crate) fn lose<'a>(execution: &Brief, why: &'a str) -> Result<Plan<'a>, Erro
     Ok(plan)
 }
 
-/// Records a decision about an execution in doubt.
+/// Records a verdict about an execution in doubt.
 pub(crate) fn resolve<'a>(execution: &Brief, verdict: &'a Verdict) -> Result<Plan<'a>, Error> {
     let event = Event::Verdict { attempt: verdict.attempt, executed: verdict.executed };
     let next = state::next(execution.state, event, execution.class).map_err(|_| {
@@ -214,7 +215,7 @@ pub(crate) fn resolve<'a>(execution: &Brief, verdict: &'a Verdict) -> Result<Pla
     Ok(plan)
 }
 
-/// First step of [`update`]: refuses one that was leased.
+/// First step of [`update`]: refuses an execution that was leased.
 pub(crate) fn check_unleased(execution: &Brief) -> Result<(), Error> {
     if execution.state.attempt() == 0 {
         return Ok(());
@@ -226,7 +227,7 @@ pub(crate) fn check_unleased(execution: &Brief) -> Result<(), Error> {
     ))
 }
 
-/// Last step of v0.1's update of an execution that was never leased. `current` is all of it as it is now.
+/// Last step: v0.1's update of an execution that was never leased. `current`: the whole execution.
 pub(crate) fn update(
     execution: &Brief,
     current: Execution,

@@ -1,4 +1,4 @@
-//! What becomes of the executions that an earlier process left running.
+//! Decides what happens to executions that an earlier process left running.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use crate::decide::event::NewEvent;
 use crate::decide::plan::{Effect, Plan};
 use crate::decide::settle;
 
-/// An execution that is running, in a store that nobody has opened yet.
+/// A running execution at the start of the engine.
 #[derive(Debug)]
 pub(crate) struct LeftRunning {
     pub(crate) row: i64,
@@ -20,12 +20,12 @@ pub(crate) struct LeftRunning {
     pub(crate) lease_ms: Option<i64>,
 }
 
-/// What becomes of one.
+/// The cases at the start.
 #[derive(Debug)]
 pub(crate) enum AtStart {
-    /// Its lease has its full time before it: the holder is another process.
+    /// Its lease gets its full time to live again: the holder is another process.
     Leased(Effect),
-    /// Nobody will report its outcome: [`lose`] has to be shown the execution.
+    /// Nobody will report its outcome. [`lose`] needs the execution.
     Lost,
 }
 
@@ -42,7 +42,7 @@ impl LeftRunning {
     }
 }
 
-/// A proxied call whose process is gone.
+/// Ends a proxied call whose process is gone.
 pub(crate) fn lose(execution: &Brief) -> Result<Plan<'static>, Error> {
     settle::lose(execution, "the engine stopped while the call ran")
 }

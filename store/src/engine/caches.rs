@@ -1,4 +1,4 @@
-//! What is remembered of the store between calls.
+//! What is cached between calls.
 
 use quick_cache::sync::Cache;
 use uuid::Uuid;
@@ -8,14 +8,14 @@ use crate::engine::new_call_predictor::NewCallPredictor;
 use crate::engine::replays::Replays;
 use crate::engine::scopes::Scopes;
 
-/// How many places of API calls are remembered.
+/// How many places of API calls are cached.
 const MAX_PLACES: usize = 10_000;
 
-/// Shared by the writer, which forgets what it changed, and all who call.
+/// Shared by the writer, which invalidates what it changed, and all callers.
 pub(crate) struct Caches {
     pub(crate) scopes: Scopes,
     pub(crate) replays: Replays,
-    /// The row numbers of (user, session, goal). None of them ever moves.
+    /// The row numbers of (user, session, goal), which never change.
     pub(crate) places: Cache<(Uuid, Uuid, Uuid), Place>,
     pub(crate) new_calls: NewCallPredictor,
 }

@@ -1,9 +1,9 @@
-//! Checkpoints are ours: in the background where they cost nobody's call, by the writer where the
-//! log would grow without bound.
+//! Checkpoints, instead of SQLite's automatic ones: in the background, where they delay no call, and by the
+//! writer if the log would grow without bound.
 
 use std::cell::Cell;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{self, RecvTimeoutError, SyncSender};
 use std::time::{Duration, Instant};
 
@@ -15,29 +15,29 @@ use crate::engine::status::Status;
 use crate::sqlite::error::{Severity, severity};
 use crate::sqlite::{connection, queries};
 
-/// A passive checkpoint runs when this many more bytes have gathered in the log …
+/// A passive checkpoint runs when the log has grown by this many bytes …
 const PASSIVE: u64 = 16 * 1024 * 1024;
-/// … or after this long without a commit. Each costs up to three fsyncs: no short timer.
+/// … or after this long without a commit. Each checkpoint costs up to three fsyncs, so not more often.
 const QUIET: Duration = Duration::from_secs(10);
-/// Past this the log begins anew: between two groups, by the writer itself, as soon as a passive checkpoint
-/// has left it no more than [`LITTLE`] to do …
+/// Above this size the writer restarts the log between two groups, as soon as a passive checkpoint has left
+/// at most [`LITTLE`] to move …
 const RESTART: u64 = 64 * 1024 * 1024;
 const LITTLE: u64 = 2 * 1024 * 1024;
-/// … or, where the checkpointer does not keep up, whatever is left.
+/// … or above this size, whatever is left: the checkpointer cannot keep up.
 const RESTART_AT_LAST: u64 = 2 * RESTART;
-/// How long the writer leaves it after a reader was in the way.
+/// How long the writer waits before it tries again after a reader blocked a restart.
 const RESTART_PAUSE: Duration = Duration::from_secs(2);
 
-/// How long it waits for readers to leave the log.
-const RESTART_PATIENCE: Duration = Duration::from_millis(50);
+/// How long a restart waits for readers to finish.
+const RESTART_WAIT: Duration = Duration::from_millis(50);
 
 thread_local! {
-    /// Pages in the log after this thread's last commit.
+    /// The number of pages in the log after this thread's last commit.
     static WAL_PAGES: Cell<u64> = const { Cell::new(0) };
 }
 
-/// Makes commits of this connection count the pages of the log. Replaces SQLite's own checkpoints,
-/// which hang on the same hook.
+/// Counts the pages of the log at each commit of this connection. Replaces SQLite's automatic checkpoints,
+/// which use the same hook.
 pub(crate) fn watch_log(conn: &Connection) {
     conn.wal_hook(Some(|_: &Wal, pages| {
         WAL_PAGES.set(u64::try_from(pages).unwrap_or(0));
@@ -45,78 +45,79 @@ pub(crate) fn watch_log(conn: &Connection) {
     }));
 }
 
-/// At the start, before anything is read, and at a clean stop: what the log holds goes into the
-/// database, synced.
+/// Moves the whole log into the database, synced: at the start, before anything is read, and at a clean
+/// stop.
 pub(crate) fn all(conn: &Connection) {
     run(conn, queries::CHECKPOINT_TRUNCATE);
 }
 
-/// The writer's side.
+/// The checkpoints of the writer, and its connection to the checkpointer.
 pub(crate) struct Checkpoints {
     wake: SyncSender<()>,
-    status: Arc<Status>,
-    /// In bytes.
+    /// How many pages of the log the last checkpoint has moved; 0 once the writer has read it.
+    done: Arc<AtomicU64>,
+    /// The page size of the database, in bytes.
     page_size: u64,
-    asked_at: u64,
+    requested_at: u64,
     done_before: u64,
     restart_not_before: Instant,
 }
 
 impl Checkpoints {
-    /// Starts the checkpointer's thread on a connection of its own.
+    /// Starts the checkpointer's thread on its own connection.
     pub(crate) fn start(
         conn: Connection,
         page_size: u64,
         status: Arc<Status>,
     ) -> std::io::Result<Self> {
-        let (wake, asked) = mpsc::sync_channel(1);
-        let for_thread = Arc::clone(&status);
-        fatal::spawn("checkpointer", move || checkpointer(&conn, &asked, &for_thread))?;
+        let (wake, requests) = mpsc::sync_channel(1);
+        let done = Arc::new(AtomicU64::default());
+        let of_thread = Arc::clone(&done);
+        fatal::spawn("checkpointer", move || checkpointer(&conn, &requests, &status, &of_thread))?;
         Ok(Self {
             wake,
-            status,
+            done,
             page_size,
-            asked_at: 0,
+            requested_at: 0,
             done_before: 0,
             restart_not_before: Instant::now(),
         })
     }
 
-    /// After each commit of the writer.
+    /// To be called after each commit of the writer.
     pub(crate) fn committed(&mut self) {
         let pages = WAL_PAGES.get();
-        self.status.wal_pages.store(pages, Ordering::Relaxed);
-        if pages < self.asked_at {
-            // The log began anew.
-            (self.asked_at, self.done_before) = (0, 0);
+        if pages < self.requested_at {
+            // The log was restarted.
+            (self.requested_at, self.done_before) = (0, 0);
         }
-        if pages >= self.asked_at + PASSIVE / self.page_size {
-            self.ask(pages);
+        if pages >= self.requested_at + PASSIVE / self.page_size {
+            self.request(pages);
         }
     }
 
-    fn ask(&mut self, pages: u64) {
-        self.asked_at = pages;
-        // A full channel: it is already asked for.
+    fn request(&mut self, pages: u64) {
+        self.requested_at = pages;
+        // An error means that the channel is full: a checkpoint is requested already.
         let _ = self.wake.try_send(());
     }
 
-    /// Begins a long log anew. To be called when everybody has got an answer.
+    /// Restarts a long log. To be called when every caller has its answer.
     pub(crate) fn between_groups(&mut self, conn: &Connection) {
         let pages = WAL_PAGES.get();
         if pages < RESTART / self.page_size {
             return;
         }
-        // Told once for each checkpoint: a moment later the log has grown.
-        let done = self.status.wal_pages_done.swap(0, Ordering::Relaxed);
+        // Read once per checkpoint: a moment later the log has grown.
+        let done = self.done.swap(0, Ordering::Relaxed);
         if pages >= RESTART_AT_LAST / self.page_size
             || pages.saturating_sub(done) <= LITTLE / self.page_size
         {
             self.restart(conn);
         } else if done > self.done_before {
-            // The next one has less to do; one that a reader stands in the way of is not asked again.
+            // The next one has less to do. After one that a reader blocked, none is requested.
             self.done_before = done;
-            self.ask(pages);
+            self.request(pages);
         }
     }
 
@@ -125,7 +126,7 @@ impl Checkpoints {
             return;
         }
         if restart(conn) {
-            (self.asked_at, self.done_before) = (0, 0);
+            (self.requested_at, self.done_before) = (0, 0);
             WAL_PAGES.set(0);
         } else {
             self.restart_not_before = Instant::now() + RESTART_PAUSE;
@@ -133,10 +134,15 @@ impl Checkpoints {
     }
 }
 
-fn checkpointer(conn: &Connection, asked: &mpsc::Receiver<()>, status: &Status) {
+fn checkpointer(
+    conn: &Connection,
+    requests: &mpsc::Receiver<()>,
+    status: &Status,
+    moved: &AtomicU64,
+) {
     let (mut done_at, mut seen_at) = (0, 0);
     loop {
-        let quiet = match asked.recv_timeout(QUIET) {
+        let quiet = match requests.recv_timeout(QUIET) {
             Ok(()) => false,
             Err(RecvTimeoutError::Timeout) => true,
             Err(RecvTimeoutError::Disconnected) => return,
@@ -147,20 +153,20 @@ fn checkpointer(conn: &Connection, asked: &mpsc::Receiver<()>, status: &Status) 
         if !quiet || idle {
             fatal::panic_point("checkpointer");
             let (_, done) = run(conn, queries::CHECKPOINT_PASSIVE);
-            status.wal_pages_done.store(done, Ordering::Relaxed);
+            moved.store(done, Ordering::Relaxed);
             done_at = commits;
         }
     }
 }
 
-/// Lets the next commit begin the log anew, if readers leave it within a moment.
+/// Lets the next commit restart the log, if readers finish in time.
 fn restart(conn: &Connection) -> bool {
-    let patience = |wait| conn.busy_timeout(wait).is_ok();
-    let restarted = patience(RESTART_PATIENCE) && run(conn, queries::CHECKPOINT_RESTART).0;
-    patience(connection::BUSY_TIMEOUT) && restarted
+    let set_timeout = |wait| conn.busy_timeout(wait).is_ok();
+    let restarted = set_timeout(RESTART_WAIT) && run(conn, queries::CHECKPOINT_RESTART).0;
+    set_timeout(connection::BUSY_TIMEOUT) && restarted
 }
 
-/// Runs a checkpoint: whether nobody was in its way, and how many pages of the log are in the database.
+/// Runs a checkpoint. Returns whether no reader blocked it, and how many pages of the log are in the database.
 fn run(conn: &Connection, pragma: &str) -> (bool, u64) {
     let outcome = conn.prepare_cached(pragma).and_then(|mut statement| {
         statement.query_row([], |row| {
@@ -174,7 +180,7 @@ fn run(conn: &Connection, pragma: &str) -> (bool, u64) {
             fatal::die(&format!("a checkpoint failed: {error}"))
         }
         Err(error) => {
-            tracing::debug!(%error, "checkpoint put off");
+            tracing::debug!(%error, "checkpoint postponed");
             (false, 0)
         }
     }

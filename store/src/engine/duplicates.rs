@@ -1,5 +1,4 @@
-//! Duplicates that were stopped, by execution: noted in memory, until the writer
-//! has time to write them.
+//! Stopped duplicates by execution, in memory until the writer has time to write them.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Mutex;
@@ -15,23 +14,23 @@ use crate::mutex::lock;
 
 /// An execution's duplicates are written at most this often.
 const INTERVAL: Duration = Duration::from_secs(60);
-/// How many executions wait to be written; duplicates of further ones are in the totals alone.
+/// How many executions may wait to be written; duplicates of further ones only count in the total.
 const MAX_PENDING: usize = 10_000;
 /// How many executions are written at once.
 const MAX_WRITTEN: usize = 1_000;
-/// How many duplicates of an event are told with their time.
+/// How many duplicates of an event are logged with their time.
 const MAX_TIMES: usize = 16;
 
-/// What an event `duplicates` tells.
+/// The detail of an event `duplicates`.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
-pub(crate) struct Noted {
-    /// How many, by how they were answered.
+pub(crate) struct DuplicateCounts {
+    /// Their number, by how they were answered.
     pub(crate) answered: BTreeMap<String, u64>,
-    /// When the first of them came.
+    /// When the first of them arrived.
     pub(crate) times: Vec<Timestamp>,
 }
 
-/// What was noted and is not written yet.
+/// Duplicates that are not written yet.
 #[derive(Debug, Default)]
 pub(crate) struct Duplicates {
     total: AtomicU64,
@@ -40,7 +39,7 @@ pub(crate) struct Duplicates {
 
 #[derive(Debug, Default)]
 struct State {
-    pending: HashMap<Uuid, Noted>,
+    pending: HashMap<Uuid, DuplicateCounts>,
     written: HashMap<Uuid, Instant>,
 }
 
@@ -65,17 +64,20 @@ impl Duplicates {
         self.total.load(Ordering::Relaxed)
     }
 
-    /// Takes what may be written now.
-    pub(crate) fn take_due(&self) -> Vec<(Uuid, Noted)> {
+    /// Takes what is due.
+    pub(crate) fn take_due(&self) -> Vec<(Uuid, DuplicateCounts)> {
         self.take(|id, written| !written.contains_key(id))
     }
 
-    /// Takes what there is, whenever it was written last.
-    pub(crate) fn take_all(&self) -> Vec<(Uuid, Noted)> {
+    /// Takes everything, due or not.
+    pub(crate) fn take_all(&self) -> Vec<(Uuid, DuplicateCounts)> {
         self.take(|_, _| true)
     }
 
-    fn take(&self, due: impl Fn(&Uuid, &HashMap<Uuid, Instant>) -> bool) -> Vec<(Uuid, Noted)> {
+    fn take(
+        &self,
+        due: impl Fn(&Uuid, &HashMap<Uuid, Instant>) -> bool,
+    ) -> Vec<(Uuid, DuplicateCounts)> {
         let mut state = lock(&self.state);
         let State { pending, written } = &mut *state;
         written.retain(|_, at| at.elapsed() < INTERVAL);

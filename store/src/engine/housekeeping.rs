@@ -1,5 +1,4 @@
-//! What the writer does between groups: leases that ran out, outcomes that found no room, counts,
-//! retention.
+//! What the writer does between groups: expired leases, parked outcomes, counts, retention.
 
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -8,22 +7,22 @@ use store_core::model::EventKind;
 use uuid::Uuid;
 
 use crate::decide::event::NewEvent;
-use crate::engine::duplicates::Noted;
+use crate::engine::duplicates::DuplicateCounts;
 use crate::engine::timer::Every;
 use crate::engine::writer::Writer;
 use crate::sqlite::error::Fail;
 use crate::sqlite::transaction::Transaction;
 use crate::sqlite::{duplicates, executions, retention};
 
-/// The end of a lease that could not be written is tried again after this long.
+/// The end of a lease that could not be written is retried after this long.
 const LEASE_RETRY: Duration = Duration::from_secs(1);
 
-/// What is due when.
+/// The timers of housekeeping.
 pub(crate) struct Housekeeping {
     every_second: Every,
     every_minute: Every,
     every_hour: Every,
-    /// Where the hourly walk that drops old bodies goes on; `None` when it is through.
+    /// Where the hourly pass that drops old bodies continues; `None` when it is done.
     bodies_from: Option<i64>,
 }
 
@@ -47,23 +46,23 @@ impl Housekeeping {
             self.drop_bodies(writer);
             flush_duplicates(writer, writer.status.duplicates.take_due());
             if writer.status.full.load(Ordering::Relaxed) {
-                take_reserve(writer);
+                restore_reserve(writer);
             }
         }
         if self.every_minute.due() {
             flush_counts(writer);
         }
         if self.every_hour.due() {
-            attempt_now(writer, "old events are kept for another hour", retention::prune_events);
+            run_now(writer, "old events are kept for another hour", retention::prune_events);
             self.bodies_from = Some(0);
         }
     }
 
-    /// Drops the old bodies of the next answers: a thousand a second, so that no caller waits long.
+    /// Drops the old bodies of the next thousand answers; once a second, so that no caller waits long.
     fn drop_bodies(&mut self, writer: &mut Writer) {
         let Some(from) = self.bodies_from else { return };
         let mut next = None;
-        attempt_now(writer, "old bodies are kept for another hour", |tx| {
+        run_now(writer, "old bodies are kept for another hour", |tx| {
             next = retention::drop_bodies(tx, from)?;
             Ok(())
         });
@@ -77,25 +76,25 @@ pub(crate) fn flush(writer: &mut Writer) {
     flush_duplicates(writer, writer.status.duplicates.take_all());
 }
 
-/// Ends the leases that ran out.
+/// Ends the expired leases.
 fn end_leases(writer: &mut Writer) {
-    while let Some((row, attempt)) = writer.live.expired(Instant::now()) {
+    while let Some((row, attempt)) = writer.memory.live.expired(Instant::now()) {
         let ended = writer.commit_now(move |tx| executions::expire(tx, row, attempt));
         let Err(fail) = ended else { continue };
-        tracing::warn!(?fail, "a lease could not be ended");
-        writer.live.lease(row, attempt, LEASE_RETRY);
+        tracing::warn!(?fail, "cannot end a lease");
+        writer.memory.live.lease(row, attempt, LEASE_RETRY);
         if let Fail::Sql(error) = &fail {
-            writer.make_room(error);
+            writer.release_reserve(error);
         }
-        // Those who wait for the writer come before the next lease.
+        // Callers of the writer come before the next lease.
         return;
     }
 }
 
-/// Takes new calls again once there is room for the reserve.
-fn take_reserve(writer: &Writer) {
-    if writer.reserve.has_room(&writer.conn) && writer.reserve.make(&writer.conn).is_ok() {
-        tracing::info!("there is disk space again: new calls are taken");
+/// Accepts new calls again once there is space for the reserve.
+fn restore_reserve(writer: &Writer) {
+    if writer.reserve.has_space(&writer.conn) && writer.reserve.create(&writer.conn).is_ok() {
+        tracing::info!("there is disk space again: new calls are accepted");
         writer.status.full.store(false, Ordering::Relaxed);
     }
 }
@@ -107,13 +106,13 @@ struct Minute<'a> {
     count: u64,
 }
 
-/// Writes the counts of what passed without a record: a row for each kind.
+/// Logs the counts of requests that passed without a record: a row for each kind.
 fn flush_counts(writer: &mut Writer) {
     let counts = writer.status.take_counts();
     if counts.is_empty() {
         return;
     }
-    attempt_now(writer, "a minute's counts are lost", move |tx| {
+    run_now(writer, "a minute's counts are lost", move |tx| {
         for ((kind, what), count) in &counts {
             tx.event(NewEvent::engine(EventKind::Minute, &Minute { kind, what, count: *count }));
         }
@@ -122,17 +121,17 @@ fn flush_counts(writer: &mut Writer) {
 }
 
 /// Counts duplicates on their executions.
-fn flush_duplicates(writer: &mut Writer, noted: Vec<(Uuid, Noted)>) {
+fn flush_duplicates(writer: &mut Writer, noted: Vec<(Uuid, DuplicateCounts)>) {
     if noted.is_empty() {
         return;
     }
-    attempt_now(writer, "duplicates are not counted on their executions", move |tx| {
+    run_now(writer, "duplicates are not counted on their executions", move |tx| {
         noted.iter().try_for_each(|(id, noted)| duplicates::put(tx, *id, noted))
     });
 }
 
-/// Runs a job of the writer's own; what fails is logged and left to the next time.
-fn attempt_now(
+/// Runs a job of the writer itself. A failure is logged, and left to the next time.
+fn run_now(
     writer: &mut Writer,
     otherwise: &'static str,
     work: impl FnMut(&mut Transaction<'_>) -> Result<(), Fail> + Send,

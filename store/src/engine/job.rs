@@ -1,4 +1,4 @@
-//! Jobs for the writer: data and a closure that can be run again, answered after the commit.
+//! Jobs for the writer: closures that can be run again, answered after the commit.
 
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, mpsc};
@@ -10,36 +10,36 @@ use crate::engine::status::Status;
 use crate::engine::write::Write;
 use crate::sqlite::error::{self, Fail};
 
-/// How a job is treated when there is little room.
+/// How a job is treated when the queue or the disk is full.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Lane {
-    /// Refused while the queue or the disk is full: claims, and whatever else may be asked again.
+    /// Refused while the queue or the disk is full: claims, and whatever else can be repeated.
     Ordinary,
-    /// A finish by the API: refused while the queue is full, taken while the disk is.
+    /// A finish by the API: refused while the queue is full, accepted while the disk is full.
     ApiFinish,
-    /// The outcome of a proxied call: never refused. Bounded by the calls in flight.
+    /// The outcome of a proxied call: never refused. Bounded by the number of running calls.
     Finish,
 }
 
-/// What the writer can do with a job without knowing its result.
+/// A job whose result type the writer does not know.
 pub(crate) trait Job: Send {
     fn lane(&self) -> Lane;
-    /// Does the work inside the open transaction and keeps the result. An error means that what
-    /// it wrote must be undone.
+    /// Does the work inside the open transaction and stores the result. After an error, everything it wrote
+    /// must be undone.
     fn run(&mut self, write: &mut Write<'_>) -> Result<(), Fail>;
-    /// Keeps a refusal as the result.
+    /// Stores a refusal as the result.
     fn refuse(&mut self, error: Error);
-    /// Tells the caller the result, which is now on disk.
+    /// Sends the result, which is now on disk, to the caller.
     fn answer(self: Box<Self>);
 }
 
 struct Task<T, F, G> {
     lane: Lane,
     work: F,
-    /// Of the last run; one that was rolled back left it too.
+    /// The result of the last run, even if that was rolled back.
     result: Option<Result<T, Error>>,
-    /// Makes of the result what the caller may have once it is on disk.
-    hand_out: G,
+    /// Applied to the result once it is on disk.
+    on_commit: G,
     reply: Option<oneshot::Sender<Result<T, Error>>>,
 }
 
@@ -63,25 +63,25 @@ where
     }
 
     fn answer(self: Box<Self>) {
-        let Self { result, hand_out, reply, .. } = *self;
+        let Self { result, on_commit, reply, .. } = *self;
         if let (Some(reply), Some(result)) = (reply, result) {
-            // A caller that has gone away does not undo its job.
-            let _ = reply.send(result.map(hand_out));
+            // A caller that is gone does not undo its job.
+            let _ = reply.send(result.map(on_commit));
         }
     }
 }
 
-/// What the writer's thread receives.
+/// A message to the writer's thread.
 pub(crate) enum Message {
     Job(Box<dyn Job>, Option<OwnedSemaphorePermit>),
     Stop(oneshot::Sender<()>),
 }
 
-/// Hands jobs to the writer.
+/// Sends jobs to the writer.
 #[derive(Clone)]
 pub(crate) struct WriterHandle {
     messages: mpsc::Sender<Message>,
-    room: Arc<Semaphore>,
+    capacity: Arc<Semaphore>,
     max_queue: usize,
     status: Arc<Status>,
 }
@@ -99,19 +99,19 @@ impl WriterHandle {
         max_queue: usize,
         status: Arc<Status>,
     ) -> Self {
-        Self { messages, room: Arc::new(Semaphore::new(max_queue)), max_queue, status }
+        Self { messages, capacity: Arc::new(Semaphore::new(max_queue)), max_queue, status }
     }
 
     pub(crate) fn status(&self) -> &Arc<Status> {
         &self.status
     }
 
-    /// How many jobs wait.
+    /// How many jobs are waiting.
     pub(crate) fn queued(&self) -> usize {
-        self.max_queue.saturating_sub(self.room.available_permits())
+        self.max_queue.saturating_sub(self.capacity.available_permits())
     }
 
-    /// Lets the writer finish what is queued, and waits until it has stopped.
+    /// Waits until the writer has finished all queued jobs and stopped.
     pub(crate) async fn stop(&self) {
         let (reply, stopped) = oneshot::channel();
         if self.messages.send(Message::Stop(reply)).is_ok() {
@@ -120,40 +120,40 @@ impl WriterHandle {
         }
     }
 
-    /// Runs `work` inside a commit of the writer and returns when that commit is on disk.
+    /// Runs `work` inside a transaction of the writer and returns when it is on disk.
     ///
-    /// `work` may be run more than once, in transactions of which one is committed. Dropping the
-    /// future does not withdraw the job.
+    /// `work` may run more than once; only one of its transactions is committed. Dropping the future does
+    /// not cancel the job.
     pub(crate) async fn run<T, F>(&self, lane: Lane, work: F) -> Result<T, Error>
     where
         T: Send + 'static,
         F: FnMut(&mut Write<'_>) -> Result<T, Fail> + Send + 'static,
     {
-        self.run_and_hand_out(lane, work, |result| result).await
+        self.run_mapped(lane, work, |result| result).await
     }
 
-    /// [`Self::run`]; `hand_out` is run once, on the result that was committed.
-    pub(crate) async fn run_and_hand_out<T, F>(
+    /// [`Self::run`], with `on_commit` applied once to the committed result.
+    pub(crate) async fn run_mapped<T, F>(
         &self,
         lane: Lane,
         work: F,
-        hand_out: impl FnOnce(T) -> T + Send + 'static,
+        on_commit: impl FnOnce(T) -> T + Send + 'static,
     ) -> Result<T, Error>
     where
         T: Send + 'static,
         F: FnMut(&mut Write<'_>) -> Result<T, Fail> + Send + 'static,
     {
         let (reply, answer) = oneshot::channel();
-        self.submit(lane, work, hand_out, Some(reply))?;
+        self.submit(lane, work, on_commit, Some(reply))?;
         answer.await.unwrap_or(Err(Error::Closed))
     }
 
-    /// There is room for an ordinary job, in the queue and on the disk.
-    pub(crate) fn takes_calls(&self) -> bool {
-        self.room.available_permits() > 0 && !self.status.full.load(Ordering::Relaxed)
+    /// Whether the queue and the disk have capacity for an ordinary job.
+    pub(crate) fn accepts_calls(&self) -> bool {
+        self.capacity.available_permits() > 0 && !self.status.full.load(Ordering::Relaxed)
     }
 
-    /// Hands `work` over without waiting for it; jobs run in the order in which they were handed over.
+    /// Sends `work` without waiting for it. Jobs run in the order in which they were sent.
     pub(crate) fn post<F>(&self, lane: Lane, work: F) -> Result<(), Error>
     where
         F: FnMut(&mut Write<'_>) -> Result<(), Fail> + Send + 'static,
@@ -165,7 +165,7 @@ impl WriterHandle {
         &self,
         lane: Lane,
         work: F,
-        hand_out: impl FnOnce(T) -> T + Send + 'static,
+        on_commit: impl FnOnce(T) -> T + Send + 'static,
         reply: Option<oneshot::Sender<Result<T, Error>>>,
     ) -> Result<(), Error>
     where
@@ -178,15 +178,15 @@ impl WriterHandle {
         let permit = match lane {
             Lane::Finish => None,
             Lane::Ordinary | Lane::ApiFinish => {
-                Some(Arc::clone(&self.room).try_acquire_owned().map_err(|_| Error::Busy)?)
+                Some(Arc::clone(&self.capacity).try_acquire_owned().map_err(|_| Error::Busy)?)
             }
         };
-        let job = Box::new(Task { lane, work, result: None, hand_out, reply });
+        let job = Box::new(Task { lane, work, result: None, on_commit, reply });
         self.messages.send(Message::Job(job, permit)).map_err(|_| Error::Closed)
     }
 }
 
-/// Refuses a job with what an SQLite error means to its caller.
+/// Refuses a job with the public error of an SQLite error.
 pub(crate) fn refuse_sql(job: &mut dyn Job, error: &rusqlite::Error) {
     job.refuse(error::public(error));
 }

@@ -1,4 +1,4 @@
-//! The part of the writer's knowledge that is not on disk: who waits for what, and when leases run out.
+//! Waiters and API leases, which are not on disk.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
@@ -7,23 +7,23 @@ use std::time::{Duration, Instant};
 use store_core::call::Settled;
 use tokio::sync::watch;
 
-/// Who waits for which attempt, and which API leases run.
+/// The waiters of running attempts, and the expiry of API leases.
 #[derive(Debug, Default)]
 pub(crate) struct Live {
-    /// By execution and attempt: of one group of jobs some may end an attempt and others wait for the next.
+    /// By execution and attempt, since one group of jobs may end an attempt and wait for the next one.
     slots: HashMap<(i64, u32), watch::Sender<Option<Arc<Settled>>>>,
-    /// Slots made since the last commit: void if it fails, since row numbers are given again.
+    /// Slots created since the last commit. Removed if it fails, since row numbers are reused.
     fresh: Vec<(i64, u32)>,
     leases: HashMap<i64, (u32, Instant)>,
     due: BTreeSet<(Instant, i64)>,
 }
 
-/// Past so many slots those are dropped that nobody waits at any more: an execution that is never
-/// settled would keep its slot for ever.
+/// Above this number, slots without waiters are dropped: an execution that is never settled would keep its
+/// slot forever.
 const MAX_SLOTS: usize = 16_384;
 
 impl Live {
-    /// Told once, when the attempt is over.
+    /// A receiver that gets the outcome of the attempt.
     pub(crate) fn subscribe(&mut self, id: (i64, u32)) -> watch::Receiver<Option<Arc<Settled>>> {
         if let Some(slot) = self.slots.get(&id) {
             return slot.subscribe();
@@ -37,7 +37,7 @@ impl Live {
         receiver
     }
 
-    /// Forgets what the failed transaction made.
+    /// Removes what a failed transaction created.
     pub(crate) fn undo(&mut self) {
         for id in self.fresh.drain(..) {
             self.slots.remove(&id);
@@ -50,7 +50,7 @@ impl Live {
 
     pub(crate) fn settle(&mut self, id: i64, settled: Arc<Settled>) {
         if let Some(slot) = self.slots.remove(&(id, settled.attempt)) {
-            // Nobody waits any more: nobody needs to be told.
+            // An error means that nobody waits any more.
             let _ = slot.send(Some(settled));
         }
     }
@@ -68,12 +68,12 @@ impl Live {
         }
     }
 
-    /// The next lease to run out.
+    /// When the next lease expires.
     pub(crate) fn next_due(&self) -> Option<Instant> {
         self.due.first().map(|(until, _)| *until)
     }
 
-    /// Takes out a lease that has run out.
+    /// Removes a lease that has expired: its execution and attempt.
     pub(crate) fn expired(&mut self, now: Instant) -> Option<(i64, u32)> {
         let (until, id) = *self.due.first()?;
         if until > now {

@@ -1,4 +1,4 @@
-//! One process owns a database: the kernel frees its lock when it ends, however it ends.
+//! One process owns a database. The kernel releases its lock when it ends, however it ends.
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{Read, Seek, Write};
@@ -11,18 +11,18 @@ use store_core::{Error, LockHolder};
 use crate::files;
 use crate::mutex::lock;
 
-/// The held lock; freed when dropped.
+/// The lock, held until it is dropped.
 #[derive(Debug)]
 pub(crate) struct DatabaseLock(Mutex<File>);
 
 impl DatabaseLock {
-    /// Takes the lock, or tells who holds it.
+    /// Takes the lock. `Locked` says who holds it.
     pub(crate) fn take(database: &Path) -> Result<Self, Error> {
         let path = files::lock(database);
         let failed = |error: std::io::Error| Error::Open {
             path: path.clone(),
             message: format!(
-                "the lock file cannot be used; name another file by --database: {error}"
+                "cannot use the lock file: {error}; name another file with --database"
             ),
         };
         let file = OpenOptions::new()
@@ -44,7 +44,7 @@ impl DatabaseLock {
         }
     }
 
-    /// Tells others where the API listens.
+    /// Writes where the API listens into the lock file.
     pub(crate) fn announce(&self, api: &str) -> std::io::Result<()> {
         let holder = LockHolder {
             pid: std::process::id(),
@@ -60,7 +60,7 @@ impl DatabaseLock {
     }
 }
 
-/// Who owns the database now; `None` where nobody does.
+/// The process that owns the database; `None` if there is none.
 pub(crate) fn holder(database: &Path) -> Option<LockHolder> {
     let file = File::open(files::lock(database)).ok()?;
     match file.try_lock_shared() {

@@ -1,4 +1,4 @@
-//! The process that owns a database: its lock, its one writer and the threads around that.
+//! The engine of a database: its lock, the writer and its threads, and what is kept in memory.
 
 pub(crate) mod caches;
 pub(crate) mod checkpoint;

@@ -1,14 +1,14 @@
-//! Is a call likely a new one: then nobody looks its key up before the writer does.
+//! Predicts whether a call is new. If so, its key is not looked up before the writer does.
 //!
-//! A look before the claim spares the writer what is known, and costs a new call an eighth of its
-//! processor time. Agents send long runs of new calls, and repeat themselves in bursts.
+//! A lookup before the claim saves the writer the known calls, and costs a new call an eighth of its CPU
+//! time. Agents send long series of new calls, and repeat themselves in bursts.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
-/// So many new calls in a row make one more likely.
+/// After this many new calls in a row, another new one is expected.
 const LONG: u32 = 32;
 
-/// How many new calls came since the last known one.
+/// The number of new calls since the last known one.
 #[derive(Debug, Default)]
 pub(crate) struct NewCallPredictor(AtomicU32);
 
@@ -17,14 +17,14 @@ impl NewCallPredictor {
         self.0.load(Ordering::Relaxed) >= LONG
     }
 
-    /// Learns that a call was new.
+    /// Records that a call was new.
     pub(crate) fn saw_new(&self) {
         if !self.expects_new() {
             self.0.fetch_add(1, Ordering::Relaxed);
         }
     }
 
-    /// Learns that a call was known.
+    /// Records that a call was known.
     pub(crate) fn saw_known(&self) {
         self.0.store(0, Ordering::Relaxed);
     }

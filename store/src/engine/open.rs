@@ -1,4 +1,4 @@
-//! Opening a store: lock, migrate, recover, start the threads. Nothing is served before it is done.
+//! Opens a database: lock, migrate, recover, start the threads.
 
 use std::fs::DirBuilder;
 use std::os::unix::fs::DirBuilderExt;
@@ -14,21 +14,19 @@ use crate::clock::{Clock, TimeKeeper};
 use crate::engine::caches::Caches;
 use crate::engine::checkpoint::{self, Checkpoints};
 use crate::engine::job::WriterHandle;
-use crate::engine::live::Live;
 use crate::engine::lock::DatabaseLock;
 use crate::engine::reserve::Reserve;
 use crate::engine::status::Status;
-use crate::engine::writer::Writer;
+use crate::engine::writer::{Memory, Writer};
 use crate::engine::{fatal, run};
 use crate::files;
 use crate::options::Options;
 use crate::sqlite::error::{Fail, Severity, severity};
 use crate::sqlite::migrations::{self, MIGRATIONS};
-use crate::sqlite::transaction::Touched;
 use crate::sqlite::{connection, executions, meta, queries};
 use crate::token::Secret;
 
-/// An engine that runs.
+/// A running engine.
 pub(crate) struct Engine {
     pub(crate) writer: WriterHandle,
     pub(crate) secret: Secret,
@@ -39,16 +37,15 @@ pub(crate) struct Engine {
 /// Opens a database and starts its threads; the writer reads the time from `clock`.
 pub(crate) fn start(options: &Options, clock: Arc<dyn Clock>) -> Result<Engine, Error> {
     let path = &options.path;
-    make_folder(path)?;
+    create_folder(path)?;
     let lock = DatabaseLock::take(path)?;
     let refused = |error: rusqlite::Error| open_error(path, &error);
     if is_foreign(path) {
-        let message = "it is another program's database; name another file by --database";
+        let message = "the file is another program's database; name another file with --database";
         return Err(Error::Open { path: path.clone(), message: message.to_owned() });
     }
     let mut conn = connection::open_writer(path).map_err(refused)?;
-    // SQLite serves frames of the log that were never synced: sync all of it before any of it
-    // is acted on.
+    // SQLite also serves frames of the log that were never synced: sync them before acting on any of them.
     checkpoint::all(&conn);
     MIGRATIONS.to_latest(&mut conn).map_err(|error| migration_error(path, &error))?;
     checkpoint::watch_log(&conn);
@@ -59,7 +56,7 @@ pub(crate) fn start(options: &Options, clock: Arc<dyn Clock>) -> Result<Engine, 
     let head = Head::read(&conn).map_err(refused)?;
     let keeper = TimeKeeper::new(clock, head.at, Arc::clone(&status.jumped));
     let reserve = Reserve::new(files::reserve(path), options.reserve_bytes, options.max_page_count);
-    if let Err(error) = reserve.make(&conn) {
+    if let Err(error) = reserve.create(&conn) {
         tracing::error!(%error, "no disk space for the reserve: new calls are refused until there is");
         status.full.store(true, Ordering::Relaxed);
     }
@@ -74,10 +71,8 @@ pub(crate) fn start(options: &Options, clock: Arc<dyn Clock>) -> Result<Engine, 
         status: Arc::clone(&status),
         secret: secret.clone(),
         keeper,
-        jump: None,
         head,
-        live: Live::default(),
-        touched: Touched::default(),
+        memory: Memory::default(),
         reserve,
         checkpoints,
         caches: Arc::clone(&caches),
@@ -91,7 +86,7 @@ pub(crate) fn start(options: &Options, clock: Arc<dyn Clock>) -> Result<Engine, 
 }
 
 impl Writer {
-    /// One transaction: a boot event, and every call that an earlier process left running.
+    /// In one transaction: logs the start, and ends every call that an earlier process left running.
     fn recover(&mut self, path: &Path) -> Result<(), Error> {
         let in_doubt: i64 = self
             .conn
@@ -102,16 +97,16 @@ impl Writer {
         if let Err(Fail::Sql(error)) = &recovered
             && severity(error) == Severity::Full
         {
-            // What became of calls is what the reserve is for.
-            self.make_room(error);
+            // The reserve is for the outcomes of calls.
+            self.release_reserve(error);
             recovered = self.commit_now(executions::recover);
         }
         recovered.map_err(|fail| unreadable(path, fail))
     }
 }
 
-/// Asked before anything is opened for writing, which would change the file's mode. What cannot be read here is
-/// told of by the next step.
+/// To be checked before the file is opened for writing, which would change its mode. What cannot be read
+/// here is reported by the next step.
 fn is_foreign(path: &Path) -> bool {
     path.exists()
         && connection::open_reader(path)
@@ -119,29 +114,30 @@ fn is_foreign(path: &Path) -> bool {
             .unwrap_or(false)
 }
 
-fn make_folder(database: &Path) -> Result<(), Error> {
+fn create_folder(database: &Path) -> Result<(), Error> {
     rustix::process::umask(Mode::from_raw_mode(0o077));
     let Some(folder) = database.parent().filter(|folder| !folder.as_os_str().is_empty()) else {
         return Ok(());
     };
     DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(|error| Error::Open {
         path: folder.to_owned(),
-        message: format!("the folder cannot be made; name another file by --database: {error}"),
+        message: format!("cannot create the folder: {error}; name another file with --database"),
     })
 }
 
 fn open_error(path: &Path, error: &rusqlite::Error) -> Error {
     let message = match error.sqlite_error_code() {
         Some(rusqlite::ErrorCode::NotADatabase) => {
-            "it is not a database; name another file by --database".to_owned()
+            "the file is not a database; name another file with --database".to_owned()
         }
         Some(rusqlite::ErrorCode::DatabaseBusy) => {
-            "another program holds it; stop that program, or name another file".to_owned()
+            "another program is using it; stop that program, or name another file with --database"
+                .to_owned()
         }
         Some(rusqlite::ErrorCode::DiskFull) => {
-            "its disk is full; make room, or name another file by --database".to_owned()
+            "the disk is full; free some space, or name another file with --database".to_owned()
         }
-        _ => format!("the database cannot be opened; name another file by --database: {error}"),
+        _ => format!("cannot open the database: {error}; name another file with --database"),
     };
     Error::Open { path: path.to_owned(), message }
 }
@@ -150,7 +146,7 @@ fn migration_error(path: &Path, error: &rusqlite_migration::Error) -> Error {
     let message = match error {
         rusqlite_migration::Error::RusqliteError { err, .. } => return open_error(path, err),
         rusqlite_migration::Error::MigrationDefinition(_) => migrations::NEWER.to_owned(),
-        other => format!("the schema cannot be migrated: {other}"),
+        other => format!("cannot migrate the schema: {other}"),
     };
     Error::Open { path: path.to_owned(), message }
 }
@@ -163,5 +159,5 @@ fn unreadable(path: &Path, fail: Fail) -> Error {
 }
 
 fn no_thread(path: &Path, error: &std::io::Error) -> Error {
-    Error::Open { path: path.to_owned(), message: format!("no thread can be started: {error}") }
+    Error::Open { path: path.to_owned(), message: format!("cannot start a thread: {error}") }
 }

@@ -1,4 +1,4 @@
-//! How the outcomes of proxied calls come to the writer.
+//! Sends the outcomes of proxied calls to the writer.
 
 use std::sync::Arc;
 
@@ -22,13 +22,13 @@ impl WriterHandle {
         self.run(Lane::Finish, work).await
     }
 
-    /// Records the end of a lease that was dropped unfinished, without anybody waiting for it.
+    /// Records the outcome of a lease that was dropped unfinished. Does not wait.
     pub(crate) fn finish_dropped(&self, id: Uuid, attempt: u32, finish: Finish) {
         let work = move |write: &mut Write<'_>| {
             claims::finish(&mut write.tx, id, attempt, &finish).map(drop)
         };
         if self.post(Lane::Finish, work).is_err() {
-            tracing::error!(execution_id = %id, "an abandoned call could not be recorded");
+            tracing::error!(execution_id = %id, "cannot record an abandoned call");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Answers of completed calls kept in memory, so that a duplicate needs no read. Bounded by bytes.
+//! A cache of the answers of completed calls, bounded by bytes: a duplicate needs no read.
 
 use std::sync::Arc;
 
@@ -8,17 +8,17 @@ use store_core::call::{AnswerBody, Settled};
 use store_core::key::HolderKey;
 use store_core::model::Timestamp;
 
-/// How many bytes of answers are kept.
+/// How many bytes of answers are cached.
 const MAX_BYTES: u64 = 32 * 1024 * 1024;
-/// What an entry takes beside its body and headers, in bytes, roughly.
+/// The size of an entry without its body and headers, in bytes, roughly.
 const OVERHEAD: u64 = 512;
 
-/// A completed call as its key's next request needs it.
+/// A completed call.
 #[derive(Debug, Clone)]
 pub(crate) struct Replay {
     pub(crate) fingerprint: [u8; 16],
     pub(crate) settled: Arc<Settled>,
-    /// When the key is free again; `None`: never.
+    /// When its key is free again; `None`: never.
     pub(crate) free_at: Option<Timestamp>,
 }
 
@@ -38,8 +38,7 @@ impl Weighter<HolderKey, Replay> for Bytes {
     }
 }
 
-/// Completed calls by key. Only what cannot change by itself is kept: whatever overturns a stored
-/// outcome empties it.
+/// Completed calls by key. Whatever overturns a stored outcome clears it.
 pub(crate) struct Replays(Cache<HolderKey, Replay, Bytes>);
 
 impl Default for Replays {

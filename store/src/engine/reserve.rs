@@ -1,4 +1,4 @@
-//! Disk space that is kept back, so that calls in flight can be finished when the disk is full.
+//! Reserved disk space, so that running calls can be finished when the disk is full.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read as _};
@@ -9,7 +9,7 @@ use rusqlite::Connection;
 
 use crate::sqlite::connection::page_size;
 
-/// A file of zeroes beside the database, and a margin below SQLite's page limit where one is set.
+/// A file of zeroes beside the database, and a margin below SQLite's page limit, if one is set.
 #[derive(Debug)]
 pub(crate) struct Reserve {
     path: PathBuf,
@@ -22,8 +22,8 @@ impl Reserve {
         Self { path, bytes, max_page_count }
     }
 
-    /// Makes the reserve; an error means that there is no room for it.
-    pub(crate) fn make(&self, conn: &Connection) -> io::Result<()> {
+    /// Creates the reserve. An error means that there is no space for it.
+    pub(crate) fn create(&self, conn: &Connection) -> io::Result<()> {
         if let Some(pages) = self.max_page_count {
             set_max_pages(conn, pages).map_err(io::Error::other)?;
         }
@@ -37,31 +37,31 @@ impl Reserve {
             .mode(0o600)
             .open(&self.path)?;
         allocate(&file, self.bytes).inspect_err(|_| {
-            // A part of a reserve would only take room from the database.
+            // A partial reserve would only take space from the database.
             let _ = std::fs::remove_file(&self.path);
         })
     }
 
-    /// Gives the space to the database.
-    pub(crate) fn give_up(&self, conn: &Connection) {
+    /// Releases the space to the database.
+    pub(crate) fn release(&self, conn: &Connection) {
         match std::fs::remove_file(&self.path) {
             Ok(()) => {
-                tracing::error!("the disk is full: the reserve is given up, new calls are refused");
+                tracing::error!("the disk is full: the reserve is released, new calls are refused");
             }
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            Err(error) => tracing::error!(%error, "the reserve could not be given up"),
+            Err(error) => tracing::error!(%error, "cannot release the reserve"),
         }
         if let Some(pages) = self.max_page_count {
             let raised = page_size(conn)
                 .and_then(|size| set_max_pages(conn, pages.saturating_add(self.bytes / size)));
             if let Err(error) = raised {
-                tracing::error!(%error, "the page limit could not be raised");
+                tracing::error!(%error, "cannot raise the page limit");
             }
         }
     }
 
-    /// Whether the page limit, where there is one, leaves room again.
-    pub(crate) fn has_room(&self, conn: &Connection) -> bool {
+    /// Whether the page limit, if there is one, leaves space again.
+    pub(crate) fn has_space(&self, conn: &Connection) -> bool {
         let Some(limit) = self.max_page_count else { return true };
         let count: rusqlite::Result<i64> =
             conn.pragma_query_value(None, "page_count", |row| row.get(0));
@@ -81,8 +81,8 @@ fn allocate(file: &File, bytes: u64) -> io::Result<()> {
     }
     match rustix::fs::fallocate(file, rustix::fs::FallocateFlags::empty(), 0, bytes) {
         Ok(()) => Ok(()),
-        // Not every file system can; written zeroes take their space everywhere but on those that
-        // compress, where the reserve is then smaller than it looks.
+        // Not every file system supports it. Written zeroes take space everywhere except on file systems
+        // that compress; there the reserve is smaller than it looks.
         Err(Errno::OPNOTSUPP | Errno::NOSYS) => {
             io::copy(&mut io::repeat(0).take(bytes), &mut &*file)?;
             Ok(())

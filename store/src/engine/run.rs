@@ -1,4 +1,4 @@
-//! The writer's thread: gathers jobs, has them committed, and keeps house in between.
+//! The writer's thread: gathers jobs, commits them, and does housekeeping in between.
 
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
@@ -10,21 +10,21 @@ use crate::engine::housekeeping::{self, Housekeeping};
 use crate::engine::job::{Job, Message};
 use crate::engine::writer::Writer;
 
-/// The most jobs in one transaction: bounds what a crash can take with it and how long the first
-/// of them waits.
+/// The maximum number of jobs in a transaction: limits what a crash can lose, and how long the first job
+/// waits.
 const MAX_GROUP: usize = 1_024;
 
-/// How often outcomes that wait for room are tried before the writer stops.
+/// How often parked outcomes are retried before the writer stops.
 const LAST_TRIES: usize = 3;
 
-/// The longest sleep of an idle writer: what housekeeping is due is done at least this often.
+/// How long an idle writer sleeps at most: housekeeping runs at least this often.
 const IDLE: Duration = Duration::from_secs(1);
 
-/// Runs until it is told to stop, with everything that came before written.
+/// Runs until a stop message arrives; all jobs before that are written.
 pub(crate) fn run(mut writer: Writer, messages: &Receiver<Message>) {
     let mut housekeeping = Housekeeping::default();
     let stopped = loop {
-        let (group, stop) = gather(messages, writer.live.next_due());
+        let (group, stop) = gather(messages, writer.memory.live.next_due());
         if !group.is_empty() {
             writer.commit_group(group);
         }
@@ -40,7 +40,7 @@ pub(crate) fn run(mut writer: Writer, messages: &Receiver<Message>) {
     if !writer.parked.is_empty() {
         tracing::error!(
             outcomes = writer.parked.len(),
-            "no room: these calls are in doubt at the next start"
+            "no disk space: these calls will be in doubt at the next start"
         );
     }
     housekeeping::flush(&mut writer);
@@ -48,7 +48,7 @@ pub(crate) fn run(mut writer: Writer, messages: &Receiver<Message>) {
     let _ = stopped.send(());
 }
 
-/// Waits for a job, at most until something is due, then takes all that are there.
+/// Waits for a job, at most until something is due, then takes all that are queued.
 fn gather(
     messages: &Receiver<Message>,
     due: Option<Instant>,

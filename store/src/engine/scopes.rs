@@ -1,4 +1,4 @@
-//! Scopes of proxied calls, remembered between them.
+//! A cache of the scopes of proxied calls.
 
 use std::collections::HashMap;
 use std::sync::Mutex;
@@ -8,10 +8,10 @@ use store_core::call::{Scope, ScopeRequest};
 
 use crate::mutex::lock;
 
-/// How many scopes are remembered.
+/// How many scopes are cached.
 const MAX_REMEMBERED: usize = 10_000;
 
-/// Scopes by what a request says. Emptied whenever a session or goal changes.
+/// Scopes by request. Cleared whenever a session or goal changes.
 #[derive(Debug, Default)]
 pub(crate) struct Scopes {
     known: Mutex<HashMap<ScopeRequest, Scope>>,
@@ -23,12 +23,12 @@ impl Scopes {
         lock(&self.known).get(request).cloned()
     }
 
-    /// Taken before a scope is read, shown when it is remembered.
+    /// To be read before a scope is read, and passed to [`Self::put`].
     pub(crate) fn generation(&self) -> u64 {
         self.generation.load(Ordering::Acquire)
     }
 
-    /// Remembers a scope, unless something has changed since it was read.
+    /// Caches a scope, unless something has changed since `generation`.
     pub(crate) fn put(&self, request: ScopeRequest, scope: Scope, generation: u64) {
         let mut known = lock(&self.known);
         if self.generation() != generation {

@@ -1,7 +1,7 @@
-//! What the writer tells everybody else without being asked.
+//! Counters and flags of the writer, for everybody else.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -17,36 +17,38 @@ use crate::mutex::lock;
 const COMMIT_BUCKETS: [f64; 12] =
     [0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 2.5];
 
-/// How many hosts of one kind of passing requests a minute tells apart; the rest is counted as `other`.
+/// How many names of one kind are counted separately in a minute; the rest is counted as `other`.
 const MAX_COUNTED: usize = 1_000;
 
-/// Numbers and switches that the writer sets and others read.
+/// Counters and flags that the writer sets and others read.
 #[derive(Debug, Default)]
 pub(crate) struct Status {
+    /// New calls are refused until there is disk space.
     pub(crate) full: AtomicBool,
+    /// Outcomes are waiting for disk space, or for another program.
     pub(crate) stalled: AtomicBool,
+    /// The wall clock jumped forward.
     pub(crate) jumped: Arc<AtomicBool>,
+    /// Proxied calls under a lease.
     pub(crate) in_flight: AtomicI64,
+    /// Executions in doubt.
     pub(crate) in_doubt: AtomicI64,
-    pub(crate) events: AtomicI64,
-    pub(crate) wal_pages: AtomicU64,
-    /// How many of them the checkpoint that has just ended found in the database; 0 once that is known.
-    pub(crate) wal_pages_done: AtomicU64,
     /// The time of the newest event, in microseconds.
-    pub(crate) newest_at: AtomicI64,
+    newest_at: AtomicI64,
     /// The number of the newest event, for those who wait for the next one.
-    pub(crate) newest: watch::Sender<i64>,
+    newest: watch::Sender<i64>,
+    /// Duplicates that are not written yet, and their total.
     pub(crate) duplicates: Duplicates,
     commits: Mutex<Histogram>,
     counts: Mutex<HashMap<&'static str, Counted>>,
 }
 
-/// What passed without a record of its own, of one kind.
+/// Requests of one kind that passed without a record.
 #[derive(Debug, Default)]
 struct Counted {
-    /// Since the start.
+    /// Since the start of the process.
     total: u64,
-    /// In this minute, by what it was.
+    /// In this minute, by name.
     minute: HashMap<String, u64>,
 }
 
@@ -55,13 +57,29 @@ struct Counted {
 pub struct Histogram {
     /// The sum of all observations, in seconds.
     pub sum: f64,
-    /// How many there were.
+    /// The number of observations.
     pub count: u64,
-    /// (upper bound, how many were at most that), ascending.
+    /// (upper bound, number of observations up to it), ascending.
     pub buckets: Vec<(f64, u64)>,
 }
 
 impl Status {
+    /// Publishes the number and time of the newest event.
+    pub(crate) fn set_newest(&self, seq: i64, at: Timestamp) {
+        self.newest_at.store(at.as_micros(), Ordering::Relaxed);
+        self.newest.send_replace(seq);
+    }
+
+    /// Watches the number of the newest event.
+    pub(crate) fn newest(&self) -> watch::Receiver<i64> {
+        self.newest.subscribe()
+    }
+
+    /// The number of the newest event.
+    pub(crate) fn events(&self) -> u64 {
+        self.newest.borrow().unsigned_abs()
+    }
+
     pub(crate) fn observe_commit(&self, took: Duration) {
         let seconds = took.as_secs_f64();
         let mut commits = lock(&self.commits);
@@ -77,7 +95,7 @@ impl Status {
         }
     }
 
-    /// The writer's time, as nearly as a reader can tell it: it never runs behind the newest event.
+    /// The time for readers: never before the newest event.
     pub(crate) fn now(&self) -> Timestamp {
         let newest = Timestamp::from_micros(self.newest_at.load(Ordering::Relaxed));
         SystemClock.now().max(newest)
@@ -87,7 +105,7 @@ impl Status {
         lock(&self.commits).clone()
     }
 
-    /// Counts something that is no execution, for the minute's row in the log.
+    /// Counts a request that is not an execution, for the row of the minute in the log.
     pub(crate) fn count(&self, kind: &'static str, what: &str) {
         let mut counts = lock(&self.counts);
         let counted = counts.entry(kind).or_default();
@@ -100,7 +118,7 @@ impl Status {
         *counted.minute.entry(what.to_owned()).or_default() += 1;
     }
 
-    /// The minute's counts by kind and what it was; the minute begins anew.
+    /// Takes the counts of the minute by kind and name, and resets them.
     pub(crate) fn take_counts(&self) -> Vec<((&'static str, String), u64)> {
         let mut counts = lock(&self.counts);
         let mut taken: Vec<_> = counts

@@ -1,8 +1,8 @@
-//! What the writer does at intervals.
+//! A timer for work that is done at intervals.
 
 use std::time::{Duration, Instant};
 
-/// Something that is due at intervals.
+/// Becomes due at intervals.
 #[derive(Debug)]
 pub(crate) struct Every {
     interval: Duration,
@@ -15,7 +15,7 @@ impl Every {
         Self { interval, last: Some(Instant::now()) }
     }
 
-    /// Due for the first time at once: also a process that never lives for an interval does it.
+    /// Due for the first time at once, so that short-lived processes do the work too.
     pub(crate) fn at_once(interval: Duration) -> Self {
         Self { interval, last: None }
     }

@@ -1,9 +1,9 @@
-//! What a job of the writer works with.
+//! What a job of the writer has access to.
 
 use crate::engine::live::Live;
 use crate::sqlite::transaction::Transaction;
 
-/// A job's hands: the open transaction, and what the writer knows beside it.
+/// The open transaction, and the state that is not on disk.
 pub(crate) struct Write<'c> {
     pub(crate) tx: Transaction<'c>,
     pub(crate) live: &'c mut Live,

@@ -1,9 +1,9 @@
-//! The only writer: what has gathered while the last commit ran is one transaction, one fsync, then all
-//! answers.
+//! Group commit: all jobs that arrived during the last commit are one transaction and one fsync, then all
+//! are answered.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use rusqlite::Connection;
 use store_core::Error;
@@ -27,25 +27,30 @@ use crate::sqlite::queries;
 use crate::sqlite::transaction::{AfterCommit, Touched, Transaction};
 use crate::token::Secret;
 
+/// State of the writer that is not on disk.
+#[derive(Debug, Default)]
+pub(crate) struct Memory {
+    pub(crate) live: Live,
+    touched: Touched,
+}
+
+/// The owner of the only connection that writes.
 pub(crate) struct Writer {
     pub(crate) conn: Connection,
     pub(crate) status: Arc<Status>,
     pub(crate) secret: Secret,
     pub(crate) keeper: TimeKeeper,
-    /// How far the wall clock jumped, until that is in the log.
-    pub(crate) jump: Option<Duration>,
     pub(crate) head: Head,
-    pub(crate) live: Live,
-    pub(crate) touched: Touched,
+    pub(crate) memory: Memory,
     pub(crate) reserve: Reserve,
     pub(crate) checkpoints: Checkpoints,
     pub(crate) caches: Arc<Caches>,
-    /// Outcomes that found no room: tried again until they are on disk.
+    /// Outcomes that could not be written for lack of space. Retried until they are on disk.
     pub(crate) parked: Vec<Box<dyn Job>>,
 }
 
 impl Writer {
-    /// One transaction for all; where that fails, one for each.
+    /// Runs all jobs in one transaction; if that fails, each in its own.
     pub(crate) fn commit_group(&mut self, group: Vec<Box<dyn Job>>) {
         let mut group: Vec<_> = group.into_iter().filter_map(|job| self.admit(job)).collect();
         if group.is_empty() {
@@ -59,15 +64,15 @@ impl Writer {
                 group.into_iter().for_each(Job::answer);
             }
             Err(Undone::Refused) => group.into_iter().for_each(|job| self.commit_one(job)),
-            // A foreign program writes: nothing was begun, and alone no job would fare better.
+            // Another program is writing: no transaction was started, and running jobs one by one would not help.
             Err(Undone::Failed(error)) if severity(&error) == Severity::Busy => {
                 for job in group {
-                    self.put_off(job, &error);
+                    self.postpone(job, &error);
                 }
             }
             Err(Undone::Failed(error)) => {
-                // FULL, NOMEM and others may have rolled back the whole transaction, savepoints
-                // and all: no job of it is done, and none may be lost. Outcomes come first.
+                // FULL, NOMEM and others may have rolled back the whole transaction: no job is done,
+                // and none may be lost. Outcomes come first.
                 tracing::warn!(%error, jobs = group.len(), "group commit failed; committing one by one");
                 group.sort_by_key(|job| job.lane() == Lane::Ordinary);
                 for job in group {
@@ -77,7 +82,7 @@ impl Writer {
         }
     }
 
-    /// Refuses what waited in the queue when the disk became full: the room that is left is for outcomes.
+    /// Refuses jobs that were queued when the disk became full: the space that is left is for outcomes.
     fn admit(&self, mut job: Box<dyn Job>) -> Option<Box<dyn Job>> {
         if !self.status.full.load(Ordering::Relaxed) || job.lane() != Lane::Ordinary {
             return Some(job);
@@ -96,13 +101,13 @@ impl Writer {
             }
             Err(Undone::Refused) => job.answer(),
             Err(Undone::Failed(error)) => {
-                self.make_room(&error);
-                self.put_off(job, &error);
+                self.release_reserve(&error);
+                self.postpone(job, &error);
             }
         }
     }
 
-    /// Tries once more to write outcomes that found no room.
+    /// Retries the parked outcomes.
     pub(crate) fn finish_parked(&mut self) {
         let parked = std::mem::take(&mut self.parked);
         if !parked.is_empty() {
@@ -111,7 +116,7 @@ impl Writer {
         self.status.stalled.store(!self.parked.is_empty(), Ordering::Relaxed);
     }
 
-    /// Runs `work` in a transaction of its own, now.
+    /// Runs `work` in its own transaction, now.
     pub(crate) fn commit_now(
         &mut self,
         work: impl FnMut(&mut Transaction<'_>) -> Result<(), Fail> + Send,
@@ -128,17 +133,16 @@ impl Writer {
         }
     }
 
-    /// Where the disk is full: refuses new calls from now on, and gives the reserve to outcomes.
-    pub(crate) fn make_room(&self, error: &rusqlite::Error) {
+    /// If the disk is full: refuses new calls from now on, and releases the reserve for outcomes.
+    pub(crate) fn release_reserve(&self, error: &rusqlite::Error) {
         if severity(error) == Severity::Full {
             self.status.full.store(true, Ordering::Relaxed);
-            self.reserve.give_up(&self.conn);
+            self.reserve.release(&self.conn);
         }
     }
 
-    /// Refuses a job that may be asked again. An outcome is not given up for want of room:
-    /// housekeeping tries again.
-    fn put_off(&mut self, mut job: Box<dyn Job>, error: &rusqlite::Error) {
+    /// Refuses a job that can be repeated. An outcome is parked instead, and housekeeping retries it.
+    fn postpone(&mut self, mut job: Box<dyn Job>, error: &rusqlite::Error) {
         if job.lane() != Lane::Ordinary && severity(error) != Severity::Statement {
             self.parked.push(job);
             return;
@@ -147,29 +151,24 @@ impl Writer {
         job.answer();
     }
 
-    /// Runs the jobs in one transaction and commits. On `Err` nothing of it is left. Does not return
-    /// when the pages can no longer be trusted.
+    /// Runs the jobs in one transaction and commits. After `Err` nothing of it is written. Does not return if
+    /// the database can no longer be trusted.
     fn transaction(
         &mut self,
         jobs: &mut [&mut (dyn Job + '_)],
     ) -> Result<Vec<AfterCommit>, Undone> {
         let began = Instant::now();
-        let (now, jump) = self.keeper.now();
+        let now = self.keeper.now();
         let context = Context {
             now,
             expiry: !self.status.jumped.load(Ordering::Relaxed),
             secret: &self.secret,
         };
-        let tx = Transaction::new(&self.conn, context, &mut self.touched);
-        let mut write = Write { tx, live: &mut self.live };
-        if let Some(jump) = jump {
-            tracing::warn!(seconds = jump.as_secs(), "the wall clock jumped forward");
-            self.jump = Some(jump);
-        }
-        if let Some(jump) = self.jump {
-            write
-                .tx
-                .event(NewEvent::engine(EventKind::ClockJump, &Jump { seconds: jump.as_secs() }));
+        let tx = Transaction::new(&self.conn, context, &mut self.memory.touched);
+        let mut write = Write { tx, live: &mut self.memory.live };
+        if let Some(jump) = self.keeper.jump() {
+            let jump = Jump { seconds: jump.as_secs() };
+            write.tx.event(NewEvent::engine(EventKind::ClockJump, &jump));
         }
         let done = run_all(&mut write, jobs).and_then(|()| {
             let head = self
@@ -182,12 +181,10 @@ impl Writer {
         match done {
             Ok(head) => {
                 self.head = head;
-                self.jump = None;
+                self.keeper.logged();
                 let effects = write.tx.into_after();
-                self.live.committed();
-                self.status.events.store(head.seq, Ordering::Relaxed);
-                self.status.newest_at.store(head.at.as_micros(), Ordering::Relaxed);
-                self.status.newest.send_replace(head.seq);
+                self.memory.live.committed();
+                self.status.set_newest(head.seq, head.at);
                 self.status.observe_commit(began.elapsed());
                 self.checkpoints.committed();
                 Ok(effects)
@@ -198,8 +195,8 @@ impl Writer {
                 {
                     fatal::die(&format!("the database failed: {error}"));
                 }
-                self.live.undo();
-                self.touched.forget();
+                self.memory.live.undo();
+                self.memory.touched.forget();
                 if !self.conn.is_autocommit()
                     && let Err(error) = self.conn.execute_batch(queries::ROLLBACK)
                 {
@@ -222,9 +219,9 @@ impl Writer {
 
     fn apply_to(&mut self, row: i64, effect: Effect) {
         match effect {
-            Effect::Settled(settled) => self.live.settle(row, settled),
-            Effect::Leased { attempt, ttl } => self.live.lease(row, attempt, ttl),
-            Effect::Unleased => self.live.unlease(row),
+            Effect::Settled(settled) => self.memory.live.settle(row, settled),
+            Effect::Leased { attempt, ttl } => self.memory.live.lease(row, attempt, ttl),
+            Effect::Unleased => self.memory.live.unlease(row),
             Effect::InFlight(by) => Status::add(&self.status.in_flight, by),
             Effect::InDoubt(by) => Status::add(&self.status.in_doubt, by),
             Effect::ReplaysChanged => self.caches.replays.forget(),
@@ -232,7 +229,7 @@ impl Writer {
     }
 }
 
-/// A job that the writer gives itself: nobody waits for its answer.
+/// A job of the writer itself: nobody waits for its answer.
 struct Own<F> {
     work: F,
     refused: Option<Error>,
@@ -254,8 +251,8 @@ impl<F: FnMut(&mut Transaction<'_>) -> Result<(), Fail> + Send> Job for Own<F> {
     fn answer(self: Box<Self>) {}
 }
 
-/// The log's end is known to this process alone: where the next row is there already, another program has
-/// written it, and every later call would fail. A new start reads where the log ends.
+/// Only this process knows the end of the event log. If the next row exists already, another program has
+/// written it, and every later job would fail. A restart reads the end again.
 fn written_by_others(error: &rusqlite::Error) {
     if error.sqlite_error_code() == Some(rusqlite::ErrorCode::ConstraintViolation) {
         fatal::die("another program has written to the event log of this database; start again");
@@ -267,13 +264,13 @@ struct Jump {
     seconds: u64,
 }
 
-/// Why nothing of a transaction was written.
+/// Why a transaction was rolled back.
 #[derive(Debug)]
 enum Undone {
-    /// A job refused after it had written something. It keeps its refusal; the others of its group
-    /// have done nothing.
+    /// A job refused after it had written something. It keeps its refusal; the other jobs of its group are
+    /// undone.
     Refused,
-    /// The database did.
+    /// The database failed.
     Failed(rusqlite::Error),
 }
 
@@ -283,8 +280,8 @@ impl From<rusqlite::Error> for Undone {
     }
 }
 
-/// Jobs have no savepoints: nearly all that refuse do so before they write, and the copies of pages
-/// that a savepoint takes would be paid for by every call.
+/// Jobs have no savepoints: nearly all refusals happen before a write, and every call would pay for the
+/// page copies of a savepoint.
 fn run_all(write: &mut Write<'_>, jobs: &mut [&mut (dyn Job + '_)]) -> Result<(), Undone> {
     let conn = write.tx.conn;
     conn.prepare_cached(queries::BEGIN)?.execute([])?;

@@ -1,4 +1,4 @@
-//! One execution with everything that is kept of it, long texts cut.
+//! One execution with everything that is stored of it, long texts cut.
 
 use std::collections::BTreeMap;
 
@@ -14,19 +14,19 @@ use crate::read::reader::Reader;
 use crate::read::{output, search};
 use crate::sqlite::{answers, queries, rows};
 
-/// How many events are told.
+/// How many events are shown.
 const MAX_EVENTS: i64 = 500;
 
-/// A proxied call's input as the proxy wrote it.
+/// The stored request of a proxied call, as the proxy wrote it.
 #[derive(Deserialize)]
-struct Asked {
+struct StoredRequest {
     method: String,
     url: String,
     headers: Json,
     body: Json,
 }
 
-/// What stands in the place of a body that is not kept.
+/// The placeholder of a body that is not stored.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct NotKept {
@@ -35,8 +35,7 @@ struct NotKept {
 }
 
 impl Reader {
-    /// The execution of an id with what was asked, what was answered and its events; each text up to
-    /// `limit` bytes.
+    /// The execution of an id with its request, answer and events. Each text is cut at `limit` bytes.
     pub fn execution_detail(&self, id: Uuid, limit: usize) -> Result<ExecutionDetail, Error> {
         self.snapshot(|conn| {
             let found = conn
@@ -56,26 +55,29 @@ impl Reader {
                 })
             })?;
             let proxied = summary.origin == Origin::Proxy;
-            let asked: Option<Asked> =
+            let request: Option<StoredRequest> =
                 proxied.then(|| serde_json::from_str(&texts.input).ok()).flatten();
             let events = conn
                 .prepare_cached(queries::EVENTS_OF_EXECUTION)?
                 .query_map(params![0, MAX_EVENTS, id.as_bytes()], rows::event)?
                 .collect::<rusqlite::Result<_>>()?;
-            let answer =
-                if proxied { answers::get(conn, row)?.map(|a| told(&a, limit)) } else { None };
+            let answer = if proxied {
+                answers::get(conn, row)?.map(|a| answer_detail(&a, limit))
+            } else {
+                None
+            };
             Ok(ExecutionDetail {
                 summary,
                 username: texts.username,
                 session_name: texts.session_name,
                 goal_title: texts.goal_title,
                 answered: answered(conn, row)?,
-                input: asked.is_none().then(|| of_json(&texts.input, limit)),
-                request: asked.map(|asked| RequestDetail {
-                    method: asked.method,
-                    url: asked.url,
-                    headers: asked.headers,
-                    body: of_body(&asked.body, limit),
+                input: request.is_none().then(|| of_json(&texts.input, limit)),
+                request: request.map(|request| RequestDetail {
+                    method: request.method,
+                    url: request.url,
+                    headers: request.headers,
+                    body: of_body(&request.body, limit),
                 }),
                 answer,
                 output: texts.output.as_deref().map(|text| of_json(text, limit)),
@@ -103,7 +105,7 @@ fn answered(conn: &Connection, row: i64) -> rusqlite::Result<BTreeMap<String, u6
     Ok(all)
 }
 
-fn told(answer: &Answer, limit: usize) -> AnswerDetail {
+fn answer_detail(answer: &Answer, limit: usize) -> AnswerDetail {
     let fields = |fields: &[(String, bytes::Bytes)]| {
         let text = |value: &[u8]| String::from_utf8_lossy(value).into_owned();
         fields.iter().map(|(name, value)| (name.clone(), text(value))).collect()
@@ -122,14 +124,14 @@ fn told(answer: &Answer, limit: usize) -> AnswerDetail {
                 Err(_) => not_kept(Digest::of(bytes).hex(32), bytes.len() as u64),
                 Ok(text) => Excerpt {
                     sha256: Some(Digest::of(bytes).hex(32)),
-                    ..of_text(text, output::is_json(answer), limit)
+                    ..of_text(text, format_of(answer), limit)
                 },
             },
         },
     }
 }
 
-/// A proxied call's body: JSON, a JSON text that stands for plain text, or a digest.
+/// The body of a proxied call: JSON, a JSON string that holds plain text, or a digest.
 fn of_body(body: &Json, limit: usize) -> Option<Excerpt> {
     if body.as_str() == "null" {
         return None;
@@ -138,20 +140,30 @@ fn of_body(body: &Json, limit: usize) -> Option<Excerpt> {
         return Some(not_kept(sha256, size));
     }
     Some(match body.decode::<String>() {
-        Ok(text) => of_text(&text, false, limit),
+        Ok(text) => of_text(&text, Format::Text, limit),
         Err(_) => of_json(body.as_str(), limit),
     })
 }
 
-fn of_json(text: &str, limit: usize) -> Excerpt {
-    of_text(text, true, limit)
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Format {
+    Json,
+    Text,
 }
 
-fn of_text(text: &str, json: bool, limit: usize) -> Excerpt {
+fn format_of(answer: &Answer) -> Format {
+    if output::is_json(answer) { Format::Json } else { Format::Text }
+}
+
+fn of_json(text: &str, limit: usize) -> Excerpt {
+    of_text(text, Format::Json, limit)
+}
+
+fn of_text(text: &str, format: Format, limit: usize) -> Excerpt {
     let end = text.floor_char_boundary(limit);
     Excerpt {
         text: Some(text[..end].to_owned()),
-        json,
+        json: format == Format::Json,
         cut: end < text.len(),
         size: text.len() as u64,
         sha256: None,

@@ -1,4 +1,4 @@
-//! Lists: read in pages, so that no read transaction lasts.
+//! Lists, read in pages so that no read transaction lasts long.
 
 use rusqlite::params;
 use store_core::Error;
@@ -12,7 +12,7 @@ use crate::read::output;
 use crate::read::reader::Reader;
 use crate::sqlite::{ids, queries, rows};
 
-/// Rows that one read transaction takes.
+/// How many rows one read transaction reads.
 const PAGE: usize = 200;
 
 fn limit(limit: usize) -> i64 {
@@ -20,7 +20,7 @@ fn limit(limit: usize) -> i64 {
 }
 
 impl Reader {
-    /// All sessions, of one user or of all, newest first.
+    /// All sessions of one user or of all users, newest first.
     pub fn sessions(&self, user_id: Option<Uuid>) -> Result<Vec<Session>, Error> {
         let user = user_id.map(|id| self.with(|conn| ids::user(conn, id))).transpose()?;
         let mut all = Vec::new();
@@ -67,7 +67,7 @@ impl Reader {
         self.many(queries::CHANNELS_OF_USER, [user_id.as_bytes()], rows::channel)
     }
 
-    /// All executions of a goal, oldest first; bodies of answers up to 64 KiB.
+    /// All executions of a goal, oldest first. Bodies of answers are shown up to 64 KiB.
     pub fn executions_of_goal(&self, goal_id: Uuid) -> Result<Vec<Execution>, Error> {
         let (goal, _, _) = self.with(|conn| ids::goal(conn, goal_id))?;
         let mut all = Vec::new();
@@ -80,7 +80,7 @@ impl Reader {
         }
     }
 
-    /// A page of a session's executions behind `after`, oldest first.
+    /// A page of a session's executions after `after`, oldest first.
     pub fn executions_of_session(
         &self,
         session_id: Uuid,
@@ -110,7 +110,7 @@ impl Reader {
             None => i64::MAX,
             Some(cursor) => cursor.parse().map_err(|_| Error::Invalid {
                 field: "cursor",
-                message: "it is not a cursor that this list gave".to_owned(),
+                message: "not a cursor of this list".to_owned(),
             })?,
         };
         let sql = match (filter.session_id, filter.status) {
@@ -155,8 +155,8 @@ impl Reader {
         })
     }
 
-    /// A page of the log behind `after`: of an execution, of a session with its executions, or all;
-    /// oldest first.
+    /// A page of the log after `after`, oldest first: of an execution, of a session with its executions, or of
+    /// everything.
     pub fn events(
         &self,
         execution_id: Option<Uuid>,

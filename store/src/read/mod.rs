@@ -1,4 +1,4 @@
-//! Reads, from connections of their own: none waits for the writer.
+//! Reads, on their own connections: they never wait for the writer.
 
 pub(crate) mod detail;
 pub(crate) mod lists;

@@ -10,9 +10,9 @@ use store_core::model::{Execution, Json, Origin};
 
 use crate::sqlite::{answers, queries, rows};
 
-/// Bodies of lists are shown up to this many bytes; larger ones by digest and size.
+/// The maximum size of a body in a list; larger ones are shown by digest and size.
 pub(crate) const IN_LISTS: usize = 64 * 1024;
-/// A single execution shows whatever is kept.
+/// The maximum size of a body of a single execution: whatever is stored.
 pub(crate) const WHOLE: usize = store_core::MAX_KEPT_BODY;
 
 #[derive(Serialize)]
@@ -28,7 +28,7 @@ struct DigestOnly {
     size: u64,
 }
 
-/// Puts the upstream's answer into a proxied execution.
+/// Adds the upstream's answer to a proxied execution.
 pub(crate) fn complete(
     conn: &Connection,
     (row, mut execution): (i64, Execution),
@@ -46,13 +46,13 @@ pub(crate) fn complete(
     Ok(execution)
 }
 
-/// A single execution, of a row that is there.
+/// The execution in an existing row, with its whole output.
 pub(crate) fn whole(conn: &Connection, row: i64) -> rusqlite::Result<Execution> {
     let found = conn.prepare_cached(queries::EXECUTION_BY_ID)?.query_row([row], rows::execution)?;
     complete(conn, found, WHOLE)
 }
 
-/// Values of one name are joined by commas, as RFC 9110 section 5.3 allows.
+/// Joins values of the same name by commas, as RFC 9110 section 5.3 allows.
 fn headers(answer: &Answer) -> BTreeMap<String, String> {
     let mut headers: BTreeMap<String, String> = BTreeMap::new();
     for (name, value) in &answer.headers {

@@ -1,4 +1,4 @@
-//! Sessions with their counts, page by page, the one with the latest activity first.
+//! Sessions with counts, in pages, the latest activity first.
 
 use std::collections::BTreeMap;
 
@@ -16,7 +16,7 @@ use crate::sqlite::{queries, rows};
 impl Reader {
     /// A page of the sessions that pass a filter, the latest activity first.
     ///
-    /// A session that is used while pages are read moves to the front: it may be told twice.
+    /// A session that is used while pages are read moves to the front, and may appear twice.
     pub fn session_summaries(
         &self,
         filter: &SessionFilter,
@@ -27,7 +27,7 @@ impl Reader {
             None => (i64::MAX, i64::MAX),
             Some(cursor) => parse(cursor).ok_or_else(|| Error::Invalid {
                 field: "cursor",
-                message: "it is not a cursor that this list gave".to_owned(),
+                message: "not a cursor of this list".to_owned(),
             })?,
         };
         let params = params![
@@ -76,7 +76,7 @@ fn parse(cursor: &str) -> Option<(i64, i64)> {
     Some((activity.parse().ok()?, row.parse().ok()?))
 }
 
-/// Puts in what a session did: reads of indexes alone, but for the goals.
+/// Adds the counts of a session. Reads only indexes, except for the goals.
 fn count(conn: &Connection, row: i64, summary: &mut SessionSummary) -> rusqlite::Result<()> {
     let executions = counts(conn, queries::SESSION_EXECUTIONS, row)?;
     summary.executions = executions_by_status(&executions);
@@ -101,7 +101,7 @@ fn counts(conn: &Connection, sql: &str, session: i64) -> rusqlite::Result<Vec<(i
     rows.collect()
 }
 
-/// Counts by status from rows that tell those that completed as the rest of all (-1).
+/// Counts by status. Completed executions are what remains of all (-1).
 pub(crate) fn executions_by_status(counts: &[(i64, u64)]) -> BTreeMap<String, u64> {
     let all: u64 = counts.iter().filter(|(status, _)| *status < 0).map(|(_, n)| n).sum();
     let others: u64 = counts.iter().filter(|(status, _)| *status >= 0).map(|(_, n)| n).sum();

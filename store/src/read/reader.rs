@@ -1,4 +1,4 @@
-//! Reads, from connections of their own: a read never waits for the writer.
+//! The reader of a store: its connections, and lookups by id, name and key.
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
@@ -19,13 +19,13 @@ use crate::read::output;
 use crate::sqlite::error::{self, Fail};
 use crate::sqlite::{claims, connection, facts, ids, meta, migrations, queries, rows, scope};
 
-/// Idle connections that are kept.
+/// How many idle connections are kept.
 const MAX_IDLE: usize = 8;
 
 /// Reads a store. Cloning is cheap.
 ///
-/// Methods block for a point read (microseconds) or a list (up to milliseconds a page): call lists,
-/// `stats` and `verify` where blocking is allowed.
+/// Methods block: for microseconds for a lookup, up to milliseconds for a page of a list. Call lists, `stats`
+/// and `verify` only where blocking is allowed.
 #[derive(Clone)]
 pub struct Reader(Arc<Pool>);
 
@@ -42,20 +42,18 @@ impl std::fmt::Debug for Reader {
 }
 
 impl Reader {
-    /// Opens a database whose engine is stopped, or runs elsewhere, for reading only.
+    /// Opens a database read-only. Its engine may be stopped, or run in another process.
     ///
-    /// Where the engine is stopped, the outcome of what is `running` is unknown.
+    /// If the engine is stopped, the outcome of executions that are `running` is unknown.
     pub fn open(path: &Path) -> Result<Self, Error> {
         let refused = |message: String| Error::Open { path: path.to_owned(), message };
         if !path.is_file() {
-            return Err(refused("there is no database; name it by --database".to_owned()));
+            return Err(refused("there is no database; name it with --database".to_owned()));
         }
         let reader = Self::new(path, &Arc::default());
         let version: i64 = reader
             .with(|conn| Ok(conn.pragma_query_value(None, "user_version", |row| row.get(0))?))
-            .map_err(|_| {
-                refused("it is no database of this engine, or it is damaged".to_owned())
-            })?;
+            .map_err(|_| refused("not a database of this engine, or damaged".to_owned()))?;
         if version > migrations::VERSION {
             return Err(refused(migrations::NEWER.to_owned()));
         }
@@ -68,7 +66,7 @@ impl Reader {
         Ok(reader)
     }
 
-    /// Which process owns the database at `path` now.
+    /// The process that owns the database at `path` now.
     pub fn lock_holder(path: &Path) -> Option<LockHolder> {
         file_lock::holder(path)
     }
@@ -107,7 +105,7 @@ impl Reader {
         result
     }
 
-    /// [`Reader::with`], where all reads see the same moment. Also cheaper than reads one by one.
+    /// [`Reader::with`], in one read transaction. Also cheaper than single reads.
     pub(crate) fn snapshot<T>(
         &self,
         read: impl FnOnce(&Connection) -> Result<T, Fail>,
@@ -193,19 +191,19 @@ impl Reader {
         found(row, "execution", id)
     }
 
-    /// The execution of a row number.
+    /// The execution in an existing row.
     pub(crate) fn execution_row(&self, row: i64) -> Result<Execution, Error> {
         self.snapshot(|conn| Ok(output::whole(conn, row)?))
     }
 
-    /// The same, as decisions see it.
+    /// The execution in an existing row, as decisions see it.
     pub(crate) fn brief(&self, row: i64) -> Result<Brief, Error> {
         self.with(|conn| Ok(facts::brief_of_row(conn, row)?))
     }
 
     /// The execution that holds a key now, of one user or of any.
     ///
-    /// Refused (`Conflict`) when more than one user or namespace holds it.
+    /// Refused with `Conflict` if more than one user or namespace holds it.
     pub fn execution_by_key(
         &self,
         key: &str,
@@ -244,8 +242,8 @@ impl Reader {
         }
     }
 
-    /// The newest session of this name of the user `local` that takes calls: the one that a proxied
-    /// call means by the name alone.
+    /// The newest session of this name of the user `local` that accepts calls: the one that a proxied call
+    /// means by the name.
     pub fn session_by_name(&self, name: &str) -> Result<Option<Session>, Error> {
         let owner =
             self.one(queries::USER_ID_BY_NAME, [DEFAULT_USER], |row| row.get::<_, i64>(0))?;
@@ -255,8 +253,7 @@ impl Reader {
         id.map(|id| self.session(id)).transpose()
     }
 
-    /// How many late answers may stem from a second effect (docs/SEMANTICS.md, "States"). Reads all
-    /// events.
+    /// How many late reports may mean a second effect (docs/SEMANTICS.md, "States"). Reads all events.
     pub fn possible_duplicates(&self) -> Result<u64, Error> {
         let count = self.one(
             queries::COUNT_EVENTS_OF_KIND,
@@ -266,7 +263,7 @@ impl Reader {
         Ok(count.unwrap_or(0).unsigned_abs())
     }
 
-    /// What SQLite finds wrong with the file; empty when all is well. Reads all of it.
+    /// The problems that SQLite finds in the file; empty if there are none. Reads the whole file.
     pub fn quick_check(&self) -> Result<Vec<String>, Error> {
         let found = self.many(queries::QUICK_CHECK, [], |row| row.get::<_, String>(0))?;
         Ok(found.into_iter().filter(|line| line != "ok").collect())
@@ -278,19 +275,19 @@ impl Reader {
     }
 }
 
-/// What the proxy would do with a request, without doing it.
+/// What the proxy would do with a request.
 impl Reader {
-    /// The scope of a request as far as it exists; `None` where something of it has yet to be made.
+    /// The scope of a request; `None` if a part of it does not exist yet.
     pub fn scope(&self, request: &ScopeRequest) -> Result<Option<Scope>, Error> {
         self.snapshot(|conn| scope::find(conn, request))
     }
 
-    /// HMAC-SHA256 with the store's secret, under a label; as [`crate::Store::keyed_digest`].
+    /// HMAC-SHA256 under the store's secret, as [`crate::Store::keyed_digest`].
     pub fn keyed_digest(&self, label: &str, bytes: &[u8]) -> Result<Digest, Error> {
         Ok(self.with(meta::secret)?.digest(label, bytes))
     }
 
-    /// What [`crate::Store::claim`] would answer now.
+    /// What [`crate::Store::claim`] would return now.
     pub fn foresee(&self, call: &Call) -> Result<Foreseen, Error> {
         let now = self.status().now();
         self.snapshot(|conn| Ok(claims::foresee(conn, call, now)?))

@@ -1,4 +1,4 @@
-//! Executions without their bodies, found by filter and text.
+//! Searches executions by filter and text.
 
 use std::time::{Duration, Instant};
 
@@ -7,25 +7,25 @@ use store_core::Error;
 use store_core::model::{ExecutionStatus, ExecutionSummary, Origin, Page, SearchFilter, Timestamp};
 use uuid::Uuid;
 
-use crate::engine::duplicates::Noted;
+use crate::engine::duplicates::DuplicateCounts;
 use crate::read::reader::Reader;
 use crate::sqlite::{ids, queries, rows};
 
-/// How many rows one step of a search looks at.
+/// How many rows one step of a search reads.
 const STEP: i64 = 5_000;
-/// After this long a page is given as it is, with a cursor to go on from.
-const PATIENCE: Duration = Duration::from_millis(300);
-/// How many duplicates are told with their time.
+/// After this long a page is returned as it is, with a cursor to continue from.
+const TIME_LIMIT: Duration = Duration::from_millis(300);
+/// How many duplicates are shown with their time.
 const MAX_TIMES: usize = 64;
 
-/// What of an event `finished` is shown.
+/// The part of an event `finished` that is shown.
 #[derive(Default, serde::Deserialize)]
 #[serde(default)]
 struct Finished {
     first_byte_at: Option<Timestamp>,
 }
 
-/// `text` anywhere, for LIKE: `%` and `_` in it are themselves.
+/// A LIKE pattern that finds `text` anywhere. `%` and `_` in it are escaped.
 pub(crate) fn pattern(text: &str) -> String {
     let mut pattern = String::from("%");
     for c in text.chars() {
@@ -41,8 +41,8 @@ pub(crate) fn pattern(text: &str) -> String {
 impl Reader {
     /// A page of the executions that a search finds, newest first, without their bodies.
     ///
-    /// It looks for a third of a second: a page may hold less than `at_most`, even nothing, and yet
-    /// have a cursor to go on from.
+    /// It searches for a third of a second: a page may have less than `at_most` items, or none, and still a
+    /// cursor to continue from.
     pub fn search(
         &self,
         filter: &SearchFilter,
@@ -55,7 +55,7 @@ impl Reader {
         let mut before = match cursor {
             None => end,
             Some(cursor) => cursor.parse::<i64>().map(|at| at.min(end)).map_err(|_| {
-                let message = "it is not a cursor that this list gave".to_owned();
+                let message = "not a cursor of this list".to_owned();
                 Error::Invalid { field: "cursor", message }
             })?,
         };
@@ -64,11 +64,11 @@ impl Reader {
             Some(id) => Some(self.with(|conn| ids::session(conn, id))?.id),
         };
         let mut items = Vec::new();
-        while before > 1 && items.len() < at_most && started.elapsed() < PATIENCE {
-            let (from, room) = ((before - STEP).max(1), at_most - items.len());
-            let found = self.step(filter, session, (from, before), room)?;
+        while before > 1 && items.len() < at_most && started.elapsed() < TIME_LIMIT {
+            let (from, wanted) = ((before - STEP).max(1), at_most - items.len());
+            let found = self.step(filter, session, (from, before), wanted)?;
             before = match found.last() {
-                Some((row, _)) if found.len() == room => *row,
+                Some((row, _)) if found.len() == wanted => *row,
                 _ => from,
             };
             items.extend(found.into_iter().map(|(_, summary)| summary));
@@ -76,13 +76,13 @@ impl Reader {
         Ok(Page { items, next: (before > 1).then(|| before.to_string()) })
     }
 
-    /// What is found among the rows `from..before`, newest first.
+    /// Searches the rows `from..before`, newest first.
     fn step(
         &self,
         filter: &SearchFilter,
         session: Option<i64>,
         (from, before): (i64, i64),
-        room: usize,
+        wanted: usize,
     ) -> Result<Vec<(i64, ExecutionSummary)>, Error> {
         let sql = match (session, filter.status) {
             (_, Some(ExecutionStatus::InDoubt)) => queries::SEARCH_IN_DOUBT,
@@ -92,7 +92,7 @@ impl Reader {
         let params = params![
             from,
             before,
-            i64::try_from(room).unwrap_or(i64::MAX),
+            i64::try_from(wanted).unwrap_or(i64::MAX),
             session,
             filter.user_id.as_ref().map(Uuid::as_bytes),
             filter.goal_id.as_ref().map(Uuid::as_bytes),
@@ -119,7 +119,7 @@ impl Reader {
     }
 }
 
-/// Puts in what only the log knows: the first byte's time, and when duplicates came.
+/// Adds what only the log knows: the time of the first byte, and the times of duplicates.
 pub(crate) fn add_events(
     conn: &Connection,
     row: i64,
@@ -146,8 +146,8 @@ pub(crate) fn add_events(
     Ok(())
 }
 
-/// What the newest events `duplicates` of an execution tell.
-pub(crate) fn noted(conn: &Connection, row: i64) -> rusqlite::Result<Vec<Noted>> {
+/// The details of the newest events `duplicates` of an execution.
+pub(crate) fn noted(conn: &Connection, row: i64) -> rusqlite::Result<Vec<DuplicateCounts>> {
     let mut statement = conn.prepare_cached(queries::EVENTS_DUPLICATES)?;
     let details = statement.query_map([row], |row| row.get::<_, String>(0))?;
     details.map(|detail| Ok(serde_json::from_str(&detail?).unwrap_or_default())).collect()

@@ -1,4 +1,4 @@
-//! Counts over the whole store, for `get_stats`, `/metrics` and `/readyz`.
+//! Counts and health of the whole store, for `get_stats`, `/metrics` and `/readyz`.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
@@ -13,38 +13,38 @@ use crate::read::overview;
 use crate::read::reader::Reader;
 use crate::sqlite::queries;
 
-/// A write-ahead log of more than this is a problem, in bytes.
+/// The size of the write-ahead log above which it is reported as a problem, in bytes.
 const WAL_WARNING: u64 = 256 * 1024 * 1024;
 
-/// How the store is, from memory and file sizes alone.
+/// The health of a store, from memory and file sizes only.
 #[derive(Debug, Clone, Serialize)]
 pub struct Health {
-    /// New calls are taken.
+    /// New calls are accepted.
     pub ready: bool,
-    /// What is not right, in words; empty when all is well.
+    /// What is wrong, in words; empty if nothing is.
     pub problems: Vec<String>,
-    /// New claims are refused for want of disk space.
+    /// New claims are refused for lack of disk space.
     pub full: bool,
     /// The wall clock jumped forward: keys do not expire until the next start.
     pub clock_jumped: bool,
-    /// Jobs that wait for the writer.
+    /// The number of jobs that wait for the writer.
     pub queue_depth: u64,
-    /// Proxied calls under a lease.
+    /// The number of proxied calls under a lease.
     pub in_flight: u64,
-    /// Executions in doubt.
+    /// The number of executions in doubt.
     pub in_doubt: u64,
-    /// Size of the database file.
+    /// Size of the database file in bytes.
     pub database_bytes: u64,
-    /// Size of the log file.
+    /// Size of the write-ahead log in bytes.
     pub wal_bytes: u64,
-    /// How long commits took.
+    /// The duration of commits.
     pub commit_seconds: Histogram,
     /// The number of the newest event.
     pub events: u64,
 }
 
 impl Reader {
-    /// Counts over the whole store. Reads whole indices: seconds on millions of rows.
+    /// Counts over the whole store. Reads whole indexes: takes seconds on millions of rows.
     pub fn stats(&self) -> Result<Stats, Error> {
         let count = |sql| {
             Ok::<u64, Error>(
@@ -88,7 +88,7 @@ impl Reader {
     }
 }
 
-/// The health of an open store, of which so many jobs wait for the writer.
+/// The health of an open store. `queued`: how many jobs wait for the writer.
 pub(crate) fn health(reader: &Reader, queued: usize) -> Health {
     let status = reader.status();
     let full = status.full.load(Ordering::Relaxed);
@@ -100,7 +100,7 @@ pub(crate) fn health(reader: &Reader, queued: usize) -> Health {
     }
     if stalled {
         problems
-            .push("outcomes wait for the disk, or a foreign program holds the database".to_owned());
+            .push("outcomes are waiting for disk space, or for another program that is using the database".to_owned());
     }
     if clock_jumped {
         problems.push(
@@ -113,7 +113,7 @@ pub(crate) fn health(reader: &Reader, queued: usize) -> Health {
     let wal_bytes = files::size(&files::log(reader.path()));
     if wal_bytes > WAL_WARNING {
         problems.push(format!(
-            "the write-ahead log has {wal_bytes} bytes: a foreign program's open read transaction may pin it"
+            "the write-ahead log has {wal_bytes} bytes: another program's open read transaction may keep it from shrinking"
         ));
     }
     Health {
@@ -127,6 +127,6 @@ pub(crate) fn health(reader: &Reader, queued: usize) -> Health {
         database_bytes: files::size(reader.path()),
         wal_bytes,
         commit_seconds: status.commits(),
-        events: number(&status.events),
+        events: status.events(),
     }
 }

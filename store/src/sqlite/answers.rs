@@ -1,4 +1,4 @@
-//! Upstreams' answers in their rows.
+//! Reads the answers of upstreams.
 
 use bytes::Bytes;
 use rusqlite::types::ValueRef;
@@ -10,19 +10,19 @@ use crate::decide::answer::fields;
 use crate::decide::brief::Brief;
 use crate::sqlite::{execution_rows, queries, rows};
 
-/// The answer of an execution, where one is stored.
+/// The stored answer of an execution.
 pub(crate) fn get(conn: &Connection, execution: i64) -> rusqlite::Result<Option<Answer>> {
     conn.prepare_cached(queries::ANSWER)?.query_row([execution], |row| read(row, 0)).optional()
 }
 
-/// The same, where no person decided what became of the call.
+/// The stored answer of an execution that was not settled by a verdict.
 pub(crate) fn undecided(conn: &Connection, execution: i64) -> rusqlite::Result<Option<Answer>> {
     conn.prepare_cached(queries::ANSWER_UNDECIDED)?
         .query_row([execution], |row| read(row, 0))
         .optional()
 }
 
-/// The execution that holds a key, free or not, and its answer.
+/// The execution that holds a key, and its answer. The key may be free again.
 pub(crate) fn of_holder(
     conn: &Connection,
     key: &HolderKey,
@@ -39,7 +39,7 @@ pub(crate) fn of_holder(
         .optional()
 }
 
-/// An answer from column `at` on.
+/// Reads an answer from column `at` on.
 fn read(row: &Row<'_>, at: usize) -> rusqlite::Result<Answer> {
     let body = match row.get_ref(at + 4)?.as_blob_or_null()? {
         Some(body) => AnswerBody::Kept(Bytes::copy_from_slice(body)),

@@ -1,4 +1,4 @@
-//! Plans, written: one statement for each change.
+//! Writes plans: one statement for each change.
 
 use rusqlite::{Statement, params};
 use store_core::model::{ExecutionStatus, Timestamp};
@@ -11,7 +11,7 @@ use crate::sqlite::queries;
 use crate::sqlite::transaction::{AfterCommit, Transaction};
 
 impl Transaction<'_> {
-    /// Writes what was decided; the answer.
+    /// Writes the plan of a decision and returns its answer.
     pub(crate) fn carry_out<T>(&mut self, decision: Decision<'_, T>) -> rusqlite::Result<T> {
         if let Some(plan) = decision.plan {
             self.apply(plan)?;
@@ -19,7 +19,7 @@ impl Transaction<'_> {
         Ok(decision.answer)
     }
 
-    /// Writes a plan; the row of its execution.
+    /// Writes a plan and returns the row of its execution.
     pub(crate) fn apply(&mut self, plan: Plan<'_>) -> rusqlite::Result<i64> {
         let row = match &plan.execution {
             Subject::New(execution) => self.insert(execution)?,
@@ -166,7 +166,7 @@ impl Transaction<'_> {
     }
 }
 
-/// Binds the parameters 1 to 10 of a statement that writes a state.
+/// Binds parameters 1 to 10 of a statement that writes a state.
 fn bind_state(
     statement: &mut Statement<'_>,
     row: i64,

@@ -1,4 +1,4 @@
-//! Proxied calls: what [`crate::decide`] asks for is read, and what it says is written.
+//! Proxied calls: reads what the steps of [`crate::decide`] need, and writes their plans.
 
 use std::sync::Arc;
 
@@ -7,7 +7,7 @@ use store_core::call::{Call, Finish, Foreseen, Settled};
 use store_core::model::Timestamp;
 use uuid::Uuid;
 
-use crate::decide::claim::{self, ClaimAnswer, Met};
+use crate::decide::claim::{self, ClaimAnswer, ClaimCase};
 use crate::decide::{doubt, finish};
 use crate::sqlite::error::Fail;
 use crate::sqlite::transaction::Transaction;
@@ -15,34 +15,38 @@ use crate::sqlite::{answers, facts};
 
 /// Claims a call.
 pub(crate) fn claim(tx: &mut Transaction<'_>, call: &Call) -> Result<ClaimAnswer, Fail> {
-    let met = met(tx.conn, call, tx.context.key_expiry())?;
-    let stored = match met.needs_answer() {
+    let case = case_of(tx.conn, call, tx.context.key_expiry())?;
+    let stored = match case.needs_answer() {
         Some(row) => answers::get(tx.conn, row)?,
         None => None,
     };
-    let decision = claim::decide(met, stored, call, &tx.context)?;
+    let decision = claim::decide(case, stored, call, &tx.context)?;
     Ok(tx.carry_out(decision)?)
 }
 
-/// What a claim would get at `now`, without making it.
+/// The answer that a claim would get at `now`.
 pub(crate) fn foresee(
     conn: &Connection,
     call: &Call,
     now: Timestamp,
 ) -> rusqlite::Result<Foreseen> {
-    Ok(claim::foresee(met(conn, call, Some(now))?, call, now))
+    Ok(claim::foresee(case_of(conn, call, Some(now))?, call, now))
 }
 
-fn met(conn: &Connection, call: &Call, expiry: Option<Timestamp>) -> rusqlite::Result<Met> {
+fn case_of(
+    conn: &Connection,
+    call: &Call,
+    expiry: Option<Timestamp>,
+) -> rusqlite::Result<ClaimCase> {
     let holder = match &call.key {
         Some(key) => facts::holder(conn, &key.holder)?,
         None => None,
     };
-    let met = claim::by_holder(holder, call, expiry);
-    if met.needs_doubt_guard(call) {
-        Ok(met.guarded(facts::in_doubt(conn, call)?, call))
+    let case = claim::by_holder(holder, call, expiry);
+    if case.needs_doubt_guard(call) {
+        Ok(case.guarded(facts::in_doubt(conn, call)?, call))
     } else {
-        Ok(met)
+        Ok(case)
     }
 }
 
@@ -58,7 +62,7 @@ pub(crate) fn finish(
     Ok(tx.carry_out(decision)?)
 }
 
-/// Redeems a retry token; a repeat of it changes nothing.
+/// Redeems a retry token. Repeating it changes nothing.
 pub(crate) fn redeem(tx: &mut Transaction<'_>, token: &str) -> Result<Uuid, Fail> {
     let (id, attempt) = doubt::named_by(token, &tx.context)?;
     let execution = facts::brief(tx.conn, id)?;

@@ -1,26 +1,26 @@
-//! How connections are opened.
+//! Opens connections.
 
 use std::path::Path;
 use std::time::Duration;
 
 use rusqlite::{Connection, OpenFlags};
 
-/// How long a statement waits for a foreign program that writes to the file.
+/// How long a statement waits for another program that is writing to the file.
 pub(crate) const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
-/// How many prepared statements a connection keeps.
+/// How many prepared statements a connection caches.
 const STATEMENTS: usize = 128;
-/// The page size of a new database, in bytes. A commit writes whole pages of the trees that it
-/// touches, about ten of them: small ones halve what a call writes (4,096: 26 KiB, 1,024: 14 KiB at
-/// 16 connections) and shorten the fsync of a lone call by a third.
+/// The page size of a new database, in bytes. A commit writes whole pages of the trees that it touches, about
+/// ten of them. Small pages halve what a call writes (4,096: 26 KiB, 1,024: 14 KiB at 16 connections) and
+/// shorten the fsync of a single call by a third.
 const PAGE_SIZE: i64 = 1_024;
-/// How many KiB of pages the writer keeps. SQLite looks at each of them in a commit that balanced a tree
-/// (`balance_nonroot` gives a page a number behind the file's end for a moment, and a commit drops what is
-/// behind it): 16 MiB took a quarter of the writer's time, and with 2 MiB many pages were read again.
+/// The page cache of the writer, in KiB. SQLite visits each cached page in a commit that balanced a tree
+/// (`balance_nonroot` moves a page past the end of the file for a moment, and a commit drops pages past the
+/// end): 16 MiB took a quarter of the writer's time, and with 2 MiB many pages were read again.
 const WRITER_CACHE: i64 = 4 * 1024;
-/// The same of each reader: in a store of a million executions the inner pages of the trees that a call
-/// walks down take about 20 MiB. Taken as they are used.
+/// The page cache of each reader, in KiB. With a million executions, the inner pages of the trees that a call
+/// reads take about 20 MiB. Allocated as needed.
 const READER_CACHE: i64 = 8 * 1024;
-/// Where the log is cut to when it begins anew.
+/// The log is truncated to this size when it restarts.
 const LOG_LIMIT: i64 = 64 * 1024 * 1024;
 
 /// A connection that may write. `synchronous=FULL`: every commit is fsynced before it returns.
@@ -45,12 +45,12 @@ pub(crate) fn open_writer(path: &Path) -> rusqlite::Result<Connection> {
     Ok(conn)
 }
 
-/// The page size of the database, in bytes; it was settled when the file was made.
+/// The page size of the database, in bytes. It was fixed when the file was created.
 pub(crate) fn page_size(conn: &Connection) -> rusqlite::Result<u64> {
     conn.pragma_query_value(None, "page_size", |row| row.get::<_, i64>(0)).map(i64::unsigned_abs)
 }
 
-/// FULL, always; a build for crash tests can be told NORMAL, to show that the tests notice.
+/// Always FULL. A build for crash tests can be set to NORMAL, to show that the tests notice it.
 fn synchronous() -> &'static str {
     #[cfg(feature = "failpoints")]
     if std::env::var("STATE_ENGINE_TEST_SYNCHRONOUS").as_deref() == Ok("normal") {

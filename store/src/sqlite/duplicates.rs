@@ -1,17 +1,17 @@
-//! Duplicates that were stopped, counted on their executions.
+//! Counts stopped duplicates on their executions.
 
 use rusqlite::{OptionalExtension, params};
 use store_core::model::{Actor, EventKind};
 use uuid::Uuid;
 
 use crate::decide::event::NewEvent;
-use crate::engine::duplicates::Noted;
+use crate::engine::duplicates::DuplicateCounts;
 use crate::sqlite::error::Fail;
 use crate::sqlite::queries;
 use crate::sqlite::transaction::Transaction;
 
-/// Counts what was noted of an execution, and logs how it was answered.
-pub(crate) fn put(tx: &mut Transaction<'_>, id: Uuid, noted: &Noted) -> Result<(), Fail> {
+/// Adds the duplicates of an execution to its count, and logs how they were answered.
+pub(crate) fn put(tx: &mut Transaction<'_>, id: Uuid, noted: &DuplicateCounts) -> Result<(), Fail> {
     let count: u64 = noted.answered.values().sum();
     let found: Option<(i64, u32)> = tx
         .conn

@@ -1,4 +1,4 @@
-//! Users, sessions, goals, memories and channels: made and changed inside the writer's transaction.
+//! Creates and changes users, sessions, goals, memories and channels inside the writer's transaction.
 
 use rusqlite::params;
 use store_core::Error;
@@ -9,12 +9,12 @@ use store_core::model::{
 use uuid::Uuid;
 
 use crate::decide::checks::{check_fresh, check_name};
-use crate::sqlite::entity_log::{Noted, Table, note};
+use crate::sqlite::entity_log::{EntityDetail, Table, log_entity};
 use crate::sqlite::error::Fail;
 use crate::sqlite::transaction::{AfterCommit, Transaction};
 use crate::sqlite::{ids, queries, rows};
 
-/// The row behind an optional public id.
+/// Looks up an optional id.
 fn optional<T>(
     id: Option<Uuid>,
     find: impl Fn(Uuid) -> Result<T, Fail>,
@@ -26,11 +26,11 @@ fn micros(time: Option<Timestamp>) -> Option<i64> {
     time.map(Timestamp::as_micros)
 }
 
-fn about(id: Uuid) -> Noted {
-    Noted { id: Some(id), ..Noted::default() }
+fn about(id: Uuid) -> EntityDetail {
+    EntityDetail { id: Some(id), ..EntityDetail::default() }
 }
 
-/// Makes a user; a taken name is a conflict.
+/// Creates a user. A taken name is a conflict.
 pub(crate) fn create_user(tx: &mut Transaction<'_>, new: &NewUser) -> Result<Uuid, Fail> {
     check_name("username", &new.username)?;
     let id = Uuid::now_v7();
@@ -45,12 +45,12 @@ pub(crate) fn create_user(tx: &mut Transaction<'_>, new: &NewUser) -> Result<Uui
         Err(error)
             if error.sqlite_error_code() == Some(rusqlite::ErrorCode::ConstraintViolation) =>
         {
-            Err(Error::Conflict(format!("there is a user named {:?} already", new.username)).into())
+            Err(Error::Conflict(format!("a user named {:?} already exists", new.username)).into())
         }
         other => {
             other?;
             let row = tx.conn.last_insert_rowid();
-            note(tx, EventKind::UserCreated, Table::Users.at(row), about(id))?;
+            log_entity(tx, EventKind::UserCreated, Table::Users.at(row), about(id))?;
             Ok(id)
         }
     }
@@ -68,7 +68,7 @@ pub(crate) fn create_session(tx: &mut Transaction<'_>, new: &NewSession) -> Resu
     insert_session(tx, user, channel.map(|(id, _)| id), new.name.as_deref()).map(|(_, id)| id)
 }
 
-/// Makes a session from row numbers: (row, id).
+/// Inserts a session; returns its row and id.
 pub(crate) fn insert_session(
     tx: &mut Transaction<'_>,
     user: i64,
@@ -84,19 +84,19 @@ pub(crate) fn insert_session(
         tx.now().as_micros()
     ])?;
     let row = tx.conn.last_insert_rowid();
-    note_session(tx, row, EventKind::SessionCreated, SessionStatus::Active)?;
+    log_session(tx, row, EventKind::SessionCreated, SessionStatus::Active)?;
     tx.after(AfterCommit::ScopesChanged);
     Ok((row, id))
 }
 
-fn note_session(
+fn log_session(
     tx: &mut Transaction<'_>,
     row: i64,
     kind: EventKind,
     status: SessionStatus,
 ) -> rusqlite::Result<()> {
-    let noted = Noted { status: Some(status.to_string()), ..Noted::default() };
-    note(tx, kind, Table::Sessions.at(row).of_session(row), noted)
+    let detail = EntityDetail { status: Some(status.to_string()), ..EntityDetail::default() };
+    log_entity(tx, kind, Table::Sessions.at(row).of_session(row), detail)
 }
 
 pub(crate) fn update_session(
@@ -122,7 +122,7 @@ pub(crate) fn update_session(
         update.last_activity_at.unwrap_or(now.last_activity_at).as_micros(),
         tx.now().as_micros(),
     ])?;
-    note_session(tx, found.id, EventKind::SessionUpdated, status)?;
+    log_session(tx, found.id, EventKind::SessionUpdated, status)?;
     tx.after(AfterCommit::ScopesChanged);
     Ok(())
 }
@@ -147,13 +147,13 @@ pub(crate) fn create_goal(tx: &mut Transaction<'_>, new: &NewGoal) -> Result<Uui
 pub(crate) struct GoalRow<'a> {
     pub(crate) user: i64,
     pub(crate) session: i64,
-    /// The session's own, for proxied calls that name none.
+    /// The session's own goal, for proxied calls that name no goal.
     pub(crate) of_proxy: bool,
     pub(crate) title: &'a str,
     pub(crate) description: Option<&'a str>,
 }
 
-/// Inserts a goal: (row, id).
+/// Inserts a goal; returns its row and id.
 pub(crate) fn insert_goal(
     tx: &mut Transaction<'_>,
     goal: &GoalRow<'_>,
@@ -169,7 +169,12 @@ pub(crate) fn insert_goal(
         tx.now().as_micros()
     ])?;
     let row = tx.conn.last_insert_rowid();
-    note(tx, EventKind::GoalCreated, Table::Goals.at(row).of_session(goal.session), about(id))?;
+    log_entity(
+        tx,
+        EventKind::GoalCreated,
+        Table::Goals.at(row).of_session(goal.session),
+        about(id),
+    )?;
     Ok((row, id))
 }
 
@@ -212,8 +217,8 @@ pub(crate) fn update_goal(
         micros(update.completed_at.unwrap_or(now.completed_at).or(ended)),
         tx.now().as_micros(),
     ])?;
-    let noted = Noted { status: Some(status.to_string()), ..about(update.id) };
-    note(tx, EventKind::GoalUpdated, Table::Goals.at(row).of_session(session), noted)?;
+    let detail = EntityDetail { status: Some(status.to_string()), ..about(update.id) };
+    log_entity(tx, EventKind::GoalUpdated, Table::Goals.at(row).of_session(session), detail)?;
     tx.after(AfterCommit::ScopesChanged);
     Ok(())
 }
@@ -230,7 +235,7 @@ pub(crate) fn create_memory(tx: &mut Transaction<'_>, new: &NewMemory) -> Result
         tx.now().as_micros()
     ])?;
     let row = tx.conn.last_insert_rowid();
-    note(tx, EventKind::MemoryCreated, Table::Memories.at(row), about(id))?;
+    log_entity(tx, EventKind::MemoryCreated, Table::Memories.at(row), about(id))?;
     Ok(id)
 }
 
@@ -260,7 +265,7 @@ pub(crate) fn update_memory(
         micros(update.expires_at.unwrap_or(now.expires_at)),
         tx.now().as_micros(),
     ])?;
-    note(tx, EventKind::MemoryUpdated, Table::Memories.at(row), about(update.id))?;
+    log_entity(tx, EventKind::MemoryUpdated, Table::Memories.at(row), about(update.id))?;
     Ok(())
 }
 
@@ -277,7 +282,7 @@ pub(crate) fn create_channel(tx: &mut Transaction<'_>, new: &NewChannel) -> Resu
         tx.now().as_micros()
     ])?;
     let row = tx.conn.last_insert_rowid();
-    note(tx, EventKind::ChannelCreated, Table::Channels.at(row), about(id))?;
+    log_entity(tx, EventKind::ChannelCreated, Table::Channels.at(row), about(id))?;
     Ok(id)
 }
 
@@ -303,6 +308,6 @@ pub(crate) fn update_channel(
         micros(update.last_message_at.unwrap_or(now.last_message_at)),
         tx.now().as_micros(),
     ])?;
-    note(tx, EventKind::ChannelUpdated, Table::Channels.at(row), about(update.id))?;
+    log_entity(tx, EventKind::ChannelUpdated, Table::Channels.at(row), about(update.id))?;
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! What the log keeps of a user, channel, session, goal or memory: its row, and a digest of it.
+//! Logs users, channels, sessions, goals and memories: the row number, and a digest of the row.
 
 use rusqlite::Row;
 use rusqlite::types::ValueRef;
@@ -11,7 +11,7 @@ use crate::decide::event::NewEvent;
 use crate::sqlite::queries;
 use crate::sqlite::transaction::Transaction;
 
-/// The tables whose rows have no state machine of their own.
+/// The tables of entities without a state machine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Table {
     Users,
@@ -35,7 +35,7 @@ impl Table {
         }
     }
 
-    /// The rows from a number on: the number, then what is compared.
+    /// Selects rows from a number on: the number, then the columns of the digest.
     pub(crate) const fn rows(self) -> &'static str {
         match self {
             Self::Users => queries::USER_ROWS,
@@ -50,7 +50,7 @@ impl Table {
         EntityRow { table: self, row, session: None }
     }
 
-    /// What an event is about; `None` for one that is about none of them.
+    /// The table that an event is about, if it is one of these.
     pub(crate) const fn of_event(kind: &EventKind) -> Option<Self> {
         Some(match kind {
             EventKind::UserCreated => Self::Users,
@@ -63,7 +63,7 @@ impl Table {
     }
 }
 
-/// A row of one of them.
+/// A row of one of these tables.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct EntityRow {
     table: Table,
@@ -72,40 +72,40 @@ pub(crate) struct EntityRow {
 }
 
 impl EntityRow {
-    /// It belongs to this session.
+    /// Sets the session that it belongs to.
     pub(crate) const fn of_session(self, session: i64) -> Self {
         Self { session: Some(session), ..self }
     }
 }
 
-/// The detail of an event about one of them.
+/// The detail of an event about an entity.
 #[derive(Debug, Default, Serialize, Deserialize)]
-pub(crate) struct Noted {
+pub(crate) struct EntityDetail {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) id: Option<Uuid>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) status: Option<String>,
-    /// Its number in the table; earlier versions did not tell.
+    /// Its row number. Missing in events of earlier versions.
     pub(crate) row: Option<i64>,
     /// [`digest`], in hex.
     pub(crate) digest: Option<String>,
 }
 
-/// Logs that a row is from now on as it is now.
-pub(crate) fn note(
+/// Logs the current contents of a row.
+pub(crate) fn log_entity(
     tx: &mut Transaction<'_>,
     kind: EventKind,
     entity: EntityRow,
-    noted: Noted,
+    detail: EntityDetail,
 ) -> rusqlite::Result<()> {
     let EntityRow { table, row, session } = entity;
     let digest = tx.conn.prepare_cached(table.rows())?.query_row([row, 1], digest)?;
-    let noted = Noted { row: Some(row), digest: Some(digest), ..noted };
-    tx.event(NewEvent { session, ..NewEvent::engine(kind, &noted) });
+    let detail = EntityDetail { row: Some(row), digest: Some(digest), ..detail };
+    tx.event(NewEvent { session, ..NewEvent::engine(kind, &detail) });
     Ok(())
 }
 
-/// A digest over all columns behind the number, in hex.
+/// A digest over all columns after the row number, in hex.
 pub(crate) fn digest(row: &Row<'_>) -> rusqlite::Result<String> {
     let mut encoder = Encoder::new("row/v1");
     for column in 1..row.as_ref().column_count() {

@@ -1,14 +1,14 @@
-//! What an SQLite error means for the writer.
+//! What SQLite errors mean for the writer.
 
 use rusqlite::ErrorCode;
 use store_core::Error;
 
-/// Why a job did not do its work.
+/// Why a job failed.
 #[derive(Debug)]
 pub(crate) enum Fail {
-    /// It said no; what it wrote is undone.
+    /// The job refused; what it wrote is undone.
     Refused(Error),
-    /// The database said no.
+    /// The database returned an error.
     Sql(rusqlite::Error),
 }
 
@@ -32,7 +32,7 @@ impl From<store_core::state::Illegal> for Fail {
 
 impl From<serde_json::Error> for Fail {
     fn from(error: serde_json::Error) -> Self {
-        tracing::error!(%error, "a stored text is no JSON");
+        tracing::error!(%error, "a stored text is not JSON");
         Self::Refused(Error::Internal)
     }
 }
@@ -40,13 +40,13 @@ impl From<serde_json::Error> for Fail {
 /// What to do about an SQLite error.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Severity {
-    /// The pages can no longer be trusted: the process must end (a failed fsync is an IOERR).
+    /// The database can no longer be trusted: the process must end. A failed fsync is an IOERR.
     Fatal,
-    /// No space, or the page limit is reached.
+    /// No disk space, or the page limit is reached.
     Full,
-    /// A foreign program holds the file.
+    /// Another program is using the file.
     Busy,
-    /// The statement was refused, or there was no memory for it.
+    /// The statement was refused, or memory was exhausted.
     Statement,
 }
 
@@ -65,7 +65,7 @@ pub(crate) fn severity(error: &rusqlite::Error) -> Severity {
     }
 }
 
-/// The public error of an SQLite error; details go to the log only.
+/// The public error for an SQLite error. Details are only logged.
 pub(crate) fn public(error: &rusqlite::Error) -> Error {
     match severity(error) {
         Severity::Full => Error::Full,

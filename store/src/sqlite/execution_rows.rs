@@ -1,4 +1,4 @@
-//! An execution's row as decisions and verification see it. The order of columns is queries.rs's.
+//! Reads executions for decisions and verification. The order of columns is defined in queries.rs.
 
 use rusqlite::Row;
 use store_core::model::{EffectClass, ExecutionStatus, Origin};
@@ -8,7 +8,7 @@ use crate::decide::brief::Brief;
 use crate::decide::execution::{Created, Terms};
 use crate::sqlite::rows::{optional_time, optional_word, time, uuid, word};
 
-/// The first column behind a [`Brief`]'s.
+/// The first column after those of a [`Brief`].
 pub(crate) const BEHIND_BRIEF: usize = 25;
 
 pub(crate) fn brief(row: &Row<'_>) -> rusqlite::Result<Brief> {
@@ -36,7 +36,7 @@ pub(crate) fn brief(row: &Row<'_>) -> rusqlite::Result<Brief> {
     })
 }
 
-/// The state of six columns, from `at` on.
+/// Reads a state from six columns, from `at` on.
 pub(crate) fn state(row: &Row<'_>, at: usize) -> rusqlite::Result<State> {
     let attempt: u32 = row.get(at + 1)?;
     let prior = word(row, at + 2, Knowledge::from_number)?;
@@ -54,7 +54,7 @@ pub(crate) fn state(row: &Row<'_>, at: usize) -> rusqlite::Result<State> {
     })
 }
 
-/// What stays as it was created, from column `at` of [`crate::sqlite::queries::VERIFY_EXECUTIONS`] on.
+/// Reads the columns that are never updated, from column `at` of [`crate::sqlite::queries::VERIFY_EXECUTIONS`] on.
 pub(crate) fn created<'a>(row: &'a Row<'_>, at: usize) -> rusqlite::Result<Created<'a>> {
     Ok(Created {
         id: uuid(row, at)?,
@@ -71,7 +71,7 @@ pub(crate) fn created<'a>(row: &'a Row<'_>, at: usize) -> rusqlite::Result<Creat
     })
 }
 
-/// The terms of the newest attempt, from column `at` of [`crate::sqlite::queries::VERIFY_EXECUTIONS`] on.
+/// Reads the terms of the newest attempt, from column `at` of [`crate::sqlite::queries::VERIFY_EXECUTIONS`] on.
 pub(crate) fn terms<'a>(row: &'a Row<'_>, at: usize) -> rusqlite::Result<Terms<'a>> {
     Ok(Terms {
         class: word(row, at, EffectClass::from_number)?,

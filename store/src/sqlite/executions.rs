@@ -1,4 +1,4 @@
-//! Executions of the API: what [`crate::decide`] asks for is read, and what it says is written.
+//! Executions of the API: reads what the steps of [`crate::decide`] need, and writes their plans.
 
 use std::time::Duration;
 
@@ -10,27 +10,27 @@ use uuid::Uuid;
 use crate::decide::brief::Place;
 use crate::decide::checks::check_fresh;
 use crate::decide::execute::{self, ApiAnswer, ApiCall};
-use crate::decide::settle::{self, Reporting};
+use crate::decide::settle::{self, ReportCase};
 use crate::decide::start::{self, AtStart, LeftRunning};
 use crate::sqlite::error::Fail;
 use crate::sqlite::transaction::{AfterCommit, Transaction};
 use crate::sqlite::{facts, queries, rows};
 
-/// Records a call without a key; its row.
+/// Records a call without a key; returns its row.
 pub(crate) fn create(tx: &mut Transaction<'_>, call: &ToolCall, place: Place) -> Result<i64, Fail> {
     let plan = execute::create(call, place, tx.now());
     Ok(tx.apply(plan)?)
 }
 
-/// Finds or records the execution that holds the call's key, and decides who may run it.
-pub(crate) fn execute(tx: &mut Transaction<'_>, asked: &ApiCall) -> Result<ApiAnswer, Fail> {
-    let holder = facts::holder(tx.conn, &asked.key.holder)?;
-    let decision = execute::decide(holder, asked, &tx.context)?;
+/// Finds or creates the execution that holds the call's key, and decides who may run it.
+pub(crate) fn execute(tx: &mut Transaction<'_>, request: &ApiCall) -> Result<ApiAnswer, Fail> {
+    let holder = facts::holder(tx.conn, &request.key.holder)?;
+    let decision = execute::decide(holder, request, &tx.context)?;
     Ok(tx.carry_out(decision)?)
 }
 
-/// Records what the holder of a lease reports. The inner error is told after the commit, since its
-/// event must be kept.
+/// Records the report of a lease holder. The inner error is returned after the commit, since its event must
+/// be written.
 pub(crate) fn finish(
     tx: &mut Transaction<'_>,
     id: Uuid,
@@ -39,12 +39,12 @@ pub(crate) fn finish(
 ) -> Result<Result<(), Error>, Fail> {
     let execution = facts::brief(tx.conn, id)?;
     match settle::report(&execution, attempt, finish)? {
-        Reporting::Known => Ok(Ok(())),
-        Reporting::Late(late) => {
+        ReportCase::Known => Ok(Ok(())),
+        ReportCase::Late(late) => {
             let is_logged = facts::is_logged(tx.conn, execution.row, &late)?;
             Ok(tx.carry_out(late.decide(&execution, is_logged))?)
         }
-        Reporting::Settles(next) => {
+        ReportCase::Settles(next) => {
             let stored = if settle::needs_output(&execution, finish) {
                 facts::output(tx.conn, execution.row)?
             } else {
@@ -56,7 +56,7 @@ pub(crate) fn finish(
     }
 }
 
-/// Prolongs a lease, or revives the execution of one that ran out.
+/// Extends a lease, or revives an execution whose lease expired.
 pub(crate) fn extend(
     tx: &mut Transaction<'_>,
     id: Uuid,
@@ -68,7 +68,7 @@ pub(crate) fn extend(
     Ok(())
 }
 
-/// A lease ran out.
+/// Ends an attempt whose lease expired.
 pub(crate) fn expire(tx: &mut Transaction<'_>, row: i64, attempt: u32) -> Result<(), Fail> {
     let execution = facts::brief_of_row(tx.conn, row)?;
     if let Some(plan) = settle::expire(&execution, attempt)? {
@@ -77,7 +77,7 @@ pub(crate) fn expire(tx: &mut Transaction<'_>, row: i64, attempt: u32) -> Result
     Ok(())
 }
 
-/// Records a decision about an execution in doubt.
+/// Records a verdict about an execution in doubt.
 pub(crate) fn resolve(tx: &mut Transaction<'_>, verdict: &Verdict) -> Result<(), Fail> {
     let execution = facts::brief(tx.conn, verdict.id)?;
     tx.apply(settle::resolve(&execution, verdict)?)?;
@@ -98,7 +98,7 @@ pub(crate) fn update(
     Ok(())
 }
 
-/// Logs the start, and ends what an earlier process left running.
+/// Logs the start, and recovers what an earlier process left running.
 pub(crate) fn recover(tx: &mut Transaction<'_>) -> Result<(), Fail> {
     let running = running(tx)?;
     tx.event(start::boot(&running));

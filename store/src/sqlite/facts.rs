@@ -1,4 +1,4 @@
-//! What decisions ask for: executions as they are.
+//! Reads what decisions need.
 
 use rusqlite::{Connection, OptionalExtension, params};
 use store_core::Error;
@@ -12,14 +12,14 @@ use crate::decide::settle::Late;
 use crate::sqlite::error::Fail;
 use crate::sqlite::{execution_rows, queries, rows};
 
-/// The execution that holds a key, free or not.
+/// The execution that holds a key. The key may be free again.
 pub(crate) fn holder(conn: &Connection, key: &HolderKey) -> rusqlite::Result<Option<Brief>> {
     conn.prepare_cached(queries::BRIEF_BY_KEY)?
         .query_row([key.as_bytes()], execution_rows::brief)
         .optional()
 }
 
-/// The execution of a public id.
+/// The execution with this id.
 pub(crate) fn brief(conn: &Connection, id: Uuid) -> Result<Brief, Fail> {
     conn.prepare_cached(queries::BRIEF_BY_UUID)?
         .query_row([id.as_bytes()], execution_rows::brief)
@@ -27,12 +27,12 @@ pub(crate) fn brief(conn: &Connection, id: Uuid) -> Result<Brief, Fail> {
         .ok_or_else(|| Error::NotFound { what: "execution", id: id.to_string() }.into())
 }
 
-/// The execution of a row that is there.
+/// The execution in an existing row.
 pub(crate) fn brief_of_row(conn: &Connection, row: i64) -> rusqlite::Result<Brief> {
     conn.prepare_cached(queries::BRIEF_BY_ID)?.query_row([row], execution_rows::brief)
 }
 
-/// All of an execution that is there.
+/// The whole of an existing execution.
 pub(crate) fn execution(conn: &Connection, id: Uuid) -> rusqlite::Result<Execution> {
     let execution = conn
         .prepare_cached(queries::EXECUTION_BY_UUID)?
@@ -40,19 +40,22 @@ pub(crate) fn execution(conn: &Connection, id: Uuid) -> rusqlite::Result<Executi
     execution.map(|(_, execution)| execution)
 }
 
-/// What is in doubt of a call's content, under whatever key.
+/// The executions in doubt that have a call's content, under any key.
 pub(crate) fn in_doubt(conn: &Connection, call: &Call) -> rusqlite::Result<Vec<Brief>> {
     conn.prepare_cached(queries::BRIEF_IN_DOUBT)?
-        .query_map([call.content.short(), call.literal.short()], execution_rows::brief)?
+        .query_map(
+            [call.digests.content.short(), call.digests.literal.short()],
+            execution_rows::brief,
+        )?
         .collect()
 }
 
-/// The output that is stored.
+/// The stored output.
 pub(crate) fn output(conn: &Connection, row: i64) -> rusqlite::Result<Option<String>> {
     conn.prepare_cached(queries::OUTPUT)?.query_row([row], |row| row.get(0))
 }
 
-/// Whether the log has such an event of an attempt and outcome.
+/// Whether the log has an event of this kind for the attempt and outcome.
 pub(crate) fn is_logged(conn: &Connection, row: i64, late: &Late) -> rusqlite::Result<bool> {
     conn.prepare_cached(queries::EVENT_TOLD)?.exists(params![
         row,

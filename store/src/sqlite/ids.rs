@@ -1,4 +1,4 @@
-//! Public ids to row numbers, and whether they belong together.
+//! Resolves ids to row numbers, and checks that they belong together.
 
 use rusqlite::{Connection, OptionalExtension};
 use store_core::Error;
@@ -9,7 +9,7 @@ use crate::decide::brief::Place;
 use crate::sqlite::error::Fail;
 use crate::sqlite::{queries, rows};
 
-/// A session's row.
+/// A session, by row numbers.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct SessionRow {
     pub(crate) id: i64,
@@ -37,7 +37,7 @@ pub(crate) fn session(conn: &Connection, id: Uuid) -> Result<SessionRow, Fail> {
         .ok_or_else(|| not_found("session", id))
 }
 
-/// (row, session's row, user's row) of a goal.
+/// The rows of a goal, its session and its user.
 pub(crate) fn goal(conn: &Connection, id: Uuid) -> Result<(i64, i64, i64), Fail> {
     conn.prepare_cached(queries::GOAL_ID)?
         .query_row([id.as_bytes()], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
@@ -45,7 +45,7 @@ pub(crate) fn goal(conn: &Connection, id: Uuid) -> Result<(i64, i64, i64), Fail>
         .ok_or_else(|| not_found("goal", id))
 }
 
-/// (row, user's row) of a channel.
+/// The rows of a channel and its user.
 pub(crate) fn channel(conn: &Connection, id: Uuid) -> Result<(i64, i64), Fail> {
     conn.prepare_cached(queries::CHANNEL_ID)?
         .query_row([id.as_bytes()], |row| Ok((row.get(0)?, row.get(1)?)))
@@ -60,7 +60,7 @@ pub(crate) fn memory(conn: &Connection, id: Uuid) -> Result<i64, Fail> {
         .ok_or_else(|| not_found("memory", id))
 }
 
-/// A session of a user.
+/// A session, which must belong to the user.
 pub(crate) fn session_of(
     conn: &Connection,
     user_id: Uuid,
@@ -70,14 +70,14 @@ pub(crate) fn session_of(
     let session = session(conn, session_id)?;
     if session.user != user {
         return Err(Error::Foreign(format!(
-            "session {session_id} belongs to another user than {user_id}"
+            "session {session_id} does not belong to user {user_id}"
         ))
         .into());
     }
     Ok(session)
 }
 
-/// The place of a call; the three must belong together.
+/// The place of a call. The session must belong to the user, and the goal to the session.
 pub(crate) fn place(
     conn: &Connection,
     user_id: Uuid,
@@ -88,7 +88,7 @@ pub(crate) fn place(
     let (goal, of, _) = goal(conn, goal_id)?;
     if of != session.id {
         return Err(Error::Foreign(format!(
-            "goal {goal_id} belongs to another session than {session_id}"
+            "goal {goal_id} does not belong to session {session_id}"
         ))
         .into());
     }

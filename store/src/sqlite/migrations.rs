@@ -1,4 +1,4 @@
-//! The schema's versions, append-only.
+//! The versions of the schema. Append-only.
 
 use rusqlite_migration::{M, Migrations};
 
@@ -15,6 +15,5 @@ pub(crate) const VERSION: i64 = STEPS.len() as i64;
 
 pub(crate) const MIGRATIONS: Migrations<'_> = Migrations::from_slice(STEPS);
 
-/// What is told of a database with further versions.
-pub(crate) const NEWER: &str =
-    "it was written by a newer version of this program; use that version";
+/// The error message for a database of a newer version.
+pub(crate) const NEWER: &str = "written by a newer version of this program; use that version";

@@ -1,4 +1,4 @@
-//! SQLite: every statement, what rows mean, how connections are opened. The only place with SQL.
+//! SQLite: statements, rows, connections and migrations. The only place with SQL.
 
 pub(crate) mod answers;
 pub(crate) mod apply;

@@ -1,16 +1,16 @@
 //! Every SQL statement, by name. Columns of one entity stand in one order everywhere.
 
-/// Takes the right to write at once, so that no job meets another writer half-way.
+/// Takes the write lock at once, so that a job cannot conflict with another writer halfway.
 pub(crate) const BEGIN: &str = "BEGIN IMMEDIATE";
-/// Begins a read: what follows sees one moment.
+/// Starts a read transaction: all reads in it see the same state.
 pub(crate) const BEGIN_READ: &str = "BEGIN";
 pub(crate) const COMMIT: &str = "COMMIT";
 pub(crate) const ROLLBACK: &str = "ROLLBACK";
-/// Moves what nobody reads any more from the log into the database.
+/// Moves pages from the log into the database without blocking anybody.
 pub(crate) const CHECKPOINT_PASSIVE: &str = "PRAGMA wal_checkpoint(PASSIVE)";
-/// Moves all of the log, and lets the next commit write from its beginning.
+/// Moves the whole log, and lets the next commit restart it.
 pub(crate) const CHECKPOINT_RESTART: &str = "PRAGMA wal_checkpoint(RESTART)";
-/// Moves all of the log, and cuts it to nothing.
+/// Moves the whole log, and truncates it.
 pub(crate) const CHECKPOINT_TRUNCATE: &str = "PRAGMA wal_checkpoint(TRUNCATE)";
 
 macro_rules! user_columns {
@@ -58,7 +58,7 @@ pub(crate) const SESSION_UPDATE: &str = "UPDATE sessions SET
   WHERE uuid = ?1";
 pub(crate) const SESSION_TOUCH: &str =
     "UPDATE sessions SET last_activity_at = ?2 WHERE id = ?1 AND last_activity_at < ?2";
-/// The newest session of a name that takes calls, and whose it is.
+/// The newest session of a name that accepts calls.
 pub(crate) const SESSION_BY_NAME: &str = "SELECT id, uuid, created_at FROM sessions
   WHERE user = ?1 AND name = ?2 AND status IN (0, 1) ORDER BY id DESC LIMIT 1";
 pub(crate) const SESSION_SCOPE: &str =
@@ -168,7 +168,7 @@ pub(crate) const EXECUTIONS_FILTERED_SESSION: &str = concat!(
        AND (?9 IS NULL OR e.created_at >= ?9) AND (?10 IS NULL OR e.created_at < ?10)
      ORDER BY e.id DESC LIMIT ?2"
 );
-/// As [`EXECUTIONS_FILTERED`], for what is in doubt, by its partial index.
+/// As [`EXECUTIONS_FILTERED`], for executions in doubt, by their partial index.
 pub(crate) const EXECUTIONS_FILTERED_IN_DOUBT: &str = concat!(
     "SELECT ",
     execution_columns!(),
@@ -192,7 +192,7 @@ macro_rules! summary_columns {
          JOIN users u ON u.id = e.user LEFT JOIN answers a ON a.execution = e.id"
     };
 }
-/// What a search looks for in the rows from ?1 up to ?2; an absent filter is NULL.
+/// The filter of a search in the rows from ?1 up to ?2; an absent filter is NULL.
 macro_rules! search_filter {
     () => {
         " e.id >= ?1 AND e.id < ?2
@@ -213,7 +213,7 @@ pub(crate) const SEARCH: &str =
 /// As [`SEARCH`], for one session, by its index.
 pub(crate) const SEARCH_SESSION: &str =
     concat!("SELECT ", summary_columns!(), " WHERE e.session = ?4 AND ", search_filter!());
-/// As [`SEARCH`], for what is in doubt, by its partial index.
+/// As [`SEARCH`], for executions in doubt, by their partial index.
 pub(crate) const SEARCH_IN_DOUBT: &str = concat!(
     "SELECT ",
     summary_columns!(),
@@ -246,8 +246,8 @@ pub(crate) const SESSION_SUMMARIES: &str = concat!(
      ORDER BY s.last_activity_at DESC, s.id DESC LIMIT ?3"
 );
 pub(crate) const SESSION_SUMMARY: &str = concat!(session_summary_columns!(), "s.uuid = ?1");
-/// A session's executions by status, but for those that completed; then all of them as -1. By indexes
-/// alone: `+` keeps the few that run from being looked for among all of the session.
+/// A session's executions by status, except completed ones; then the number of all as -1. Uses indexes
+/// only: `+` keeps the few running ones from being searched among all of the session.
 pub(crate) const SESSION_EXECUTIONS: &str = "
   SELECT status, COUNT(*) FROM executions WHERE session = ?1 AND status NOT IN (1, 2) GROUP BY status
   UNION ALL SELECT 1, COUNT(*) FROM executions WHERE status = 1 AND +session = ?1
@@ -264,7 +264,7 @@ pub(crate) const EXECUTION_INSERT: &str = "INSERT INTO executions
    fingerprint, content, literal, principal, repeat, rule, upstream_key, started_at, created_at, updated_at)
   VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22,
    ?22)";
-/// What a decision about an execution needs to know of it.
+/// The columns of [`crate::decide::brief::Brief`].
 macro_rules! brief_columns {
     () => {
         "e.id, e.uuid, e.session, e.status, e.attempt, e.prior, e.known, e.decided, e.released, e.told, e.class,
@@ -281,7 +281,7 @@ pub(crate) const BRIEF_BY_KEY: &str = concat!(
     brief_columns!(),
     ", k.window FROM keys k JOIN executions e ON e.id = k.execution WHERE k.key = ?1"
 );
-/// What is in doubt of the content ?1, or of the content ?2 with the keys in it.
+/// The executions in doubt with the content ?1, or with the content ?2 that includes the keys.
 pub(crate) const BRIEF_IN_DOUBT: &str = concat!(
     "SELECT ",
     brief_columns!(),
@@ -296,17 +296,17 @@ pub(crate) const KEY_PUT: &str = "INSERT INTO keys (key, execution, window) VALU
      ON CONFLICT (key) DO UPDATE SET execution = excluded.execution, window = excluded.window";
 pub(crate) const RUNNING: &str =
     "SELECT id, origin, attempt, lease_ms FROM executions WHERE status = 1 AND attempt > 0";
-/// Writes a state as state.rs returned it.
+/// Writes a state that `state::next` returned.
 pub(crate) const STATE_PUT: &str = "UPDATE executions SET
   status = ?2, attempt = ?3, prior = ?4, known = ?5, decided = ?6, released = ?7, ended_at = ?8, updated_at = ?9,
   completed_at = ?10 WHERE id = ?1";
-/// One more attempt begins. With ?6 the one before is in doubt: it may have been sent when it began.
+/// Starts another attempt. With ?6 the previous one is in doubt: it may have been sent when it started.
 pub(crate) const ATTEMPT_PUT: &str = "UPDATE executions SET
   told = NULL, lease_ms = ?2, claim_id = ?3, started_at = ?4, sent_at = NULL, rule = COALESCE(?5, rule),
   first_sent_at = COALESCE(first_sent_at, CASE WHEN ?6 THEN started_at END),
   fingerprint = COALESCE(?7, fingerprint), upstream_key = ?8, class = ?9, content = ?10, literal = ?11,
   error = NULL, output = NULL WHERE id = ?1";
-/// [`STATE_PUT`], and what the holder of the lease told.
+/// [`STATE_PUT`], with the report of the lease holder.
 pub(crate) const FINISH_PUT: &str = "UPDATE executions SET
   status = ?2, attempt = ?3, prior = ?4, known = ?5, decided = ?6, released = ?7, ended_at = ?8, updated_at = ?9,
   completed_at = ?10, told = ?11, output = ?12, error = ?13, last_event = ?14, sent_at = ?15,
@@ -333,13 +333,13 @@ macro_rules! answer_columns {
 }
 pub(crate) const ANSWER: &str =
     concat!("SELECT ", answer_columns!(), " FROM answers a WHERE a.execution = ?1");
-/// The same, but not where a person decided what became of the call: it came back with a doubt.
+/// [`ANSWER`], unless a verdict settled the call: such an answer left it in doubt.
 pub(crate) const ANSWER_UNDECIDED: &str = concat!(
     "SELECT ",
     answer_columns!(),
     " FROM answers a JOIN executions e ON e.id = a.execution WHERE a.execution = ?1 AND e.decided = 0"
 );
-/// [`BRIEF_BY_KEY`], then what was answered.
+/// [`BRIEF_BY_KEY`], then the stored answer.
 pub(crate) const BRIEF_AND_ANSWER_BY_KEY: &str = concat!(
     "SELECT ",
     brief_columns!(),
@@ -380,16 +380,16 @@ pub(crate) const EVENTS_OF_SESSION: &str = concat!(
       AND v.seq > ?1 ORDER BY v.seq LIMIT ?2"
 );
 
-/// The outcome that was told last.
+/// The last reported outcome.
 pub(crate) const EVENT_FINISHED: &str = "SELECT detail FROM events
   WHERE execution = ?1 AND kind IN ('finished', 'finished-late') ORDER BY seq DESC LIMIT 1";
-/// An outcome of an attempt is in the log as an event of this kind.
+/// Whether the log has an event of this kind with an outcome of an attempt.
 pub(crate) const EVENT_TOLD: &str = "SELECT 1 FROM events
   WHERE execution = ?1 AND attempt = ?2 AND kind = ?3 AND detail ->> 'outcome' = ?4 LIMIT 1";
 pub(crate) const EVENTS_DUPLICATES: &str = "SELECT detail FROM events
   WHERE execution = ?1 AND kind = 'duplicates' ORDER BY seq DESC LIMIT 100";
 
-/// How many identical calls are known of a first key; 0 where none is.
+/// The number of identical calls under a first key.
 pub(crate) const REPEATS_LAST: &str =
     "SELECT COALESCE(MAX(ordinal), 0) FROM repeats WHERE key = ?1";
 pub(crate) const REPEAT: &str =
@@ -400,7 +400,7 @@ pub(crate) const REPEAT_PUT: &str =
 pub(crate) const REPEAT_DELIVERED: &str = "UPDATE repeats SET delivered = 1
   WHERE key = ?1 AND run = ?2 AND ordinal = ?3 AND delivered = 0";
 
-/// Whether a file that no version of this program has migrated has tables all the same.
+/// Whether a database has tables, but not those of this program.
 pub(crate) const IS_FOREIGN: &str = "
 SELECT EXISTS (SELECT 1 FROM sqlite_schema)
    AND NOT EXISTS (SELECT 1 FROM sqlite_schema WHERE name = 'events_by_execution')";
@@ -413,7 +413,7 @@ pub(crate) const COUNT_GOALS: &str = "SELECT COUNT(*) FROM goals";
 pub(crate) const COUNT_MEMORIES: &str = "SELECT COUNT(*) FROM memories";
 pub(crate) const COUNT_CHANNELS: &str = "SELECT COUNT(*) FROM channels";
 pub(crate) const COUNT_SESSIONS: &str = "SELECT status, COUNT(*) FROM sessions GROUP BY status";
-/// As [`SESSION_EXECUTIONS`], of the whole store.
+/// As [`SESSION_EXECUTIONS`], for the whole store.
 pub(crate) const COUNT_EXECUTIONS: &str = "
   SELECT status, COUNT(*) FROM executions WHERE status NOT IN (1, 2) GROUP BY status
   UNION ALL SELECT 1, COUNT(*) FROM executions WHERE status = 1
@@ -421,12 +421,12 @@ pub(crate) const COUNT_EXECUTIONS: &str = "
 pub(crate) const SUM_DUPLICATES: &str =
     "SELECT COALESCE(SUM(duplicates), 0) FROM executions WHERE duplicates > 0";
 pub(crate) const COUNT_EVENTS_OF_KIND: &str = "SELECT COUNT(*) FROM events WHERE kind = ?1";
-/// What SQLite itself finds wrong, one a row; `ok` where nothing is.
+/// Problems that SQLite itself finds, one per row; `ok` if there are none.
 pub(crate) const QUICK_CHECK: &str = "PRAGMA quick_check(20)";
 pub(crate) const COUNT_IN_DOUBT: &str = "SELECT COUNT(*) FROM executions WHERE status = 5";
 
-/// What the log keeps a digest of, and `verify` compares: from row ?1 on, so many. A session's last activity is
-/// written without an event.
+/// The columns that the log has a digest of, and that `verify` compares: ?2 rows from ?1 on. The last activity of
+/// a session is not among them, since it is written without an event.
 pub(crate) const USER_ROWS: &str =
     "SELECT id, uuid, username, display_name, email, metadata, active, created_at, updated_at
   FROM users WHERE id >= ?1 ORDER BY id LIMIT ?2";
@@ -442,7 +442,7 @@ pub(crate) const GOAL_ROWS: &str =
 pub(crate) const MEMORY_ROWS: &str =
     "SELECT id, uuid, user, memory_type, importance, content, embedding, source_session, source_execution,
     tags, expires_at, created_at, updated_at FROM memories WHERE id >= ?1 ORDER BY id LIMIT ?2";
-/// What `verify` compares of an execution with its events.
+/// The columns of an execution that `verify` compares with its events.
 pub(crate) const VERIFY_EXECUTIONS: &str = "SELECT e.id, e.status, e.attempt, e.prior, e.known, e.decided,
     e.released, e.ended_at, e.output, e.error,
     e.class, e.fingerprint, e.content, e.literal, e.rule, e.upstream_key,
@@ -452,7 +452,7 @@ pub(crate) const VERIFY_EXECUTIONS: &str = "SELECT e.id, e.status, e.attempt, e.
   FROM executions e LEFT JOIN answers a ON a.execution = e.id WHERE e.id > ?1 ORDER BY e.id LIMIT ?2";
 pub(crate) const VERIFY_EVENTS: &str =
     "SELECT seq, at, kind, attempt, detail FROM events WHERE execution = ?1 ORDER BY seq";
-/// Executions that others name and that are not there.
+/// Missing executions that other tables refer to.
 pub(crate) const VERIFY_MISSING: &str = "SELECT DISTINCT named.execution FROM
     (SELECT execution FROM events WHERE execution IS NOT NULL
      UNION ALL SELECT execution FROM keys UNION ALL SELECT execution FROM answers) named
@@ -465,7 +465,7 @@ pub(crate) const VERIFY_NOTED: &str = "SELECT seq, kind, detail FROM events
 pub(crate) const VERIFY_KEYS: &str =
     "SELECT hex(key), execution, key FROM keys WHERE key > ?1 ORDER BY key LIMIT ?2";
 pub(crate) const VERIFY_KEY: &str = "SELECT execution, window FROM keys WHERE key = unhex(?1)";
-/// The last event by which an execution took a key; whether its events tell of keys at all.
+/// The last event by which an execution took a key, and whether its events record keys at all.
 pub(crate) const VERIFY_TAKEN: &str = "SELECT
     MAX(CASE WHEN detail ->> 'key' = ?2 THEN seq END), MAX(CASE WHEN attempt <= 1 THEN detail ->> 'asked' IS NOT NULL END)
   FROM events WHERE execution = ?1 AND kind IN ('created', 'claimed') AND json_valid(detail)";
@@ -474,14 +474,14 @@ pub(crate) const VERIFY_TAKEN: &str = "SELECT
 pub(crate) const RETENTION_BODIES: &str = "UPDATE answers SET body = NULL
   WHERE execution > ?1 AND execution <= ?2 AND received_at < ?3 AND body IS NOT NULL
     AND (SELECT status FROM executions WHERE id = execution) <> 5";
-/// The last of the next answers, and whether it may be old: none is older than its execution, and those
-/// behind it are younger still.
+/// The last of the next answers, and whether it may be old: no answer is older than its execution, and later
+/// rows are younger.
 pub(crate) const RETENTION_RANGE: &str = "SELECT a.last, e.created_at < ?2 FROM
   (SELECT MAX(execution) AS last FROM
     (SELECT execution FROM answers WHERE execution > ?1 ORDER BY execution LIMIT 1000)) a
   LEFT JOIN executions e ON e.id = a.last";
-/// The newest event that retention may drop, with its hash: times ascend with the numbers, and what is in
-/// doubt keeps its events.
+/// The newest event that retention may drop, with its hash. Times ascend with the numbers, and executions in
+/// doubt keep their events.
 pub(crate) const RETENTION_EVENT: &str = "SELECT seq, hash FROM events
   WHERE seq < (SELECT seq FROM events WHERE at >= ?1 ORDER BY seq LIMIT 1)
     AND seq < (SELECT COALESCE(MIN(v.seq), 9223372036854775807)

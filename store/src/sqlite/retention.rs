@@ -1,4 +1,4 @@
-//! What is dropped when it is old: bodies of answers, events.
+//! Drops old bodies of answers, and old events.
 
 use std::time::Duration;
 
@@ -11,9 +11,9 @@ use crate::sqlite::error::Fail;
 use crate::sqlite::queries;
 use crate::sqlite::transaction::{AfterCommit, Transaction};
 
-/// Bodies of answers are kept this long.
+/// How long bodies of answers are kept.
 pub(crate) const BODIES: Duration = Duration::from_secs(30 * 86_400);
-/// Events are kept this long.
+/// How long events are kept.
 const EVENTS: Duration = Duration::from_secs(400 * 86_400);
 #[derive(serde::Serialize)]
 struct Pruned {
@@ -21,7 +21,7 @@ struct Pruned {
     hash: String,
 }
 
-/// Drops old events behind a row that tells how far.
+/// Drops old events, and logs up to which one.
 pub(crate) fn prune_events(tx: &mut Transaction<'_>) -> Result<(), Fail> {
     if !tx.context.expiry {
         return Ok(());
@@ -44,7 +44,8 @@ struct BodiesDropped {
     answers: usize,
 }
 
-/// Drops the old bodies of the next answers behind the row `from`; where to go on, if there is more.
+/// Drops the old bodies of the next answers after the row `from`. Returns where to continue, if there are
+/// more.
 pub(crate) fn drop_bodies(tx: &mut Transaction<'_>, from: i64) -> Result<Option<i64>, Fail> {
     if !tx.context.expiry {
         return Ok(None);
@@ -64,7 +65,7 @@ pub(crate) fn drop_bodies(tx: &mut Transaction<'_>, from: i64) -> Result<Option<
     Ok(old.unwrap_or(false).then_some(to))
 }
 
-/// The moment that is `age` ago, in microseconds.
+/// The time `age` ago, in microseconds.
 fn before(tx: &Transaction<'_>, age: Duration) -> i64 {
     tx.now().as_micros() - i64::try_from(age.as_micros()).unwrap_or(i64::MAX)
 }

@@ -1,4 +1,4 @@
-//! Rows to entities. The order of columns is queries.rs's.
+//! Reads entities from rows. The order of columns is defined in queries.rs.
 
 use std::collections::BTreeMap;
 
@@ -14,7 +14,7 @@ use uuid::Uuid;
 
 type Result<T> = rusqlite::Result<T>;
 
-/// A column that this version cannot read: written by a newer one, or damaged.
+/// The error for a column that this version cannot read: written by a newer version, or damaged.
 fn unreadable(index: usize, kind: Type, what: &str) -> rusqlite::Error {
     rusqlite::Error::FromSqlConversionFailure(index, kind, format!("unreadable {what}").into())
 }
@@ -72,7 +72,7 @@ pub(crate) fn user(row: &Row<'_>) -> Result<User> {
     })
 }
 
-/// A session from column `at` on.
+/// Reads a session from column `at` on.
 pub(crate) fn session(row: &Row<'_>, at: usize) -> Result<Session> {
     let metadata = json(row, at + 5)?;
     let name: Option<String> = row.get(at + 3)?;
@@ -94,7 +94,7 @@ pub(crate) fn session(row: &Row<'_>, at: usize) -> Result<Session> {
     })
 }
 
-/// Shows a session's name as the first member of its metadata, and hides one that was stored there.
+/// Adds a session's name as the first member of its metadata, in place of a stored member of that name.
 fn named(metadata: &Json, name: &str) -> Option<Json> {
     let members: Vec<(String, Json)> = members(metadata)?;
     let shown = std::iter::once(("name".to_owned(), Json::of(name)))
@@ -105,7 +105,7 @@ fn named(metadata: &Json, name: &str) -> Option<Json> {
     Json::stored(format!("{{{shown}}}")).ok()
 }
 
-/// An object's members in order, each with its own text.
+/// The members of an object in order, each value as its text.
 fn members(object: &Json) -> Option<Vec<(String, Json)>> {
     struct Members;
     impl<'de> serde::de::Visitor<'de> for Members {
@@ -183,7 +183,7 @@ pub(crate) fn channel(row: &Row<'_>) -> Result<Channel> {
     })
 }
 
-/// An execution with its row number; a proxied one's output is put in by the reader.
+/// Reads an execution and its row number. The reader adds the output of a proxied one.
 pub(crate) fn execution(row: &Row<'_>) -> Result<(i64, Execution)> {
     let status = word(row, 7, ExecutionStatus::from_number)?;
     let attempt: u32 = row.get(15)?;
@@ -213,7 +213,7 @@ pub(crate) fn execution(row: &Row<'_>) -> Result<(i64, Execution)> {
     Ok((row.get(0)?, execution))
 }
 
-/// What is known of an execution, from its status and what a failed one keeps.
+/// What is known of the effect, from the status and the column `known` of a failure.
 const fn outcome(status: ExecutionStatus, known: Option<Knowledge>) -> Option<Knowledge> {
     match status {
         ExecutionStatus::Completed => Some(Knowledge::Executed),
@@ -223,7 +223,7 @@ const fn outcome(status: ExecutionStatus, known: Option<Knowledge>) -> Option<Kn
     }
 }
 
-/// An execution of a list with its row number; what only the log knows is put in by the reader.
+/// Reads the summary of an execution and its row number. The reader adds what only the log knows.
 pub(crate) fn execution_summary(row: &Row<'_>) -> Result<(i64, ExecutionSummary)> {
     let status = word(row, 6, ExecutionStatus::from_number)?;
     let summary = ExecutionSummary {
@@ -255,7 +255,7 @@ pub(crate) fn execution_summary(row: &Row<'_>) -> Result<(i64, ExecutionSummary)
     Ok((row.get(0)?, summary))
 }
 
-/// A session of a list, behind its row number; its counts are put in by the reader.
+/// Reads the summary of a session, after its row number. The reader adds the counts.
 pub(crate) fn session_summary(row: &Row<'_>) -> Result<SessionSummary> {
     Ok(SessionSummary {
         id: uuid(row, 1)?,

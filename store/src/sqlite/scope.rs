@@ -1,4 +1,4 @@
-//! Whose a proxied call is: users, sessions by id or name, goals.
+//! Resolves the user, session and goal of a proxied call, by id or name.
 
 use rusqlite::{Connection, OptionalExtension};
 use store_core::call::{Scope, ScopeRequest};
@@ -25,21 +25,21 @@ struct Found {
     owner: Owner,
 }
 
-/// The scope of a request as far as it exists; `None` where something of it has yet to be made.
+/// The scope of a request; `None` if a part of it does not exist yet.
 pub(crate) fn find(conn: &Connection, request: &ScopeRequest) -> Result<Option<Scope>, Fail> {
     let Some(session) = find_session(conn, request)? else { return Ok(None) };
     let goal = find_goal(conn, request, &session)?;
     Ok(goal.map(|goal| scope(&session, goal)))
 }
 
-/// The scope of a request; makes the user `local`, sessions by name and the session's own goal.
-pub(crate) fn find_or_make(
+/// The scope of a request. Creates the user `local`, sessions by name and the session's own goal.
+pub(crate) fn find_or_create(
     tx: &mut Transaction<'_>,
     request: &ScopeRequest,
 ) -> Result<Scope, Fail> {
     let session = match find_session(tx.conn, request)? {
         Some(session) => session,
-        None => make_session(tx, request)?,
+        None => create_session(tx, request)?,
     };
     if let Some(goal) = find_goal(tx.conn, request, &session)? {
         return Ok(scope(&session, goal));
@@ -55,7 +55,7 @@ pub(crate) fn find_or_make(
     Ok(scope(&session, goal))
 }
 
-/// The goal that the request names, which has to be there, or the session's own.
+/// The goal that the request names, which must exist, or the session's own.
 fn find_goal(
     conn: &Connection,
     request: &ScopeRequest,
@@ -83,8 +83,8 @@ fn scope(session: &Found, (goal, goal_id): (i64, Uuid)) -> Scope {
     }
 }
 
-/// The user that the request names; `None` where it names none.
-fn asked_user(conn: &Connection, request: &ScopeRequest) -> Result<Option<Owner>, Fail> {
+/// The user that the request names, if it names one.
+fn requested_user(conn: &Connection, request: &ScopeRequest) -> Result<Option<Owner>, Fail> {
     let Some(user) = &request.user else { return Ok(None) };
     let found = match Uuid::try_parse(user) {
         Ok(id) => Some(Owner { row: ids::user(conn, id)?, id }),
@@ -99,7 +99,7 @@ fn user_by_name(conn: &Connection, name: &str) -> rusqlite::Result<Option<Owner>
         .optional()
 }
 
-/// The session of a request; `None` where it has yet to be made, and then no goal is of it.
+/// The session of a request; `None` if it does not exist yet. Then it cannot have the named goal either.
 fn find_session(conn: &Connection, request: &ScopeRequest) -> Result<Option<Found>, Fail> {
     match (look_for_session(conn, request)?, request.goal) {
         (None, Some(goal)) => Err(unknown_goal(goal).into()),
@@ -108,7 +108,7 @@ fn find_session(conn: &Connection, request: &ScopeRequest) -> Result<Option<Foun
 }
 
 fn look_for_session(conn: &Connection, request: &ScopeRequest) -> Result<Option<Found>, Fail> {
-    let asked = asked_user(conn, request)?;
+    let asked = requested_user(conn, request)?;
     let name = request.session.as_deref().unwrap_or(DEFAULT_SESSION);
     if let Ok(id) = Uuid::try_parse(name) {
         return session_by_id(conn, id, asked.as_ref()).map(Some);
@@ -162,8 +162,8 @@ fn session_by_id(conn: &Connection, id: Uuid, asked: Option<&Owner>) -> Result<F
     }
 }
 
-fn make_session(tx: &mut Transaction<'_>, request: &ScopeRequest) -> Result<Found, Fail> {
-    let owner = match asked_user(tx.conn, request)? {
+fn create_session(tx: &mut Transaction<'_>, request: &ScopeRequest) -> Result<Found, Fail> {
+    let owner = match requested_user(tx.conn, request)? {
         Some(owner) => owner,
         None => {
             if let Some(owner) = user_by_name(tx.conn, DEFAULT_USER)? {
@@ -182,7 +182,7 @@ fn make_session(tx: &mut Transaction<'_>, request: &ScopeRequest) -> Result<Foun
     Ok(Found { row, id, created_at: tx.now(), named: name != DEFAULT_SESSION, owner })
 }
 
-/// A goal of that session; one of another session is as unknown as none.
+/// A goal of the session. A goal of another session is reported as unknown.
 fn goal_of(conn: &Connection, id: Uuid, session: i64) -> Result<i64, Fail> {
     match ids::goal(conn, id)? {
         (goal, of, _) if of == session => Ok(goal),

@@ -1,4 +1,4 @@
-//! What a job can do inside the writer's transaction, and what follows once it is committed.
+//! The writer's transaction as jobs see it, and what follows after its commit.
 
 use std::collections::HashMap;
 
@@ -10,7 +10,7 @@ use crate::decide::event::NewEvent;
 use crate::decide::plan::Effect;
 use crate::sqlite::queries;
 
-/// The open transaction, what decisions in it go by, and what it leaves in the log and in memory.
+/// The open transaction, the context of decisions in it, and the events and effects it has gathered.
 pub(crate) struct Transaction<'c> {
     pub(crate) conn: &'c Connection,
     pub(crate) context: Context<'c>,
@@ -19,36 +19,36 @@ pub(crate) struct Transaction<'c> {
     after: Vec<AfterCommit>,
 }
 
-/// What happens in memory after the commit, and only then.
+/// An effect in memory after the commit, and only then.
 #[derive(Debug)]
 pub(crate) enum AfterCommit {
-    /// To the execution of this row.
+    /// On the execution in this row.
     Execution(i64, Effect),
-    /// A user, session or goal changed: what is remembered of scopes is void.
+    /// A user, session or goal changed: cached scopes are invalid.
     ScopesChanged,
-    /// The body of a stored answer was dropped: remembered replays are void.
+    /// The body of a stored answer was dropped: cached replays are invalid.
     ReplaysChanged,
 }
 
-/// How much a transaction has gathered so far.
+/// A position in the gathered events and effects.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Mark {
     events: usize,
     after: usize,
 }
 
-/// When each session was last noted to be in use.
+/// When the last activity of each session was written.
 #[derive(Debug, Default)]
 pub(crate) struct Touched(HashMap<i64, Timestamp>);
 
-/// How many sessions are remembered.
+/// How many sessions are kept.
 const MAX_TOUCHED: usize = 10_000;
 
-/// A session's last activity is written at most this often, in microseconds.
+/// How often the last activity of a session is written at most, in microseconds.
 const TOUCH_INTERVAL: i64 = 1_000_000;
 
 impl<'c> Transaction<'c> {
-    /// One that has gathered nothing yet.
+    /// A transaction without events and effects.
     pub(crate) fn new(
         conn: &'c Connection,
         context: Context<'c>,
@@ -66,33 +66,33 @@ impl<'c> Transaction<'c> {
         self.events.push(event);
     }
 
-    /// The events of all that was done in it, in order.
+    /// The gathered events, in order.
     pub(crate) fn events(&self) -> &[NewEvent] {
         &self.events
     }
 
-    /// Has something done in memory once it is committed.
+    /// Adds an effect in memory.
     pub(crate) fn after(&mut self, effect: AfterCommit) {
         self.after.push(effect);
     }
 
-    /// What is to be done in memory now that it is committed.
+    /// The gathered effects, after the commit.
     pub(crate) fn into_after(self) -> Vec<AfterCommit> {
         self.after
     }
 
-    /// What was gathered before a job.
+    /// The current position, before a job.
     pub(crate) fn mark(&self) -> Mark {
         Mark { events: self.events.len(), after: self.after.len() }
     }
 
-    /// Forgets what was gathered since, of a job that refused.
+    /// Drops what a job that refused has gathered since.
     pub(crate) fn forget_since(&mut self, mark: Mark) {
         self.events.truncate(mark.events);
         self.after.truncate(mark.after);
     }
 
-    /// Notes that a session is in use; written at most once a second.
+    /// Records that a session is in use. Written at most once a second.
     pub(crate) fn touch(&mut self, session: i64) -> rusqlite::Result<()> {
         if self.touched.is_due(session, self.context.now) {
             self.conn
@@ -116,7 +116,7 @@ impl Touched {
         true
     }
 
-    /// Forgets what a failed transaction wrote.
+    /// Forgets everything, after a failed transaction.
     pub(crate) fn forget(&mut self) {
         self.0.clear();
     }

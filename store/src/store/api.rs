@@ -1,4 +1,4 @@
-//! Calls that come by the API.
+//! Calls by the API.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,7 +22,7 @@ use crate::read::output;
 use crate::sqlite::{executions, facts, ids};
 use crate::store::Store;
 
-/// The longest reason of a verdict, in characters.
+/// The maximum length of the evidence of a verdict, in characters.
 const MAX_EVIDENCE: usize = 4_096;
 
 impl Store {
@@ -34,8 +34,8 @@ impl Store {
         self.reader().execution_row(row)
     }
 
-    /// Changes an execution that was never leased. Refused (`LeaseLost`) where it was, and
-    /// (`IllegalTransition`) where its state has no such step.
+    /// Changes an execution that was never leased. Refused with `LeaseLost` if it was, and with
+    /// `IllegalTransition` if its state does not allow the new status.
     pub async fn update_tool_execution(
         &self,
         update: ExecutionUpdate,
@@ -44,9 +44,9 @@ impl Store {
         self.write(move |tx| executions::update(tx, &update, if_updated_at)).await
     }
 
-    /// Finds or makes the execution that holds a key; with `lease`, exactly one caller may run it.
+    /// Finds or creates the execution that holds a key. With `lease`, exactly one caller may run it.
     ///
-    /// Safe to repeat: the same key gives the same execution, and the same `claim_id` the same lease.
+    /// Safe to repeat: the same key returns the same execution, and the same `claim_id` the same lease.
     pub async fn execute(
         &self,
         call: ToolCall,
@@ -61,8 +61,8 @@ impl Store {
             self.0.caches.new_calls.saw_known();
             return Ok(executed);
         }
-        let asked = Arc::new(self.api_call(call, place, key, &options)?);
-        let job = Arc::clone(&asked);
+        let request = Arc::new(self.api_call(call, place, key, &options)?);
+        let job = Arc::clone(&request);
         let work = move |write: &mut Write<'_>| {
             let answer = executions::execute(&mut write.tx, &job)?;
             let waiter = match answer {
@@ -77,14 +77,14 @@ impl Store {
         match answer {
             ApiAnswer::New { id, at, claim } => {
                 self.0.caches.new_calls.saw_new();
-                let execution = fresh(id, &asked, at);
+                let execution = fresh(id, &request, at);
                 Ok(Executed { execution, duplicate: false, input_mismatch: false, claim })
             }
             ApiAnswer::Known { row, mismatch, mut claim, .. } => {
                 self.0.caches.new_calls.saw_known();
                 if let Some(waiter) = waiter
                     && tokio::time::timeout(options.wait, waiter.settled()).await.is_ok()
-                    && asked.lease.is_some()
+                    && request.lease.is_some()
                 {
                     claim = Some(execute::passive_claim(self.reader().brief(row)?.state));
                 }
@@ -94,7 +94,7 @@ impl Store {
         }
     }
 
-    /// The row numbers of a call's place. Remembered: none of them ever moves.
+    /// The row numbers of a call's user, session and goal. Cached: they never change.
     pub(crate) fn place(&self, call: &ToolCall) -> Result<Place, Error> {
         let ids = (call.user_id, call.session_id, call.goal_id);
         if let Some(place) = self.0.caches.places.get(&ids) {
@@ -155,8 +155,8 @@ impl Store {
         })
     }
 
-    /// The answer where the key's holder is over for good, or where only the record is asked for: a
-    /// read, and no work for the writer.
+    /// The answer if the key's holder has ended for good, or if only the record is requested: a read, without
+    /// work for the writer.
     fn known(
         &self,
         key: &ToolCallKey,
@@ -185,24 +185,24 @@ impl Store {
         })
     }
 
-    /// Waits until an execution is terminal or in doubt, at most for `timeout`; as it is then.
+    /// Waits until an execution is terminal or in doubt, at most for `timeout`. Returns it as it is then.
     pub async fn await_execution(&self, id: Uuid, timeout: Duration) -> Result<Execution, Error> {
         let work = move |write: &mut Write<'_>| {
             let execution = facts::brief(write.tx.conn, id)?;
             let over = execution.state.is_terminal() || execution.state.outcome().is_some();
             Ok((!over).then(|| Waiter::subscribe(write.live, Running::of(&execution))))
         };
-        // It is about a call in flight, also where the disk has no room for new ones.
+        // It concerns a running call: allowed even if the disk is full.
         let waiter = self.0.writer.run(Lane::ApiFinish, work).await?;
         if let Some(waiter) = waiter {
-            // At the timeout the execution is told as it is.
+            // At the timeout the execution is returned as it is.
             let _ = tokio::time::timeout(timeout, waiter.settled()).await;
         }
         self.reader().execution(id)
     }
 
-    /// Records what the holder of an API lease tells. A repeat of the same outcome gives the stored
-    /// execution; another outcome, or one of an older attempt, is `Stale` and kept in the log.
+    /// Records the outcome that the holder of an API lease reports. Repeating the same outcome returns the
+    /// stored execution. A different outcome, or one of an older attempt, is `Stale` and only logged.
     pub async fn finish_by_token(&self, finish: ApiFinish) -> Result<Execution, Error> {
         let (id, attempt) = self.lease_of(&finish.lease)?;
         self.write_finish(move |tx| executions::finish(tx, id, attempt, &finish)).await??;
@@ -212,12 +212,12 @@ impl Store {
     fn lease_of(&self, lease: &str) -> Result<(Uuid, u32), Error> {
         self.0.secret.read_lease_token(lease).ok_or_else(|| Error::Invalid {
             field: "lease",
-            message: "it is not a lease of this engine".to_owned(),
+            message: "not a lease of this engine".to_owned(),
         })
     }
 
-    /// Gives a lease `ttl` from now on; revives an in-doubt execution of its attempt that nobody
-    /// has settled. Refused (`LeaseLost`) otherwise.
+    /// Extends a lease to `ttl` from now. Revives an execution that is in doubt at the attempt of the lease
+    /// and not settled. Otherwise refused with `LeaseLost`.
     pub async fn extend_lease(&self, lease: &str, ttl: Duration) -> Result<Execution, Error> {
         let (id, attempt) = self.lease_of(lease)?;
         check_lease(ttl)?;
@@ -225,7 +225,7 @@ impl Store {
         self.reader().execution(id)
     }
 
-    /// Settles an execution that is in doubt at the verdict's attempt; `Stale` otherwise.
+    /// Settles an execution that is in doubt at the attempt of the verdict. Otherwise refused with `Stale`.
     pub async fn resolve(&self, verdict: Verdict) -> Result<Execution, Error> {
         let length = verdict.evidence.chars().count();
         if !(1..=MAX_EVIDENCE).contains(&length) {
@@ -246,9 +246,9 @@ fn check_lease(ttl: Duration) -> Result<(), Error> {
     Err(Error::Invalid { field: "lease_ms", message })
 }
 
-/// A new execution as the commit has just written it.
-fn fresh(id: Uuid, asked: &ApiCall, at: Timestamp) -> Execution {
-    let (call, leased) = (&asked.call, asked.lease.is_some());
+/// A new execution, as it was just committed.
+fn fresh(id: Uuid, request: &ApiCall, at: Timestamp) -> Execution {
+    let (call, leased) = (&request.call, request.lease.is_some());
     Execution {
         id,
         goal_id: call.goal_id,
@@ -259,7 +259,7 @@ fn fresh(id: Uuid, asked: &ApiCall, at: Timestamp) -> Execution {
         status: if leased { ExecutionStatus::Running } else { ExecutionStatus::Pending },
         output: None,
         error: None,
-        idempotency_key: Some(asked.key.text.clone()),
+        idempotency_key: Some(request.key.text.clone()),
         started_at: leased.then_some(at),
         completed_at: None,
         created_at: at,

@@ -10,19 +10,19 @@ use crate::sqlite::entities;
 use crate::store::Store;
 
 impl Store {
-    /// Makes a user. Refused (`Conflict`) where the name is taken.
+    /// Creates a user. Refused with `Conflict` if the name is taken.
     pub async fn create_user(&self, new: NewUser) -> Result<User, Error> {
         let id = self.write(move |tx| entities::create_user(tx, &new)).await?;
         self.reader().user(id)
     }
 
-    /// Makes a session of a user.
+    /// Creates a session of a user.
     pub async fn create_session(&self, new: NewSession) -> Result<Session, Error> {
         let id = self.write(move |tx| entities::create_session(tx, &new)).await?;
         self.reader().session(id)
     }
 
-    /// Changes a session; refused (`Conflict`) where it is newer than `if_updated_at`.
+    /// Changes a session. Refused with `Conflict` if it was changed after `if_updated_at`.
     pub async fn update_session(
         &self,
         update: SessionUpdate,
@@ -31,13 +31,13 @@ impl Store {
         self.write(move |tx| entities::update_session(tx, &update, if_updated_at)).await
     }
 
-    /// Makes a goal. Refused (`Foreign`) where the session belongs to another user.
+    /// Creates a goal. Refused with `Foreign` if the session belongs to another user.
     pub async fn create_goal(&self, new: NewGoal) -> Result<Goal, Error> {
         let id = self.write(move |tx| entities::create_goal(tx, &new)).await?;
         self.reader().goal(id)
     }
 
-    /// Changes a goal; refused (`Conflict`) where it is newer than `if_updated_at`.
+    /// Changes a goal. Refused with `Conflict` if it was changed after `if_updated_at`.
     pub async fn update_goal(
         &self,
         update: GoalUpdate,
@@ -46,13 +46,13 @@ impl Store {
         self.write(move |tx| entities::update_goal(tx, &update, if_updated_at)).await
     }
 
-    /// Makes a memory of a user.
+    /// Creates a memory of a user.
     pub async fn create_memory(&self, new: NewMemory) -> Result<Memory, Error> {
         let id = self.write(move |tx| entities::create_memory(tx, &new)).await?;
         self.reader().memory(id)
     }
 
-    /// Changes a memory; refused (`Conflict`) where it is newer than `if_updated_at`.
+    /// Changes a memory. Refused with `Conflict` if it was changed after `if_updated_at`.
     pub async fn update_memory(
         &self,
         update: MemoryUpdate,
@@ -61,13 +61,13 @@ impl Store {
         self.write(move |tx| entities::update_memory(tx, &update, if_updated_at)).await
     }
 
-    /// Makes a channel of a user.
+    /// Creates a channel of a user.
     pub async fn create_channel(&self, new: NewChannel) -> Result<Channel, Error> {
         let id = self.write(move |tx| entities::create_channel(tx, &new)).await?;
         self.reader().channel(id)
     }
 
-    /// Changes a channel; refused (`Conflict`) where it is newer than `if_updated_at`.
+    /// Changes a channel. Refused with `Conflict` if it was changed after `if_updated_at`.
     pub async fn update_channel(
         &self,
         update: ChannelUpdate,

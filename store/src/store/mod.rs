@@ -1,4 +1,4 @@
-//! The store as its users see it: each method is a job for the writer, or a read.
+//! The public API of the store: each method is a job for the writer, or a read.
 
 mod api;
 mod entities;
@@ -27,8 +27,8 @@ use crate::token::Secret;
 
 /// The store. Cloning is cheap.
 ///
-/// A method that returns `Ok` has its change on disk. A dropped future does not withdraw its job.
-/// `Busy` and `Full` mean that nothing was changed; `Closed` that the engine is stopping.
+/// When a method returns `Ok`, its change is on disk. Dropping a future does not cancel its job. `Busy` and
+/// `Full` mean that nothing was changed, `Closed` that the engine is stopping.
 #[derive(Clone)]
 pub struct Store(Arc<Inner>);
 
@@ -49,10 +49,10 @@ impl std::fmt::Debug for Store {
 impl Store {
     /// Takes the lock, migrates, recovers from an unclean stop and starts the store's threads.
     ///
-    /// Blocks for the checkpoint of what the log holds. When it returns, every execution that the
-    /// proxy of an earlier process left running is in doubt (class `idempotent`: failed), and API
-    /// leases have their full time to live before them. Refused (`Locked`) while another process
-    /// owns the database. Sets the process's umask to 077: all files are the owner's alone.
+    /// Blocks for a checkpoint of the write-ahead log. When it returns, every execution that the proxy of
+    /// an earlier process left running is in doubt (class `idempotent`: failed), and every API lease has
+    /// its full time to live again. Refused with `Locked` while another process owns the database. Sets
+    /// the process's umask to 077, so that only the owner can read the files.
     pub fn open(options: &Options) -> Result<Self, Error> {
         Self::open_at(options, Arc::new(SystemClock))
     }
@@ -69,30 +69,30 @@ impl Store {
         })))
     }
 
-    /// Writes what is queued, checkpoints and stops the writer. Later calls get `Closed`.
+    /// Writes all queued jobs, checkpoints and stops the writer. Later calls get `Closed`.
     pub async fn close(&self) {
         self.0.writer.stop().await;
     }
 
-    /// Tells other processes, by the lock file, where the API listens (`http://127.0.0.1:3030`).
+    /// Writes to the lock file where the API listens (`http://127.0.0.1:3030`), for other processes.
     pub fn announce(&self, api_url: &str) -> Result<(), Error> {
         self.0.lock.announce(api_url).map_err(|error| {
-            tracing::error!(%error, "the lock file cannot be written");
+            tracing::error!(%error, "cannot write the lock file");
             Error::Internal
         })
     }
 
-    /// Reads.
+    /// The reader of this store.
     pub fn reader(&self) -> &Reader {
         &self.0.reader
     }
 
-    /// How the store is, without touching the database.
+    /// The health of the store, without touching the database.
     pub fn health(&self) -> Health {
         stats::health(&self.0.reader, self.0.writer.queued())
     }
 
-    /// Runs a job that is refused where there is no room for new calls.
+    /// Runs a job that is refused if there is no capacity for new calls.
     pub(crate) async fn write<T, F>(&self, mut work: F) -> Result<T, Error>
     where
         T: Send + 'static,
@@ -102,7 +102,7 @@ impl Store {
         self.0.writer.run(Lane::Ordinary, work).await
     }
 
-    /// Runs a job about a call that was granted: it is taken also where the disk is full.
+    /// Runs a job that concerns a granted call: it is accepted even if the disk is full.
     async fn write_finish<T, F>(&self, mut work: F) -> Result<T, Error>
     where
         T: Send + 'static,
@@ -112,36 +112,36 @@ impl Store {
         self.0.writer.run(Lane::ApiFinish, work).await
     }
 
-    /// May a look for the call's key be left to the writer, which looks in any case. Where that takes
-    /// no calls what is known is still answered.
+    /// Whether to leave looking up the call's key to the writer, which looks it up in any case. Not if the
+    /// writer accepts no calls: known calls are still answered then.
     fn is_likely_new(&self) -> bool {
-        self.0.caches.new_calls.expects_new() && self.0.writer.takes_calls()
+        self.0.caches.new_calls.expects_new() && self.0.writer.accepts_calls()
     }
 
-    /// Counts something that is no execution; written to the log as one row a minute of each
-    /// (kind, what). A crash loses the running minute's counts.
+    /// Counts a request that is not an execution. The log gets one row a minute for each (kind, what). A
+    /// crash loses the counts of the current minute.
     pub fn count(&self, kind: &'static str, what: &str) {
         self.0.writer.status().count(kind, what);
     }
 
-    /// Notes that a duplicate of an execution was stopped, and how it was answered (`replayed`,
-    /// `coalesced`, …). Counted on the execution within seconds, as one event a minute at most; a
-    /// crash loses what was not yet written.
+    /// Counts a stopped duplicate of an execution, by how it was answered (`replayed`, `coalesced`, …).
+    /// Written to the execution within seconds, with at most one event a minute. A crash loses what was
+    /// not written yet.
     pub fn duplicate(&self, execution: Uuid, answered: &'static str) {
         self.0.writer.status().duplicates.note(execution, answered);
     }
 
-    /// How many duplicates were stopped since the start.
+    /// How many duplicates were stopped since the start of the process.
     pub fn duplicates(&self) -> u64 {
         self.0.writer.status().duplicates.total()
     }
 
-    /// Tells the number of the newest event whenever there is a newer one.
+    /// Watches the number of the newest event.
     pub fn newest_event(&self) -> watch::Receiver<i64> {
-        self.0.writer.status().newest.subscribe()
+        self.0.writer.status().newest()
     }
 
-    /// A digest under the store's secret: equal for equal inputs, and no way back.
+    /// HMAC-SHA256 under the store's secret: equal for equal inputs, and not reversible.
     pub fn keyed_digest(&self, label: &str, bytes: &[u8]) -> Digest {
         self.0.secret.digest(label, bytes)
     }
@@ -151,7 +151,7 @@ impl Store {
         self.0.secret.session_token(session)
     }
 
-    /// Whether `token` is the session's; in constant time.
+    /// Whether `token` belongs to the session. Compares in constant time.
     pub fn check_session_token(&self, session: &str, token: &str) -> bool {
         self.0.secret.check_session_token(session, token)
     }

@@ -1,4 +1,4 @@
-//! Calls that come by the proxy.
+//! Calls through the proxy.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -20,7 +20,8 @@ use crate::sqlite::{answers, claims, scope};
 use crate::store::Store;
 
 impl Store {
-    /// Whose call it is: found, or for names made. Remembered until a session or goal changes.
+    /// Finds the user, session and goal of a call, and creates those that are given by name. Cached until a
+    /// session or goal changes.
     pub async fn scope(&self, request: &ScopeRequest) -> Result<Scope, Error> {
         if let Some(scope) = self.0.caches.scopes.get(request) {
             return Ok(scope);
@@ -31,37 +32,37 @@ impl Store {
             return Ok(scope);
         }
         let request = request.clone();
-        self.write(move |tx| scope::find_or_make(tx, &request)).await
+        self.write(move |tx| scope::find_or_create(tx, &request)).await
     }
 
-    /// May this call run? `Execute` is told after its intent is on disk.
+    /// Claims a call. When it returns `Execute`, the claim is on disk.
     pub async fn claim(&self, call: Call) -> Result<Claim, Error> {
         let writer = self.0.writer.clone();
         let work = move |write: &mut Write<'_>| {
             let answer = claims::claim(&mut write.tx, &call)?;
             Ok(Claim::of(answer, write.live))
         };
-        // A lease is handed out when its claim is on disk.
-        let hand_out = move |claim: Claim| claim.granted(writer);
-        let claim = self.0.writer.run_and_hand_out(Lane::Ordinary, work, hand_out).await;
+        // The lease becomes valid once its claim is on disk.
+        let on_commit = move |claim: Claim| claim.granted(writer);
+        let claim = self.0.writer.run_mapped(Lane::Ordinary, work, on_commit).await;
         match &claim {
             Ok(Claim::Execute(_)) => self.0.caches.new_calls.saw_new(),
-            // Where the writer cannot write, what is known can still be read.
+            // If the writer cannot write, known calls can still be read.
             Ok(Claim::Replay(_)) | Err(_) => self.0.caches.new_calls.saw_known(),
             Ok(Claim::Busy(_) | Claim::InDoubt(_) | Claim::Mismatch { .. }) => {}
         }
         claim
     }
 
-    /// How a call ended that took effect before, from memory or by a read: what [`Store::claim`]
-    /// would say, at a fraction of its cost. `None`: only a claim can tell; so too after many new
-    /// calls in a row, when the look is not worth its cost.
+    /// The outcome of a call that took effect before, from memory or by a read: what [`Store::claim`] would
+    /// return, at a fraction of its cost. `None`: only a claim can decide. After many new calls in a row
+    /// it is always `None`, since looking is not worth its cost.
     pub fn replay(
         &self,
         key: &CallKey,
         fingerprint: &Digest,
     ) -> Result<Option<Arc<Settled>>, Error> {
-        // After a jump of the wall clock the writer alone decides what has expired.
+        // After a jump of the wall clock only the writer decides what has expired.
         if self.0.writer.status().jumped.load(Ordering::Relaxed) {
             return Ok(None);
         }
@@ -93,23 +94,24 @@ impl Store {
         }))
     }
 
-    /// Records the outcome of a claimed call, consuming its lease, and wakes its duplicates. Never
-    /// refused for want of room: it waits until the outcome is on disk. `Internal` where `SQLite` does not
-    /// take this outcome: then it is recorded as unknown.
+    /// Records the outcome of a claimed call, consuming its lease, and wakes its duplicates.
+    ///
+    /// Never refused for lack of space: it waits until the outcome is on disk. `Internal` if the database
+    /// refuses this outcome; it is then recorded as unknown.
     pub async fn finish(&self, lease: Lease, finish: Finish) -> Result<Arc<Settled>, Error> {
         let (id, attempt) = (lease.execution_id(), lease.attempt());
         let writer = lease.consume().ok_or(Error::Internal)?;
         let told = writer.finish(id, attempt, finish).await;
         if let Err(Error::Internal) = told {
-            // Its duplicates wait, and nobody else will tell them anything.
+            // Its duplicates wait, and nobody else will wake them.
             let unknown = lease::unknown("the outcome could not be recorded", "not recorded");
             writer.finish(id, attempt, unknown).await?;
         }
         told
     }
 
-    /// Redeems a retry token: the next identical call runs. A repeat changes nothing; a token that
-    /// is spent, expired or settled is `Stale`.
+    /// Redeems a retry token: the next identical call runs. Repeating it changes nothing. A token that is
+    /// spent or expired, or whose execution is settled, is `Stale`.
     pub async fn redeem(&self, token: &str) -> Result<Uuid, Error> {
         let token = token.to_owned();
         self.write(move |tx| claims::redeem(tx, &token)).await

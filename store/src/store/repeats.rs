@@ -9,23 +9,23 @@ use crate::engine::write::Write;
 use crate::sqlite::repeats::{self, Delivered};
 use crate::store::Store;
 
-/// Who asks for which of identical calls.
+/// A run of an agent, and a series of identical calls.
 #[derive(Debug, Clone)]
 pub struct Repeat {
-    /// The place of the first call's key.
+    /// The key of the first call.
     pub first: HolderKey,
-    /// The run of the agent; all that name none are one.
+    /// The run of the agent. All requests without a run count as one run.
     pub run: Option<String>,
 }
 
-/// An answer on its way to the run that asked.
+/// An answer that was delivered to a run.
 #[derive(Debug, Clone)]
 pub struct Delivery {
-    /// Who asked.
+    /// The run, and the series of calls.
     pub repeat: Repeat,
-    /// What [`Store::ordinal`] told.
+    /// The number that [`Store::ordinal`] returned.
     pub ordinal: u32,
-    /// The place of that call's key.
+    /// The key of that call.
     pub holder: HolderKey,
 }
 
@@ -36,20 +36,20 @@ impl Repeat {
 }
 
 impl Store {
-    /// Which of the identical calls a request means, from 1: the one that its run asked for last,
-    /// until the answer to that was delivered; then the next one. A run that has not asked before
-    /// begins with the first, and makes new ones once it has passed those that were there.
+    /// Which of the identical calls a request means, from 1: the last one that its run requested, until its
+    /// answer was delivered; then the next one. A new run starts with the first call, and adds new ones
+    /// after it has passed all existing ones.
     ///
-    /// The answer is on disk; a crash between this and the claim leaves a number that nobody holds,
-    /// which the same request gets again.
+    /// When it returns, the number is on disk. A crash before the claim leaves a number that nobody holds;
+    /// the same request gets it again.
     pub async fn ordinal(&self, repeat: &Repeat) -> Result<u32, Error> {
         let (key, run) = (repeat.first, repeat.run_digest());
         self.write(move |tx| repeats::ordinal(tx, &key, &run)).await
     }
 
-    /// The answer was delivered whole: the last byte was written, and the client then went on with
-    /// the connection, or closed it. Nobody waits for this; where it is lost, or the call is not
-    /// known to have run, the next identical call is a retry.
+    /// Records that an answer was delivered completely: its last byte was written, and the client then
+    /// reused or closed the connection. Does not wait. If it is lost, or the call is not known to have
+    /// run, the next identical call is a retry.
     pub fn delivered(&self, delivery: Delivery) {
         let run_digest = delivery.repeat.run_digest();
         let work = move |write: &mut Write<'_>| {

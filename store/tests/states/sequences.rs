@@ -435,8 +435,8 @@ impl Place {
         if let Some(key) = &mut call.key {
             key.holder = HolderKey::new(self.scope.user_id, b"states", name);
         }
-        call.content = Digest::of(name.as_bytes());
-        call.literal = call.content;
+        call.digests.content = Digest::of(name.as_bytes());
+        call.digests.literal = call.digests.content;
         call.class = class;
         call.upstream_key =
             (class == EffectClass::Keyed).then(|| upstream_key("engine idempotency-key", 12));

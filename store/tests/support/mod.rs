@@ -5,7 +5,8 @@
 use std::time::Duration;
 
 use store::call::{
-    Answer, AnswerBody, Call, CallKey, Claim, Finish, Scope, ScopeRequest, Settled, UpstreamKey,
+    Answer, AnswerBody, Call, CallDigests, CallKey, Claim, Finish, Scope, ScopeRequest, Settled,
+    UpstreamKey,
 };
 use store::key::{Digest, HolderKey};
 use store::model::{EffectClass, Json, NewGoal, NewSession, NewUser, Timestamp, ToolCall};
@@ -97,11 +98,13 @@ pub(crate) fn call(scope: Scope, key: &str, input: &str) -> Call {
         tool_name: "POST tool.test".to_owned(),
         input: Json::parse(r#"{"method":"POST"}"#).unwrap(),
         class: EffectClass::Once,
-        fingerprint: Digest::of(input.as_bytes()),
-        content: Digest::of(format!("content {input}").as_bytes()),
-        literal: Digest::of(format!("content {input}").as_bytes()),
-        principal: Digest::of(b"nobody"),
-        repeat: None,
+        digests: CallDigests {
+            fingerprint: Digest::of(input.as_bytes()),
+            content: Digest::of(format!("content {input}").as_bytes()),
+            literal: Digest::of(format!("content {input}").as_bytes()),
+            principal: Digest::of(b"nobody"),
+            repeat: None,
+        },
         run: None,
         upstream_key: None,
         retry_token: None,
@@ -109,8 +112,8 @@ pub(crate) fn call(scope: Scope, key: &str, input: &str) -> Call {
     }
 }
 
-pub(crate) fn upstream_key(told: &str, hours: u64) -> UpstreamKey {
-    UpstreamKey { told: told.to_owned(), lifetime: Duration::from_secs(hours * 3_600) }
+pub(crate) fn upstream_key(source: &str, hours: u64) -> UpstreamKey {
+    UpstreamKey { source: source.to_owned(), lifetime: Duration::from_secs(hours * 3_600) }
 }
 
 pub(crate) fn finish(outcome: Knowledge) -> Finish {

@@ -9,20 +9,20 @@ use std::borrow::Cow;
 
 pub use self::pointer::{Pointer, without};
 
-/// The canonical text of `bytes`, or `None` where they must be compared raw: no JSON, invalid
+/// The canonical text of `bytes`, or `None` if they must be compared raw: not JSON, invalid
 /// UTF-8, duplicate member names, lone surrogates, or nesting over 128.
 ///
-/// RFC 8785 but for its numbers: members sorted by the UTF-16 code units of their names, no
-/// insignificant space, one spelling of each string. A number stays as it was written, so that
-/// `1`, `1.0` and `1e0` differ and no digit is lost. The form is its own canonical form.
+/// RFC 8785 except for numbers: members sorted by the UTF-16 code units of their names, no
+/// insignificant whitespace, one spelling of each string. A number stays as it was written, so that
+/// `1`, `1.0` and `1e0` differ and no digit is lost. Canonicalizing twice changes nothing.
 ///
-/// Time and memory are linear in the input but for sorting, and for the copies that unsorted
-/// objects inside each other cost, at most one a level.
+/// Time and memory are linear in the input, except for sorting and for the copies that nested
+/// unsorted objects cost: at most one per level.
 pub fn json(bytes: &[u8]) -> Option<Vec<u8>> {
     text::canonical(std::str::from_utf8(bytes).ok()?).map(String::into_bytes)
 }
 
-/// [`json`], else the bytes as they are; tagged, so that the two never collide.
+/// [`json`], or the bytes as they are. Tagged, so that the two never collide.
 pub fn json_or_raw(bytes: &[u8]) -> Vec<u8> {
     let (tag, body) = match json(bytes) {
         Some(canonical) => (b'j', Cow::Owned(canonical)),
@@ -35,7 +35,7 @@ pub fn json_or_raw(bytes: &[u8]) -> Vec<u8> {
 }
 
 /// [`json`] for people (`replay`): members sorted, no spaces, numbers as written; the text itself
-/// where it has no canonical form.
+/// if it has no canonical form.
 pub fn display(text: &str) -> Cow<'_, str> {
     match json(text.as_bytes()).and_then(|canonical| String::from_utf8(canonical).ok()) {
         Some(canonical) => Cow::Owned(canonical),

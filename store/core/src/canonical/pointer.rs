@@ -13,7 +13,7 @@ pub struct Pointer {
 }
 
 impl Pointer {
-    /// The only step of a pointer that has one, as it is meant (for forms, which have no depth).
+    /// The only step of a one-step pointer, unescaped. For forms, which are flat.
     pub fn only_name(&self) -> Option<String> {
         let step = &self.text[1..];
         (!step.contains('/')).then(|| unescaped(step))
@@ -32,7 +32,7 @@ impl Pointer {
 impl FromStr for Pointer {
     type Err = String;
 
-    /// Refuses the whole document, and what is no pointer.
+    /// Refuses the empty pointer (the whole document), and what is not a pointer.
     fn from_str(text: &str) -> Result<Self, String> {
         let bad = |why: &str| {
             format!("{text:?} {why}; write a JSON pointer such as /amount or /items/0/id")
@@ -68,7 +68,7 @@ impl fmt::Debug for Pointer {
     }
 }
 
-/// A text from [`super::json`] without what the pointers name; what is not there is no fault.
+/// A text from [`super::json`] without the values that the pointers name. Missing values are ignored.
 pub fn without<'a>(canonical: &str, pointers: impl IntoIterator<Item = &'a Pointer>) -> String {
     let mut out = String::with_capacity(canonical.len());
     let steps: Vec<&[String]> = pointers.into_iter().map(|pointer| &pointer.steps[..]).collect();
@@ -76,8 +76,8 @@ pub fn without<'a>(canonical: &str, pointers: impl IntoIterator<Item = &'a Point
     out
 }
 
-/// Copies the value at `at` without what `left` names in it, and tells its end. Not deeper than the
-/// text is nested, which has a limit.
+/// Copies the value at `at` without what `left` names in it; returns its end. Recurses no deeper than
+/// the text is nested, which is limited.
 fn copy(text: &str, at: usize, left: &[&[String]], out: &mut String) -> usize {
     let open = text.as_bytes()[at];
     if left.is_empty() || !matches!(open, b'{' | b'[') {

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 
 use crate::model::MAX_DEPTH;
 
-/// The canonical form of `text`; `None` where it has none.
+/// The canonical form of `text`; `None` if it has none.
 pub(super) fn canonical(text: &str) -> Option<String> {
     let mut rewriter =
         Rewriter { text, at: 0, out: String::with_capacity(text.len()), members: Vec::new() };

@@ -54,7 +54,7 @@ macro_rules! log_words {
 }
 
 log_words! {
-    /// What an event tells (docs/TRANSACTIONS.md lists when each is written).
+    /// What an event records (docs/TRANSACTIONS.md says when each kind is written).
     EventKind else Other {
         /// An attempt was granted.
         Claimed "claimed",
@@ -78,13 +78,13 @@ log_words! {
         Revived "revived",
         /// A retry token was redeemed.
         Released "released",
-        /// A call that may have run was asked for under a rule by which it may not be repeated.
+        /// A call that may have run was repeated under a rule that does not allow it.
         Doubted "doubted",
-        /// A person decided what became of a call.
+        /// A person decided the outcome.
         Verdict "verdict",
         /// Duplicates of an execution were stopped.
         Duplicates "duplicates",
-        /// An answer was seen to arrive whole.
+        /// An answer was delivered completely.
         Delivered "delivered",
         /// The engine started.
         Boot "boot",
@@ -94,7 +94,7 @@ log_words! {
         Pruned "pruned",
         /// Old bodies of answers were dropped.
         BodiesDropped "bodies-dropped",
-        /// A minute's count of what passed without a record.
+        /// A minute's count of requests that passed without a record.
         Minute "minute",
         /// A user was created.
         UserCreated "user-created",
@@ -128,28 +128,32 @@ log_words! {
         Engine "engine",
         /// A client of the proxy, by a retry token.
         Client "client",
-        /// Whoever holds the API's token, or has the machine.
+        /// The holder of the API token, or a user of the machine.
         Operator "operator",
     }
 }
 
-/// One row of the append-only log: who changed what, when, by which rule and why.
+/// One row of the append-only log: who changed what, when, under which rule and why.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[cfg_attr(feature = "typescript", derive(ts_rs::TS))]
 pub struct Event {
     /// Its number; without gaps.
     pub seq: i64,
+    /// When it happened.
     pub at: Timestamp,
     /// `claimed`, `finished`, `verdict`, `boot`, … (docs/TRANSACTIONS.md lists them).
     #[cfg_attr(feature = "typescript", ts(type = "string"))]
     pub kind: EventKind,
+    /// The execution that it is about.
     pub execution_id: Option<Uuid>,
+    /// The session that it is about, or the execution's.
     pub session_id: Option<Uuid>,
+    /// The attempt that it is about.
     pub attempt: Option<u32>,
     /// Who did it: `proxy`, `api`, `engine`, `operator`.
     #[cfg_attr(feature = "typescript", ts(type = "string"))]
     pub actor: Actor,
-    /// What else is known of it; digests stand for bodies.
+    /// Details; digests stand for bodies.
     pub detail: Json,
     /// SHA-256 over this row and the hash before it, in hex.
     pub hash: String,

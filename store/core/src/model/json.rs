@@ -1,15 +1,15 @@
-//! JSON kept as its own text: what came in goes out byte for byte.
+//! JSON kept as text: it is returned byte for byte as it arrived.
 
 use std::fmt;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::value::RawValue;
 
-/// The deepest nesting that is accepted; `RawValue` itself checks none.
+/// The maximum nesting depth; `RawValue` itself does not check it.
 pub const MAX_DEPTH: usize = 128;
 
-/// One JSON value as the text that was sent: 30-digit integers, 1.00000000000000000001 and duplicate
-/// member names survive, since no number or map is ever built from it.
+/// One JSON value as the text that was sent. 30-digit integers, 1.00000000000000000001 and duplicate
+/// member names survive, since it is never parsed into numbers or maps.
 #[derive(Clone)]
 #[cfg_attr(feature = "typescript", derive(ts_rs::TS), ts(type = "unknown"))]
 pub struct Json(Box<RawValue>);
@@ -26,7 +26,7 @@ pub enum JsonError {
 }
 
 impl Json {
-    /// Takes a text that is one JSON value; surrounding white space is dropped.
+    /// Parses a text that is one JSON value; surrounding whitespace is dropped.
     pub fn parse(text: impl Into<String>) -> Result<Self, JsonError> {
         let json = Self(RawValue::from_string(text.into())?);
         json.check_depth()?;
@@ -36,12 +36,12 @@ impl Json {
     /// The JSON text of `value`.
     ///
     /// # Panics
-    /// When `value` cannot be written as JSON (a map with keys that are no strings).
+    /// If `value` cannot be written as JSON, for example a map whose keys are not strings.
     pub fn of<T: Serialize + ?Sized>(value: &T) -> Self {
         Self(serde_json::value::to_raw_value(value).expect("the value is written as JSON"))
     }
 
-    /// The text, as it came.
+    /// The text, as it arrived.
     pub fn as_str(&self) -> &str {
         self.0.get()
     }
@@ -51,12 +51,12 @@ impl Json {
         serde_json::from_str(self.0.get())
     }
 
-    /// Takes a text that this store has written itself.
+    /// Wraps a text that this store wrote, without checking its depth.
     pub fn stored(text: String) -> Result<Self, serde_json::Error> {
         RawValue::from_string(text).map(Self)
     }
 
-    /// How many arrays and objects stand within each other at most.
+    /// The nesting depth of arrays and objects.
     pub fn depth(&self) -> usize {
         let (mut deepest, mut depth, mut in_string, mut escaped) = (0_usize, 0, false, false);
         for byte in self.0.get().bytes() {

@@ -5,8 +5,11 @@ words! {
     /// certain an effect, the greater, so that the join of two attempts is their maximum.
     #[cfg_attr(feature = "typescript", ts(rename = "Outcome"))]
     Knowledge {
+        /// The effect did not take place.
         NotExecuted = 0 "not_executed",
+        /// The effect may have taken place.
         Unknown = 1 "unknown",
+        /// The effect took place.
         Executed = 2 "executed",
     }
 }

@@ -1,4 +1,4 @@
-//! Points in time as the wire and the store know them: UTC, microseconds.
+//! Points in time on the wire and in the store: UTC, microseconds.
 
 use chrono::{DateTime, Datelike as _, SecondsFormat, Utc};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -19,14 +19,14 @@ impl Timestamp {
         self.0
     }
 
-    /// As chrono's type; a number outside chrono's range becomes the epoch.
+    /// As chrono's type. A value outside chrono's range becomes the epoch.
     pub fn as_datetime(self) -> DateTime<Utc> {
         DateTime::from_timestamp_micros(self.0).unwrap_or_default()
     }
 
     /// The date as `YYYYMMDD`, UTC.
     pub fn date(self) -> String {
-        // In every derived key: a pattern would be read anew each time.
+        // Part of every derived key: a format string would be parsed each time.
         let date = self.as_datetime().date_naive();
         format!(
             "{:08}",

@@ -1,6 +1,6 @@
 //! Closed sets of words, and members that may be null.
 
-/// Declares a closed set of words as the wire spells them, each with the number that the store keeps.
+/// Declares a closed set of words as the wire spells them, each with its number in the store.
 macro_rules! words {
     ($(#[$doc:meta])* $name:ident { $($(#[$vdoc:meta])* $variant:ident = $number:literal $word:literal),+ $(,)? }) => {
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
@@ -41,7 +41,7 @@ macro_rules! words {
                 match word {
                     $($word => Ok(Self::$variant),)+
                     other => Err(format!(
-                        "{other:?} is none of {}",
+                        "{other:?} is not one of {}",
                         [$($word),+].join(", ")
                     )),
                 }
@@ -51,7 +51,8 @@ macro_rules! words {
 }
 pub(crate) use words;
 
-/// Tells an absent member (`None`) from an explicit null (`Some(None)`); use with `#[serde(default)]`.
+/// Distinguishes an absent member (`None`) from an explicit null (`Some(None)`). Use with
+/// `#[serde(default)]`.
 pub(super) fn nullable<'de, T, D>(deserializer: D) -> Result<Option<Option<T>>, D::Error>
 where
     T: serde::Deserialize<'de>,

@@ -1,4 +1,4 @@
-//! The chain: rows that are missing, changed or swapped, and a tail that was cut.
+//! Verifies the chain: finds rows that are missing, changed or swapped, and a tail that was cut.
 
 use rusqlite::params;
 use serde::Deserialize;
@@ -13,11 +13,11 @@ use crate::audit::report::Finding;
 use crate::read::reader::Reader;
 use crate::sqlite::{queries, rows};
 
-/// A log that was walked to its end.
+/// The result of a walk through the log.
 pub(super) struct Log {
     pub(super) end: Head,
     pub(super) events: u64,
-    /// The executions from this row on have all of their events; those of others may be pruned.
+    /// Executions from this row on have all their events; events of earlier ones may be pruned.
     pub(super) whole_from: i64,
     pub(super) entities: Entities,
 }
@@ -31,7 +31,7 @@ struct EventRow {
     attempt: Option<u32>,
     actor: String,
     detail: String,
-    /// Zeros where it is none.
+    /// Zeros if the column does not hold a hash.
     hash: [u8; 32],
 }
 
@@ -51,8 +51,8 @@ impl Reader {
             end: Head::EMPTY,
             events: 0,
             cut: false,
-            first_left: None,
-            first_made: None,
+            first_remaining: None,
+            first_created: None,
             entities: Entities::default(),
             wanted: expected,
             findings,
@@ -72,15 +72,14 @@ impl Reader {
 struct Walk<'a> {
     end: Head,
     events: u64,
-    /// The log does not begin with its first row.
+    /// The first rows of the log are missing.
     cut: bool,
-    /// The first row behind the cut, until a later row vouches for what retention dropped before it by
-    /// naming the last hash.
-    first_left: Option<EventRow>,
-    /// The first execution whose making is still in the log.
-    first_made: Option<i64>,
+    /// The first row after the cut, until a later row confirms the pruning by naming the last hash.
+    first_remaining: Option<EventRow>,
+    /// The first execution whose creation is still in the log.
+    first_created: Option<i64>,
     entities: Entities,
-    /// The given head, until it is passed.
+    /// The given head, until its row is reached.
     wanted: Option<&'a (i64, String)>,
     findings: &'a mut Vec<Finding>,
 }
@@ -97,21 +96,21 @@ impl Walk<'_> {
             self.wrong(expected, format!("rows {expected} to {} are missing", event.seq - 1));
         }
         if !first_after_cut && event.hash_after(&self.end.hash) != event.hash {
-            let message = format!("the row ({}) was changed, or one before it", event.kind);
+            let message = format!("the row ({}) or the one before it was changed", event.kind);
             self.wrong(event.seq, message);
         }
-        if self.first_left.as_ref().is_some_and(|first| event.vouches_for_cut_before(first)) {
-            self.first_left = None;
+        if self.first_remaining.as_ref().is_some_and(|first| event.vouches_for_cut_before(first)) {
+            self.first_remaining = None;
         }
-        if self.first_made.is_none() && event.makes_its_execution() {
-            self.first_made = event.execution;
+        if self.first_created.is_none() && event.creates_its_execution() {
+            self.first_created = event.execution;
         }
         self.entities.take(&event.kind, &event.detail);
         self.end = Head { seq: event.seq, at: event.at, hash: event.hash };
         self.events += 1;
         if first_after_cut {
             self.cut = true;
-            self.first_left = Some(event);
+            self.first_remaining = Some(event);
         }
         self.compare_with_wanted();
     }
@@ -120,14 +119,14 @@ impl Walk<'_> {
         let Some((seq, hash)) = self.wanted else { return };
         if *seq == self.end.seq {
             if *hash != Digest::from_bytes(self.end.hash).hex(32) {
-                self.wrong(*seq, "its hash is not the one of the given head".to_owned());
+                self.wrong(*seq, "its hash differs from the given head".to_owned());
             }
             self.wanted = None;
         }
     }
 
     fn over(mut self) -> Log {
-        if let Some(first) = self.first_left.take() {
+        if let Some(first) = self.first_remaining.take() {
             let cut = first.seq - 1;
             self.wrong(cut, format!("rows 1 to {cut} are missing, and no pruning is recorded"));
         }
@@ -140,13 +139,13 @@ impl Walk<'_> {
                 format!("the log ends at row {}, before the given head: its tail was cut", end.seq),
             );
         }
-        let whole_from = if self.cut { self.first_made.unwrap_or(i64::MAX) } else { i64::MIN };
+        let whole_from = if self.cut { self.first_created.unwrap_or(i64::MAX) } else { i64::MIN };
         Log { end, events: self.events, whole_from, entities: self.entities }
     }
 }
 
 impl EventRow {
-    /// It records a pruning that ends right before `first`, with the hash that `first` goes on from.
+    /// Whether it records a pruning that ends right before `first`, with the hash that `first` continues.
     fn vouches_for_cut_before(&self, first: &Self) -> bool {
         let Ok(pruned) = serde_json::from_str::<Pruned>(&self.detail) else { return false };
         let mut hash = [0_u8; 32];
@@ -159,8 +158,8 @@ impl EventRow {
             && first.hash_after(&hash) == first.hash
     }
 
-    /// Rows of executions are made in the order of these events.
-    fn makes_its_execution(&self) -> bool {
+    /// Rows of executions are created in the order of these events.
+    fn creates_its_execution(&self) -> bool {
         self.kind == EventKind::Created
             || self.kind == EventKind::Claimed && self.attempt == Some(1)
     }

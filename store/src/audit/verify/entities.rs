@@ -1,4 +1,4 @@
-//! Users, channels, sessions, goals and memories, against the digests that the log keeps of them.
+//! Compares users, channels, sessions, goals and memories with their digests in the log.
 
 use std::collections::BTreeMap;
 
@@ -8,23 +8,23 @@ use store_core::model::EventKind;
 
 use super::{PAGE, Walked, many};
 use crate::read::reader::Reader;
-use crate::sqlite::entity_log::{self, Noted, Table};
+use crate::sqlite::entity_log::{self, EntityDetail, Table};
 use crate::sqlite::queries;
 
-/// The last word of the log on each row.
+/// The last digest of each row in the log.
 #[derive(Default)]
 pub(super) struct Entities {
     digests: BTreeMap<(Table, i64), String>,
-    /// Some of what an earlier version made is told of without a digest.
+    /// An earlier version has logged some rows without a digest.
     partly: bool,
 }
 
 impl Entities {
-    /// Takes an event of the log, in the log's order.
+    /// Adds an event, in the order of the log.
     pub(super) fn take(&mut self, kind: &EventKind, detail: &str) {
         let Some(table) = Table::of_event(kind) else { return };
         match serde_json::from_str(detail) {
-            Ok(Noted { row: Some(row), digest: Some(digest), .. }) => {
+            Ok(EntityDetail { row: Some(row), digest: Some(digest), .. }) => {
                 self.digests.insert((table, row), digest);
             }
             _ => self.partly = true,
@@ -44,40 +44,44 @@ impl Entities {
             }
         }
     }
+}
 
-    fn compare(
-        &mut self,
-        table: Table,
-        row: i64,
-        digest: &str,
-        tells_all: bool,
-        walked: &mut Walked<'_>,
-    ) {
-        let message = match self.digests.remove(&(table, row)) {
-            Some(told) if told == digest => return,
-            Some(_) => "it is not the one that was recorded",
-            None if tells_all => "its events know nothing of it",
+/// The comparison of the tables with the log.
+struct Comparison<'w, 'f> {
+    logged: Entities,
+    /// Every row is in the log.
+    is_complete: bool,
+    walked: &'w mut Walked<'f>,
+}
+
+impl Comparison<'_, '_> {
+    fn compare(&mut self, table: Table, row: i64, digest: &str) {
+        let message = match self.logged.digests.remove(&(table, row)) {
+            Some(logged) if logged == digest => return,
+            Some(_) => "it differs from what was recorded",
+            None if self.is_complete => "it is not in the event log",
             None => return,
         };
-        walked.wrong(table.name(), row, message.to_owned());
+        self.walked.wrong(table.name(), row, message.to_owned());
     }
 }
 
 impl Reader {
-    /// `told` is what the log tells up to the row `seq`.
+    /// `logged`: the digests in the log up to the row `seq`.
     pub(super) fn verify_entities(
         &self,
-        mut told: Entities,
+        logged: Entities,
         mut seq: i64,
         walked: &mut Walked<'_>,
     ) -> Result<(), Error> {
-        let tells_all = !told.partly && walked.whole_from == i64::MIN;
+        let is_complete = !logged.partly && walked.whole_from == i64::MIN;
+        let mut comparison = Comparison { logged, is_complete, walked };
         for table in Table::ALL {
             let mut from = i64::MIN;
             loop {
-                // Others go on writing: a page is compared with the log of the same moment.
+                // Others keep writing: a page is compared with the log of the same moment.
                 let page = self.snapshot(|conn| {
-                    told.catch_up(conn, &mut seq)?;
+                    comparison.logged.catch_up(conn, &mut seq)?;
                     Ok(many(conn, table.rows(), params![from, PAGE], |row| {
                         Ok((row.get::<_, i64>(0)?, entity_log::digest(row)?))
                     })?)
@@ -85,15 +89,16 @@ impl Reader {
                 let Some((last, _)) = page.last() else { break };
                 from = last.saturating_add(1);
                 for (row, digest) in page {
-                    told.compare(table, row, &digest, tells_all, walked);
+                    comparison.compare(table, row, &digest);
                 }
             }
         }
-        // What was not there, or has changed since.
-        for (table, row) in told.digests.into_keys() {
+        // Rows that are missing, or that have changed since.
+        let Comparison { logged, walked, .. } = comparison;
+        for (table, row) in logged.digests.into_keys() {
             let found = self.one(table.rows(), params![row, 1], |found| found.get::<_, i64>(0))?;
             if found != Some(row) {
-                walked.wrong(table.name(), row, "it is missing: events name it".to_owned());
+                walked.wrong(table.name(), row, "it is missing: events refer to it".to_owned());
             }
         }
         Ok(())

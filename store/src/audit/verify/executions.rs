@@ -1,4 +1,4 @@
-//! Each execution and its answer, against the last word of their events.
+//! Compares each execution and its answer with their events.
 
 use rusqlite::{Connection, params};
 use store_core::Error;
@@ -6,7 +6,7 @@ use store_core::key::Digest;
 use store_core::model::Timestamp;
 use store_core::state::{Knowledge, State};
 
-use super::record::{EventRow, Record, ToldAnswer, ToldState};
+use super::record::{EventRow, LoggedAnswer, LoggedState, Record};
 use super::{PAGE, Walked, keys, many};
 use crate::decide::answer::Rest;
 use crate::decide::event::Detail;
@@ -27,7 +27,7 @@ struct ExecutionRow {
 
 struct AnswerRow {
     status: u16,
-    /// As its column says; the body itself may be gone.
+    /// As its column says; the body itself may be dropped.
     digest: [u8; 32],
     body: Option<Digest>,
     rest: Digest,
@@ -35,11 +35,11 @@ struct AnswerRow {
 }
 
 impl Reader {
-    /// How many there are.
+    /// Returns the number of executions.
     pub(super) fn verify_executions(&self, walked: &mut Walked<'_>) -> Result<u64, Error> {
         let (mut last, mut count) = (i64::MIN, 0);
         loop {
-            // Calls go on meanwhile: a row and its events are of one moment.
+            // Calls keep running: a row and its events are read at the same moment.
             let seen = self.snapshot(|conn| a_page(conn, &mut last, walked))?;
             if seen == 0 {
                 return Ok(count);
@@ -57,14 +57,15 @@ fn a_page(conn: &Connection, last: &mut i64, walked: &mut Walked<'_>) -> Result<
     for (row, execution) in page {
         (*last, seen) = (row, seen + 1);
         let events = many(conn, queries::VERIFY_EVENTS, [row], EventRow::read)?;
-        let record = Record::of(events, row >= walked.whole_from);
+        let is_whole = row >= walked.whole_from;
+        let record = if is_whole { Record::whole() } else { Record::default() }.after(events);
         match execution {
             Ok(execution) => execution.compare(row, &record, walked),
             Err(error) => walked.wrong("executions", row, format!("not readable: {error}")),
         }
         for attempt in &record.possible_duplicates {
             let message = format!(
-                "attempt {attempt} was told to have executed after a later one was claimed: it may have run twice",
+                "attempt {attempt} was reported as executed after a later one was claimed: it may have run twice",
             );
             walked.wrong("executions", row, message);
         }
@@ -74,7 +75,7 @@ fn a_page(conn: &Connection, last: &mut i64, walked: &mut Walked<'_>) -> Result<
 }
 
 impl ExecutionRow {
-    /// From [`queries::VERIFY_EXECUTIONS`].
+    /// Reads a row of [`queries::VERIFY_EXECUTIONS`].
     fn read(row: &rusqlite::Row<'_>) -> rusqlite::Result<Self> {
         let created = execution_rows::created(row, 16)?;
         let text = |at: usize| -> rusqlite::Result<Option<Digest>> {
@@ -100,7 +101,7 @@ impl ExecutionRow {
         for message in differs.into_iter().flatten() {
             walked.wrong("executions", row, message);
         }
-        if record.tells_answer
+        if record.knows_answer
             && let Some(message) = self.answer_differs(record.answer.as_ref(), walked.bodies_from)
         {
             walked.wrong("answers", row, message.to_owned());
@@ -108,25 +109,25 @@ impl ExecutionRow {
     }
 
     fn state_differs(&self, record: &Record) -> Option<String> {
-        let nothing = ToldState { status: "nothing".to_owned(), ..ToldState::default() };
-        let (is, told) = (self.told_state(), record.state.as_ref().unwrap_or(&nothing));
-        if (&is.status, is.attempt) != (&told.status, told.attempt) {
+        let nothing = LoggedState { status: "nothing".to_owned(), ..LoggedState::default() };
+        let (is, logged) = (self.logged_state(), record.state.as_ref().unwrap_or(&nothing));
+        if (&is.status, is.attempt) != (&logged.status, logged.attempt) {
             return Some(format!(
                 "it is {} at attempt {}, its events say {} at attempt {}",
-                is.status, is.attempt, told.status, told.attempt,
+                is.status, is.attempt, logged.status, logged.attempt,
             ));
         }
-        (record.tells_all() && is != *told).then(|| {
-            "when it ended, what is known of it, or whether it was decided or released, is not what was \
+        (record.is_complete() && is != *logged).then(|| {
+            "its end, what is known of it, or whether it was decided or released differs from what was \
              recorded"
                 .to_owned()
         })
     }
 
-    fn told_state(&self) -> ToldState {
+    fn logged_state(&self) -> LoggedState {
         let detail = Detail::default().to(self.state);
         let word = |known: Knowledge| known.as_str().to_owned();
-        ToldState {
+        LoggedState {
             status: self.state.status().to_string(),
             attempt: self.state.attempt(),
             known: match self.state {
@@ -141,8 +142,8 @@ impl ExecutionRow {
     }
 
     fn content_differs(&self, record: &Record) -> Option<String> {
-        let differs = |told: Option<&String>, is: &Digest| {
-            told.is_some_and(|told| told.len() == 2 * CREATED && *told != is.hex(CREATED))
+        let differs = |logged: Option<&String>, is: &Digest| {
+            logged.is_some_and(|logged| logged.len() == 2 * CREATED && *logged != is.hex(CREATED))
         };
         let whole = |digest: Option<Digest>| digest.map(|digest| digest.hex(32));
         let what = if differs(record.created.as_ref(), &self.created) {
@@ -151,43 +152,43 @@ impl ExecutionRow {
             "its class, fingerprint, content, rule or upstream key"
         } else if record.output != whole(self.output) {
             "its output"
-        } else if record.tells_all() && record.error != whole(self.error) {
+        } else if record.is_complete() && record.error != whole(self.error) {
             "its error"
         } else {
             return None;
         };
-        Some(format!("{what} is not the one that was recorded"))
+        Some(format!("{what} differs from what was recorded"))
     }
 
-    /// Bodies that came before `bodies_from` may have been dropped.
+    /// Bodies that arrived before `bodies_from` may have been dropped.
     fn answer_differs(
         &self,
-        told: Option<&ToldAnswer>,
+        logged: Option<&LoggedAnswer>,
         bodies_from: Timestamp,
     ) -> Option<&'static str> {
-        match (&self.answer, told) {
+        match (&self.answer, logged) {
             (Err(_), _) => Some("it is not readable"),
             (Ok(None), None) => None,
             (Ok(None), Some(_)) => Some("it is missing"),
-            (Ok(Some(_)), None) => Some("its events know of no answer"),
-            (Ok(Some(answer)), Some(told))
-                if told.kept && answer.body.is_none() && answer.received_at >= bodies_from =>
+            (Ok(Some(_)), None) => Some("its events record no answer"),
+            (Ok(Some(answer)), Some(logged))
+                if logged.kept && answer.body.is_none() && answer.received_at >= bodies_from =>
             {
                 Some("its body is missing")
             }
-            (Ok(Some(answer)), Some(told)) => {
-                let same = told.body == Digest::from_bytes(answer.digest).hex(32)
-                    && told.status.is_none_or(|status| status == answer.status)
-                    && told.rest.as_ref().is_none_or(|rest| *rest == answer.rest.hex(16))
+            (Ok(Some(answer)), Some(logged)) => {
+                let same = logged.body == Digest::from_bytes(answer.digest).hex(32)
+                    && logged.status.is_none_or(|status| status == answer.status)
+                    && logged.rest.as_ref().is_none_or(|rest| *rest == answer.rest.hex(16))
                     && answer.body.is_none_or(|body| body.as_bytes() == &answer.digest);
-                (!same).then_some("it is not the one that was recorded")
+                (!same).then_some("it differs from what was recorded")
             }
         }
     }
 }
 
 impl AnswerRow {
-    /// From column `at` on.
+    /// Reads an answer from column `at` on.
     fn read(row: &rusqlite::Row<'_>, at: usize) -> rusqlite::Result<Option<Self>> {
         let Some(status) = row.get(at)? else { return Ok(None) };
         let rest = Rest {

@@ -1,16 +1,16 @@
-//! Keys and the executions that they name: each execution's events tell which keys it took.
+//! Compares keys with the events of the executions that took them.
 
 use rusqlite::{Connection, OptionalExtension as _, params};
 use store_core::Error;
 
-use super::record::ToldKey;
+use super::record::LoggedKey;
 use super::{PAGE, Walked, many};
 use crate::read::reader::Reader;
 use crate::sqlite::error::Fail;
 use crate::sqlite::queries;
 
 impl Reader {
-    /// Each key names an execution that took it.
+    /// Checks that each key names an execution that took it.
     pub(super) fn verify_keys(&self, walked: &mut Walked<'_>) -> Result<(), Error> {
         let mut last = Vec::new();
         while self.snapshot(|conn| a_page(conn, &mut last, walked))? {}
@@ -18,7 +18,7 @@ impl Reader {
     }
 }
 
-/// Whether there may be more.
+/// Returns whether there may be more.
 fn a_page(conn: &Connection, last: &mut Vec<u8>, walked: &mut Walked<'_>) -> Result<bool, Fail> {
     let page = many(conn, queries::VERIFY_KEYS, params![*last, PAGE], |row| {
         let key: String = row.get(0)?;
@@ -27,43 +27,44 @@ fn a_page(conn: &Connection, last: &mut Vec<u8>, walked: &mut Walked<'_>) -> Res
     let Some((.., end)) = page.last() else { return Ok(false) };
     last.clone_from(end);
     for (key, execution, _) in page {
-        // Of those before it the events may be pruned.
+        // The events of earlier ones may be pruned.
         if execution < walked.whole_from {
             continue;
         }
-        let (taken, tells_all) = last_taken(conn, execution, &key)?;
-        if taken.is_none() && tells_all {
-            walked.wrong("keys", execution, format!("the key {key} was not its own"));
+        let (taken, is_complete) = last_taken(conn, execution, &key)?;
+        if taken.is_none() && is_complete {
+            walked.wrong("keys", execution, format!("it never took the key {key}"));
         }
     }
     Ok(true)
 }
 
-/// Each key that an execution took names it still, for as long as was recorded, or one that took it later.
+/// Checks that each key that an execution took still names it with the recorded window, or an execution that
+/// took it later.
 pub(super) fn verify_taken(
     conn: &Connection,
     execution: i64,
-    keys: &[ToldKey],
+    keys: &[LoggedKey],
     walked: &mut Walked<'_>,
 ) -> Result<(), Fail> {
-    for told in keys {
+    for logged in keys {
         let held = conn
             .prepare_cached(queries::VERIFY_KEY)?
-            .query_row([&told.key], |row| {
+            .query_row([&logged.key], |row| {
                 Ok((row.get::<_, i64>(0)?, row.get::<_, Option<i64>>(1)?))
             })
             .optional()?;
         let message = match held {
             None => "its key is missing: a duplicate would run",
             Some((holder, window)) if holder == execution => {
-                if window == told.window {
+                if window == logged.window {
                     continue;
                 }
-                "its key is not held for as long as was recorded"
+                "the window of its key differs from what was recorded"
             }
             Some((holder, _)) => {
-                let (taken, tells_all) = last_taken(conn, holder, &told.key)?;
-                if !tells_all || taken.is_some_and(|later| later > told.seq) {
+                let (taken, is_complete) = last_taken(conn, holder, &logged.key)?;
+                if !is_complete || taken.is_some_and(|later| later > logged.seq) {
                     continue;
                 }
                 "its key names another execution"
@@ -74,7 +75,7 @@ pub(super) fn verify_taken(
     Ok(())
 }
 
-/// The last event by which an execution took a key, and whether its events tell of keys at all.
+/// The last event by which an execution took a key, and whether its events record keys at all.
 fn last_taken(
     conn: &Connection,
     execution: i64,

@@ -1,4 +1,4 @@
-//! Walks the event chain, and compares all other tables with what the events say.
+//! Verifies the event chain, and compares all other tables with the events.
 
 use rusqlite::{Connection, Params, Row};
 
@@ -16,14 +16,14 @@ use store_core::Error;
 use store_core::key::Digest;
 use store_core::model::Timestamp;
 
-/// Rows that one read transaction takes.
+/// How many rows one read transaction reads.
 const PAGE: i64 = 1_000;
 
-/// What the walk through the tables goes by, and finds.
+/// The inputs and findings of the comparison of tables.
 struct Walked<'a> {
-    /// Of executions before this row the first events may be pruned.
+    /// The first events of executions before this row may be pruned.
     whole_from: i64,
-    /// Of answers that came before this moment the bodies may be dropped.
+    /// The bodies of answers that arrived before this time may be dropped.
     bodies_from: Timestamp,
     findings: &'a mut Vec<Finding>,
 }
@@ -44,10 +44,10 @@ fn many<T>(
 }
 
 impl Reader {
-    /// Walks the log's chain and the invariants between events and entities.
+    /// Verifies the chain of the event log, and that entities match their events.
     ///
-    /// `head` is one that an earlier run printed (`seq:hash`): a log whose tail was cut, or that was
-    /// rewritten since, then shows. Reads the whole store: call it where blocking is allowed.
+    /// `head` is the head that an earlier run printed (`seq:hash`). It reveals a log whose tail was cut, or
+    /// that was rewritten since. Reads the whole store: call it only where blocking is allowed.
     pub fn verify(&self, head: Option<&str>) -> Result<Report, Error> {
         let expected = head.map(parse_head).transpose()?;
         let mut findings = Vec::new();
@@ -60,7 +60,7 @@ impl Reader {
         };
         let executions = self.verify_executions(&mut walked)?;
         for row in self.many(queries::VERIFY_MISSING, [PAGE], |row| row.get(0))? {
-            let message = "it is missing: events, a key or an answer name it".to_owned();
+            let message = "it is missing: events, a key or an answer refer to it".to_owned();
             walked.wrong("executions", row, message);
         }
         self.verify_keys(&mut walked)?;
@@ -74,13 +74,13 @@ impl Reader {
     }
 }
 
-/// A head as [`Report::head`] prints it.
+/// Parses a head in the form of [`Report::head`].
 fn parse_head(text: &str) -> Result<(i64, String), Error> {
     text.split_once(':')
         .and_then(|(seq, hash)| Some((seq.parse().ok()?, hash.to_ascii_lowercase())))
         .filter(|(_, hash): &(i64, String)| hash.len() == 64)
         .ok_or_else(|| Error::Invalid {
             field: "head",
-            message: "it must be SEQ:HASH, as verify prints it".to_owned(),
+            message: "must be SEQ:HASH, as verify prints it".to_owned(),
         })
 }

@@ -1,4 +1,4 @@
-//! What an execution's events say of it.
+//! What the events of an execution say about it.
 
 use serde::Deserialize;
 use store_core::model::{EventKind, ExecutionStatus, Timestamp};
@@ -26,9 +26,9 @@ impl EventRow {
     }
 }
 
-/// The detail of an event, as [`crate::decide::event::Detail`] writes it.
+/// The detail of an event, written from a [`crate::decide::event::Detail`].
 #[derive(Deserialize)]
-struct Told {
+struct LoggedDetail {
     status: Option<String>,
     outcome: Option<String>,
     known: Option<String>,
@@ -52,30 +52,30 @@ struct Told {
     not_kept: bool,
 }
 
-/// The last word of an execution's events. Digests are in hex.
+/// What the events of an execution add up to. Digests are in hex.
 #[derive(Default)]
 pub(super) struct Record {
-    pub(super) state: Option<ToldState>,
+    pub(super) state: Option<LoggedState>,
     pub(super) created: Option<String>,
     pub(super) terms: Option<String>,
     pub(super) output: Option<String>,
     pub(super) error: Option<String>,
-    pub(super) answer: Option<ToldAnswer>,
-    /// Whether there is an answer can be told from the events that are left.
-    pub(super) tells_answer: bool,
-    pub(super) keys: Vec<ToldKey>,
-    /// Attempts that were told to have executed after a later one was claimed.
+    pub(super) answer: Option<LoggedAnswer>,
+    /// The remaining events say whether there is an answer.
+    pub(super) knows_answer: bool,
+    pub(super) keys: Vec<LoggedKey>,
+    /// Attempts that were reported as executed after a later one was claimed.
     pub(super) possible_duplicates: Vec<u32>,
-    /// Its first event is there.
+    /// Its first event is still in the log.
     pub(super) whole: bool,
 }
 
 /// A state in the words of the log.
 #[derive(Default, PartialEq, Eq)]
-pub(super) struct ToldState {
+pub(super) struct LoggedState {
     pub(super) status: String,
     pub(super) attempt: u32,
-    /// Of a failure alone.
+    /// Only of a failure.
     pub(super) known: Option<String>,
     pub(super) prior: Option<String>,
     pub(super) decided: bool,
@@ -83,78 +83,83 @@ pub(super) struct ToldState {
     pub(super) ended_at: Option<Timestamp>,
 }
 
-pub(super) struct ToldAnswer {
+pub(super) struct LoggedAnswer {
     pub(super) body: String,
     pub(super) rest: Option<String>,
     pub(super) status: Option<u16>,
-    /// The body was kept.
+    /// The body was stored.
     pub(super) kept: bool,
 }
 
 /// A key that the execution took.
-pub(super) struct ToldKey {
-    /// By this event.
+pub(super) struct LoggedKey {
+    /// The event by which it took the key.
     pub(super) seq: i64,
     pub(super) key: String,
     pub(super) window: Option<i64>,
 }
 
 impl Record {
-    pub(super) fn of(events: Vec<EventRow>, whole: bool) -> Self {
-        let mut record = Self { whole, tells_answer: whole, ..Self::default() };
-        for event in events {
-            if event.kind == EventKind::PossibleDuplicate {
-                record.possible_duplicates.push(event.attempt);
-            }
-            if let Ok(told) = serde_json::from_str(&event.detail) {
-                record.take(&event, told);
-            }
-        }
-        record
+    /// The record of an execution whose events are all in the log.
+    pub(super) fn whole() -> Self {
+        Self { whole: true, knows_answer: true, ..Self::default() }
     }
 
-    /// Earlier versions told less.
-    pub(super) const fn tells_all(&self) -> bool {
+    /// Adds all events, in the order of the log.
+    pub(super) fn after(mut self, events: Vec<EventRow>) -> Self {
+        for event in events {
+            if event.kind == EventKind::PossibleDuplicate {
+                self.possible_duplicates.push(event.attempt);
+            }
+            if let Ok(logged) = serde_json::from_str(&event.detail) {
+                self.take(&event, logged);
+            }
+        }
+        self
+    }
+
+    /// Earlier versions logged less detail.
+    pub(super) const fn is_complete(&self) -> bool {
         self.terms.is_some()
     }
 
-    fn take(&mut self, event: &EventRow, told: Told) {
+    fn take(&mut self, event: &EventRow, logged: LoggedDetail) {
         if event.kind == EventKind::Claimed {
             self.answer = None;
-            self.tells_answer = true;
+            self.knows_answer = true;
         }
-        if let Some(body) = told.body {
-            self.answer = Some(ToldAnswer {
+        if let Some(body) = logged.body {
+            self.answer = Some(LoggedAnswer {
                 body,
-                kept: !told.not_kept && told.answer.is_some(),
-                rest: told.answer,
-                status: told.answer_status,
+                kept: !logged.not_kept && logged.answer.is_some(),
+                rest: logged.answer,
+                status: logged.answer_status,
             });
-            self.tells_answer = true;
+            self.knows_answer = true;
         }
-        if let Some(status) = told.status {
+        if let Some(status) = logged.status {
             if !keeps_output(&event.kind) {
-                (self.output, self.error) = (told.output, told.error);
+                (self.output, self.error) = (logged.output, logged.error);
             }
-            self.state = Some(ToldState {
+            self.state = Some(LoggedState {
                 attempt: event.attempt,
-                known: told.known.or(told.outcome).filter(|_| status == "failed"),
-                prior: told.prior,
-                decided: told.decided,
-                released: told.released,
+                known: logged.known.or(logged.outcome).filter(|_| status == "failed"),
+                prior: logged.prior,
+                decided: logged.decided,
+                released: logged.released,
                 ended_at: self.ended_at(event, &status),
                 status,
             });
         }
-        if let Some(key) = told.key {
+        if let Some(key) = logged.key {
             self.keys.retain(|earlier| earlier.key != key);
-            self.keys.push(ToldKey { seq: event.seq, key, window: told.window });
+            self.keys.push(LoggedKey { seq: event.seq, key, window: logged.window });
         }
-        self.created = told.created.or(self.created.take());
-        self.terms = told.terms.or(self.terms.take());
+        self.created = logged.created.or(self.created.take());
+        self.terms = logged.terms.or(self.terms.take());
     }
 
-    /// When it ended, if it did: an update of what has ended changes nothing of that.
+    /// When it became terminal. An update of a terminal execution does not change that.
     fn ended_at(&self, event: &EventRow, status: &str) -> Option<Timestamp> {
         let terminal =
             [ExecutionStatus::Completed, ExecutionStatus::Failed, ExecutionStatus::Cancelled];
@@ -166,7 +171,7 @@ impl Record {
     }
 }
 
-/// A step that leaves output and error as they are.
+/// Whether a step leaves output and error as they are.
 const fn keeps_output(kind: &EventKind) -> bool {
     matches!(kind, EventKind::Lost | EventKind::Revived | EventKind::Doubted | EventKind::Released)
 }

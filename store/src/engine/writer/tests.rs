@@ -7,7 +7,9 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use store_core::Error;
-use store_core::call::{Answer, AnswerBody, Call, CallKey, Finish, Scope, ScopeRequest};
+use store_core::call::{
+    Answer, AnswerBody, Call, CallDigests, CallKey, Finish, Scope, ScopeRequest,
+};
 use store_core::key::{Digest, HolderKey};
 use store_core::model::{EffectClass, EventKind, ExecutionStatus, Json, NewUser, Timestamp, User};
 use store_core::state::Knowledge::{self, Executed, NotExecuted};
@@ -64,12 +66,14 @@ fn call(scope: &Scope, key: &str, input: &str) -> Call {
         tool_name: "POST tool.test".to_owned(),
         input: Json::of(input),
         class: EffectClass::Once,
-        fingerprint: Digest::of(key.as_bytes()),
-        content: Digest::of(key.as_bytes()),
-        literal: Digest::of(key.as_bytes()),
-        principal: Digest::of(b"nobody"),
+        digests: CallDigests {
+            fingerprint: Digest::of(key.as_bytes()),
+            content: Digest::of(key.as_bytes()),
+            literal: Digest::of(key.as_bytes()),
+            principal: Digest::of(b"nobody"),
+            repeat: None,
+        },
         run: None,
-        repeat: None,
         upstream_key: None,
         retry_token: None,
         rule: "default".to_owned(),
