@@ -69,7 +69,7 @@ function seen(call) {
 /** Where to check. The engine itself cannot ask the tool. */
 function howToVerify(call) {
   if (call.origin !== "proxy") {
-    return `Check where ${call.tool_name} writes to, and compare it with the input.`;
+    return `Look where ${call.tool_name} writes, and compare what is there with the input.`;
   }
   const [method, url = ""] = call.preview.split(" ", 2);
   const host = /^[a-z]+:\/\/([^/]*)/.exec(url)?.[1] ?? "the tool";
