@@ -1,29 +1,29 @@
-// Starts the dashboard from the engine that serves it. Opened as a file, the page takes its modules
-// from an engine that lets such pages in (a browser loads no module from a file): so its version is
-// always the engine's own.
+// Starts the dashboard from the engine that serves it. A page that is opened as a file loads its modules
+// from an engine that accepts such pages, because browsers do not load modules from files. So the modules
+// always have the engine's own version.
 (() => {
   "use strict";
   const isFile = location.protocol === "file:";
-  const asked = new URLSearchParams(location.search).get("engine");
-  const engine = isFile ? asked || "http://127.0.0.1:3030" : location.origin;
+  const requested = new URLSearchParams(location.search).get("engine");
+  const engine = isFile ? requested || "http://127.0.0.1:3030" : location.origin;
   const root = document.getElementById("app");
 
   function element(name, properties, ...children) {
-    const made = Object.assign(document.createElement(name), properties);
-    made.append(...children);
-    return made;
+    const node = Object.assign(document.createElement(name), properties);
+    node.append(...children);
+    return node;
   }
 
-  function cannotConnect() {
+  function showConnectForm() {
     const field = element("input", { name: "engine", value: engine, type: "url", required: true });
-    field.setAttribute("aria-label", "Where the engine listens");
+    field.setAttribute("aria-label", "Address of the engine");
     const form = element("form", { className: "row" }, field,
       element("button", { type: "submit", className: "primary" }, "Connect"));
     root.replaceChildren(element("main", { className: "lonely" },
-      element("h1", {}, "No engine answers"),
-      element("p", {}, `Nothing at ${engine} answers this page.`),
+      element("h1", {}, "No answer from the engine"),
+      element("p", {}, `There is no answer to this page from ${engine}.`),
       isFile
-        ? element("p", {}, "A page opened as a file is let in only by an engine that was started so:")
+        ? element("p", {}, "To accept a page that is opened as a file, start the engine like this:")
         : element("p", {}, "Start the engine, then connect again:"),
       element("pre", {}, `openclaw-state-engine serve${isFile ? " --allow-origin null" : ""}`),
       form));
@@ -33,8 +33,8 @@
   try {
     address = new URL("/src/app.js", engine);
   } catch {
-    cannotConnect();
+    showConnectForm();
     return;
   }
-  import(address.href).then((app) => app.start(root), cannotConnect);
+  import(address.href).then((app) => app.start(root), showConnectForm);
 })();

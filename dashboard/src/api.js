@@ -1,15 +1,15 @@
-// Calls of the state API. The engine is wherever this module came from, also for a page opened as a
-// file.
+// Calls of the state API. The engine is the one that served this module, even for a page that is opened
+// as a file.
 
 export const engine = new URL(import.meta.url).origin;
 export const isFile = location.protocol === "file:";
 
 const PAGE_KEY = "state-engine-page";
 
-/** The token, for a page opened as a file: such a page has no cookie and no storage of its own. */
+/** The token of a page that is opened as a file. Such a page has neither a cookie nor its own storage. */
 let bearer = null;
 
-/** What the engine refused, or that it did not answer (`code` "UNREACHABLE"). */
+/** The engine refused a call, or did not answer (`code` "UNREACHABLE"). */
 export class ApiError extends Error {
   constructor(code, message) {
     super(message);
@@ -25,12 +25,12 @@ function stored() {
   }
 }
 
-/** Keeps what a sign-in gave to this page. */
+/** Stores the page key that a sign-in returned. */
 export function keepPageKey(key) {
   localStorage.setItem(PAGE_KEY, key);
 }
 
-/** The headers by which a request shows that it may be made. */
+/** The headers that authorize a request. */
 export function credentials() {
   const headers = {};
   const key = stored();
@@ -39,15 +39,15 @@ export function credentials() {
   return headers;
 }
 
-/** Signs this browser in by the engine's token. */
+/** Signs this browser in with the engine's token. */
 export async function signIn(token) {
-  const answer = await reach("/sign-in", { headers: { Authorization: `Bearer ${token}` } });
+  const answer = await send("/sign-in", { headers: { Authorization: `Bearer ${token}` } });
   if (!answer.ok) throw new ApiError("UNAUTHORIZED", "This is not the engine's token.");
   if (isFile) bearer = token;
   else keepPageKey((await answer.json()).page_key);
 }
 
-async function reach(path, options) {
+async function send(path, options) {
   try {
     return await fetch(engine + path, options);
   } catch (cause) {
@@ -56,9 +56,9 @@ async function reach(path, options) {
   }
 }
 
-/** The text of the answer to a call, whatever it says. */
+/** The text of the answer to a call, be it a result or an error. */
 export async function rpcText(method, params, signal) {
-  const answer = await reach("/", {
+  const answer = await send("/", {
     method: "POST",
     headers: { "Content-Type": "application/json", ...credentials() },
     body: JSON.stringify({ jsonrpc: "2.0", id: 1, method, params }),
@@ -74,13 +74,13 @@ export async function rpc(method, params = {}, signal) {
   try {
     answer = JSON.parse(text);
   } catch {
-    throw new ApiError("UNREADABLE", "The engine's answer is not understood.");
+    throw new ApiError("UNREADABLE", "The engine's answer is not valid JSON.");
   }
   if (answer.error) throw new ApiError(answer.error.data?.code ?? "", answer.error.message);
   return answer.result;
 }
 
-/** `/readyz`: whether calls are taken, and where the proxy listens. */
+/** `/readyz`: whether the engine accepts calls, how many are in doubt, and where the proxy listens. */
 export async function readiness() {
-  return (await reach("/readyz", {})).json();
+  return (await send("/readyz", {})).json();
 }

@@ -1,4 +1,4 @@
-// The frame around all views: where one is, what is in doubt, search, and the stream of changes.
+// The frame around all views: navigation, the count of calls in doubt, search, and the stream of changes.
 
 import { html, render, useEffect, useRef, useState } from "../vendor/preact-htm.js";
 import { keepPageKey, readiness } from "./api.js";
@@ -58,7 +58,7 @@ function App() {
     };
     return html`<${SignIn} used=${route.params.used === "1"} signedIn=${signedIn} />`;
   }
-  return html`<a class="skip" href="#main" onClick=${skip}>To the content</a>
+  return html`<a class="skip" href="#main" onClick=${skip}>Skip to the content</a>
     <${Bar} route=${route} doubts=${doubts} search=${search} help=${() => setHelp(true)} />
     <${Banners} route=${route} doubts=${doubts} />
     <main id="main" tabindex="-1" class=${back ? "split" : ""}>
@@ -70,7 +70,7 @@ function App() {
     ${help && html`<${Help} close=${() => setHelp(false)} />`}`;
 }
 
-/** The fragment is the place where one is, so that it cannot be followed to the content. */
+/** The address's fragment holds the route, so a link to `#main` cannot move to the content. */
 function skip(event) {
   event.preventDefault();
   document.getElementById("main").focus();
@@ -106,7 +106,7 @@ function Bar({ route, doubts, search, help }) {
       type="button"
       class=${`quiet feed is-${state}`}
       aria-pressed=${feed.paused}
-      title=${feed.paused ? "Show changes again" : "Stop showing changes"}
+      title=${feed.paused ? "Resume updates" : "Pause updates"}
       onClick=${() => pause(!feed.paused)}>
       <span class="dot" aria-hidden="true"></span>${state}
     </button>
@@ -117,7 +117,8 @@ function Bar({ route, doubts, search, help }) {
 
 const logo = new URL("../favicon.svg", import.meta.url).href;
 
-/** How many calls are in doubt, from memory of the engine's: cheap enough to ask after each change. */
+/** How many calls are in doubt. The engine keeps this count in memory, so it is cheap to read after each
+ * change. */
 const useDoubts = () =>
   useLive(async () => (await readiness()).store.in_doubt, []).value ?? 0;
 
@@ -126,12 +127,12 @@ function DoubtTab({ on, doubts }) {
     >In doubt${doubts > 0 && html` <span class="badge">${doubts}</span>`}</a>`;
 }
 
-/** What must not be missed. */
+/** Problems that need attention on every page. */
 function Banners({ route, doubts }) {
   const feed = useFeed();
   return html`<div aria-live="polite">
     ${feed.state === "lost" &&
-    html`<p class="banner lost">The engine does not answer; what is shown may be old. Trying again…</p>`}
+    html`<p class="banner lost">The engine does not answer. This page may be out of date. Trying again…</p>`}
     ${doubts > 0 &&
     route.path[0] !== "doubt" &&
     html`<p class="banner doubt">
@@ -141,19 +142,19 @@ function Banners({ route, doubts }) {
   </div>`;
 }
 
-/** The search line: sessions on their own page, calls everywhere else. */
+/** The search line. It finds sessions on their page, and calls everywhere else. */
 function Search({ route, field }) {
   const ofSessions = route.path.length === 0;
   const target = ofSessions ? [] : ["calls"];
-  const said = route.path[0] === "calls" || ofSessions ? (route.params.q ?? "") : "";
+  const query = route.path[0] === "calls" || ofSessions ? (route.params.q ?? "") : "";
   const submit = (event) => {
     event.preventDefault();
     const q = field.current.value.trim();
     go(target, { ...(ofSessions ? route.params : {}), q, call: undefined });
   };
   useEffect(() => {
-    field.current.value = said;
-  }, [said, ofSessions]);
+    field.current.value = query;
+  }, [query, ofSessions]);
   return html`<form class="search" role="search" onSubmit=${submit}>
     <input
       type="search"
@@ -179,7 +180,7 @@ function Help({ close }) {
     <p>
       <code>tool:</code> <code>state:</code> <code>via:</code> <code>is:duplicated</code>${" "}
       <code>after:</code> <code>before:</code> <code>session:</code> <code>goal:</code>${" "}
-      <code>user:</code>, and words that stand in id, key, input or error.
+      <code>user:</code>, and any words from id, tool, key, input or error.
     </p>
     <form method="dialog"><button class="primary">Close</button></form>
   </dialog>`;

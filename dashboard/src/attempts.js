@@ -1,4 +1,4 @@
-// The attempts of a call step by step, and its rows of the log.
+// The attempts of a call step by step, and its rows of the event log.
 
 import { html } from "../vendor/preact-htm.js";
 import { between, count, moment, span, timeOfDay } from "./format.js";
@@ -46,7 +46,7 @@ export function Events({ events }) {
           <tr>
             <th scope="col">Number</th>
             <th scope="col">Time</th>
-            <th scope="col">What</th>
+            <th scope="col">Kind</th>
             <th scope="col">By</th>
             <th scope="col">Detail</th>
             <th scope="col">Hash</th>
@@ -63,7 +63,7 @@ export function Events({ events }) {
               <td class="event-detail">${detail(event.detail)}</td>
               <td class="hash">
                 <code title=${event.hash}>${event.hash.slice(0, 8)}</code>${" "}
-                <span class="faint" title=${event.previous ?? "it is the first row that is kept"}>
+                <span class="faint" title=${event.previous ?? "the first row that is kept"}>
                   ← ${event.previous ? event.previous.slice(0, 8) : "none"}</span>
               </td>
             </tr>`,
@@ -73,13 +73,13 @@ export function Events({ events }) {
     </div>`;
 }
 
-/** Digests and times stand elsewhere. */
-const LEFT_OUT = ["input", "output", "body", "sent_at", "first_byte_at", "times"];
+/** Digests and times, which the page shows elsewhere. */
+const OMITTED = ["input", "output", "body", "sent_at", "first_byte_at", "times"];
 
 function detail(members) {
   if (members === null || typeof members !== "object") return "";
   return Object.entries(members)
-    .filter(([name]) => !LEFT_OUT.includes(name))
+    .filter(([name]) => !OMITTED.includes(name))
     .map(([name, value]) => `${name}: ${plain(value)}`)
     .join(", ");
 }

@@ -1,4 +1,4 @@
-// One execution with everything that is kept of it.
+// One execution, with everything that is recorded of it.
 
 import { html, useState } from "../vendor/preact-htm.js";
 import { rpc, rpcText } from "./api.js";
@@ -9,13 +9,13 @@ import { Chip, Copy, Duplicates, Json, Problem, Skeleton, download } from "./par
 import { link } from "./route.js";
 import { Settle } from "./settle.js";
 
-/** Shown of each text until more is asked for, in bytes; and the most that is kept. */
-const SOME = 16 * 1024;
-const ALL = 16 * 1024 * 1024;
+/** How many bytes of each text are shown at first, and the most that is stored. */
+const EXCERPT_BYTES = 16 * 1024;
+const MAX_BYTES = 16 * 1024 * 1024;
 
-/** `close`: the link that closes the pane, where it is one. */
+/** `close` is the link that closes the pane, if the call is shown in one. */
 export function Call({ id, close }) {
-  const [limit, setLimit] = useState(SOME);
+  const [limit, setLimit] = useState(EXCERPT_BYTES);
   const { value: call, error, reload } = useLive(
     (signal, changes, old) =>
       changes && old && !changes.some((change) => touches(change, id))
@@ -34,7 +34,7 @@ export function Call({ id, close }) {
       <h2 id="call-title">${call.tool_name}</h2>
       <${Chip} status=${call.status} />
       <span class="grow"></span>
-      ${close && html`<a class="button quiet small" href=${link(["calls", id])}>Open alone</a>`}
+      ${close && html`<a class="button quiet small" href=${link(["calls", id])}>Full page</a>`}
       <button type="button" class="quiet small" onClick=${() => save(call)}>Export JSON</button>
       ${close && html`<a class="button quiet small" href=${close} aria-label="Close">✕</a>`}
     </div>
@@ -42,9 +42,9 @@ export function Call({ id, close }) {
     ${call.status === "in_doubt" && html`<${Settle} call=${call} settled=${reload} />`}
     <${Attempts} call=${call} />
     <${Facts} call=${call} />
-    <${Echoes} call=${call} />
-    <${Asked} call=${call} more=${() => setLimit(ALL)} />
-    <${Answered} call=${call} more=${() => setLimit(ALL)} />
+    <${DuplicateAnswers} call=${call} />
+    <${Request} call=${call} more=${() => setLimit(MAX_BYTES)} />
+    <${Answer} call=${call} more=${() => setLimit(MAX_BYTES)} />
     <${Events} events=${call.events} />
   </section>`;
 }
@@ -52,11 +52,11 @@ export function Call({ id, close }) {
 const touches = (change, id) => change.kind === "many" || change.execution_id === id;
 
 async function save(call) {
-  const text = await rpcText("get_execution_detail", { id: call.id, text_bytes: ALL });
+  const text = await rpcText("get_execution_detail", { id: call.id, text_bytes: MAX_BYTES });
   download(`call-${call.id}.json`, text);
 }
 
-/** What became of it, and what a repeat would do. */
+/** The outcome of a call in words, and what a repeat would do. */
 function inWords(call) {
   const stopped =
     call.duplicates === 0
@@ -68,26 +68,26 @@ function inWords(call) {
     case "failed":
       return (
         (call.outcome === "executed"
-          ? "It ran, and the tool called it an error."
+          ? "It ran, and the tool reported an error."
           : call.outcome === "not_executed"
-            ? "It did not run: an identical call is sent again."
-            : "It failed, and whether it ran is not known.") + stopped
+            ? "It did not run. The next identical call is sent."
+            : "It failed. It is not known whether it ran.") + stopped
       );
     case "in_doubt":
-      return `It may have run; nobody knows. Repeats are held back until it is settled.${stopped}`;
+      return `It may have run. Repeats are held back until someone settles it.${stopped}`;
     case "running":
-      return `It runs. Duplicates wait for its outcome.${stopped}`;
+      return `It is running. Duplicates wait for its outcome.${stopped}`;
     case "pending":
-      return `It was recorded, and nobody has told that it ran.${stopped}`;
+      return `It was recorded. Nothing has reported that it ran.${stopped}`;
     default:
       return `It was cancelled.${stopped}`;
   }
 }
 
-/** How the key came about, in words. */
-function keyOf(call) {
+/** The origin of the call's key, in words. */
+function keyOrigin(call) {
   const key = call.idempotency_key;
-  if (!key) return "none: each such call is an execution of its own";
+  if (!key) return "none: each call is its own execution";
   const derived = /^auto:.*:(\d{8}):/.exec(key);
   if (!derived) return "given by the caller";
   const what = call.origin === "proxy"
@@ -100,7 +100,7 @@ function keyOf(call) {
 const CLASSES = {
   once: "once: a repeat may act twice",
   idempotent: "idempotent: a repeat is harmless",
-  keyed: "keyed: the upstream tells repeats by its own key",
+  keyed: "keyed: the upstream recognizes repeats by its own key",
 };
 
 function Facts({ call }) {
@@ -113,11 +113,11 @@ function Facts({ call }) {
       html`${call.idempotency_key &&
         html`<code class="id">${call.idempotency_key}</code>
           <${Copy} text=${call.idempotency_key} label="the key" />`}
-        <div class="faint">${keyOf(call)}</div>`,
+        <div class="faint">${keyOrigin(call)}</div>`,
     )}
     ${fact("Rule", call.rule && html`<code>${call.rule}</code>`)}
     ${fact("Effect", CLASSES[call.effect])}
-    ${fact("Came by", call.origin === "proxy" ? "the proxy" : "the state API")}
+    ${fact("Via", call.origin === "proxy" ? "the proxy" : "the state API")}
     ${fact(
       "Session",
       html`<a href=${link(["sessions", call.session_id])}
@@ -130,20 +130,20 @@ function Facts({ call }) {
   </dl>`;
 }
 
-const ANSWERED = {
+const HOW_ANSWERED = {
   replayed: "answered from the record",
   coalesced: "waited, and got the same answer",
-  "in-progress": "told that it runs",
-  "in-doubt": "told that it is in doubt",
-  "key-reuse": "refused: the key with another input",
+  "in-progress": "answered that the call is running",
+  "in-doubt": "answered that the call is in doubt",
+  "key-reuse": "refused: the same key with a different input",
 };
 
-function Echoes({ call }) {
+function DuplicateAnswers({ call }) {
   if (call.duplicates === 0) return null;
   return html`<h3>Duplicates <${Duplicates} n=${call.duplicates} /></h3>
     <ul class="echoes">
       ${Object.entries(call.answered).map(
-        ([how, n]) => html`<li><b>${count(n)}</b> ${ANSWERED[how] ?? how}</li>`,
+        ([how, n]) => html`<li><b>${count(n)}</b> ${HOW_ANSWERED[how] ?? how}</li>`,
       )}
     </ul>
     ${call.duplicate_times.length > 0 &&
@@ -152,25 +152,25 @@ function Echoes({ call }) {
       .join(", ")}</p>`}`;
 }
 
-function Asked({ call, more }) {
+function Request({ call, more }) {
   if (!call.request) {
     return html`<h3>Input</h3><${Text} excerpt=${call.input} more=${more} label="the input" />`;
   }
   const { method, url, headers, body } = call.request;
   return html`<h3>Request</h3>
-    <p class="asked"><code>${method} ${url}</code> <${Copy} text=${url} label="the URL" /></p>
+    <p class="request-line"><code>${method} ${url}</code> <${Copy} text=${url} label="the URL" /></p>
     <${Headers} fields=${Object.entries(headers)} />
     ${body
       ? html`<${Text} excerpt=${body} more=${more} label="the request's body" />`
       : html`<p class="faint">no body</p>`}`;
 }
 
-function Answered({ call, more }) {
+function Answer({ call, more }) {
   if (call.answer) {
     const { status, headers, body, cookies_omitted: cookies } = call.answer;
     return html`<h3>Answer <span class="faint">${status}</span></h3>
       <${Headers} fields=${headers} />
-      ${cookies && html`<p class="faint">Its Set-Cookie is not kept.</p>`}
+      ${cookies && html`<p class="faint">Set-Cookie headers are not kept.</p>`}
       <${Text} excerpt=${body} more=${more} label="the answer's body" />`;
   }
   if (!call.output) return html`<h3>Output</h3><p class="faint">nothing is recorded</p>`;
@@ -189,7 +189,7 @@ function Headers({ fields }) {
   </details>`;
 }
 
-/** A text as much as was read of it, with its size. */
+/** A text as far as it was read, with its size. */
 function Text({ excerpt, more, label }) {
   const { text, json, cut, size, sha256 } = excerpt;
   if (text === null) {

@@ -1,4 +1,4 @@
-// Executions by search, newest first, and the rows that all lists of executions share.
+// The executions that a search finds, newest first, and the rows that all lists of executions share.
 
 import { html } from "../vendor/preact-htm.js";
 import { rpc } from "./api.js";
@@ -11,14 +11,14 @@ import { link } from "./route.js";
 
 const STATES = ["", "running", "completed", "failed", "in_doubt", "pending", "cancelled"];
 
-/** The pages of a search; `fixed` are params that the line cannot change. */
+/** The pages of a search. `fixed` holds params that the search line cannot change. */
 export function useCalls(line, fixed, deps) {
   return usePages(
     {
       method: "search_executions",
       params: () => ({ ...parse(line).params, ...fixed }),
       order: newestFirst,
-      one: (id, signal) => rpc("get_execution_detail", { id, text_bytes: 0 }, signal),
+      readOne: (id, signal) => rpc("get_execution_detail", { id, text_bytes: 0 }, signal),
     },
     [line, ...deps],
   );
@@ -26,7 +26,7 @@ export function useCalls(line, fixed, deps) {
 
 export function Calls({ params }) {
   const line = params.q ?? "";
-  const { params: meant, problems } = parse(line);
+  const { params: filter, problems } = parse(line);
   const list = useCalls(line, {}, []);
   const open = (id) => link(["calls"], { ...params, call: id });
   return html`<section aria-labelledby="title">
@@ -39,12 +39,12 @@ export function Calls({ params }) {
         ${STATES.map(
           (state) => html`<a
             href=${link(["calls"], { q: withKey(line, "state", state) })}
-            aria-current=${(meant.status ?? "") === state ? "true" : undefined}>
+            aria-current=${(filter.status ?? "") === state ? "true" : undefined}>
             ${state ? word(state) : "all"}</a>`,
         )}
         <a
-          href=${link(["calls"], { q: withKey(line, "is", meant.duplicated ? "" : "duplicated") })}
-          aria-current=${meant.duplicated ? "true" : undefined}>with duplicates</a>
+          href=${link(["calls"], { q: withKey(line, "is", filter.duplicated ? "" : "duplicated") })}
+          aria-current=${filter.duplicated ? "true" : undefined}>with duplicates</a>
       </div>
     </div>
     ${problems.map((problem) => html`<p class="problem">${problem}</p>`)}
@@ -52,11 +52,11 @@ export function Calls({ params }) {
   </section>`;
 }
 
-/** Rows of calls with the days and the gaps between them. */
+/** Rows of calls, with the days and the gaps between them. */
 export function CallList({ list, open, shown, searched, renderBetween }) {
   const { items, next, error, loaded } = list;
   if (loaded && items.length === 0 && !next) {
-    return searched ? html`<p class="none">No call fits.</p>` : html`<${Empty} />`;
+    return searched ? html`<p class="none">No calls match.</p>` : html`<${Empty} />`;
   }
   return html`
     ${error && html`<${Problem} error=${error} reload=${list.reload} />`}
@@ -94,7 +94,7 @@ function CallRow({ call, href, shown }) {
   </li>`;
 }
 
-/** Of a proxied call the path: the tool's name says method and host already. */
+/** For a proxied call, only the path: the tool's name already has the method and the host. */
 function preview(call) {
   if (call.origin !== "proxy") return call.preview;
   const url = call.preview.slice(call.preview.indexOf(" ") + 1);

@@ -1,4 +1,4 @@
-// What is in doubt, oldest at the end: each with what was seen, how to find out, and the two verdicts.
+// The calls in doubt, newest first: each with what was seen, how to check it, and the two verdicts.
 
 import { html, useState } from "../vendor/preact-htm.js";
 import { useCalls } from "./calls.js";
@@ -29,8 +29,8 @@ export function Doubt() {
     html`<div class="empty">
       <h2>Nothing is in doubt</h2>
       <p>
-        A call whose answer was lost — a time-out, a reset, a crash — may have taken effect. The engine
-        never sends such a call again by itself; it waits here until somebody finds out.
+        A call whose answer was lost (a timeout, a reset, a crash) may have taken effect. The engine never
+        sends such a call again by itself. The call waits here until someone settles it.
       </p>
     </div>`}
     <ol class="doubts">
@@ -41,7 +41,7 @@ export function Doubt() {
             <${Chip} status=${call.status} />
             <span class="faint"><${Ago} time=${call.updated_at} /></span>
           </div>
-          <p class="asked"><code>${call.preview}</code></p>
+          <p class="request-line"><code>${call.preview}</code></p>
           <${Settle} call=${call} settled=${() => {
             setDone((n) => n + 1);
             list.reload();

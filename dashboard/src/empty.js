@@ -1,4 +1,4 @@
-// Nothing has happened yet: the two commands that change it.
+// What an empty store shows: two commands that make the first call appear.
 
 import { html, useEffect, useState } from "../vendor/preact-htm.js";
 import { engine, readiness } from "./api.js";
@@ -20,8 +20,8 @@ curl -H 'Content-Type: application/json' ${engine} -d \\
     <h2>No calls yet</h2>
     <p>
       ${proxy
-        ? "Two commands make the first one appear here; run the second again, and nothing is sent twice."
-        : "This engine runs without its proxy. Two commands make the first session appear here."}
+        ? "Run these two commands to see the first call here. Run the second again: nothing is sent twice."
+        : "This engine runs without its proxy. Run these two commands to see the first session here."}
     </p>
     <div class="commands">
       <pre tabindex="0">${commands}</pre>

@@ -1,9 +1,8 @@
-// Server-sent events over fetch: EventSource cannot send the headers by which a page shows that it
-// may read.
+// Server-sent events over fetch. EventSource cannot send the headers that authorize a page.
 
 import { ApiError, credentials, engine } from "./api.js";
 
-/** Takes a stream's text apart into messages `{id, event, data}`. */
+/** Parses a stream's text into messages `{id, event, data}`. The text can arrive in any pieces. */
 export function parser(onMessage) {
   let rest = "";
   return (text) => {
@@ -21,13 +20,13 @@ export function parser(onMessage) {
   };
 }
 
-/** Reads `/events` behind `lastId` until the stream ends; calls back for each message. */
+/** Reads `/events` after `lastId` until the stream ends, and calls `onMessage` for each message. */
 export async function readEvents(lastId, onMessage, signal) {
   const headers = { ...credentials() };
   if (lastId !== null) headers["Last-Event-ID"] = lastId;
   const answer = await fetch(`${engine}/events`, { headers, signal, cache: "no-store" });
   if (answer.status === 401) throw new ApiError("UNAUTHORIZED", "Sign in first.");
-  if (!answer.ok || !answer.body) throw new ApiError("UNREACHABLE", "No stream of changes.");
+  if (!answer.ok || !answer.body) throw new ApiError("UNREACHABLE", "The engine did not open a stream of changes.");
   const parse = parser(onMessage);
   const reader = answer.body.pipeThrough(new TextDecoderStream()).getReader();
   for (;;) {

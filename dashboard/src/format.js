@@ -1,15 +1,15 @@
-// Numbers and times as people read them.
+// Numbers and times in a form for people.
 
 const date = new Intl.DateTimeFormat(undefined, { dateStyle: "medium" });
 const clock = new Intl.DateTimeFormat(undefined, { timeStyle: "medium", hourCycle: "h23" });
 
-/** Microseconds since the epoch; Date alone would drop three digits. */
+/** Microseconds since the epoch. Date has only milliseconds. */
 export function micros(time) {
   const fraction = /\.(\d{1,6})/.exec(time)?.[1] ?? "";
   return Math.floor(Date.parse(time) / 1000) * 1_000_000 + Number(fraction.padEnd(6, "0"));
 }
 
-/** A span in ms: `350 µs`, `12 ms`, `3.4 s`, `5 min`, `2.5 h`, `3 d`. */
+/** A span of `ms`: `350 µs`, `12 ms`, `3.4 s`, `5 min`, `2.5 h`, `3 d`. */
 export function span(ms) {
   const shown = (value, unit) => `${value < 10 ? Number(value.toFixed(1)) : Math.round(value)} ${unit}`;
   if (ms < 1) return `${Math.round(ms * 1000)} µs`;
@@ -30,7 +30,7 @@ export function ago(time, now) {
   return ms < 2000 ? "now" : `${span(ms)} ago`;
 }
 
-/** `14:03:07`, with milliseconds where asked for. */
+/** `14:03:07`, with milliseconds if `millis` is set. */
 export function timeOfDay(time, { millis = false } = {}) {
   const text = clock.format(new Date(time));
   const fraction = /\.(\d{3})/.exec(time)?.[1] ?? "000";
@@ -66,7 +66,7 @@ export function plural(n, one, many = `${one}s`) {
   return `${count(n)} ${n === 1 ? one : many}`;
 }
 
-/** The end of an id tells two of them apart; the beginning is their time. */
+/** The end of an id, which distinguishes ids; the beginning is a time. */
 export function shortId(id) {
   return id.slice(-8);
 }

@@ -1,5 +1,5 @@
-// JSON laid out from its own text: no number is rounded, no member lost, and a text that was cut is
-// laid out as far as it goes.
+// Formats JSON from its own text: no number is rounded, no member is lost, and a text that was cut is
+// formatted as far as it goes.
 
 const TOKEN = /"(?:[^"\\]|\\.)*"?|-?\d[\d.eE+-]*|true|false|null|[{}[\],:]|[^\s"{}[\],:]+/g;
 
@@ -9,11 +9,11 @@ const TOKEN = /"(?:[^"\\]|\\.)*"?|-?\d[\d.eE+-]*|true|false|null|[{}[\],:]|[^\s"
  */
 export function lines(text) {
   const tokens = text.match(TOKEN) ?? [];
-  const laid = [];
+  const done = [];
   let depth = 0;
   let line = [];
   const end = () => {
-    laid.push({ depth, parts: line });
+    done.push({ depth, parts: line });
     line = [];
   };
   tokens.forEach((token, at) => {
@@ -40,7 +40,7 @@ export function lines(text) {
     }
   });
   if (line.length > 0) end();
-  return laid;
+  return done;
 }
 
 function kindOf(token, next) {

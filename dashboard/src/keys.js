@@ -1,4 +1,4 @@
-// The keyboard: j and k move in a list, Enter opens, Esc closes, / searches, ? helps.
+// The keyboard: j and k move in a list, Enter opens, Esc closes, / searches, ? shows the help.
 
 import { useEffect } from "../vendor/preact-htm.js";
 
@@ -6,7 +6,7 @@ function isTyping(target) {
   return target.closest?.("input, textarea, select, [contenteditable]") !== null;
 }
 
-/** Runs `actions[key]` for keys that are not typed into a field. Escape is always told. */
+/** Runs `actions[key]` for keys that are not typed into a field, and for Escape everywhere. */
 export function useKeys(actions) {
   useEffect(() => {
     const pressed = (event) => {
@@ -22,7 +22,7 @@ export function useKeys(actions) {
   });
 }
 
-/** Moves the focus to the next or previous row of the list that is shown. */
+/** Moves the focus by `by` rows in the visible list. */
 export function moveFocus(by) {
   const rows = [...document.querySelectorAll("[data-row]")];
   const at = rows.indexOf(document.activeElement?.closest("[data-row]"));
@@ -36,6 +36,6 @@ export const HELP = [
   ["Enter", "open"],
   ["Esc", "close, or leave the field"],
   ["/", "search"],
-  ["p", "pause, or go on showing changes"],
+  ["p", "pause or resume updates"],
   ["?", "this list"],
 ];

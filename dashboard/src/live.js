@@ -1,11 +1,11 @@
-// What is shown, kept true: values that are read again when the engine tells of a change.
+// Keeps what is shown up to date: values are read again when the engine reports a change.
 
 import { useCallback, useEffect, useRef, useState } from "../vendor/preact-htm.js";
 import { readEvents } from "./events.js";
 
-/** Reads at most this often, in ms. */
-const PACE = 400;
-const RETRY = [500, 1000, 2000, 5000];
+/** The shortest time between two reads. */
+const MIN_INTERVAL_MS = 400;
+const RETRY_DELAYS_MS = [500, 1000, 2000, 5000];
 
 const listeners = new Set();
 const feed = { state: "connecting", paused: false, missed: false };
@@ -17,24 +17,24 @@ function set(change) {
   watchers.forEach((watcher) => watcher());
 }
 
-function tell(change) {
+function notify(change) {
   if (feed.paused) feed.missed = true;
   else listeners.forEach((listener) => listener(change));
 }
 
-/** Follows the engine's changes for as long as the page lives. */
+/** Follows the engine's changes as long as the page is open. */
 export async function follow(onUnauthorized) {
   for (let failures = 0; ; failures++) {
     try {
       await readEvents(lastId, (message) => {
         lastId = message.id ?? lastId;
         if (message.event === "hello") {
-          // Whatever was read before the stream was there may be old.
-          if (feed.state === "lost") tell({ kind: "many" });
+          // What was read while there was no stream may be out of date.
+          if (feed.state === "lost") notify({ kind: "many" });
           failures = 0;
           set({ state: "live" });
         } else {
-          tell(message.event === "change" ? JSON.parse(message.data) : { kind: "many" });
+          notify(message.event === "change" ? JSON.parse(message.data) : { kind: "many" });
         }
       });
     } catch (error) {
@@ -44,21 +44,21 @@ export async function follow(onUnauthorized) {
       }
     }
     set({ state: "lost" });
-    const pause = RETRY[Math.min(failures, RETRY.length - 1)];
-    await new Promise((resolve) => setTimeout(resolve, pause));
+    const delay = RETRY_DELAYS_MS[Math.min(failures, RETRY_DELAYS_MS.length - 1)];
+    await new Promise((resolve) => setTimeout(resolve, delay));
   }
 }
 
-/** Stops or goes on showing changes. */
+/** Pauses or resumes updates. */
 export function pause(paused) {
   set({ paused });
   if (!paused && feed.missed) {
     feed.missed = false;
-    tell({ kind: "many" });
+    notify({ kind: "many" });
   }
 }
 
-/** Runs `listener` for each change, while the component is shown. */
+/** Runs `listener` for each change while the component is shown. */
 export function useChanges(listener, deps) {
   useEffect(() => {
     listeners.add(listener);
@@ -68,9 +68,9 @@ export function useChanges(listener, deps) {
 
 /** The feed's state: `connecting`, `live` or `lost`, and whether it is paused. */
 export function useFeed() {
-  const [, again] = useState(0);
+  const [, rerender] = useState(0);
   useEffect(() => {
-    const watcher = () => again((n) => n + 1);
+    const watcher = () => rerender((n) => n + 1);
     watchers.add(watcher);
     return () => watchers.delete(watcher);
   }, []);
@@ -78,8 +78,8 @@ export function useFeed() {
 }
 
 /**
- * What `read(signal, changes)` gives, read again after changes; `deps` make it a new question. While
- * it is read again the old value stays.
+ * The value of `read(signal, changes)`, read again after changes. The old value stays until the new one
+ * arrives. When `deps` change, it starts again without a value.
  * @returns {{value: any, error: Error|null, reload: () => void}}
  */
 export function useLive(read, deps) {
@@ -116,7 +116,7 @@ export function useLive(read, deps) {
   return { ...state, reload: () => run(null) };
 }
 
-/** Runs `run(changes)` after changes, one at a time and not too often. */
+/** Runs `run(changes)` after changes: never two at once, and not too often. */
 export function useBatches(run) {
   const { current } = useRef({ timer: 0, changes: [] });
   current.run = run;
@@ -127,7 +127,7 @@ export function useBatches(run) {
       await current.run(changes);
       current.timer = 0;
       if (current.changes.length > 0) schedule();
-    }, PACE);
+    }, MIN_INTERVAL_MS);
   };
   useEffect(() => () => clearTimeout(current.timer), []);
   useChanges((change) => {
@@ -136,7 +136,7 @@ export function useBatches(run) {
   }, []);
 }
 
-/** The present, anew every few seconds, for "2 min ago". */
+/** The current time, updated every few seconds, for texts such as "2 min ago". */
 export function useNow(every = 5000) {
   const [now, setNow] = useState(Date.now());
   useEffect(() => {

@@ -1,26 +1,26 @@
-// Lists that are read page by page and kept true at their front.
+// Lists that are read page by page and kept up to date at the front.
 
 import { useCallback, useEffect, useRef, useState } from "../vendor/preact-htm.js";
 import { rpc } from "./api.js";
 import { useBatches } from "./live.js";
 
 const PAGE = 50;
-/** Rows behind the first page that are read one by one when they change; more wait for a reload. */
-const MAX_SINGLE = 20;
+/** How many changed rows behind the first page are read one by one. More wait for a reload. */
+const MAX_SINGLE_READS = 20;
 
 const EMPTY = { items: [], next: null, error: null, busy: true, loaded: false };
 
-/** `fresh` over `items`: in the list's order, each row once. */
+/** `items` with `fresh` rows added or replaced, each row once and in the list's order. */
 export function merge(items, fresh, order) {
   const known = new Set(fresh.map((item) => item.id));
   return [...fresh, ...items.filter((item) => !known.has(item.id))].sort(order);
 }
 
 /**
- * The pages of `method` with `params()`, in `order`; new ones on top as they come. `one(id)` reads a
- * single row again, where rows can change far from the front.
+ * The pages of `method` with `params()`, in `order`; new rows appear on top. `readOne(id)` reads a single
+ * row again. It is needed only if rows can change far from the front.
  */
-export function usePages({ method, params, order, one }, deps) {
+export function usePages({ method, params, order, readOne }, deps) {
   const [state, setState] = useState(EMPTY);
   const current = useRef({});
   const read = useCallback(
@@ -74,22 +74,22 @@ export function usePages({ method, params, order, one }, deps) {
     run(async (mine) => {
       const page = await read(undefined, mine.abort.signal);
       const fresh = new Set(page.items.map((item) => item.id));
-      // A row that the first page would show and does not is no longer part of the list.
+      // A row that belongs on the first page but is missing is no longer part of the list.
       const end = page.next ? page.items.at(-1) : null;
-      const goes = (item) => !fresh.has(item.id) && (end === null || (end && order(item, end) < 0));
+      const isGone = (item) => !fresh.has(item.id) && (end === null || (end && order(item, end) < 0));
       const changed = new Set(changes.map((change) => change.execution_id));
-      const stale = one
-        ? state.items.filter((item) => changed.has(item.id) && !fresh.has(item.id) && !goes(item))
+      const stale = readOne
+        ? state.items.filter((item) => changed.has(item.id) && !fresh.has(item.id) && !isGone(item))
         : [];
-      const again = await Promise.all(
-        stale.slice(0, MAX_SINGLE).map((item) => one(item.id, mine.abort.signal)),
+      const reread = await Promise.all(
+        stale.slice(0, MAX_SINGLE_READS).map((item) => readOne(item.id, mine.abort.signal)),
       );
       if (mine !== current.current) return;
       setState((old) => {
-        const touches = page.items.length === 0 || old.items.some((item) => fresh.has(item.id));
-        // More came than one page holds: what lies between is not known, so the list begins anew.
-        if (page.next && old.items.length > 0 && !touches) return { ...old, ...page, error: null };
-        const items = merge(old.items.filter((item) => !goes(item)), [...page.items, ...again], order);
+        const overlaps = page.items.length === 0 || old.items.some((item) => fresh.has(item.id));
+        // More rows arrived than one page holds. The rows in between are unknown, so the list starts again.
+        if (page.next && old.items.length > 0 && !overlaps) return { ...old, ...page, error: null };
+        const items = merge(old.items.filter((item) => !isGone(item)), [...page.items, ...reread], order);
         return { ...old, items, error: null, next: old.loaded ? old.next : page.next };
       });
     }),
@@ -98,7 +98,7 @@ export function usePages({ method, params, order, one }, deps) {
   return { ...state, more, reload: first };
 }
 
-/** Newest first; ids of the engine grow with time. */
+/** Newest first: the engine's ids grow with time. */
 export const newestFirst = (a, b) => (a.id < b.id ? 1 : -1);
 
 export const lastActiveFirst = (a, b) =>

@@ -1,4 +1,4 @@
-// Small parts that all views share.
+// Small components that all views share.
 
 import { html, useEffect, useMemo, useRef, useState } from "../vendor/preact-htm.js";
 import { ago, count, moment, span } from "./format.js";
@@ -20,21 +20,21 @@ const ICONS = {
 
 export const word = (status) => WORDS[status] ?? status;
 
-/** A status in words, with a sign: colour alone tells nothing. */
+/** A status in words, with an icon, because colour alone is not accessible. */
 export function Chip({ status }) {
   return html`<span class=${`chip is-${status}`}>
     <span aria-hidden="true">${ICONS[status] ?? "·"}</span> ${word(status)}
   </span>`;
 }
 
-/** A status by its sign alone, for where there is no room; its word is told all the same. */
-export function Sign({ status }) {
+/** A status as an icon, for small spaces. Screen readers still get the word. */
+export function StatusIcon({ status }) {
   return html`<span class=${`sign is-${status}`} title=${word(status)}>
     <span aria-hidden="true">${ICONS[status] ?? "·"}</span><span class="hidden">${word(status)}</span>
   </span>`;
 }
 
-/** How many executions have which status, as a bar and in numbers. */
+/** The number of executions of each status, as a bar and in figures. */
 export function Counts({ counts }) {
   const order = ["completed", "running", "pending", "failed", "cancelled", "in_doubt"];
   const shown = order.filter((status) => counts[status] > 0);
@@ -60,7 +60,7 @@ export function Ago({ time }) {
   return html`<time datetime=${time} title=${moment(time)}>${ago(time, now)}</time>`;
 }
 
-/** Where the time of a call went. */
+/** How long each step of a call took. */
 export function PhaseBar({ call }) {
   const shown = parts(call);
   const took = duration(call);
@@ -83,7 +83,7 @@ export function Duplicates({ n }) {
     <span aria-hidden="true">⇉</span> ${count(n)} stopped</span>`;
 }
 
-/** A button that copies a text, and says so. */
+/** A button that copies a text and confirms it. */
 export function Copy({ text, label }) {
   const [done, setDone] = useState("");
   const copy = () =>
@@ -100,7 +100,7 @@ export function Copy({ text, label }) {
   </button>`;
 }
 
-/** Gives a text to the user as a file. */
+/** Saves a text as a file on the user's computer. */
 export function download(name, text) {
   const url = URL.createObjectURL(new Blob([text], { type: "application/json" }));
   const anchor = Object.assign(document.createElement("a"), { href: url, download: name });
@@ -108,24 +108,24 @@ export function download(name, text) {
   setTimeout(() => URL.revokeObjectURL(url), 1000);
 }
 
-/** JSON, laid out; long ones in part. */
+/** Formatted JSON. Only the first lines of a long one are shown at first. */
 export function Json({ text }) {
-  const [most, setMost] = useState(200);
-  const laid = useMemo(() => lines(text), [text]);
-  const shown = laid.slice(0, most);
+  const [limit, setLimit] = useState(200);
+  const all = useMemo(() => lines(text), [text]);
+  const shown = all.slice(0, limit);
   return html`<pre class="code" tabindex="0">${shown.map(
     (line) =>
       html`<span class="line" style=${{ paddingLeft: `${line.depth * 1.25}em` }}>${line.parts.map(
         (part) => html`<span class=${`j-${part.kind}`}>${part.text}</span>`,
       )}</span>`,
   )}</pre>
-  ${shown.length < laid.length &&
-  html`<button type="button" class="quiet" onClick=${() => setMost(most * 10)}>
-    ${count(shown.length)} of ${count(laid.length)} lines are shown: show more
+  ${shown.length < all.length &&
+  html`<button type="button" class="quiet" onClick=${() => setLimit(limit * 10)}>
+    ${count(shown.length)} of ${count(all.length)} lines are shown: show more
   </button>`}`;
 }
 
-/** What could not be read, and a way to try again. */
+/** An error, and a button to try again. */
 export function Problem({ error, reload }) {
   return html`<div class="problem" role="alert">
     <p>${error.message}</p>
@@ -133,7 +133,7 @@ export function Problem({ error, reload }) {
   </div>`;
 }
 
-/** Loads the next page when the end of a list comes into sight. */
+/** Loads the next page when the end of a list becomes visible. */
 export function More({ next, load, busy }) {
   const ref = useRef(null);
   useEffect(() => {
@@ -152,7 +152,7 @@ export function More({ next, load, busy }) {
   </div>`;
 }
 
-/** Grey lines in the place of rows that are on their way: what comes does not push anything. */
+/** Grey placeholder rows while a list loads, so that its rows do not move the page. */
 export function Skeleton({ rows = 8 }) {
   return html`<div class="skeleton" aria-hidden="true">
     ${Array.from({ length: rows }, () => html`<div></div>`)}

@@ -1,22 +1,21 @@
-// The steps of an attempt: claimed → sent → first byte → recorded → replied, as far as the store
-// knows them.
+// The steps of an attempt: claimed → sent → first byte → recorded → replied, as far as they are recorded.
 
 import { between, micros } from "./format.js";
 
-/** The steps of the newest attempt of a summary, each `{name, at}`; `at` is null if unknown. */
+/** The steps of a summary's latest attempt, each `{name, at}`; `at` is null if unknown. */
 export function steps(call) {
-  const over = call.completed_at ?? (call.status === "in_doubt" ? call.updated_at : null);
+  const endedAt = call.completed_at ?? (call.status === "in_doubt" ? call.updated_at : null);
   return [
     { name: "claimed", at: call.started_at ?? (call.attempt > 0 ? call.created_at : null) },
     { name: "sent", at: call.sent_at },
     { name: "first byte", at: call.first_byte_at },
-    { name: "recorded", at: over },
-    // The proxy answers right after it has recorded, and keeps no time of it.
+    { name: "recorded", at: endedAt },
+    // The proxy replies right after it has recorded, and does not record when.
     { name: "replied", at: null },
   ];
 }
 
-/** When a call began and ended, in µs; one that runs ends now. */
+/** When a call started and ended, in µs. A running call ends now. */
 export function extent(call, now = Date.now()) {
   const from = micros(call.started_at ?? call.created_at);
   const running = call.status === "running" || call.status === "pending";
@@ -24,7 +23,7 @@ export function extent(call, now = Date.now()) {
   return { from, to: Math.max(from, to) };
 }
 
-/** How long the newest attempt took, in ms; null while it runs. */
+/** How long the latest attempt took, in ms; null while it runs. */
 export function duration(call) {
   const known = steps(call).filter((step) => step.at);
   if (call.status === "running" || known.length < 2) return null;
@@ -62,7 +61,6 @@ export function attempts(events) {
       attempt.sent = detail.sent_at ?? attempt.sent;
       attempt.firstByte = detail.first_byte_at ?? attempt.firstByte;
       attempt.ended = detail.status ?? attempt.ended;
-      attempt.said = detail.why ?? attempt.said;
     }
   }
   return [...found.values()].sort((a, b) => a.attempt - b.attempt);

@@ -4,7 +4,7 @@ const STATES = ["pending", "running", "completed", "failed", "cancelled", "in_do
 const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i;
 const UNITS = { s: 1, m: 60, h: 3600, d: 86_400 };
 
-/** A point in time: `15m` is 15 minutes before `now`, else what a date says; null if it is none. */
+/** A point in time: `15m` is 15 minutes before `now`; else a date. Null if it is neither. */
 function moment(text, now) {
   const ago = /^(\d+)([smhd])$/.exec(text);
   const date = ago ? new Date(now - ago[1] * UNITS[ago[2]] * 1000) : new Date(text);
@@ -12,7 +12,7 @@ function moment(text, now) {
 }
 
 /**
- * The params of `search_executions` that a line means, and what in it is not understood.
+ * The params of `search_executions` for a search line, and the problems in it.
  * @returns {{params: object, problems: string[]}}
  */
 export function parse(line, now = Date.now()) {
@@ -21,7 +21,7 @@ export function parse(line, now = Date.now()) {
   const words = [];
   for (const [, key, quoted, bare] of line.matchAll(/(?:([a-z]+):)?(?:"([^"]*)"|(\S+))/gi)) {
     const value = quoted ?? bare;
-    const problem = key === undefined ? undefined : take(key.toLowerCase(), value, params, now);
+    const problem = key === undefined ? undefined : apply(key.toLowerCase(), value, params, now);
     if (key === undefined) words.push(value);
     else if (problem === null) words.push(`${key}:${value}`);
     else if (problem) problems.push(problem);
@@ -30,37 +30,37 @@ export function parse(line, now = Date.now()) {
   return { params, problems };
 }
 
-/** Takes one `key:value`; a problem in words, or null where the key is none of ours. */
-function take(key, value, params, now) {
+/** Adds one `key:value` to `params`. Returns a problem in words, or null if the key is unknown. */
+function apply(key, value, params, now) {
   switch (key) {
     case "tool":
       params.tool = value.slice(0, 255);
       return undefined;
     case "state": {
       const state = value.toLowerCase().replace("-", "_");
-      if (!STATES.includes(state)) return `state: is one of ${STATES.join(", ")}`;
+      if (!STATES.includes(state)) return `state: must be one of ${STATES.join(", ")}`;
       params.status = state;
       return undefined;
     }
     case "via":
-      if (value !== "api" && value !== "proxy") return "via: is api or proxy";
+      if (value !== "api" && value !== "proxy") return "via: must be api or proxy";
       params.origin = value;
       return undefined;
     case "is":
-      if (value !== "duplicated") return "is: knows duplicated alone";
+      if (value !== "duplicated") return "is: must be duplicated";
       params.duplicated = true;
       return undefined;
     case "after":
     case "before": {
       const at = moment(value, now);
-      if (at === null) return `${key}: takes 15m, 2h, 7d or a date as 2026-01-31T12:00`;
+      if (at === null) return `${key}: must be 15m, 2h, 7d or a date such as 2026-01-31T12:00`;
       params[key] = at;
       return undefined;
     }
     case "session":
     case "goal":
     case "user":
-      if (!UUID.test(value)) return `${key}: takes an id`;
+      if (!UUID.test(value)) return `${key}: must be an id`;
       params[`${key}_id`] = value;
       return undefined;
     default:

@@ -1,8 +1,8 @@
-// Where the page is, as its URL's fragment tells: `#/calls?q=state:in_doubt&call=ID`.
+// The route of the page, in the fragment of its address: `#/calls?q=state:in_doubt&call=ID`.
 
 import { useEffect, useState } from "../vendor/preact-htm.js";
 
-/** A fragment taken apart: the path's segments and its parameters. */
+/** Parses a fragment into the path's segments and the parameters. */
 export function parse(hash) {
   const text = hash.replace(/^#\/?/, "");
   const [path, search = ""] = text.split("?", 2);
@@ -18,16 +18,16 @@ function decode(segment) {
   }
 }
 
-/** The fragment of a place; parameters without a value are left out. */
+/** The fragment of a route. Parameters without a value are left out. */
 export function link(path, params = {}) {
   const search = new URLSearchParams(
     Object.entries(params).filter(([, value]) => value !== undefined && value !== ""),
   ).toString();
-  const where = path.map(encodeURIComponent).join("/");
-  return `#/${where}${search ? `?${search}` : ""}`;
+  const segments = path.map(encodeURIComponent).join("/");
+  return `#/${segments}${search ? `?${search}` : ""}`;
 }
 
-/** Goes to a place; `replace` leaves no step back. */
+/** Goes to a route. With `replace`, the browser's history gets no new entry. */
 export function go(path, params, { replace = false } = {}) {
   const to = link(path, params);
   if (to === location.hash) return;

@@ -9,8 +9,8 @@ import { Ago, Chip, Copy, Counts, Duplicates, Problem } from "./parts.js";
 import { link } from "./route.js";
 import { Timeline } from "./timeline.js";
 
-/** A silence of this many ms is told between two calls. */
-const SILENCE = 30_000;
+/** From this length on, a silence between two calls is shown. */
+const MIN_SILENCE_MS = 30_000;
 
 export function Session({ id, params }) {
   const about = useLive(
@@ -67,11 +67,11 @@ function Goals({ goals, goal, id, params }) {
   </div>`;
 }
 
-/** The time between a call and the next newer one, where it is long. */
+/** The time between a call and the next newer one, if it is long. */
 function silence(newer, older) {
   if (!newer) return null;
   const end = older.completed_at ?? older.updated_at;
   const ms = between(end, newer.started_at ?? newer.created_at);
-  if (ms < SILENCE) return null;
+  if (ms < MIN_SILENCE_MS) return null;
   return html`<li class="silence" key=${`silence ${older.id}`}>${span(ms)} without a call</li>`;
 }

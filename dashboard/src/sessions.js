@@ -1,4 +1,4 @@
-// All sessions, the one with the latest activity first.
+// All sessions, latest activity first.
 
 import { html } from "../vendor/preact-htm.js";
 import { Empty } from "./empty.js";
@@ -20,7 +20,7 @@ export function Sessions({ params }) {
     [q, status],
   );
   const { items, next, error, loaded } = list;
-  const nothing = loaded && items.length === 0;
+  const isEmpty = loaded && items.length === 0;
   return html`<section aria-labelledby="title">
     <div class="head">
       <h1 id="title">Sessions</h1>
@@ -37,7 +37,7 @@ export function Sessions({ params }) {
     </div>
     ${error && html`<${Problem} error=${error} reload=${list.reload} />`}
     ${!loaded && !error && html`<${Skeleton} />`}
-    ${nothing && (q || status ? html`<p class="none">No session fits.</p>` : html`<${Empty} />`)}
+    ${isEmpty && (q || status ? html`<p class="none">No sessions match.</p>` : html`<${Empty} />`)}
     ${items.length > 0 &&
     html`<table class="list sessions">
       <thead>

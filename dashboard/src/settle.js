@@ -1,10 +1,10 @@
-// A person settles a call that is in doubt: it ran, or it did not, and why they know.
+// The form in which a person settles a call in doubt: whether it ran, and how they know.
 
 import { html, useState } from "../vendor/preact-htm.js";
 import { rpc } from "./api.js";
 import { moment, shortId } from "./format.js";
 
-/** What a call in doubt asks of a person, with the two verdicts. */
+/** What is known about a call in doubt, how to check it, and the two verdicts. */
 export function Settle({ call, settled }) {
   const [evidence, setEvidence] = useState("");
   const [verdict, setVerdict] = useState(null);
@@ -14,7 +14,7 @@ export function Settle({ call, settled }) {
   const settle = async (event) => {
     event.preventDefault();
     if (!verdict || !reason) {
-      setState({ busy: false, error: verdict ? "Say how you know." : "Say what became of it." });
+      setState({ busy: false, error: verdict ? "Say how you know." : "Say whether it ran." });
       return;
     }
     setState({ busy: true, error: null });
@@ -38,7 +38,7 @@ export function Settle({ call, settled }) {
     <p><b>It may have taken effect.</b> ${seen(call)}</p>
     <p>${howToVerify(call)}</p>
     <fieldset>
-      <legend class="hidden">What became of it</legend>
+      <legend class="hidden">Did it run?</legend>
       ${choice("executed", "It ran", "A repeat will not be sent.")}
       ${choice("not_executed", "It did not run", "The next identical call is sent.")}
     </fieldset>
@@ -60,19 +60,19 @@ export function Settle({ call, settled }) {
 }
 
 function seen(call) {
-  const told = call.last_event === "unknown" ? "its caller could not tell what became of it" : call.last_event;
-  const last = told ? ` What was seen last: ${told}.` : "";
+  const event = call.last_event === "unknown" ? "its caller does not know the outcome" : call.last_event;
+  const last = event ? ` Last seen: ${event}.` : "";
   if (call.sent_at) return `It was sent at ${moment(call.sent_at)}.${last}`;
   return call.started_at ? `It was claimed at ${moment(call.started_at)}.${last}` : last;
 }
 
-/** Where to look; the engine cannot ask the tool itself. */
+/** Where to check. The engine itself cannot ask the tool. */
 function howToVerify(call) {
   if (call.origin !== "proxy") {
-    return `Look in what ${call.tool_name} writes to: is what its input asks for there?`;
+    return `Look where ${call.tool_name} writes, and compare what is there with the input.`;
   }
   const [method, url = ""] = call.preview.split(" ", 2);
   const host = /^[a-z]+:\/\/([^/]*)/.exec(url)?.[1] ?? "the tool";
-  const acts = method === "POST" ? "list what was made" : "read what should have changed";
-  return `Look it up at ${host}: ${acts} around that time, and compare it with the request.`;
+  const check = method === "POST" ? "list what was created around that time" : "read what should have changed";
+  return `Check at ${host}: ${check}, and compare it with the request.`;
 }

@@ -1,4 +1,4 @@
-// The engine has a token, and this browser has not shown it.
+// The sign-in page of an engine that requires a token.
 
 import { html, useState } from "../vendor/preact-htm.js";
 import { signIn } from "./api.js";
@@ -16,11 +16,11 @@ export function SignIn({ used, signedIn }) {
     }
   };
   return html`<main class="lonely">
-    <h1>This engine has a token</h1>
+    <h1>This engine requires a token</h1>
     ${used &&
-    html`<p class="problem">The link that the engine printed works once, and it was used.</p>`}
+    html`<p class="problem">The link that the engine printed works only once, and it was used.</p>`}
     <p>
-      Open the link that the engine printed when it started, or give the token that it was started with
+      Open the link that the engine printed when it started, or enter the token that it was started with
       (<code>--token</code>, <code>STATE_ENGINE_TOKEN</code>).
     </p>
     <form onSubmit=${submit} class="row">

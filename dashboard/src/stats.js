@@ -1,4 +1,4 @@
-// The store and the last hour in figures.
+// Figures of the store and of the last hour.
 
 import { html } from "../vendor/preact-htm.js";
 import { rpc } from "./api.js";
@@ -44,7 +44,7 @@ export function Stats() {
         counts=${activity.decisions} />
       <${Table} title="Sessions by status" counts=${stats.sessions}
         href=${(status) => link([], { status })} />
-      <${Table} title="Kept" counts=${{
+      <${Table} title="Stored" counts=${{
         users: stats.users,
         goals: stats.goals,
         memories: stats.memories,
@@ -63,7 +63,7 @@ function Tile({ name, value, note, strong }) {
   </div>`;
 }
 
-/** Bars of the last hour; the part that was stopped stands on top. */
+/** Bars of the last hour. The part that was stopped is on top. */
 function PerMinute({ minutes }) {
   const now = useNow(15_000);
   const newest = Math.floor(now / 60_000);
@@ -77,11 +77,11 @@ function PerMinute({ minutes }) {
   const duplicates = shown.reduce((all, one) => all + one.duplicates, 0);
   const height = (n) => (n / most) * 100;
   const at = (minute) => timeOfDay(new Date(minute * 60_000).toISOString()).slice(0, 5);
-  const said = `asked for ${plural(calls, "call")} in the last hour; ${plural(duplicates, "duplicate was", "duplicates were")} stopped`;
+  const summary = `${plural(calls, "call")} in the last hour; ${plural(duplicates, "duplicate was", "duplicates were")} stopped`;
   return html`<figure class="minutes">
-    <figcaption><h2>Calls a minute</h2><span class="faint">${said}</span>
+    <figcaption><h2>Calls per minute</h2><span class="faint">${summary}</span>
     </figcaption>
-    <svg viewBox="0 0 600 100" preserveAspectRatio="none" role="img" aria-label=${said}>
+    <svg viewBox="0 0 600 100" preserveAspectRatio="none" role="img" aria-label=${summary}>
       ${shown.map(
         (one, index) => html`<g>
           <title>${`${at(one.minute)}: ${plural(one.calls, "call")}, ${one.duplicates} stopped`}</title>
@@ -109,7 +109,7 @@ function Table({ title, note, counts, href }) {
     ${rows.length === 0
       ? html`<p class="faint">none yet</p>`
       : html`<table class="list figures">
-          <thead class="hidden"><tr><th scope="col">what</th><th scope="col">how many</th></tr></thead>
+          <thead class="hidden"><tr><th scope="col">name</th><th scope="col">number</th></tr></thead>
           <tbody>
             ${rows
               .sort(([, a], [, b]) => b - a)

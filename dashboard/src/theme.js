@@ -1,4 +1,4 @@
-// Light or dark: as the system says, unless this browser was told otherwise.
+// Light or dark: the system's choice, unless this browser has its own.
 
 import { html, useEffect, useState } from "../vendor/preact-htm.js";
 
@@ -21,7 +21,7 @@ export function Theme() {
     try {
       localStorage.setItem(NAME, theme);
     } catch {
-      // A page without storage asks the system again next time.
+      // A page without storage follows the system again next time.
     }
   }, [theme]);
   return html`<button

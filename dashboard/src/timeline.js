@@ -1,40 +1,40 @@
-// A session's calls in time, a lane for each goal. Long quiet times are folded, and drawn so.
+// A session's calls in time, with a lane for each goal. Long quiet times are folded and hatched.
 
 import { html } from "../vendor/preact-htm.js";
 import { micros, moment, plural, span, timeOfDay } from "./format.js";
-import { Sign, word } from "./parts.js";
+import { StatusIcon, word } from "./parts.js";
 import { extent } from "./phases.js";
 
-/** Quiet time is folded where it is so many times as long as most others between two moments. */
-const LONG = 4;
-/** The least that is folded, in µs. */
-const LEAST = 50_000;
-/** The width of a fold in percent, and of all of them together. */
-const FOLD = 4;
-const FOLDS = 40;
+/** Quiet time is folded if it is this many times longer than most other times between two moments. */
+const FOLD_FACTOR = 4;
+/** The shortest time that is folded, in µs. */
+const MIN_FOLD = 50_000;
+/** The width of a fold in percent, and the most that all folds take together. */
+const FOLD_WIDTH = 4;
+const ALL_FOLDS_WIDTH = 40;
 const MAX_LANES = 12;
 
 /**
- * Where points in time lie, in percent: `at(µs)`, and the folds as `{left, width, ms}`. Time is linear
- * but for the folds, in which nothing begins and nothing ends.
+ * The positions of points in time, in percent: `at(µs)`, and the folds as `{left, width, ms}`. Time is
+ * linear except in the folds, in which nothing starts and nothing ends.
  * @param {number[]} moments in µs
  */
 export function scale(moments) {
   const points = [...new Set(moments)].sort((a, b) => a - b);
   const steps = points.slice(1).map((to, at) => ({ from: points[at], to, length: to - points[at] }));
   const lengths = steps.map((step) => step.length).sort((a, b) => a - b);
-  const limit = Math.max(LEAST, LONG * (lengths[Math.floor(lengths.length * 0.75)] ?? 0));
+  const limit = Math.max(MIN_FOLD, FOLD_FACTOR * (lengths[Math.floor(lengths.length * 0.75)] ?? 0));
   for (const step of steps) step.folded = step.length > limit;
-  // One step alone has nothing to be compared with.
+  // A single step cannot be compared with others.
   if (steps.length < 2) steps.forEach((step) => (step.folded = false));
   const folds = steps.filter((step) => step.folded).length;
-  const fold = Math.min(FOLD, FOLDS / Math.max(folds, 1));
+  const fold = Math.min(FOLD_WIDTH, ALL_FOLDS_WIDTH / Math.max(folds, 1));
   const linear = steps.filter((step) => !step.folded).reduce((all, step) => all + step.length, 0);
-  const room = linear === 0 ? 0 : 100 - folds * fold;
+  const linearWidth = linear === 0 ? 0 : 100 - folds * fold;
   let left = 0;
   for (const step of steps) {
     step.left = left;
-    step.width = step.folded ? (linear === 0 ? 100 / folds : fold) : (room * step.length) / linear;
+    step.width = step.folded ? (linear === 0 ? 100 / folds : fold) : (linearWidth * step.length) / linear;
     left += step.width;
   }
   const place = (time) => {
@@ -49,7 +49,7 @@ export function scale(moments) {
   return { at: place, gaps, first: points[0], last: points.at(-1) };
 }
 
-/** What stands above the chart, as far as there is room: its ends, and how long each fold is. */
+/** The labels above the chart: its ends and the length of each fold, as far as they do not overlap. */
 function labels(time) {
   const millis = time.last - time.first < 10_000_000;
   const clock = (at) => timeOfDay(new Date(at / 1000).toISOString(), { millis });
@@ -66,7 +66,7 @@ function labels(time) {
   return [...shown, { ...end, end: true }];
 }
 
-/** The chart over `calls`; `open(id)` gives a call's link. */
+/** The chart of `calls`; `open(id)` returns a call's link. */
 export function Timeline({ calls, goals, open, shown }) {
   if (calls.length === 0) return null;
   const now = Date.now();
@@ -88,14 +88,14 @@ export function Timeline({ calls, goals, open, shown }) {
     ${lanes.slice(0, MAX_LANES).map(
       ({ goal, calls: inLane }) => html`<div class="lane" key=${goal.id}>
         <div class="lane-head">
-          ${goal.status && html`<${Sign} status=${goal.status} />`}
+          ${goal.status && html`<${StatusIcon} status=${goal.status} />`}
           <span class="goal" title=${goal.title}>${goal.title}</span>
         </div>
         <div class="track">
           ${time.gaps.map(
             (gap) => html`<span
               class="gap"
-              title=${`${span(gap.ms)} in which nothing began or ended`}
+              title=${`${span(gap.ms)} in which nothing started or ended`}
               style=${{ left: `${gap.left}%`, width: `${gap.width}%` }}></span>`,
           )}
           ${inLane.map((call) => html`<${Mark} key=${call.id} call=${call} time=${time} now=${now}
@@ -114,17 +114,17 @@ export function Timeline({ calls, goals, open, shown }) {
   </figure>`;
 }
 
-/** A call as a bar; its duplicates as diamonds, each tied to it. */
+/** A call as a bar, and its duplicates as diamonds that are connected to it. */
 function Mark({ call, time, now, href, shown }) {
   const { from, to } = extent(call, now);
   const left = time.at(from);
   const width = time.at(to) - left;
-  const echoes = call.duplicate_times.map((at) => ({ at, x: time.at(micros(at)) }));
-  const reach = Math.max(left + width, ...echoes.map((echo) => echo.x));
+  const duplicates = call.duplicate_times.map((at) => ({ at, x: time.at(micros(at)) }));
+  const reach = Math.max(left + width, ...duplicates.map((one) => one.x));
   const label = `${call.tool_name}, ${word(call.status)}, ${moment(call.started_at ?? call.created_at)}`;
   const stopped = call.duplicates > 0 ? `, ${plural(call.duplicates, "duplicate")} stopped` : "";
   return html`
-    ${echoes.length > 0 &&
+    ${duplicates.length > 0 &&
     html`<span class="tie" style=${{ left: `${left}%`, width: `${reach - left}%` }}></span>`}
     <a
       class=${`mark is-${call.status}${shown ? " shown" : ""}`}
@@ -132,11 +132,11 @@ function Mark({ call, time, now, href, shown }) {
       title=${label + stopped}
       aria-label=${label + stopped}
       style=${{ left: `${left}%`, width: `${width}%` }}></a>
-    ${echoes.map(
-      (echo) => html`<span
+    ${duplicates.map(
+      (one) => html`<span
         class="echo"
-        title=${`duplicate, stopped, ${moment(echo.at)}`}
-        style=${{ left: `${echo.x}%` }}></span>`,
+        title=${`duplicate, stopped, ${moment(one.at)}`}
+        style=${{ left: `${one.x}%` }}></span>`,
     )}
   `;
 }

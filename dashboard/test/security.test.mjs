@@ -1,4 +1,4 @@
-// Nothing of a call runs as script or markup; nobody else's page gets in; a token is asked for.
+// Nothing from a call becomes script or markup, foreign pages are refused, and a token is enforced.
 
 import assert from "node:assert/strict";
 import { request } from "node:http";
@@ -31,7 +31,7 @@ after(async () => {
   await Promise.all(engines.map((engine) => engine.stop()));
 });
 
-/** Status and headers of a GET with these headers; `Host` can be any. */
+/** Status and headers of the answer to a GET with these headers, which can include any `Host`. */
 function get(engine, path, headers = {}) {
   const { hostname, port } = new URL(engine.api);
   return new Promise((resolve, reject) => {
@@ -92,7 +92,7 @@ test("a hostile payload in every field stays text", async () => {
     );
   }
   await page.goto(`${engine.api}/#/calls/${ran.id}`);
-  // And it is shown as it is.
+  // And it is shown unchanged.
   await page.locator(".detail .id", { hasText: evil }).waitFor();
   await page.goto(`${engine.api}/#/doubt`);
   await page.getByLabel(/It did not run/).check();
@@ -105,7 +105,7 @@ test("a hostile payload in every field stays text", async () => {
   assert.deepEqual(page.complaints, []);
 });
 
-test("pages carry a strict policy, and are for their own origin alone", async () => {
+test("pages carry a strict policy, and only their own origin can use them", async () => {
   const engine = await start(["--no-proxy"]);
   const { host } = new URL(engine.api);
   for (const path of ["/index.html", "/boot.js", "/src/app.js", "/style.css", "/favicon.svg"]) {
@@ -129,7 +129,7 @@ test("pages carry a strict policy, and are for their own origin alone", async ()
   }
 });
 
-test("where a token is set, a browser signs in by the printed link or by the token", async () => {
+test("if a token is set, a browser signs in with the printed link or with the token", async () => {
   const engine = await start(["--no-proxy"], { env: { STATE_ENGINE_TOKEN: TOKEN } });
   const bearer = { Authorization: `Bearer ${TOKEN}` };
   const scopeFor = async () => {
@@ -143,7 +143,7 @@ test("where a token is set, a browser signs in by the printed link or by the tok
   await first.goto(engine.dashboard);
   await first.getByRole("link", { name: "guarded" }).waitFor();
   await first.waitForSelector(".feed.is-live");
-  assert.ok(!first.url().includes("page_key"), "the key does not stay in the address");
+  assert.ok(!first.url().includes("page_key"), "the key should not stay in the address");
   const [cookie] = await first.context().cookies();
   assert.deepEqual([cookie.httpOnly, cookie.sameSite], [true, "Strict"]);
   const key = await first.evaluate(() => localStorage.getItem("state-engine-page"));
@@ -166,7 +166,7 @@ test("where a token is set, a browser signs in by the printed link or by the tok
   await second.goto(engine.dashboard);
   await second.getByText("it was used").waitFor();
   await second.goto(engine.api);
-  await second.getByRole("heading", { name: "This engine has a token" }).waitFor();
+  await second.getByRole("heading", { name: "This engine requires a token" }).waitFor();
   await second.getByLabel("Token").fill("wrong");
   await second.getByRole("button", { name: "Sign in" }).click();
   await second.getByText("not the engine's token").waitFor();
@@ -175,17 +175,17 @@ test("where a token is set, a browser signs in by the printed link or by the tok
   await second.getByRole("link", { name: "guarded" }).waitFor();
 });
 
-test("opened as a file it works where the engine lets it, and says so where not", async () => {
+test("a page opened as a file works if the engine accepts it, and explains if not", async () => {
   const closed = await start(["--no-proxy"]);
   const page = await openPage(browser);
   await page.goto(`${file}?engine=${encodeURIComponent(closed.api)}`);
-  await page.getByRole("heading", { name: "No engine answers" }).waitFor();
+  await page.getByRole("heading", { name: "No answer from the engine" }).waitFor();
   await page.getByText("openclaw-state-engine serve --allow-origin null").waitFor();
 
   const open = await start(["--no-proxy", "--allow-origin", "null"]);
   const scope = await open.scope("ada", "from-a-file", ["look"]);
   const doubt = await open.tool(scope, "send_email", {}, { outcome: "unknown" });
-  await page.getByLabel("Where the engine listens").fill(open.api);
+  await page.getByLabel("Address of the engine").fill(open.api);
   await page.getByRole("button", { name: "Connect" }).click();
   await page.getByRole("link", { name: "from-a-file" }).waitFor();
   await page.waitForSelector(".feed.is-live");
@@ -205,7 +205,7 @@ test("opened as a file it works where the engine lets it, and says so where not"
   await page.waitForSelector(".feed.is-live");
 });
 
-test("the stream of changes tells ids alone, and goes on behind the last one seen", async () => {
+test("the stream of changes has only ids, and continues after the last one seen", async () => {
   const engine = await start(["--no-proxy"]);
   const scope = await engine.scope("ada", "stream", ["go"]);
   const read = async (lastId, until) => {

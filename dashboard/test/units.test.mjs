@@ -1,4 +1,4 @@
-// The parts that need no browser.
+// Tests that need no browser.
 
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
@@ -39,7 +39,7 @@ test("the search line", () => {
   assert.equal(query.withKey("state:failed b", "state", ""), "b");
 });
 
-test("JSON is laid out from its own text, also where it was cut", () => {
+test("JSON is formatted from its own text, even if it was cut", () => {
   const shown = (text) =>
     lines(text).map((line) => "  ".repeat(line.depth) + line.parts.map((part) => part.text).join(""));
   assert.deepEqual(shown('{"n":12345678901234567890,"n":[],"s":"a\\"{,}","d":{"x":[1,null]}}'), [
@@ -69,14 +69,14 @@ test("numbers and times", () => {
   assert.equal(format.plural(1200, "call"), "1,200 calls");
 });
 
-test("places in the page's address", () => {
+test("routes in the page's address", () => {
   const to = link(["calls", "a/b"], { q: "state:failed x&y", call: undefined });
   assert.equal(to, "#/calls/a%2Fb?q=state%3Afailed+x%26y");
   assert.deepEqual(parse(to), { path: ["calls", "a/b"], params: { q: "state:failed x&y" } });
   assert.deepEqual(parse("#/%E0%A4%A"), { path: ["%E0%A4%A"], params: {} });
 });
 
-test("time is linear, but for long quiet stretches", () => {
+test("time is linear except for long quiet stretches", () => {
   const second = 1_000_000;
   const hour = 3600 * second;
   const time = scale([0, second, 2 * second, 3 * second, hour, hour + second]);
@@ -92,7 +92,7 @@ test("time is linear, but for long quiet stretches", () => {
   assert.equal(scale([7]).at(7), 0);
 });
 
-test("the steps of attempts are those of their events", () => {
+test("the steps of an attempt come from its events", () => {
   const found = attempts([
     { kind: "claimed", attempt: 1, at: "t1", detail: { rule: "method POST" } },
     { kind: "lost", attempt: 1, at: "t2", detail: { status: "in_doubt", why: "stopped" } },
@@ -125,7 +125,7 @@ test("the steps of attempts are those of their events", () => {
   ]);
 });
 
-test("a stream of events, however it is cut", () => {
+test("a stream of events is parsed in whatever pieces it arrives", () => {
   const seen = [];
   const take = parser((message) => seen.push([message.id, message.event, message.data]));
   for (const part of ["id: 4\nev", "ent: change\ndata: {", "}\n", "\n: still here\n\nid: 5\ndata: x\n\n"]) {
@@ -139,9 +139,9 @@ test("new rows go on top, known ones are replaced", () => {
   assert.deepEqual(rows, [{ id: "3", n: 2 }, { id: "2", n: 2 }, { id: "1", n: 1 }]);
 });
 
-test("the vendored file is the one that was built", () => {
+test("the vendored file matches its recorded hash", () => {
   const vendored = new URL("../vendor/preact-htm.js", import.meta.url);
   const hash = createHash("sha256").update(readFileSync(vendored)).digest("hex");
-  const told = readFileSync(new URL("../vendor/preact-htm.js.sha256", import.meta.url), "utf8");
-  assert.equal(told, `${hash}  preact-htm.js\n`);
+  const recorded = readFileSync(new URL("../vendor/preact-htm.js.sha256", import.meta.url), "utf8");
+  assert.equal(recorded, `${hash}  preact-htm.js\n`);
 });

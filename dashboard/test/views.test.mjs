@@ -1,5 +1,4 @@
-// Every view in a real browser, against the real binary, with real calls going through both doors
-// while it looks.
+// Every view in a real browser with the real binary, while real calls go through the API and the proxy.
 
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
@@ -13,7 +12,7 @@ let engine;
 let tool;
 let browser;
 let page;
-let made;
+let traffic;
 
 before(async () => {
   [engine, tool, browser] = await Promise.all([Engine.start(), startTool(), startBrowser()]);
@@ -28,16 +27,16 @@ after(async () => {
 const go = (hash) => page.goto(`${engine.api}/${hash}`);
 const texts = (selector) => page.locator(selector).allTextContents();
 const tidy = (text) => text.replace(/\s+/g, " ").trim();
-const proxied = () => made.first.headers["agent-execution-id"];
+const proxied = () => traffic.first.headers["agent-execution-id"];
 
-test("an empty store teaches how to begin, and the first calls appear by themselves", async () => {
+test("an empty store shows how to begin, and the first calls appear by themselves", async () => {
   await page.goto(engine.dashboard);
   await page.waitForSelector(".feed.is-live");
   const commands = await page.locator(".commands pre").textContent();
   assert.match(commands, new RegExp(`HTTP_PROXY=${engine.proxy}`));
   assert.match(commands, /\ncurl /);
 
-  made = await makeTraffic(engine, tool);
+  traffic = await makeTraffic(engine, tool);
   await page.getByRole("row", { name: /invoices-october/ }).waitFor();
   const row = page.getByRole("row", { name: /support-bot/ });
   await row.getByText("2 stopped").waitFor();
@@ -52,38 +51,38 @@ test("sessions are found by name, user and goal", async () => {
   assert.deepEqual(await texts(".sessions .title"), ["invoices-october"]);
   assert.match(page.url(), /q=october/);
   await page.getByRole("link", { name: "failed" }).click();
-  await page.getByText("No session fits.").waitFor();
+  await page.getByText("No sessions match.").waitFor();
   await go("#/");
   await page.getByRole("link", { name: "support-bot" }).click();
   await page.getByRole("heading", { name: "support-bot" }).waitFor();
 });
 
 test("a session shows goals, calls in time, and duplicates on their originals", async () => {
-  await go(`#/sessions/${made.ada.session.id}`);
+  await go(`#/sessions/${traffic.ada.session.id}`);
   await page.locator(".timeline .mark").first().waitFor();
-  assert.deepEqual((await texts(".lane .goal")).sort(), made.ada.goals.map((goal) => goal.title).sort());
+  assert.deepEqual((await texts(".lane .goal")).sort(), traffic.ada.goals.map((goal) => goal.title).sort());
   assert.equal(await page.locator(".timeline .mark").count(), 5);
   await page.locator(".timeline span.echo").nth(2).waitFor();
-  const places = await page.evaluate(() => {
+  const boxes = await page.evaluate(() => {
     const tie = document.querySelector(".tie").getBoundingClientRect();
     const mark = document.querySelector(".tie + .mark").getBoundingClientRect();
     const echoes = [...document.querySelectorAll("span.echo")].map((one) => one.getBoundingClientRect());
     return { tie, mark, echoes };
   });
-  assert.ok(Math.abs(places.tie.left - places.mark.left) < 1, "the tie begins at the original");
-  for (const echo of places.echoes) {
+  assert.ok(Math.abs(boxes.tie.left - boxes.mark.left) < 1, "the connecting line should start at the original");
+  for (const echo of boxes.echoes) {
     const middle = echo.left + echo.width / 2;
-    assert.ok(middle > places.tie.left && middle < places.tie.right + 1, "and holds each duplicate");
+    assert.ok(middle > boxes.tie.left && middle < boxes.tie.right + 1, "the connecting line should reach each duplicate");
   }
   const rows = (await texts(".call")).map(tidy);
   assert.equal(rows.length, 5);
   assert.match(rows[4], /send_email.*3 stopped.*completed/);
-  await page.locator(".goals").getByText("Tell the team").click();
+  await page.locator(".goals").getByText("Inform the team").click();
   await page.waitForFunction(() => document.querySelectorAll(".call").length === 2);
 });
 
-test("what runs is shown as it goes on", async () => {
-  const slow = engine.send(`${tool.url}/slow`, { headers: made.run, body: "{}" });
+test("a running call is shown until it ends", async () => {
+  const slow = engine.send(`${tool.url}/slow`, { headers: traffic.run, body: "{}" });
   await go("#/calls?q=state:running");
   const row = page.locator(".call", { hasText: "/slow" });
   await row.waitFor();
@@ -95,12 +94,12 @@ test("what runs is shown as it goes on", async () => {
   assert.match(await bar.getAttribute("aria-label"), /claimed → sent .*, sent → first byte .*, first byte → recorded /);
 });
 
-test("one call has its own address, with all that is kept of it", async () => {
+test("a call has its own address, which shows everything that is recorded of it", async () => {
   await go(`#/calls/${proxied()}`);
   const detail = page.locator(".detail");
   await detail.getByText("It ran. 1 duplicate was stopped.").waitFor();
   const text = tidy(await detail.textContent());
-  for (const said of [
+  for (const expected of [
     /claimed ?\d\d:\d\d:\d\d\.\d{3}.*sent ?\d\d.*first byte ?\d\d.*recorded: completed/,
     /derived from user, session, credentials, method, URL, headers that count and body/,
     /Rule ?method POST/,
@@ -112,7 +111,7 @@ test("one call has its own address, with all that is kept of it", async () => {
     /"precise": 12345678901234567890/,
     /Answer 201/,
   ]) {
-    assert.match(text, said);
+    assert.match(text, expected);
   }
   for (const secret of ["topsecret", "hunter2", "tok_secret_1"]) assert.ok(!text.includes(secret), secret);
 
@@ -122,7 +121,7 @@ test("one call has its own address, with all that is kept of it", async () => {
     events.map((event) => String(event.seq)),
   );
   const [claimed, finished] = events;
-  assert.equal(finished.previous, claimed.hash, "the two rows follow each other");
+  assert.equal(finished.previous, claimed.hash, "the second row should contain the hash of the first");
   const links = await page.locator(".hash").nth(1).textContent();
   assert.ok(links.includes(finished.hash.slice(0, 8)) && links.includes(claimed.hash.slice(0, 8)));
 
@@ -134,10 +133,10 @@ test("one call has its own address, with all that is kept of it", async () => {
   ]);
   const exported = readFileSync(await download.path(), "utf8");
   assert.equal(JSON.parse(exported).result.id, proxied());
-  assert.ok(exported.includes("12345678901234567890"), "no number is rounded");
+  assert.ok(exported.includes("12345678901234567890"), "no number should be rounded");
 });
 
-test("a large body is cut, its size is told, and the rest comes when asked for", async () => {
+test("a large body is cut, with its size, and shown whole on request", async () => {
   await go("#/calls?q=large");
   await page.locator(".call a").first().click();
   const detail = page.locator(".detail");
@@ -154,7 +153,7 @@ test("a large body is cut, its size is told, and the rest comes when asked for",
   await detail.waitFor({ state: "detached" });
 });
 
-test("filters stand in the address, and wrong ones are told", async () => {
+test("filters are in the address, and wrong ones are reported", async () => {
   const found = async (line, n) => {
     await go(`#/calls?q=${encodeURIComponent(line)}`);
     await page.waitForFunction((n) => document.querySelectorAll(".call").length === n, n);
@@ -165,15 +164,15 @@ test("filters stand in the address, and wrong ones are told", async () => {
   await found("before:1h", 0);
   await found("is:duplicated", 3);
   await found("cus_7", 1);
-  await found(made.sent.id, 1);
+  await found(traffic.sent.id, 1);
   await found("tool:100%_no", 0);
   await go("#/calls?q=state:gone");
-  await page.getByText(/state: is one of pending, running/).waitFor();
+  await page.getByText(/state: must be one of pending, running/).waitFor();
   await page.getByRole("link", { name: "completed", exact: true }).click();
   await page.waitForURL(/state%3Acompleted/);
 });
 
-test("the keyboard does it all", async () => {
+test("everything can be done with the keyboard", async () => {
   await go("#/calls");
   await page.locator(".call").first().waitFor();
   await page.keyboard.press("/");
@@ -192,25 +191,25 @@ test("the keyboard does it all", async () => {
   await page.getByRole("dialog").waitFor({ state: "detached" });
 });
 
-test("what is in doubt is settled with a reason, and the log keeps both", async () => {
+test("a call in doubt is settled with a reason, and the log keeps the verdict and the reason", async () => {
   await go("#/doubt");
   const charge = page.locator(".doubts > li", { hasText: "charge_card" });
   await charge.waitFor();
   const lost = page.locator(".doubts > li", { hasText: "/lost" });
-  assert.match(tidy(await lost.textContent()), /It was sent at .*What was seen last: .*Look it up at 127\.0\.0\.1/);
+  assert.match(tidy(await lost.textContent()), /It was sent at .*Last seen: .*Check at 127\.0\.0\.1/);
 
   await charge.getByLabel(/It ran/).check();
   await charge.getByRole("button", { name: "Settle" }).click();
-  assert.equal((await engine.rpc("get_tool_execution", { id: made.doubt.id })).status, "in_doubt");
+  assert.equal((await engine.rpc("get_tool_execution", { id: traffic.doubt.id })).status, "in_doubt");
   await charge.getByLabel(/How do you know/).fill("  ");
   await charge.getByRole("button", { name: "Settle" }).click();
   await charge.getByText("Say how you know.").waitFor();
   await charge.getByLabel(/How do you know/).fill("The charge ch_77 is in the customer's list");
   await charge.getByRole("button", { name: "Settle" }).click();
   await charge.waitFor({ state: "detached" });
-  const settled = await engine.rpc("get_tool_execution", { id: made.doubt.id });
+  const settled = await engine.rpc("get_tool_execution", { id: traffic.doubt.id });
   assert.deepEqual([settled.status, settled.outcome], ["completed", "executed"]);
-  const events = await engine.rpc("list_events", { execution_id: made.doubt.id });
+  const events = await engine.rpc("list_events", { execution_id: traffic.doubt.id });
   const verdict = events.find((event) => event.kind === "verdict");
   assert.equal(verdict.detail.why, "The charge ch_77 is in the customer's list");
   assert.equal(verdict.actor, "api");
@@ -224,7 +223,7 @@ test("what is in doubt is settled with a reason, and the log keeps both", async 
   await page.locator(".badge").waitFor({ state: "detached" });
 });
 
-test("figures are those of the store and of the last hour", async () => {
+test("the figures match the store and the last hour", async () => {
   await go("#/stats");
   await page.locator(".tile").first().waitFor();
   const tiles = Object.fromEntries((await texts(".tile")).map((text) => {
@@ -246,31 +245,31 @@ test("figures are those of the store and of the last hour", async () => {
   assert.match(tidy(await decided.textContent()), /executed ?3.*replayed ?1/);
 });
 
-test("a pause holds what is shown still", async () => {
+test("a pause holds back updates", async () => {
   await go("#/calls?q=tool:later");
-  await page.getByText("No call fits.").waitFor();
+  await page.getByText("No calls match.").waitFor();
   await page.waitForSelector(".feed.is-live");
   await page.keyboard.press("p");
   await page.waitForSelector(".feed.is-paused");
-  await engine.tool(made.ada, "later", {}, { outcome: "executed" });
-  await engine.tool(made.ada, "later", { n: 2 }, { outcome: "executed" });
+  await engine.tool(traffic.ada, "later", {}, { outcome: "executed" });
+  await engine.tool(traffic.ada, "later", { n: 2 }, { outcome: "executed" });
   assert.equal(await page.locator(".call").count(), 0);
   await page.getByRole("button", { name: "paused" }).click();
   await page.waitForFunction(() => document.querySelectorAll(".call").length === 2);
 });
 
-test("no view breaks a rule of accessibility or its width, in any light", async () => {
-  const session = made.ada.session.id;
+test("every view passes the accessibility rules and fits its width, light and dark", async () => {
+  const session = traffic.ada.session.id;
   const views = [
     ["#/", ".sessions"],
     [`#/sessions/${session}`, ".mark"],
-    [`#/sessions/${session}?call=${made.sent.id}`, ".detail .events"],
+    [`#/sessions/${session}?call=${traffic.sent.id}`, ".detail .events"],
     ["#/calls", ".call"],
     [`#/calls/${proxied()}`, ".detail .events"],
     ["#/doubt", ".empty, .doubts li"],
     ["#/stats", ".tile"],
   ];
-  await engine.tool(made.ada, "charge_card", { again: 1 }, { outcome: "unknown" });
+  await engine.tool(traffic.ada, "charge_card", { again: 1 }, { outcome: "unknown" });
   for (const colorScheme of ["light", "dark"]) {
     await page.emulateMedia({ colorScheme, reducedMotion: "reduce" });
     for (const [hash, ready] of views) {
@@ -293,16 +292,16 @@ test("no view breaks a rule of accessibility or its width, in any light", async 
   await page.waitForFunction((was) => getComputedStyle(document.body).backgroundColor !== was, dark);
 });
 
-test("a lost stream is told, and goes on where it ended", async () => {
+test("a lost stream is reported, and continues where it ended", async () => {
   const addr = new URL(engine.api).host;
   await go("#/calls?q=tool:after_restart");
   await page.waitForSelector(".feed.is-live");
-  assert.deepEqual(page.complaints.splice(0), [], "nothing was wrong so far");
+  assert.deepEqual(page.complaints.splice(0), [], "the console should be clean so far");
   await engine.stop({ keep: true });
   await page.locator(".banner.lost").waitFor();
   const { folder } = engine;
   engine = await Engine.start([], { folder, addr });
-  await engine.tool(made.ada, "after_restart", {}, { outcome: "executed" });
+  await engine.tool(traffic.ada, "after_restart", {}, { outcome: "executed" });
   await page.locator(".call", { hasText: "after_restart" }).waitFor();
   await page.locator(".banner.lost").waitFor({ state: "detached" });
 });

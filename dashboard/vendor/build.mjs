@@ -1,4 +1,4 @@
-// Bundles preact, its hooks and htm into one ES module, and writes its hash beside it.
+// Bundles preact, its hooks and htm into one ES module, and writes the module's hash to a file beside it.
 import { createHash } from "node:crypto";
 import { readFileSync, writeFileSync } from "node:fs";
 import { build } from "esbuild";

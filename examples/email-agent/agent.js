@@ -1,5 +1,5 @@
-// The agent: every mail of the inbox becomes a goal, and each goal is a draft, an answer that is sent, and
-// a memory. It keeps nothing itself: where it stands is in the engine, so that it can be stopped anywhere.
+// The agent: each mail in the inbox becomes a goal, and each goal is a draft, an answer that is sent, and a
+// memory. The agent itself keeps nothing. Its progress is in the engine, so it can be stopped anywhere.
 import { readFile } from "node:fs/promises";
 
 import { InDoubtError, RpcError, StateEngineClient } from "@openclaw/ts-client";
@@ -11,20 +11,20 @@ const leaseMs = Number(LEASE_MS ?? 10_000);
 const client = new StateEngineClient({ url: STATE_ENGINE_URL, maxRetries: 8 });
 const say = (text) => console.log(text);
 
-/** The agent's user: found again, or made. */
-async function me(username) {
+/** Finds the agent's user, or creates it. */
+async function findOrCreateUser(username) {
   const found = await client.findUser(username);
   if (found) return found;
   try {
     return await client.createUser(username, "Email agent");
   } catch (error) {
-    // Another copy of this agent was quicker.
+    // Another copy of this agent has created the user meanwhile.
     if (error instanceof RpcError && error.code === "CONFLICT") return client.findUser(username);
     throw error;
   }
 }
 
-/** A goal for each mail that has none yet; those that are not reached, the urgent ones first. */
+/** Creates a goal for each mail that has none yet. Returns the pending goals, the urgent ones first. */
 async function plan(user, session, inbox) {
   const titles = new Set((await client.listGoals(session.id)).map(({ title }) => title));
   for (const mail of inbox.filter(({ id }) => !titles.has(id))) {
@@ -35,7 +35,8 @@ async function plan(user, session, inbox) {
   return client.listPendingGoals(session.id);
 }
 
-/** Runs a tool once for this key, whoever died before: what is in doubt is looked up, then settled. */
+/** Runs a tool once for this key, even if an earlier process died in it. A call in doubt is settled by what
+ * the tool's `find` finds. */
 async function once(scope, tools, name, key, input) {
   const { run, find } = tools[name];
   try {
@@ -51,10 +52,10 @@ async function once(scope, tools, name, key, input) {
   }
 }
 
-async function reach(goal, mail, scope, tools) {
+async function answer(goal, mail, scope, tools) {
   await client.updateGoal({ ...goal, status: "in_progress" });
   const known = goal.context.known ?? (await tools.known(mail.from));
-  // What the draft is made from is kept, so that a later start asks the very same.
+  // The input of the draft is kept, so that a later start makes the same call.
   await client.updateGoal({ ...goal, status: "in_progress", context: { known } });
   const text = await once(scope, tools, "draft", `draft:${mail.id}`, { mail, known });
   say(`drafted ${mail.id}`);
@@ -67,14 +68,14 @@ async function reach(goal, mail, scope, tools) {
 }
 
 const inbox = JSON.parse(await readFile(INBOX, "utf8"));
-const user = await me("email-agent");
+const user = await findOrCreateUser("email-agent");
 const session = (await client.getActiveSession(user.id)) ?? (await client.createSession(user.id));
 const tools = makeTools({ client, userId: user.id, smtp: SMTP_URL, outbox: OUTBOX });
-say(`session ${session.id} began ${session.created_at}`);
+say(`session ${session.id} started ${session.created_at}`);
 for (const goal of await plan(user, session, inbox)) {
   const mail = inbox.find(({ id }) => id === goal.title);
   const scope = { userId: user.id, sessionId: session.id, goalId: goal.id };
-  if (mail) await reach(goal, mail, scope, tools);
+  if (mail) await answer(goal, mail, scope, tools);
 }
 tools.close();
 say("the inbox is answered");

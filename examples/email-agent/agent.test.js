@@ -1,5 +1,5 @@
-// The agent is killed (SIGKILL) at every line that it says, in the middle of an effect, and together with
-// the engine; in the end each mail was answered once.
+// The agent is killed (SIGKILL) at every line that it prints, in the middle of an effect, and together with
+// the engine. In the end each mail was answered once.
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { once } from "node:events";
@@ -54,14 +54,14 @@ async function kill(agent) {
   await exited;
 }
 
-/** Lets it come to its end; what it said. */
+/** Waits until the agent has finished, and returns the lines that it printed. */
 async function finish(agent = start()) {
-  const said = [];
-  for await (const line of lines(agent)) said.push(line);
+  const output = [];
+  for await (const line of lines(agent)) output.push(line);
   if (agent.exitCode === null) await once(agent, "exit");
   assert.equal(agent.exitCode, 0);
-  assert.equal(said.at(-1), "the inbox is answered");
-  return said;
+  assert.equal(output.at(-1), "the inbox is answered");
+  return output;
 }
 
 async function eachMailAnsweredOnce() {
@@ -71,59 +71,59 @@ async function eachMailAnsweredOnce() {
   assert.deepEqual(sent, ids.map((id) => `answer-to-${id}@email-agent`));
   const user = await client.findUser("email-agent");
   const [session, ...more] = await client.listSessions(user.id);
-  assert.deepEqual(more, [], "one session over all starts");
+  assert.deepEqual(more, [], "all starts should share one session");
   const goals = await client.listGoals(session.id);
   assert.deepEqual(goals.map(({ title, status }) => [title, status]).sort(), ids.map((id) => [id, "completed"]));
   const memories = await client.listMemories(user.id);
   assert.deepEqual(memories.map(({ content }) => content).sort(), inbox.map(({ text }) => text).sort());
   const last = goals.find(({ title }) => title === "m3");
-  assert.match(last.result.text, /I only eat vegetarian/, "what Ann wrote first is remembered");
+  assert.match(last.result.text, /I only eat vegetarian/, "what Ann wrote first should be remembered");
 }
 
-test("without trouble it answers the inbox, the urgent mail first, and then finds nothing to do", async () => {
-  const said = await finish();
-  assert.deepEqual(said.filter((line) => line.startsWith("done")), ["done m2", "done m1", "done m3"]);
+test("the agent answers the inbox, the urgent mail first, and a second start finds nothing to do", async () => {
+  const output = await finish();
+  assert.deepEqual(output.filter((line) => line.startsWith("done")), ["done m2", "done m1", "done m3"]);
   await eachMailAnsweredOnce();
   assert.equal((await finish()).length, 2);
   await eachMailAnsweredOnce();
 });
 
-test("killed at every line that it says for the first time", async () => {
-  const heard = new Set();
+test("each mail is answered once if the agent is killed at every line that it prints", async () => {
+  const seen = new Set();
   for (let kills = 0; ; kills += 1) {
-    assert.ok(kills < 50, "it goes on after each kill");
+    assert.ok(kills < 50, "the agent should make progress after each kill");
     const agent = start();
     let killed = false;
     for await (const line of lines(agent)) {
-      if (heard.has(line)) continue;
-      heard.add(line);
+      if (seen.has(line)) continue;
+      seen.add(line);
       killed = true;
       await kill(agent);
       break;
     }
     if (!killed) break;
   }
-  assert.ok(heard.has("the inbox is answered"));
+  assert.ok(seen.has("the inbox is answered"));
   await finish();
   await eachMailAnsweredOnce();
 });
 
-test("killed when its mail is out and it does not know", async () => {
+test("each mail is answered once if the agent is killed between a mail and its record", async () => {
   const agent = start();
   agent.stdout.resume();
-  // Between the effect and its record, once: the answer of the mail host never comes.
-  const taken = new Promise((resolve) => {
+  // The mail host accepts the mail and never answers.
+  const accepted = new Promise((resolve) => {
     onMail = () => new Promise(() => resolve());
   });
-  await taken;
+  await accepted;
   await kill(agent);
   onMail = async () => {};
-  const said = await finish();
-  assert.ok(said.includes("looked up send:m2: executed"), said.join("\n"));
+  const output = await finish();
+  assert.ok(output.includes("looked up send:m2: executed"), output.join("\n"));
   await eachMailAnsweredOnce();
 });
 
-test("killed together with the engine", async () => {
+test("each mail is answered once if the agent is killed together with the engine", async () => {
   const agent = start();
   for await (const line of lines(agent)) {
     if (line.startsWith("sent")) break;

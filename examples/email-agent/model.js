@@ -1,7 +1,7 @@
-// What a language model would do: write an answer from a mail and what is known of its sender. Put yours
-// here; that it answers differently each time is no harm, since a draft is recorded and then kept.
+// A placeholder for a language model: writes an answer from a mail and what is known about its sender. Put
+// yours here. It may answer differently each time, because the first draft is recorded and used again.
 
-/** The text of an answer. */
+/** Writes the text of an answer. */
 export async function write(mail, known) {
   const remembered = known.length > 0 ? ` I remember: ${known.join(" ")}` : "";
   return `Thank you for "${mail.subject}".${remembered}`;

@@ -1,5 +1,5 @@
-// npm start: the mail host and the engine, where none is named, then the agent. All that lasts is in
-// data/; an engine that outlived a killed agent is found again by its lock file.
+// npm start: starts the mail host, the engine (unless STATE_ENGINE_URL names one) and the agent. Everything
+// that is stored is in data/. An engine that outlived a killed agent is found again by its lock file.
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { mkdir, readFile } from "node:fs/promises";
@@ -11,8 +11,8 @@ import { serveMail } from "./mail-host.js";
 const at = (path) => fileURLToPath(new URL(path, import.meta.url));
 const database = at("data/state.db");
 
-/** The engine that holds the database, by what its lock file says, if it answers. */
-async function running() {
+/** The URL of a running engine that holds the database, from its lock file. */
+async function runningEngine() {
   try {
     const { api } = JSON.parse(await readFile(`${database}.lock`, "utf8"));
     return (await fetch(`${api}/healthz`)).ok ? api : undefined;
@@ -28,7 +28,7 @@ async function startEngine() {
     env: { ...process.env, STATE_ENGINE_LOG: "warn" },
   });
   for (;;) {
-    const url = await running();
+    const url = await runningEngine();
     if (url) {
       const stop = async () => {
         engine.kill("SIGTERM");
@@ -42,8 +42,8 @@ async function startEngine() {
 }
 
 await mkdir(at("data"), { recursive: true });
-const given = process.env.STATE_ENGINE_URL ?? (await running());
-const engine = given ? { url: given, stop: () => {} } : await startEngine();
+const existing = process.env.STATE_ENGINE_URL ?? (await runningEngine());
+const engine = existing ? { url: existing, stop: () => {} } : await startEngine();
 const outbox = at("data/outbox");
 const mail = await serveMail(outbox);
 const env = { ...process.env, STATE_ENGINE_URL: engine.url, SMTP_URL: mail.url, OUTBOX: outbox, INBOX: at("inbox.json") };

@@ -1,5 +1,5 @@
-// What the agent can do. Each tool comes with `find`: how to see whether it happened, when the process
-// that ran it died before it could say so. `undefined` means that it certainly did not.
+// The agent's tools. `run` does the work. `find` checks whether it was done, for when the process died
+// before its result was recorded; `undefined` means that it certainly was not.
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 
@@ -14,7 +14,7 @@ export function makeTools({ client, userId, smtp, outbox }) {
   return {
     draft: {
       run: ({ mail, known }) => write(mail, known),
-      // Writing a draft has no effect: it can always be done again.
+      // A draft has no effect, so it can always be written again.
       find: () => undefined,
     },
     send: {
@@ -35,7 +35,7 @@ export function makeTools({ client, userId, smtp, outbox }) {
         return found && { id: found.id };
       },
     },
-    /** What is known of a person; a read needs no guard. */
+    /** What is known about a person. A read does not need a guard. */
     known: async (person) => {
       const all = (await memories()).filter(({ tags }) => tags.includes(person));
       return all.map(({ content }) => content).reverse();

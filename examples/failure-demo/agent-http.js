@@ -1,5 +1,5 @@
-// An agent that writes to three people by a mail API, and tries again what failed. It knows nothing of
-// the engine: axios reads HTTP_PROXY by itself.
+// An agent that writes to three people through a mail API, and retries what failed. It does not know about
+// the engine: axios itself reads HTTP_PROXY.
 import axios from "axios";
 
 const { MAIL_API } = process.env;

@@ -1,5 +1,5 @@
-// An agent that writes to three people by SMTP, and tries again what failed. With ENGINE_URL each mail
-// is a guarded tool call; without, it is what most agents are.
+// An agent that writes to three people by SMTP, and retries what failed. With ENGINE_URL each mail is a
+// guarded tool call. Without it, this is an ordinary agent.
 import { InDoubtError, StateEngineClient } from "@openclaw/ts-client";
 import { createTransport } from "nodemailer";
 
@@ -12,7 +12,7 @@ const send = async (to, messageId) => {
   return response;
 };
 
-/** Looks into the mail host's outbox: evidence of what became of a mail. */
+/** Checks the mail host's outbox, which is evidence of whether a mail was sent. */
 const wasSent = async (id) => (await fetch(`${MAIL_API}/outbox/${encodeURIComponent(id)}`)).ok;
 
 async function guarded(client, to) {
@@ -22,7 +22,7 @@ async function guarded(client, to) {
     await client.runTool(call, (context) => send(to, id(context)), { leaseMs: 1_500 });
   } catch (error) {
     if (!(error instanceof InDoubtError)) throw error;
-    // Nobody knows whether the mail went out, so the agent looks instead of guessing.
+    // The mail may have been sent, so the agent checks instead of guessing.
     const { execution } = error;
     const { id: executionId, attempt } = execution;
     const sent = await wasSent(id({ executionId, attempt }));

@@ -1,5 +1,5 @@
-// node demo.js: three failures, each without the engine and with it. Real processes, real mails on the
-// loopback, real kills. Ends with 1 if a mail is missing or doubled with the engine.
+// node demo.js: three failures, each without the engine and with it. Processes, mails (on the loopback) and
+// kills are real. Exits with 1 if, with the engine, a mail is missing or sent twice.
 import { spawn } from "node:child_process";
 import { fileURLToPath } from "node:url";
 
@@ -9,17 +9,17 @@ import { Engine } from "../../tests/support/engine.mjs";
 import { FAILURES, HELD } from "./failures.js";
 import { mailHost } from "./sinks.js";
 
-const WANTED = 3;
+const EXPECTED = 3;
 
 const engine = await Engine.start();
 const client = new StateEngineClient({ url: engine.url });
 const user = await client.createUser("failure-demo");
 
-/** What the agent is told of the engine, by the way in which it is guarded. */
+/** The ways to guard an agent: which program runs, and the environment variables that it gets. */
 const GUARDS = {
   "SMTP, each mail by runTool": {
     program: "agent-smtp.js",
-    with: async (name) => {
+    environment: async (name) => {
       const session = await client.createSession(user.id, null, { name });
       const goal = await client.createGoal(user.id, session.id, "say hello to three people");
       const scope = { userId: user.id, sessionId: session.id, goalId: goal.id };
@@ -28,7 +28,7 @@ const GUARDS = {
   },
   "HTTP mail API, agent unchanged, through the proxy": {
     program: "agent-http.js",
-    with: async (name) => {
+    environment: async (name) => {
       const proxy = new URL(engine.proxy);
       proxy.username = name;
       proxy.password = "x";
@@ -37,7 +37,7 @@ const GUARDS = {
   },
 };
 
-async function play(program, failure, env) {
+async function runCase(program, failure, env) {
   const host = await mailHost(HELD);
   const { PATH, HOME } = process.env;
   const path = fileURLToPath(new URL(program, import.meta.url));
@@ -48,34 +48,34 @@ async function play(program, failure, env) {
     });
   try {
     const done = await failure(start, host);
-    const exact = done && host.outbox.counts.size === WANTED && host.outbox.total === WANTED;
+    const exact = done && host.outbox.counts.size === EXPECTED && host.outbox.total === EXPECTED;
     return { mails: host.outbox.total, exact };
   } finally {
     host.close();
   }
 }
 
-const line = (...[what, without, withIt]) =>
-  console.log(`${what.padEnd(34)}${String(without).padStart(18)}${String(withIt).padStart(18)}`);
+const line = (...[label, without, withEngine]) =>
+  console.log(`${label.padEnd(34)}${String(without).padStart(18)}${String(withEngine).padStart(18)}`);
 
-let good = true;
+let asExpected = true;
 try {
-  console.log(`\nMails sent, of ${WANTED} that were wanted:\n`);
+  console.log(`\nMails sent, of ${EXPECTED} that were wanted:\n`);
   line("", "without engine", "with engine");
   for (const [title, guard] of Object.entries(GUARDS)) {
     console.log(title);
     for (const [name, failure] of Object.entries(FAILURES)) {
       const session = `${guard.program.replace(/\.js$/, "")}-${name.replaceAll(" ", "-")}`;
-      const [without, withIt] = await Promise.all([
-        play(guard.program, failure, {}),
-        guard.with(session).then((env) => play(guard.program, failure, env)),
+      const [without, withEngine] = await Promise.all([
+        runCase(guard.program, failure, {}),
+        guard.environment(session).then((env) => runCase(guard.program, failure, env)),
       ]);
-      good &&= withIt.exact && without.mails > WANTED;
-      line(`  ${name}`, without.mails, `${withIt.mails}${withIt.exact ? "" : "  WRONG"}`);
+      asExpected &&= withEngine.exact && without.mails > EXPECTED;
+      line(`  ${name}`, without.mails, `${withEngine.mails}${withEngine.exact ? "" : "  WRONG"}`);
     }
   }
 } finally {
   await engine.remove();
 }
-console.log(good ? "\nWith the engine every mail went out exactly once.\n" : "\nThat is not what was promised.\n");
-process.exit(good ? 0 : 1);
+console.log(asExpected ? "\nWith the engine every mail was sent exactly once.\n" : "\nThe result is not as expected.\n");
+process.exit(asExpected ? 0 : 1);

@@ -1,8 +1,8 @@
-// What goes wrong. Each failure gets a way to start the agent and the mail host it writes to, ends when
-// all that it started has ended, and tells whether the agents that were not killed did their work.
+// The failures. Each gets a function that starts the agent, and the mail host that the agent writes to. It
+// resolves when all processes that it started have ended, to whether those that were not killed succeeded.
 import { once } from "node:events";
 
-/** Whose mail is answered late. */
+/** The recipient whose first mail is answered late. */
 export const HELD = "bob@example.com";
 
 const ended = async (agent) => {
@@ -10,11 +10,11 @@ const ended = async (agent) => {
   return agent.exitCode === 0;
 };
 
-/** The mail host took the mail and is slow to say so: the agent gives up waiting, and tries again. */
+/** The mail host accepts the mail and answers late: the agent gives up waiting and tries again. */
 async function timeout(start, { outbox }) {
   const agent = start();
-  await outbox.tookHeld;
-  // Longer than the agent waits (1.5 s), and shorter than twice that.
+  await outbox.heldArrived;
+  // Longer than the agent waits (1.5 s) and shorter than twice that.
   const slow = setTimeout(() => outbox.release(), 2_000);
   const done = await ended(agent);
   clearTimeout(slow);
@@ -22,17 +22,17 @@ async function timeout(start, { outbox }) {
   return done;
 }
 
-/** The agent is killed when its mail is out and it does not know yet; then it is started again. */
+/** The agent is killed after its mail was accepted and before it gets the answer. Then it starts again. */
 async function crash(start, { outbox }) {
   const agent = start();
-  await outbox.tookHeld;
+  await outbox.heldArrived;
   agent.kill("SIGKILL");
   await ended(agent);
   outbox.release();
   return ended(start());
 }
 
-/** Two workers got the same task. */
+/** Two workers have the same task. */
 async function race(start, { outbox }) {
   outbox.release();
   const done = await Promise.all([start(), start()].map(ended));

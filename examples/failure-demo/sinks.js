@@ -1,23 +1,23 @@
-// The mail's destination: a real server on the loopback that counts what it took, and whose answer to
-// one chosen mail can be late.
+// The destination of the mails: a real server on the loopback that counts the mails it accepts, and can
+// answer one chosen mail late.
 import { once } from "node:events";
 import { createServer } from "node:http";
 
 import { SMTPServer } from "smtp-server";
 
-/** What both sinks share: the count, and the one answer that is held back. */
+/** What both servers share: the counts, and the one answer that is held back. */
 class Outbox {
-  /** Recipient → how many mails came for it. */
+  /** Recipient → how many mails arrived for it. */
   counts = new Map();
   #ids = new Set();
   #held;
-  #tookHeld;
+  #resolveHeldArrived;
 
   constructor(held) {
     this.#held = held;
-    /** Resolves when the mail whose answer is held back was taken. */
-    this.tookHeld = new Promise((resolve) => {
-      this.#tookHeld = resolve;
+    /** Resolves when the mail has arrived whose answer is held back. */
+    this.heldArrived = new Promise((resolve) => {
+      this.#resolveHeldArrived = resolve;
     });
     this.released = new Promise((resolve) => {
       this.release = resolve;
@@ -32,20 +32,20 @@ class Outbox {
     return this.#ids.has(id);
   }
 
-  /** Takes a mail for good; resolves when its sender may be told so. */
-  async take(to, id) {
+  /** Accepts a mail. Resolves when the sender may get the answer. */
+  async accept(to, id) {
     this.counts.set(to, (this.counts.get(to) ?? 0) + 1);
     if (id) this.#ids.add(id);
     if (to !== this.#held) return;
     this.#held = undefined;
-    this.#tookHeld();
+    this.#resolveHeldArrived();
     await this.released;
   }
 }
 
 /**
- * Both doors of a mail host: SMTP, and an HTTP API with `POST /send` and `GET /outbox/ID`, by which a
- * sender can look up what became of a mail. The first mail to `held` is answered after `release()`.
+ * A mail host with SMTP and an HTTP API. `POST /send` sends a mail; `GET /outbox/ID` shows whether a mail
+ * was sent. The first mail to `held` is answered after `release()`.
  */
 export async function mailHost(held) {
   const outbox = new Outbox(held);
@@ -57,11 +57,11 @@ export async function mailHost(held) {
       let text = "";
       for await (const part of stream) text += part;
       const id = /^Message-ID: <([^>]+)>/im.exec(text)?.[1];
-      await outbox.take(session.envelope.rcptTo[0].address, id);
+      await outbox.accept(session.envelope.rcptTo[0].address, id);
       done();
     },
   });
-  // A sender that was killed leaves broken connections; the count stands.
+  // A killed sender leaves broken connections, which do not change the counts.
   smtp.on("error", () => {});
   smtp.listen(0, "127.0.0.1");
   const http = createServer(async (request, response) => {
@@ -69,7 +69,7 @@ export async function mailHost(held) {
     if (request.method === "GET") return response.writeHead(outbox.has(decodeURIComponent(id)) ? 200 : 404).end();
     let text = "";
     for await (const part of request) text += part;
-    await outbox.take(JSON.parse(text).to);
+    await outbox.accept(JSON.parse(text).to);
     response.writeHead(200, { "content-type": "application/json" }).end('{"accepted":true}');
   });
   http.listen(0, "127.0.0.1");

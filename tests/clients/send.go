@@ -1,4 +1,4 @@
-// One POST by Go's net/http, as a user's program would send it: send URL BODY.
+// Sends one POST with Go's net/http, as a user's program does: send URL BODY.
 package main
 
 import (

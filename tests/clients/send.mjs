@@ -1,7 +1,7 @@
-// Requests by fetch, undici, axios or node:http(s), as a user's program would send them.
+// Sends requests with fetch, undici, axios or node:http(s), as a user's program does.
 //
-// send.mjs LIBRARY METHOD URL BODY [NAME:VALUE ...]: the body as it comes, then a line with the
-// status and Idempotency-Status. BODY `a|b|c` sends three requests on one connection.
+// send.mjs LIBRARY METHOD URL BODY [NAME:VALUE ...] prints the answer's body as it arrives, then a line with
+// the status and Idempotency-Status. BODY `a|b|c` sends three requests on one connection.
 const [library, method, url, bodies, ...fields] = process.argv.slice(2);
 const headers = Object.fromEntries(fields.map((field) => field.split(/:(.*)/s).slice(0, 2)));
 const signal = AbortSignal.timeout(1000 * Number(process.env.CLIENT_TIMEOUT ?? "30"));

@@ -1,9 +1,9 @@
-"""One request by urllib, requests, httpx (`httpx-http2` where it is offered) or aiohttp, as a user's
-program would send it.
+"""Sends one request with urllib, requests, httpx (`httpx-http2` if the server offers HTTP/2) or aiohttp, as
+a user's program does.
 
-send.py LIBRARY METHOD URL BODY [NAME:VALUE ...]: the body as it comes, then a line with the status
-and Idempotency-Status. LIBRARY `requests-retrying` retries 5xx by itself, POST too; `aiohttp-trust-env`
-is aiohttp that was told to read the environment.
+send.py LIBRARY METHOD URL BODY [NAME:VALUE ...] prints the answer's body as it arrives, then a line with the
+status and Idempotency-Status. LIBRARY `requests-retrying` retries a 5xx itself, even for POST;
+`aiohttp-trust-env` is aiohttp with `trust_env`, so that it reads the environment.
 """
 
 import os

@@ -1,4 +1,4 @@
-"""httpbin on a free port, which is printed; /count tells how many other requests came."""
+"""Serves httpbin on a free port, which it prints. /count returns how many other requests arrived."""
 
 import threading
 

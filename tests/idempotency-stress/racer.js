@@ -1,10 +1,10 @@
-// One process of the race: calls the same tool many times at once, and tells what each call got.
+// One process of the race: makes the same tool call many times at once, and reports what each call got.
 import { once } from "node:events";
 
 import { StateEngineClient } from "@openclaw/ts-client";
 
 const { url, call, callers } = JSON.parse(process.argv[2]);
-// Enough tries for the engine to be killed and to come back meanwhile.
+// Enough retries for the engine to be killed and started again meanwhile.
 const client = new StateEngineClient({ url, maxRetries: 8 });
 
 process.send("ready");

@@ -1,4 +1,4 @@
-// Against a server that this suite starts, or, by STATE_ENGINE_URL, against one that runs.
+// Tests an engine that this suite starts, or the running engine that STATE_ENGINE_URL names.
 import assert from "node:assert/strict";
 import { fork } from "node:child_process";
 import { randomUUID } from "node:crypto";
@@ -10,8 +10,8 @@ import { StateEngineClient } from "@openclaw/ts-client";
 
 import { Engine } from "../support/engine.mjs";
 
-const given = process.env.STATE_ENGINE_URL;
-const needsOurs = given ? { skip: "the server of STATE_ENGINE_URL is not ours to kill" } : {};
+const existingUrl = process.env.STATE_ENGINE_URL;
+const killsEngine = existingUrl ? { skip: "this test does not kill the engine of STATE_ENGINE_URL" } : {};
 
 let engine;
 let client;
@@ -19,8 +19,8 @@ let userId;
 let sessionId;
 let goalId;
 before(async () => {
-  engine = given ? undefined : await Engine.start();
-  client = new StateEngineClient({ url: given ?? engine.url });
+  engine = existingUrl ? undefined : await Engine.start();
+  client = new StateEngineClient({ url: existingUrl ?? engine.url });
   userId = (await client.createUser(`stress-${randomUUID()}`)).id;
   sessionId = (await client.createSession(userId)).id;
   goalId = (await client.createGoal(userId, sessionId, "stress")).id;
@@ -30,7 +30,7 @@ after(() => engine?.remove());
 const execute = (input, key) => client.executeToolIdempotent(userId, sessionId, goalId, "send_email", input, key);
 const distinct = (items) => [...new Set(items)];
 
-test("100 concurrent calls of one key are one execution", async () => {
+test("100 concurrent calls with one key are one execution", async () => {
   const key = randomUUID();
   const calls = await Promise.all(Array.from({ length: 100 }, () => execute({ to: "ann" }, key)));
   assert.equal(distinct(calls.map(({ id }) => id)).length, 1);
@@ -43,7 +43,7 @@ test("100 concurrent calls without a key are one execution", async () => {
   assert.equal(distinct(calls.map(({ id }) => id)).length, 1);
 });
 
-test("10 keys, 10 callers each, are 10 executions", async () => {
+test("10 keys with 10 callers each are 10 executions", async () => {
   const keys = Array.from({ length: 10 }, () => randomUUID());
   const calls = await Promise.all(Array.from({ length: 100 }, (_, at) => execute({}, keys[at % 10])));
   const ids = keys.map((_, at) => distinct(calls.filter((_, call) => call % 10 === at).map(({ id }) => id)));
@@ -51,7 +51,7 @@ test("10 keys, 10 callers each, are 10 executions", async () => {
   assert.equal(distinct(ids.flat()).length, 10);
 });
 
-test("after kill -9 and a restart every key still means its execution", needsOurs, async () => {
+test("after kill -9 and a restart, every key still names its execution", killsEngine, async () => {
   const keys = Array.from({ length: 10 }, () => randomUUID());
   const first = await Promise.all(keys.map((key) => execute({ key }, key)));
   await client.updateToolExecution({ ...first[0], status: "completed", output: { sent: 1 } });
@@ -63,20 +63,20 @@ test("after kill -9 and a restart every key still means its execution", needsOur
   assert.deepEqual([again[0].status, again[0].output], ["completed", { sent: 1 }]);
 });
 
-/** `callers` calls of one key in `processes`; `during` happens while the tool runs. */
+/** Makes `callers` calls with one key, spread over `processes`. `during` runs while the tool runs. */
 async function race(processes, callers, during) {
   const call = { userId, sessionId, goalId, tool: "send_email", input: { to: "all" }, key: randomUUID() };
   const program = fileURLToPath(new URL("./racer.js", import.meta.url));
-  const given = { url: engine?.url ?? process.env.STATE_ENGINE_URL, call, callers: callers / processes };
-  const racers = Array.from({ length: processes }, () => fork(program, [JSON.stringify(given)]));
+  const work = { url: existingUrl ?? engine.url, call, callers: callers / processes };
+  const racers = Array.from({ length: processes }, () => fork(program, [JSON.stringify(work)]));
   await Promise.all(racers.map((racer) => once(racer, "message")));
   let effects = 0;
   const results = racers.map(async (racer) => {
     racer.send("go");
     for (;;) {
-      const [said] = await Promise.race([once(racer, "message"), once(racer, "exit").then(([code]) => [{ code }])]);
-      if (said.results) return said.results;
-      assert.equal(said, "effect", `a racer ended with ${JSON.stringify(said)}`);
+      const [message] = await Promise.race([once(racer, "message"), once(racer, "exit").then(([code]) => [{ code }])]);
+      if (message.results) return message.results;
+      assert.equal(message, "effect", `a racer ended with ${JSON.stringify(message)}`);
       effects += 1;
       await during();
       racer.send("go on");
@@ -90,14 +90,14 @@ async function race(processes, callers, during) {
   }
 }
 
-test("1,000 racing runTool callers in 8 processes have one effect, and one result", async () => {
+test("1,000 racing runTool callers in 8 processes have one effect and one result", async () => {
   const { effects, results } = await race(8, 1_000, () => {});
   assert.equal(effects, 1);
   assert.equal(results.length, 1_000);
   assert.equal(distinct(results.map(({ by }) => by)).length, 1);
 });
 
-test("the same while the engine is killed in the middle of the effect", needsOurs, async () => {
+test("200 racing callers have one effect if the engine is killed during the effect", killsEngine, async () => {
   const { effects, results } = await race(4, 200, async () => {
     await engine.kill();
     await engine.restart();

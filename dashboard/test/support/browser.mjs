@@ -1,4 +1,4 @@
-// One chromium for all tests, which tells whatever a page complains about.
+// One Chromium for all tests, and pages that record what their consoles complain about.
 
 import { readFileSync } from "node:fs";
 import { existsSync } from "node:fs";
@@ -8,11 +8,11 @@ import { chromium } from "playwright-core";
 const PLACES = [process.env.CHROMIUM, "/usr/bin/chromium", "/usr/bin/chromium-browser"];
 const axe = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
 
-/** Starts the browser; says how to get one where there is none. */
+/** Starts the browser. If there is none, the error says how to get one. */
 export async function startBrowser() {
   const executablePath = PLACES.find((place) => place && existsSync(place));
   if (!executablePath) {
-    throw new Error("no chromium: apt-get install chromium, or name one by CHROMIUM");
+    throw new Error(`no Chromium found: run "apt-get install chromium", or set CHROMIUM to its path`);
   }
   return chromium.launch({
     executablePath,
@@ -21,7 +21,7 @@ export async function startBrowser() {
   });
 }
 
-/** A page that keeps what its console says is wrong, in `page.complaints`. */
+/** A page that records the errors and warnings of its console in `page.complaints`. */
 export async function openPage(browser, options = {}) {
   const context = await browser.newContext({ locale: "en-GB", timezoneId: "UTC", ...options });
   const page = await context.newPage();
@@ -38,7 +38,7 @@ export async function openPage(browser, options = {}) {
   return page;
 }
 
-/** What axe finds wrong on a page, in words; by all rules, or by those named. */
+/** What axe finds wrong on a page, in words, by all its rules or only by `rules`. */
 export async function violations(page, rules) {
   await page.evaluate(axe);
   const { violations: found } = await page.evaluate(
@@ -50,7 +50,7 @@ export async function violations(page, rules) {
   );
 }
 
-/** What sticks out of the window sideways. */
+/** The page's width if it is wider than its window, else an empty text. */
 export function overflow(page) {
   return page.evaluate(() => {
     const root = document.documentElement;

@@ -1,4 +1,4 @@
-// The engine as a process, on a store of its own, and what tests ask of it.
+// The engine as a process with its own store, and what tests do with it.
 
 import { spawn } from "node:child_process";
 import { once } from "node:events";
@@ -15,12 +15,12 @@ export const binary =
   process.env.STATE_ENGINE_BIN ?? join(target, "debug", "openclaw-state-engine");
 
 if (!existsSync(binary)) {
-  throw new Error(`${binary} is not there: cargo build makes it (cargo xtask test does all)`);
+  throw new Error(`${binary} does not exist: run "cargo build" (or "cargo xtask test" for everything)`);
 }
 
 /** A running engine; `stop` ends it. */
 export class Engine {
-  /** Starts one with further flags of `serve`; on the store in `folder`, where one is given. */
+  /** Starts an engine with more flags of `serve`, on the store in `folder` if it is given. */
   static async start(flags = [], { folder, env = {}, addr = "127.0.0.1:0" } = {}) {
     const engine = new Engine();
     engine.folder = folder ?? mkdtempSync(join(tmpdir(), "dashboard-"));
@@ -37,19 +37,19 @@ export class Engine {
     engine.ended = once(engine.process, "exit");
     const lines = createInterface({ input: engine.process.stdout });
     const first = await Promise.race([once(lines, "line"), engine.ended]);
-    const doors = JSON.parse(first[0]);
-    Object.assign(engine, { api: doors.api, proxy: doors.proxy, dashboard: doors.dashboard });
+    const { api, proxy, dashboard } = JSON.parse(first[0]);
+    Object.assign(engine, { api, proxy, dashboard });
     return engine;
   }
 
-  /** SIGTERM, and the end; the store goes too, unless `keep`. */
+  /** Sends SIGTERM and waits for the end. Removes the store unless `keep` is set. */
   async stop({ keep = false } = {}) {
     this.process.kill("SIGTERM");
     await this.ended;
     if (!keep) rmSync(this.folder, { recursive: true, force: true });
   }
 
-  /** The result of a method; an error is thrown. */
+  /** Calls a method and returns its result. Throws its error. */
   async rpc(method, params = {}, headers = {}) {
     const body = JSON.stringify({ jsonrpc: "2.0", id: 1, method, params });
     const answer = await fetch(this.api, {
@@ -62,7 +62,7 @@ export class Engine {
     return result;
   }
 
-  /** A user, a session of that name and goals in it. */
+  /** Creates a user, a session called `name` and goals in it. */
   async scope(username, name, titles) {
     const user = await this.rpc("create_user", { username });
     const session = await this.rpc("create_session", { user_id: user.id, name });
@@ -73,7 +73,7 @@ export class Engine {
     return { user, session, goals };
   }
 
-  /** Claims a tool call by the API; finishes it where an outcome is given. */
+  /** Claims a tool call through the API, and finishes it if an outcome is given. */
   async tool(scope, tool, input, { goal = 0, key, outcome, output, error } = {}) {
     const claim = await this.rpc("execute_tool_idempotent", {
       user_id: scope.user.id,
@@ -90,7 +90,7 @@ export class Engine {
     return claim;
   }
 
-  /** Sends a request through the proxy; the whole answer. */
+  /** Sends a request through the proxy and returns the whole answer. */
   send(url, { method = "POST", headers = {}, body = "" } = {}) {
     const { hostname, port } = new URL(this.proxy);
     const { host } = new URL(url);

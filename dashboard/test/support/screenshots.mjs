@@ -1,4 +1,4 @@
-// Writes the pictures of docs/DASHBOARD.md: npm run screenshots.
+// Takes the screenshots of docs/DASHBOARD.md: npm run screenshots.
 
 import { fileURLToPath } from "node:url";
 import { openPage, startBrowser } from "./browser.mjs";

@@ -1,4 +1,7 @@
-"""Fills a stopped engine's database with copies of its one execution: SESSIONS times EACH."""
+"""Fills a stopped engine's database with copies of its only execution.
+
+seed.py DATABASE SESSIONS EACH: creates SESSIONS sessions with EACH executions.
+"""
 
 import os
 import sqlite3
@@ -25,7 +28,7 @@ session, goal, execution = row("sessions"), row("goals"), row("executions")
 start = execution["created_at"]
 first_session = connection.execute("SELECT MAX(id) FROM sessions").fetchone()[0] + 1
 first_goal = connection.execute("SELECT MAX(id) FROM goals").fetchone()[0] + 1
-# Ids of the engine grow with time, and so do these.
+# The engine's ids grow with time, and so do these.
 uuids = iter(range(1, 10**9))
 
 

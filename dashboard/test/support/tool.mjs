@@ -1,9 +1,9 @@
-// A tool's server that does what a path says, and counts what reached it.
+// A tool's server that does what the path says, and records the requests that reached it.
 
 import { once } from "node:events";
 import { createServer } from "node:http";
 
-/** `/slow` waits for `release()`, `/lost` hangs up, `/status/N` answers N, all else answers JSON. */
+/** `/slow` waits for `release()`, `/lost` hangs up, `/status/N` answers N, other paths answer JSON. */
 export async function startTool() {
   const waiting = [];
   const hits = [];
@@ -23,7 +23,7 @@ export async function startTool() {
       } else if (first === "slow") {
         waiting.push(() => reply(200, '{"ok":true}'));
       } else if (first === "status") {
-        reply(Number(second), '{"error":"as asked"}');
+        reply(Number(second), '{"error":"as requested"}');
       } else if (first === "echo") {
         reply(200, body, "text/html");
       } else if (first === "large") {

@@ -1,10 +1,10 @@
-// A morning's work of two agents: real calls through both doors, of every kind that there is to see.
+// A morning's work of two agents: real calls of every kind, through the API and the proxy.
 
-/** Returns what a test looks for. */
+/** Makes the calls, and returns those that tests look for. */
 export async function makeTraffic(engine, tool) {
   const ada = await engine.scope("ada", "invoices-october", [
     "Send the October invoices",
-    "Tell the team that they are out",
+    "Inform the team that they are out",
   ]);
   const mail = { to: "kim@example.com", subject: "Invoice 2041", amount: 1250.5 };
   const sent = await engine.tool(ada, "send_email", mail, {

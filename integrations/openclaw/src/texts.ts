@@ -37,7 +37,7 @@ export function elsewhere(execution: Execution): string {
 export function engineDown(url: string, why: string): string {
   return (
     `${MARK} NOT run, and nothing was changed: the state engine at ${url} cannot record the call (${why}), ` +
-    `and calls that act are held back until it can. Report this to the user. The operator can start it with ` +
+    `and calls that act are held back until it can. Report this to the user. The operator can start the engine with ` +
     `"openclaw-state-engine serve", or set onEngineDown to "allow" to run calls unrecorded.`
   );
 }

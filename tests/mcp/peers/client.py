@@ -1,4 +1,4 @@
-"""A client of PyPI's `mcp`: calls tools one after another and prints what came, a JSON line each.
+"""A client with PyPI's `mcp`: calls tools one after another and prints each result as a line of JSON.
 
 client.py MODE URL|COMMAND... :: NAME=ARGUMENTS...
 MODE is `legacy` (2025-11-25), `auto`, or a version of the stateless protocol.
@@ -13,10 +13,10 @@ from mcp import Client, StdioServerParameters
 
 async def main() -> None:
     mode, *rest = sys.argv[1:]
-    where, calls = rest[: rest.index("::")], rest[rest.index("::") + 1 :]
-    server = where[0]
+    target, calls = rest[: rest.index("::")], rest[rest.index("::") + 1 :]
+    server = target[0]
     if not server.startswith("http://"):
-        server = StdioServerParameters(command=where[0], args=where[1:])
+        server = StdioServerParameters(command=target[0], args=target[1:])
     progress = []
 
     async def on_progress(done: float, total: float | None, message: str | None) -> None:

@@ -1,5 +1,5 @@
-// A client of the conformance suite, with the protocol's own SDK: calls each tool of the server once,
-// and signs in where it is asked to.
+// A client for the conformance suite, with the protocol's own SDK. It calls each tool of the server once,
+// and signs in if the server requires it.
 import { Client } from "@modelcontextprotocol/sdk/client/index.js";
 import { UnauthorizedError } from "@modelcontextprotocol/sdk/client/auth.js";
 import { StreamableHTTPClientTransport } from "@modelcontextprotocol/sdk/client/streamableHttp.js";
@@ -7,9 +7,9 @@ import { ElicitRequestSchema } from "@modelcontextprotocol/sdk/types.js";
 
 const url = new URL(process.argv.at(-1));
 
-// The suite's authorization server asks nobody: it redirects with a code at once.
+// The suite's authorization server does not ask a user: it redirects with a code at once.
 let code;
-const kept = {};
+const stored = {};
 const authProvider = {
   redirectUrl: "http://localhost:3000/callback",
   clientMetadata: {
@@ -19,14 +19,14 @@ const authProvider = {
     response_types: ["code"],
   },
   clientMetadataUrl: "https://conformance-test.local/client-metadata.json",
-  clientInformation: () => kept.client,
-  saveClientInformation: (client) => void (kept.client = client),
-  tokens: () => kept.tokens,
-  saveTokens: (tokens) => void (kept.tokens = tokens),
-  codeVerifier: () => kept.verifier,
-  saveCodeVerifier: (verifier) => void (kept.verifier = verifier),
-  async redirectToAuthorization(where) {
-    const answer = await fetch(where, { redirect: "manual" });
+  clientInformation: () => stored.client,
+  saveClientInformation: (client) => void (stored.client = client),
+  tokens: () => stored.tokens,
+  saveTokens: (tokens) => void (stored.tokens = tokens),
+  codeVerifier: () => stored.verifier,
+  saveCodeVerifier: (verifier) => void (stored.verifier = verifier),
+  async redirectToAuthorization(authorizationUrl) {
+    const answer = await fetch(authorizationUrl, { redirect: "manual" });
     code = new URL(answer.headers.get("location")).searchParams.get("code");
   },
 };
@@ -42,6 +42,7 @@ async function connect() {
   await client.connect(transport);
 }
 
+/** Runs `action`, and signs in if the server requires it. */
 async function signedIn(action) {
   for (let tries = 0; tries < 3; tries++) {
     try {
@@ -61,5 +62,5 @@ for (const { name } of tools) {
   console.log(JSON.stringify(await signedIn(() => client.callTool({ name, arguments: args }))));
 }
 await client.close();
-// The scenario's server keeps a stream open.
+// The scenario's server keeps a stream open, which would keep this process running.
 process.exit(0);

@@ -1,4 +1,4 @@
-"""A server of PyPI's `mcp`. Each effect is one line of the file EFFECTS; it tells its port on stdout.
+"""A server with PyPI's `mcp`. It writes each effect as a line to the file EFFECTS, and prints its port.
 
 server.py EFFECTS stdio | json | events
 """
@@ -13,13 +13,13 @@ from mcp.server.mcpserver import Context, MCPServer
 from mcp.server.mcpserver.exceptions import ToolError
 from mcp.types import ToolAnnotations
 
-EFFECTS, HOW = sys.argv[1:3]
+EFFECTS, TRANSPORT = sys.argv[1:3]
 server = MCPServer("peer")
 
 
-def effect(what: str) -> None:
+def effect(line: str) -> None:
     with open(EFFECTS, "a") as file:
-        file.write(what + "\n")
+        file.write(line + "\n")
 
 
 @server.tool()
@@ -31,14 +31,14 @@ def send(to: str, n: int) -> str:
 
 @server.tool()
 def fail() -> str:
-    """Has an effect and calls it an error."""
+    """Has an effect and reports an error."""
     effect("fail")
     raise ToolError("it failed")
 
 
 @server.tool()
 async def slow(ctx: Context) -> str:
-    """Has an effect, and answers when the file EFFECTS.go is there."""
+    """Has an effect, and answers when the file EFFECTS.go exists."""
     effect("slow")
     await ctx.report_progress(1, 2)
     while not os.path.exists(EFFECTS + ".go"):
@@ -48,7 +48,7 @@ async def slow(ctx: Context) -> str:
 
 @server.tool(annotations=ToolAnnotations(read_only_hint=True))
 def look() -> str:
-    """Says that it has no effect."""
+    """Declares that it has no effect."""
     effect("look")
     return "seen"
 
@@ -86,10 +86,10 @@ def static_text() -> str:
     return "This is the content of the static text resource."
 
 
-if HOW == "stdio":
+if TRANSPORT == "stdio":
     server.run("stdio")
 else:
-    app = server.streamable_http_app(json_response=HOW == "json")
+    app = server.streamable_http_app(json_response=TRANSPORT == "json")
     listener = socket.create_server(("127.0.0.1", 0))
     print(listener.getsockname()[1], flush=True)
     uvicorn.Server(uvicorn.Config(app, log_level="warning")).run(sockets=[listener])
