@@ -1,4 +1,4 @@
-//! Whoever edits the database by hand is found out.
+//! Manual edits of the database are detected.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on must fail")]
 
@@ -12,16 +12,16 @@ use store::state::Knowledge::Executed;
 use support::{Fixture, answer, finish};
 use uuid::Uuid;
 
-/// A stopped database with a completed call, tampered with; what `verify` finds.
+/// The findings of `verify` on a stopped database with a completed call, after tampering.
 async fn tampered(sql: &str, head: bool) -> Vec<(String, i64, String)> {
     let f = Fixture::new();
     for key in ["a", "b", "c"] {
         let mut call = f.call(key, key).await;
         call.input = Json::of(key);
-        let told = Finish { answer: Some(answer(key)), ..finish(Executed) };
-        f.store.finish(f.execute(call).await, told).await.unwrap();
+        let report = Finish { answer: Some(answer(key)), ..finish(Executed) };
+        f.store.finish(f.execute(call).await, report).await.unwrap();
     }
-    // The same key at the other door: it is no substitute for a proxied call's own.
+    // The same key by the API: it is not a substitute for the proxied call's own.
     let options = ExecuteOptions { idempotency_key: Some("b".to_owned()), ..Default::default() };
     let place = f.tool_call("ada", "tool", "{}").await;
     f.store.execute(place.clone(), options).await.unwrap();

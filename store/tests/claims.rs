@@ -1,4 +1,4 @@
-//! Proxied calls: who may run, what duplicates get, what a restart leaves.
+//! Proxied calls: which may run, what duplicates get, what a restart leaves.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on must fail")]
 
@@ -55,7 +55,7 @@ async fn an_answer_is_replayed_byte_for_byte_also_after_a_restart() {
     assert_eq!(**settled.answer.as_ref().unwrap(), answer("done"));
 }
 
-/// After many new calls in a row a look before the claim is left out; what is known is not run again.
+/// After many new calls in a row the lookup before the claim is skipped; known calls still do not run again.
 #[tokio::test]
 async fn a_long_run_of_new_calls_changes_no_duplicates_answer() {
     let f = Fixture::new();
@@ -115,7 +115,7 @@ async fn a_doubt_holds_until_its_token_is_redeemed() {
     assert_eq!((doubt.execution_id, doubt.attempt), (id, 1));
     let token = doubt.retry_token.unwrap();
 
-    // Redeeming twice is one redemption, and the mark is taken by the next call.
+    // Redeeming twice counts once, and the next call uses the release up.
     assert_eq!(f.store.redeem(&token).await.unwrap(), id);
     assert_eq!(f.store.redeem(&token).await.unwrap(), id);
     let lease = f.execute(f.call("k", "a").await).await;
@@ -152,10 +152,10 @@ async fn the_doubt_guard_holds_the_same_content_under_a_fresh_key() {
     stranger.retry_token.clone_from(&doubt.retry_token);
     assert!(matches!(f.claim(stranger).await, Claim::InDoubt(_)));
 
-    // Another wish passes, and so does other content.
-    let mut wish = f.call("k4", "a").await;
-    wish.digests.repeat = Some(Digest::of(b"second wish"));
-    f.finish(f.execute(wish).await, Executed).await;
+    // A declared repeat may run, and so may other content.
+    let mut repeat = f.call("k4", "a").await;
+    repeat.digests.repeat = Some(Digest::of(b"second time"));
+    f.finish(f.execute(repeat).await, Executed).await;
     f.finish(f.execute(f.call("k5", "b").await).await, Executed).await;
 
     // The token under another key runs that execution again, which then holds both keys.
@@ -172,7 +172,7 @@ async fn the_doubt_guard_holds_the_same_content_under_a_fresh_key() {
 #[tokio::test]
 async fn the_doubt_guard_looks_also_where_the_calls_own_key_was_refused() {
     let f = Fixture::new();
-    // Three keys whose first calls did not run, and one whose tool answered "error".
+    // Three keys whose first calls did not run, and one whose tool returned an error.
     for key in ["same", "other input"] {
         let input = if key == "same" { "a" } else { "b" };
         f.finish(f.execute(f.call(key, input).await).await, NotExecuted).await;
@@ -190,10 +190,10 @@ async fn the_doubt_guard_looks_also_where_the_calls_own_key_was_refused() {
             other => panic!("{key}: {other:?}"),
         }
     }
-    // Another wish, and the class `idempotent`, pass.
-    let mut wish = f.call("same", "a").await;
-    wish.digests.repeat = Some(Digest::of(b"second wish"));
-    f.finish(f.execute(wish).await, NotExecuted).await;
+    // A declared repeat and the class `idempotent` may run.
+    let mut repeat = f.call("same", "a").await;
+    repeat.digests.repeat = Some(Digest::of(b"second time"));
+    f.finish(f.execute(repeat).await, NotExecuted).await;
     let mut put = f.call("same", "a").await;
     put.class = EffectClass::Idempotent;
     f.finish(f.execute(put).await, NotExecuted).await;
@@ -211,7 +211,7 @@ async fn the_doubt_guard_looks_also_where_the_calls_own_key_was_refused() {
 async fn what_ran_by_a_token_under_other_rules_is_found_by_these_rules() {
     let f = Fixture::new();
     let settled = f.finish(f.execute(f.call("k1", "a").await).await, Unknown).await;
-    // The content is the same; what counts of it, and so the key, is not.
+    // The content is the same, but the part that counts, and so the key, is not.
     let mut ruled = f.call("k2", "a").await;
     ruled.digests.fingerprint = Digest::of(b"what counts by the new rule");
     let mut redeeming = ruled.clone();
@@ -247,7 +247,7 @@ async fn what_may_have_run_is_in_doubt_once_its_rule_is_stricter() {
     let mut put = once.clone();
     put.class = EffectClass::Idempotent;
     f.finish(f.execute(put.clone()).await, NotExecuted).await;
-    // What did not run may run by whatever rule.
+    // A call that did not run may run under any rule.
     let lease = f.execute(once.clone()).await;
     let id = lease.execution_id();
     f.finish(lease, Unknown).await;
@@ -256,7 +256,7 @@ async fn what_may_have_run_is_in_doubt_once_its_rule_is_stricter() {
     let Claim::InDoubt(doubt) = f.claim(once.clone()).await else { panic!() };
     assert_eq!((doubt.execution_id, doubt.attempt, doubt.same_content), (id, 2, false));
     assert_eq!(f.store.reader().execution(id).unwrap().status, ExecutionStatus::InDoubt);
-    // Nor does it run again by the rule that it began with.
+    // Nor does it run again under the rule that it started with.
     assert!(matches!(f.claim(put).await, Claim::InDoubt(_)));
     let mut redeeming = once.clone();
     redeeming.retry_token = doubt.retry_token;
@@ -278,7 +278,7 @@ async fn an_attempt_ends_by_the_rule_that_it_went_out_by() {
         call.class = first;
         f.finish(f.execute(call.clone()).await, NotExecuted).await;
         call.class = second;
-        // The resumed run has another session: its content is another one, its key is not.
+        // The resumed run has another session: its content differs, its key does not.
         call.digests.content = Digest::of(format!("resumed {key}").as_bytes());
         call.digests.literal = call.digests.content;
         let lease = f.execute(call.clone()).await;
@@ -301,7 +301,7 @@ async fn an_attempt_ends_by_the_rule_that_it_went_out_by() {
 async fn the_doubt_guard_holds_a_call_whose_rule_names_another_place_of_its_key() {
     let f = Fixture::new();
     let plain = |key: &'static str, input: &'static str| f.call(key, input);
-    // As with a rule: its content leaves something out.
+    // As under a rule whose content leaves something out.
     let ruled = async |key: &'static str, input: &'static str| {
         let mut call = f.call(key, input).await;
         call.digests.content = Digest::of(format!("without the key {input}").as_bytes());
@@ -312,7 +312,7 @@ async fn the_doubt_guard_holds_a_call_whose_rule_names_another_place_of_its_key(
     for call in [ruled("k3", "a").await, plain("k4", "b").await] {
         assert!(matches!(f.claim(call).await, Claim::InDoubt(doubt) if doubt.same_content));
     }
-    // Another call, whatever it has in common without its key, is another one.
+    // A call with different content is another call, even if it is the same without its key.
     f.execute(plain("k5", "c").await).await;
     assert!(f.store.reader().verify(None).unwrap().findings.is_empty());
 }
@@ -360,10 +360,10 @@ async fn a_keyed_call_is_sent_again_but_its_first_attempt_stays_in_doubt() {
     assert_eq!(lease.attempt(), 2);
     // Knowledge is the join of the attempts: "not executed" settles nothing about the first.
     assert!(f.finish(lease, NotExecuted).await.doubt.is_some());
-    // Another key, another place and an old key are no key.
-    for (told, hours) in [("client x-key", 12), ("engine x-other", 12), ("engine x-key", 0)] {
-        keyed.upstream_key = Some(upstream_key(told, hours));
-        assert!(matches!(f.claim(keyed.clone()).await, Claim::InDoubt(_)), "{told} {hours}");
+    // A different key, a different place and an expired key do not count.
+    for (source, hours) in [("client x-key", 12), ("engine x-other", 12), ("engine x-key", 0)] {
+        keyed.upstream_key = Some(upstream_key(source, hours));
+        assert!(matches!(f.claim(keyed.clone()).await, Claim::InDoubt(_)), "{source} {hours}");
     }
     keyed.upstream_key = None;
     assert!(matches!(f.claim(keyed).await, Claim::InDoubt(_)));
@@ -404,7 +404,7 @@ async fn what_runs_when_the_engine_stops_is_in_doubt_at_the_next_start() {
     let idempotent = f.execute(put).await;
     let put_id = idempotent.execution_id();
     f.store.close().await;
-    // As a killed process: nothing records the ends of these leases.
+    // As after a kill: nothing records the end of these leases.
     drop((lease, idempotent));
     let f = f.reopen().await;
     let reader = f.store.reader();
@@ -428,7 +428,7 @@ async fn a_start_on_a_full_disk_spends_the_reserve_on_what_ran() {
     drop(running);
     let Fixture { store, mut options, dir } = f;
     drop(store);
-    // No page more than there are.
+    // No more pages than there are.
     options.max_page_count = Some(1);
     options.reserve_bytes = 4 * 1024 * 1024;
     let f = Fixture { store: Store::open(&options).unwrap(), options, dir };
@@ -447,8 +447,8 @@ async fn an_outcome_that_cannot_be_written_is_unknown_and_ends_the_wait_of_its_d
     let refuse =
         "CREATE TRIGGER refuse BEFORE INSERT ON answers BEGIN SELECT RAISE(ABORT, 'no'); END";
     foreign.execute_batch(refuse).unwrap();
-    let told = f.store.finish(lease, finish(Executed)).await;
-    assert!(matches!(told, Err(Error::Internal)), "{told:?}");
+    let refused = f.store.finish(lease, finish(Executed)).await;
+    assert!(matches!(refused, Err(Error::Internal)), "{refused:?}");
     assert_eq!(waiter.settled().await.unwrap().outcome, Unknown);
     assert!(matches!(f.claim(f.call("k", "a").await).await, Claim::InDoubt(_)));
     assert_eq!(f.store.health().in_flight, 0);
@@ -532,9 +532,9 @@ async fn what_left_a_call_in_doubt_is_never_replayed_after_a_verdict() {
         evidence: "it is in the tool's log".to_owned(),
         actor: "operator".to_owned(),
     };
-    let told = f.store.resolve(verdict).await.unwrap();
-    assert_eq!(told.output, Some(Json::of("seen")));
-    assert_eq!(f.store.reader().execution(id).unwrap().output, told.output);
+    let resolved = f.store.resolve(verdict).await.unwrap();
+    assert_eq!(resolved.output, Some(Json::of("seen")));
+    assert_eq!(f.store.reader().execution(id).unwrap().output, resolved.output);
     assert!(replayed(&f.store, f.call("k", "a").await).await.answer.is_none());
     let f = f.reopen().await;
     assert!(replayed(&f.store, f.call("k", "a").await).await.answer.is_none());
@@ -586,7 +586,7 @@ async fn while_a_foreign_program_writes_claims_are_refused_and_outcomes_wait() {
     let finishing = tokio::spawn(async move { store.finish(lease, finish(Executed)).await });
     let claim = f.store.claim(refused).await;
     assert!(matches!(claim, Err(Error::Busy)), "{claim:?}");
-    assert!(!finishing.is_finished(), "an outcome is told only once it is on disk");
+    assert!(!finishing.is_finished(), "an outcome is reported only once it is on disk");
     foreign.execute_batch("ROLLBACK").unwrap();
     assert_eq!(finishing.await.unwrap().unwrap().outcome, Executed);
     replayed(&f.store, f.call("k", "a").await).await;

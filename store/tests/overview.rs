@@ -1,4 +1,4 @@
-//! Lists for people: sessions with counts, searches, one execution in full, and who was a duplicate.
+//! Lists for people: sessions with counts, searches, one execution in full, and duplicates.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on must fail")]
 
@@ -139,7 +139,7 @@ async fn a_detail_tells_all_and_cuts_what_is_long() {
     assert!(f.store.reader().execution_detail(uuid::Uuid::nil(), 10).is_err());
 }
 
-/// A database as version 1 left it is migrated, with all that is in it.
+/// A database of version 1 is migrated with all its contents.
 #[tokio::test]
 async fn a_database_of_the_version_before_is_migrated() {
     let f = Fixture::new();
@@ -162,7 +162,7 @@ async fn a_database_of_the_version_before_is_migrated() {
     };
     let first = Connection::open_in_memory().unwrap();
     first.execute_batch(include_str!("../migrations/0001_init.sql")).unwrap();
-    assert_eq!(schema(&conn), schema(&first), "it is what version 1 made");
+    assert_eq!(schema(&conn), schema(&first), "it is what version 1 created");
     drop(conn);
     let Fixture { store, options, dir: _dir } = f;
     drop(store);
@@ -173,7 +173,7 @@ async fn a_database_of_the_version_before_is_migrated() {
     store.close().await;
 }
 
-/// An index that is not used is only written.
+/// An unused index only costs writes.
 #[tokio::test]
 async fn counts_read_indexes_alone() {
     let f = Fixture::new();

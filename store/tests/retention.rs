@@ -1,4 +1,4 @@
-//! Bodies of answers are dropped by the age of each.
+//! Bodies of answers are dropped by their own age.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on must fail")]
 
@@ -11,7 +11,7 @@ use rusqlite::Connection;
 use store::state::Knowledge::Executed;
 use support::{Fixture, call};
 
-/// More than are looked at in one step.
+/// More than one step reads.
 const CALLS: usize = 1_200;
 
 fn kept(conn: &Connection) -> Vec<i64> {
@@ -43,7 +43,7 @@ async fn a_young_answer_of_an_old_call_keeps_none_of_those_behind_it() {
     };
     tokio::time::timeout(Duration::from_secs(60), dropped).await.unwrap();
     conn.execute_batch(age).unwrap();
-    // What is dropped leaves its digest. They were not as old as they seemed: that is all that is found.
+    // A dropped body leaves its digest. The only findings are that the bodies were not old enough.
     let findings = f.store.reader().verify(None).unwrap().findings;
     assert_eq!(findings.len(), CALLS - 1);
     assert!(findings.iter().all(|found| found.message == "its body is missing"), "{findings:?}");

@@ -48,7 +48,7 @@ impl Transaction<'_> {
             Change::Attempt(attempt) => self.attempt(row, &attempt),
             Change::Finish(state, reported) => self.finish(row, state, &reported),
             Change::Reported(outcome) => {
-                self.execute(queries::TOLD_PUT, params![row, outcome.number()])
+                self.execute(queries::REPORTED_PUT, params![row, outcome.number()])
             }
             Change::LastEvent(event) => self.execute(queries::LAST_EVENT_PUT, params![row, event]),
             Change::Lease(millis) => self.execute(queries::LEASE_PUT, params![row, millis]),

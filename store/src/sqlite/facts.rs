@@ -57,7 +57,7 @@ pub(crate) fn output(conn: &Connection, row: i64) -> rusqlite::Result<Option<Str
 
 /// Whether the log has an event of this kind for the attempt and outcome.
 pub(crate) fn is_logged(conn: &Connection, row: i64, late: &Late) -> rusqlite::Result<bool> {
-    conn.prepare_cached(queries::EVENT_TOLD)?.exists(params![
+    conn.prepare_cached(queries::EVENT_REPORTED)?.exists(params![
         row,
         late.attempt,
         late.kind.as_str(),

@@ -311,7 +311,7 @@ pub(crate) const FINISH_PUT: &str = "UPDATE executions SET
   status = ?2, attempt = ?3, prior = ?4, known = ?5, decided = ?6, released = ?7, ended_at = ?8, updated_at = ?9,
   completed_at = ?10, told = ?11, output = ?12, error = ?13, last_event = ?14, sent_at = ?15,
   first_sent_at = COALESCE(first_sent_at, ?15) WHERE id = ?1";
-pub(crate) const TOLD_PUT: &str = "UPDATE executions SET told = ?2 WHERE id = ?1";
+pub(crate) const REPORTED_PUT: &str = "UPDATE executions SET told = ?2 WHERE id = ?1";
 pub(crate) const OUTPUT: &str = "SELECT output FROM executions WHERE id = ?1";
 pub(crate) const LAST_EVENT_PUT: &str = "UPDATE executions SET last_event = ?2 WHERE id = ?1";
 pub(crate) const LEASE_PUT: &str = "UPDATE executions SET lease_ms = ?2 WHERE id = ?1";
@@ -384,7 +384,7 @@ pub(crate) const EVENTS_OF_SESSION: &str = concat!(
 pub(crate) const EVENT_FINISHED: &str = "SELECT detail FROM events
   WHERE execution = ?1 AND kind IN ('finished', 'finished-late') ORDER BY seq DESC LIMIT 1";
 /// Whether the log has an event of this kind with an outcome of an attempt.
-pub(crate) const EVENT_TOLD: &str = "SELECT 1 FROM events
+pub(crate) const EVENT_REPORTED: &str = "SELECT 1 FROM events
   WHERE execution = ?1 AND attempt = ?2 AND kind = ?3 AND detail ->> 'outcome' = ?4 LIMIT 1";
 pub(crate) const EVENTS_DUPLICATES: &str = "SELECT detail FROM events
   WHERE execution = ?1 AND kind = 'duplicates' ORDER BY seq DESC LIMIT 100";

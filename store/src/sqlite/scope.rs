@@ -108,12 +108,12 @@ fn find_session(conn: &Connection, request: &ScopeRequest) -> Result<Option<Foun
 }
 
 fn look_for_session(conn: &Connection, request: &ScopeRequest) -> Result<Option<Found>, Fail> {
-    let asked = requested_user(conn, request)?;
+    let requested = requested_user(conn, request)?;
     let name = request.session.as_deref().unwrap_or(DEFAULT_SESSION);
     if let Ok(id) = Uuid::try_parse(name) {
-        return session_by_id(conn, id, asked.as_ref()).map(Some);
+        return session_by_id(conn, id, requested.as_ref()).map(Some);
     }
-    let owner = match asked {
+    let owner = match requested {
         Some(owner) => Some(owner),
         None => user_by_name(conn, DEFAULT_USER)?,
     };
@@ -133,7 +133,7 @@ fn look_for_session(conn: &Connection, request: &ScopeRequest) -> Result<Option<
     }))
 }
 
-fn session_by_id(conn: &Connection, id: Uuid, asked: Option<&Owner>) -> Result<Found, Fail> {
+fn session_by_id(conn: &Connection, id: Uuid, requested: Option<&Owner>) -> Result<Found, Fail> {
     let found = conn
         .prepare_cached(queries::SESSION_SCOPE)?
         .query_row([id.as_bytes()], |row| {
@@ -151,7 +151,7 @@ fn session_by_id(conn: &Connection, id: Uuid, asked: Option<&Owner>) -> Result<F
     let Some((found, status)) = found else {
         return Err(Error::NotFound { what: "session", id: id.to_string() }.into());
     };
-    if asked.is_some_and(|asked| asked.row != found.owner.row) {
+    if requested.is_some_and(|requested| requested.row != found.owner.row) {
         return Err(Error::Foreign(format!("session {id} belongs to another user")).into());
     }
     match status {

@@ -101,13 +101,13 @@ impl Store {
     pub async fn finish(&self, lease: Lease, finish: Finish) -> Result<Arc<Settled>, Error> {
         let (id, attempt) = (lease.execution_id(), lease.attempt());
         let writer = lease.consume().ok_or(Error::Internal)?;
-        let told = writer.finish(id, attempt, finish).await;
-        if let Err(Error::Internal) = told {
+        let settled = writer.finish(id, attempt, finish).await;
+        if let Err(Error::Internal) = settled {
             // Its duplicates wait, and nobody else will wake them.
             let unknown = lease::unknown("the outcome could not be recorded", "not recorded");
             writer.finish(id, attempt, unknown).await?;
         }
-        told
+        settled
     }
 
     /// Redeems a retry token: the next identical call runs. Repeating it changes nothing. A token that is

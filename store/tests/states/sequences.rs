@@ -1,9 +1,8 @@
-//! Random sequences of what callers may do, driven through `next` and through SQLite: after each
-//! step both give the same status, attempt and outcome, and refuse the same steps. At the end `verify`
-//! finds nothing.
+//! Random sequences of steps, driven through `next` and through SQLite: after each step both have the same
+//! status, attempt and outcome, and both refuse the same steps. At the end `verify` finds nothing.
 //!
 //! 64 executions go through a sequence each at once, so that the writer commits them in groups; then
-//! the store is closed and opened again, and they go on.
+//! the store is closed and opened again, and they continue.
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
@@ -21,30 +20,30 @@ use uuid::Uuid;
 
 use crate::support::{Fixture, answer, call, finish, upstream_key};
 
-/// Executions that go through a case at once.
+/// How many executions go through a case at once.
 const AT_ONCE: usize = 64;
 /// 64 times this many sequences.
 const CASES: u32 = 160;
 
-/// Which door an execution comes by, and of which class it is.
+/// How an execution is submitted, and its class.
 #[derive(Debug, Clone, Copy)]
-enum Door {
+enum Via {
     Api,
     Proxy(EffectClass),
 }
 
-/// What somebody does. `back`: with the lease or token of how many attempts ago.
+/// A step of a caller. `back`: uses the lease or token of this many attempts ago.
 #[derive(Debug, Clone, Copy)]
 enum Step {
-    /// Asks to run it; by the API with or without a lease, by the proxy with or without a token, and
-    /// `strict`ly: as one that may not be repeated.
-    Ask {
+    /// Requests to run it: by the API with or without a lease, by the proxy with or without a token, and if
+    /// `strict` as a call that may not be repeated.
+    Request {
         with: bool,
         back: usize,
         strict: bool,
     },
     Update(ExecutionStatus),
-    Tell {
+    Report {
         back: usize,
         outcome: Knowledge,
         tool_error: bool,
@@ -64,7 +63,7 @@ enum Step {
 
 #[derive(Debug, Clone)]
 struct Sequence {
-    door: Door,
+    via: Via,
     before: Vec<Step>,
     after: Vec<Step>,
 }
@@ -74,10 +73,10 @@ fn step() -> impl Strategy<Value = Step> {
     let back = || 0..2_usize;
     prop_oneof![
         5 => (any::<bool>(), back(), any::<bool>())
-            .prop_map(|(with, back, strict)| Step::Ask { with, back, strict }),
+            .prop_map(|(with, back, strict)| Step::Request { with, back, strict }),
         2 => prop::sample::select(ExecutionStatus::ALL.to_vec()).prop_map(Step::Update),
         4 => (back(), outcome(), any::<bool>())
-            .prop_map(|(back, outcome, tool_error)| Step::Tell { back, outcome, tool_error }),
+            .prop_map(|(back, outcome, tool_error)| Step::Report { back, outcome, tool_error }),
         1 => Just(Step::Abandon),
         2 => back().prop_map(|back| Step::Extend { back }),
         2 => back().prop_map(|back| Step::Redeem { back }),
@@ -87,29 +86,29 @@ fn step() -> impl Strategy<Value = Step> {
 }
 
 fn sequence() -> impl Strategy<Value = Sequence> {
-    let door = prop_oneof![
-        2 => Just(Door::Api),
-        1 => Just(Door::Proxy(EffectClass::Once)),
-        2 => Just(Door::Proxy(EffectClass::Idempotent)),
-        1 => Just(Door::Proxy(EffectClass::Keyed)),
+    let via = prop_oneof![
+        2 => Just(Via::Api),
+        1 => Just(Via::Proxy(EffectClass::Once)),
+        2 => Just(Via::Proxy(EffectClass::Idempotent)),
+        1 => Just(Via::Proxy(EffectClass::Keyed)),
     ];
     let steps = || prop::collection::vec(step(), 1..6);
-    (door, steps(), steps()).prop_map(|(door, before, after)| Sequence { door, before, after })
+    (via, steps(), steps()).prop_map(|(via, before, after)| Sequence { via, before, after })
 }
 
-/// An execution as the model knows it, with what its callers hold.
+/// An execution in the model, with the leases and tokens of its callers.
 struct Subject {
-    door: Door,
+    via: Via,
     /// Of the newest attempt.
     class: EffectClass,
-    /// The upstream got a key with the newest attempt.
-    told_upstream: bool,
+    /// The upstream received a key with the newest attempt.
+    upstream_has_key: bool,
     name: String,
     id: Option<Uuid>,
-    /// `None`: nobody has asked yet.
+    /// `None`: not requested yet.
     state: Option<State>,
-    /// What the holder of the current attempt has told.
-    told: Option<Knowledge>,
+    /// What the holder of the current attempt has reported.
+    reported: Option<Knowledge>,
     leases: Vec<(u32, String)>,
     retry_tokens: Vec<(u32, String)>,
     lease: Option<Lease>,
@@ -124,15 +123,15 @@ fn from_end<T>(list: &[T], back: usize) -> Option<&T> {
 }
 
 impl Subject {
-    fn new(door: Door, name: String) -> Self {
+    fn new(via: Via, name: String) -> Self {
         Self {
-            door,
+            via,
             class: EffectClass::Once,
-            told_upstream: false,
+            upstream_has_key: false,
             name,
             id: None,
             state: None,
-            told: None,
+            reported: None,
             leases: Vec::new(),
             retry_tokens: Vec::new(),
             lease: None,
@@ -140,7 +139,7 @@ impl Subject {
         }
     }
 
-    /// Takes a step of the model, if there is one.
+    /// Takes a step in the model, if it is allowed.
     fn goes(&mut self, event: Event, name: &'static str) -> bool {
         let Some(state) = self.state else { return false };
         let Ok(after) = next(state, event, self.class) else { return false };
@@ -151,24 +150,24 @@ impl Subject {
 
     fn granted(&mut self, state: State) {
         self.state = Some(state);
-        self.told = None;
+        self.reported = None;
         *self.taken.entry("claim").or_default() += 1;
     }
 
     async fn run(&mut self, store: &Store, place: &Place, steps: &[Step]) -> Checked {
         for step in steps {
             match *step {
-                Step::Ask { with, back, strict } => match self.door {
-                    Door::Api => self.ask(store, place, with).await?,
-                    Door::Proxy(class) => {
+                Step::Request { with, back, strict } => match self.via {
+                    Via::Api => self.request(store, place, with).await?,
+                    Via::Proxy(class) => {
                         let class = if strict { EffectClass::Once } else { class };
                         self.send(store, place, class, with.then_some(back)).await?;
                     }
                 },
                 Step::Update(status) => self.update(store, status).await?,
-                Step::Tell { back, outcome, tool_error } => match self.door {
-                    Door::Api => self.tell(store, back, outcome, tool_error).await?,
-                    Door::Proxy(_) => self.answer(store, outcome, tool_error).await?,
+                Step::Report { back, outcome, tool_error } => match self.via {
+                    Via::Api => self.report(store, back, outcome, tool_error).await?,
+                    Via::Proxy(_) => self.answer(store, outcome, tool_error).await?,
                 },
                 Step::Abandon => self.abandon(store).await?,
                 Step::Extend { back } => self.extend(store, back).await?,
@@ -190,7 +189,7 @@ impl Subject {
         Ok(())
     }
 
-    async fn ask(&mut self, store: &Store, place: &Place, lease: bool) -> Checked {
+    async fn request(&mut self, store: &Store, place: &Place, lease: bool) -> Checked {
         let options = ExecuteOptions {
             idempotency_key: Some(self.name.clone()),
             lease: lease.then_some(LEASE_MAX),
@@ -234,9 +233,9 @@ impl Subject {
         class: EffectClass,
         token: Option<usize>,
     ) -> Checked {
-        let mut asked = place.call(&self.name, class);
+        let mut call = place.call(&self.name, class);
         let token = token.and_then(|back| from_end(&self.retry_tokens, back)).cloned();
-        asked.retry_token = token.as_ref().map(|(_, token)| token.clone());
+        call.retry_token = token.as_ref().map(|(_, token)| token.clone());
         if class != EffectClass::Idempotent {
             self.goes(Event::Doubt, "doubt");
         }
@@ -245,27 +244,27 @@ impl Subject {
             self.goes(Event::Release { attempt: of }, "release");
         }
         let expected = match self.state {
-            // The tool ran and called it an error: asking again is a new call.
+            // The tool ran and returned an error: a repeat is a new call.
             None | Some(State::Failed { known: Executed, .. }) => {
                 self.id = None;
                 self.retry_tokens.clear();
                 Some(State::Running { attempt: 1, prior: NotExecuted })
             }
-            // The tool knows its keys again only where it gets one.
+            // The tool recognizes a repeat only if it received a key.
             Some(State::InDoubt { released: false, .. })
-                if class != EffectClass::Keyed || !self.told_upstream =>
+                if class != EffectClass::Keyed || !self.upstream_has_key =>
             {
                 None
             }
             Some(state) => next(state, Event::Claim, self.class).ok(),
         };
-        match (store.claim(asked).await.unwrap(), expected) {
+        match (store.claim(call).await.unwrap(), expected) {
             (Claim::Execute(lease), Some(state)) => {
                 prop_assert_eq!(*self.id.get_or_insert(lease.execution_id()), lease.execution_id());
                 prop_assert_eq!(lease.attempt(), state.attempt());
                 self.granted(state);
                 self.class = class;
-                self.told_upstream = class == EffectClass::Keyed;
+                self.upstream_has_key = class == EffectClass::Keyed;
                 self.lease = Some(lease);
             }
             (Claim::Busy(_), None) => {
@@ -314,7 +313,7 @@ impl Subject {
         Ok(())
     }
 
-    async fn tell(
+    async fn report(
         &mut self,
         store: &Store,
         back: usize,
@@ -324,15 +323,15 @@ impl Subject {
         let Some((attempt, lease)) = from_end(&self.leases, back).cloned() else { return Ok(()) };
         let error = tool_error.then(|| "no".to_owned());
         let output = (outcome != NotExecuted).then(|| Json::of(&attempt));
-        let told = ApiFinish { lease, outcome, output, error };
-        let result = store.finish_by_token(told).await;
+        let report = ApiFinish { lease, outcome, output, error };
+        let result = store.finish_by_token(report).await;
         let current = self.state.map(State::attempt) == Some(attempt);
-        let fine = match self.told {
-            Some(told) => current && told == outcome,
+        let fine = match self.reported {
+            Some(reported) => current && reported == outcome,
             None => current && self.goes(Event::Finish { attempt, outcome, tool_error }, "finish"),
         };
         if fine {
-            self.told = Some(outcome);
+            self.reported = Some(outcome);
             prop_assert!(result.is_ok(), "{result:?}");
         } else {
             prop_assert!(matches!(result, Err(Error::Stale(_))), "{result:?}");
@@ -343,11 +342,11 @@ impl Subject {
     async fn answer(&mut self, store: &Store, outcome: Knowledge, tool_error: bool) -> Checked {
         let Some(lease) = self.lease.take() else { return Ok(()) };
         let attempt = lease.attempt();
-        let mut told = finish(outcome);
-        told.tool_error = tool_error;
-        told.answer = (outcome != NotExecuted).then(|| answer("an answer"));
-        told.error = tool_error.then(|| "no".to_owned());
-        let settled = store.finish(lease, told).await.unwrap();
+        let mut report = finish(outcome);
+        report.tool_error = tool_error;
+        report.answer = (outcome != NotExecuted).then(|| answer("an answer"));
+        report.error = tool_error.then(|| "no".to_owned());
+        let settled = store.finish(lease, report).await.unwrap();
         let went = self.goes(Event::Finish { attempt, outcome, tool_error }, "finish");
         prop_assert!(went);
         prop_assert_eq!(settled.doubt.is_some(), matches!(self.state, Some(State::InDoubt { .. })));
@@ -361,7 +360,7 @@ impl Subject {
         let Some(lease) = self.lease.take() else { return Ok(()) };
         let attempt = lease.attempt();
         drop(lease);
-        // The writer takes jobs in their order: what comes behind the drop sees it.
+        // The writer runs jobs in order: a job after the drop sees its effect.
         prop_assert!(store.redeem("no token").await.is_err());
         let lost = Event::Finish { attempt, outcome: Unknown, tool_error: false };
         let went = self.goes(lost, "abandon");
@@ -372,7 +371,7 @@ impl Subject {
     async fn extend(&mut self, store: &Store, back: usize) -> Checked {
         let Some((attempt, lease)) = from_end(&self.leases, back).cloned() else { return Ok(()) };
         let result = store.extend_lease(&lease, LEASE_MAX).await;
-        if self.told.is_none() && self.goes(Event::Extend { attempt }, "extend") {
+        if self.reported.is_none() && self.goes(Event::Extend { attempt }, "extend") {
             prop_assert!(result.is_ok(), "{result:?}");
         } else {
             prop_assert!(matches!(result, Err(Error::LeaseLost(_))), "{result:?}");
@@ -413,16 +412,16 @@ impl Subject {
         Ok(())
     }
 
-    /// The engine was started anew: nobody holds the proxy's leases any more.
+    /// The engine was restarted: nobody holds the proxy's leases any more.
     fn restarted(&mut self) {
         self.lease = None;
-        if matches!(self.door, Door::Proxy(_)) {
+        if matches!(self.via, Via::Proxy(_)) {
             self.goes(Event::Lost, "lost");
         }
     }
 }
 
-/// Where all executions belong.
+/// The place of all executions.
 struct Place {
     tool_call: ToolCall,
     scope: store::call::Scope,
@@ -484,7 +483,7 @@ fn random_sequences_end_alike_in_the_model_and_in_sqlite() {
             .iter()
             .map(|sequence| {
                 names.set(names.get() + 1);
-                Subject::new(sequence.door, format!("k{}", names.get()))
+                Subject::new(sequence.via, format!("k{}", names.get()))
             })
             .collect();
         runtime.block_on(async {

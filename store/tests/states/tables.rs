@@ -15,7 +15,7 @@ const END: &str = "<!-- table:end -->\n";
 /// `n`: the newest attempt of a leased state. The tables hold for every n.
 const N: u32 = 7;
 
-/// An event and its name in a table's head.
+/// An event and its name in the header of a table.
 type Named = (Event, &'static str);
 
 fn set_events() -> Vec<Named> {
@@ -32,7 +32,7 @@ fn finish_events(attempt: u32) -> Vec<Named> {
     ]
 }
 
-/// Three that name no attempt, then what else does.
+/// Three events without an attempt, then those with one.
 fn other_events(attempt: u32) -> Vec<Named> {
     vec![
         (Event::Claim, "claim"),
@@ -49,7 +49,7 @@ fn all_events(attempt: u32) -> Vec<Named> {
     [set_events(), other_events(attempt), finish_events(attempt)].concat()
 }
 
-/// The same state at another attempt; one that was never leased has none.
+/// The same state at another attempt. A state that was never leased has no attempt.
 fn at(state: State, n: u32) -> State {
     match state {
         State::Running { prior, .. } => State::Running { attempt: n, prior },
@@ -90,7 +90,7 @@ fn knowledge(known: Knowledge) -> &'static str {
     }
 }
 
-/// A state in words; `n + 1` where it is one attempt further.
+/// A state in words; `n + 1` if it is one attempt further.
 fn words(state: State) -> String {
     let n = match state.attempt() {
         0 => " (v0.1)",
@@ -245,7 +245,7 @@ fn another_attempt_than_the_newest_changes_nothing() {
     }
 }
 
-/// Promises that the tables show, said once more as such.
+/// Guarantees that the tables imply, checked on their own.
 #[test]
 fn doubt_ends_by_evidence_or_decision_alone() {
     for (state, classes) in states() {

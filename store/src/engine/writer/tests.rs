@@ -1,4 +1,4 @@
-//! What becomes of a group of jobs of which one refuses, or finds no room, or that is the last one.
+//! Groups of jobs in which one refuses, finds no space, or is the last one.
 
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -87,7 +87,7 @@ async fn granted(store: &Store, call: Call) -> Lease {
     }
 }
 
-fn told(outcome: Knowledge, body: Vec<u8>) -> Finish {
+fn report(outcome: Knowledge, body: Vec<u8>) -> Finish {
     let answer = Answer {
         status: 200,
         headers: Vec::new(),
@@ -127,7 +127,7 @@ async fn a_lease_that_was_rolled_back_says_nothing_about_the_one_that_was_grante
     let store = Store::open(&options(folder.path())).unwrap();
     let scope = store.scope(&ScopeRequest::default()).await.unwrap();
     let first = granted(&store, call(&scope, "k", "x")).await;
-    store.finish(first, told(NotExecuted, Vec::new())).await.unwrap();
+    store.finish(first, report(NotExecuted, Vec::new())).await.unwrap();
 
     let go = hold(&store);
     let group =
@@ -139,13 +139,13 @@ async fn a_lease_that_was_rolled_back_says_nothing_about_the_one_that_was_grante
     store.create_user(user("behind")).await.unwrap();
     let id = second.execution_id();
     assert_eq!(store.reader().execution(id).unwrap().status, ExecutionStatus::Running);
-    let settled = store.finish(second, told(Executed, b"done".to_vec())).await.unwrap();
+    let settled = store.finish(second, report(Executed, b"done".to_vec())).await.unwrap();
     assert_eq!(settled.outcome, Executed);
     store.close().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_waits_for_an_attempt_is_not_told_of_the_one_before() {
+async fn a_waiter_of_an_attempt_does_not_get_the_outcome_of_the_one_before() {
     let folder = tempfile::tempdir().unwrap();
     let store = Store::open(&options(folder.path())).unwrap();
     let scope = store.scope(&ScopeRequest::default()).await.unwrap();
@@ -154,7 +154,7 @@ async fn who_waits_for_an_attempt_is_not_told_of_the_one_before() {
     let go = hold(&store);
     let group = async {
         tokio::join!(
-            store.finish(first, told(NotExecuted, Vec::new())),
+            store.finish(first, report(NotExecuted, Vec::new())),
             granted(&store, call(&scope, "k", "x")),
             store.claim(call(&scope, "k", "x")),
         )
@@ -162,7 +162,7 @@ async fn who_waits_for_an_attempt_is_not_told_of_the_one_before() {
     let ((ended, second, waits), ()) = tokio::join!(group, async { drop(go) });
     assert_eq!((ended.unwrap().outcome, second.attempt()), (NotExecuted, 2));
     let Ok(Claim::Busy(waiter)) = waits else { panic!("{waits:?}") };
-    let finish = store.finish(second, told(Executed, b"done".to_vec()));
+    let finish = store.finish(second, report(Executed, b"done".to_vec()));
     let (heard, ended) = tokio::join!(waiter.settled(), finish);
     let heard = heard.map(|settled| (settled.attempt, settled.outcome));
     assert_eq!(heard, Some((2, ended.unwrap().outcome)));
@@ -170,7 +170,7 @@ async fn who_waits_for_an_attempt_is_not_told_of_the_one_before() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_waited_when_the_disk_became_full_takes_nothing_of_the_reserve() {
+async fn jobs_queued_when_the_disk_became_full_take_nothing_of_the_reserve() {
     let folder = tempfile::tempdir().unwrap();
     let options = Options {
         max_page_count: Some(200),
@@ -191,7 +191,7 @@ async fn what_waited_when_the_disk_became_full_takes_nothing_of_the_reserve() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn outcomes_that_wait_for_room_are_written_before_the_writer_stops() {
+async fn parked_outcomes_are_written_before_the_writer_stops() {
     let folder = tempfile::tempdir().unwrap();
     let options = Options {
         max_page_count: Some(120),
@@ -202,13 +202,13 @@ async fn outcomes_that_wait_for_room_are_written_before_the_writer_stops() {
     let scope = store.scope(&ScopeRequest::default()).await.unwrap();
     let lease = granted(&store, call(&scope, "k", "x")).await;
     let go = hold(&store);
-    let finish = store.finish(lease, told(Executed, vec![b'x'; 1024 * 1024]));
+    let finish = store.finish(lease, report(Executed, vec![b'x'; 1024 * 1024]));
     let (settled, (), ()) = tokio::join!(finish, store.close(), async { drop(go) });
     assert_eq!(settled.unwrap().outcome, Executed);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_full_queue_refuses_what_may_be_asked_again_and_no_outcome() {
+async fn a_full_queue_refuses_what_can_be_repeated_and_no_outcome() {
     let folder = tempfile::tempdir().unwrap();
     let options = Options { max_queue: 1, ..options(folder.path()) };
     let store = Store::open(&options).unwrap();
@@ -220,7 +220,7 @@ async fn a_full_queue_refuses_what_may_be_asked_again_and_no_outcome() {
             store.create_user(user("queued")),
             store.claim(call(&scope, "l", "x")),
             store.create_user(user("refused")),
-            store.finish(lease, told(Executed, Vec::new())),
+            store.finish(lease, report(Executed, Vec::new())),
         )
     };
     let ((queued, claim, refused, settled), ()) = tokio::join!(group, async { drop(go) });
@@ -247,7 +247,7 @@ impl Clock for Ahead {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_jump_of_the_clock_is_in_the_log_also_where_the_first_to_see_it_is_undone() {
+async fn a_jump_of_the_clock_is_logged_even_if_the_first_job_to_see_it_is_undone() {
     let folder = tempfile::tempdir().unwrap();
     let clock = Arc::new(Ahead::default());
     let store = Store::open_at(&options(folder.path()), clock.clone()).unwrap();
