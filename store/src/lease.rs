@@ -6,7 +6,21 @@ use crate::call::Finish;
 use crate::sqlite::WriterHandle;
 use crate::state::Knowledge;
 
-/// What a claimer holds while it executes: (execution, attempt). Not `Clone`; only a claim makes one.
+/// What a claimer holds while it executes: (execution, attempt). Only a claim makes one.
+///
+/// It is handed on, and never copied:
+///
+/// ```
+/// fn hand_on(lease: store::Lease) -> store::Lease {
+///     lease
+/// }
+/// ```
+///
+/// ```compile_fail
+/// fn copy(lease: &store::Lease) -> store::Lease {
+///     lease.clone()
+/// }
+/// ```
 ///
 /// Dropped unfinished, it records the outcome as unknown: whoever held it may have acted. One that was
 /// never granted, since its claim was rolled back, records nothing: another may hold the same attempt.

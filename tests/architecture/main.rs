@@ -151,13 +151,3 @@ fn no_public_signature_of_the_store_names_rusqlite() {
         }
     }
 }
-
-#[test]
-fn a_lease_cannot_be_copied() {
-    let (_, text) =
-        sources("store/src").into_iter().find(|(path, _)| path.ends_with("lease.rs")).unwrap();
-    let (before, _) = text.split_once("pub struct Lease").unwrap();
-    let derive = before.rsplit("#[derive(").next().unwrap().split(')').next().unwrap();
-    assert!(!derive.contains("Clone") && !derive.contains("Copy"), "{derive}");
-    assert!(!text.contains("Clone for Lease"));
-}
