@@ -125,7 +125,7 @@ pub(super) struct Given {
     #[arg(long, env = env::REQUIRE_TOKEN, value_parser = BoolishValueParser::new())]
     pub(super) require_token: bool,
 
-    /// The proxy that calls go out through: http://[USER:PASSWORD@]HOST:PORT
+    /// The proxy that calls go out through: `http://[USER:PASSWORD@]HOST:PORT`
     #[arg(long, value_name = "URL", env = env::UPSTREAM_PROXY, hide_env_values = true)]
     pub(super) upstream_proxy: Option<Hop>,
 

@@ -83,7 +83,7 @@ fn help_and_usage() {
           --require-token              The proxy takes only calls with credentials SESSION:TOKEN; `token
                                        SESSION` prints one [env: STATE_ENGINE_REQUIRE_TOKEN=]
           --upstream-proxy <URL>       The proxy that calls go out through:
-                                       http://[USER:PASSWORD@]HOST:PORT [env:
+                                       `http://[USER:PASSWORD@]HOST:PORT` [env:
                                        STATE_ENGINE_UPSTREAM_PROXY]
           --upstream-direct <HOSTS>    Hosts that are reached without --upstream-proxy, in the form of
                                        `NO_PROXY` [env: STATE_ENGINE_UPSTREAM_DIRECT=]
