@@ -204,7 +204,6 @@ fn illegal_transition(illegal: store::state::Illegal) -> Error {
 mod tests {
     use store::model::ExecutionStatus;
     use store::state::{Illegal, State};
-    use uuid::Uuid;
 
     use super::*;
 
@@ -212,38 +211,6 @@ mod tests {
     fn codes_are_distinct_words() {
         let words: std::collections::BTreeSet<_> = Code::ALL.iter().map(|c| c.as_str()).collect();
         assert_eq!(words.len(), Code::ALL.len());
-    }
-
-    #[test]
-    fn every_store_error_has_its_place() {
-        let illegal = Illegal {
-            state: State::Completed { attempt: 0, decided: false },
-            event: Event::Set(ExecutionStatus::Pending),
-        };
-        let id = Uuid::from_u128(7);
-        let table = [
-            (store::Error::NotFound { what: "goal", id: id.to_string() }, -32002, "NOT_FOUND"),
-            (store::Error::Conflict("taken".to_owned()), -32003, "CONFLICT"),
-            (store::Error::Foreign("not yours".to_owned()), -32003, "CONFLICT"),
-            (store::Error::KeyReuse { execution: id }, -32004, "KEY_REUSE"),
-            (store::Error::Stale("old".to_owned()), -32013, "STALE"),
-            (store::Error::IllegalTransition(illegal), -32014, "ILLEGAL_TRANSITION"),
-            (store::Error::Full, -32015, "STORE_FULL"),
-            (store::Error::Busy, -32016, "BUSY"),
-            (store::Error::LeaseLost("gone".to_owned()), -32017, "LEASE_LOST"),
-            (
-                store::Error::Invalid { field: "title", message: "empty".to_owned() },
-                -32602,
-                "INVALID_PARAMS",
-            ),
-            (store::Error::Internal, -32603, "INTERNAL"),
-        ];
-        for (error, number, word) in table {
-            let shown = format!("{error:?}");
-            let object = ErrorObjectOwned::from(Error::from(error));
-            let data: Value = serde_json::from_str(object.data().unwrap().get()).unwrap();
-            assert_eq!((object.code(), &data["code"]), (number, &Value::from(word)), "{shown}");
-        }
     }
 
     #[test]

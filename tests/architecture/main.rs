@@ -176,13 +176,3 @@ fn the_decisions_of_the_store_name_no_backend() {
         assert!(!text.to_lowercase().contains("sqlite"), "{file}");
     }
 }
-
-#[test]
-fn a_lease_cannot_be_copied() {
-    let (_, text) =
-        sources("store/src").into_iter().find(|(path, _)| path.ends_with("lease.rs")).unwrap();
-    let (before, _) = text.split_once("pub struct Lease").unwrap();
-    let derive = before.rsplit("#[derive(").next().unwrap().split(')').next().unwrap();
-    assert!(!derive.contains("Clone") && !derive.contains("Copy"), "{derive}");
-    assert!(!text.contains("Clone for Lease"));
-}

@@ -50,6 +50,39 @@ fn help_and_usage() {
       openclaw-state-engine serve
       openclaw-state-engine executions --status in_doubt
     ");
+    assert_said!(builder.cli(["nonsense"]), @"
+    exit 2
+    -- stderr
+    error: unrecognized subcommand 'nonsense'
+
+    Usage: openclaw-state-engine [OPTIONS] <COMMAND>
+
+    For more information, try '--help'.
+    ");
+    assert_said!(builder.cli(["serve", "--max-request", "5MB"]), @r#"
+    exit 2
+    -- stderr
+    error: invalid value '5MB' for '--max-request <SIZE>': unknown unit "MB": use B, KiB, MiB or GiB
+
+    For more information, try '--help'.
+    "#);
+    assert_said!(verb(&builder, "resolve 0197a5b2-7c3e-7d4f-8a6b-1c2d3e4f5a6b --evidence x"), @"
+    exit 2
+    -- stderr
+    error: the following required arguments were not provided:
+      <--ran|--did-not-run>
+
+    Usage: openclaw-state-engine resolve --evidence <TEXT> --database <FILE> <--ran|--did-not-run> <ID>
+
+    For more information, try '--help'.
+    ");
+    let secretive = builder.env("STATE_ENGINE_TOKEN", "hunter2").cli(["serve", "--help"]);
+    assert!(!stdout(&secretive).contains("hunter2"));
+}
+
+#[test]
+fn help_of_serve() {
+    let builder = engine!();
     assert_said!(builder.cli(["serve", "-h"]), @"
     exit 0
     Run the engine: the state API and the proxy over one database
@@ -107,6 +140,11 @@ fn help_and_usage() {
       openclaw-state-engine serve --pass 127.0.0.1:11434 --log-format json
       openclaw-state-engine serve --addr 127.0.0.1:0 --no-proxy --json
     ");
+}
+
+#[test]
+fn help_of_resolve() {
+    let builder = engine!();
     assert_said!(builder.cli(["resolve", "-h"]), @r#"
     exit 0
     Settle an execution that is in doubt: it ran, or it did not
@@ -141,34 +179,6 @@ fn help_and_usage() {
       openclaw-state-engine resolve [id] \
         --ran --attempt 1 --output '{"id":"ch_1"}' --evidence 'ch_1 is there'
     "#);
-    assert_said!(builder.cli(["nonsense"]), @"
-    exit 2
-    -- stderr
-    error: unrecognized subcommand 'nonsense'
-
-    Usage: openclaw-state-engine [OPTIONS] <COMMAND>
-
-    For more information, try '--help'.
-    ");
-    assert_said!(builder.cli(["serve", "--max-request", "5MB"]), @r#"
-    exit 2
-    -- stderr
-    error: invalid value '5MB' for '--max-request <SIZE>': unknown unit "MB": use B, KiB, MiB or GiB
-
-    For more information, try '--help'.
-    "#);
-    assert_said!(verb(&builder, "resolve 0197a5b2-7c3e-7d4f-8a6b-1c2d3e4f5a6b --evidence x"), @"
-    exit 2
-    -- stderr
-    error: the following required arguments were not provided:
-      <--ran|--did-not-run>
-
-    Usage: openclaw-state-engine resolve --evidence <TEXT> --database <FILE> <--ran|--did-not-run> <ID>
-
-    For more information, try '--help'.
-    ");
-    let secretive = builder.env("STATE_ENGINE_TOKEN", "hunter2").cli(["serve", "--help"]);
-    assert!(!stdout(&secretive).contains("hunter2"));
 }
 
 #[test]

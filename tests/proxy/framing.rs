@@ -16,114 +16,43 @@ fn malformed_requests_get_a_4xx_or_501_and_reach_nobody() {
     let engine = engine!().start();
     let host = upstream.addr;
     let url = upstream.url("/");
+    let request = |line: &str, rest: &str| format!("{line} HTTP/1.1\r\nHost: {host}\r\n{rest}");
+    let get = |fields: &str| request(&format!("GET {url}"), &format!("{fields}\r\n"));
+    let post = |fields: &str, body: &str| {
+        request(&format!("POST {url}"), &format!("{fields}\r\n\r\n{body}"))
+    };
+    let one = "Content-Length: 1\r\n\r\nx";
+    let chunked = "Transfer-Encoding: chunked";
     let cases: Vec<(&str, String, &[u16])> = vec![
-        (
-            "two hosts",
-            format!(
-                "POST {url} HTTP/1.1\r\nHost: {host}\r\nHost: {host}\r\nContent-Length: 1\r\n\r\nx"
-            ),
-            &[400],
-        ),
-        (
-            "two other hosts",
-            format!("GET {url} HTTP/1.1\r\nHost: {host}\r\nHost: evil.example\r\n\r\n"),
-            &[400],
-        ),
-        (
-            "userinfo",
-            format!(
-                "POST http://user:pw@{host}/ HTTP/1.1\r\nHost: {host}\r\nContent-Length: 1\r\n\r\nx"
-            ),
-            &[400],
-        ),
-        (
-            "https",
-            format!("POST https://{host}/ HTTP/1.1\r\nHost: {host}\r\nContent-Length: 1\r\n\r\nx"),
-            &[400, 501],
-        ),
-        ("ws", format!("GET ws://{host}/ HTTP/1.1\r\nHost: {host}\r\n\r\n"), &[400, 501]),
-        ("ftp", format!("GET ftp://{host}/ HTTP/1.1\r\nHost: {host}\r\n\r\n"), &[400, 501]),
+        ("two hosts", post(&format!("Host: {host}\r\nContent-Length: 1"), "x"), &[400]),
+        ("two other hosts", get("Host: evil.example\r\n"), &[400]),
+        ("userinfo", request(&format!("POST http://user:pw@{host}/"), one), &[400]),
+        ("https", request(&format!("POST https://{host}/"), one), &[400, 501]),
+        ("ws", request(&format!("GET ws://{host}/"), "\r\n"), &[400, 501]),
+        ("ftp", request(&format!("GET ftp://{host}/"), "\r\n"), &[400, 501]),
         (
             "no authority",
             "POST http:/// HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\n\r\nx".to_owned(),
             &[400],
         ),
-        (
-            "gzip, chunked",
-            format!(
-                "POST {url} HTTP/1.1\r\nHost: {host}\r\nTransfer-Encoding: gzip, chunked\r\n\r\n1\r\nx\r\n0\r\n\r\n"
-            ),
-            &[501],
-        ),
-        (
-            "unknown coding",
-            format!(
-                "POST {url} HTTP/1.1\r\nHost: {host}\r\nTransfer-Encoding: xchunked\r\n\r\n1\r\nx\r\n0\r\n\r\n"
-            ),
-            &[400, 501],
-        ),
-        (
-            "two lengths",
-            format!(
-                "POST {url} HTTP/1.1\r\nHost: {host}\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nxy"
-            ),
-            &[400],
-        ),
-        (
-            "a signed length",
-            format!("POST {url} HTTP/1.1\r\nHost: {host}\r\nContent-Length: +1\r\n\r\nx"),
-            &[400],
-        ),
-        (
-            "a space before the colon",
-            format!(
-                "POST {url} HTTP/1.1\r\nHost: {host}\r\nTransfer-Encoding : chunked\r\n\r\n0\r\n\r\n"
-            ),
-            &[400],
-        ),
-        (
-            "a folded field",
-            format!(
-                "POST {url} HTTP/1.1\r\nHost: {host}\r\nX-A: 1\r\n 2\r\nContent-Length: 1\r\n\r\nx"
-            ),
-            &[400],
-        ),
-        (
-            "a bad chunk size",
-            format!(
-                "POST {url} HTTP/1.1\r\nHost: {host}\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\nx\r\n0\r\n\r\n"
-            ),
-            &[400],
-        ),
-        (
-            "a body that breaks off",
-            format!("POST {url} HTTP/1.1\r\nHost: {host}\r\nContent-Length: 10\r\n\r\nx"),
-            &[400, 408],
-        ),
-        (
-            "a chunked body that breaks off",
-            format!(
-                "POST {url} HTTP/1.1\r\nHost: {host}\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nab"
-            ),
-            &[400, 408],
-        ),
+        ("gzip, chunked", post("Transfer-Encoding: gzip, chunked", "1\r\nx\r\n0\r\n\r\n"), &[501]),
+        ("unknown coding", post("Transfer-Encoding: xchunked", "1\r\nx\r\n0\r\n\r\n"), &[400, 501]),
+        ("two lengths", post("Content-Length: 1\r\nContent-Length: 2", "xy"), &[400]),
+        ("a signed length", post("Content-Length: +1", "x"), &[400]),
+        ("a space before the colon", post("Transfer-Encoding : chunked", "0\r\n\r\n"), &[400]),
+        ("a folded field", post("X-A: 1\r\n 2\r\nContent-Length: 1", "x"), &[400]),
+        ("a bad chunk size", post(chunked, "zz\r\nx\r\n0\r\n\r\n"), &[400]),
+        ("a body that breaks off", post("Content-Length: 10", "x"), &[400, 408]),
+        ("a chunked body that breaks off", post(chunked, "5\r\nab"), &[400, 408]),
         ("no HTTP at all", "hello\r\n\r\n".to_owned(), &[400]),
         (
             "a huge target",
-            format!("GET http://{host}/{} HTTP/1.1\r\nHost: {host}\r\n\r\n", "a".repeat(70_000)),
+            request(&format!("GET http://{host}/{}", "a".repeat(70_000)), "\r\n"),
             &[414, 431],
         ),
-        (
-            "a huge field",
-            format!("GET {url} HTTP/1.1\r\nHost: {host}\r\nX: {}\r\n\r\n", "a".repeat(2_000_000)),
-            &[431],
-        ),
-        (
-            "too many fields",
-            format!("GET {url} HTTP/1.1\r\nHost: {host}\r\n{}\r\n", "X-A: 1\r\n".repeat(400)),
-            &[431],
-        ),
-        ("TRACE", format!("TRACE {url} HTTP/1.1\r\nHost: {host}\r\n\r\n"), &[405]),
+        ("a huge field", get(&format!("X: {}\r\n", "a".repeat(2_000_000))), &[431]),
+        ("too many fields", get(&"X-A: 1\r\n".repeat(400)), &[431]),
+        ("TRACE", request(&format!("TRACE {url}"), "\r\n"), &[405]),
     ];
     for (name, bytes, statuses) in cases {
         // hyper closes without a word where a body cannot be read: no answer is no clean answer.

@@ -7,10 +7,11 @@ use std::time::{Duration, Instant};
 use anyhow::ensure;
 use testkit::{Builder, Engine, Request, Shim};
 
-use super::load::{Numbers, Span};
+use super::load::Span;
 use super::report::{Goal, Report};
 use super::rows::{self, Bed, Row};
 use super::servers::Upstream;
+use super::shape::Numbers;
 
 /// Fsyncs for a fresh call by each door, on runs of their own.
 pub(super) fn count_fsyncs(
@@ -134,7 +135,7 @@ fn first_answer(
     let engine = builder.start();
     let known = bed.proxy_shape(&engine, upstream, Numbers::Below(bed.stored));
     let number = format!("{:014}", bed.stored / 2);
-    let text = known.request.replace(super::load::PLACE, &number);
+    let text = known.request.replace(super::shape::PLACE, &number);
     let mut client = testkit::Client::connect(engine.proxy)?;
     client.write(text)?;
     let answer = client.answer("POST")?;

@@ -10,6 +10,7 @@ mod process;
 mod report;
 mod rows;
 mod servers;
+mod shape;
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -23,11 +24,12 @@ use anyhow::{Context as _, bail, ensure};
 use clap::Parser;
 use testkit::Engine;
 
-use self::load::{Numbers, PLACE, Shape, Span};
+use self::load::Span;
 use self::process::Cost;
 use self::report::{Report, Rounds};
 use self::rows::{Bed, Effects, Row};
 use self::servers::{Hop, Upstream};
+use self::shape::{Numbers, PLACE, Shape};
 
 /// Measure the engine beside no proxy, a bare hop and, with --peers, other people's programs
 #[derive(Debug, Parser)]

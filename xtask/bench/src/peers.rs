@@ -11,9 +11,9 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, bail, ensure};
 use testkit::{Request, Trusting};
 
-use super::load::{Expect, Numbers, PLACE, Shape, Tunnel};
 use super::rows::{Effects, Row};
 use super::servers::Upstream;
+use super::shape::{Expect, Numbers, PLACE, Shape, Tunnel};
 
 const MITMPROXY: &str = "mitmproxy==11.0.2";
 

@@ -9,8 +9,9 @@ use anyhow::{Context as _, ensure};
 use serde_json::json;
 use testkit::{Builder, Engine, Request, Trusting};
 
-use super::load::{self, Numbers, PLACE, Run, Shape, Span, Tunnel};
+use super::load::{self, Run, Span};
 use super::servers::Upstream;
+use super::shape::{Numbers, PLACE, Shape, Tunnel};
 
 /// What the upstream, or the store, must have counted after a run.
 #[derive(Clone, Copy, PartialEq, Eq)]
