@@ -200,24 +200,24 @@ fn proxy_settings(
     };
     let mut settings = proxy::Config::new(store.clone(), addr, api, folder);
     settings.settings.clone_from(&config.proxy);
-    settings.intercept.clone_from(&config.intercept);
+    settings.tls.intercept.clone_from(&config.intercept);
     settings.mcp_trust.clone_from(&config.mcp_trust);
-    settings.upstream_proxy.clone_from(&config.upstream_proxy);
-    settings.refuse_loopback = config.refuse_loopback;
-    settings.refuse_private = config.refuse_private;
-    settings.connect_ports.clone_from(&config.connect_ports);
-    settings.upstream_ca.clone_from(&config.upstream_ca);
+    settings.access.upstream_proxy.clone_from(&config.upstream_proxy);
+    settings.access.refuse_loopback = config.refuse_loopback;
+    settings.access.refuse_private = config.refuse_private;
+    settings.access.connect_ports.clone_from(&config.connect_ports);
+    settings.tls.upstream_ca.clone_from(&config.upstream_ca);
     if !config.intercept.is_empty() {
-        settings.ca = ca::Files::beside(&config.database).load()?;
+        settings.tls.ca = ca::Files::beside(&config.database).load()?;
     }
-    settings.require_token = config.require_token;
-    settings.upstream_proxy.clone_from(&config.upstream_proxy);
-    settings.max_request = config.max_request;
-    settings.confirm_base = url(addr);
+    settings.access.require_token = config.require_token;
+    settings.access.upstream_proxy.clone_from(&config.upstream_proxy);
+    settings.limits.max_request = config.max_request;
+    settings.own.confirm_base = url(addr);
     settings.timeouts.drain = config.drain;
     settings.timeouts.max_wait = config.max_wait;
     settings.observer = Arc::new(move |seen| {
-        metrics.proxied(seen.decision, seen.duration, seen.upstream);
+        metrics.proxied(seen.outcome.as_str(), seen.duration, seen.upstream);
     });
     Ok(settings)
 }

@@ -12,6 +12,7 @@ mod error;
 mod explain;
 mod failpoint;
 mod front;
+mod lifecycle;
 pub mod mcp;
 mod proxy;
 mod steps;
@@ -23,11 +24,14 @@ pub use proxy_core::http::route::Route;
 pub use proxy_core::policy::rule::Rule;
 pub use proxy_core::settings::Settings;
 
-pub use crate::config::{Config, Observation, Observer, Timeouts};
+pub use crate::config::{
+    Access, Config, Limits, Observation, Observer, Outcome, OwnAddresses, SpoolConfig, Timeouts,
+    TlsConfig,
+};
 pub use crate::error::SetupError;
 pub use crate::explain::{Asked, ExplainedCall, Explanation, Part, explain};
 pub use crate::front::tls_intercept::ca::Ca;
 pub use crate::front::tls_intercept::constraints::CaFacts;
 pub use crate::proxy::Proxy;
-pub use crate::upstream::egress_proxy::{Chain, Hop};
+pub use crate::upstream::egress_proxy::{EgressProxies as Chain, EgressProxy as Hop};
 pub use crate::upstream::tls::UpstreamCa;

@@ -32,7 +32,7 @@ pub use lease::Lease;
 pub use sqlite::{Delivery, Health, Histogram, Reader, Repeat, Store};
 pub use store_core::{
     DEFAULT_SESSION, DEFAULT_USER, Error, LEASE_DEFAULT, LEASE_MAX, LEASE_MIN, LockHolder,
-    MAX_KEPT_BODY, MAX_NAME, PROXY_GOAL, canonical, key, model, state,
+    MAX_KEPT_BODY, MAX_NAME, PROXY_GOAL, canonical, decision, key, model, state,
 };
 pub use verify::{Finding, Report};
 

@@ -1,24 +1,7 @@
 //! Why a request gets no answer of its tool: whose fault it is, and did bytes leave.
 
+use store_core::call::{Doubt, Problem, ProblemKind, Sent};
 use uuid::Uuid;
-
-/// Did bytes of the request leave for the upstream.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Sent {
-    /// Provably none: it did not run.
-    Never,
-    /// At least one may have: it may have run.
-    Maybe,
-}
-
-impl Sent {
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Never => "never",
-            Self::Maybe => "maybe",
-        }
-    }
-}
 
 /// Every problem that the proxy itself answers with; `respond.rs` knows their statuses and codes.
 #[derive(Debug, thiserror::Error)]
@@ -83,7 +66,7 @@ pub enum Error {
     KeyReuse(Uuid),
     /// It may have taken effect already.
     #[error("the call may already have taken effect")]
-    InDoubt(store_core::call::Doubt),
+    InDoubt(Doubt),
     /// It took effect, and its answer was not kept.
     #[error("the call took effect, and its answer was not kept")]
     NotKept {
@@ -110,11 +93,34 @@ pub enum Error {
 }
 
 impl Error {
-    /// Did bytes of the request leave for the upstream.
+    /// Whether bytes of the request left for the upstream.
     pub const fn sent(&self) -> Sent {
         match self {
             Self::Upstream { sent, .. } | Self::UpstreamTimeout { sent, .. } => *sent,
             _ => Sent::Never,
+        }
+    }
+
+    /// The problem that duplicates of the call get, where no answer of the tool came.
+    pub fn problem(&self) -> Option<Problem> {
+        let (kind, detail) = match self {
+            Self::Upstream { detail, sent } => (ProblemKind::Failed(*sent), detail),
+            Self::UpstreamTimeout { detail, sent } => (ProblemKind::TimedOut(*sent), detail),
+            // A name is known to lead to a forbidden address only when it is dialled.
+            Self::Refused(detail) => (ProblemKind::Refused, detail),
+            _ => return None,
+        };
+        Some(Problem { kind, detail: detail.clone() })
+    }
+}
+
+impl From<&Problem> for Error {
+    fn from(problem: &Problem) -> Self {
+        let detail = problem.detail.clone();
+        match problem.kind {
+            ProblemKind::Failed(sent) => Self::Upstream { detail, sent },
+            ProblemKind::TimedOut(sent) => Self::UpstreamTimeout { detail, sent },
+            ProblemKind::Refused => Self::Refused(detail),
         }
     }
 }

@@ -303,7 +303,7 @@ async fn an_answer_over_the_limit_flows_and_is_told_by_digest_later() {
 
 #[tokio::test]
 async fn large_requests_are_spooled_and_limited() {
-    let engine = Engine::with(|config| config.max_request = 2_000_000).await;
+    let engine = Engine::with(|config| config.limits.max_request = 2_000_000).await;
     let tool = Upstream::echo().await;
     let body = "y".repeat(1_500_000);
     let first = engine.post(&tool, "", &body).await;
@@ -352,7 +352,7 @@ async fn a_field_of_the_tools_own_that_is_named_like_ours_reaches_it_and_counts(
 /// That a name leads to where the proxy does not connect is known only when it is dialled.
 #[tokio::test]
 async fn those_who_wait_for_a_call_that_is_refused_are_told_the_same() {
-    let engine = Arc::new(Engine::with(|config| config.refuse_loopback = true).await);
+    let engine = Arc::new(Engine::with(|config| config.access.refuse_loopback = true).await);
     let calls: Vec<_> = (0..50)
         .map(|_| {
             let engine = Arc::clone(&engine);

@@ -19,6 +19,7 @@ use super::streak::Streak;
 use super::write::Write;
 use super::{entities, execute, settle};
 use crate::Error;
+use crate::decision::Decision;
 use crate::key::Digest;
 use crate::model::{
     Channel, ChannelUpdate, Execution, ExecutionUpdate, Goal, GoalUpdate, Memory, MemoryUpdate,
@@ -176,15 +177,14 @@ impl Store {
 
     /// Counts something that is no execution; written to the log as one row a minute of each
     /// (kind, what). A crash loses the running minute's counts.
-    pub fn count(&self, kind: &'static str, what: &str) {
-        self.0.writer.shared.count(kind, what);
+    pub fn count(&self, decision: Decision, what: &str) {
+        self.0.writer.shared.count(decision.as_str(), what);
     }
 
-    /// Notes that a duplicate of an execution was stopped, and how it was answered (`replayed`,
-    /// `coalesced`, …). Counted on the execution within seconds, as one event a minute at most; a
+    /// Notes that a duplicate of an execution was stopped, and how it was answered. Counted on the execution within seconds, as one event a minute at most; a
     /// crash loses what was not yet written.
-    pub fn duplicate(&self, execution: Uuid, answered: &'static str) {
-        self.0.writer.shared.duplicates.note(execution, answered);
+    pub fn duplicate(&self, execution: Uuid, answered: Decision) {
+        self.0.writer.shared.duplicates.note(execution, answered.as_str());
     }
 
     /// How many duplicates were stopped since the start.

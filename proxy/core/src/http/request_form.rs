@@ -9,7 +9,7 @@ use crate::http::target::{Authority, ROUTE_PREFIX, Scheme, Target};
 
 /// What a request's target asks for (RFC 9112, 3.2).
 #[derive(Debug, PartialEq, Eq)]
-pub enum Form {
+pub enum TargetForm {
     /// Send it there.
     Forward(Target),
     /// It means the proxy itself: origin form, or `/confirm/` or a route at its own address by
@@ -26,11 +26,11 @@ pub enum Form {
 ///
 /// Refuses what hyper lets through: userinfo, two Hosts, `https://` and other schemes in absolute
 /// form, a CONNECT without port; a Host that is not the tunnel's or not ours is misdirected.
-pub fn form(
+pub fn read_target(
     parts: &Parts,
     inside: Option<(&Scheme, &Authority)>,
     own: &dyn Fn(&Authority) -> bool,
-) -> Result<Form, Error> {
+) -> Result<TargetForm, Error> {
     if parts.headers.get_all(HOST).iter().count() > 1 {
         return Err(Error::Malformed("the request has more than one Host header".to_owned()));
     }
@@ -49,7 +49,7 @@ pub fn form(
     let form = match (parts.uri.scheme(), parts.uri.authority()) {
         (Some(scheme), Some(authority)) => {
             let path_and_query = path_and_query(parts)?;
-            Form::Forward(Target { path_and_query, ..absolute(scheme, authority, inside)? })
+            TargetForm::Forward(Target { path_and_query, ..absolute(scheme, authority, inside)? })
         }
         (None, None) => origin(parts, inside, own)?,
         _ => {
@@ -57,24 +57,24 @@ pub fn form(
         }
     };
     Ok(match form {
-        Form::Forward(target)
+        TargetForm::Forward(target)
             if target.scheme == Scheme::Http
                 && ["/confirm/", ROUTE_PREFIX].iter().any(|own| target.path().starts_with(own))
                 && own(&target.authority) =>
         {
-            Form::Own { path_and_query: target.path_and_query }
+            TargetForm::Own { path_and_query: target.path_and_query }
         }
         other => other,
     })
 }
 
-fn connect(parts: &Parts, inside: bool) -> Result<Form, Error> {
+fn connect(parts: &Parts, inside: bool) -> Result<TargetForm, Error> {
     if inside {
         return Err(Error::Unsupported("a tunnel carries no other tunnel".to_owned()));
     }
     match (parts.uri.scheme(), parts.uri.authority(), parts.uri.path_and_query()) {
         (None, Some(authority), None) => {
-            Authority::parse(authority.as_str().as_bytes(), None).map(Form::Tunnel)
+            Authority::parse(authority.as_str().as_bytes(), None).map(TargetForm::Tunnel)
         }
         _ => Err(Error::Malformed("CONNECT takes a host and a port".to_owned())),
     }
@@ -120,7 +120,7 @@ fn origin(
     parts: &Parts,
     inside: Option<(&Scheme, &Authority)>,
     own: &dyn Fn(&Authority) -> bool,
-) -> Result<Form, Error> {
+) -> Result<TargetForm, Error> {
     let path_and_query = path_and_query(parts)?;
     let scheme = inside.map_or(Scheme::Http, |(scheme, _)| *scheme);
     let host = parts
@@ -133,13 +133,17 @@ fn origin(
         if let Some(host) = host {
             same_host(&host, tunnel)?;
         }
-        return Ok(Form::Forward(Target { scheme, authority: tunnel.clone(), path_and_query }));
+        return Ok(TargetForm::Forward(Target {
+            scheme,
+            authority: tunnel.clone(),
+            path_and_query,
+        }));
     }
     if path_and_query == "*" {
-        return Ok(Form::Options);
+        return Ok(TargetForm::Options);
     }
     match host {
-        Some(host) if own(&host) => Ok(Form::Own { path_and_query }),
+        Some(host) if own(&host) => Ok(TargetForm::Own { path_and_query }),
         _ => Err(Error::Misdirected(
             "this is a proxy: set it as HTTP_PROXY, or ask for its own address".to_owned(),
         )),

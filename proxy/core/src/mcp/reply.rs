@@ -1,4 +1,4 @@
-//! What a response says of its call, and responses that are written anew.
+//! What a response says of its call, and responses that the engine writes.
 
 use std::borrow::Cow;
 
@@ -10,20 +10,26 @@ use store_core::state::Knowledge;
 
 /// What the response to a call says (docs/SEMANTICS.md, "What an upstream's answer means").
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Verdict {
+pub struct ToolOutcome {
+    /// What is known of the call.
     pub outcome: Knowledge,
-    /// The tool ran and called it an error.
+    /// The tool ran and reported an error.
     pub tool_error: bool,
+    /// Why, for the audit.
     pub why: &'static str,
 }
 
-impl Verdict {
-    /// Of an answer of which only the digest is kept.
+impl ToolOutcome {
+    /// The outcome of a call whose answer is too large to be kept.
     pub const TOO_LONG: Self =
-        Self::new(Knowledge::Executed, false, "the tool answered at greater length than is kept");
+        Self::of(Knowledge::Executed, "the tool answered at greater length than is kept");
 
-    const fn new(outcome: Knowledge, tool_error: bool, why: &'static str) -> Self {
-        Self { outcome, tool_error, why }
+    const fn of(outcome: Knowledge, why: &'static str) -> Self {
+        Self { outcome, tool_error: false, why }
+    }
+
+    const fn error(why: &'static str) -> Self {
+        Self { outcome: Knowledge::Executed, tool_error: true, why }
     }
 }
 
@@ -53,7 +59,7 @@ struct Failure {
     code: i64,
 }
 
-/// The response in `text`; `None` where it is a request, a notification or nothing of the kind.
+/// The response in `text`. `None`: it is a request, a notification or no message at all.
 fn response(text: &[u8]) -> Option<Response<'_>> {
     let response: Response<'_> = serde_json::from_slice(text).ok()?;
     let is_one =
@@ -61,23 +67,32 @@ fn response(text: &[u8]) -> Option<Response<'_>> {
     is_one.then_some(response)
 }
 
-/// The canonical text of a response's id; `None` where `text` is no response, or has no id.
+/// The canonical text of a response's id. `None`: `text` is not a response, or has no id.
 pub fn id_of_response(text: &[u8]) -> Option<String> {
     canonical_id(response(text)?.id?)
 }
 
-/// An id in the form in which two of them are compared.
+/// An id in the form in which ids are compared.
 pub fn canonical_id(id: &RawValue) -> Option<String> {
     String::from_utf8(canonical::json(id.get().as_bytes())?).ok()
 }
 
-/// What the response to the call `id` (in canonical form) says; `None` where `text` is not it. An
-/// error without an id is one where `alone`: nothing else can be meant.
-pub fn verdict(text: &[u8], id: &RawValue, alone: bool) -> Option<Verdict> {
+/// Whether an error without an id is the response to a call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum UnnamedErrors {
+    /// Not on a stream with other messages.
+    Ignored,
+    /// In an answer that holds one message only.
+    Accepted,
+}
+
+/// What the response to the call `id` (in canonical form) says. `None`: `text` is not that response.
+pub fn tool_outcome(text: &[u8], id: &RawValue, unnamed: UnnamedErrors) -> Option<ToolOutcome> {
     let response = response(text)?;
     match response.id {
         Some(of) => (canonical_id(of)? == id.get()).then_some(())?,
-        None => (alone && response.error.is_some()).then_some(())?,
+        None if unnamed == UnnamedErrors::Accepted && response.error.is_some() => {}
+        None => return None,
     }
     if let Some(error) = response.error {
         return Some(failed(serde_json::from_str::<Failure>(error.get()).ok().map(|e| e.code)));
@@ -87,32 +102,31 @@ pub fn verdict(text: &[u8], id: &RawValue, alone: bool) -> Option<Verdict> {
     let kind = outcome.as_ref().and_then(|outcome| outcome.result_type.as_deref());
     Some(match kind {
         Some("input_required") => {
-            Verdict::new(Knowledge::NotExecuted, false, "it asks for input first")
+            ToolOutcome::of(Knowledge::NotExecuted, "it asks for input first")
         }
-        _ if is_error => Verdict::new(Knowledge::Executed, true, "the tool answered with an error"),
-        _ => Verdict::new(Knowledge::Executed, false, "the tool answered"),
+        _ if is_error => ToolOutcome::error("the tool answered with an error"),
+        _ => ToolOutcome::of(Knowledge::Executed, "the tool answered"),
     })
 }
 
-fn failed(code: Option<i64>) -> Verdict {
+fn failed(code: Option<i64>) -> ToolOutcome {
     match code {
         Some(-32_700 | -32_600 | -32_601 | -32_602 | -32_020) => {
-            Verdict::new(Knowledge::NotExecuted, false, "the server refused the call")
+            ToolOutcome::of(Knowledge::NotExecuted, "the server refused the call")
         }
-        Some(-32_603) => Verdict::new(
+        Some(-32_603) => ToolOutcome::of(
             Knowledge::Unknown,
-            false,
             "the server failed and does not say how far it came",
         ),
-        _ => Verdict::new(Knowledge::Executed, true, "the server answered with an error"),
+        _ => ToolOutcome::error("the server answered with an error"),
     }
 }
 
-/// `text`, a response, with another id; every other byte stays. As it is where it has no id.
+/// `text`, a response, with another id. Every other byte stays. Unchanged if it has no id.
 pub fn with_id(text: &[u8], id: &RawValue) -> Vec<u8> {
     let place = response(text).and_then(|response| {
         let old = response.id?.get();
-        // The id is borrowed from `text`, so the addresses tell its place.
+        // The id is borrowed from `text`, so its address gives its position.
         let start = old.as_ptr().addr().checked_sub(text.as_ptr().addr())?;
         Some(start..start + old.len())
     });
@@ -120,9 +134,9 @@ pub fn with_id(text: &[u8], id: &RawValue) -> Vec<u8> {
     [&text[..place.start], id.get().as_bytes(), &text[place.end..]].concat()
 }
 
-/// A result as the stateless protocol wants it: it names its type, which earlier versions left out
+/// A result with its type, which the stateless protocol requires and earlier versions left out
 /// (2026-07-28, "`ResultType`").
-pub(super) fn typed(text: Vec<u8>) -> Vec<u8> {
+pub(super) fn with_type(text: Vec<u8>) -> Vec<u8> {
     let place = response(&text).and_then(|response| {
         let result = response.result?.get();
         let outcome: Outcome<'_> = serde_json::from_str(result).ok()?;
@@ -135,14 +149,14 @@ pub(super) fn typed(text: Vec<u8>) -> Vec<u8> {
     [&text[..at], member, &text[at..]].concat()
 }
 
-/// The canonical text of a request's id; `None` where `text` is no request, or has no id.
+/// The canonical text of a request's id. `None`: `text` is not a request, or has no id.
 pub fn id_of_request(text: &[u8]) -> Option<String> {
     let request: Response<'_> = serde_json::from_slice(text).ok()?;
     request.method?;
     canonical_id(request.id?)
 }
 
-/// The error response to a request that was not carried out; `text` is the request.
+/// The error response to a request that was not carried out. `text` is the request.
 pub fn refusal(text: &[u8], message: &str) -> Vec<u8> {
     #[derive(Deserialize)]
     struct Request<'a> {
@@ -165,7 +179,7 @@ pub fn refusal(text: &[u8], message: &str) -> Vec<u8> {
     serde_json::to_vec(&Whole { jsonrpc: "2.0", id, error }).unwrap_or_default()
 }
 
-/// A result that tells the model, in words, why there is none of the tool. `data` is for programs.
+/// A result that says, for the model, why there is none of the tool. `data` is for programs.
 pub fn tool_error(id: &RawValue, text: &str, data: Option<&RawValue>, stateless: bool) -> Vec<u8> {
     #[derive(Serialize)]
     struct Whole<'a> {
@@ -237,14 +251,16 @@ mod tests {
             (error("1e400"), Executed, true),
         ];
         for (text, outcome, tool_error) in table {
-            let got = verdict(text.as_bytes(), &raw("1"), false).unwrap();
+            let got = tool_outcome(text.as_bytes(), &raw("1"), UnnamedErrors::Ignored).unwrap();
             assert_eq!((got.outcome, got.tool_error), (outcome, tool_error), "{text}");
         }
     }
 
     #[test]
     fn only_the_response_of_that_id_counts() {
-        let of = |text: &str, id: &str| verdict(text.as_bytes(), &raw(id), false).is_some();
+        let of = |text: &str, id: &str| {
+            tool_outcome(text.as_bytes(), &raw(id), UnnamedErrors::Ignored).is_some()
+        };
         assert!(of(r#"{"id":"\u0061","result":{}}"#, r#""a""#));
         assert!(!of(r#"{"id":2,"result":{}}"#, "1"));
         assert!(!of(r#"{"id":"1","result":{}}"#, "1"));
@@ -253,8 +269,8 @@ mod tests {
         assert!(!of(r#"{"id":1,"id":1,"result":{}}"#, "1"));
         assert!(!of("", "1"));
         let unnamed = br#"{"id":null,"error":{"code":-32700,"message":""}}"#;
-        assert!(verdict(unnamed, &raw("1"), false).is_none());
-        assert!(verdict(unnamed, &raw("1"), true).is_some());
+        assert!(tool_outcome(unnamed, &raw("1"), UnnamedErrors::Ignored).is_none());
+        assert!(tool_outcome(unnamed, &raw("1"), UnnamedErrors::Accepted).is_some());
     }
 
     #[test]
@@ -268,7 +284,7 @@ mod tests {
 
     #[test]
     fn a_result_of_an_earlier_version_gets_its_type() {
-        let text = |text: &str| String::from_utf8(typed(text.into())).unwrap();
+        let text = |text: &str| String::from_utf8(with_type(text.into())).unwrap();
         assert_eq!(
             text(r#"{"id":1,"result":{ "content":[]}}"#),
             r#"{"id":1,"result":{"resultType":"complete", "content":[]}}"#

@@ -7,6 +7,7 @@ mod leaves;
 use std::io;
 use std::time::Duration;
 
+use proxy_core::http::address::without_brackets;
 use proxy_core::http::host_pattern::{HostName, HostPattern};
 use proxy_core::http::target::Authority;
 use proxy_core::policy::decide::is_llm_provider;
@@ -75,7 +76,7 @@ impl Interceptor {
     where
         I: AsyncRead + AsyncWrite + Unpin,
     {
-        let host = bare(&authority.host);
+        let host = certificate_name(&authority.host);
         let config = match self.leaves.config(host) {
             Ok(config) => config,
             Err(error) => {
@@ -139,10 +140,9 @@ fn is_distrust(error: &io::Error) -> bool {
     }
 }
 
-/// The host as certificates name it: no last dot, no brackets.
-fn bare(host: &str) -> &str {
-    let host = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(host);
-    host.trim_end_matches('.')
+/// The host as certificates name it, without a last dot or brackets.
+fn certificate_name(host: &str) -> &str {
+    without_brackets(host).trim_end_matches('.')
 }
 
 #[cfg(test)]

@@ -3,9 +3,10 @@ use proptest::prelude::*;
 use store_core::state::Knowledge::{self, Executed, NotExecuted, Unknown};
 
 use super::*;
-use crate::http::target::{Authority, Scheme};
-use crate::policy::table::{Answers, REFUSALS, When};
-use crate::policy::{graphql, outcome};
+use crate::http::target::{Authority, Scheme, Target};
+use crate::policy::graphql;
+use crate::policy::outcome::{WholeAnswer, outcome};
+use crate::policy::table::{PostMatch, REFUSALS, RefusalScope};
 
 fn target(url: &str) -> Target {
     let rest = url.strip_prefix("http://").unwrap();
@@ -30,18 +31,29 @@ fn policy() -> Policy {
     Policy::new(&Settings::default())
 }
 
-fn told(decision: Decision) -> String {
+fn words(decision: PolicyDecision) -> String {
     match decision {
-        Decision::Guard(Guarded { class, why, .. }) => format!("{class}: {why}"),
-        Decision::Pass { kind: Passed::Read, rule } => format!("read: {rule}"),
-        Decision::Pass { kind: Passed::Bypassed, rule } => format!("bypassed: {rule}"),
-        Decision::NeedsBody => "body".to_owned(),
+        PolicyDecision::Guard(Guarded { class, why, .. }) => format!("{class}: {why}"),
+        PolicyDecision::Pass(reason) => match reason.bypass() {
+            None => format!("read: {reason}"),
+            Some(_) => format!("bypassed: {reason}"),
+        },
     }
+}
+
+fn decide_body(
+    policy: &Policy,
+    method: &Method,
+    url: &str,
+    headers: &HeaderMap,
+    body: Option<&[u8]>,
+) -> PolicyDecision {
+    policy.decide(RequestHead { method, target: &target(url), headers }, body)
 }
 
 fn decide(policy: &Policy, method: &str, url: &str, list: &[(&str, &str)], body: &str) -> String {
     let method: Method = method.parse().unwrap();
-    told(policy.decide_body(&method, &target(url), &headers(list), None, Some(body.as_bytes())))
+    words(decide_body(policy, &method, url, &headers(list), Some(body.as_bytes())))
 }
 
 const FORM: (&str, &str) = ("content-type", "application/x-www-form-urlencoded");
@@ -155,17 +167,17 @@ fn a_body_is_asked_for_only_where_it_decides() {
         ("http://h/v1/logs", &[], false),
         ("http://h/a/_search", &[FORM], false),
     ] {
-        let decision = policy.decide(&post, &target(url), &headers(list), None);
-        assert_eq!(decision == Decision::NeedsBody, needed, "{url}");
+        let headers = headers(list);
+        let head = RequestHead { method: &post, target: &target(url), headers: &headers };
+        assert_eq!(policy.decide_by_head(head) == HeadDecision::NeedsBody, needed, "{url}");
         if needed {
-            let large = policy.decide_body(&post, &target(url), &headers(list), None, None);
-            assert_eq!(told(large), "once: method POST");
+            let large = decide_body(&policy, &post, url, &headers, None);
+            assert_eq!(words(large), "once: method POST");
         }
     }
     let zipped = headers(&[FORM, ("content-encoding", "br")]);
-    let coded =
-        policy.decide_body(&post, &target("http://h/a"), &zipped, None, Some(b"grant_type=x"));
-    assert_eq!(told(coded), "once: method POST");
+    let coded = decide_body(&policy, &post, "http://h/a", &zipped, Some(b"grant_type=x"));
+    assert_eq!(words(coded), "once: method POST");
 }
 
 #[test]
@@ -241,9 +253,15 @@ fn hostile_documents_are_guarded_and_cost_no_stack() {
     assert!(!reads(format!("{{{}}}", "a ".repeat(100_000))));
 }
 
-fn outcome(status: u16, list: &[(&str, &str)], class: EffectClass) -> Knowledge {
-    let target = target("http://tool.example/a");
-    outcome::outcome(&target, status, &headers(list), Some(b"{}"), class, None).0
+fn known(url: &str, status: u16, headers: &HeaderMap, body: Option<&[u8]>) -> Knowledge {
+    let answer = WholeAnswer { target: &target(url), status, headers, body };
+    outcome(answer, EffectClass::Once, None).0
+}
+
+fn by_status(status: u16, list: &[(&str, &str)], class: EffectClass) -> Knowledge {
+    let (target, headers) = (target("http://tool.example/a"), headers(list));
+    let answer = WholeAnswer { target: &target, status, headers: &headers, body: Some(b"{}") };
+    outcome(answer, class, None).0
 }
 
 #[test]
@@ -287,13 +305,13 @@ fn what_a_status_means() {
         (101, &[], Unknown),
     ] {
         for class in [EffectClass::Once, EffectClass::Idempotent] {
-            assert_eq!(outcome(status, list, class), want, "{status} {list:?} {class}");
+            assert_eq!(by_status(status, list, class), want, "{status} {list:?} {class}");
         }
     }
     for status in [409, 425] {
-        assert_eq!(outcome(status, &[], EffectClass::Keyed), Unknown, "{status}");
+        assert_eq!(by_status(status, &[], EffectClass::Keyed), Unknown, "{status}");
     }
-    assert_eq!(outcome(422, &[], EffectClass::Keyed), NotExecuted);
+    assert_eq!(by_status(422, &[], EffectClass::Keyed), NotExecuted);
 }
 
 #[test]
@@ -322,9 +340,7 @@ fn what_a_body_of_a_success_means() {
         ("http://h/x", "application/graphql-response+json", r#"{"errors":[{}]}"#, NotExecuted),
     ] {
         let head = headers(&[("content-type", kind)]);
-        let read = |status, body: Option<&[u8]>| {
-            outcome::outcome(&target(url), status, &head, body, EffectClass::Once, None).0
-        };
+        let read = |status, body: Option<&[u8]>| known(url, status, &head, body);
         assert_eq!(read(200, Some(body.as_bytes())), want, "{url} {body}");
         assert_eq!(read(200, None), Executed, "too large to be looked at");
         assert_eq!(read(500, Some(body.as_bytes())), Unknown);
@@ -335,20 +351,19 @@ fn what_a_body_of_a_success_means() {
     for (coding, want) in [("gzip", NotExecuted), ("br", Executed)] {
         let head = headers(&[JSON, ("content-encoding", coding)]);
         let body = Some(&zipped[..]);
-        let known = outcome::outcome(&target(slack), 200, &head, body, EffectClass::Once, None).0;
-        assert_eq!(known, want, "{coding}");
+        assert_eq!(known(slack, 200, &head, body), want, "{coding}");
     }
 }
 
 #[test]
 fn every_row_has_a_source_and_lower_case() {
-    for row in READS {
+    for row in READ_ONLY_POSTS {
         assert!(row.source.starts_with("https://"), "{}", row.name);
-        if let When::Host(host) | When::HostBetween(_, host) = row.when {
+        if let PostMatch::Host(host) | PostMatch::HostBetween(_, host) = row.when {
             assert_eq!(host, host.to_ascii_lowercase());
         }
     }
-    for row in HONOURS {
+    for row in KEYED_UPSTREAMS {
         assert!(row.source.starts_with("https://"), "{}", row.name);
         assert!(row.key().is_some(), "{}", row.name);
         assert!(row.hosts.iter().all(|host| *host == host.to_ascii_lowercase()), "{}", row.name);
@@ -356,7 +371,7 @@ fn every_row_has_a_source_and_lower_case() {
     }
     for row in REFUSALS {
         assert!(row.source.starts_with("https://"));
-        if let Answers::At { host, path } = row.when {
+        if let RefusalScope::At { host, path } = row.when {
             assert!(host == host.to_ascii_lowercase() && path.starts_with('/'));
         }
     }
@@ -379,9 +394,8 @@ proptest! {
         let policy = policy();
         let list = [if form { FORM } else { JSON }];
         for url in ["http://h/graphql", "http://h/v1/logs", "http://slack.com/api/x"] {
-            let decision = policy.decide_body(&Method::POST, &target(url), &headers(&list), None, Some(&body));
-            prop_assert_ne!(decision, Decision::NeedsBody);
-            outcome::outcome(&target(url), 200, &headers(&list), Some(&body), EffectClass::Once, None);
+            decide_body(&policy, &Method::POST, url, &headers(&list), Some(&body));
+            known(url, 200, &headers(&list), Some(&body));
         }
     }
 }

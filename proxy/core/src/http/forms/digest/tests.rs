@@ -6,7 +6,7 @@ use http::header::{HeaderName, HeaderValue};
 use proptest::prelude::*;
 
 use super::*;
-use crate::http::forms::kind::plain;
+use crate::http::forms::kind::decoded;
 
 fn headers(list: &[(&str, &str)]) -> HeaderMap {
     list.iter()
@@ -29,32 +29,32 @@ const FORM: &str = "application/x-www-form-urlencoded";
 
 #[test]
 fn media_types() {
-    let multipart = |boundary: &str| Kind::Multipart { boundary: boundary.to_owned() };
+    let multipart = |boundary: &str| BodyKind::Multipart { boundary: boundary.to_owned() };
     for (value, want) in [
-        ("application/json", Kind::Json),
-        ("Application/JSON; charset=UTF-8", Kind::Json),
-        ("application/json;charset=\"utf-8\"", Kind::Json),
-        ("application/vnd.api+json", Kind::Json),
-        ("application/json; charset=utf-16", Kind::Raw),
-        ("application/jsonl", Kind::Raw),
-        ("text/json", Kind::Raw),
-        ("application/x-www-form-urlencoded", Kind::Form),
-        ("application/x-www-form-urlencoded; charset=utf-8", Kind::Form),
-        ("application/x-www-form-urlencoded; charset=latin1", Kind::Raw),
+        ("application/json", BodyKind::Json),
+        ("Application/JSON; charset=UTF-8", BodyKind::Json),
+        ("application/json;charset=\"utf-8\"", BodyKind::Json),
+        ("application/vnd.api+json", BodyKind::Json),
+        ("application/json; charset=utf-16", BodyKind::Raw),
+        ("application/jsonl", BodyKind::Raw),
+        ("text/json", BodyKind::Raw),
+        ("application/x-www-form-urlencoded", BodyKind::Form),
+        ("application/x-www-form-urlencoded; charset=utf-8", BodyKind::Form),
+        ("application/x-www-form-urlencoded; charset=latin1", BodyKind::Raw),
         ("multipart/form-data; boundary=x", multipart("x")),
         ("multipart/form-data; boundary=\"a b\"", multipart("a b")),
         ("multipart/mixed;boundary=Aa", multipart("Aa")),
-        ("multipart/form-data", Kind::Raw),
-        ("multipart/form-data; boundary=x; boundary=y", Kind::Raw),
-        ("text/plain", Kind::Raw),
-        ("nonsense", Kind::Raw),
-        ("", Kind::Raw),
+        ("multipart/form-data", BodyKind::Raw),
+        ("multipart/form-data; boundary=x; boundary=y", BodyKind::Raw),
+        ("text/plain", BodyKind::Raw),
+        ("nonsense", BodyKind::Raw),
+        ("", BodyKind::Raw),
     ] {
-        assert_eq!(kind(&headers(&[("content-type", value)])), want, "{value}");
+        assert_eq!(body_kind(&headers(&[("content-type", value)])), want, "{value}");
     }
-    assert_eq!(kind(&HeaderMap::new()), Kind::Raw);
+    assert_eq!(body_kind(&HeaderMap::new()), BodyKind::Raw);
     let two = headers(&[("content-type", JSON), ("content-type", JSON)]);
-    assert_eq!(kind(&two), Kind::Raw);
+    assert_eq!(body_kind(&two), BodyKind::Raw);
 }
 
 #[test]
@@ -276,7 +276,7 @@ fn bombs_are_compared_raw() {
         let bomb = gzip(&vec![b'0'; size], 9);
         assert!(bomb.len() * 200 < size, "{size}");
         assert!(!digest_with(&[gz], &bomb).1, "{size}");
-        assert!(plain(&headers(&[gz]), &bomb).is_none());
+        assert!(decoded(&headers(&[gz]), &bomb).is_none());
     }
     let small = gzip(&vec![b'0'; 60_000], 9);
     assert!(digest_with(&[gz], &small).1, "small ones may be dense");
