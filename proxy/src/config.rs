@@ -76,8 +76,8 @@ pub struct TlsConfig {
     /// Hosts whose tunnels are intercepted, so that calls inside TLS are guarded. All other tunnels
     /// are passed on unread.
     pub intercept: Vec<HostPattern>,
-    /// Signs for the intercepted hosts. `None`: the proxy creates one that lives in memory as long as
-    /// it does.
+    /// Signs for the intercepted hosts. `None`: the proxy creates one that lives in memory as long
+    /// as it does.
     pub ca: Option<Ca>,
     /// Certificates that upstreams may be verified by besides the platform's.
     pub upstream_ca: Vec<UpstreamCa>,

@@ -1,4 +1,5 @@
-//! What the proxy would do with a request, and why, without doing it: by the very steps that decide.
+//! What the proxy would do with a request, and why, without doing it: by the very steps that
+//! decide.
 
 use std::sync::Arc;
 
@@ -30,9 +31,9 @@ use crate::body::buffer::BufferedBody;
 use crate::steps::states::{Buffered, Identified};
 use crate::steps::{identify, request};
 
-/// A request that is to be explained.
+/// A request to explain.
 #[derive(Debug, Clone)]
-pub struct Asked {
+pub struct ExplainRequest {
     /// As in a request line.
     pub method: Method,
     /// `http://…` or `https://…`.
@@ -43,7 +44,7 @@ pub struct Asked {
     pub body: Bytes,
 }
 
-/// What would become of a request.
+/// What would happen to a request.
 #[derive(Debug, Clone, Default, Serialize)]
 pub struct Explanation {
     /// `guarded`, `passed` or `bypassed`.
@@ -91,15 +92,15 @@ pub struct Part {
     pub counts: bool,
 }
 
-/// Explains a request to a proxy with these settings. `reader` is the store of the engine, if there is
-/// one. Fails as the proxy would refuse the request.
+/// Explains a request to a proxy with these settings. `reader` is the store of the engine, if there
+/// is one. Fails as the proxy would refuse the request.
 pub async fn explain(
     settings: &Settings,
     intercept: &[HostPattern],
     reader: Option<&Reader>,
-    asked: Asked,
+    request: ExplainRequest,
 ) -> Result<Explanation, String> {
-    let explained = explain_request(settings, intercept, reader, asked).await;
+    let explained = explain_request(settings, intercept, reader, request).await;
     explained.map_err(|error| error.to_string())
 }
 
@@ -107,14 +108,14 @@ async fn explain_request(
     settings: &Settings,
     intercept: &[HostPattern],
     reader: Option<&Reader>,
-    asked: Asked,
+    request: ExplainRequest,
 ) -> Result<Explanation, Error> {
     let policy = Arc::new(Policy::new(settings));
-    let target = read_url(&asked.url)?;
+    let target = read_url(&request.url)?;
     let mut parts = Request::new(()).into_parts().0;
-    parts.method = asked.method;
-    parts.headers = asked.headers;
-    let mut body = BufferedBody::of(asked.body);
+    parts.method = request.method;
+    parts.headers = request.headers;
+    let mut body = BufferedBody::of(request.body);
     let visible = target.scheme == Scheme::Http
         || intercept.iter().any(|host| host.matches(&target.authority));
     let needs = (!visible).then(|| {
@@ -124,17 +125,17 @@ async fn explain_request(
         )
     });
     let metadata = read_metadata(&parts.headers, None, SessionTokens::Ignored)?;
-    let request = ReceivedRequest { target, parts, metadata, policy };
-    let (tool, decision) = match request::mcp_message(&request, &mut body).await? {
-        Some(message) => decide(&request.policy, None, request.head(), message),
-        None => (None, request.policy.decide(request.head(), body.in_memory())),
+    let received = ReceivedRequest { target, parts, metadata, policy };
+    let (tool, decision) = match request::mcp_message(&received, &mut body).await? {
+        Some(message) => decide(&received.policy, None, received.head(), message),
+        None => (None, received.policy.decide(received.head(), body.in_memory())),
     };
     let guarded = match decision {
         PolicyDecision::Guard(guarded) => guarded,
         PolicyDecision::Pass(reason) => return Ok(passed(&reason, needs)),
     };
     let rule = guarded.why.to_string();
-    let call = explain_call(reader, request, body, guarded, tool).await?;
+    let call = explain_call(reader, received, body, guarded, tool).await?;
     Ok(Explanation { decision: "guarded", rule, needs, call: Some(call) })
 }
 

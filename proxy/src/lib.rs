@@ -2,8 +2,8 @@
 //!
 //! One request takes six steps, one file each in `steps`: `request` (what is asked), `identify`
 //! (which execution it means), `claim` (may it run), `forward` (send it), `record` (consume the
-//! lease with the outcome), `respond` (the answer). `steps/mod.rs` calls them in that order; there is
-//! no other road to them.
+//! lease with the outcome), `respond` (the answer). `steps/mod.rs` calls them in that order; there
+//! is no other road to them.
 
 mod body;
 mod config;
@@ -29,7 +29,7 @@ pub use crate::config::{
     TlsConfig,
 };
 pub use crate::error::SetupError;
-pub use crate::explain::{Asked, ExplainedCall, Explanation, Part, explain};
+pub use crate::explain::{ExplainRequest as Asked, ExplainedCall, Explanation, Part, explain};
 pub use crate::front::tls_intercept::ca::Ca;
 pub use crate::front::tls_intercept::constraints::CaFacts;
 pub use crate::proxy::Proxy;

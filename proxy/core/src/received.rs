@@ -12,7 +12,7 @@ use crate::policy::decide::Policy;
 /// A request whose head was read, and the policy that holds for it.
 #[derive(Debug)]
 pub struct ReceivedRequest {
-    /// Where it is to go.
+    /// Where it goes.
     pub target: Target,
     /// The client's head.
     pub parts: Parts,

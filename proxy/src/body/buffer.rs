@@ -22,7 +22,7 @@ use crate::config::{Limits, SpoolConfig};
 pub(crate) struct BodyBuffers {
     /// Also for the bodies of answers.
     pub(crate) spool: Arc<SpoolArea>,
-    /// For bodies of which the proxy does not know yet what they mean.
+    /// For bodies of which the meaning is not known yet.
     memory: Arc<Quota>,
     max_request: u64,
     stall: Duration,
@@ -50,8 +50,8 @@ impl BodyBuffers {
         }
     }
 
-    /// Refuses a body whose announced length is over the limit. Called before the body is polled, so
-    /// that a client that waits for `100 Continue` sends none of it.
+    /// Refuses a body whose announced length is over the limit. Called before the body is polled,
+    /// so that a client that waits for `100 Continue` sends none of it.
     pub(crate) fn check_announced(&self, body: &Incoming) -> Result<(), Error> {
         let limit = self.max_request;
         if body.size_hint().lower() > limit { Err(Error::TooLarge(limit)) } else { Ok(()) }

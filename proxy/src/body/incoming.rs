@@ -15,8 +15,8 @@ use crate::body::stall_timer::StallTimer;
 #[derive(Debug)]
 pub(crate) struct IncomingBody {
     incoming: Incoming,
-    /// A flag marks its end (RFC 9113, 8.1): hyper takes a stream that was reset with `NO_ERROR` for
-    /// one that has ended.
+    /// A flag marks its end (RFC 9113, 8.1): hyper takes a stream that was reset with `NO_ERROR`
+    /// for one that has ended.
     flagged: bool,
     stall: StallTimer,
     ended: bool,

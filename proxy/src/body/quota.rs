@@ -5,7 +5,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// So many bytes for all its users.
+/// A number of bytes that all users share.
 #[derive(Debug)]
 pub(crate) struct Quota {
     limit: u64,
@@ -23,8 +23,8 @@ impl Quota {
 
     pub(super) fn take(&self, bytes: u64) -> Result<(), UsedUp> {
         let fits = |used: u64| used.checked_add(bytes).filter(|sum| *sum <= self.limit);
-        let taken = self.used.fetch_update(Ordering::AcqRel, Ordering::Acquire, fits);
-        taken.map(drop).map_err(|_| UsedUp)
+        let result = self.used.fetch_update(Ordering::AcqRel, Ordering::Acquire, fits);
+        result.map(drop).map_err(|_| UsedUp)
     }
 
     pub(super) fn give_back(&self, bytes: u64) {

@@ -7,8 +7,8 @@ use crate::context::ProxyContext;
 use crate::steps::reply::Reply;
 use crate::steps::respond::own;
 
-/// Answers a request to the proxy itself. The token is the permission. The answer reveals nothing of
-/// the call, and the token may be redeemed again.
+/// Answers a request to the proxy itself. The token is the permission. The answer reveals nothing
+/// of the call, and the token may be redeemed again.
 pub(crate) async fn answer(
     context: &ProxyContext,
     method: &Method,

@@ -46,9 +46,9 @@ pub(crate) struct Client<I> {
     pub(crate) tunnel: Option<Arc<Tunnel>>,
     pub(crate) protocol: Protocol,
     pub(crate) slot: ConnectionSlot,
-    /// Closes the connection if an answer broke off that ends with the connection (HTTP/1.0): a proper
-    /// close would make it look whole (RFC 9112, 8). Inside TLS a missing `close_notify` says so. A
-    /// clear tunnel has no means to say it.
+    /// Closes the connection if an answer broke off that ends with the connection (HTTP/1.0): a
+    /// proper close would make it look whole (RFC 9112, 8). Inside TLS a missing `close_notify`
+    /// says so. A clear tunnel has no means to say it.
     pub(crate) abort: fn(I),
 }
 
@@ -74,8 +74,8 @@ where
         async move { Ok::<_, std::convert::Infallible>(answer(context, link, request).await) }
     });
     let io = TokioIo::new(io);
-    // Chosen by what was agreed: a builder that waits for the first bytes never gives up on a silent
-    // client.
+    // Chosen by what was agreed: a builder that waits for the first bytes never gives up on a
+    // silent client.
     match protocol {
         Protocol::Http1 => {
             let mut builder = http1::Builder::new();

@@ -10,9 +10,9 @@ use store::{Delivery, Repeat};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
-/// How long a call waits for the fate of the answer before it. A client that closes a connection and
-/// opens another one may be served on the new one first. A client that has timed out keeps the old one
-/// open, or resets it.
+/// How long a call waits for the fate of the answer before it. A client that closes a connection
+/// and opens another one may be served on the new one first. A client that has timed out keeps the
+/// old one open, or resets it.
 const GRACE: Duration = Duration::from_millis(100);
 
 /// Who gets the answers: the first call's key, and the run of the agent.
@@ -47,8 +47,8 @@ impl Deliveries {
         PendingDelivery { delivery, settled, all: Arc::clone(self) }
     }
 
-    /// Waits a moment until the last answer to this recipient has arrived or was lost. If that is not
-    /// known then, the call is a retry.
+    /// Waits a moment until the last answer to this recipient has arrived or was lost. If that is
+    /// not known then, the call is a retry.
     pub(crate) async fn settle(&self, repeat: &Repeat) {
         let pending = self.lock().get(&recipient(repeat)).cloned();
         if let Some(settled) = pending {

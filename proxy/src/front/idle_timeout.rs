@@ -18,7 +18,7 @@ use crate::config::Timeouts;
 /// closed with unread bytes is reset, and the client never sees why it was refused.
 const LINGER: Duration = Duration::from_secs(10);
 
-/// How long the client of a connection may keep it waiting.
+/// How long a client may keep its connection waiting.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct ClientTimeouts {
     /// Between two requests.
@@ -63,8 +63,8 @@ struct Reads {
     /// A read has found nothing since something was written last: what the client does from here on
     /// comes after it. An end that was there before, and is only read now, says nothing.
     silent: bool,
-    /// A read has failed. The system reports a reset once, and the reads after it look like a proper
-    /// end.
+    /// A read has failed. The system reports a reset once, and the reads after it look like a
+    /// proper end.
     broken: bool,
 }
 
@@ -140,8 +140,8 @@ impl<I> IdleTimeout<I> {
 }
 
 impl<I: AsyncRead + Unpin> IdleTimeout<I> {
-    /// Something is about to be written. If it matters whether it arrives, reads first, to see whether
-    /// the client is still there.
+    /// Something is about to be written. If it matters whether it arrives, reads first, to see
+    /// whether the client is still there.
     fn before_write(&mut self, cx: &mut Context<'_>) {
         (self.unflushed, self.reads.silent) = (true, false);
         if !self.turn.expects_delivery() || self.reads.end || !self.reads.ahead.is_empty() {
@@ -171,7 +171,7 @@ impl<I: AsyncRead + Unpin> IdleTimeout<I> {
         Pin::new(&mut self.io).poll_read(cx, buf)
     }
 
-    /// Ready when the client has sent everything, or for too long.
+    /// Ready when the client has sent everything, or has gone on for too long.
     fn poll_linger(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let mut dropped = [0; 16 * 1024];
         loop {

@@ -1,5 +1,5 @@
-//! A stream whose first bytes were read already. (Tokio's `chain` joins readers, and splitting a stream
-//! to use it would take a lock at each read and write.)
+//! A stream whose first bytes were read already. (Tokio's `chain` joins readers, and splitting a
+//! stream to use it would take a lock at each read and write.)
 
 use std::io;
 use std::pin::Pin;

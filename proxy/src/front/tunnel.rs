@@ -1,15 +1,15 @@
 //! CONNECT: the first bytes of a tunnel decide what it is.
 //!
-//! The upstream is dialled at once, so that a refusal is a real 502. Then the side that speaks first
-//! decides: if a client begins with an HTTP request, each of its requests is guarded, in the tunnel's
-//! scope. Anything else (TLS above all), and a server that speaks first, is passed on unread and audited
-//! by host. No timer decides: it would leave a slow agent unguarded.
+//! The upstream is dialled at once, so that a refusal is a real 502. Then the side that speaks
+//! first decides: if a client begins with an HTTP request, each of its requests is guarded, in the
+//! tunnel's scope. Anything else (TLS above all), and a server that speaks first, is passed on
+//! unread and audited by host. No timer decides: it would leave a slow agent unguarded.
 //!
-//! A tunnel to a host that is to be intercepted is answered without dialling. TLS that begins in it ends
-//! here, and its requests are guarded like those in clear.
+//! A tunnel to a host that is to be intercepted is answered without dialling. TLS that begins in it
+//! ends here, and its requests are guarded like those in clear.
 //!
-//! A tunnel to the proxy itself is a connection to it that has credentials from its beginning: requests
-//! inside, CONNECT too, need none of their own.
+//! A tunnel to the proxy itself is a connection to it that has credentials from its beginning:
+//! requests inside, CONNECT too, need none of their own.
 
 use std::io;
 use std::sync::Arc;
@@ -37,8 +37,8 @@ use crate::steps::reply::Reply;
 use crate::steps::respond::own;
 use crate::tls::HTTP2;
 
-/// How long a tunnel that may be intercepted waits for its client before the upstream is dialled, to
-/// find out whether it speaks first. What the client sends after that still decides.
+/// How long a tunnel that may be intercepted waits for its client before the upstream is dialled,
+/// to find out whether it speaks first. What the client sends after that still decides.
 const SILENCE: Duration = Duration::from_secs(2);
 
 /// Opens a tunnel to `authority`.
@@ -132,9 +132,11 @@ impl UpstreamTunnel {
     async fn carry(mut self, context: Arc<ProxyContext>, client: OnUpgrade) {
         let Ok(client) = client.await else { return };
         let mut client = TokioIo::new(client);
-        let mut begun = Vec::new();
-        let Ok(first) = self.first_bytes(&context, &mut client, &mut begun).await else { return };
-        let client = Rewind::new(begun.into(), client);
+        let mut received = Vec::new();
+        let Ok(first) = self.first_bytes(&context, &mut client, &mut received).await else {
+            return;
+        };
+        let client = Rewind::new(received.into(), client);
         match first {
             FirstBytes::Http => {
                 let Self { target, upstream, slot, .. } = self;
@@ -181,17 +183,17 @@ impl UpstreamTunnel {
         }
     }
 
-    /// Waits until it is clear what the tunnel carries. `begun` gets what the client has sent so far.
-    /// An upstream that was not dialled yet is dialled if the client stays silent. `Undecided`: nobody
-    /// spoke before one side closed.
+    /// Waits until it is clear what the tunnel carries. `received` gets what the client has sent so
+    /// far. An upstream that was not dialled yet is dialled if the client stays silent.
+    /// `Undecided`: nobody spoke before one side closed.
     async fn first_bytes(
         &mut self,
         context: &ProxyContext,
         client: &mut (impl AsyncRead + Unpin),
-        begun: &mut Vec<u8>,
+        received: &mut Vec<u8>,
     ) -> io::Result<FirstBytes> {
         if self.upstream.is_none() {
-            match timeout(SILENCE, client.read_buf(begun)).await {
+            match timeout(SILENCE, client.read_buf(received)).await {
                 Ok(Ok(0)) => return Ok(FirstBytes::Undecided),
                 Ok(read) => drop(read?),
                 Err(_) => {
@@ -200,11 +202,11 @@ impl UpstreamTunnel {
                 }
             }
         }
-        if let (true, Some(upstream)) = (begun.is_empty(), &self.upstream) {
+        if let (true, Some(upstream)) = (received.is_empty(), &self.upstream) {
             let mut peeked = [0];
             tokio::select! {
                 biased;
-                read = client.read_buf(begun) => {
+                read = client.read_buf(received) => {
                     if read? == 0 {
                         return Ok(FirstBytes::Undecided);
                     }
@@ -217,8 +219,8 @@ impl UpstreamTunnel {
         }
         let rest = async {
             loop {
-                match first_bytes(begun) {
-                    FirstBytes::Undecided if client.read_buf(begun).await? > 0 => {}
+                match first_bytes(received) {
+                    FirstBytes::Undecided if client.read_buf(received).await? > 0 => {}
                     decided => return Ok(decided),
                 }
             }

@@ -65,15 +65,15 @@ impl Turn {
         }
     }
 
-    /// A request's head is complete: the answer before it has arrived if the client began to send only
-    /// after that answer was written. Called before [`Self::begin`].
+    /// A request's head is complete: the answer before it has arrived if the client began to send
+    /// only after that answer was written. Called before [`Self::begin`].
     pub(crate) fn arrived(&self) -> Option<PendingDelivery> {
         let pending = self.lock_pending().take();
         pending.filter(|_| self.whose.load(Ordering::Acquire) == HEAD)
     }
 
-    /// The connection has ended properly: the last answer has arrived if the client closed its side no
-    /// sooner than that answer was written.
+    /// The connection has ended properly: the last answer has arrived if the client closed its side
+    /// no sooner than that answer was written.
     pub(crate) fn arrived_by_close(&self) -> Option<PendingDelivery> {
         let pending = self.lock_pending().take();
         pending.filter(|_| self.closed.load(Ordering::Acquire))
@@ -101,8 +101,8 @@ impl Turn {
         self.whose.store(UPGRADED, Ordering::Release);
     }
 
-    /// The request was answered, and its body may not have been read. A connection that many requests
-    /// share does not end with one of them.
+    /// The request was answered, and its body may not have been read. A connection that many
+    /// requests share does not end with one of them.
     pub(crate) fn leave_unread(&self) {
         self.unread.store(self.running.is_none(), Ordering::Release);
     }

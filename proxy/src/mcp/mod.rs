@@ -1,5 +1,5 @@
-//! The Model Context Protocol over HTTP: streams that are watched, and responses that come on another
-//! stream. What a message means is decided in [`proxy_core::mcp`].
+//! The Model Context Protocol over HTTP: streams that are watched, and responses that come on
+//! another stream. What a message means is decided in [`proxy_core::mcp`].
 
 pub(crate) mod servers;
 pub(crate) mod sessions;

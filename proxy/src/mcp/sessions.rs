@@ -36,8 +36,8 @@ impl Sessions {
         ExpectedResponse { sessions: Arc::clone(self), key, sender, responses }
     }
 
-    /// Hands a message to the call that it answers. `None`: no call waits for it. The receiver completes
-    /// when the message is on disk, and fails if it cannot be recorded.
+    /// Hands a message to the call that it answers. `None`: no call waits for it. The receiver
+    /// completes when the message is on disk, and fails if it cannot be recorded.
     pub(crate) async fn deliver(
         &self,
         session: SessionKey,

@@ -1,6 +1,6 @@
-//! Streamed answers to tool calls of MCP. Such an answer is complete with the response to the call, not
-//! with the end of the stream. The event with the response is held until the outcome is committed.
-//! Earlier and later events flow.
+//! Streamed answers to tool calls of MCP. Such an answer is complete with the response to the call,
+//! not with the end of the stream. The event with the response is held until the outcome is
+//! committed. Earlier and later events flow.
 
 use std::io;
 use std::ops::ControlFlow::{self, Break, Continue};
@@ -221,8 +221,9 @@ async fn record_elsewhere(
     settled.is_ok()
 }
 
-/// Deals with a stream that ended without the response. If the session may send it on another stream,
-/// waits for that. Otherwise the outcome is unknown, and the caller gets that in the place of a response.
+/// Deals with a stream that ended without the response. If the session may send it on another
+/// stream, waits for that. Otherwise the outcome is unknown, and the caller gets that in the place
+/// of a response.
 async fn end_without(
     running: Exchange<Running>,
     facts: AnswerFacts,
@@ -241,8 +242,8 @@ async fn end_without(
         }
         return wait_elsewhere(running, facts, &caller, expected).await;
     }
-    // The part of an event that has not ended is left out: the client would read what follows as more
-    // of it.
+    // The part of an event that has not ended is left out: the client would read what follows as
+    // more of it.
     let (finish, error) = without_response(&running.state, &facts, broke.as_ref());
     let (exchange, settled) = running.settle(finish).await;
     match settled {

@@ -1,6 +1,6 @@
-//! Tool errors that did not reach their caller, because it had left the stream of its answer. A tool that
-//! answered with an error may be called again. A caller that never saw the error does not call again: it
-//! retries.
+//! Tool errors that did not reach their caller, because it had left the stream of its answer. A
+//! tool that answered with an error may be called again. A caller that never saw the error does not
+//! call again: it retries.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};

@@ -1,5 +1,6 @@
-//! Streams of MCP that pass, byte for byte, and in which the engine looks for two things: responses to
-//! guarded calls, which are held until they are on disk, and what trusted servers say of their tools.
+//! Streams of MCP that pass, byte for byte, and in which the engine looks for two things: responses
+//! to guarded calls, which are held until they are on disk, and what trusted servers say of their
+//! tools.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -45,8 +46,8 @@ pub(crate) enum Watch {
 }
 
 impl Watch {
-    /// What to look for in the answer to a request that passes. The request is changed to ask for an
-    /// answer that can be read.
+    /// What to look for in the answer to a request that passes. The request is changed to ask for
+    /// an answer that can be read.
     pub(crate) fn of(
         servers: &McpServers,
         target: &Target,
@@ -78,30 +79,30 @@ impl Watch {
         headers: &HeaderMap,
         source: UpstreamBody,
     ) -> ReplyBody {
-        let look = match self {
+        let inspection = match self {
             Self::Session(session) if is_events(headers) => {
-                Look::Responses(session, Arc::clone(&context.calls.mcp.sessions))
+                Inspection::Responses(session, Arc::clone(&context.calls.mcp.sessions))
             }
             Self::Tools(target) => {
                 let events = is_events(headers).then(Cutter::default);
-                Look::List {
+                Inspection::List {
                     target,
                     hints: Arc::clone(&context.calls.mcp.hints),
                     events,
                     text: Vec::new(),
                 }
             }
-            Self::Endless if is_events(headers) => Look::Nowhere,
+            Self::Endless if is_events(headers) => Inspection::Nowhere,
             Self::Session(_) | Self::Endless | Self::Nothing => return ReplyBody::upstream(source),
         };
         let (sender, body) = channel(source.size_hint().exact());
         // A stream that has no end of its own must not hold up the engine's.
-        let stop = match look {
-            Look::List { .. } => context.lifecycle.closing.clone(),
-            Look::Responses(..) | Look::Nowhere => context.lifecycle.draining.clone(),
+        let stop = match inspection {
+            Inspection::List { .. } => context.lifecycle.closing.clone(),
+            Inspection::Responses(..) | Inspection::Nowhere => context.lifecycle.draining.clone(),
         };
         // Ends with its client, so that no drain has to wait for it.
-        tokio::spawn(pass(source, sender, look, stop));
+        tokio::spawn(pass(source, sender, inspection, stop));
         ReplyBody::channel(body)
     }
 }
@@ -111,7 +112,7 @@ fn is_events(headers: &HeaderMap) -> bool {
 }
 
 /// What is done with the parts of an answer.
-enum Look {
+enum Inspection {
     Nowhere,
     Responses(SessionKey, Arc<Sessions>),
     List {
@@ -128,7 +129,7 @@ enum Look {
 async fn pass(
     mut source: UpstreamBody,
     sender: BodySender,
-    mut look: Look,
+    mut inspection: Inspection,
     stop: CancellationToken,
 ) {
     let mut cutter = Cutter::default();
@@ -148,8 +149,8 @@ async fn pass(
             }
             Some(Ok(Ok(data))) => data,
         };
-        let passed = match &mut look {
-            Look::Responses(session, sessions) => {
+        let passed = match &mut inspection {
+            Inspection::Responses(session, sessions) => {
                 cutter.push(&data);
                 send_events(&mut cutter, *session, sessions, &sender).await
             }
@@ -168,8 +169,8 @@ async fn pass(
     }
 }
 
-/// Sends the client the events that are there, each response once it is on disk. False: the stream is
-/// over.
+/// Sends the client the events that are there, each response once it is on disk. False: the stream
+/// is over.
 async fn send_events(
     cutter: &mut Cutter,
     session: SessionKey,
@@ -196,7 +197,7 @@ async fn send_events(
     true
 }
 
-impl Look {
+impl Inspection {
     /// Learns the tools before the client gets them. A text that is not whole yet teaches nothing.
     fn learn(&mut self, data: &[u8]) {
         let Self::List { target, hints, events, text } = self else { return };

@@ -1,7 +1,7 @@
 //! Work that goes on when its client leaves.
 //!
-//! hyper drops a service's future when its connection ends. What follows a claim must not end with it:
-//! the connection polls that work only as long as there is a connection.
+//! hyper drops a service's future when its connection ends. What follows a claim must not end with
+//! it: the connection polls that work only as long as there is a connection.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};

@@ -7,8 +7,8 @@ use store::Delivery;
 use super::label::CallLabel;
 use crate::context::ProxyContext;
 
-/// A guarded call. `S` says how far it has come. Each step consumes the exchange of the step before,
-/// so that no step can be left out, repeated or taken early.
+/// A guarded call. `S` says how far it has come. Each step consumes the exchange of the step
+/// before, so that no step can be left out, repeated or taken early.
 #[derive(Debug)]
 pub(crate) struct Exchange<S> {
     pub(crate) context: Arc<ProxyContext>,

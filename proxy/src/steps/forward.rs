@@ -29,8 +29,9 @@ use crate::mcp::watch::{SILENT, Watch};
 use crate::upstream::response_body::UpstreamBody;
 use crate::upstream::send::{AnswerHead, Reuse};
 
-/// A call of the class `once` takes a kept connection only if that was idle no longer than this: the
-/// upstream may close it at any time, and a request that was written then is of unknown outcome.
+/// A call of the class `once` takes a kept connection only if that was idle no longer than this:
+/// the upstream may close it at any time, and a request that was written then is of unknown
+/// outcome.
 const FRESH_ENOUGH: Duration = Duration::from_secs(1);
 
 /// Sends a claimed call.
@@ -63,8 +64,8 @@ async fn send_once(exchange: &Exchange<()>, mut call: OutboundCall) -> Result<An
     }
 }
 
-/// Where a server on stdio is reached: at the port of the loopback that its wrapper names. `None` for
-/// every other target.
+/// Where a server on stdio is reached: at the port of the loopback that its wrapper names. `None`
+/// for every other target.
 fn stdio_wrapper(target: &Target, headers: &HeaderMap) -> Result<Option<Target>, Error> {
     if stdio_name(&target.authority.host).is_none() {
         return Ok(None);

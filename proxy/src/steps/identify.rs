@@ -140,8 +140,8 @@ impl Identified {
         Some(label(key.text.clone()))
     }
 
-    /// What the call may repeat: its rule says that a delivered call is followed by a new one, and the
-    /// request names neither its call (a key) nor a new one (`Agent-Repeat`).
+    /// What the call may repeat: its rule says that a delivered call is followed by a new one, and
+    /// the request names neither its call (a key) nor a new one (`Agent-Repeat`).
     fn repeat(&self) -> Option<store::Repeat> {
         let rule = self.guarded.rule.as_ref()?;
         let key = self.identity.key.as_ref().filter(|key| !key.explicit)?;

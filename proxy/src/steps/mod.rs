@@ -67,8 +67,8 @@ async fn guard(received: Exchange<Received>) -> ControlFlow<Exchange<Stop>, Repl
     let identified = identify::identify(buffered).await?;
     let admitted = claim::admit(identified)?;
     let context = Arc::clone(&admitted.context);
-    // hyper drops this future when the client leaves. From the claim on the call runs to its end, so
-    // that a retry finds the outcome.
+    // hyper drops this future when the client leaves. From the claim on the call runs to its end,
+    // so that a retry finds the outcome.
     let detached = Detached::new(&context.lifecycle.calls, async move {
         let claimed = claim::claim(admitted).await?;
         let sent = forward::forward(claimed).await;

@@ -27,8 +27,8 @@ pub(crate) struct OutboundCall {
 }
 
 impl OutboundCall {
-    /// Gives the upstream a key where the client gave none: the execution's id, which is the same for
-    /// all its attempts.
+    /// Gives the upstream a key where the client gave none: the execution's id, which is the same
+    /// for all its attempts.
     pub(crate) fn add_key(&mut self, execution: Uuid) {
         let key = execution.to_string();
         match &self.adds_key {

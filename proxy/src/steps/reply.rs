@@ -28,7 +28,8 @@ impl Reply {
         Self { response, outcome, upstream, delivery: None }
     }
 
-    /// Adds a delivery, if the answer says that the call took effect. Whether it did, the store knows.
+    /// Adds a delivery, if the answer says that the call took effect. Whether it did, the store
+    /// knows.
     pub(crate) fn delivers(self, delivery: Option<Delivery>) -> Self {
         let reports =
             matches!(self.outcome, Outcome::Decided(decision) if decision.reports_effect());

@@ -29,8 +29,8 @@ use crate::context::ProxyContext;
 use crate::front::link::ClientLink;
 use crate::mcp::watch::SILENT;
 
-/// Reads the head of a request for `target`, and decides by it. `None`: OPTIONS that go no further than
-/// here.
+/// Reads the head of a request for `target`, and decides by it. `None`: OPTIONS that go no further
+/// than here.
 pub(crate) fn receive(
     context: &ProxyContext,
     link: &ClientLink,

@@ -1,7 +1,7 @@
 //! Where the proxy refuses to connect to.
 //!
-//! Addresses are checked after resolution, and the connection goes to the very address that was checked:
-//! a name cannot lead elsewhere between check and use.
+//! Addresses are checked after resolution, and the connection goes to the very address that was
+//! checked: a name cannot lead elsewhere between check and use.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 
@@ -13,7 +13,7 @@ use crate::config::Access;
 
 /// AWS's instance metadata over IPv6.
 const METADATA_V6: Ipv6Addr = Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254);
-/// Google Cloud's.
+/// Google Cloud's instance metadata over IPv6.
 const METADATA_GOOGLE_V6: Ipv6Addr = Ipv6Addr::new(0xfd20, 0xce, 0, 0, 0, 0, 0, 0x254);
 /// Alibaba Cloud's instance metadata.
 const METADATA_ALIBABA: Ipv4Addr = Ipv4Addr::new(100, 100, 100, 200);
@@ -70,7 +70,7 @@ impl AddressGuard {
     }
 }
 
-/// RFC 1918, RFC 6598, RFC 4193.
+/// Whether an address is private (RFC 1918, RFC 6598, RFC 4193).
 fn is_private(ip: IpAddr) -> bool {
     match ip {
         IpAddr::V4(ip) => ip.is_private() || matches!(ip.octets(), [100, 64..=127, ..]),
@@ -82,8 +82,8 @@ pub(super) fn refused(authority: &Authority, why: &str) -> Error {
     Error::Refused(format!("{authority} is {why}; the proxy does not connect there"))
 }
 
-/// Whether (`ip`, `port`) leads to one of `listeners` on this machine, as far as can be found out. The
-/// unspecified address leads to the loopback.
+/// Whether (`ip`, `port`) leads to one of `listeners` on this machine, as far as can be found out.
+/// The unspecified address leads to the loopback.
 pub(crate) fn is_own(listeners: &[SocketAddr], ip: IpAddr, port: u16) -> bool {
     if !listeners.iter().any(|own| own.port() == port) {
         return false;
@@ -92,7 +92,7 @@ pub(crate) fn is_own(listeners: &[SocketAddr], ip: IpAddr, port: u16) -> bool {
     ip.is_loopback() || ip.is_unspecified() || is_of_this_machine(ip)
 }
 
-/// Only an address of this machine can be bound.
+/// Whether an address belongs to this machine: only such an address can be bound.
 fn is_of_this_machine(ip: IpAddr) -> bool {
     UdpSocket::bind((ip, 0)).is_ok()
 }
@@ -130,7 +130,7 @@ mod tests {
         }
     }
 
-    /// Where another proxy resolves, a host must be known for an address however it is written.
+    /// If another proxy resolves, an address must be recognised however it is written.
     #[test]
     fn literals_are_refused_in_every_spelling() {
         let guard = AddressGuard::new(Vec::new(), &Access::default());

@@ -20,7 +20,7 @@ use super::egress_proxy::{self, EgressProxies, EgressProxy};
 pub(crate) struct Dialer {
     pub(crate) guard: AddressGuard,
     proxies: Option<EgressProxies>,
-    /// For resolving and connecting in all.
+    /// The time for resolving and connecting, in all.
     limit: Duration,
 }
 

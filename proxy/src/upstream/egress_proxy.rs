@@ -1,7 +1,8 @@
 //! The user's own proxy on the way out.
 //!
-//! Clear HTTP goes to it in absolute form, since many proxies allow CONNECT to port 443 only. Tunnels go
-//! through it by CONNECT. It resolves names itself, so that only addresses can be guarded here.
+//! Clear HTTP goes to it in absolute form, since many proxies allow CONNECT to port 443 only.
+//! Tunnels go through it by CONNECT. It resolves names itself, so that only addresses can be
+//! guarded here.
 
 use std::fmt;
 use std::str::FromStr;
@@ -113,8 +114,8 @@ pub struct EgressProxies {
 
 impl EgressProxies {
     /// `http` for clear HTTP, `tunnel` for all else. `no_proxy` exempts hosts, in the form of the
-    /// variable of that name (hosts with their subdomains, addresses, CIDR blocks, `*`). The loopback
-    /// is always reached directly: to a remote proxy it is another machine.
+    /// variable of that name (hosts with their subdomains, addresses, CIDR blocks, `*`). The
+    /// loopback is always reached directly: to a remote proxy it is another machine.
     pub fn new(http: Option<EgressProxy>, tunnel: Option<EgressProxy>, no_proxy: &str) -> Self {
         let exempt = Matcher::builder().all("http://proxy.invalid").no(no_proxy).build();
         Self { http: http.map(Arc::new), tunnel: tunnel.map(Arc::new), exempt: Arc::new(exempt) }
@@ -152,8 +153,8 @@ impl fmt::Debug for EgressProxies {
     }
 }
 
-/// Asks `proxy`, which `stream` leads to, for a tunnel to `authority`. Every failure means that nothing
-/// was sent to it.
+/// Asks `proxy`, which `stream` leads to, for a tunnel to `authority`. Every failure means that
+/// nothing was sent to it.
 pub(crate) async fn open_tunnel(
     mut stream: TcpStream,
     proxy: &EgressProxy,

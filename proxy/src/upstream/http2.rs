@@ -1,8 +1,8 @@
 //! HTTP/2 to an upstream: one connection, many requests at once.
 //!
-//! Counted bytes say nothing about one request among many. Only the upstream itself proves that it has
-//! not begun with a request: by `REFUSED_STREAM`, or by a GOAWAY whose last stream comes before the
-//! request (RFC 9113, 8.7 and 6.8).
+//! Counted bytes say nothing about one request among many. Only the upstream itself proves that it
+//! has not begun with a request: by `REFUSED_STREAM`, or by a GOAWAY whose last stream comes before
+//! the request (RFC 9113, 8.7 and 6.8).
 
 use std::error::Error as _;
 use std::pin::Pin;
@@ -157,8 +157,8 @@ pub(super) fn is_refusal(error: &hyper::Error) -> bool {
     let Some(error) = error.source().and_then(|cause| cause.downcast_ref::<h2::Error>()) else {
         return false;
     };
-    // h2 passes a GOAWAY only to the streams behind the last one that it names. `OneTask` deals with the
-    // one exception.
+    // h2 passes a GOAWAY only to the streams behind the last one that it names. `OneTask` deals
+    // with the one exception.
     error.is_remote()
         && (error.is_go_away()
             || error.is_reset() && error.reason() == Some(h2::Reason::REFUSED_STREAM))
@@ -168,9 +168,9 @@ type Task = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 /// Runs what hyper spawns for a connection in the connection's own task.
 ///
-/// A request that is handed to h2 while another thread reads a GOAWAY would get that GOAWAY although its
-/// stream comes before the last one, so that it may be sent and run. In one task nothing is read in
-/// between.
+/// A request that is handed to h2 while another thread reads a GOAWAY would get that GOAWAY
+/// although its stream comes before the last one, so that it may be sent and run. In one task
+/// nothing is read in between.
 #[derive(Debug, Clone)]
 struct OneTask(mpsc::UnboundedSender<Task>);
 

@@ -94,8 +94,8 @@ impl PooledConnection {
         }
     }
 
-    /// Addresses a request to the other end: a proxy gets the absolute form and its credentials, any
-    /// other end neither. A request may be tried on more than one connection.
+    /// Addresses a request to the other end: a proxy gets the absolute form and its credentials,
+    /// any other end neither. A request may be tried on more than one connection.
     fn address(&self, request: &mut Request<RequestBody>) {
         let host = request.headers().get(HOST).and_then(|host| host.to_str().ok()?.parse().ok());
         let mut parts = std::mem::take(request.uri_mut()).into_parts();
@@ -145,7 +145,8 @@ impl PooledConnection {
         }
     }
 
-    /// Whether the end of an answer is always marked, so that a lost connection does not look like one.
+    /// Whether the end of an answer is always marked, so that a lost connection does not look like
+    /// one.
     pub(crate) fn marks_ends(&self) -> bool {
         self.scheme == Scheme::Https
     }
@@ -173,8 +174,8 @@ impl PooledConnection {
     }
 }
 
-/// Announces that a body of unknown length comes in chunks. Of a GET or HEAD hyper would send no body
-/// otherwise.
+/// Announces that a body of unknown length comes in chunks. Of a GET or HEAD hyper would send no
+/// body otherwise.
 fn announce_chunks(request: &mut Request<RequestBody>) {
     let body = request.body();
     if !body.is_end_stream()
@@ -204,8 +205,8 @@ impl Progress {
 }
 
 impl Pool {
-    /// A connection to the target's host that was idle for at most `age`. Of a shared one, bytes came
-    /// within that time.
+    /// A connection to the target's host that was idle for at most `age`. Of a shared one, bytes
+    /// came within that time.
     pub(crate) fn take(
         self: &Arc<Self>,
         target: &Target,

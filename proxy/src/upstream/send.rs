@@ -141,14 +141,14 @@ impl Upstreams {
         connection.arm_failpoint();
         connection.shape(&mut request, target);
         let limit = self.timeouts.response_head;
-        let mut seen = before;
+        let mut last = before;
         let result = {
             let mut sending = pin!(connection.send(request));
             loop {
                 match timeout(limit, &mut sending).await {
                     Ok(result) => break Some(result),
                     // The limit is for the answer: it starts when the upload stops moving.
-                    Err(_) if progress.get() > seen => seen = progress.get(),
+                    Err(_) if progress.get() > last => last = progress.get(),
                     Err(_) => break None,
                 }
             }

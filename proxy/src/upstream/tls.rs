@@ -38,8 +38,8 @@ pub struct UpstreamCa {
 pub(crate) struct UpstreamTls {
     provider: Arc<CryptoProvider>,
     extra: Vec<(Option<HostPattern>, Vec<CertificateDer<'static>>)>,
-    /// The certificate of our own CA. Never trusted, even among the platform's roots: what it signs is
-    /// for our clients.
+    /// The certificate of our own CA. Never trusted, even among the platform's roots: what it signs
+    /// is for our clients.
     own: Option<CertificateDer<'static>>,
     platform: OnceLock<RootCertStore>,
     /// By the indices of the files that apply to a host.

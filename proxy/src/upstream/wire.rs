@@ -94,8 +94,8 @@ impl WireCounters {
     }
 }
 
-/// A connection that counts its bytes, including those of TLS. If none were written, a request did not
-/// run.
+/// A connection that counts its bytes, including those of TLS. If none were written, a request did
+/// not run.
 #[derive(Debug)]
 pub(crate) struct CountedStream {
     io: TcpStream,

@@ -10,7 +10,7 @@ use crate::http::target::Target;
 pub struct RequestHead<'a> {
     /// As the request line has it.
     pub method: &'a Method,
-    /// Where the request is to go.
+    /// Where the request goes.
     pub target: &'a Target,
     /// As the client sent them.
     pub headers: &'a HeaderMap,

@@ -1,4 +1,4 @@
-//! Requests and answers as HTTP has them: targets, header fields, forms of bodies.
+//! Targets, header fields and bodies of requests and answers.
 
 pub mod address;
 pub mod first_bytes;

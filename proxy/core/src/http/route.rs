@@ -1,7 +1,7 @@
 //! `/to/NAME/…` on the proxy's own port: upstreams for clients whose base URL can be set.
 //!
-//! A call by a route is the call that it would be in absolute form or through a tunnel: the same
-//! target, and so the same key.
+//! A call by a route has the target that it would have in absolute form or through a tunnel, and so
+//! the same key.
 
 use std::fmt;
 
@@ -38,7 +38,7 @@ impl fmt::Debug for Route {
 }
 
 impl Route {
-    /// As it stands in the path.
+    /// The name, as it stands in the path.
     pub fn name(&self) -> &str {
         &self.name
     }
@@ -87,10 +87,10 @@ fn upstream(url: &str) -> Result<Target, String> {
     Ok(Target { scheme, authority, path_and_query: path.trim_end_matches('/').to_owned() })
 }
 
-/// The upstream's target that `path_and_query`, which begins with [`ROUTE_PREFIX`], stands for.
+/// The upstream's target that `path_and_query` stands for. It begins with [`ROUTE_PREFIX`].
 ///
-/// Refuses what a web page sends (any page may send a simple POST to this port), a name that no
-/// route has, and a path that climbs out of the route's base.
+/// Refuses requests of web pages (any page may send a simple POST to this port), a name that no
+/// route has, and a path that leaves the route's base.
 pub fn resolve(
     routes: &[Route],
     path_and_query: &str,
@@ -128,8 +128,8 @@ pub fn resolve(
     Ok(Target { path_and_query, ..route.target.clone() })
 }
 
-/// Would a server that decodes `path` find a segment in it that leads up. Some take a backslash for a
-/// slash, and what stands behind a semicolon for no part of a segment's name.
+/// Whether a server that decodes `path` would find a segment in it that leads up. Some servers
+/// treat a backslash as a slash, and ignore what stands behind a semicolon.
 fn climbs(path: &str) -> bool {
     let decoded: Vec<u8> = percent_decode_str(path).collect();
     decoded
@@ -137,12 +137,12 @@ fn climbs(path: &str) -> bool {
         .any(|segment| segment.split(|byte| *byte == b';').next() == Some(b"..".as_slice()))
 }
 
-/// The first segment, and the rest with its slash.
+/// Splits off the first segment. The rest keeps its slash.
 fn step(path: &str) -> (&str, &str) {
     path.split_at(path.find('/').unwrap_or(path.len()))
 }
 
-/// Compares so that the time tells nothing of where they differ.
+/// Compares in a time that does not reveal where the two differ.
 fn same(token: &str, given: &str) -> bool {
     Digest::of(token.as_bytes()) == Digest::of(given.as_bytes())
 }
@@ -161,7 +161,8 @@ fn unknown(routes: &[Route]) -> String {
     format!("no route has this name: {known}")
 }
 
-/// A page's requests carry its origin, or say that they come from another site.
+/// Refuses requests of web pages: they carry the page's origin, or say that they come from another
+/// site.
 fn check_no_page(headers: &HeaderMap, own: &dyn Fn(&Authority) -> bool) -> Result<(), Error> {
     let refused = |what: &str| {
         Err(Error::Refused(format!("a route is not for web pages, and the request has {what}")))

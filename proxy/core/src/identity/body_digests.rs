@@ -46,8 +46,8 @@ impl BodyDigests {
         Ok(Self { counted, content, literal, decoded })
     }
 
-    /// The digests of what a tool call means, which its id and `_meta` are no part of. `headers` are
-    /// the request's.
+    /// The digests of what a tool call means, which its id and `_meta` are no part of. `headers`
+    /// are the request's.
     pub fn of_tool_call(
         headers: &HeaderMap,
         call: &ToolCall,

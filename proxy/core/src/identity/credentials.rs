@@ -26,8 +26,8 @@ pub struct ProxyCredentials {
 }
 
 impl ProxyCredentials {
-    /// What follows the last `~` is the run if it is a UUID without hyphens in lower case. Any other
-    /// `~` belongs to the session's name.
+    /// What follows the last `~` is the run if it is a UUID without hyphens in lower case. Any
+    /// other `~` belongs to the session's name.
     pub fn new(user: &str, token: &str) -> Self {
         let is_run = |run: &str| {
             run.len() == 32 && run.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
@@ -52,7 +52,7 @@ impl fmt::Debug for ProxyCredentials {
 /// Whether requests must carry their session's token.
 #[derive(Clone, Copy)]
 pub enum SessionTokens<'a> {
-    /// The token is not looked at.
+    /// The token does not matter.
     Ignored,
     /// Credentials must be there, and `check(user, token)` must hold.
     Required(&'a dyn Fn(&str, &str) -> bool),

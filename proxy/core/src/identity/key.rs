@@ -53,7 +53,7 @@ impl From<&Scope> for KeyOwner {
 pub struct KeyInput<'a> {
     /// Whose key it is.
     pub owner: KeyOwner,
-    /// As the client sent it. Fields that were stripped already do no harm.
+    /// As the client sent it. Fields that were stripped before make no difference.
     pub head: RequestHead<'a>,
     /// What the request says about itself.
     pub metadata: &'a RequestMetadata,
@@ -75,11 +75,12 @@ pub type KeyedDigest<'a> = dyn Fn(&str, &[u8]) -> Result<Digest, store_core::Err
 /// What the store compares calls by. [`store_core::call::Call`] says what each part is for.
 #[derive(Debug, Clone)]
 pub struct CallIdentity {
-    /// `None`: each request is an execution of its own (class `idempotent` without an explicit key).
+    /// `None`: each request is an execution of its own (class `idempotent` without an explicit
+    /// key).
     pub key: Option<CallKey>,
-    /// Equal where two calls under one key have the same input.
+    /// Equal for two calls under one key with the same input.
     pub fingerprint: Digest,
-    /// Equal where two calls of a session would do the same, whatever their keys.
+    /// Equal for two calls of a session that would do the same, whatever their keys.
     pub content: Digest,
     /// The same with the keys in it.
     pub literal: Digest,

@@ -39,8 +39,8 @@ pub struct RequestMetadata {
 /// Reads the header fields that are for the engine. `tunnel` is what the CONNECT carried, if the
 /// request came inside a tunnel.
 ///
-/// Where tokens are required, a missing or wrong one is refused (407), and so is a header that names
-/// another scope than the credentials do (403).
+/// Where tokens are required, a missing or wrong one is refused (407), and so is a header that
+/// names another scope than the credentials do (403).
 pub fn read_metadata(
     headers: &HeaderMap,
     tunnel: Option<&ProxyCredentials>,
@@ -82,7 +82,8 @@ fn named_scope(headers: &HeaderMap) -> Result<ScopeRequest, Error> {
     })
 }
 
-/// The scope that the headers name, with the session of the credentials. Both must name the same one.
+/// The scope that the headers name, with the session of the credentials. Both must name the same
+/// one.
 fn agreed(
     named: ScopeRequest,
     credentials: Option<&ProxyCredentials>,
@@ -103,8 +104,8 @@ fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Error> {
     value.map(|value| key_text("Idempotency-Key", value.as_bytes())).transpose()
 }
 
-/// A key: printable ASCII, 1 to 255 characters, without one pair of quotes around it. A refusal names
-/// `place`.
+/// A key: printable ASCII, 1 to 255 characters, without one pair of quotes around it. A refusal
+/// names `place`.
 pub fn key_text(place: &str, value: &[u8]) -> Result<String, Error> {
     let bare = match value {
         [b'"', bare @ .., b'"'] | bare => bare,

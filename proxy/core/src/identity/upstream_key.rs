@@ -23,10 +23,10 @@ pub struct CallKeys {
 }
 
 /// Looks for the client's own key where the rule or the table says, and decides where the engine's
-/// own goes. `body` is the request's as it came, `None` where it is too large to be searched.
-/// `tool_key`: a tool call names its own key.
+/// own goes. `body` is the request's as it came. `None`: it is too large to be searched. `tool_key`
+/// is the key that a tool call names.
 ///
-/// Where nothing tells a repeat apart upstream, the call becomes one of the class `once`. That is so
+/// If nothing tells a repeat apart upstream, the call becomes one of the class `once`. That is so
 /// if the upstream's place has no room for a key, or holds the client's key while another place
 /// names the call: the next try may then carry another key upstream.
 pub fn find_keys(

@@ -1,4 +1,4 @@
-//! The caller of a tool: who waits for the response, and in which form.
+//! The caller of a tool: who waits for the response, and in which format.
 
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -104,8 +104,8 @@ impl Caller {
         }
     }
 
-    /// A stored answer for this caller: with its own id, in a format that it reads. `None`: the answer is
-    /// not a JSON-RPC message, and is passed on as it is.
+    /// A stored answer for this caller: with its own id, in a format that it reads. `None`: the
+    /// answer is not a JSON-RPC message, and is passed on as it is.
     pub fn replay(&self, status: u16, headers: &mut HeaderMap, body: &[u8]) -> Option<Bytes> {
         if !matches!(body_kind(headers), BodyKind::Json) {
             return None;

@@ -21,7 +21,7 @@ pub struct ToolRequest {
 }
 
 /// Decides about a message. Only a `tools/call` has an effect: a rule says which, or what a trusted
-/// server says of its tool (`hints`). The tool request is there only where the call is guarded.
+/// server says of its tool (`hints`). The tool request is there only if the call is guarded.
 pub fn decide(
     policy: &Policy,
     hints: Option<&Hints>,

@@ -7,8 +7,8 @@ use super::message::{self, Message};
 use crate::error::Error;
 use crate::http::forms::kind::{BodyKind, body_kind, decoded};
 
-/// The methods that identify an MCP client without a header of MCP's. The first requests of a session
-/// have none.
+/// The methods that identify an MCP client without a header of MCP's. The first requests of a
+/// session have none.
 const METHODS: &[&str] = &[
     "initialize",
     "server/discover",
@@ -75,8 +75,8 @@ pub fn may_be_message(method: &Method, headers: &HeaderMap) -> bool {
         && matches!(body_kind(headers), BodyKind::Json)
 }
 
-/// Whether the head says that the body is a tool call (since 2026-07-28), so that the scope can be checked
-/// before the body is asked for. The body decides.
+/// Whether the head says that the body is a tool call (since 2026-07-28), so that the scope can be
+/// checked before the body is asked for. The body decides.
 pub fn says_call(headers: &HeaderMap) -> bool {
     headers.get(METHOD).is_some_and(|method| method.as_bytes() == b"tools/call")
 }
@@ -143,7 +143,7 @@ mod tests {
         }
     }
 
-    /// Headers, body, and what it is taken for.
+    /// Headers, body, and what they are read as.
     type Row<'a> = (&'a [(&'a str, &'a str)], &'a str, &'a str);
 
     #[test]

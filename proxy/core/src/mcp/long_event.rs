@@ -1,6 +1,6 @@
-//! An event that is too large to be held. Only what shows whether it is the response to a call is kept,
-//! and what duplicates get of it. Its id is not read: the stream that answers a call holds no other
-//! response.
+//! An event that is too large to be held. Only what shows whether it is the response to a call is
+//! kept, and what duplicates get of it. Its id is not read: the stream that answers a call holds no
+//! other response.
 
 use sha2::{Digest as _, Sha256};
 

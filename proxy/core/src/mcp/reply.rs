@@ -86,7 +86,8 @@ pub enum UnnamedErrors {
     Accepted,
 }
 
-/// What the response to the call `id` (in canonical form) says. `None`: `text` is not that response.
+/// What the response to the call `id` (in canonical form) says. `None`: `text` is not that
+/// response.
 pub fn tool_outcome(text: &[u8], id: &RawValue, unnamed: UnnamedErrors) -> Option<ToolOutcome> {
     let response = response(text)?;
     match response.id {

@@ -2,24 +2,24 @@
 
 use bytes::{Bytes, BytesMut};
 
-/// The largest event that is held, in bytes; the store keeps no larger answer.
+/// The largest event that is held, in bytes. The store keeps no larger answer.
 const MAX_EVENT: usize = store_core::MAX_KEPT_BODY;
 
 /// Cuts a stream behind the blank line of each event.
 #[derive(Debug)]
 pub struct Cutter {
     buffer: BytesMut,
-    /// How much of the buffer was looked at.
+    /// How much of the buffer was scanned.
     scanned: usize,
-    /// The line that goes on is empty so far.
+    /// The current line is empty so far.
     at_line_start: bool,
-    /// A line has ended with CR: a LF that follows belongs to it.
+    /// A line has ended with CR. A LF that follows belongs to it.
     after_cr: bool,
-    /// The event that goes on is too large to be held.
+    /// The current event is too large to be held.
     overflown: bool,
 }
 
-/// A piece of a stream; all of them together are the stream.
+/// A piece of a stream. All pieces together are the stream.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Piece {
     /// One event with its blank line.
@@ -47,7 +47,7 @@ impl Cutter {
         self.buffer.extend_from_slice(data);
     }
 
-    /// The next piece that is whole.
+    /// The next complete piece.
     pub fn next_piece(&mut self) -> Option<Piece> {
         while let Some(byte) = self.buffer.get(self.scanned).copied() {
             self.scanned += 1;
@@ -87,7 +87,7 @@ impl Cutter {
         self.buffer.split_to(std::mem::take(&mut self.scanned)).freeze()
     }
 
-    /// What came after the last event; a stream that ends within an event has not sent it.
+    /// What came after the last event. A stream that ends within an event has not sent that event.
     pub fn rest(self) -> Bytes {
         self.buffer.freeze()
     }
@@ -98,7 +98,7 @@ impl Cutter {
 pub struct Event {
     /// The data of its lines, joined by LF.
     pub data: Vec<u8>,
-    /// It has an id: the stream may be taken up again behind it.
+    /// It has an id: the stream may be resumed behind it.
     pub resumable: bool,
 }
 

@@ -46,12 +46,13 @@ impl Policy {
         }
     }
 
-    /// The first rule that matches a call. `tool` is the MCP tool that the call names, if it is one.
+    /// The first rule that matches a call. `tool` is the MCP tool that the call names, if it is
+    /// one.
     pub fn rule(&self, head: RequestHead<'_>, tool: Option<&str>) -> Option<&Arc<Rule>> {
         self.rules.iter().find(|rule| rule.matches(head.method, head.target, tool))
     }
 
-    /// Decides by the head of a request alone, or says that the body is needed.
+    /// Decides by the head of a request, or says that the body is needed.
     pub fn decide_by_head(&self, head: RequestHead<'_>) -> HeadDecision {
         let pass = |reason| HeadDecision::Decided(PolicyDecision::Pass(reason));
         let authority = &head.target.authority;
@@ -71,8 +72,8 @@ impl Policy {
         }
     }
 
-    /// Decides with the body as it came. `None`: the body is too large to be read, so that a request
-    /// whose body would decide is guarded.
+    /// Decides with the body as it came. `None`: the body is too large to be read, so that a
+    /// request whose body would decide is guarded.
     pub fn decide(&self, head: RequestHead<'_>, body: Option<&[u8]>) -> PolicyDecision {
         match self.decide_by_head(head) {
             HeadDecision::Decided(decision) => decision,
@@ -94,7 +95,7 @@ impl Policy {
         }
     }
 
-    /// Decides about a tool call of MCP. `class` and `why` hold where no rule says what it does.
+    /// Decides about a tool call of MCP. `class` and `why` hold if no rule says what it does.
     pub fn decide_tool(
         &self,
         head: RequestHead<'_>,
@@ -116,8 +117,8 @@ impl Policy {
         }
     }
 
-    /// What a rule decides. `None` where it does not say what the call does, which is also so for a
-    /// read method that the rule does not name.
+    /// What a rule decides. `None`: it does not say what the call does, or does not name the read
+    /// method of the call.
     fn by_rule(&self, head: RequestHead<'_>, rule: &Arc<Rule>) -> Option<PolicyDecision> {
         if rule.stream_request {
             return Some(PolicyDecision::Pass(PassReason::StreamRequest(Arc::clone(rule))));

@@ -66,8 +66,8 @@ pub enum McpPass {
 }
 
 impl PassReason {
-    /// The reason in the header `Idempotency-Status`, where the request may change something and the
-    /// caller has to know that it is not guarded. `None` for requests that only read.
+    /// The reason in the header `Idempotency-Status`, for requests that may change something, so
+    /// that the caller knows that they are not guarded. `None`: the request only reads.
     pub const fn bypass(&self) -> Option<&'static str> {
         match self {
             Self::ReadMethod(_) | Self::ReadTable(_) | Self::ReadRule(_) | Self::Mcp(_) => None,
@@ -107,8 +107,8 @@ pub struct Guarded {
     pub why: Cow<'static, str>,
     /// The configured rule that matches the call.
     pub rule: Option<Arc<Rule>>,
-    /// The key that the upstream gets. Only for the class `keyed`, and without a lifetime also for a
-    /// call of the class `once` that has a key at this place, which tells no two calls apart.
+    /// The key that the upstream gets. Only for the class `keyed`, and without a lifetime also for
+    /// a call of the class `once` that has a key at this place, which tells no two calls apart.
     pub upstream: Option<UpstreamKey>,
     /// The call is a tool call of MCP.
     pub is_tool_call: bool,

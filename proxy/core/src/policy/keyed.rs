@@ -1,4 +1,4 @@
-//! Upstreams that honour idempotency keys: where the key stands, and for how long they know it.
+//! Upstreams that honour idempotency keys: where the key stands, and how long they remember it.
 
 use std::fmt;
 use std::str::FromStr;
@@ -11,7 +11,7 @@ use store_core::canonical::Pointer;
 use super::glob::is_path;
 use crate::http::head::RequestHead;
 
-/// For how long an upstream knows a key, unless the table or a rule says otherwise.
+/// How long an upstream remembers a key, unless the table or a rule says otherwise.
 pub const LIFETIME: Duration = Duration::from_hours(12);
 
 /// Where a key stands in a request.
@@ -25,7 +25,7 @@ pub enum KeyPlace {
 impl FromStr for KeyPlace {
     type Err = String;
 
-    /// What begins with a slash is a JSON pointer, all else a header.
+    /// A text that begins with a slash is a JSON pointer, any other a header.
     fn from_str(text: &str) -> Result<Self, String> {
         if text.starts_with('/') {
             return text.parse().map(Self::Member);
@@ -58,7 +58,7 @@ pub struct UpstreamKey {
 pub(super) struct KeyedUpstream {
     /// Its name in the audit.
     pub(super) name: &'static str,
-    /// In lower case; `*.` in front stands for one or more labels.
+    /// In lower case. `*.` in front stands for one or more labels.
     pub(super) hosts: &'static [&'static str],
     /// Patterns as in a rule.
     pub(super) paths: &'static [&'static str],
@@ -104,7 +104,8 @@ const PAYPAL: &[&str] =
     &["api-m.paypal.com", "api.paypal.com", "api-m.sandbox.paypal.com", "api.sandbox.paypal.com"];
 const PAYPAL_KEY: Location = Location::Header("paypal-request-id");
 
-/// Only what its own documentation says, and only parts of a service where all of it holds.
+/// Only what the services' own documentation says, and only parts of a service for which all of it
+/// holds.
 pub(super) const KEYED_UPSTREAMS: &[KeyedUpstream] = &[
     KeyedUpstream {
         name: "stripe",
@@ -159,7 +160,7 @@ pub(super) const KEYED_UPSTREAMS: &[KeyedUpstream] = &[
         hosts: &["connect.squareup.com", "connect.squareupsandbox.com"],
         paths: &["/v2/payments", "/v2/refunds", "/v2/orders", "/v2/customers", "/v2/cards"],
         place: Location::Member("/idempotency_key"),
-        // It publishes no lifetime; this is far below what its users rely on.
+        // It publishes no lifetime. This is far below what its users rely on.
         lifetime: Duration::from_hours(1),
         source: "https://developer.squareup.com/docs/build-basics/common-api-patterns/idempotency",
     },

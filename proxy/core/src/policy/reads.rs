@@ -1,4 +1,4 @@
-//! Which requests the shipped table of POSTs that only read is about.
+//! The requests that the shipped table of POSTs that only read matches.
 
 use http::header::{CONTENT_TYPE, HeaderMap};
 
@@ -17,7 +17,7 @@ impl ReadOnlyPost {
         }
     }
 
-    /// Does it name this host.
+    /// Whether the row names this host.
     pub(super) fn names_host(&self, host: &str) -> bool {
         match &self.when {
             PostMatch::Host(own) => host == *own,
@@ -30,7 +30,7 @@ impl ReadOnlyPost {
         }
     }
 
-    /// Could the body make this row match; costs nothing.
+    /// Whether the body could make this row match. Reads the head only.
     pub(super) fn may_match_body(&self, target: &Target, headers: &HeaderMap) -> bool {
         match &self.when {
             PostMatch::FormField(_) => matches!(body_kind(headers), BodyKind::Form),

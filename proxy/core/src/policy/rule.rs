@@ -114,7 +114,7 @@ pub enum Repeat {
     Delivered,
 }
 
-/// Whose call it is, as far as keys go.
+/// Whose call it is, for its key.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Principal {

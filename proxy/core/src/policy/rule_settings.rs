@@ -63,7 +63,7 @@ struct RuleSettings {
 }
 
 impl RuleSettings {
-    /// Refuses texts that are too long and self that contradict each other.
+    /// Refuses texts that are too long, and settings that contradict each other.
     fn check(&self) -> Result<(), String> {
         for (what, text) in [("name", &self.name), ("tool", &self.tool), ("verify", &self.verify)] {
             let fits = |text: &String| {

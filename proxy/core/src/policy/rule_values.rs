@@ -87,7 +87,7 @@ impl FromStr for Span {
     }
 }
 
-/// A value that a body is compared with, as a canonical text spells it.
+/// A value that a body is compared with, as canonical JSON spells it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Scalar(pub(super) String);
 

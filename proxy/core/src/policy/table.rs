@@ -1,5 +1,4 @@
-//! What is known of the world, as data: POSTs that only read, and 2xx answers that mean "no".
-//! Each row names its source.
+//! POSTs that only read, and 2xx answers that mean "no", as data. Each row names its source.
 
 /// One kind of POST that changes nothing.
 #[derive(Debug)]
@@ -11,14 +10,14 @@ pub(super) struct ReadOnlyPost {
     pub(super) source: &'static str,
 }
 
-/// How a POST of a row is known. Hosts are in lower case.
+/// How a POST of a row is recognised. Hosts are in lower case.
 #[derive(Debug)]
 pub(super) enum PostMatch {
     Host(&'static str),
-    /// The host begins and ends so, with something between.
+    /// The host begins and ends with these, and has something between.
     HostBetween(&'static str, &'static str),
     PathEnd(&'static str),
-    /// The path ends so, and the body is protobuf or JSON with this member.
+    /// The path ends with this, and the body is protobuf or JSON with this member.
     PathEndAndMember(&'static str, &'static str),
     /// A form with this field.
     FormField(&'static str),
@@ -101,7 +100,7 @@ pub(super) fn llm_providers() -> impl Iterator<Item = &'static ReadOnlyPost> {
     READ_ONLY_POSTS.iter().filter(|row| row.name == "llm-provider")
 }
 
-/// 2xx answers of one service that mean that nothing was done.
+/// 2xx answers of one service which mean that nothing was done.
 #[derive(Debug)]
 pub(super) struct Refusal {
     pub(super) when: RefusalScope,
@@ -110,23 +109,23 @@ pub(super) struct Refusal {
     pub(super) source: &'static str,
 }
 
-/// Whose answers a row is about.
+/// The answers that a row matches.
 #[derive(Debug)]
 pub(super) enum RefusalScope {
-    /// This host, paths that begin so.
+    /// Answers of this host, for paths that begin with this.
     At { host: &'static str, path: &'static str },
     /// GraphQL endpoints, and `application/graphql-response+json`.
     GraphQl,
 }
 
-/// What in the body says so.
+/// What in the body says that nothing was done.
 #[derive(Debug)]
 pub(super) enum RefusalSign {
     /// The member `ok` is false. With one of these words in the member `error` a part may have been
-    /// done all the same: unknown.
+    /// done, so that the outcome is unknown.
     NotOk { unless: &'static [&'static str] },
     /// `errors` is there and `data` is not: nothing was begun. (`data: null` is an execution that
-    /// failed on its way.)
+    /// failed halfway.)
     ErrorsWithoutData,
 }
 

@@ -48,8 +48,8 @@ pub(crate) struct AnswerFacts {
 }
 
 impl Exchange<Running> {
-    /// Writes the outcome down. If that fails, only the caller could know what the tool did. The caller
-    /// must not take it for recorded, and gets no answer of the tool.
+    /// Writes the outcome down. If that fails, only the caller could know what the tool did. The
+    /// caller must not take it for recorded, and gets no answer of the tool.
     pub(crate) async fn settle(
         self,
         finish: Finish,
@@ -144,8 +144,8 @@ impl AnswerFacts {
         }
     }
 
-    /// The outcome of a tool call whose response came. It is kept as one JSON message, whatever it came
-    /// in.
+    /// The outcome of a tool call whose response came. It is kept as one JSON message, whatever it
+    /// came in.
     pub(crate) fn responded(
         &self,
         running: &Running,
@@ -171,8 +171,8 @@ impl AnswerFacts {
         }
     }
 
-    /// The outcome of a call whose answer broke off, and the error for its caller: it may have run. What
-    /// came is kept.
+    /// The outcome of a call whose answer broke off, and the error for its caller: it may have run.
+    /// What came is kept.
     pub(crate) fn truncated(
         &self,
         running: &Running,

@@ -28,8 +28,8 @@ use crate::mcp::stream_reply;
 use crate::upstream::response_body::UpstreamBody;
 use crate::upstream::send::AnswerHead;
 
-/// Records what became of a call. An answer that flows is recorded by a task of its own, which holds the
-/// end of the answer until then.
+/// Records what became of a call. An answer that flows is recorded by a task of its own, which
+/// holds the end of the answer until then.
 pub(crate) async fn record(sent: Exchange<Sent>) -> Exchange<Recorded> {
     let (exchange, Sent { running, result }) = sent.split();
     let running = exchange.with(running);
@@ -58,8 +58,8 @@ async fn record_failure(running: Exchange<Running>, error: Error) -> Exchange<Re
     settle_unanswered(running, finish, error).await
 }
 
-/// Records the upstream's answer: whole, if it is not a stream, or as it comes, with its end held until
-/// the outcome is committed.
+/// Records the upstream's answer: whole, if it is not a stream, or as it comes, with its end held
+/// until the outcome is committed.
 async fn record_answer(running: Exchange<Running>, answer: AnswerHead) -> Exchange<Recorded> {
     let received_at = SystemClock.now();
     let (mut head, incoming) = answer.response.into_parts();

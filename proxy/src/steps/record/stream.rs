@@ -1,4 +1,5 @@
-//! Answers that flow: streams, and bodies that are too large to be held. Their end waits for the commit.
+//! Answers that flow: streams, and bodies that are too large to be held. Their end waits for the
+//! commit.
 
 use std::io;
 

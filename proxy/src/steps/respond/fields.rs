@@ -21,7 +21,8 @@ pub(super) const PROXY_STATUS: HeaderName = HeaderName::from_static("proxy-statu
 const DO_NOT_RETRY: [HeaderName; 2] =
     [HeaderName::from_static("x-should-retry"), HeaderName::from_static("stripe-should-retry")];
 
-/// Adds the fields of an answer that leaves the call in doubt: clients must not retry by themselves.
+/// Adds the fields of an answer that leaves the call in doubt: clients must not retry by
+/// themselves.
 pub(super) fn add_doubt(headers: &mut HeaderMap, doubt: &Doubt) {
     for name in DO_NOT_RETRY {
         headers.insert(name, HeaderValue::from_static("false"));
@@ -45,9 +46,10 @@ pub(super) fn add_date(headers: &mut HeaderMap, received_at: Timestamp) {
     }
 }
 
-/// Gives the head of an answer the framing of this hop. The version is ours: with that of an HTTP/1.0
-/// upstream hyper would end a body with the connection, and a broken answer like a whole one. 1xx and 204
-/// get no length, since they have no body, whatever the upstream's header says (RFC 9112, 6.3).
+/// Gives the head of an answer the framing of this hop. The version is ours: with that of an
+/// HTTP/1.0 upstream hyper would end a body with the connection, and a broken answer like a whole
+/// one. 1xx and 204 get no length, since they have no body, whatever the upstream's header says
+/// (RFC 9112, 6.3).
 pub(super) fn own_framing(head: &mut Parts) {
     head.version = Version::HTTP_11;
     if head.status.is_informational() || head.status == StatusCode::NO_CONTENT {
@@ -55,8 +57,8 @@ pub(super) fn own_framing(head: &mut Parts) {
     }
 }
 
-/// The body with its trailers. Only a chunked body carries trailers, and only announced ones. hyper drops
-/// them if the client did not ask for any.
+/// The body with its trailers. Only a chunked body carries trailers, and only announced ones. hyper
+/// drops them if the client did not ask for any.
 pub(super) fn with_trailers(
     fields: &mut HeaderMap,
     body: Bytes,

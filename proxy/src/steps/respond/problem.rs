@@ -115,7 +115,7 @@ struct KeptBody<'a> {
     location: Option<&'a str>,
 }
 
-/// The execution that an error is about.
+/// The execution that an error concerns.
 fn execution_of(error: &Error, label: Option<&CallLabel>) -> Option<Uuid> {
     match error {
         Error::InProgress(id) | Error::KeyReuse(id) | Error::NotKept { execution_id: id, .. } => {

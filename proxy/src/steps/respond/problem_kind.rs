@@ -53,7 +53,7 @@ pub(super) fn kind(error: &Error) -> (StatusCode, &'static str, &'static str) {
     }
 }
 
-/// The value of `Idempotency-Status`. `execution_id`: the execution that the error is about.
+/// The value of `Idempotency-Status`. `execution_id` is the execution that the error concerns.
 pub(super) fn status(
     error: &Error,
     doubt: Option<&Doubt>,

@@ -127,8 +127,8 @@ impl Replay<'_> {
     }
 }
 
-/// Makes a stored length that of the body: the tool's may be about another framing. The length of an
-/// answer to HEAD is about another body.
+/// Makes a stored length that of the body: the tool's may be about another framing. The length of
+/// an answer to HEAD is about another body.
 fn correct_length(headers: &mut HeaderMap, body: &Bytes) {
     if !body.is_empty() && headers.contains_key(CONTENT_LENGTH) {
         headers.insert(CONTENT_LENGTH, HeaderValue::from(body.len()));

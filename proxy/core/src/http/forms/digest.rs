@@ -1,4 +1,4 @@
-//! Canonical forms of request bodies: which bytes mean the same to every reader.
+//! Digests of request bodies, over their canonical forms.
 
 use std::io::{self, Cursor, Read, Seek};
 
@@ -17,9 +17,9 @@ pub trait BodyReader: Read + Seek {}
 
 impl<T: Read + Seek + ?Sized> BodyReader for T {}
 
-/// The digest that two bodies share exactly where they mean the same, and whether gzip was undone
-/// for it. `raw` is the SHA-256 of the body as it came. Reads `body` from its start, in blocking
-/// fashion; JSON needs up to three times its size in memory.
+/// The digest that two bodies share exactly if they mean the same, and whether gzip was undone for
+/// it. `raw` is the SHA-256 of the body as it came. Reads `body` from its start and blocks. JSON
+/// needs up to three times its size in memory.
 pub fn body_digest(
     headers: &HeaderMap,
     body: &mut dyn BodyReader,
@@ -43,8 +43,8 @@ pub fn body_digest(
     Ok((raw_digest(headers, raw), false))
 }
 
-/// A multipart body that is compared raw is compared with its boundary: that is not counted among
-/// the headers, and without it the same bytes have other parts.
+/// The digest of a body that is compared raw. That of a multipart body covers the boundary, which
+/// does not count among the headers: with another boundary the same bytes have other parts.
 fn raw_digest(headers: &HeaderMap, sha256: Digest) -> Digest {
     let boundary = match body_kind(headers) {
         BodyKind::Multipart { boundary } => Some(boundary),
@@ -53,7 +53,7 @@ fn raw_digest(headers: &HeaderMap, sha256: Digest) -> Digest {
     Encoder::new("body/v1").field("raw").field(sha256.as_bytes()).optional(boundary).finish()
 }
 
-/// The digest of the canonical form; `None` where the body has none.
+/// The digest of the canonical form. `None`: the body has none.
 fn canonical(
     headers: &HeaderMap,
     body: &mut dyn Read,
@@ -71,7 +71,7 @@ fn canonical(
     })
 }
 
-/// The whole body, where it is small enough to be held.
+/// The whole body, if it is small enough to be held.
 fn read_small(body: &mut dyn Read) -> io::Result<Option<Vec<u8>>> {
     let mut bytes = Vec::new();
     body.take(MAX_IN_MEMORY as u64 + 1).read_to_end(&mut bytes)?;

@@ -1,4 +1,4 @@
-//! How a body is to be compared, by its head.
+//! How a body is compared, by its head.
 
 use std::borrow::Cow;
 
@@ -9,7 +9,7 @@ use store_core::canonical;
 use super::gzip;
 use super::urlencoded::undisputed;
 
-/// How a body is to be compared, by its Content-Type.
+/// How a body is compared, by its Content-Type.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum BodyKind {
     Json,
@@ -18,7 +18,7 @@ pub enum BodyKind {
     Raw,
 }
 
-/// The one Content-Type of a message, where it can be read.
+/// The Content-Type of a message, if it has exactly one that can be read.
 pub fn media_type(headers: &HeaderMap) -> Option<Mime> {
     let mut values = headers.get_all(CONTENT_TYPE).iter();
     match (values.next(), values.next()) {
@@ -27,7 +27,7 @@ pub fn media_type(headers: &HeaderMap) -> Option<Mime> {
     }
 }
 
-/// How a body is to be compared. Charsets other than UTF-8 make JSON something else.
+/// How a body is compared. JSON and forms in a charset other than UTF-8 are compared raw.
 pub fn body_kind(headers: &HeaderMap) -> BodyKind {
     let Some(media_type) = media_type(headers) else {
         return BodyKind::Raw;
@@ -66,8 +66,8 @@ pub fn describe(headers: &HeaderMap, body: &[u8]) -> &'static str {
     }
 }
 
-/// The body without its content coding: itself where it has none, `None` where the coding is not
-/// gzip, is damaged, or unzips to too much.
+/// The body without its content coding. `None`: the coding is not gzip, is damaged, or unzips to
+/// too much.
 pub fn decoded<'a>(headers: &HeaderMap, body: &'a [u8]) -> Option<Cow<'a, [u8]>> {
     if !headers.contains_key(CONTENT_ENCODING) {
         return Some(Cow::Borrowed(body));

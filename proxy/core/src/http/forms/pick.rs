@@ -5,7 +5,8 @@ use store_core::key::{Digest, Encoder};
 
 use super::urlencoded::Pair;
 
-/// Which parts of a body count. By default all do. Only JSON and forms have parts that can be named.
+/// Which parts of a body count. By default all do. Only JSON and forms have parts that can be
+/// named.
 #[derive(Debug, Clone, Default)]
 pub struct Pick<'a> {
     /// Parts that do not count.
