@@ -13,7 +13,7 @@ use sha2::{Digest as _, Sha256};
 use store::key::Digest;
 
 use super::incoming::IncomingBody;
-use super::quota::{Quota, Share};
+use super::quota::{Quota, QuotaShare};
 use super::spool::{IN_MEMORY, Spool, SpoolArea, SpooledBody};
 use crate::config::{Limits, SpoolConfig};
 
@@ -36,7 +36,7 @@ pub(crate) struct BufferedBody {
     pub(crate) sha256: Digest,
     pub(crate) trailers: Option<HeaderMap>,
     /// Its share of the memory for bodies of which the meaning is not known yet.
-    memory: Share,
+    memory: QuotaShare,
 }
 
 impl BodyBuffers {
@@ -66,7 +66,7 @@ impl BodyBuffers {
         let mut body = IncomingBody::new(body, version, self.stall);
         let mut spool = Spool::new(&self.spool);
         let mut hash = Sha256::new();
-        let mut memory = Share::of(&self.memory);
+        let mut memory = QuotaShare::of(&self.memory);
         let (mut size, mut trailers) = (0_u64, None);
         while let Some(frame) = body.frame().await {
             let frame = frame.map_err(|error| match error.kind() {
@@ -95,7 +95,7 @@ impl BodyBuffers {
 impl BufferedBody {
     /// A body that is in memory already.
     pub(crate) fn of(body: Bytes) -> Self {
-        let memory = Share::of(&Arc::new(Quota::new(u64::MAX)));
+        let memory = QuotaShare::of(&Arc::new(Quota::new(u64::MAX)));
         Self { sha256: Digest::of(&body), bytes: SpooledBody::of(body), trailers: None, memory }
     }
 

@@ -10,7 +10,7 @@ use tokio::sync::mpsc;
 
 /// What travels through the channel.
 #[derive(Debug)]
-enum Piece {
+enum BodyPart {
     Data(Bytes),
     /// The proper end. A channel that closes without it is an answer that broke off.
     End(Option<HeaderMap>),
@@ -18,7 +18,7 @@ enum Piece {
 
 /// The end of the channel that a task writes an answer's body to.
 #[derive(Debug)]
-pub(crate) struct BodySender(mpsc::Sender<Piece>);
+pub(crate) struct BodySender(mpsc::Sender<BodyPart>);
 
 /// The client is gone.
 #[derive(Debug)]
@@ -27,7 +27,7 @@ pub(crate) struct ClientGone;
 impl BodySender {
     /// Waits until there is room, so that a slow client slows the upstream down.
     pub(crate) async fn data(&self, data: Bytes) -> Result<(), ClientGone> {
-        self.0.send(Piece::Data(data)).await.map_err(|_| ClientGone)
+        self.0.send(BodyPart::Data(data)).await.map_err(|_| ClientGone)
     }
 
     /// Whether the client is gone.
@@ -42,14 +42,14 @@ impl BodySender {
 
     /// Ends the body properly. A sender that is dropped instead breaks it off.
     pub(crate) async fn end(self, trailers: Option<HeaderMap>) {
-        let _ = self.0.send(Piece::End(trailers)).await;
+        let _ = self.0.send(BodyPart::End(trailers)).await;
     }
 }
 
 /// The end of the channel that hyper reads an answer's body from.
 #[derive(Debug)]
 pub(crate) struct ChannelBody {
-    pieces: mpsc::Receiver<Piece>,
+    pieces: mpsc::Receiver<BodyPart>,
     pub(super) left: Option<u64>,
     pub(super) ended: bool,
 }
@@ -67,7 +67,7 @@ impl ChannelBody {
     /// A whole body with trailers. Its length is not announced, since only chunks carry trailers.
     pub(super) fn with_trailers(bytes: Bytes, trailers: HeaderMap) -> Self {
         let (sender, pieces) = mpsc::channel(2);
-        for piece in [Piece::Data(bytes), Piece::End(Some(trailers))] {
+        for piece in [BodyPart::Data(bytes), BodyPart::End(Some(trailers))] {
             let _ = sender.try_send(piece);
         }
         Self { pieces, left: None, ended: false }
@@ -81,11 +81,11 @@ impl ChannelBody {
             return Poll::Ready(None);
         }
         let frame = match ready!(self.pieces.poll_recv(cx)) {
-            Some(Piece::Data(data)) => {
+            Some(BodyPart::Data(data)) => {
                 self.left = self.left.map(|left| left.saturating_sub(data.len() as u64));
                 Some(Ok(Frame::data(data)))
             }
-            Some(Piece::End(trailers)) => {
+            Some(BodyPart::End(trailers)) => {
                 self.ended = true;
                 trailers.map(|trailers| Ok(Frame::trailers(trailers)))
             }

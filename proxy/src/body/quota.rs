@@ -39,12 +39,12 @@ impl Quota {
 
 /// What one user takes of a quota. Given back when it is dropped.
 #[derive(Debug)]
-pub(crate) struct Share {
+pub(crate) struct QuotaShare {
     quota: Arc<Quota>,
     bytes: u64,
 }
 
-impl Share {
+impl QuotaShare {
     /// A share of nothing.
     pub(crate) fn of(quota: &Arc<Quota>) -> Self {
         Self { quota: Arc::clone(quota), bytes: 0 }
@@ -61,7 +61,7 @@ impl Share {
     }
 }
 
-impl Drop for Share {
+impl Drop for QuotaShare {
     fn drop(&mut self) {
         if self.bytes > 0 {
             self.quota.give_back(self.bytes);
@@ -76,7 +76,7 @@ mod tests {
     #[test]
     fn all_shares_together_are_no_more_than_there_is() {
         let quota = Arc::new(Quota::new(10));
-        let (mut one, mut other) = (Share::of(&quota), Share::of(&quota));
+        let (mut one, mut other) = (QuotaShare::of(&quota), QuotaShare::of(&quota));
         one.resize(7).unwrap();
         other.resize(3).unwrap();
         assert!(other.resize(4).is_err());

@@ -15,13 +15,13 @@ use crate::upstream::response_body::UpstreamBody;
 /// The body of an answer on its way to the client.
 #[derive(Debug)]
 pub(crate) struct ReplyBody {
-    source: Source,
+    source: ReplySource,
     /// Held until hyper is done with the body.
     turn: Option<TurnGuard>,
 }
 
 #[derive(Debug)]
-enum Source {
+enum ReplySource {
     Whole(Bytes),
     Upstream(UpstreamBody),
     Channel(ChannelBody),
@@ -33,20 +33,23 @@ impl ReplyBody {
     }
 
     pub(crate) fn whole(bytes: impl Into<Bytes>) -> Self {
-        Self { source: Source::Whole(bytes.into()), turn: None }
+        Self { source: ReplySource::Whole(bytes.into()), turn: None }
     }
 
     /// A whole body with trailers. Its length is not announced, since only chunks carry trailers.
     pub(crate) fn with_trailers(bytes: Bytes, trailers: HeaderMap) -> Self {
-        Self { source: Source::Channel(ChannelBody::with_trailers(bytes, trailers)), turn: None }
+        Self {
+            source: ReplySource::Channel(ChannelBody::with_trailers(bytes, trailers)),
+            turn: None,
+        }
     }
 
     pub(crate) fn upstream(body: UpstreamBody) -> Self {
-        Self { source: Source::Upstream(body), turn: None }
+        Self { source: ReplySource::Upstream(body), turn: None }
     }
 
     pub(crate) fn channel(body: ChannelBody) -> Self {
-        Self { source: Source::Channel(body), turn: None }
+        Self { source: ReplySource::Channel(body), turn: None }
     }
 
     /// Keeps the exchange on its connection open until hyper is done with this body.
@@ -66,27 +69,29 @@ impl HttpBody for ReplyBody {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
         match &mut self.get_mut().source {
-            Source::Whole(bytes) if bytes.is_empty() => Poll::Ready(None),
-            Source::Whole(bytes) => Poll::Ready(Some(Ok(Frame::data(std::mem::take(bytes))))),
-            Source::Upstream(body) => Pin::new(body).poll_frame(cx),
-            Source::Channel(body) => body.poll_piece(cx),
+            ReplySource::Whole(bytes) if bytes.is_empty() => Poll::Ready(None),
+            ReplySource::Whole(bytes) => Poll::Ready(Some(Ok(Frame::data(std::mem::take(bytes))))),
+            ReplySource::Upstream(body) => Pin::new(body).poll_frame(cx),
+            ReplySource::Channel(body) => body.poll_piece(cx),
         }
     }
 
     fn is_end_stream(&self) -> bool {
         match &self.source {
-            Source::Whole(bytes) => bytes.is_empty(),
-            Source::Upstream(body) => body.is_end_stream(),
-            Source::Channel(body) => body.ended,
+            ReplySource::Whole(bytes) => bytes.is_empty(),
+            ReplySource::Upstream(body) => body.is_end_stream(),
+            ReplySource::Channel(body) => body.ended,
         }
     }
 
     fn size_hint(&self) -> SizeHint {
         match &self.source {
-            Source::Whole(bytes) => SizeHint::with_exact(bytes.len() as u64),
-            Source::Upstream(body) => body.size_hint(),
-            Source::Channel(ChannelBody { left: Some(left), .. }) => SizeHint::with_exact(*left),
-            Source::Channel(_) => SizeHint::default(),
+            ReplySource::Whole(bytes) => SizeHint::with_exact(bytes.len() as u64),
+            ReplySource::Upstream(body) => body.size_hint(),
+            ReplySource::Channel(ChannelBody { left: Some(left), .. }) => {
+                SizeHint::with_exact(*left)
+            }
+            ReplySource::Channel(_) => SizeHint::default(),
         }
     }
 }

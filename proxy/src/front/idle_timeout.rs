@@ -50,12 +50,12 @@ pub(crate) struct IdleTimeout<I> {
     /// Something was written and not flushed.
     unflushed: bool,
     shut: bool,
-    reads: Reads,
+    reads: ReadState,
 }
 
 /// What reading has found.
 #[derive(Debug, Default)]
-struct Reads {
+struct ReadState {
     /// Bytes that were read before hyper asked for them.
     ahead: Vec<u8>,
     /// The end was read before hyper asked for it.
@@ -79,7 +79,7 @@ impl<I> IdleTimeout<I> {
             timer: None,
             unflushed: false,
             shut: false,
-            reads: Reads::default(),
+            reads: ReadState::default(),
         }
     }
 

@@ -14,7 +14,7 @@ use proxy_core::http::hop_by_hop::remove_where;
 use proxy_core::mcp::caller::Caller;
 use proxy_core::mcp::long_event::{LongEvent, LongResponse};
 use proxy_core::mcp::reply::ToolOutcome;
-use proxy_core::mcp::sse::{self, Cutter, Piece};
+use proxy_core::mcp::sse::{self, Cutter, SsePiece};
 use store::call::{AnswerBody, Finish, Sent, Settled};
 use tokio::time::timeout;
 
@@ -23,18 +23,18 @@ use crate::body::channel::channel;
 use crate::body::reply::ReplyBody;
 use crate::steps::exchange::Exchange;
 use crate::steps::record::client::StreamClient;
-use crate::steps::record::facts::{AnswerFacts, Answering};
+use crate::steps::record::facts::{AnswerFacts, AnswerInProgress};
 use crate::steps::respond::problem;
 use crate::steps::states::{Recorded, Running};
 use crate::upstream::response_body::UpstreamBody;
 
 /// Passes a stream on as it comes, from a task of its own: the client may leave.
 pub(crate) fn stream(
-    answering: Answering,
+    answering: AnswerInProgress,
     caller: Arc<Caller>,
     source: UpstreamBody,
 ) -> Exchange<Recorded> {
-    let Answering { mut running, mut head, facts, took } = answering;
+    let AnswerInProgress { mut running, mut head, facts, took } = answering;
     // If no response comes, what is known of the call is added behind the upstream's own bytes.
     remove_where(&mut head.headers, |name| name == "content-length");
     let (sender, body) = channel(None);
@@ -68,7 +68,7 @@ struct ToolStream {
 }
 
 /// How the wait for the response ended.
-enum Arrival {
+enum StreamEvent {
     /// In this stream: the event, the message in it, and what it says.
     Here { event: Bytes, message: Bytes, outcome: ToolOutcome },
     /// In this stream, but too large to be held: the last part of the event.
@@ -80,7 +80,7 @@ enum Arrival {
 }
 
 impl ToolStream {
-    async fn response(&mut self, client: &mut StreamClient) -> Arrival {
+    async fn response(&mut self, client: &mut StreamClient) -> StreamEvent {
         loop {
             while let Some(piece) = self.cutter.next_piece() {
                 if let Break(arrival) = self.take(piece, client).await {
@@ -90,42 +90,46 @@ impl ToolStream {
             let frame = tokio::select! {
                 biased;
                 frame = self.source.frame() => frame,
-                left = client.cancelled() => return Arrival::Missing(Some(left)),
+                left = client.cancelled() => return StreamEvent::Missing(Some(left)),
                 Some(response) = response_elsewhere(self.expected.as_mut()) => {
-                    return Arrival::Elsewhere(response);
+                    return StreamEvent::Elsewhere(response);
                 }
             };
             match frame.map(|frame| frame.map(Frame::into_data)) {
                 Some(Ok(Ok(data))) => self.cutter.push(&data),
                 Some(Ok(Err(_))) => {}
-                Some(Err(error)) => return Arrival::Missing(Some(error)),
-                None => return Arrival::Missing(None),
+                Some(Err(error)) => return StreamEvent::Missing(Some(error)),
+                None => return StreamEvent::Missing(None),
             }
         }
     }
 
     /// Passes a piece of the stream on, unless it holds the response.
-    async fn take(&mut self, piece: Piece, client: &mut StreamClient) -> ControlFlow<Arrival> {
+    async fn take(
+        &mut self,
+        piece: SsePiece,
+        client: &mut StreamClient,
+    ) -> ControlFlow<StreamEvent> {
         match piece {
-            Piece::Part(part) => {
+            SsePiece::Part(part) => {
                 self.long.get_or_insert_default().push(&part);
                 client.send(part).await;
             }
-            Piece::Last(part) => {
+            SsePiece::Last(part) => {
                 let mut long = self.long.take().unwrap_or_default();
                 long.push(&part);
                 match long.finish() {
-                    Some(response) => return Break(Arrival::Long(part, response)),
+                    Some(response) => return Break(StreamEvent::Long(part, response)),
                     None => client.send(part).await,
                 }
             }
-            Piece::Event(event) => {
+            SsePiece::Event(event) => {
                 let read = sse::event(&event);
                 self.resumable |= read.resumable;
                 match self.caller.outcome(&read.data) {
                     Some(outcome) => {
                         let message = read.data.into();
-                        return Break(Arrival::Here { event, message, outcome });
+                        return Break(StreamEvent::Here { event, message, outcome });
                     }
                     None => client.send(event).await,
                 }
@@ -163,11 +167,11 @@ async fn pump(
     mut client: StreamClient,
 ) {
     match stream.response(&mut client).await {
-        Arrival::Here { event, message, outcome } => {
+        StreamEvent::Here { event, message, outcome } => {
             let finish = facts.responded(&running.state, outcome, message);
             end_with(running, finish, event, stream, client).await;
         }
-        Arrival::Long(last, LongResponse { sha256, size }) => {
+        StreamEvent::Long(last, LongResponse { sha256, size }) => {
             let body = AnswerBody::Dropped { sha256, size };
             let finish = Finish {
                 answer: Some(facts.stored(body, None)),
@@ -175,12 +179,12 @@ async fn pump(
             };
             end_with(running, finish, last, stream, client).await;
         }
-        Arrival::Elsewhere(response) => {
+        StreamEvent::Elsewhere(response) => {
             if record_elsewhere(running, &facts, &stream.caller, response).await {
                 stream.pass_rest(client).await;
             }
         }
-        Arrival::Missing(broke) => end_without(running, facts, stream, client, broke).await,
+        StreamEvent::Missing(broke) => end_without(running, facts, stream, client, broke).await,
     }
 }
 

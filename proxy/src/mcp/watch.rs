@@ -14,7 +14,7 @@ use proxy_core::http::forms::kind::media_type;
 use proxy_core::http::target::Target;
 use proxy_core::mcp::head;
 use proxy_core::mcp::session_key::SessionKey;
-use proxy_core::mcp::sse::{self, Cutter, Piece};
+use proxy_core::mcp::sse::{self, Cutter, SsePiece};
 use proxy_core::mcp::tool_hints::Hints;
 use proxy_core::policy::decision::{McpPass, PassReason};
 use tokio_util::sync::CancellationToken;
@@ -179,8 +179,8 @@ async fn send_events(
 ) -> bool {
     while let Some(piece) = cutter.next_piece() {
         let bytes = match piece {
-            Piece::Part(part) | Piece::Last(part) => part,
-            Piece::Event(event) => {
+            SsePiece::Part(part) | SsePiece::Last(part) => part,
+            SsePiece::Event(event) => {
                 let message = sse::event(&event).data;
                 if let Some(recorded) = sessions.deliver(session, &message).await
                     && recorded.await.is_err()
@@ -205,7 +205,7 @@ impl Inspection {
             Some(cutter) => {
                 cutter.push(data);
                 while let Some(piece) = cutter.next_piece() {
-                    if let Piece::Event(event) = piece {
+                    if let SsePiece::Event(event) = piece {
                         hints.learn(target, &sse::event(&event).data);
                     }
                 }

@@ -119,5 +119,9 @@ pub(crate) async fn pass(
         Some(watch) => watch.body(context, &head.headers, body),
         None => ReplyBody::upstream(body),
     };
-    Ok(live::passed(&context.own.via, live::Passed { head, body, took: answer.took }, &reason))
+    Ok(live::passed(
+        &context.own.via,
+        live::PassedAnswer { head, body, took: answer.took },
+        &reason,
+    ))
 }

@@ -35,12 +35,12 @@ const MAX_HEADERS: usize = 256;
 /// The idle connections, and those that many requests share.
 #[derive(Debug, Default)]
 pub(crate) struct Pool {
-    idle: Mutex<Idle>,
+    idle: Mutex<PoolState>,
 }
 
 #[derive(Debug, Default)]
-struct Idle {
-    kept: Kept,
+struct PoolState {
+    kept: IdleConnections,
     /// How many `kept` holds.
     count: usize,
     /// HTTP/2 connections, which only TLS has. Idle or not.
@@ -48,12 +48,12 @@ struct Idle {
 }
 
 #[derive(Debug, Default)]
-struct Kept {
+struct IdleConnections {
     http: HashMap<Authority, Vec<PooledConnection>>,
     https: HashMap<Authority, Vec<PooledConnection>>,
 }
 
-impl Kept {
+impl IdleConnections {
     fn by_host(&mut self, scheme: Scheme) -> &mut HashMap<Authority, Vec<PooledConnection>> {
         match scheme {
             Scheme::Http => &mut self.http,

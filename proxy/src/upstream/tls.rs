@@ -43,11 +43,11 @@ pub(crate) struct UpstreamTls {
     own: Option<CertificateDer<'static>>,
     platform: OnceLock<RootCertStore>,
     /// By the indices of the files that apply to a host.
-    configs: Mutex<HashMap<Vec<usize>, Configs>>,
+    configs: Mutex<HashMap<Vec<usize>, HostConfigs>>,
 }
 
 #[derive(Debug, Clone)]
-struct Configs {
+struct HostConfigs {
     either: Arc<ClientConfig>,
     http1: Arc<ClientConfig>,
 }
@@ -97,7 +97,7 @@ impl UpstreamTls {
         }
     }
 
-    fn configs(&self, authority: &Authority) -> Result<Configs, rustls::Error> {
+    fn configs(&self, authority: &Authority) -> Result<HostConfigs, rustls::Error> {
         let counts = |hosts: &Option<HostPattern>| {
             hosts.as_ref().is_none_or(|hosts| hosts.matches(authority))
         };
@@ -121,7 +121,7 @@ impl UpstreamTls {
             Ok::<_, rustls::Error>(Arc::new(config))
         };
         let configs_for_host =
-            Configs { either: config(&[HTTP2, HTTP1])?, http1: config(&[HTTP1])? };
+            HostConfigs { either: config(&[HTTP2, HTTP1])?, http1: config(&[HTTP1])? };
         configs.insert(files, configs_for_host.clone());
         Ok(configs_for_host)
     }

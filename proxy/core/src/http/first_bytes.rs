@@ -25,12 +25,12 @@ const HANDSHAKE: u8 = 22;
 
 /// A request line (`METHOD target HTTP/1.x`) is HTTP. A line that only might be one is left to the
 /// parser, which refuses it.
-pub fn first_bytes(begun: &[u8]) -> FirstBytes {
+pub fn first_bytes(start: &[u8]) -> FirstBytes {
     let is_token = |byte: &u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(byte);
     // Empty lines before a request line are allowed (RFC 9112, 2.2).
-    let blank = begun.iter().take_while(|byte| matches!(byte, b'\r' | b'\n')).count();
-    let line = &begun[blank..];
-    if begun.first() == Some(&HANDSHAKE) {
+    let blank = start.iter().take_while(|byte| matches!(byte, b'\r' | b'\n')).count();
+    let line = &start[blank..];
+    if start.first() == Some(&HANDSHAKE) {
         return FirstBytes::Tls;
     }
     if line.is_empty() {

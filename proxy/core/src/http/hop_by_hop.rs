@@ -88,8 +88,8 @@ fn is_hop_by_hop(name: &str, named: &[String]) -> bool {
 
 /// Removes fields and keeps the order of the others. (`HeaderMap::remove` moves the last field into
 /// the gap.)
-pub fn remove_where(headers: &mut HeaderMap, goes: impl Fn(&str) -> bool) {
-    if !headers.keys().any(|name| goes(name.as_str())) {
+pub fn remove_where(headers: &mut HeaderMap, removes: impl Fn(&str) -> bool) {
+    if !headers.keys().any(|name| removes(name.as_str())) {
         return;
     }
     let mut left = HeaderMap::with_capacity(headers.keys_len());
@@ -97,7 +97,7 @@ pub fn remove_where(headers: &mut HeaderMap, goes: impl Fn(&str) -> bool) {
     for (name, value) in headers.drain() {
         // An entry without a name is one more value of the field before.
         if let Some(name) = name {
-            field = (!goes(name.as_str())).then_some(name);
+            field = (!removes(name.as_str())).then_some(name);
         }
         if let Some(name) = &field {
             left.append(name, value);
@@ -148,12 +148,12 @@ pub fn add_via(headers: &mut HeaderMap, hop: &HeaderValue) {
 /// The protocols that a GET asks to switch to, as they may be passed on: never h2c. `None`: the
 /// request is handled as if it did not ask.
 pub fn upgrade_of(method: &Method, headers: &HeaderMap) -> Option<HeaderValue> {
-    let asked = headers
+    let upgrades = headers
         .get_all(header::CONNECTION)
         .iter()
         .flat_map(tokens)
         .any(|token| token.eq_ignore_ascii_case("upgrade"));
-    if method != Method::GET || !asked {
+    if method != Method::GET || !upgrades {
         return None;
     }
     let protocols: Vec<&str> = headers

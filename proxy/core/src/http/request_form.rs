@@ -14,7 +14,10 @@ pub enum TargetForm {
     Forward(Target),
     /// The proxy itself: in origin form, or `/confirm/` or a route at the proxy's own address in
     /// any form.
-    Own { path_and_query: String },
+    Own {
+        /// The path and query at the proxy's own port.
+        path_and_query: String,
+    },
     /// The end of a tunnel (CONNECT).
     Tunnel(Authority),
     /// The proxy as a whole (`OPTIONS *`).

@@ -16,7 +16,7 @@ use crate::http::target::{Authority, ROUTE_PREFIX, Scheme, Target};
 
 /// One `[[route]]`.
 #[derive(Clone, PartialEq, Eq, Deserialize)]
-#[serde(try_from = "Given")]
+#[serde(try_from = "RouteSettings")]
 pub struct Route {
     name: String,
     target: Target,
@@ -25,7 +25,7 @@ pub struct Route {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Given {
+struct RouteSettings {
     name: String,
     to: String,
     token: Option<String>,
@@ -44,22 +44,25 @@ impl Route {
     }
 }
 
-impl TryFrom<Given> for Route {
+impl TryFrom<RouteSettings> for Route {
     type Error = String;
 
-    fn try_from(given: Given) -> Result<Self, String> {
+    fn try_from(settings: RouteSettings) -> Result<Self, String> {
         let is_word = |text: &str| {
             !text.is_empty()
                 && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte))
                 && !text.starts_with('.')
         };
-        if !is_word(&given.name) {
-            return Err(format!("the route's `name` {:?} is not of a-z, 0-9, - and _", given.name));
+        if !is_word(&settings.name) {
+            return Err(format!(
+                "the route's `name` {:?} is not of a-z, 0-9, - and _",
+                settings.name
+            ));
         }
-        if given.token.as_ref().is_some_and(|token| token.len() < 16 || !is_word(token)) {
+        if settings.token.as_ref().is_some_and(|token| token.len() < 16 || !is_word(token)) {
             return Err("the route's `token` is not 16 or more of a-z, 0-9, - and _".to_owned());
         }
-        Ok(Self { target: upstream(&given.to)?, name: given.name, token: given.token })
+        Ok(Self { target: upstream(&settings.to)?, name: settings.name, token: settings.token })
     }
 }
 
@@ -106,7 +109,9 @@ pub fn resolve(
     let (first, rest) = step(named);
     let (second, behind_second) = step(rest.strip_prefix('/').unwrap_or_default());
     let found = routes.iter().find_map(|route| match &route.token {
-        Some(token) if route.name == second && same(token, first) => Some((route, behind_second)),
+        Some(token) if route.name == second && is_token(token, first) => {
+            Some((route, behind_second))
+        }
         None if route.name == first => Some((route, rest)),
         _ => None,
     });
@@ -143,8 +148,8 @@ fn step(path: &str) -> (&str, &str) {
 }
 
 /// Compares in a time that does not reveal where the two differ.
-fn same(token: &str, given: &str) -> bool {
-    Digest::of(token.as_bytes()) == Digest::of(given.as_bytes())
+fn is_token(token: &str, text: &str) -> bool {
+    Digest::of(token.as_bytes()) == Digest::of(text.as_bytes())
 }
 
 fn unknown(routes: &[Route]) -> String {
@@ -194,9 +199,12 @@ mod tests {
     use super::*;
 
     fn route(to: &str, token: Option<&str>) -> Result<Route, String> {
-        let given =
-            Given { name: "mail".to_owned(), to: to.to_owned(), token: token.map(str::to_owned) };
-        given.try_into()
+        let settings = RouteSettings {
+            name: "mail".to_owned(),
+            to: to.to_owned(),
+            token: token.map(str::to_owned),
+        };
+        settings.try_into()
     }
 
     fn found(
@@ -228,10 +236,10 @@ mod tests {
     fn a_token_stands_before_the_name() {
         let token = Some("0123456789abcdef");
         let none = HeaderMap::new();
-        let ask = |path| found("http://h", token, path, &none);
-        assert_eq!(ask("/to/0123456789abcdef/mail/x").unwrap(), "http://h/x");
+        let url = |path| found("http://h", token, path, &none);
+        assert_eq!(url("/to/0123456789abcdef/mail/x").unwrap(), "http://h/x");
         for path in ["/to/mail/x", "/to/0123456789abcdee/mail/x", "/to/0123456789abcdef", "/to/"] {
-            let error = ask(path).unwrap_err();
+            let error = url(path).unwrap_err();
             assert!(matches!(&error, Error::UnknownRoute(_)), "{path}");
             assert!(!error.to_string().contains("0123"), "{error}");
         }

@@ -10,12 +10,14 @@ use crate::error::Error;
 /// How an upstream is reached.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Scheme {
+    /// In the clear.
     Http,
     /// Inside an intercepted tunnel, or by a route.
     Https,
 }
 
 impl Scheme {
+    /// As a URL spells it, in lower case.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Http => "http",
@@ -23,6 +25,7 @@ impl Scheme {
         }
     }
 
+    /// The port of an authority that names none.
     pub const fn default_port(self) -> u16 {
         match self {
             Self::Http => 80,
@@ -36,6 +39,7 @@ impl Scheme {
 pub struct Authority {
     /// In lower case, an IPv6 address in brackets.
     pub host: String,
+    /// From 1 to 65535.
     pub port: u16,
 }
 
@@ -81,17 +85,21 @@ pub const ROUTE_PREFIX: &str = "/to/";
 /// Where a request goes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Target {
+    /// Whether the upstream is reached through TLS.
     pub scheme: Scheme,
+    /// The upstream's host and port.
     pub authority: Authority,
     /// The bytes as they came. `*` for an OPTIONS request inside a tunnel.
     pub path_and_query: String,
 }
 
 impl Target {
+    /// The path as the request writes it, without the query.
     pub fn path(&self) -> &str {
         self.path_and_query.split('?').next().unwrap_or_default()
     }
 
+    /// What stands behind the first `?`.
     pub fn query(&self) -> Option<&str> {
         self.path_and_query.split_once('?').map(|(_, query)| query)
     }

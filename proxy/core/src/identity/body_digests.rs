@@ -6,7 +6,7 @@ use http::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderValue};
 use store_core::key::Digest;
 
 use crate::http::forms::digest::{BodyReader, body_digest};
-use crate::http::forms::pick::Pick;
+use crate::http::forms::selection::FieldSelection;
 use crate::mcp::message::ToolCall;
 use crate::policy::decision::Guarded;
 
@@ -32,16 +32,16 @@ impl BodyDigests {
         sha256: Digest,
         guarded: &Guarded,
     ) -> io::Result<Self> {
-        let (counted, decoded) = body_digest(headers, body, sha256, &guarded.pick())?;
+        let (counted, decoded) = body_digest(headers, body, sha256, &guarded.selection())?;
         let content = if guarded.rule.as_ref().is_some_and(|rule| rule.input.alters_input()) {
-            body_digest(headers, body, sha256, &guarded.pick_keyless())?.0
+            body_digest(headers, body, sha256, &guarded.keyless_selection())?.0
         } else {
             counted
         };
-        let literal = if guarded.pick_keyless().without.is_empty() {
+        let literal = if guarded.keyless_selection().without.is_empty() {
             content
         } else {
-            body_digest(headers, body, sha256, &Pick::default())?.0
+            body_digest(headers, body, sha256, &FieldSelection::default())?.0
         };
         Ok(Self { counted, content, literal, decoded })
     }

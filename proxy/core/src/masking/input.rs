@@ -24,14 +24,14 @@ pub const MAX_KEPT: usize = 64 * 1024;
 struct KeptRequest<'a> {
     method: &'a str,
     url: String,
-    headers: BTreeMap<&'a str, Values>,
-    body: KeptBody,
+    headers: BTreeMap<&'a str, FieldValues>,
+    body: KeptInputBody,
 }
 
 /// A field's value, or its values if it stands more than once.
 #[derive(Serialize)]
 #[serde(untagged)]
-enum Values {
+enum FieldValues {
     One(String),
     Many(Vec<String>),
 }
@@ -39,7 +39,7 @@ enum Values {
 /// What is kept of a body.
 #[derive(Serialize)]
 #[serde(untagged)]
-enum KeptBody {
+enum KeptInputBody {
     /// An empty one is null.
     None(()),
     /// The body's own text, except for masked members.
@@ -70,9 +70,9 @@ pub fn input_json(
     counts: &dyn Fn(&str) -> bool,
     body: BodyToKeep<'_>,
 ) -> Json {
-    let digest = || KeptBody::Digest { sha256: body.sha256.hex(32), size: body.size };
+    let digest = || KeptInputBody::Digest { sha256: body.sha256.hex(32), size: body.size };
     let kept = match body.bytes {
-        _ if body.size == 0 => KeptBody::None(()),
+        _ if body.size == 0 => KeptInputBody::None(()),
         Some(bytes) if bytes.len() <= MAX_KEPT => {
             text_body(head.headers, bytes).unwrap_or_else(digest)
         }
@@ -89,7 +89,7 @@ pub fn input_json(
 fn kept_headers<'a>(
     headers: &'a HeaderMap,
     counts: &dyn Fn(&str) -> bool,
-) -> BTreeMap<&'a str, Values> {
+) -> BTreeMap<&'a str, FieldValues> {
     headers
         .keys()
         .map(http::header::HeaderName::as_str)
@@ -105,13 +105,13 @@ fn kept_headers<'a>(
                 })
                 .collect();
             let first = if values.len() == 1 { values.pop() } else { None };
-            (name, first.map_or_else(|| Values::Many(values), Values::One))
+            (name, first.map_or_else(|| FieldValues::Many(values), FieldValues::One))
         })
         .collect()
 }
 
 /// `None` if only a digest may be kept.
-fn text_body(headers: &HeaderMap, bytes: &[u8]) -> Option<KeptBody> {
+fn text_body(headers: &HeaderMap, bytes: &[u8]) -> Option<KeptInputBody> {
     if headers.contains_key(http::header::CONTENT_ENCODING) {
         return None;
     }
@@ -121,19 +121,19 @@ fn text_body(headers: &HeaderMap, bytes: &[u8]) -> Option<KeptBody> {
     if let Ok(json) = Json::parse(text) {
         let masked = json::masked(json.as_str())?;
         if kind != BodyKind::Json {
-            return Some(KeptBody::Text(masked.into_owned()));
+            return Some(KeptInputBody::Text(masked.into_owned()));
         }
         let json = match masked {
             Cow::Borrowed(_) => json,
             Cow::Owned(masked) => Json::parse(masked).ok()?,
         };
         // One that is nested deeper could not be put inside another object.
-        return (json.depth() < MAX_DEPTH).then_some(KeptBody::Json(json));
+        return (json.depth() < MAX_DEPTH).then_some(KeptInputBody::Json(json));
     }
     match kind {
-        BodyKind::Form => form::masked_pairs(text).map(KeptBody::Text),
+        BodyKind::Form => form::masked_pairs(text).map(KeptInputBody::Text),
         BodyKind::Raw if is_text(headers) && !mentions_secret(text) => {
-            Some(KeptBody::Text(text.to_owned()))
+            Some(KeptInputBody::Text(text.to_owned()))
         }
         _ => None,
     }

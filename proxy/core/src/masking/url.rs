@@ -13,12 +13,12 @@ struct SecretPath {
     /// What the path begins with, without a version.
     start: &'static str,
     /// What is masked behind that.
-    hidden: Hidden,
+    hidden: Secret,
     #[cfg_attr(not(test), expect(dead_code, reason = "read by people, and by a test"))]
     source: &'static str,
 }
 
-enum Hidden {
+enum Secret {
     /// The rest of the path.
     Rest,
     /// The rest of the segment.
@@ -33,43 +33,43 @@ const SECRET_PATHS: &[SecretPath] = &[
     SecretPath {
         hosts: &["hooks.slack.com"],
         start: "/",
-        hidden: Hidden::Rest,
+        hidden: Secret::Rest,
         source: "https://docs.slack.dev/messaging/sending-messages-using-incoming-webhooks",
     },
     SecretPath {
         hosts: DISCORD,
         start: "/api/webhooks/",
-        hidden: Hidden::Second,
+        hidden: Secret::Second,
         source: "https://discord.com/developers/docs/resources/webhook#execute-webhook",
     },
     SecretPath {
         hosts: DISCORD,
         start: "/api/interactions/",
-        hidden: Hidden::Second,
+        hidden: Secret::Second,
         source: "https://discord.com/developers/docs/interactions/receiving-and-responding",
     },
     SecretPath {
         hosts: &["api.telegram.org"],
         start: "/bot",
-        hidden: Hidden::Segment,
+        hidden: Secret::Segment,
         source: "https://core.telegram.org/bots/api#making-requests",
     },
     SecretPath {
         hosts: &[".webhook.office.com"],
         start: "/",
-        hidden: Hidden::Rest,
+        hidden: Secret::Rest,
         source: "https://learn.microsoft.com/microsoftteams/platform/webhooks-and-connectors/how-to/add-incoming-webhook",
     },
     SecretPath {
         hosts: &["hooks.zapier.com"],
         start: "/hooks/catch/",
-        hidden: Hidden::Second,
+        hidden: Secret::Second,
         source: "https://help.zapier.com/hc/en-us/articles/8496288690317",
     },
     SecretPath {
         hosts: &["maker.ifttt.com"],
         start: "/",
-        hidden: Hidden::Rest,
+        hidden: Secret::Rest,
         source: "https://ifttt.com/maker_webhooks",
     },
 ];
@@ -84,12 +84,12 @@ impl SecretPath {
         let rest = behind(self.start, path)?;
         let start = &path[..path.len() - rest.len()];
         let (shown, secret) = match self.hidden {
-            Hidden::Second => rest.split_at(rest.find('/')? + 1),
-            Hidden::Rest | Hidden::Segment => ("", rest),
+            Secret::Second => rest.split_at(rest.find('/')? + 1),
+            Secret::Rest | Secret::Segment => ("", rest),
         };
         let end = match self.hidden {
-            Hidden::Rest => secret.len(),
-            Hidden::Segment | Hidden::Second => secret.find('/').unwrap_or(secret.len()),
+            Secret::Rest => secret.len(),
+            Secret::Segment | Secret::Second => secret.find('/').unwrap_or(secret.len()),
         };
         (end > 0).then(|| format!("{start}{shown}{MASK}{}", &secret[end..]))
     }

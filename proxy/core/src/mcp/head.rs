@@ -33,6 +33,7 @@ const METHOD: HeaderName = HeaderName::from_static("mcp-method");
 /// The format of an answer's body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ReplyFormat {
+    /// One JSON document.
     Json,
     /// One server-sent event.
     Event,

@@ -34,7 +34,7 @@ impl ToolOutcome {
 }
 
 #[derive(Deserialize)]
-struct Response<'a> {
+struct JsonRpcMessage<'a> {
     #[serde(borrow)]
     id: Option<&'a RawValue>,
     #[serde(borrow)]
@@ -47,7 +47,7 @@ struct Response<'a> {
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Outcome<'a> {
+struct ResultKind<'a> {
     #[serde(default)]
     is_error: Option<bool>,
     #[serde(borrow, default)]
@@ -55,13 +55,13 @@ struct Outcome<'a> {
 }
 
 #[derive(Deserialize)]
-struct Failure {
+struct ErrorCode {
     code: i64,
 }
 
 /// The response in `text`. `None`: it is a request, a notification or no message at all.
-fn response(text: &[u8]) -> Option<Response<'_>> {
-    let response: Response<'_> = serde_json::from_slice(text).ok()?;
+fn response(text: &[u8]) -> Option<JsonRpcMessage<'_>> {
+    let response: JsonRpcMessage<'_> = serde_json::from_slice(text).ok()?;
     let is_one =
         response.method.is_none() && (response.result.is_some() || response.error.is_some());
     is_one.then_some(response)
@@ -96,9 +96,9 @@ pub fn tool_outcome(text: &[u8], id: &RawValue, unnamed: UnnamedErrors) -> Optio
         None => return None,
     }
     if let Some(error) = response.error {
-        return Some(failed(serde_json::from_str::<Failure>(error.get()).ok().map(|e| e.code)));
+        return Some(failed(serde_json::from_str::<ErrorCode>(error.get()).ok().map(|e| e.code)));
     }
-    let outcome = serde_json::from_str::<Outcome<'_>>(response.result?.get()).ok();
+    let outcome = serde_json::from_str::<ResultKind<'_>>(response.result?.get()).ok();
     let is_error = outcome.as_ref().is_some_and(|outcome| outcome.is_error == Some(true));
     let kind = outcome.as_ref().and_then(|outcome| outcome.result_type.as_deref());
     Some(match kind {
@@ -140,7 +140,7 @@ pub fn with_id(text: &[u8], id: &RawValue) -> Vec<u8> {
 pub(super) fn with_type(text: Vec<u8>) -> Vec<u8> {
     let place = response(&text).and_then(|response| {
         let result = response.result?.get();
-        let outcome: Outcome<'_> = serde_json::from_str(result).ok()?;
+        let outcome: ResultKind<'_> = serde_json::from_str(result).ok()?;
         let start = result.as_ptr().addr().checked_sub(text.as_ptr().addr())?;
         outcome.result_type.is_none().then_some((start + 1, result[1..].trim_start() == "}"))
     });
@@ -152,7 +152,7 @@ pub(super) fn with_type(text: Vec<u8>) -> Vec<u8> {
 
 /// The canonical text of a request's id. `None`: `text` is not a request, or has no id.
 pub fn id_of_request(text: &[u8]) -> Option<String> {
-    let request: Response<'_> = serde_json::from_slice(text).ok()?;
+    let request: JsonRpcMessage<'_> = serde_json::from_slice(text).ok()?;
     request.method?;
     canonical_id(request.id?)
 }
@@ -160,30 +160,30 @@ pub fn id_of_request(text: &[u8]) -> Option<String> {
 /// The error response to a request that was not carried out. `text` is the request.
 pub fn refusal(text: &[u8], message: &str) -> Vec<u8> {
     #[derive(Deserialize)]
-    struct Request<'a> {
+    struct IdOnly<'a> {
         #[serde(borrow)]
         id: Option<&'a RawValue>,
     }
     #[derive(Serialize)]
-    struct Whole<'a> {
+    struct ErrorResponse<'a> {
         jsonrpc: &'static str,
         id: Option<&'a RawValue>,
-        error: Described<'a>,
+        error: ErrorMember<'a>,
     }
     #[derive(Serialize)]
-    struct Described<'a> {
+    struct ErrorMember<'a> {
         code: i32,
         message: &'a str,
     }
-    let id = serde_json::from_slice::<Request<'_>>(text).ok().and_then(|request| request.id);
-    let error = Described { code: -32_600, message };
-    serde_json::to_vec(&Whole { jsonrpc: "2.0", id, error }).unwrap_or_default()
+    let id = serde_json::from_slice::<IdOnly<'_>>(text).ok().and_then(|request| request.id);
+    let error = ErrorMember { code: -32_600, message };
+    serde_json::to_vec(&ErrorResponse { jsonrpc: "2.0", id, error }).unwrap_or_default()
 }
 
 /// A result that says, for the model, why there is none of the tool. `data` is for programs.
 pub fn tool_error(id: &RawValue, text: &str, data: Option<&RawValue>, stateless: bool) -> Vec<u8> {
     #[derive(Serialize)]
-    struct Whole<'a> {
+    struct ResultResponse<'a> {
         jsonrpc: &'static str,
         id: &'a RawValue,
         result: ToolResult<'a>,
@@ -193,32 +193,32 @@ pub fn tool_error(id: &RawValue, text: &str, data: Option<&RawValue>, stateless:
     struct ToolResult<'a> {
         #[serde(skip_serializing_if = "Option::is_none")]
         result_type: Option<&'static str>,
-        content: [Content<'a>; 1],
+        content: [TextContent<'a>; 1],
         is_error: bool,
         #[serde(rename = "_meta", skip_serializing_if = "Option::is_none")]
-        meta: Option<Meta<'a>>,
+        meta: Option<ResultMeta<'a>>,
     }
     #[derive(Serialize)]
-    struct Content<'a> {
+    struct TextContent<'a> {
         r#type: &'static str,
         text: &'a str,
     }
     #[derive(Serialize)]
-    struct Meta<'a> {
+    struct ResultMeta<'a> {
         #[serde(rename = "openclaw-state-engine/problem")]
         problem: &'a RawValue,
     }
-    let whole = Whole {
+    let response = ResultResponse {
         jsonrpc: "2.0",
         id,
         result: ToolResult {
             result_type: stateless.then_some("complete"),
-            content: [Content { r#type: "text", text }],
+            content: [TextContent { r#type: "text", text }],
             is_error: true,
-            meta: data.map(|problem| Meta { problem }),
+            meta: data.map(|problem| ResultMeta { problem }),
         },
     };
-    serde_json::to_vec(&whole).unwrap_or_default()
+    serde_json::to_vec(&response).unwrap_or_default()
 }
 
 #[cfg(test)]

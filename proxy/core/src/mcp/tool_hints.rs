@@ -31,19 +31,19 @@ pub struct Hints {
 }
 
 #[derive(Deserialize)]
-struct Response<'a> {
+struct ListResponse<'a> {
     #[serde(borrow)]
     result: Option<&'a RawValue>,
 }
 
 #[derive(Deserialize)]
-struct List<'a> {
+struct ToolList<'a> {
     #[serde(borrow)]
-    tools: Vec<Tool<'a>>,
+    tools: Vec<ListedTool<'a>>,
 }
 
 #[derive(Deserialize)]
-struct Tool<'a> {
+struct ListedTool<'a> {
     #[serde(borrow)]
     name: Cow<'a, str>,
     #[serde(borrow)]
@@ -114,8 +114,8 @@ fn server(target: &Target) -> String {
 }
 
 fn tools(message: &[u8]) -> Option<Vec<(String, Option<Hint>)>> {
-    let response: Response<'_> = serde_json::from_slice(message).ok()?;
-    let list: List<'_> = serde_json::from_str(response.result?.get()).ok()?;
+    let response: ListResponse<'_> = serde_json::from_slice(message).ok()?;
+    let list: ToolList<'_> = serde_json::from_str(response.result?.get()).ok()?;
     let hint = |annotations: &RawValue| {
         let said: Annotations = serde_json::from_str(annotations.get()).ok()?;
         match (said.read_only_hint, said.idempotent_hint) {
@@ -124,7 +124,7 @@ fn tools(message: &[u8]) -> Option<Vec<(String, Option<Hint>)>> {
             _ => None,
         }
     };
-    let read = |tool: Tool<'_>| (tool.name.into_owned(), tool.annotations.and_then(hint));
+    let read = |tool: ListedTool<'_>| (tool.name.into_owned(), tool.annotations.and_then(hint));
     Some(list.tools.into_iter().map(read).collect())
 }
 

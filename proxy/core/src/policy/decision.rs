@@ -9,7 +9,7 @@ use store_core::model::EffectClass;
 
 use super::keyed::{KeyPlace, UpstreamKey};
 use super::rule::Rule;
-use crate::http::forms::pick::Pick;
+use crate::http::forms::selection::FieldSelection;
 use crate::http::host_pattern::HostPattern;
 use crate::http::meaning::{counts, is_of_mcp};
 
@@ -154,23 +154,23 @@ impl Guarded {
     }
 
     /// Which parts of a body count.
-    pub fn pick(&self) -> Pick<'_> {
-        let mut pick = self.pick_keyless();
+    pub fn selection(&self) -> FieldSelection<'_> {
+        let mut selection = self.keyless_selection();
         if let Some(rule) = &self.rule {
-            pick.without.extend(rule.input.ignore.iter().map(|field| &field.0));
-            pick.select.extend(rule.input.select.iter().map(|field| &field.0));
+            selection.without.extend(rule.input.ignore.iter().map(|field| &field.0));
+            selection.select.extend(rule.input.select.iter().map(|field| &field.0));
         }
-        pick
+        selection
     }
 
     /// All parts of a body except keys.
-    pub fn pick_keyless(&self) -> Pick<'_> {
-        let mut pick = Pick::default();
+    pub fn keyless_selection(&self) -> FieldSelection<'_> {
+        let mut selection = FieldSelection::default();
         for place in self.key_places() {
             if let KeyPlace::Member(pointer) = place {
-                pick.without.push(pointer);
+                selection.without.push(pointer);
             }
         }
-        pick
+        selection
     }
 }

@@ -13,13 +13,14 @@ use crate::http::host_pattern::parsed;
 pub struct PathPattern(String);
 
 impl PathPattern {
+    /// Whether the pattern matches the whole of `path`.
     pub fn matches(&self, path: &str) -> bool {
-        is_path(&self.0, path)
+        path_matches(&self.0, path)
     }
 }
 
 /// Whether `pattern`, in the language of a [`PathPattern`], matches `path`.
-pub(super) fn is_path(pattern: &str, path: &str) -> bool {
+pub(super) fn path_matches(pattern: &str, path: &str) -> bool {
     is_match(pattern.as_bytes(), path.as_bytes(), Some(b'/'))
 }
 
@@ -45,6 +46,7 @@ impl FromStr for PathPattern {
 pub struct NamePattern(String);
 
 impl NamePattern {
+    /// Whether the pattern matches the whole of `name`.
     pub fn matches(&self, name: &str) -> bool {
         is_match(self.0.as_bytes(), name.as_bytes(), None)
     }

@@ -17,15 +17,15 @@ const MAX_TOKENS: usize = 20_000;
 /// A GraphQL request over HTTP, or a batch of them. Duplicate members are refused by serde.
 #[derive(Deserialize)]
 #[serde(untagged)]
-enum Request<'a> {
+enum GraphqlRequest<'a> {
     #[serde(borrow)]
-    One(One<'a>),
+    SingleRequest(SingleRequest<'a>),
     #[serde(borrow)]
-    Batch(Vec<One<'a>>),
+    Batch(Vec<SingleRequest<'a>>),
 }
 
 #[derive(Deserialize)]
-struct One<'a> {
+struct SingleRequest<'a> {
     #[serde(borrow)]
     query: Cow<'a, str>,
 }
@@ -51,8 +51,10 @@ pub(super) fn only_queries(headers: &HeaderMap, body: &[u8]) -> bool {
         return std::str::from_utf8(body).is_ok_and(reads);
     }
     match serde_json::from_slice(body) {
-        Ok(Request::One(one)) => reads(&one.query),
-        Ok(Request::Batch(batch)) => !batch.is_empty() && batch.iter().all(|one| reads(&one.query)),
+        Ok(GraphqlRequest::SingleRequest(one)) => reads(&one.query),
+        Ok(GraphqlRequest::Batch(batch)) => {
+            !batch.is_empty() && batch.iter().all(|one| reads(&one.query))
+        }
         Err(_) => false,
     }
 }

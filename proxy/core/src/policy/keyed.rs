@@ -8,7 +8,7 @@ use http::Method;
 use http::header::HeaderName;
 use store_core::canonical::Pointer;
 
-use super::glob::is_path;
+use super::glob::path_matches;
 use crate::http::head::RequestHead;
 
 /// How long an upstream remembers a key, unless the table or a rule says otherwise.
@@ -17,6 +17,7 @@ pub const LIFETIME: Duration = Duration::from_hours(12);
 /// Where a key stands in a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum KeyPlace {
+    /// In a header field.
     Header(HeaderName),
     /// In a JSON body or, by the name of a field, in a form.
     Member(Pointer),
@@ -48,8 +49,9 @@ impl fmt::Display for KeyPlace {
 /// The key that the upstream of a call of the class `keyed` gets.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UpstreamKey {
+    /// Where it stands.
     pub place: KeyPlace,
-    /// From the first send.
+    /// How long the upstream remembers it, from the first send.
     pub lifetime: Duration,
 }
 
@@ -80,7 +82,7 @@ impl KeyedUpstream {
     pub(super) fn matches(&self, head: RequestHead<'_>) -> bool {
         head.method == Method::POST
             && self.hosts.iter().any(|host| is_host(host, &head.target.authority.host))
-            && self.paths.iter().any(|path| is_path(path, head.target.path()))
+            && self.paths.iter().any(|path| path_matches(path, head.target.path()))
     }
 
     pub(super) fn key(&self) -> Option<UpstreamKey> {

@@ -93,9 +93,9 @@ pub struct Scalar(pub(super) String);
 
 impl<'de> Deserialize<'de> for Scalar {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        struct Reads;
+        struct ScalarVisitor;
 
-        impl Visitor<'_> for Reads {
+        impl Visitor<'_> for ScalarVisitor {
             type Value = Scalar;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -120,7 +120,7 @@ impl<'de> Deserialize<'de> for Scalar {
             }
         }
 
-        from.deserialize_any(Reads)
+        from.deserialize_any(ScalarVisitor)
     }
 }
 
@@ -142,9 +142,9 @@ where
     T: Deserialize<'de>,
     D: Deserializer<'de>,
 {
-    struct Reads<T>(std::marker::PhantomData<T>);
+    struct OneOrMany<T>(std::marker::PhantomData<T>);
 
-    impl<'de, T: Deserialize<'de>> Visitor<'de> for Reads<T> {
+    impl<'de, T: Deserialize<'de>> Visitor<'de> for OneOrMany<T> {
         type Value = Vec<T>;
 
         fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -167,5 +167,5 @@ where
         }
     }
 
-    from.deserialize_any(Reads(std::marker::PhantomData))
+    from.deserialize_any(OneOrMany(std::marker::PhantomData))
 }

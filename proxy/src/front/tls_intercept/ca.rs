@@ -35,9 +35,9 @@ const LONGEST_NAME: usize = 63;
 ///
 /// The key is only in memory unless [`Ca::key_pem`] is written somewhere. Clone is cheap.
 #[derive(Clone)]
-pub struct Ca(Arc<Inner>);
+pub struct Ca(Arc<CaParts>);
 
-struct Inner {
+struct CaParts {
     issuer: Issuer<'static, KeyPair>,
     certificate: CertificateDer<'static>,
     pem: String,
@@ -103,7 +103,7 @@ impl Ca {
         }
         let issuer = Issuer::from_ca_cert_der(&certificate, key)
             .map_err(|error| SetupError(format!("the CA's certificate: {error}")))?;
-        Ok(Self(Arc::new(Inner { issuer, certificate, pem, constraints, not_after })))
+        Ok(Self(Arc::new(CaParts { issuer, certificate, pem, constraints, not_after })))
     }
 
     /// Its certificate, for clients to trust.
@@ -214,7 +214,7 @@ mod tests {
         let ca = Ca::generate(&["a.example".parse().unwrap()]).unwrap();
         let inner = Arc::into_inner(ca.0).unwrap();
         let soon = OffsetDateTime::from_unix_timestamp(now().unix_timestamp() + 60).unwrap();
-        let ca = Ca(Arc::new(Inner { not_after: soon, ..inner }));
+        let ca = Ca(Arc::new(CaParts { not_after: soon, ..inner }));
         let (leaf, _) = ca.issue("a.example").unwrap();
         let not_after = parsed(&leaf).validity().not_after.timestamp();
         assert_eq!(not_after, soon.unix_timestamp());

@@ -103,18 +103,18 @@ impl Constraints {
 }
 
 /// What the engine needs of a CA's certificate.
-pub(super) struct Read {
+pub(super) struct CaCertificate {
     pub(super) constraints: Constraints,
     pub(super) not_after: OffsetDateTime,
     pub(super) public_key: Vec<u8>,
 }
 
-pub(super) fn read(der: &CertificateDer<'_>) -> Result<Read, SetupError> {
+pub(super) fn read(der: &CertificateDer<'_>) -> Result<CaCertificate, SetupError> {
     let certificate = parse(der)?;
     let permitted = name_constraints(&certificate)
         .and_then(|constraints| constraints.permitted_subtrees.as_deref())
         .unwrap_or_default();
-    Ok(Read {
+    Ok(CaCertificate {
         constraints: Constraints::of(permitted),
         not_after: certificate.validity().not_after.to_datetime(),
         public_key: certificate.public_key().subject_public_key.data.to_vec(),
@@ -158,7 +158,7 @@ impl CaFacts {
         let certificate = parse(&der)?;
         let constraints = name_constraints(&certificate);
         let shown = |subtrees: Option<&Vec<extensions::GeneralSubtree<'_>>>| {
-            subtrees.into_iter().flatten().map(|one| Shown(&one.base).to_string()).collect()
+            subtrees.into_iter().flatten().map(|one| NameText(&one.base).to_string()).collect()
         };
         let digest: [u8; 32] = Sha256::digest(&der).into();
         Ok(Self {
@@ -172,9 +172,9 @@ impl CaFacts {
     }
 }
 
-struct Shown<'a>(&'a GeneralName<'a>);
+struct NameText<'a>(&'a GeneralName<'a>);
 
-impl fmt::Display for Shown<'_> {
+impl fmt::Display for NameText<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.0 {
             GeneralName::DNSName(name) => f.write_str(name),

@@ -24,7 +24,7 @@ use crate::steps::respond::stored::{stored_fields, stored_reason};
 use crate::steps::states::Running;
 
 /// A call whose answer has begun.
-pub(crate) struct Answering {
+pub(crate) struct AnswerInProgress {
     pub(crate) running: Exchange<Running>,
     /// As the client gets it.
     pub(crate) head: response::Parts,

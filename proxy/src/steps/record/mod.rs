@@ -19,8 +19,8 @@ use store::call::{AnswerBody, Finish, Sent as BytesSent};
 use store::state::Knowledge;
 use store::{Clock as _, SystemClock};
 
-use self::facts::{AnswerFacts, Answering};
-use self::recorder::{Held, Recorder};
+use self::facts::{AnswerFacts, AnswerInProgress};
+use self::recorder::{HeldBody, Recorder};
 use super::exchange::Exchange;
 use super::states::{Answered, Recorded, Running, Sent};
 use crate::body::incoming::IncomingBody;
@@ -90,13 +90,13 @@ async fn record_answer(running: Exchange<Running>, answer: AnswerHead) -> Exchan
     let flows = may_have_body
         && length != Some(0)
         && streams.unwrap_or_else(|| recorder::is_stream(&head.headers));
-    let mut answering = Answering { running, head, facts, took: answer.took };
+    let mut answering = AnswerInProgress { running, head, facts, took: answer.took };
     if let Some(caller) = caller {
         return stream_reply::stream(answering, caller, source);
     }
-    let kept = if flows { Held::Long(None) } else { recorder.hold(&mut source).await };
+    let kept = if flows { HeldBody::Long(None) } else { recorder.hold(&mut source).await };
     match kept {
-        Held::Whole(trailers) => {
+        HeldBody::Whole(trailers) => {
             let body = recorder.finish().await;
             match body {
                 AnswerBody::Kept(bytes) => answering.settle_whole(bytes, trailers).await,
@@ -106,16 +106,16 @@ async fn record_answer(running: Exchange<Running>, answer: AnswerHead) -> Exchan
                 }
             }
         }
-        Held::Broken(error) => {
+        HeldBody::Broken(error) => {
             let body = recorder.finish().await;
             settle_broken(answering, body, &error).await
         }
-        Held::Long(next) => {
+        HeldBody::Long(next) => {
             if let Some(announced) = announced {
                 // hyper sends only the trailers that this field announces.
                 answering.head.headers.insert(TRAILER, announced);
             }
-            stream::stream(answering, stream::Flow { length, recorder, source, next })
+            stream::stream(answering, stream::FlowingBody { length, recorder, source, next })
         }
     }
 }
@@ -135,7 +135,7 @@ fn may_hold_response(head: &response::Parts) -> bool {
 
 /// Records an answer that broke off. `body` is what came of it.
 async fn settle_broken(
-    answering: Answering,
+    answering: AnswerInProgress,
     body: AnswerBody,
     error: &io::Error,
 ) -> Exchange<Recorded> {
@@ -155,7 +155,7 @@ async fn settle_unanswered(
     })
 }
 
-impl Answering {
+impl AnswerInProgress {
     /// Records an answer that came whole.
     async fn settle_whole(self, body: Bytes, trailers: Option<HeaderMap>) -> Exchange<Recorded> {
         let Self { running, head, facts, took } = self;

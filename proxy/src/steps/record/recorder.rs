@@ -83,26 +83,26 @@ impl Recorder {
     }
 
     /// Reads a body to its end, unless it is too large.
-    pub(super) async fn hold(&mut self, source: &mut UpstreamBody) -> Held {
+    pub(super) async fn hold(&mut self, source: &mut UpstreamBody) -> HeldBody {
         let mut trailers = None;
         while let Some(frame) = source.frame().await {
             match frame.map(Frame::into_data) {
                 Ok(Ok(data)) => {
                     self.record(&data).await;
                     if !self.keeping {
-                        return Held::Long(Some(data));
+                        return HeldBody::Long(Some(data));
                     }
                 }
                 Ok(Err(frame)) => trailers = frame.into_trailers().ok(),
-                Err(error) => return Held::Broken(error),
+                Err(error) => return HeldBody::Broken(error),
             }
         }
-        Held::Whole(trailers)
+        HeldBody::Whole(trailers)
     }
 }
 
 /// What became of a body that was to be held.
-pub(super) enum Held {
+pub(super) enum HeldBody {
     /// It came to its end, with these trailers.
     Whole(Option<HeaderMap>),
     Broken(io::Error),

@@ -8,7 +8,7 @@ use http_body_util::BodyExt as _;
 use hyper::body::Frame;
 
 use super::client::StreamClient;
-use super::facts::{AnswerFacts, Answering};
+use super::facts::{AnswerFacts, AnswerInProgress};
 use super::recorder::Recorder;
 use crate::body::channel::channel;
 use crate::body::reply::ReplyBody;
@@ -17,7 +17,7 @@ use crate::steps::states::{Recorded, Running};
 use crate::upstream::response_body::UpstreamBody;
 
 /// The body of an answer that flows.
-pub(super) struct Flow {
+pub(super) struct FlowingBody {
     /// The length of the body, if it is known.
     pub(super) length: Option<u64>,
     pub(super) recorder: Recorder,
@@ -27,8 +27,8 @@ pub(super) struct Flow {
 }
 
 /// Passes an answer on as it comes, from a task of its own: the client may leave.
-pub(super) fn stream(answering: Answering, flow: Flow) -> Exchange<Recorded> {
-    let Answering { mut running, head, facts, took } = answering;
+pub(super) fn stream(answering: AnswerInProgress, flow: FlowingBody) -> Exchange<Recorded> {
+    let AnswerInProgress { mut running, head, facts, took } = answering;
     let (sender, body) = channel(flow.length);
     let client = StreamClient::new(&running, sender, flow.length);
     let recorded = Recorded::Streaming { head, body: ReplyBody::channel(body), took };
@@ -40,10 +40,10 @@ pub(super) fn stream(answering: Answering, flow: Flow) -> Exchange<Recorded> {
 async fn pump(
     running: Exchange<Running>,
     facts: AnswerFacts,
-    flow: Flow,
+    flow: FlowingBody,
     mut client: StreamClient,
 ) {
-    let Flow { mut recorder, mut source, next, .. } = flow;
+    let FlowingBody { mut recorder, mut source, next, .. } = flow;
     if let Some(next) = next {
         if let Err(error) = send_backlog(&mut recorder, &mut client).await {
             tracing::warn!(%error, "cannot read a spooled answer; the client's copy breaks off");

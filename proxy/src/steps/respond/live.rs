@@ -21,7 +21,7 @@ use crate::steps::states::Answered;
 use crate::upstream::send::AnswerHead;
 
 /// The answer to a request that is not guarded.
-pub(crate) struct Passed {
+pub(crate) struct PassedAnswer {
     pub(crate) head: response::Parts,
     pub(crate) body: ReplyBody,
     /// From the dispatch to the head of the answer.
@@ -30,8 +30,8 @@ pub(crate) struct Passed {
 
 /// The answer to a request that is not guarded. The client gets the reason, unless the request only
 /// reads.
-pub(crate) fn passed(via: &HeaderValue, passed: Passed, reason: &PassReason) -> Reply {
-    let Passed { mut head, body, took } = passed;
+pub(crate) fn passed(via: &HeaderValue, passed: PassedAnswer, reason: &PassReason) -> Reply {
+    let PassedAnswer { mut head, body, took } = passed;
     let trailer = head.headers.get(TRAILER).cloned();
     strip_response(&mut head.headers);
     if let Some(trailer) = trailer {

@@ -67,7 +67,7 @@ struct ProblemBody<'a> {
     #[serde(flatten, skip_serializing_if = "Option::is_none")]
     doubt: Option<DoubtBody<'a>>,
     #[serde(flatten, skip_serializing_if = "Option::is_none")]
-    kept: Option<KeptBody<'a>>,
+    kept: Option<KeptAnswerBody<'a>>,
 }
 
 impl ProblemBody<'_> {
@@ -107,7 +107,7 @@ struct DoubtBody<'a> {
 }
 
 #[derive(Debug, Serialize)]
-struct KeptBody<'a> {
+struct KeptAnswerBody<'a> {
     answer_status: u16,
     sha256: &'a str,
     size: u64,
@@ -149,7 +149,7 @@ fn problem_body<'a>(
         doubt: doubt.map(|doubt| doubt_body(context, doubt, verify)),
         kept: match error {
             Error::NotKept { status, sha256, size, location, .. } if *status > 0 => {
-                Some(KeptBody {
+                Some(KeptAnswerBody {
                     answer_status: *status,
                     sha256,
                     size: *size,

@@ -9,7 +9,7 @@ use store_core::key::{Digest, Encoder};
 use super::gzip::{self, MAX_IN_MEMORY};
 use super::kind::{BodyKind, body_kind};
 use super::multipart;
-use super::pick::Pick;
+use super::selection::FieldSelection;
 use super::urlencoded::undisputed;
 
 /// A body in memory or in a spool file.
@@ -24,12 +24,12 @@ pub fn body_digest(
     headers: &HeaderMap,
     body: &mut dyn BodyReader,
     raw: Digest,
-    pick: &Pick<'_>,
+    selection: &FieldSelection<'_>,
 ) -> io::Result<(Digest, bool)> {
     body.rewind()?;
     if !headers.contains_key(CONTENT_ENCODING) {
         return Ok((
-            canonical(headers, body, pick)?.unwrap_or_else(|| raw_digest(headers, raw)),
+            canonical(headers, body, selection)?.unwrap_or_else(|| raw_digest(headers, raw)),
             false,
         ));
     }
@@ -37,7 +37,7 @@ pub fn body_digest(
         && let Some(zipped) = read_small(body)?
         && let Some(plain) = gzip::undo(&zipped)
     {
-        let digest = canonical(headers, &mut Cursor::new(&plain), pick)?;
+        let digest = canonical(headers, &mut Cursor::new(&plain), selection)?;
         return Ok((digest.unwrap_or_else(|| raw_digest(headers, Digest::of(&plain))), true));
     }
     Ok((raw_digest(headers, raw), false))
@@ -57,15 +57,15 @@ fn raw_digest(headers: &HeaderMap, sha256: Digest) -> Digest {
 fn canonical(
     headers: &HeaderMap,
     body: &mut dyn Read,
-    pick: &Pick<'_>,
+    selection: &FieldSelection<'_>,
 ) -> io::Result<Option<Digest>> {
     Ok(match body_kind(headers) {
         BodyKind::Raw => None,
-        BodyKind::Json => {
-            read_small(body)?.and_then(|text| canonical::json(&text)).map(|form| pick.json(form))
-        }
+        BodyKind::Json => read_small(body)?
+            .and_then(|text| canonical::json(&text))
+            .map(|form| selection.json(form)),
         BodyKind::Form => {
-            read_small(body)?.and_then(|text| undisputed(&text)).map(|pairs| pick.form(pairs))
+            read_small(body)?.and_then(|text| undisputed(&text)).map(|pairs| selection.form(pairs))
         }
         BodyKind::Multipart { boundary } => multipart::digest(body, &boundary)?,
     })

@@ -12,9 +12,16 @@ use super::urlencoded::undisputed;
 /// How a body is compared, by its Content-Type.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum BodyKind {
+    /// As canonical JSON.
     Json,
+    /// As the decoded pairs of `application/x-www-form-urlencoded`, in order.
     Form,
-    Multipart { boundary: String },
+    /// Part by part.
+    Multipart {
+        /// What separates the parts. It does not count.
+        boundary: String,
+    },
+    /// Byte by byte.
     Raw,
 }
 
@@ -51,11 +58,11 @@ pub fn body_kind(headers: &HeaderMap) -> BodyKind {
 
 /// How a body is compared, in words.
 pub fn describe(headers: &HeaderMap, body: &[u8]) -> &'static str {
-    let undone = decoded(headers, body);
-    let body = undone.as_deref().unwrap_or(body);
+    let plain = decoded(headers, body);
+    let body = plain.as_deref().unwrap_or(body);
     match body_kind(headers) {
         _ if body.is_empty() => "none",
-        _ if undone.is_none() => "its bytes, still encoded",
+        _ if plain.is_none() => "its bytes, still encoded",
         BodyKind::Json if canonical::json(body).is_some() => {
             "JSON: order of members, spaces and escapes do not matter; numbers as written"
         }

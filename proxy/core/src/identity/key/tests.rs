@@ -19,7 +19,7 @@ struct Case {
     key: Option<&'static str>,
     repeat: Option<&'static str>,
     body: &'static str,
-    undone: bool,
+    decoded: bool,
     class: EffectClass,
     tool: &'static str,
 }
@@ -40,7 +40,7 @@ fn case() -> Case {
         key: None,
         repeat: None,
         body: "hello",
-        undone: false,
+        decoded: false,
         class: EffectClass::Once,
         tool: "POST tool.example",
     }
@@ -80,7 +80,7 @@ fn keyed(case: &Case) -> CallIdentity {
             counted: Digest::of(case.body.as_bytes()),
             content: Digest::of(case.body.as_bytes()),
             literal: Digest::of(case.body.as_bytes()),
-            decoded: case.undone,
+            decoded: case.decoded,
         },
         trailers: &map(&case.trailers),
         guarded: &Guarded::by_class(case.class, "test"),
@@ -218,13 +218,13 @@ fn a_boundary_does_not_count_and_other_parameters_do() {
 }
 
 #[test]
-fn an_undone_coding_does_not_count() {
-    let with = |coding: bool, undone: bool| {
+fn a_decoded_coding_does_not_count() {
+    let with = |coding: bool, decoded: bool| {
         let mut case = case();
         if coding {
             case.headers.push(("content-encoding", "gzip"));
         }
-        case.undone = undone;
+        case.decoded = decoded;
         keyed(&case).fingerprint
     };
     assert_eq!(with(true, true), with(false, false));

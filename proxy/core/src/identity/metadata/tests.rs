@@ -125,21 +125,21 @@ fn scope_where_tokens_are_required() {
         (&[("agent-goal", "0198c0de-0000-7000-8000-000000000001")], Some(&tunnel), "403"),
     ] {
         let check = |session: &str, token: &str| session == "trip" && token == "right";
-        let told = match read_metadata(&headers(list), tunnel, SessionTokens::Required(&check)) {
+        let got = match read_metadata(&headers(list), tunnel, SessionTokens::Required(&check)) {
             Ok(metadata) => metadata.scope.session.unwrap(),
             Err(Error::Credentials(_)) => "407".to_owned(),
             Err(Error::Malformed(_)) => "400".to_owned(),
             Err(Error::Refused(_)) => "403".to_owned(),
             Err(other) => format!("{other:?}"),
         };
-        assert_eq!(told, want, "{list:?} {tunnel:?}");
+        assert_eq!(got, want, "{list:?} {tunnel:?}");
     }
 }
 
 #[test]
 fn credentials_may_name_the_run() {
     let run = "0198c0de000070008000000000000001";
-    let told = |user: &str, header: Option<&str>| {
+    let got = |user: &str, header: Option<&str>| {
         let credentials = basic(&format!("{user}:t"));
         let mut list = vec![("proxy-authorization", credentials.as_str())];
         list.extend(header.map(|run| ("agent-run", run)));
@@ -150,14 +150,14 @@ fn credentials_may_name_the_run() {
         (metadata.scope.session.unwrap(), metadata.run.unwrap_or_else(|| "-".to_owned()))
     };
     let pair = |session: &str, run: &str| (session.to_owned(), run.to_owned());
-    assert_eq!(told(&format!("trip~{run}"), None), pair("trip", run));
-    assert_eq!(told(&format!("a~b~{run}"), None), pair("a~b", run));
-    assert_eq!(told(&format!("trip~{run}"), Some("own")), pair("trip", "own"));
+    assert_eq!(got(&format!("trip~{run}"), None), pair("trip", run));
+    assert_eq!(got(&format!("a~b~{run}"), None), pair("a~b", run));
+    assert_eq!(got(&format!("trip~{run}"), Some("own")), pair("trip", "own"));
     for name in ["trip~1", "trip~", &format!("~{run}"), &format!("trip~{}", run.to_uppercase())] {
-        assert_eq!(told(name, None), pair(name, "-"));
+        assert_eq!(got(name, None), pair(name, "-"));
     }
     let longest = "x".repeat(255);
-    assert_eq!(told(&format!("{longest}~{run}"), None), pair(&longest, run));
+    assert_eq!(got(&format!("{longest}~{run}"), None), pair(&longest, run));
 }
 
 #[test]

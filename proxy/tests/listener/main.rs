@@ -8,6 +8,6 @@ mod limits;
 #[cfg(test)]
 mod passing;
 #[cfg(test)]
-mod patience;
-#[cfg(test)]
 mod support;
+#[cfg(test)]
+mod timeouts;

@@ -8,14 +8,14 @@ use super::urlencoded::Pair;
 /// Which parts of a body count. By default all do. Only JSON and forms have parts that can be
 /// named.
 #[derive(Debug, Clone, Default)]
-pub struct Pick<'a> {
+pub struct FieldSelection<'a> {
     /// Parts that do not count.
     pub without: Vec<&'a Pointer>,
     /// The only parts that count, if there are any.
     pub select: Vec<&'a Pointer>,
 }
 
-impl Pick<'_> {
+impl FieldSelection<'_> {
     fn is_all(&self) -> bool {
         self.without.is_empty() && self.select.is_empty()
     }
