@@ -6,6 +6,8 @@ mod framing;
 mod guarded;
 mod limits;
 #[cfg(test)]
+mod messages;
+#[cfg(test)]
 mod passing;
 #[cfg(test)]
 mod support;

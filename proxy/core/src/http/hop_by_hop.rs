@@ -43,7 +43,7 @@ const PROTECTED: &[&str] = &[
 /// the engine's own, `Expect` (the body is spooled by then). `TE` keeps the word `trailers`.
 ///
 /// [`set_host`] sets the host.
-pub fn strip_request(headers: &mut HeaderMap) {
+pub(crate) fn strip_request(headers: &mut HeaderMap) {
     let trailers = headers
         .get_all(header::TE)
         .iter()

@@ -96,14 +96,14 @@ pub fn counts(name: &str) -> bool {
 
 /// Whether a field is one of MCP's. On a tool call it repeats the body, or names its version or its
 /// session, and tells no two calls apart. `name` is in lower case.
-pub fn is_of_mcp(name: &str) -> bool {
+pub(crate) fn is_of_mcp(name: &str) -> bool {
     name.starts_with("mcp-")
 }
 
 /// Whether a rule may make a request field count. A credential may not, since the key has the
 /// principal, and neither may fields of the connection, the framing or the engine. `name` is in
 /// lower case.
-pub fn may_count(name: &str) -> bool {
+pub(crate) fn may_count(name: &str) -> bool {
     const NEVER: &[&str] = &[
         "connection",
         "proxy-connection",
@@ -125,23 +125,23 @@ fn is_ours(name: &str) -> bool {
 }
 
 /// Whether a field says whose call it is. `name` is in lower case.
-pub fn is_credential(name: &str) -> bool {
+pub(crate) fn is_credential(name: &str) -> bool {
     CREDENTIALS.contains(&name) || CREDENTIAL_SUFFIXES.iter().any(|suffix| name.ends_with(suffix))
 }
 
 /// Whether a query parameter says whose call it is. `name` is as [`parameter_name`] reads it.
-pub fn is_credential_parameter(name: &str) -> bool {
+pub(crate) fn is_credential_parameter(name: &str) -> bool {
     CREDENTIAL_PARAMETERS.contains(&name)
 }
 
 /// A query parameter's name as a server reads it, in lower case.
-pub fn parameter_name(raw: &str) -> String {
+pub(crate) fn parameter_name(raw: &str) -> String {
     percent_decode_str(raw).decode_utf8_lossy().to_ascii_lowercase()
 }
 
 /// Whether the value of a form's field or a query parameter is masked before it is stored or shown.
 /// `raw` is the name as it is written.
-pub fn is_secret_parameter(raw: &str) -> bool {
+pub(crate) fn is_secret_parameter(raw: &str) -> bool {
     let name = parameter_name(raw);
     CREDENTIAL_PARAMETERS.contains(&name.as_str())
         || ["sig", "x-amz-signature", "x-goog-signature"].contains(&name.as_str())
@@ -150,13 +150,13 @@ pub fn is_secret_parameter(raw: &str) -> bool {
 
 /// The same for a URL, which people see. `code` is OAuth's (RFC 6749, 4.1.2), or the key of an
 /// Azure function.
-pub fn is_secret_in_url(raw: &str) -> bool {
+pub(crate) fn is_secret_in_url(raw: &str) -> bool {
     let name = parameter_name(raw);
     is_secret_parameter(raw) || name == "code" || is_some_key(&name)
 }
 
 /// Whether a field's value is masked before it is stored or shown. `name` is in lower case.
-pub fn is_secret_field(name: &str) -> bool {
+pub(crate) fn is_secret_field(name: &str) -> bool {
     is_secret_name(name) || is_some_key(name) || name == "x-honeycomb-team"
 }
 

@@ -13,7 +13,7 @@ pub const RETRY_TOKEN: HeaderName = HeaderName::from_static("idempotency-retry-t
 pub const STDIO_PORT: &str = "agent-stdio-port";
 
 /// Request fields that only the engine reads. Other fields that are named `Agent-…` are the tool's.
-pub const OURS_IN_REQUESTS: &[&str] = &[
+pub(crate) const OURS_IN_REQUESTS: &[&str] = &[
     "agent-session",
     "agent-goal",
     "agent-user",
@@ -25,7 +25,7 @@ pub const OURS_IN_REQUESTS: &[&str] = &[
 ];
 
 /// Answer fields that only the engine may set.
-pub const OURS_IN_ANSWERS: &[&str] =
+pub(crate) const OURS_IN_ANSWERS: &[&str] =
     &["agent-execution-id", "idempotency-status", "idempotent-replayed", "idempotency-retry-token"];
 
 /// The value of a field that may stand only once.

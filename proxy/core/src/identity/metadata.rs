@@ -106,7 +106,7 @@ fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Error> {
 
 /// A key: printable ASCII, 1 to 255 characters, without one pair of quotes around it. A refusal
 /// names `place`.
-pub fn key_text(place: &str, value: &[u8]) -> Result<String, Error> {
+pub(crate) fn key_text(place: &str, value: &[u8]) -> Result<String, Error> {
     let bare = match value {
         [b'"', bare @ .., b'"'] | bare => bare,
     };

@@ -83,7 +83,7 @@ pub fn says_call(headers: &HeaderMap) -> bool {
 }
 
 /// Whether the request ends a session. That is not an effect of a tool.
-pub fn ends_session(method: &Method, headers: &HeaderMap) -> bool {
+pub(crate) fn ends_session(method: &Method, headers: &HeaderMap) -> bool {
     method == Method::DELETE && headers.contains_key(SESSION_ID)
 }
 

@@ -96,7 +96,7 @@ impl Policy {
     }
 
     /// Decides about a tool call of MCP. `class` and `why` hold if no rule says what it does.
-    pub fn decide_tool(
+    pub(crate) fn decide_tool(
         &self,
         head: RequestHead<'_>,
         tool: &str,

@@ -116,7 +116,8 @@ pub struct Guarded {
 
 impl Guarded {
     /// A call of this class that no rule matches.
-    pub fn by_class(class: EffectClass, why: impl Into<Cow<'static, str>>) -> Self {
+    #[cfg(test)]
+    pub(crate) fn by_class(class: EffectClass, why: impl Into<Cow<'static, str>>) -> Self {
         Self { class, why: why.into(), rule: None, upstream: None, is_tool_call: false }
     }
 
@@ -144,17 +145,17 @@ impl Guarded {
     }
 
     /// The same without regard to rules, except for the places of keys.
-    pub fn counts_without_rule(&self, name: &str) -> bool {
+    pub(crate) fn counts_without_rule(&self, name: &str) -> bool {
         !self.is_key(name) && self.counts_literally(name)
     }
 
     /// The same without regard to any rule.
-    pub fn counts_literally(&self, name: &str) -> bool {
+    pub(crate) fn counts_literally(&self, name: &str) -> bool {
         counts(name) && !(self.is_tool_call && is_of_mcp(name))
     }
 
     /// Which parts of a body count.
-    pub fn selection(&self) -> FieldSelection<'_> {
+    pub(crate) fn selection(&self) -> FieldSelection<'_> {
         let mut selection = self.keyless_selection();
         if let Some(rule) = &self.rule {
             selection.without.extend(rule.input.ignore.iter().map(|field| &field.0));
@@ -164,7 +165,7 @@ impl Guarded {
     }
 
     /// All parts of a body except keys.
-    pub fn keyless_selection(&self) -> FieldSelection<'_> {
+    pub(crate) fn keyless_selection(&self) -> FieldSelection<'_> {
         let mut selection = FieldSelection::default();
         for place in self.key_places() {
             if let KeyPlace::Member(pointer) = place {

@@ -12,7 +12,7 @@ use super::glob::path_matches;
 use crate::http::head::RequestHead;
 
 /// How long an upstream remembers a key, unless the table or a rule says otherwise.
-pub const LIFETIME: Duration = Duration::from_hours(12);
+pub(crate) const LIFETIME: Duration = Duration::from_hours(12);
 
 /// Where a key stands in a request.
 #[derive(Debug, Clone, PartialEq, Eq)]

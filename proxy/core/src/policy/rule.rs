@@ -176,7 +176,7 @@ impl InputRules {
     }
 
     /// Whether the rule changes which of two inputs count as the same.
-    pub fn alters_input(&self) -> bool {
+    pub(crate) fn alters_input(&self) -> bool {
         !(self.ignore.is_empty()
             && self.select.is_empty()
             && self.ignore_headers.is_empty()

@@ -20,7 +20,7 @@ impl<T: Read + Seek + ?Sized> BodyReader for T {}
 /// The digest that two bodies share exactly if they mean the same, and whether gzip was undone for
 /// it. `raw` is the SHA-256 of the body as it came. Reads `body` from its start and blocks. JSON
 /// needs up to three times its size in memory.
-pub fn body_digest(
+pub(crate) fn body_digest(
     headers: &HeaderMap,
     body: &mut dyn BodyReader,
     raw: Digest,

@@ -11,7 +11,7 @@ use super::urlencoded::undisputed;
 
 /// How a body is compared, by its Content-Type.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum BodyKind {
+pub(crate) enum BodyKind {
     /// As canonical JSON.
     Json,
     /// As the decoded pairs of `application/x-www-form-urlencoded`, in order.
@@ -35,7 +35,7 @@ pub fn media_type(headers: &HeaderMap) -> Option<Mime> {
 }
 
 /// How a body is compared. JSON and forms in a charset other than UTF-8 are compared raw.
-pub fn body_kind(headers: &HeaderMap) -> BodyKind {
+pub(crate) fn body_kind(headers: &HeaderMap) -> BodyKind {
     let Some(media_type) = media_type(headers) else {
         return BodyKind::Raw;
     };

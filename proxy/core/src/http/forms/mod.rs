@@ -4,5 +4,5 @@ pub mod digest;
 mod gzip;
 pub mod kind;
 mod multipart;
-pub mod selection;
+pub(crate) mod selection;
 pub mod urlencoded;

@@ -8,11 +8,11 @@ use super::urlencoded::Pair;
 /// Which parts of a body count. By default all do. Only JSON and forms have parts that can be
 /// named.
 #[derive(Debug, Clone, Default)]
-pub struct FieldSelection<'a> {
+pub(crate) struct FieldSelection<'a> {
     /// Parts that do not count.
-    pub without: Vec<&'a Pointer>,
+    pub(crate) without: Vec<&'a Pointer>,
     /// The only parts that count, if there are any.
-    pub select: Vec<&'a Pointer>,
+    pub(crate) select: Vec<&'a Pointer>,
 }
 
 impl FieldSelection<'_> {
