@@ -1,162 +1,179 @@
 //! What all connections and calls share.
 
 use std::fmt;
-use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use hyper::header::HeaderValue;
+use proxy_core::error::Error;
 use proxy_core::http::address;
 use proxy_core::http::route::Route;
 use proxy_core::http::target::Authority;
+use proxy_core::identity::credentials::SessionTokens;
 use proxy_core::policy::decide::Policy;
 use proxy_core::settings::Settings;
+use store::Store;
 use tokio::sync::Semaphore;
-use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
 
-use crate::body::budget::Budget;
-use crate::body::spool::Area;
-use crate::config::Config;
+use crate::body::buffer::BodyBuffers;
+use crate::config::{Config, Observer, OwnAddresses, Timeouts};
 use crate::error::SetupError;
 use crate::front::delivery::Deliveries;
 use crate::front::tls_intercept::Interceptor;
 use crate::front::tls_intercept::ca::Ca;
-use crate::mcp::known::Known;
-use crate::upstream::guard::{self, Guard};
-use crate::upstream::pool::Pool;
-use crate::upstream::tls::Upstreams;
-
-/// Where a proxy is in its life.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Phase {
-    Serving,
-    /// Connections end with their request.
-    Draining,
-    /// They end now.
-    Closing,
-}
+use crate::lifecycle::Lifecycle;
+use crate::mcp::servers::McpServers;
+use crate::upstream::address_guard::{self, AddressGuard};
+use crate::upstream::send::Upstreams;
+use crate::upstream::tls::UpstreamTls;
 
 /// What all connections and calls share.
 pub(crate) struct ProxyContext {
-    pub(crate) config: Config,
+    pub(crate) store: Store,
+    pub(crate) own: OwnPort,
+    rules: RwLock<Rules>,
+    pub(crate) tunnels: TunnelRules,
+    pub(crate) upstreams: Upstreams,
+    pub(crate) bodies: BodyBuffers,
+    pub(crate) calls: Calls,
+    pub(crate) lifecycle: Lifecycle,
+    pub(crate) timeouts: Timeouts,
+    pub(crate) observer: Observer,
+}
+
+/// The proxy's own port.
+#[derive(Debug)]
+pub(crate) struct OwnPort {
+    pub(crate) addresses: OwnAddresses,
     /// This proxy in `Via`.
     pub(crate) via: HeaderValue,
-    policy: RwLock<Arc<Policy>>,
-    routes: RwLock<Arc<[Route]>>,
-    pub(crate) guard: Guard,
-    pub(crate) pool: Arc<Pool>,
-    pub(crate) upstreams: Upstreams,
+    require_token: bool,
+}
+
+/// What may change while the proxy runs.
+#[derive(Debug)]
+struct Rules {
+    policy: Arc<Policy>,
+    routes: Arc<[Route]>,
+}
+
+/// Where tunnels may lead, and which are intercepted.
+#[derive(Debug)]
+pub(crate) struct TunnelRules {
+    ports: Vec<u16>,
     pub(crate) interceptor: Option<Interceptor>,
-    pub(crate) spool: Arc<Area>,
-    /// For request bodies whose calls are not in flight yet.
-    pub(crate) unread: Arc<Budget>,
+}
+
+/// What is known of calls that are not over.
+#[derive(Debug)]
+pub(crate) struct Calls {
+    /// One permit for each guarded call that may be in flight.
     pub(crate) in_flight: Arc<Semaphore>,
+    /// One permit for each duplicate that may wait.
     pub(crate) waiters: Semaphore,
+    max_waiters: usize,
     pub(crate) deliveries: Arc<Deliveries>,
-    pub(crate) mcp: Known,
-    /// Clients' connections, in tunnels too.
-    pub(crate) connections: TaskTracker,
-    /// Claimed calls.
-    pub(crate) exchanges: TaskTracker,
-    /// What is outside of HTTP.
-    pub(crate) tunnels: TaskTracker,
-    pub(crate) draining: CancellationToken,
-    pub(crate) closing: CancellationToken,
-    phase: AtomicU8,
+    pub(crate) mcp: McpServers,
 }
 
 impl fmt::Debug for ProxyContext {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ProxyContext").field("config", &self.config).finish_non_exhaustive()
+        f.debug_struct("ProxyContext").field("own", &self.own).finish_non_exhaustive()
     }
 }
 
 impl ProxyContext {
     pub(crate) fn new(config: Config) -> Result<Self, SetupError> {
-        let interceptor = Interceptor::new(&config.intercept, config.ca.as_ref())?;
-        let own_ca = interceptor.as_ref().map(Interceptor::ca).or(config.ca.as_ref());
-        let upstreams = Upstreams::new(&config.upstream_ca, own_ca.map(Ca::certificate))?;
-        let policy = Policy::new(&config.settings);
-        let via = HeaderValue::try_from(format!("1.1 {}", config.instance))
-            .map_err(|_| SetupError(format!("{:?} is no name for Via", config.instance)))?;
-        let own = [config.proxy_addresses.as_slice(), &config.api_addresses].concat();
+        let Config { settings, own, access, tls, limits, timeouts, .. } = config;
+        let interceptor = Interceptor::new(&tls.intercept, tls.ca.as_ref())?;
+        let own_ca = interceptor.as_ref().map(Interceptor::ca).or(tls.ca.as_ref());
+        let upstream_tls = UpstreamTls::new(&tls.upstream_ca, own_ca.map(Ca::certificate))?;
+        let via = HeaderValue::try_from(format!("1.1 {}", own.instance))
+            .map_err(|_| SetupError(format!("{:?} is no name for Via", own.instance)))?;
+        let listeners = [own.proxy.as_slice(), &own.api].concat();
+        let guard = AddressGuard::new(listeners, &access);
         Ok(Self {
-            via,
-            policy: RwLock::new(Arc::new(policy)),
-            routes: RwLock::new(config.settings.routes.clone().into()),
-            guard: Guard::new(
-                own,
-                config.upstream_proxy.clone(),
-                config.refuse_loopback,
-                config.refuse_private,
-            ),
-            pool: Arc::default(),
-            upstreams,
-            interceptor,
-            spool: Arc::new(Area::new(config.spool_dir.clone(), config.spool_quota)),
-            unread: Arc::new(Budget::new(config.max_unread)),
-            in_flight: Arc::new(Semaphore::new(config.max_in_flight)),
-            waiters: Semaphore::new(config.max_waiters),
-            deliveries: Arc::default(),
-            mcp: Known::new(&config.mcp_trust),
-            connections: TaskTracker::new(),
-            exchanges: TaskTracker::new(),
-            tunnels: TaskTracker::new(),
-            draining: CancellationToken::new(),
-            closing: CancellationToken::new(),
-            phase: AtomicU8::new(0),
-            config,
+            store: config.store,
+            rules: RwLock::new(Rules::new(&settings)),
+            tunnels: TunnelRules { ports: access.connect_ports, interceptor },
+            upstreams: Upstreams::new(guard, access.upstream_proxy, upstream_tls, &timeouts),
+            bodies: BodyBuffers::new(config.spool, &limits, timeouts.body_stall),
+            calls: Calls {
+                in_flight: Arc::new(Semaphore::new(limits.max_in_flight)),
+                waiters: Semaphore::new(limits.max_waiters),
+                max_waiters: limits.max_waiters,
+                deliveries: Arc::default(),
+                mcp: McpServers::new(&config.mcp_trust),
+            },
+            lifecycle: Lifecycle::new(limits.max_connections),
+            own: OwnPort { addresses: own, via, require_token: access.require_token },
+            timeouts,
+            observer: config.observer,
         })
     }
 
-    /// The policy as it is now; one request asks once and keeps it.
+    /// The policy as it is now. One request reads it once and keeps it.
     pub(crate) fn policy(&self) -> Arc<Policy> {
-        Arc::clone(&self.policy.read().unwrap_or_else(PoisonError::into_inner))
+        Arc::clone(&self.rules.read().unwrap_or_else(PoisonError::into_inner).policy)
     }
 
     /// The routes as they are now.
     pub(crate) fn routes(&self) -> Arc<[Route]> {
-        Arc::clone(&self.routes.read().unwrap_or_else(PoisonError::into_inner))
+        Arc::clone(&self.rules.read().unwrap_or_else(PoisonError::into_inner).routes)
     }
 
     /// Treats requests by `settings` from here on.
     pub(crate) fn reload(&self, settings: &Settings) {
-        let policy = Arc::new(Policy::new(settings));
-        *self.policy.write().unwrap_or_else(PoisonError::into_inner) = policy;
-        let routes = settings.routes.clone().into();
-        *self.routes.write().unwrap_or_else(PoisonError::into_inner) = routes;
+        let rules = Rules::new(settings);
+        *self.rules.write().unwrap_or_else(PoisonError::into_inner) = rules;
     }
 
-    pub(crate) fn phase(&self) -> Phase {
-        match self.phase.load(Ordering::Acquire) {
-            0 => Phase::Serving,
-            1 => Phase::Draining,
-            _ => Phase::Closing,
+    /// Passes to `read` whether requests must carry their session's token, and how one is checked.
+    pub(crate) fn with_tokens<T>(&self, read: impl FnOnce(SessionTokens<'_>) -> T) -> T {
+        if !self.own.require_token {
+            return read(SessionTokens::Ignored);
         }
+        let check = |session: &str, token: &str| self.store.check_session_token(session, token);
+        read(SessionTokens::Required(&check))
     }
+}
 
-    pub(crate) fn drain(&self) {
-        self.phase.store(1, Ordering::Release);
-        self.draining.cancel();
+impl Rules {
+    fn new(settings: &Settings) -> Self {
+        Self { policy: Arc::new(Policy::new(settings)), routes: settings.routes.clone().into() }
     }
+}
 
-    pub(crate) fn close(&self) {
-        self.phase.store(2, Ordering::Release);
-        self.closing.cancel();
-    }
-
-    /// Does `authority` name this proxy's own port.
-    pub(crate) fn is_own(&self, authority: &Authority) -> bool {
+impl OwnPort {
+    /// Whether `authority` names this proxy's own port.
+    pub(crate) fn is(&self, authority: &Authority) -> bool {
+        let OwnAddresses { proxy, confirm_base, .. } = &self.addresses;
         let named = || {
-            let base = self.config.confirm_base.strip_prefix("http://");
+            let base = confirm_base.strip_prefix("http://");
             base.is_some_and(|base| base == authority.to_string())
         };
-        let at_own = |ip| guard::is_own(&self.config.proxy_addresses, ip, authority.port);
-        self.config.proxy_addresses.iter().any(|own| own.port() == authority.port)
+        let at_own = |ip| address_guard::is_own(proxy, ip, authority.port);
+        proxy.iter().any(|own| own.port() == authority.port)
             && (address::literal(&authority.host).is_some_and(at_own) || named())
     }
+}
 
-    pub(crate) fn check_token(&self) -> impl Fn(&str, &str) -> bool {
-        |session, token| self.config.store.check_session_token(session, token)
+impl TunnelRules {
+    /// Refuses a port that tunnels may not lead to.
+    pub(crate) fn check_port(&self, authority: &Authority) -> Result<(), Error> {
+        if self.ports.is_empty() || self.ports.contains(&authority.port) {
+            return Ok(());
+        }
+        let named: Vec<String> = self.ports.iter().map(u16::to_string).collect();
+        Err(Error::Refused(format!(
+            "tunnels lead to the ports {} alone (connect_ports), and not to {authority}",
+            named.join(", ")
+        )))
+    }
+}
+
+impl Calls {
+    /// How many duplicates wait for a running call.
+    pub(crate) fn waiting(&self) -> usize {
+        self.max_waiters.saturating_sub(self.waiters.available_permits())
     }
 }

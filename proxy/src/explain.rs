@@ -1,56 +1,60 @@
-//! What the proxy would do with a request, and why, without doing it: by the very steps that decide.
+//! What the proxy would do with a request, and why, without doing it: by the very steps that
+//! decide.
 
 use std::sync::Arc;
 
 use bytes::Bytes;
-use hyper::header::HeaderMap;
+use hyper::header::{HeaderMap, HeaderName};
 use hyper::{Method, Request};
 use proxy_core::error::Error;
-use proxy_core::http::forms::kind;
+use proxy_core::http::forms::kind::describe;
 use proxy_core::http::host_pattern::HostPattern;
 use proxy_core::http::target::{Authority, Scheme, Target};
-use proxy_core::identity::metadata;
+use proxy_core::identity::credentials::SessionTokens;
+use proxy_core::identity::key::tool_name;
+use proxy_core::identity::metadata::read_metadata;
 use proxy_core::identity::principal::principal_parts;
 use proxy_core::masking::url::masked_url;
-use proxy_core::mcp::decide;
+use proxy_core::mcp::decide::{ToolRequest, decide};
 use proxy_core::policy::decide::Policy;
-use proxy_core::policy::decision::{Decision, Guarded, Passed};
+use proxy_core::policy::decision::{Guarded, PassReason, PolicyDecision};
 use proxy_core::policy::keyed::KeyPlace;
 use proxy_core::policy::rule::Principal;
-use proxy_core::received::Received;
+use proxy_core::received::ReceivedRequest;
 use proxy_core::settings::Settings;
 use serde::Serialize;
 use store::Reader;
 use store::call::Foreseen;
 use uuid::Uuid;
 
-use crate::body::buffer::Taken;
-use crate::steps::identify::{self, Identified};
+use crate::body::buffer::BufferedBody;
+use crate::steps::states::{Buffered, Identified};
+use crate::steps::{identify, request};
 
-/// A request that is to be explained.
+/// A request to explain.
 #[derive(Debug, Clone)]
-pub struct Asked {
+pub struct ExplainRequest {
     /// As in a request line.
     pub method: Method,
     /// `http://…` or `https://…`.
     pub url: String,
     /// As the client sends them.
     pub headers: HeaderMap,
-    /// All of it.
+    /// The whole body.
     pub body: Bytes,
 }
 
-/// What would become of a request.
+/// What would happen to a request.
 #[derive(Debug, Clone, Default, Serialize)]
 pub struct Explanation {
     /// `guarded`, `passed` or `bypassed`.
     pub decision: &'static str,
     /// What decided.
     pub rule: String,
-    /// Without which it would not come to the proxy's eyes.
+    /// What is needed for the proxy to see the request.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub needs: Option<String>,
-    /// How a guarded call is guarded; else nothing.
+    /// How a guarded call is guarded.
     #[serde(flatten, skip_serializing_if = "Option::is_none")]
     pub call: Option<ExplainedCall>,
 }
@@ -60,86 +64,87 @@ pub struct Explanation {
 pub struct ExplainedCall {
     /// `once`, `idempotent` or `keyed`.
     pub class: &'static str,
-    /// How it is recorded.
+    /// The name that it is recorded under.
     pub tool: String,
-    /// Where there is none, each request is an execution of its own, or its session is not there yet.
+    /// `None`: each request is an execution of its own, or its session does not exist yet.
     pub key: Option<String>,
-    /// The client says the key.
+    /// The client chose the key.
     pub explicit: bool,
-    /// For how many seconds the key is held once the call is over.
+    /// How many seconds the key is held once the call has ended.
     pub window_s: Option<u64>,
-    /// What the key is made of, and what of the request is left out of it.
+    /// What the key is derived from, and what of the request is left out.
     pub parts: Vec<Part>,
-    /// What would happen now, in a word: `execute`, `execute-again`, `wait`, `replay`, `in-doubt`,
+    /// What would happen now: `execute`, `execute-again`, `wait`, `replay`, `in-doubt`,
     /// `key-reuse`.
     pub now: &'static str,
-    /// The execution that decides about that.
+    /// The execution that decides that.
     pub execution_id: Option<Uuid>,
 }
 
-/// One thing that is, or is not, part of a key.
+/// Something that is, or is not, part of a key.
 #[derive(Debug, Clone, Serialize)]
 pub struct Part {
     /// `method`, `url`, `header`, `body`, …
     pub part: &'static str,
     /// Without secrets.
     pub value: String,
-    /// Does it tell two calls apart.
+    /// Whether it tells two calls apart.
     pub counts: bool,
 }
 
-/// Explains a request to a proxy with these settings. `reader` is the store of the engine, where
-/// there is one. Fails as the proxy would refuse the request.
+/// Explains a request to a proxy with these settings. `reader` is the store of the engine, if there
+/// is one. Fails as the proxy would refuse the request.
 pub async fn explain(
     settings: &Settings,
     intercept: &[HostPattern],
     reader: Option<&Reader>,
-    asked: Asked,
+    request: ExplainRequest,
 ) -> Result<Explanation, String> {
-    let told = explained(settings, intercept, reader, asked).await;
-    told.map_err(|error| error.to_string())
+    let explained = explain_request(settings, intercept, reader, request).await;
+    explained.map_err(|error| error.to_string())
 }
 
-async fn explained(
+async fn explain_request(
     settings: &Settings,
     intercept: &[HostPattern],
     reader: Option<&Reader>,
-    asked: Asked,
+    request: ExplainRequest,
 ) -> Result<Explanation, Error> {
     let policy = Arc::new(Policy::new(settings));
-    let target = target(&asked.url)?;
-    let mut head = Request::new(()).into_parts().0;
-    head.method = asked.method;
-    head.headers = asked.headers;
-    let mut taken = Taken::of(asked.body);
-    let needs = (target.scheme == Scheme::Https
-        && !intercept.iter().any(|host| host.matches(&target.authority)))
-    .then(|| {
+    let target = read_url(&request.url)?;
+    let mut parts = Request::new(()).into_parts().0;
+    parts.method = request.method;
+    parts.headers = request.headers;
+    let mut body = BufferedBody::of(request.body);
+    let visible = target.scheme == Scheme::Http
+        || intercept.iter().any(|host| host.matches(&target.authority));
+    let needs = (!visible).then(|| {
         format!(
             "an entry for {} in [proxy.intercept] hosts, or a route: else its tunnel is carried blindly",
             target.authority.host
         )
     });
-    let scope = metadata::asked(&head.headers, None, false, &|_, _| true)?;
-    let decision = policy.decide(&head.method, &target, &head.headers, None);
-    let received = Received { target, head, asked: scope, policy };
-    let (tool, decision) = match identify::mcp_message(&received, &mut taken).await? {
-        Some(message) => decide::decide(None, &received, message),
-        None => (None, identify::decide(&received, &taken, decision)),
+    let metadata = read_metadata(&parts.headers, None, SessionTokens::Ignored)?;
+    let received = ReceivedRequest { target, parts, metadata, policy };
+    let (tool, decision) = match request::mcp_message(&received, &mut body).await? {
+        Some(message) => decide(&received.policy, None, received.head(), message),
+        None => (None, received.policy.decide(received.head(), body.in_memory())),
     };
-    let (decision, rule, call) = match decision {
-        Decision::Pass { kind: Passed::Read, rule } => ("passed", rule.into_owned(), None),
-        Decision::Pass { kind: Passed::Bypassed, rule } => ("bypassed", rule.into_owned(), None),
-        Decision::Guard(guarded) => {
-            let rule = guarded.why.to_string();
-            ("guarded", rule, Some(guard(reader, received, taken, guarded, tool).await?))
-        }
-        Decision::NeedsBody => return Err(Error::Internal),
+    let guarded = match decision {
+        PolicyDecision::Guard(guarded) => guarded,
+        PolicyDecision::Pass(reason) => return Ok(passed(&reason, needs)),
     };
-    Ok(Explanation { decision, rule, needs, call })
+    let rule = guarded.why.to_string();
+    let call = explain_call(reader, received, body, guarded, tool).await?;
+    Ok(Explanation { decision: "guarded", rule, needs, call: Some(call) })
 }
 
-fn target(url: &str) -> Result<Target, Error> {
+fn passed(reason: &PassReason, needs: Option<String>) -> Explanation {
+    let decision = if reason.bypass().is_some() { "bypassed" } else { "passed" };
+    Explanation { decision, rule: reason.to_string(), needs, call: None }
+}
+
+fn read_url(url: &str) -> Result<Target, Error> {
     let (scheme, rest) = if let Some(rest) = url.strip_prefix("https://") {
         (Scheme::Https, rest)
     } else if let Some(rest) = url.strip_prefix("http://") {
@@ -154,47 +159,42 @@ fn target(url: &str) -> Result<Target, Error> {
     Ok(Target { scheme, authority, path_and_query: format!("{slash}{path}") })
 }
 
-async fn guard(
+async fn explain_call(
     reader: Option<&Reader>,
-    received: Received,
-    taken: Taken,
+    request: ReceivedRequest,
+    body: BufferedBody,
     guarded: Guarded,
-    tool: Option<decide::Asked>,
+    tool: Option<ToolRequest>,
 ) -> Result<ExplainedCall, Error> {
-    let mut parts = parts(&received, &taken, &guarded);
-    let mut told =
-        ExplainedCall { class: guarded.class.as_str(), now: "execute", ..Default::default() };
+    let mut parts = key_parts(&request, &body, &guarded);
+    let class = guarded.class.as_str();
     let scope = match reader {
-        Some(reader) => reader.scope(&received.asked.scope)?,
+        Some(reader) => reader.scope(&request.metadata.scope)?,
         None => None,
     };
-    let session =
-        received.asked.scope.session.as_deref().unwrap_or(store::DEFAULT_SESSION).to_owned();
+    let session = request.metadata.scope.session.as_deref();
+    let session = session.unwrap_or(store::DEFAULT_SESSION).to_owned();
     let (Some(reader), Some(scope)) = (reader, scope) else {
-        parts.push(Part {
-            part: "session",
-            value: format!("{session} (not made yet)"),
-            counts: true,
-        });
-        let named = guarded.rule.as_ref().and_then(|rule| rule.given.tool.as_deref());
-        told.tool =
-            proxy_core::identity::key::tool_name(named, &received.head.method, &received.target);
-        return Ok(ExplainedCall { parts, ..told });
+        let value = format!("{session} (not made yet)");
+        parts.push(Part { part: "session", value, counts: true });
+        let named = guarded.rule.as_ref().and_then(|rule| rule.tool.as_deref());
+        let tool = tool_name(named, &request.parts.method, &request.target);
+        return Ok(ExplainedCall { class, tool, parts, now: "execute", ..Default::default() });
     };
     parts.push(Part { part: "session", value: session, counts: true });
     let digest = |label: &str, bytes: &[u8]| reader.keyed_digest(label, bytes);
-    let identified = identify::identify(&digest, received, taken, scope, guarded, tool).await?;
-    Ok(foreseen(reader, identified, ExplainedCall { parts, ..told })?)
+    let buffered = Buffered { request, body, scope, guarded, tool };
+    let identified = identify::derive(&digest, buffered).await?;
+    Ok(foresee(reader, identified, parts)?)
 }
 
-fn foreseen(
+fn foresee(
     reader: &Reader,
     identified: Identified,
-    told: ExplainedCall,
+    mut parts: Vec<Part>,
 ) -> Result<ExplainedCall, store::Error> {
-    let (call, prepared) = identified.prepare();
-    let mut parts = told.parts;
-    if let (Some(place), Some(key)) = (prepared.adds_key, &call.upstream_key) {
+    let (call, outbound) = identified.prepare();
+    if let (Some(place), Some(key)) = (outbound.adds_key, &call.upstream_key) {
         let place = match place {
             KeyPlace::Header(name) => format!("header {name}"),
             KeyPlace::Member(pointer) => format!("member {pointer}"),
@@ -225,34 +225,34 @@ fn foreseen(
 }
 
 /// What is, and what is not, part of a key.
-fn parts(received: &Received, taken: &Taken, guarded: &Guarded) -> Vec<Part> {
-    let Received { target, head, asked, .. } = received;
+fn key_parts(request: &ReceivedRequest, body: &BufferedBody, guarded: &Guarded) -> Vec<Part> {
+    let ReceivedRequest { target, parts: head, metadata, .. } = request;
     let part = |part, value: String, counts| Part { part, value, counts };
     let mut parts =
         vec![part("method", head.method.to_string(), true), part("url", masked_url(target), true)];
-    let mut names: Vec<&str> = head.headers.keys().map(hyper::header::HeaderName::as_str).collect();
+    let mut names: Vec<&str> = head.headers.keys().map(HeaderName::as_str).collect();
     names.sort_unstable();
     for name in names {
         parts.push(part("header", name.to_owned(), guarded.counts(name)));
     }
-    let form = kind::described(&head.headers, taken.in_memory().unwrap_or_default());
+    let form = describe(&head.headers, body.in_memory().unwrap_or_default());
     parts.push(part("body", form.to_owned(), true));
     if let Some(rule) = &guarded.rule {
-        for field in &rule.given.ignore {
+        for field in &rule.input.ignore {
             parts.push(part("field", field.0.to_string(), false));
         }
-        for field in &rule.given.select {
+        for field in &rule.input.select {
             parts.push(part("field", format!("{} (and no other)", field.0), true));
         }
     }
     for place in guarded.key_places() {
         parts.push(part("key place", place.to_string(), false));
     }
-    if asked.repeat.is_some() {
+    if metadata.repeat.is_some() {
         parts.push(part("Agent-Repeat", "its value".to_owned(), true));
     }
     let by_session =
-        guarded.rule.as_ref().is_some_and(|rule| rule.given.principal == Principal::Session);
+        guarded.rule.as_ref().is_some_and(|rule| rule.keys.principal == Principal::Session);
     let credentials: Vec<String> =
         principal_parts(&head.headers, target.query()).into_iter().map(|(name, _)| name).collect();
     let value = match (by_session, credentials.is_empty()) {

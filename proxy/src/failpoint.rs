@@ -1,11 +1,11 @@
-//! Places where a crash test stops the process; without the feature `failpoints` they are nothing.
+//! Places where a crash test stops the process. Without the feature `failpoints` they do nothing.
 //!
 //! `STATE_ENGINE_FAILPOINT=name` (or `name:N`, the N-th passage) kills the process with SIGKILL at
-//! that place, after its name was appended to the file in `STATE_ENGINE_FAILPOINT_LOG`; with
+//! that place, after appending the name to the file in `STATE_ENGINE_FAILPOINT_LOG`. With
 //! `STATE_ENGINE_FAILPOINT_PANICS` it panics there instead. Names: `after-claim`, `after-send`,
 //! `before-commit`, `before-reply`.
 
-/// Ends the process here if the environment says so.
+/// Stops the process here if the environment says so.
 #[cfg(not(feature = "failpoints"))]
 #[inline]
 pub(crate) const fn hit(_name: &str) {}
@@ -26,7 +26,7 @@ mod armed {
         panics: bool,
     }
 
-    /// Ends the process here if the environment says so.
+    /// Stops the process here if the environment says so.
     pub(crate) fn hit(name: &str) {
         static POINT: OnceLock<Option<Point>> = OnceLock::new();
         let Some(point) = POINT.get_or_init(from_environment) else { return };

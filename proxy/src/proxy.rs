@@ -16,25 +16,25 @@ use crate::front::listener;
 pub struct Proxy(Arc<ProxyContext>);
 
 impl Proxy {
-    /// A proxy that is not listening yet. Refuses a file of certificates that cannot be used, and a
-    /// CA that may not sign for all intercepted hosts.
+    /// A proxy that is not listening yet. Refuses a certificate file that cannot be used, and a CA
+    /// that may not sign for all intercepted hosts.
     pub fn new(config: Config) -> Result<Self, SetupError> {
         Ok(Self(Arc::new(ProxyContext::new(config)?)))
     }
 
-    /// The certificate, in PEM, that clients of intercepted hosts must trust; `None` where no host
-    /// is intercepted.
+    /// The certificate, in PEM, that clients of intercepted hosts must trust. `None`: no host is
+    /// intercepted.
     pub fn ca_pem(&self) -> Option<&str> {
-        self.0.interceptor.as_ref().map(|interceptor| interceptor.ca().pem())
+        self.0.tunnels.interceptor.as_ref().map(|interceptor| interceptor.ca().pem())
     }
 
     /// Serves until `shutdown`, then drains: no new connections, and up to `timeouts.drain` for
-    /// what runs. Guarded calls that still run then are left in doubt for the next start.
+    /// running calls. Guarded calls that still run after that are left in doubt for the next start.
     pub async fn serve(&self, listener: TcpListener, shutdown: CancellationToken) {
         listener::serve(Arc::clone(&self.0), listener, shutdown).await;
     }
 
-    /// Treats requests by `settings` from here on; those that were decided before go on as they
+    /// Treats requests by `settings` from here on. Requests that were decided before go on as they
     /// were. No connection ends.
     pub fn reload(&self, settings: &Settings) {
         self.0.reload(settings);
@@ -42,6 +42,6 @@ impl Proxy {
 
     /// How many duplicates wait for a running call.
     pub fn waiting(&self) -> usize {
-        self.0.config.max_waiters.saturating_sub(self.0.waiters.available_permits())
+        self.0.calls.waiting()
     }
 }

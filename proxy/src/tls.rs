@@ -9,7 +9,7 @@ pub(crate) const HTTP2: &[u8] = b"h2";
 /// What ALPN calls HTTP/1.1 (RFC 7301).
 pub(crate) const HTTP1: &[u8] = b"http/1.1";
 
-/// The one provider of this program: named each time, so that no other crate's default counts.
+/// The only provider of this program. Named each time, so that no other crate's default applies.
 pub(crate) fn provider() -> Arc<CryptoProvider> {
     Arc::new(rustls::crypto::ring::default_provider())
 }

@@ -35,23 +35,23 @@ pub(super) fn proxy_settings(
     let mut settings = proxy::Config::new(store.clone(), addr, api, folder);
     let config::ProxyConfig { upstream, .. } = &config.proxy;
     settings.settings.clone_from(&config.proxy.calls);
-    settings.intercept.clone_from(&config.proxy.intercept);
     settings.mcp_trust.clone_from(&config.proxy.mcp_trust);
-    settings.upstream_proxy.clone_from(&upstream.proxy);
-    settings.refuse_loopback = upstream.refuse_loopback;
-    settings.refuse_private = upstream.refuse_private;
-    settings.connect_ports.clone_from(&upstream.connect_ports);
-    settings.upstream_ca.clone_from(&upstream.trusted);
+    settings.access.upstream_proxy.clone_from(&upstream.proxy);
+    settings.access.refuse_loopback = upstream.refuse_loopback;
+    settings.access.refuse_private = upstream.refuse_private;
+    settings.access.connect_ports.clone_from(&upstream.connect_ports);
+    settings.access.require_token = config.proxy.require_token;
+    settings.tls.intercept.clone_from(&config.proxy.intercept);
+    settings.tls.upstream_ca.clone_from(&upstream.trusted);
     if !config.proxy.intercept.is_empty() {
-        settings.ca = ca::CaFiles::beside(&config.database.path).load()?;
+        settings.tls.ca = ca::CaFiles::beside(&config.database.path).load()?;
     }
-    settings.require_token = config.proxy.require_token;
-    settings.max_request = config.proxy.max_request;
-    settings.confirm_base = url(addr);
+    settings.limits.max_request = config.proxy.max_request;
+    settings.own.confirm_base = url(addr);
     settings.timeouts.drain = config.drain;
     settings.timeouts.max_wait = config.proxy.max_wait;
     settings.observer = Arc::new(move |seen| {
-        metrics.record_proxied(seen.decision, seen.duration, seen.upstream);
+        metrics.record_proxied(seen.outcome, seen.duration, seen.upstream);
     });
     Ok(settings)
 }

@@ -7,6 +7,7 @@ mod support;
 use rusqlite::Connection;
 use store::Reader;
 use store::call::{ExecuteOptions, Finish};
+use store::decision::Decision;
 use store::model::{ChannelType, EventKind, Json, NewChannel, NewMemory, ToolCall};
 use store::state::Knowledge::Executed;
 use support::{Fixture, answer, finish};
@@ -262,10 +263,10 @@ async fn nothing_is_found_while_calls_go_on() {
 async fn what_passed_is_one_row_for_each_kind_and_host() {
     let f = Fixture::new();
     for _ in 0..3 {
-        f.store.count("passed", "tool.test");
+        f.store.count(Decision::Passed, "tool.test");
     }
-    f.store.count("passed", "other.test");
-    f.store.count("tunnel", "tool.test");
+    f.store.count(Decision::Passed, "other.test");
+    f.store.count(Decision::Tunnel, "tool.test");
     f.store.close().await;
     let reader = Reader::open(&f.options.path).unwrap();
     let rows: Vec<String> = reader

@@ -7,6 +7,7 @@ mod support;
 use rusqlite::Connection;
 use store::Store;
 use store::call::{ApiFinish, ExecuteOptions};
+use store::decision::Decision;
 use store::model::{
     EffectClass, ExecutionStatus, ExecutionSummary, NewSession, Page, SearchFilter, SessionFilter,
 };
@@ -35,7 +36,7 @@ async fn counts_of_a_session_are_those_of_its_rows() {
     put.class = EffectClass::Idempotent;
     let put = f.execute(put).await;
     f.finish(put, Unknown).await;
-    f.store.duplicate(f.found(&SearchFilter::default())[0].id, "replayed");
+    f.store.duplicate(f.found(&SearchFilter::default())[0].id, Decision::Replayed);
 
     let scope = f.scope().await;
     let counts = |f: &Fixture| f.store.reader().session_summary(scope.session_id).unwrap();

@@ -1,29 +1,12 @@
-//! Why a request gets no answer of its tool: whose fault it is, and did bytes leave.
+//! Why a request gets no answer of its tool, and whether bytes of it left.
 
+use store_core::call::{Doubt, Problem, ProblemKind, Sent};
 use uuid::Uuid;
 
-/// Did bytes of the request leave for the upstream.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Sent {
-    /// Provably none: it did not run.
-    Never,
-    /// At least one may have: it may have run.
-    Maybe,
-}
-
-impl Sent {
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Never => "never",
-            Self::Maybe => "maybe",
-        }
-    }
-}
-
-/// Every problem that the proxy itself answers with; `respond.rs` knows their statuses and codes.
+/// A problem that the proxy itself answers with. `proxy` knows the statuses and codes.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The key, target or framing cannot be read.
+    /// The key, the target or the framing cannot be read.
     #[error("{0}")]
     Malformed(String),
     /// Policy forbids it: a guarded address, the engine's own ports, a denied host.
@@ -32,10 +15,10 @@ pub enum Error {
     /// A path on the proxy's own port names no route.
     #[error("{0}")]
     UnknownRoute(String),
-    /// The user, session or goal that the request names is not there.
+    /// The user, session or goal that the request names does not exist.
     #[error("{0}")]
     UnknownScope(String),
-    /// The session or goal belongs to somebody else.
+    /// The session or goal belongs to another user.
     #[error("{0}")]
     ForeignScope(String),
     /// The session takes no more calls.
@@ -53,7 +36,7 @@ pub enum Error {
     /// The request names a host that is not the tunnel's, or reached the wrong port.
     #[error("{0}")]
     Misdirected(String),
-    /// A coding or an upgrade that is not spoken.
+    /// A coding or an upgrade that is not supported.
     #[error("{0}")]
     Unsupported(String),
     /// This proxy has seen the request before.
@@ -64,7 +47,7 @@ pub enum Error {
     Upstream {
         /// What happened.
         detail: String,
-        /// Did bytes leave.
+        /// Whether bytes of the request left.
         sent: Sent,
     },
     /// The upstream did not answer in time.
@@ -72,19 +55,19 @@ pub enum Error {
     UpstreamTimeout {
         /// What happened.
         detail: String,
-        /// Did bytes leave.
+        /// Whether bytes of the request left.
         sent: Sent,
     },
-    /// Another call with the key still runs, and the wait for it is over.
+    /// Another call with the key still runs after the longest wait.
     #[error("the same call is still running")]
     InProgress(Uuid),
-    /// The key belongs to another input.
+    /// The key belongs to another request.
     #[error("the idempotency key was used before with another request")]
     KeyReuse(Uuid),
-    /// It may have taken effect already.
+    /// The call may have taken effect already.
     #[error("the call may already have taken effect")]
-    InDoubt(store_core::call::Doubt),
-    /// It took effect, and its answer was not kept.
+    InDoubt(Doubt),
+    /// The call took effect, and its answer was not kept.
     #[error("the call took effect, and its answer was not kept")]
     NotKept {
         /// The execution.
@@ -98,29 +81,52 @@ pub enum Error {
         /// The tool's Location header.
         location: Option<String>,
     },
-    /// Too much is waiting already; nothing was sent.
+    /// Too much is waiting already. Nothing was sent.
     #[error("{0}")]
     QueueFull(String),
-    /// The disk is full; nothing was sent.
+    /// The disk is full. Nothing was sent.
     #[error("{0}")]
     StoreFull(String),
-    /// A bug, or a store that is closing; nothing was sent.
+    /// A bug, or a store that failed. Nothing was sent.
     #[error("internal error; the log has the details")]
     Internal,
 }
 
 impl Error {
-    /// Did bytes of the request leave for the upstream.
+    /// Whether bytes of the request left for the upstream.
     pub const fn sent(&self) -> Sent {
         match self {
             Self::Upstream { sent, .. } | Self::UpstreamTimeout { sent, .. } => *sent,
             _ => Sent::Never,
         }
     }
+
+    /// The problem that duplicates of the call get, if no answer of the tool came.
+    pub fn problem(&self) -> Option<Problem> {
+        let (kind, detail) = match self {
+            Self::Upstream { detail, sent } => (ProblemKind::Failed(*sent), detail),
+            Self::UpstreamTimeout { detail, sent } => (ProblemKind::TimedOut(*sent), detail),
+            // A name is known to lead to a forbidden address only when it is dialled.
+            Self::Refused(detail) => (ProblemKind::Refused, detail),
+            _ => return None,
+        };
+        Some(Problem { kind, detail: detail.clone() })
+    }
+}
+
+impl From<&Problem> for Error {
+    fn from(problem: &Problem) -> Self {
+        let detail = problem.detail.clone();
+        match problem.kind {
+            ProblemKind::Failed(sent) => Self::Upstream { detail, sent },
+            ProblemKind::TimedOut(sent) => Self::UpstreamTimeout { detail, sent },
+            ProblemKind::Refused => Self::Refused(detail),
+        }
+    }
 }
 
 impl From<store_core::Error> for Error {
-    /// Of calls that ask: nothing was sent.
+    /// The store is asked before anything is sent.
     fn from(error: store_core::Error) -> Self {
         match error {
             store_core::Error::NotFound { .. } => Self::UnknownScope(error.to_string()),

@@ -1,19 +1,30 @@
-//! A request as it came.
+//! A request whose head was read.
 
 use std::sync::Arc;
 
 use http::request::Parts;
 
+use crate::http::head::RequestHead;
 use crate::http::target::Target;
-use crate::identity::metadata::Asked;
+use crate::identity::metadata::RequestMetadata;
 use crate::policy::decide::Policy;
 
-/// A request whose body has not been looked at.
+/// A request whose head was read, and the policy that holds for it.
 #[derive(Debug)]
-pub struct Received {
+pub struct ReceivedRequest {
+    /// Where it goes.
     pub target: Target,
-    pub head: Parts,
-    pub asked: Asked,
-    /// As it was when the request came.
+    /// The client's head.
+    pub parts: Parts,
+    /// What it says about itself.
+    pub metadata: RequestMetadata,
+    /// As it was when the request came. A reload does not change it.
     pub policy: Arc<Policy>,
+}
+
+impl ReceivedRequest {
+    /// The head, as policy and keys read it.
+    pub fn head(&self) -> RequestHead<'_> {
+        RequestHead::new(&self.parts, &self.target)
+    }
 }

@@ -1,9 +1,10 @@
-//! Bodies: as they come, kept whole, and on their way out.
+//! Bodies: as they come, buffered, and on their way out.
 
-pub(crate) mod budget;
 pub(crate) mod buffer;
-pub(crate) mod outgoing;
+pub(crate) mod channel;
+pub(crate) mod incoming;
+pub(crate) mod quota;
+pub(crate) mod reply;
+pub(crate) mod request;
 pub(crate) mod spool;
 pub(crate) mod stall_timer;
-pub(crate) mod stream;
-pub(crate) mod timed;

@@ -1,7 +1,7 @@
 //! Bodies that are kept whole: in memory up to 256 KiB, beyond that in an unlinked file.
 //!
-//! The files lie in the data folder with mode 0600 and have no name, so that nothing of them is
-//! left after a crash. All of them together keep to one quota.
+//! The files are in the data folder with mode 0600 and have no name, so that a crash leaves nothing
+//! of them. All of them share one quota.
 
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
@@ -15,34 +15,33 @@ use std::task::{Context, Poll, ready};
 use bytes::{Bytes, BytesMut};
 use tokio::task::{JoinHandle, spawn_blocking};
 
+use super::quota::Quota;
+
 /// How much of a body is kept in memory, in bytes.
 pub(crate) const IN_MEMORY: usize = 256 * 1024;
 
 /// How much is read from a file at once, in bytes.
 const CHUNK: usize = 64 * 1024;
 
-/// Where bodies are spooled, and how much all of them may take.
+/// Where bodies are spooled, and how much disk space all of them may take.
 #[derive(Debug)]
-pub(crate) struct Area {
+pub(crate) struct SpoolArea {
     folder: PathBuf,
-    quota: u64,
-    used: AtomicU64,
+    quota: Quota,
 }
 
-impl Area {
+impl SpoolArea {
     pub(crate) fn new(folder: PathBuf, quota: u64) -> Self {
-        Self { folder, quota, used: AtomicU64::new(0) }
+        Self { folder, quota: Quota::new(quota) }
     }
 
     fn take(&self, bytes: u64) -> io::Result<()> {
-        let fits = |used: u64| used.checked_add(bytes).filter(|sum| *sum <= self.quota);
-        match self.used.fetch_update(Ordering::AcqRel, Ordering::Acquire, fits) {
-            Ok(_) => Ok(()),
-            Err(_) => Err(io::Error::new(
+        self.quota.take(bytes).map_err(|_| {
+            io::Error::new(
                 io::ErrorKind::QuotaExceeded,
                 "the disk quota for spooled bodies is used up",
-            )),
-        }
+            )
+        })
     }
 }
 
@@ -50,36 +49,36 @@ impl Area {
 #[derive(Debug)]
 struct SpoolFile {
     file: File,
-    area: Arc<Area>,
+    area: Arc<SpoolArea>,
     size: AtomicU64,
 }
 
 impl Drop for SpoolFile {
     fn drop(&mut self) {
-        self.area.used.fetch_sub(self.size.load(Ordering::Acquire), Ordering::AcqRel);
+        self.area.quota.give_back(self.size.load(Ordering::Acquire));
     }
 }
 
 /// A body that still grows.
 #[derive(Debug)]
 pub(crate) struct Spool {
-    area: Arc<Area>,
-    /// The only frame so far: most bodies are one, and need not be copied.
+    area: Arc<SpoolArea>,
+    /// The only frame so far. Most bodies have one, which is not copied.
     first: Bytes,
     memory: BytesMut,
     file: Option<Arc<SpoolFile>>,
 }
 
 impl Spool {
-    pub(crate) fn new(area: &Arc<Area>) -> Self {
+    pub(crate) fn new(area: &Arc<SpoolArea>) -> Self {
         Self { area: Arc::clone(area), first: Bytes::new(), memory: BytesMut::new(), file: None }
     }
 
-    pub(crate) fn area(&self) -> &Arc<Area> {
+    pub(crate) fn area(&self) -> &Arc<SpoolArea> {
         &self.area
     }
 
-    /// Appends `data`; after an error the body is what it was before.
+    /// Appends `data`. After an error the body is what it was before.
     pub(crate) async fn push(&mut self, data: Bytes) -> io::Result<()> {
         if data.is_empty() {
             return Ok(());
@@ -119,16 +118,16 @@ impl Spool {
     }
 
     /// The whole body.
-    pub(crate) fn done(self) -> Stored {
+    pub(crate) fn done(self) -> SpooledBody {
         let memory = if self.memory.is_empty() { self.first } else { self.memory.freeze() };
-        Stored { file: self.file, memory }
+        SpooledBody { file: self.file, memory }
     }
 }
 
-/// Books and writes `parts` behind what the file has. In one piece of blocking work, so that the
-/// books are right also when nobody waits for it any more.
+/// Takes `parts` from the quota and writes them behind what the file has. Both in one piece of
+/// blocking work, so that the quota is right also if nobody waits for it any more.
 fn append(
-    area: &Arc<Area>,
+    area: &Arc<SpoolArea>,
     file: Option<Arc<SpoolFile>>,
     parts: &[Bytes],
 ) -> io::Result<Arc<SpoolFile>> {
@@ -145,7 +144,7 @@ fn append(
     let mut at = file.size.load(Ordering::Acquire);
     for part in parts {
         if let Err(error) = file.file.write_all_at(part, at) {
-            area.used.fetch_sub(more, Ordering::AcqRel);
+            area.quota.give_back(more);
             return Err(error);
         }
         at += part.len() as u64;
@@ -154,14 +153,14 @@ fn append(
     Ok(file)
 }
 
-/// A whole body: what is in the file, then what is in memory. Clone is cheap.
+/// A whole body: first what is in the file, then what is in memory. Clone is cheap.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Stored {
+pub(crate) struct SpooledBody {
     file: Option<Arc<SpoolFile>>,
     memory: Bytes,
 }
 
-impl Stored {
+impl SpooledBody {
     /// A body that is in memory.
     pub(crate) fn of(memory: Bytes) -> Self {
         Self { file: None, memory }
@@ -176,7 +175,7 @@ impl Stored {
         self.file.as_ref().map_or(0, |file| file.size.load(Ordering::Acquire))
     }
 
-    /// The body, where it is in memory as a whole.
+    /// The body, if all of it is in memory.
     pub(crate) fn in_memory(&self) -> Option<&Bytes> {
         self.file.is_none().then_some(&self.memory)
     }
@@ -188,37 +187,37 @@ impl Stored {
         }
         let load = move || {
             let mut all = Vec::with_capacity(self.len() as usize);
-            StoredReader::new(self).read_to_end(&mut all)?;
+            SpooledReader::new(self).read_to_end(&mut all)?;
             Ok(Bytes::from(all))
         };
         spawn_blocking(load).await.unwrap_or_else(|panic| Err(io::Error::other(panic)))
     }
 }
 
-/// Reads a [`Stored`] body; blocks on the disk where it is in a file.
+/// Reads a [`SpooledBody`]. Blocks on the disk if the body is in a file.
 #[derive(Debug)]
-pub(crate) struct StoredReader {
-    stored: Stored,
+pub(crate) struct SpooledReader {
+    body: SpooledBody,
     at: u64,
 }
 
-impl StoredReader {
-    pub(crate) fn new(stored: Stored) -> Self {
-        Self { stored, at: 0 }
+impl SpooledReader {
+    pub(crate) fn new(body: SpooledBody) -> Self {
+        Self { body, at: 0 }
     }
 }
 
-impl Read for StoredReader {
+impl Read for SpooledReader {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
-        let in_file = self.stored.in_file();
-        let read = match &self.stored.file {
+        let in_file = self.body.in_file();
+        let read = match &self.body.file {
             Some(file) if self.at < in_file => {
                 let most = buf.len().min((in_file - self.at) as usize);
                 file.file.read_at(&mut buf[..most], self.at)?
             }
             _ => {
-                let from = ((self.at - in_file) as usize).min(self.stored.memory.len());
-                (&self.stored.memory[from..]).read(buf)?
+                let from = ((self.at - in_file) as usize).min(self.body.memory.len());
+                (&self.body.memory[from..]).read(buf)?
             }
         };
         self.at += read as u64;
@@ -226,41 +225,41 @@ impl Read for StoredReader {
     }
 }
 
-impl Seek for StoredReader {
+impl Seek for SpooledReader {
     fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
         let target = match to {
             SeekFrom::Start(at) => Some(at),
-            SeekFrom::End(by) => self.stored.len().checked_add_signed(by),
+            SeekFrom::End(by) => self.body.len().checked_add_signed(by),
             SeekFrom::Current(by) => self.at.checked_add_signed(by),
         };
-        let target = target.filter(|at| *at <= self.stored.len());
+        let target = target.filter(|at| *at <= self.body.len());
         self.at = target.ok_or_else(|| io::Error::from(io::ErrorKind::InvalidInput))?;
         Ok(self.at)
     }
 }
 
-/// A [`Stored`] body, chunk by chunk, without blocking.
+/// A [`SpooledBody`], chunk by chunk, without blocking.
 #[derive(Debug)]
 pub(crate) struct Chunks {
-    stored: Stored,
+    body: SpooledBody,
     at: u64,
     reading: Option<JoinHandle<io::Result<Bytes>>>,
 }
 
 impl Chunks {
-    pub(crate) fn new(stored: Stored) -> Self {
-        Self { stored, at: 0, reading: None }
+    pub(crate) fn new(body: SpooledBody) -> Self {
+        Self { body, at: 0, reading: None }
     }
 
-    /// How many bytes are still to come.
+    /// How many bytes are left.
     pub(crate) fn left(&self) -> u64 {
-        self.stored.len().saturating_sub(self.at)
+        self.body.len().saturating_sub(self.at)
     }
 
-    /// The next chunk; `None` at the end.
+    /// The next chunk. `None` at the end.
     pub(crate) fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<io::Result<Bytes>>> {
-        let in_file = self.stored.in_file();
-        let chunk = match &self.stored.file {
+        let in_file = self.body.in_file();
+        let chunk = match &self.body.file {
             Some(file) if self.at < in_file => {
                 let (at, most) = (self.at, CHUNK.min((in_file - self.at) as usize));
                 let reading = self.reading.get_or_insert_with(|| {
@@ -278,7 +277,7 @@ impl Chunks {
                     Err(error) => return Poll::Ready(Some(Err(error))),
                 }
             }
-            _ => self.stored.memory.slice((self.at - in_file) as usize..),
+            _ => self.body.memory.slice((self.at - in_file) as usize..),
         };
         if chunk.is_empty() {
             return Poll::Ready(None);
@@ -294,49 +293,4 @@ impl Chunks {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn area(quota: u64) -> (tempfile::TempDir, Arc<Area>) {
-        let folder = tempfile::tempdir().unwrap();
-        let area = Arc::new(Area::new(folder.path().to_owned(), quota));
-        (folder, area)
-    }
-
-    #[tokio::test]
-    async fn a_body_comes_back_from_memory_and_from_the_file() {
-        let (folder, area) = area(10_000_000);
-        for frames in [vec![], vec![5], vec![5, 7], vec![200_000, 100_000, 3], vec![300_000; 4]] {
-            let mut spool = Spool::new(&area);
-            let mut want = Vec::new();
-            for (n, size) in frames.iter().enumerate() {
-                let data = vec![n as u8 + 1; *size];
-                want.extend_from_slice(&data);
-                spool.push(Bytes::from(data)).await.unwrap();
-            }
-            let stored = spool.done();
-            assert_eq!(stored.len(), want.len() as u64);
-            assert_eq!(stored.in_memory().is_some(), want.len() <= IN_MEMORY);
-            let mut chunks = Chunks::new(stored.clone());
-            let mut got = Vec::new();
-            while let Some(chunk) = chunks.next().await {
-                got.extend_from_slice(&chunk.unwrap());
-            }
-            assert_eq!(got, want);
-            assert_eq!(stored.load().await.unwrap(), want);
-            assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
-        }
-        assert_eq!(area.used.load(Ordering::SeqCst), 0);
-    }
-
-    #[tokio::test]
-    async fn the_quota_is_kept_and_given_back() {
-        let (_folder, area) = area(600_000);
-        let mut spool = Spool::new(&area);
-        spool.push(Bytes::from(vec![0; 500_000])).await.unwrap();
-        let refused = spool.push(Bytes::from(vec![0; 300_000])).await.unwrap_err();
-        assert_eq!(refused.kind(), io::ErrorKind::QuotaExceeded);
-        assert_eq!(spool.done().len(), 500_000);
-        assert_eq!(area.used.load(Ordering::SeqCst), 0);
-    }
-}
+mod tests;

@@ -1,4 +1,4 @@
-//! For how long something may make no progress.
+//! How long something may make no progress.
 
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -6,15 +6,15 @@ use std::time::Duration;
 
 use tokio::time::{Instant, Sleep, sleep_until};
 
-/// Runs while something is waited for; the time begins anew with each wait.
+/// Runs while something is waited for. The time starts again with each wait.
 #[derive(Debug)]
-pub(crate) struct Patience {
+pub(crate) struct StallTimer {
     limit: Duration,
     timer: Option<Pin<Box<Sleep>>>,
     waiting: bool,
 }
 
-impl Patience {
+impl StallTimer {
     pub(crate) fn new(limit: Duration) -> Self {
         Self { limit, timer: None, waiting: false }
     }
@@ -24,12 +24,12 @@ impl Patience {
     }
 
     /// What was waited for has come.
-    pub(crate) fn rest(&mut self) {
+    pub(crate) fn progress(&mut self) {
         self.waiting = false;
     }
 
-    /// Ready when nothing has come for too long. To be polled while nothing comes.
-    pub(crate) fn poll_over(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+    /// Ready when nothing has come for too long. Polled while nothing comes.
+    pub(crate) fn poll_stalled(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         if !self.waiting {
             self.waiting = true;
             let deadline = Instant::now() + self.limit;

@@ -7,8 +7,8 @@ use crate::context::ProxyContext;
 use crate::steps::reply::Reply;
 use crate::steps::respond::own;
 
-/// Answers what was asked of the proxy itself. The token is the permission; it tells nothing and
-/// may be redeemed again.
+/// Answers a request to the proxy itself. The token is the permission. The answer reveals nothing
+/// of the call, and the token may be redeemed again.
 pub(crate) async fn answer(
     context: &ProxyContext,
     method: &Method,
@@ -21,7 +21,7 @@ pub(crate) async fn answer(
     if method != Method::POST {
         return Ok(own::not_allowed("POST"));
     }
-    match context.config.store.redeem(token).await {
+    match context.store.redeem(token).await {
         Ok(execution_id) => Ok(own::confirmed(execution_id)),
         Err(
             error @ (store::Error::NotFound { .. }

@@ -1,4 +1,4 @@
-//! One client's connection: HTTP/1.1 or, in an intercepted tunnel, HTTP/2; its limits, its end.
+//! One client's connection: HTTP/1.1 or, in an intercepted tunnel, HTTP/2. Its limits and its end.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::{Pin, pin};
@@ -15,63 +15,67 @@ use hyper_util::rt::{TokioExecutor, TokioIo};
 use proxy_core::error::Error;
 use tokio::io::{AsyncRead, AsyncWrite};
 
-use crate::body::stream::Body;
+use super::dispatch;
+use super::idle_timeout::{ClientTimeouts, IdleTimeout};
+use super::link::{ClientLink, ConnectionSlot, Tunnel};
+use super::turn::Turn;
+use crate::body::reply::ReplyBody;
 use crate::config::Observation;
-use crate::context::{Phase, ProxyContext};
-use crate::front::idle_timeout::{Limits, Watched};
-use crate::front::link::{Inside, Link, Slot};
-use crate::front::turn::Turn;
-use crate::steps;
+use crate::context::ProxyContext;
+use crate::lifecycle::Phase;
 use crate::steps::reply::Reply;
 use crate::steps::respond::problem;
 
-/// The most header fields of a request; more get hyper's own 431.
+/// The most header fields of a request. With more, hyper answers 431.
 const MAX_HEADERS: usize = 256;
-
-/// The same for HTTP/2, in bytes; how many requests a client may have under way on a connection.
+/// The largest head of an HTTP/2 request, in bytes.
 const MAX_HEAD: u32 = 256 * 1024;
+/// How many requests a client may have under way on an HTTP/2 connection.
 const MAX_STREAMS: u32 = 256;
 
-/// What was agreed upon to be spoken.
+/// The protocol that both sides agreed on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Protocol {
     Http1,
     Http2,
 }
 
-/// Serves one connection until it ends, or, when the server drains, to the end of its request.
-///
-/// `cut` closes it where an answer broke off whose end would be that of the connection (HTTP/1.0): a
-/// proper close would make it a whole one (RFC 9112, 8). TLS without its `close_notify` says so itself; a
-/// clear tunnel has no means to.
+/// The client of a connection.
+pub(crate) struct Client<I> {
+    /// The tunnel that the connection is inside of.
+    pub(crate) tunnel: Option<Arc<Tunnel>>,
+    pub(crate) protocol: Protocol,
+    pub(crate) slot: ConnectionSlot,
+    /// Closes the connection if an answer broke off that ends with the connection (HTTP/1.0): a
+    /// proper close would make it look whole (RFC 9112, 8). Inside TLS a missing `close_notify`
+    /// says so. A clear tunnel has no means to say it.
+    pub(crate) abort: fn(I),
+}
+
+/// Serves one connection until it ends or, while the proxy drains, to the end of its request.
 pub(crate) fn serve<I>(
     context: Arc<ProxyContext>,
     io: I,
-    inside: Option<Arc<Inside>>,
-    protocol: Protocol,
-    slot: Slot,
-    cut: fn(I),
+    client: Client<I>,
 ) -> Pin<Box<dyn Future<Output = ()> + Send>>
 where
     I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
+    let Client { tunnel, protocol, slot, abort } = client;
     let turn = Arc::new(match protocol {
         Protocol::Http1 => Turn::default(),
         Protocol::Http2 => Turn::multiplexed(),
     });
-    let timeouts = &context.config.timeouts;
-    let limits =
-        Limits { idle: timeouts.idle, head: timeouts.request_head, taking: timeouts.body_idle };
-    let io = Watched::new(io, Arc::clone(&turn), limits);
-    let link = Arc::new(Link { turn: Arc::clone(&turn), inside, slot });
-    let state = Arc::clone(&context);
+    let io = IdleTimeout::new(io, Arc::clone(&turn), ClientTimeouts::of(&context.timeouts));
+    let link = Arc::new(ClientLink { turn: Arc::clone(&turn), tunnel, slot });
+    let for_requests = Arc::clone(&context);
     let service = service_fn(move |request: Request<Incoming>| {
-        let (context, link) = (Arc::clone(&state), Arc::clone(&link));
+        let (context, link) = (Arc::clone(&for_requests), Arc::clone(&link));
         async move { Ok::<_, std::convert::Infallible>(answer(context, link, request).await) }
     });
     let io = TokioIo::new(io);
-    // Chosen by what was agreed: a builder that waits for the first bytes never gives a silent
-    // client up.
+    // Chosen by what was agreed: a builder that waits for the first bytes never gives up on a
+    // silent client.
     match protocol {
         Protocol::Http1 => {
             let mut builder = http1::Builder::new();
@@ -84,12 +88,12 @@ where
             let mut connection = builder.serve_connection(io, service).with_upgrades();
             Box::pin(async move {
                 let wind_down = UpgradeableConnection::graceful_shutdown;
-                let clean = to_its_end(context, &turn, Pin::new(&mut connection), wind_down).await;
-                if !clean
+                let end = run(&context, &turn, Pin::new(&mut connection), wind_down).await;
+                if end == End::Broken
                     && turn.ends_by_close()
                     && let Some(parts) = connection.into_parts()
                 {
-                    cut(parts.io.into_inner().into_inner());
+                    abort(parts.io.into_inner().into_inner());
                 }
             })
         }
@@ -102,90 +106,110 @@ where
             let mut connection = builder.serve_connection(io, service);
             Box::pin(async move {
                 let wind_down = http2::Connection::graceful_shutdown;
-                to_its_end(context, &turn, Pin::new(&mut connection), wind_down).await;
+                run(&context, &turn, Pin::new(&mut connection), wind_down).await;
             })
         }
     }
 }
 
-/// Whether it was an end in good order.
-async fn to_its_end<C>(
-    context: Arc<ProxyContext>,
+/// How a connection ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum End {
+    Proper,
+    Broken,
+}
+
+impl From<hyper::Result<()>> for End {
+    fn from(ended: hyper::Result<()>) -> Self {
+        if ended.is_ok() { Self::Proper } else { Self::Broken }
+    }
+}
+
+/// Runs a connection to its end. `wind_down` tells it to end with its request.
+async fn run<C>(
+    context: &ProxyContext,
     turn: &Turn,
     mut connection: Pin<&mut C>,
     wind_down: fn(Pin<&mut C>),
-) -> bool
+) -> End
 where
     C: Future<Output = hyper::Result<()>>,
 {
-    let mut draining = pin!(context.draining.cancelled());
-    let mut closing = pin!(context.closing.cancelled());
-    let (mut registered, mut told) = (false, false);
-    let clean = std::future::poll_fn(|cx| {
+    let lifecycle = &context.lifecycle;
+    let mut draining = pin!(lifecycle.draining.cancelled());
+    let mut closing = pin!(lifecycle.closing.cancelled());
+    let (mut registered, mut winding_down) = (false, false);
+    let end = std::future::poll_fn(|cx| {
         if let Poll::Ready(ended) = connection.as_mut().poll(cx) {
-            return Poll::Ready(ended.is_ok());
+            return Poll::Ready(ended.into());
         }
-        // Registered once: polling them each time would make all connections share a lock.
+        // Registered once: if each poll did, all connections would share a lock.
         if !registered {
             registered = true;
             let _ = (draining.as_mut().poll(cx), closing.as_mut().poll(cx));
         }
-        match context.phase() {
+        match lifecycle.phase() {
             Phase::Serving => {}
-            Phase::Draining if told => {}
+            Phase::Draining if winding_down => {}
             Phase::Draining => {
-                told = true;
+                winding_down = true;
                 wind_down(connection.as_mut());
-                return connection.as_mut().poll(cx).map(|ended| ended.is_ok());
+                return connection.as_mut().poll(cx).map(End::from);
             }
-            Phase::Closing => return Poll::Ready(false),
+            Phase::Closing => return Poll::Ready(End::Broken),
         }
         Poll::Pending
     })
     .await;
-    // Of a client elsewhere the network may still hold what it never took.
-    if clean
-        && context.config.proxy_addresses.iter().all(|own| own.ip().to_canonical().is_loopback())
-        && let Some(owed) = turn.closed()
+    // To a client on another machine the network may still hold what the client never got.
+    let is_local =
+        || context.own.addresses.proxy.iter().all(|own| own.ip().to_canonical().is_loopback());
+    if end == End::Proper
+        && is_local()
+        && let Some(pending) = turn.arrived_by_close()
     {
-        context.config.store.delivered(owed.delivery().clone());
+        context.store.delivered(pending.delivery().clone());
     }
-    clean
+    end
 }
 
 /// Answers one request, whatever happens on the way.
 async fn answer(
     context: Arc<ProxyContext>,
-    link: Arc<Link>,
+    link: Arc<ClientLink>,
     request: Request<Incoming>,
-) -> Response<Body> {
+) -> Response<ReplyBody> {
     let started = Instant::now();
-    if let Some(owed) = link.turn.arrived() {
-        context.config.store.delivered(owed.delivery().clone());
+    if let Some(pending) = link.turn.arrived() {
+        context.store.delivered(pending.delivery().clone());
     }
     if request.version() == Version::HTTP_10 {
         link.turn.end_by_close();
     }
     let turn = link.turn.begin();
     let has_body = !request.body().is_end_stream();
-    let handling = steps::handle(Arc::clone(&context), Arc::clone(&link), request);
-    let reply = match (Caught(Box::pin(handling))).await {
+    let handling = dispatch::handle(Arc::clone(&context), Arc::clone(&link), request);
+    let reply = match (CatchPanic(Box::pin(handling))).await {
         Some(reply) => reply,
         None => problem::problem(&context, &Error::Internal, None),
     };
-    let Reply { response, decision, upstream } = reply;
-    if has_body && response.status().as_u16() >= 400 {
+    let Reply { response, outcome, upstream, delivery } = reply;
+    if let Some(delivery) = delivery {
+        link.turn.expect(context.calls.deliveries.begin(delivery));
+    }
+    let status = response.status().as_u16();
+    if has_body && status >= 400 {
         link.turn.leave_unread();
     }
-    tracing::debug!(decision, status = response.status().as_u16(), "answered");
-    (context.config.observer)(&Observation { decision, duration: started.elapsed(), upstream });
+    tracing::debug!(decision = outcome.as_str(), status, "answered");
+    (context.observer)(&Observation { outcome, duration: started.elapsed(), upstream });
     response.map(|body| body.during(turn))
 }
 
-/// A future whose panic is `None`: it ends one request and not the process.
-struct Caught<F>(Pin<Box<F>>);
+/// A future whose panic becomes `None`: it ends one request and not the process.
+struct CatchPanic<F>(Pin<Box<F>>);
 
-impl<F: Future> Future for Caught<F> {
+impl<F: Future> Future for CatchPanic<F> {
     type Output = Option<F::Output>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
@@ -207,8 +231,8 @@ mod tests {
 
     #[tokio::test]
     async fn a_panic_ends_a_request_and_nothing_else() {
-        let calm = Caught(Box::pin(async { 1 }));
+        let calm = CatchPanic(Box::pin(async { 1 }));
         assert_eq!(calm.await, Some(1));
-        assert_eq!(Caught(Box::pin(panics())).await, None);
+        assert_eq!(CatchPanic(Box::pin(panics())).await, None);
     }
 }

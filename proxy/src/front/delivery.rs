@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use store::key::HolderKey;
@@ -10,68 +10,71 @@ use store::{Delivery, Repeat};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
-/// For how long a call waits to hear what became of the answer before it. A client that closes a
-/// connection and opens another one may be served on the new one first; one that has timed out keeps
-/// the old one open, or resets it.
+/// How long a call waits for the fate of the answer before it. A client that closes a connection
+/// and opens another one may be served on the new one first. A client that has timed out keeps the
+/// old one open, or resets it.
 const GRACE: Duration = Duration::from_millis(100);
 
-type Asker = (HolderKey, Option<String>);
+/// Who gets the answers: the first call's key, and the run of the agent.
+type Recipient = (HolderKey, Option<String>);
 
-/// The answers that were given and neither arrived nor were lost, by who asked.
+/// The answers that were given and of which it is not known yet whether they arrived, by recipient.
 #[derive(Debug, Default)]
-pub(crate) struct Deliveries(Mutex<HashMap<Asker, CancellationToken>>);
+pub(crate) struct Deliveries(Mutex<HashMap<Recipient, CancellationToken>>);
 
-/// One of them; when it is dropped, it is over.
-pub(crate) struct Owed {
+/// An answer on its way. Its fate is known when this is dropped.
+pub(crate) struct PendingDelivery {
     delivery: Delivery,
-    over: CancellationToken,
+    settled: CancellationToken,
     all: Arc<Deliveries>,
 }
 
-impl fmt::Debug for Owed {
+impl fmt::Debug for PendingDelivery {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.delivery.fmt(f)
     }
 }
 
-fn asker(repeat: &Repeat) -> Asker {
+fn recipient(repeat: &Repeat) -> Recipient {
     (repeat.first, repeat.run.clone())
 }
 
 impl Deliveries {
-    /// An answer is about to be given.
-    pub(crate) fn owe(self: &Arc<Self>, delivery: Delivery) -> Owed {
-        let over = CancellationToken::new();
-        let mut given = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        given.insert(asker(&delivery.repeat), over.clone());
-        Owed { delivery, over, all: Arc::clone(self) }
+    /// Registers an answer that is about to be given.
+    pub(crate) fn begin(self: &Arc<Self>, delivery: Delivery) -> PendingDelivery {
+        let settled = CancellationToken::new();
+        self.lock().insert(recipient(&delivery.repeat), settled.clone());
+        PendingDelivery { delivery, settled, all: Arc::clone(self) }
     }
 
-    /// Waits, and not for long, until the last answer to this asker has arrived or was lost.
+    /// Waits a moment until the last answer to this recipient has arrived or was lost. If that is
+    /// not known then, the call is a retry.
     pub(crate) async fn settle(&self, repeat: &Repeat) {
-        let given =
-            self.0.lock().unwrap_or_else(PoisonError::into_inner).get(&asker(repeat)).cloned();
-        if let Some(over) = given {
-            // Where nothing is known the call is a retry.
-            let _ = timeout(GRACE, over.cancelled()).await;
+        let pending = self.lock().get(&recipient(repeat)).cloned();
+        if let Some(settled) = pending {
+            let _ = timeout(GRACE, settled.cancelled()).await;
         }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<Recipient, CancellationToken>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Owed {
+impl PendingDelivery {
     pub(crate) fn delivery(&self) -> &Delivery {
         &self.delivery
     }
 }
 
-impl Drop for Owed {
+impl Drop for PendingDelivery {
     fn drop(&mut self) {
-        self.over.cancel();
-        let mut given = self.all.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let asker = asker(&self.delivery.repeat);
-        // A later answer to the same asker may have taken the place.
-        if given.get(&asker).is_some_and(CancellationToken::is_cancelled) {
-            given.remove(&asker);
+        self.settled.cancel();
+        let mut pending = self.all.lock();
+        let recipient = recipient(&self.delivery.repeat);
+        // A later answer to the same recipient may have taken the place.
+        if pending.get(&recipient).is_some_and(CancellationToken::is_cancelled) {
+            pending.remove(&recipient);
         }
     }
 }

@@ -3,31 +3,56 @@
 use std::sync::Arc;
 
 use proxy_core::http::target::{Authority, Scheme};
-use proxy_core::identity::metadata::ProxyCredentials;
+use proxy_core::identity::credentials::ProxyCredentials;
 use tokio::sync::OwnedSemaphorePermit;
 
-use crate::front::turn::Turn;
+use super::turn::Turn;
 
-/// What a request knows of the connection that it came by.
+/// A client's connection, as its requests see it.
 #[derive(Debug)]
-pub(crate) struct Link {
+pub(crate) struct ClientLink {
     pub(crate) turn: Arc<Turn>,
     /// The tunnel that the connection is inside of.
-    pub(crate) inside: Option<Arc<Inside>>,
-    /// Among the connections of all clients; held by what outlives the HTTP on it, too.
-    pub(crate) slot: Slot,
+    pub(crate) tunnel: Option<Arc<Tunnel>>,
+    /// Counts the connection. Also held by what outlives the HTTP on it.
+    pub(crate) slot: ConnectionSlot,
 }
 
-/// What every request inside a tunnel inherits.
+/// A tunnel that HTTP is spoken inside.
 #[derive(Debug)]
-pub(crate) struct Inside {
-    /// The tunnel leads to the proxy itself: only the credentials are inherited.
-    pub(crate) own: bool,
-    /// `Https` where TLS with the client was ours.
+pub(crate) enum Tunnel {
+    /// It leads to the proxy itself. Its requests inherit the credentials only.
+    ToProxy(Option<ProxyCredentials>),
+    /// It leads to an upstream.
+    ToUpstream(TunnelTarget),
+}
+
+/// What every request inside a tunnel to an upstream inherits.
+#[derive(Debug)]
+pub(crate) struct TunnelTarget {
+    /// `Https` if the engine ended the client's TLS.
     pub(crate) scheme: Scheme,
     pub(crate) authority: Authority,
     pub(crate) credentials: Option<ProxyCredentials>,
 }
 
-/// One of the places for clients' connections.
-pub(crate) type Slot = Arc<OwnedSemaphorePermit>;
+/// A permit to have a client connection open.
+pub(crate) type ConnectionSlot = Arc<OwnedSemaphorePermit>;
+
+impl ClientLink {
+    /// The credentials that the tunnel's CONNECT carried.
+    pub(crate) fn credentials(&self) -> Option<&ProxyCredentials> {
+        match self.tunnel.as_deref()? {
+            Tunnel::ToProxy(credentials) => credentials.as_ref(),
+            Tunnel::ToUpstream(target) => target.credentials.as_ref(),
+        }
+    }
+
+    /// Where the tunnel leads, if it leads to an upstream.
+    pub(crate) fn tunnel_target(&self) -> Option<&TunnelTarget> {
+        match self.tunnel.as_deref()? {
+            Tunnel::ToProxy(_) => None,
+            Tunnel::ToUpstream(target) => Some(target),
+        }
+    }
+}

@@ -1,32 +1,33 @@
-//! Accepting connections, and the orderly end.
+//! Accepts connections, and drains them at shutdown.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
 use tokio::time::{Instant, interval, sleep, timeout_at};
 use tokio_util::sync::CancellationToken;
 
+use super::connection::{self, Protocol};
 use crate::context::ProxyContext;
-use crate::front::connection::{self, Protocol};
 
 /// How long to wait after a connection could not be accepted (no file descriptors left).
-const BREATH: Duration = Duration::from_millis(50);
+const RETRY_DELAY: Duration = Duration::from_millis(50);
 
-/// How often idle connections to upstreams are looked through.
+/// How long tunnels get to end when the proxy closes.
+const CLOSE_DELAY: Duration = Duration::from_millis(50);
+
+/// How often the pool drops connections that were idle for too long.
 const SWEEP: Duration = Duration::from_secs(20);
 
-/// Serves until `shutdown`, then lets what runs come to its end, for as long as the config says.
+/// Serves until `shutdown`, then drains.
 pub(crate) async fn serve(
     context: Arc<ProxyContext>,
     listener: TcpListener,
     shutdown: CancellationToken,
 ) {
-    let sweeping = sweep(&context);
     tokio::select! {
         () = accept(&context, &listener) => {}
-        () = sweeping => {}
+        () = sweep(&context) => {}
         () = shutdown.cancelled() => {}
     }
     drop(listener);
@@ -34,20 +35,18 @@ pub(crate) async fn serve(
 }
 
 async fn accept(context: &Arc<ProxyContext>, listener: &TcpListener) {
-    let slots = Arc::new(Semaphore::new(context.config.max_connections));
-    // It is never closed.
-    while let Ok(slot) = Arc::clone(&slots).acquire_owned().await {
+    // The semaphore is never closed.
+    while let Ok(slot) = Arc::clone(&context.lifecycle.slots).acquire_owned().await {
         let stream = next(listener).await;
         let _ = stream.set_nodelay(true);
-        let serving = connection::serve(
-            Arc::clone(context),
-            stream,
-            None,
-            Protocol::Http1,
-            slot.into(),
-            reset,
-        );
-        context.connections.spawn(serving);
+        let client = connection::Client {
+            tunnel: None,
+            protocol: Protocol::Http1,
+            slot: slot.into(),
+            abort: reset,
+        };
+        let serving = connection::serve(Arc::clone(context), stream, client);
+        context.lifecycle.connections.spawn(serving);
     }
 }
 
@@ -63,7 +62,7 @@ async fn next(listener: &TcpListener) -> TcpStream {
             Ok((stream, _)) => return stream,
             Err(error) => {
                 tracing::warn!(%error, "cannot accept a connection");
-                sleep(BREATH).await;
+                sleep(RETRY_DELAY).await;
             }
         }
     }
@@ -73,22 +72,23 @@ async fn sweep(context: &ProxyContext) {
     let mut ticks = interval(SWEEP);
     loop {
         ticks.tick().await;
-        context.pool.sweep();
+        context.upstreams.pool.sweep();
     }
 }
 
-/// Connections end with their request; calls come to their end, clients or not; tunnels, which have
-/// none of their own, are closed last.
+/// Connections end with their request. Calls run to their end, whether their clients wait or not.
+/// Tunnels, which have no end of their own, are closed last.
 async fn drain(context: &ProxyContext) {
-    context.drain();
-    let deadline = Instant::now() + context.config.timeouts.drain;
-    for tracker in [&context.connections, &context.exchanges] {
+    let lifecycle = &context.lifecycle;
+    lifecycle.drain();
+    let deadline = Instant::now() + context.timeouts.drain;
+    for tracker in [&lifecycle.connections, &lifecycle.calls] {
         tracker.close();
         if timeout_at(deadline, tracker.wait()).await.is_err() {
             tracing::warn!(left = tracker.len(), "stopping with work under way");
         }
     }
-    context.close();
-    context.tunnels.close();
-    let _ = timeout_at(Instant::now() + BREATH, context.tunnels.wait()).await;
+    lifecycle.close();
+    lifecycle.tunnels.close();
+    let _ = timeout_at(Instant::now() + CLOSE_DELAY, lifecycle.tunnels.wait()).await;
 }

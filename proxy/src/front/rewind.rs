@@ -1,4 +1,5 @@
-//! A stream whose first bytes were read already.
+//! A stream whose first bytes were read already. (Tokio's `chain` joins readers, and splitting a
+//! stream to use it would take a lock at each read and write.)
 
 use std::io;
 use std::pin::Pin;
@@ -7,7 +8,7 @@ use std::task::{Context, Poll};
 use bytes::{Buf as _, Bytes};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-/// Gives `first` before what `io` has.
+/// Reads `first`, then `io`. Writes to `io`.
 #[derive(Debug)]
 pub(crate) struct Rewind<I> {
     first: Bytes,

@@ -3,15 +3,15 @@
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use crate::front::delivery::Owed;
+use super::delivery::PendingDelivery;
 
 /// Between two requests.
 pub(super) const IDLE: u8 = 0;
 /// Some bytes of a request's head have come.
 pub(super) const HEAD: u8 = 1;
-/// A request is being answered; its body has limits of its own.
+/// A request is being answered. Its body has limits of its own.
 pub(super) const EXCHANGE: u8 = 2;
-/// No HTTP any more.
+/// The connection no longer carries HTTP.
 pub(super) const UPGRADED: u8 = 3;
 
 /// Whose turn it is on one connection.
@@ -19,25 +19,25 @@ pub(super) const UPGRADED: u8 = 3;
 pub(crate) struct Turn {
     whose: AtomicU8,
     pub(super) unread: AtomicBool,
-    /// Of a connection with many requests at once: how many of them run.
+    /// How many requests run, on a connection with many requests at once.
     pub(super) running: Option<AtomicUsize>,
-    /// How many have begun.
+    /// How many requests have begun.
     pub(super) begun: AtomicUsize,
     /// The client has closed its side after its last answer was written.
     pub(super) closed: AtomicBool,
-    /// Its client may know the end of an answer by that of the connection alone (HTTP/1.0).
+    /// The client may recognise the end of an answer only by that of the connection (HTTP/1.0).
     by_close: AtomicBool,
-    /// The answer that was given last, where it matters whether it arrived.
-    owed: Mutex<Option<Owed>>,
+    /// The answer that was given last, if it matters whether it arrives.
+    pending: Mutex<Option<PendingDelivery>>,
 }
 
 impl Turn {
-    /// On a connection that carries many requests at once (HTTP/2).
+    /// The turn on a connection that carries many requests at once (HTTP/2).
     pub(crate) fn multiplexed() -> Self {
         Self { running: Some(AtomicUsize::new(0)), ..Self::default() }
     }
 
-    /// A request's head is complete. The turn ends when the guard is dropped.
+    /// A request's head is complete. The exchange ends when the guard is dropped.
     pub(crate) fn begin(self: &Arc<Self>) -> TurnGuard {
         self.begun.fetch_add(1, Ordering::AcqRel);
         if let Some(running) = &self.running {
@@ -57,37 +57,37 @@ impl Turn {
         }
     }
 
-    /// It matters whether the answer that is about to be given arrives.
-    pub(crate) fn owe(&self, owed: Owed) {
-        // With many requests at once none of them tells of another's answer.
+    /// Watches whether the answer that is about to be given arrives.
+    pub(crate) fn expect(&self, delivery: PendingDelivery) {
+        // With many requests at once none of them says anything about another's answer.
         if self.running.is_none() {
-            *self.lock_owed() = Some(owed);
+            *self.lock_pending() = Some(delivery);
         }
     }
 
-    /// A request's head is complete: the answer before it has arrived, if the client began to speak
-    /// only after that was written. To be called before [`Self::begin`].
-    pub(crate) fn arrived(&self) -> Option<Owed> {
-        let owed = self.lock_owed().take();
-        owed.filter(|_| self.whose.load(Ordering::Acquire) == HEAD)
+    /// A request's head is complete: the answer before it has arrived if the client began to send
+    /// only after that answer was written. Called before [`Self::begin`].
+    pub(crate) fn arrived(&self) -> Option<PendingDelivery> {
+        let pending = self.lock_pending().take();
+        pending.filter(|_| self.whose.load(Ordering::Acquire) == HEAD)
     }
 
-    /// The connection has come to its proper end: the last answer has arrived, if the client closed
-    /// its side, and no sooner than it was written.
-    pub(crate) fn closed(&self) -> Option<Owed> {
-        let owed = self.lock_owed().take();
-        owed.filter(|_| self.closed.load(Ordering::Acquire))
+    /// The connection has ended properly: the last answer has arrived if the client closed its side
+    /// no sooner than that answer was written.
+    pub(crate) fn arrived_by_close(&self) -> Option<PendingDelivery> {
+        let pending = self.lock_pending().take();
+        pending.filter(|_| self.closed.load(Ordering::Acquire))
     }
 
-    fn lock_owed(&self) -> MutexGuard<'_, Option<Owed>> {
-        self.owed.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock_pending(&self) -> MutexGuard<'_, Option<PendingDelivery>> {
+        self.pending.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(super) fn is_owed(&self) -> bool {
-        self.lock_owed().is_some()
+    pub(super) fn expects_delivery(&self) -> bool {
+        self.lock_pending().is_some()
     }
 
-    /// The client may take the end of the connection for that of an answer.
+    /// The client may take the end of the connection for the end of an answer.
     pub(crate) fn end_by_close(&self) {
         self.by_close.store(true, Ordering::Release);
     }
@@ -96,13 +96,13 @@ impl Turn {
         self.by_close.load(Ordering::Acquire)
     }
 
-    /// From here on the connection carries something else, without deadlines.
+    /// From here on the connection carries something else, without timeouts.
     pub(crate) fn upgrade(&self) {
         self.whose.store(UPGRADED, Ordering::Release);
     }
 
-    /// The request was answered, and its body may not have been read. Where requests share a
-    /// connection it does not end with one of them.
+    /// The request was answered, and its body may not have been read. A connection that many
+    /// requests share does not end with one of them.
     pub(crate) fn leave_unread(&self) {
         self.unread.store(self.running.is_none(), Ordering::Release);
     }

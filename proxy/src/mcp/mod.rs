@@ -1,20 +1,15 @@
-//! The Model Context Protocol over HTTP: streams that are watched, and responses that come on another
-//! stream. What a message says is decided in [`proxy_core::mcp`].
+//! The Model Context Protocol over HTTP: streams that are watched, and responses that come on
+//! another stream. What a message means is decided in [`proxy_core::mcp`].
 
-pub(crate) mod known;
+pub(crate) mod servers;
 pub(crate) mod sessions;
 pub(crate) mod stream_reply;
 pub(crate) mod undelivered;
 pub(crate) mod watch;
 
+pub use proxy_core::http::meaning::is_secret_name as is_secret_variable;
 pub use proxy_core::mcp::message::{KEY_MEMBER, Message, ToolCall, read};
 pub use proxy_core::mcp::reply::{
     canonical_id, id_of_request, id_of_response, refusal, tool_error, with_id,
 };
 pub use proxy_core::mcp::stdio::{STDIO_DOMAIN, STDIO_PORT};
-
-/// Does the name of a variable say that its value is a secret: it tells whose credentials a server
-/// on stdio has.
-pub fn is_secret_variable(name: &str) -> bool {
-    proxy_core::http::meaning::is_secret_name(name)
-}

@@ -10,16 +10,16 @@ use proxy_core::mcp::session_key::SessionKey;
 use serde_json::value::RawValue;
 use tokio::sync::{mpsc, oneshot};
 
-/// A response, and whom to tell that it is on disk.
+/// A response that came on another stream, and the sender that reports that it is on disk.
 #[derive(Debug)]
-pub(crate) struct Delivery {
+pub(crate) struct SessionResponse {
     pub(crate) message: Bytes,
     pub(crate) recorded: oneshot::Sender<()>,
 }
 
-type Waiting = HashMap<(SessionKey, String), mpsc::Sender<Delivery>>;
+type Waiting = HashMap<(SessionKey, String), mpsc::Sender<SessionResponse>>;
 
-/// The calls that wait; as many as are in flight.
+/// The calls that wait for their responses. As many as are in flight.
 #[derive(Debug, Default)]
 pub(crate) struct Sessions(Mutex<Waiting>);
 
@@ -29,15 +29,15 @@ impl Sessions {
     }
 
     /// Waits for the response to `id` from now on.
-    pub(crate) fn expect(self: &Arc<Self>, session: SessionKey, id: &RawValue) -> Expected {
-        let (sender, deliveries) = mpsc::channel(1);
+    pub(crate) fn expect(self: &Arc<Self>, session: SessionKey, id: &RawValue) -> ExpectedResponse {
+        let (sender, responses) = mpsc::channel(1);
         let key = (session, id.get().to_owned());
         self.waiting().insert(key.clone(), sender.clone());
-        Expected { sessions: Arc::clone(self), key, sender, deliveries }
+        ExpectedResponse { sessions: Arc::clone(self), key, sender, responses }
     }
 
-    /// Hands a message to the call that it answers. `None`: nobody waits for it. Else the receiver
-    /// gets word when it is on disk, and none where it cannot be.
+    /// Hands a message to the call that it answers. `None`: no call waits for it. The receiver
+    /// completes when the message is on disk, and fails if it cannot be recorded.
     pub(crate) async fn deliver(
         &self,
         session: SessionKey,
@@ -49,29 +49,29 @@ impl Sessions {
         let key = (session, id_of_response(message)?);
         let waiting = self.waiting().get(&key)?.clone();
         let (recorded, receiver) = oneshot::channel();
-        let delivery = Delivery { message: Bytes::copy_from_slice(message), recorded };
-        waiting.send(delivery).await.ok()?;
+        let response = SessionResponse { message: Bytes::copy_from_slice(message), recorded };
+        waiting.send(response).await.ok()?;
         Some(receiver)
     }
 }
 
-/// A call's place among those that wait, given up when it is dropped.
+/// A call that waits for its response, until this is dropped.
 #[derive(Debug)]
-pub(crate) struct Expected {
+pub(crate) struct ExpectedResponse {
     sessions: Arc<Sessions>,
     key: (SessionKey, String),
-    sender: mpsc::Sender<Delivery>,
-    deliveries: mpsc::Receiver<Delivery>,
+    sender: mpsc::Sender<SessionResponse>,
+    responses: mpsc::Receiver<SessionResponse>,
 }
 
-impl Expected {
-    /// The response. Cancel-safe.
-    pub(crate) async fn came(&mut self) -> Option<Delivery> {
-        self.deliveries.recv().await
+impl ExpectedResponse {
+    /// Waits for the response. Cancel-safe.
+    pub(crate) async fn response(&mut self) -> Option<SessionResponse> {
+        self.responses.recv().await
     }
 }
 
-impl Drop for Expected {
+impl Drop for ExpectedResponse {
     fn drop(&mut self) {
         let mut waiting = self.sessions.waiting();
         // A client that used the id twice has put another call here.
@@ -101,17 +101,17 @@ mod tests {
         let sessions = Arc::new(Sessions::default());
         let id = serde_json::from_str::<Box<RawValue>>("7").unwrap();
         let mut expected = sessions.expect(session("a"), &id);
-        let response = br#"{"jsonrpc":"2.0","id":7,"result":{}}"#;
-        assert!(sessions.deliver(session("b"), response).await.is_none());
+        let message = br#"{"jsonrpc":"2.0","id":7,"result":{}}"#;
+        assert!(sessions.deliver(session("b"), message).await.is_none());
         let request = br#"{"jsonrpc":"2.0","id":7,"method":"ping"}"#;
         assert!(sessions.deliver(session("a"), request).await.is_none());
-        let recorded = sessions.deliver(session("a"), response).await.unwrap();
-        let delivery = expected.came().await.unwrap();
-        assert_eq!(&delivery.message[..], response);
-        delivery.recorded.send(()).unwrap();
+        let recorded = sessions.deliver(session("a"), message).await.unwrap();
+        let response = expected.response().await.unwrap();
+        assert_eq!(&response.message[..], message);
+        response.recorded.send(()).unwrap();
         recorded.await.unwrap();
         drop(expected);
-        assert!(sessions.deliver(session("a"), response).await.is_none());
+        assert!(sessions.deliver(session("a"), message).await.is_none());
         assert!(sessions.waiting().is_empty());
     }
 }

@@ -1,133 +1,149 @@
-//! Answers to tool calls of MCP: complete is not the end of the stream, but the response to the
-//! call. The event with it is held until the outcome is committed; earlier and later ones flow.
+//! Streamed answers to tool calls of MCP. Such an answer is complete with the response to the call,
+//! not with the end of the stream. The event with the response is held until the outcome is
+//! committed. Earlier and later events flow.
 
 use std::io;
+use std::ops::ControlFlow::{self, Break, Continue};
 use std::sync::Arc;
-use std::time::Duration;
 
 use bytes::Bytes;
 use http_body_util::BodyExt as _;
-use hyper::http::response::Parts;
-use proxy_core::error::{Error, Sent};
+use hyper::body::Frame;
+use proxy_core::error::Error;
 use proxy_core::http::hop_by_hop::remove_where;
-use proxy_core::mcp::caller::Asker;
-use proxy_core::mcp::long_event::{Long, LongResponse};
-use proxy_core::mcp::reply::Verdict;
-use proxy_core::mcp::sse::{self, Cutter, Piece};
-use store::call::{AnswerBody, Finish, Settled};
+use proxy_core::mcp::caller::Caller;
+use proxy_core::mcp::long_event::{LongEvent, LongResponse};
+use proxy_core::mcp::reply::ToolOutcome;
+use proxy_core::mcp::sse::{self, Cutter, SsePiece};
+use store::call::{AnswerBody, Finish, Sent, Settled};
 use tokio::time::timeout;
 
-use crate::body::stream::{Body, fed};
-use crate::context::ProxyContext;
-use crate::mcp::sessions::{Delivery, Expected};
-use crate::steps::label::Label;
-use crate::steps::record::running::{Facts, Running, response_finished, truncated};
-use crate::steps::record::stream::Client;
-use crate::steps::reply::Reply;
-use crate::steps::respond::{live, problem};
-use crate::upstream::response_body::FromUpstream;
+use super::sessions::{ExpectedResponse, SessionResponse};
+use crate::body::channel::channel;
+use crate::body::reply::ReplyBody;
+use crate::steps::exchange::Exchange;
+use crate::steps::record::client::StreamClient;
+use crate::steps::record::facts::{AnswerFacts, AnswerInProgress};
+use crate::steps::respond::problem;
+use crate::steps::states::{Recorded, Running};
+use crate::upstream::response_body::UpstreamBody;
 
 /// Passes a stream on as it comes, from a task of its own: the client may leave.
-pub(crate) fn flow(
-    running: Running,
-    asker: Arc<Asker>,
-    mut head: Parts,
-    facts: Facts,
-    source: FromUpstream,
-    took: Duration,
-) -> Reply {
-    // Where no response comes, what is known of the call is told behind the upstream's own bytes.
+pub(crate) fn stream(
+    answering: AnswerInProgress,
+    caller: Arc<Caller>,
+    source: UpstreamBody,
+) -> Exchange<Recorded> {
+    let AnswerInProgress { mut running, mut head, facts, took } = answering;
+    // If no response comes, what is known of the call is added behind the upstream's own bytes.
     remove_where(&mut head.headers, |name| name == "content-length");
-    let (feeder, body) = fed(None);
-    let reply = live::flowing(&running.context, head, Body::fed(body), &running.label, took);
-    let client = Client::of(&running, feeder, None);
-    let tracker = running.context.exchanges.clone();
-    let stream = Stream {
-        expected: asker
-            .session()
-            .map(|session| running.context.mcp.sessions.expect(session, asker.id())),
-        asker,
+    let (sender, body) = channel(None);
+    let client = StreamClient::new(&running, sender, None);
+    let recorded = Recorded::Streaming { head, body: ReplyBody::channel(body), took };
+    let exchange = running.fork(recorded);
+    let sessions = &exchange.context.calls.mcp.sessions;
+    let expected = caller.session().map(|session| sessions.expect(session, caller.id()));
+    let stream = ToolStream {
+        caller,
         source,
         cutter: Cutter::default(),
         resumable: false,
         long: None,
+        expected,
     };
-    tracker.spawn(pump(running, facts, stream, client));
-    reply
+    exchange.context.lifecycle.calls.spawn(pump(running, facts, stream, client));
+    exchange
 }
 
-/// The stream of one call.
-struct Stream {
-    asker: Arc<Asker>,
-    source: FromUpstream,
+/// The stream that answers one call.
+struct ToolStream {
+    caller: Arc<Caller>,
+    source: UpstreamBody,
     cutter: Cutter,
-    /// Its events have ids: it may go on elsewhere.
+    /// Its events have ids: it may continue on another stream.
     resumable: bool,
-    /// An event that flows.
-    long: Option<Long>,
-    expected: Option<Expected>,
+    /// An event that is too large to be held.
+    long: Option<LongEvent>,
+    expected: Option<ExpectedResponse>,
 }
 
 /// How the wait for the response ended.
-enum Came {
+enum StreamEvent {
     /// In this stream: the event, the message in it, and what it says.
-    Here(Bytes, Bytes, Verdict),
-    /// In this stream, at greater length than is held: the last part of the event.
+    Here { event: Bytes, message: Bytes, outcome: ToolOutcome },
+    /// In this stream, but too large to be held: the last part of the event.
     Long(Bytes, LongResponse),
     /// On another stream of the session.
-    Elsewhere(Delivery),
+    Elsewhere(SessionResponse),
     /// The stream ended without it, properly or not.
-    Not(Option<io::Error>),
+    Missing(Option<io::Error>),
 }
 
-impl Stream {
-    async fn response(&mut self, client: &mut Client) -> Came {
+impl ToolStream {
+    async fn response(&mut self, client: &mut StreamClient) -> StreamEvent {
         loop {
             while let Some(piece) = self.cutter.next_piece() {
-                match piece {
-                    Piece::Part(part) => {
-                        self.long.get_or_insert_default().push(&part);
-                        client.give(part).await;
-                    }
-                    Piece::Last(part) => {
-                        let mut long = self.long.take().unwrap_or_default();
-                        long.push(&part);
-                        match long.finish() {
-                            Some(response) => return Came::Long(part, response),
-                            None => client.give(part).await,
-                        }
-                    }
-                    Piece::Event(event) => {
-                        let said = sse::event(&event);
-                        self.resumable |= said.resumable;
-                        match self.asker.verdict(&said.data) {
-                            Some(verdict) => return Came::Here(event, said.data.into(), verdict),
-                            None => client.give(event).await,
-                        }
-                    }
+                if let Break(arrival) = self.take(piece, client).await {
+                    return arrival;
                 }
             }
             let frame = tokio::select! {
                 biased;
                 frame = self.source.frame() => frame,
-                left = client.cancelled() => return Came::Not(Some(left)),
-                Some(delivery) = came(self.expected.as_mut()) => return Came::Elsewhere(delivery),
+                left = client.cancelled() => return StreamEvent::Missing(Some(left)),
+                Some(response) = response_elsewhere(self.expected.as_mut()) => {
+                    return StreamEvent::Elsewhere(response);
+                }
             };
-            match frame.map(|frame| frame.map(hyper::body::Frame::into_data)) {
+            match frame.map(|frame| frame.map(Frame::into_data)) {
                 Some(Ok(Ok(data))) => self.cutter.push(&data),
                 Some(Ok(Err(_))) => {}
-                Some(Err(error)) => return Came::Not(Some(error)),
-                None => return Came::Not(None),
+                Some(Err(error)) => return StreamEvent::Missing(Some(error)),
+                None => return StreamEvent::Missing(None),
             }
         }
     }
 
-    /// Passes on what comes behind the response, as long as somebody reads it.
-    async fn rest(mut self, mut client: Client) {
-        client.give(self.cutter.rest()).await;
+    /// Passes a piece of the stream on, unless it holds the response.
+    async fn take(
+        &mut self,
+        piece: SsePiece,
+        client: &mut StreamClient,
+    ) -> ControlFlow<StreamEvent> {
+        match piece {
+            SsePiece::Part(part) => {
+                self.long.get_or_insert_default().push(&part);
+                client.send(part).await;
+            }
+            SsePiece::Last(part) => {
+                let mut long = self.long.take().unwrap_or_default();
+                long.push(&part);
+                match long.finish() {
+                    Some(response) => return Break(StreamEvent::Long(part, response)),
+                    None => client.send(part).await,
+                }
+            }
+            SsePiece::Event(event) => {
+                let read = sse::event(&event);
+                self.resumable |= read.resumable;
+                match self.caller.outcome(&read.data) {
+                    Some(outcome) => {
+                        let message = read.data.into();
+                        return Break(StreamEvent::Here { event, message, outcome });
+                    }
+                    None => client.send(event).await,
+                }
+            }
+        }
+        Continue(())
+    }
+
+    /// Passes on what comes behind the response, as long as the client reads.
+    async fn pass_rest(mut self, mut client: StreamClient) {
+        client.send(self.cutter.rest()).await;
         while client.is_there() {
-            match self.source.frame().await.map(|frame| frame.map(hyper::body::Frame::into_data)) {
-                Some(Ok(Ok(data))) => client.give(data).await,
+            match self.source.frame().await.map(|frame| frame.map(Frame::into_data)) {
+                Some(Ok(Ok(data))) => client.send(data).await,
                 Some(Ok(Err(_))) => {}
                 Some(Err(_)) => return,
                 None => break,
@@ -137,133 +153,152 @@ impl Stream {
     }
 }
 
-async fn came(expected: Option<&mut Expected>) -> Option<Delivery> {
+async fn response_elsewhere(expected: Option<&mut ExpectedResponse>) -> Option<SessionResponse> {
     match expected {
-        Some(expected) => expected.came().await,
+        Some(expected) => expected.response().await,
         None => std::future::pending().await,
     }
 }
 
-async fn pump(running: Running, facts: Facts, mut stream: Stream, mut client: Client) {
+async fn pump(
+    running: Exchange<Running>,
+    facts: AnswerFacts,
+    mut stream: ToolStream,
+    mut client: StreamClient,
+) {
     match stream.response(&mut client).await {
-        Came::Here(event, message, verdict) => {
-            let finish = response_finished(&running, &facts, verdict, message);
+        StreamEvent::Here { event, message, outcome } => {
+            let finish = facts.responded(&running.state, outcome, message);
             end_with(running, finish, event, stream, client).await;
         }
-        Came::Long(end, LongResponse { sha256, size }) => {
+        StreamEvent::Long(last, LongResponse { sha256, size }) => {
             let body = AnswerBody::Dropped { sha256, size };
             let finish = Finish {
-                answer: Some(facts.answer(body, None)),
-                ..response_finished(&running, &facts, Verdict::TOO_LONG, Bytes::new())
+                answer: Some(facts.stored(body, None)),
+                ..facts.responded(&running.state, ToolOutcome::TOO_LONG, Bytes::new())
             };
-            end_with(running, finish, end, stream, client).await;
+            end_with(running, finish, last, stream, client).await;
         }
-        Came::Elsewhere(delivery) => {
-            if elsewhere(running, &facts, &stream.asker, delivery).await {
-                stream.rest(client).await;
+        StreamEvent::Elsewhere(response) => {
+            if record_elsewhere(running, &facts, &stream.caller, response).await {
+                stream.pass_rest(client).await;
             }
         }
-        Came::Not(broke) => ended(running, facts, stream, client, broke).await,
+        StreamEvent::Missing(broke) => end_without(running, facts, stream, client, broke).await,
     }
 }
 
 /// Records a response, then gives the client what was held of it, and what comes behind it.
 async fn end_with(
-    running: Running,
+    running: Exchange<Running>,
     finish: Finish,
     held: Bytes,
-    stream: Stream,
-    mut client: Client,
+    stream: ToolStream,
+    mut client: StreamClient,
 ) {
     if !client.is_there() {
-        stream.asker.leaves();
+        stream.caller.leave();
     }
-    let (context, label) = (Arc::clone(&running.context), running.label.clone());
-    match running.settle(finish).await {
+    let (exchange, settled) = running.settle(finish).await;
+    match settled {
         Ok(_) => {
-            client.give(held).await;
-            stream.rest(client).await;
+            client.send(held).await;
+            stream.pass_rest(client).await;
         }
-        Err(error) => tell(&context, &label, &error, None, client).await,
+        Err(error) => end_with_problem(&exchange, &error, None, client).await,
     }
 }
 
-/// Records a response that came on another stream of the session; true where it is on disk.
-async fn elsewhere(running: Running, facts: &Facts, asker: &Asker, delivery: Delivery) -> bool {
-    let Some(verdict) = asker.verdict(&delivery.message) else { return false };
-    let finish = response_finished(&running, facts, verdict, delivery.message);
-    let settled = running.settle(finish).await.is_ok();
-    if settled {
-        let _ = delivery.recorded.send(());
+/// Records a response that came on another stream of the session. True: it is on disk.
+async fn record_elsewhere(
+    running: Exchange<Running>,
+    facts: &AnswerFacts,
+    caller: &Caller,
+    response: SessionResponse,
+) -> bool {
+    let Some(outcome) = caller.outcome(&response.message) else { return false };
+    let finish = facts.responded(&running.state, outcome, response.message);
+    let (_, settled) = running.settle(finish).await;
+    if settled.is_ok() {
+        let _ = response.recorded.send(());
     }
-    settled
+    settled.is_ok()
 }
 
-/// The stream ended without the response. Where its session may have it sent on another stream, that
-/// is waited for; else the outcome is unknown, and the caller is told so in the place of a response.
-async fn ended(
-    running: Running,
-    facts: Facts,
-    stream: Stream,
-    mut client: Client,
+/// Deals with a stream that ended without the response. If the session may send it on another
+/// stream, waits for that. Otherwise the outcome is unknown, and the caller gets that in the place
+/// of a response.
+async fn end_without(
+    running: Exchange<Running>,
+    facts: AnswerFacts,
+    stream: ToolStream,
+    mut client: StreamClient,
     broke: Option<io::Error>,
 ) {
-    let Stream { asker, cutter, resumable, expected, source, .. } = stream;
+    let ToolStream { caller, cutter, resumable, expected, source, .. } = stream;
     drop(source);
-    if let Some(mut expected) = expected.filter(|_| resumable) {
-        client.give(cutter.rest()).await;
+    if let Some(expected) = expected.filter(|_| resumable) {
+        client.send(cutter.rest()).await;
         match broke {
             None => client.end(None).await,
-            // Dropped, so that the client sees that it broke off, and takes the stream up again.
+            // Dropped, so that the client sees that the stream broke off, and resumes it.
             Some(_) => drop(client),
         }
-        let context = Arc::clone(&running.context);
-        let delivery = tokio::select! {
-            delivery = timeout(context.config.timeouts.body_idle, expected.came()) => delivery,
-            () = context.draining.cancelled() => Ok(None),
-        };
-        if let Ok(Some(delivery)) = delivery {
-            elsewhere(running, &facts, &asker, delivery).await;
-            return;
-        }
-        let (finish, _) = without_response(&running, &facts, None);
-        let _ = running.settle(finish).await;
+        return wait_elsewhere(running, facts, &caller, expected).await;
+    }
+    // The part of an event that has not ended is left out: the client would read what follows as
+    // more of it.
+    let (finish, error) = without_response(&running.state, &facts, broke.as_ref());
+    let (exchange, settled) = running.settle(finish).await;
+    match settled {
+        Ok(settled) => end_with_problem(&exchange, &error, Some(&settled), client).await,
+        Err(error) => end_with_problem(&exchange, &error, None, client).await,
+    }
+}
+
+/// Waits for the response on another stream of the session.
+async fn wait_elsewhere(
+    running: Exchange<Running>,
+    facts: AnswerFacts,
+    caller: &Caller,
+    mut expected: ExpectedResponse,
+) {
+    let context = Arc::clone(&running.context);
+    let response = tokio::select! {
+        response = timeout(context.timeouts.body_idle, expected.response()) => response,
+        () = context.lifecycle.draining.cancelled() => Ok(None),
+    };
+    if let Ok(Some(response)) = response {
+        record_elsewhere(running, &facts, caller, response).await;
         return;
     }
-    // What came of an event that has not ended is left out: what is told would be read as more of it.
-    let (context, label) = (Arc::clone(&running.context), running.label.clone());
-    let (finish, told) = without_response(&running, &facts, broke.as_ref());
-    match running.settle(finish).await {
-        Ok(settled) => tell(&context, &label, &told, Some(&settled), client).await,
-        Err(error) => tell(&context, &label, &error, None, client).await,
-    }
+    let (finish, _) = without_response(&running.state, &facts, None);
+    let _ = running.settle(finish).await;
 }
 
 fn without_response(
     running: &Running,
-    facts: &Facts,
+    facts: &AnswerFacts,
     broke: Option<&io::Error>,
 ) -> (Finish, Error) {
     let none = AnswerBody::Kept(Bytes::new());
     if let Some(error) = broke {
-        truncated(running, facts, none, error)
-    } else {
-        let detail = "the stream ended without a response to the call".to_owned();
-        let error = io::Error::new(io::ErrorKind::UnexpectedEof, detail.clone());
-        let (finish, _) = truncated(running, facts, none, &error);
-        let told = Error::Upstream { detail: detail.clone(), sent: Sent::Maybe };
-        (Finish { error: Some(detail.clone()), last_event: detail, ..finish }, told)
+        return facts.truncated(running, none, error);
     }
+    let detail = "the stream ended without a response to the call".to_owned();
+    let error = io::Error::new(io::ErrorKind::UnexpectedEof, detail.clone());
+    let (finish, _) = facts.truncated(running, none, &error);
+    let error = Error::Upstream { detail: detail.clone(), sent: Sent::Maybe };
+    (Finish { error: Some(detail.clone()), last_event: detail, ..finish }, error)
 }
 
 /// Ends a stream with a result that says what is known of the call.
-async fn tell(
-    context: &ProxyContext,
-    label: &Label,
+async fn end_with_problem(
+    exchange: &Exchange<()>,
     error: &Error,
     settled: Option<&Settled>,
-    mut client: Client,
+    mut client: StreamClient,
 ) {
-    client.give(problem::told_event(context, error, settled, label)).await;
+    client.send(problem::event(&exchange.context, &exchange.label, error, settled)).await;
     client.end(None).await;
 }

@@ -7,59 +7,64 @@ use std::time::Duration;
 
 use http_body_util::BodyExt as _;
 use hyper::HeaderMap;
+use hyper::body::{Body as _, Frame};
 use hyper::header::{ACCEPT_ENCODING, HeaderValue};
 use hyper::http::request::Parts;
+use proxy_core::http::forms::kind::media_type;
 use proxy_core::http::target::Target;
-use proxy_core::mcp::decide::{LISTEN, TOOLS_LIST};
 use proxy_core::mcp::head;
 use proxy_core::mcp::session_key::SessionKey;
-use proxy_core::mcp::sse::{self, Cutter, Piece};
+use proxy_core::mcp::sse::{self, Cutter, SsePiece};
 use proxy_core::mcp::tool_hints::Hints;
+use proxy_core::policy::decision::{McpPass, PassReason};
 use tokio_util::sync::CancellationToken;
 
-use crate::body::stream::{Body, Feeder, fed};
+use super::servers::McpServers;
+use super::sessions::Sessions;
+use crate::body::channel::{BodySender, channel};
+use crate::body::reply::ReplyBody;
 use crate::context::ProxyContext;
-use crate::mcp::sessions::Sessions;
-use crate::upstream::response_body::FromUpstream;
+use crate::upstream::response_body::UpstreamBody;
 
-/// A session's stream, or one of gRPC, may be silent for as long as nothing happens.
-pub(crate) const IDLE: Duration = Duration::from_hours(24 * 365);
+/// How long a stream may be silent on which nothing may happen: that of a session, or one of gRPC.
+pub(crate) const SILENT: Duration = Duration::from_hours(24 * 365);
 
 /// The longest list of tools that is read, in bytes.
 const MAX_LIST: usize = 4 * 1024 * 1024;
 
-/// What is looked for in an answer.
+/// What is looked for in an answer. All of them may be silent for long.
 #[derive(Debug)]
 pub(crate) enum Watch {
-    /// Nothing: it may be silent for long.
+    /// Nothing.
     Nothing,
-    /// Nothing: it goes on until somebody ends it.
+    /// Nothing, and the answer goes on until one side ends it.
     Endless,
     /// Responses to the calls of a session.
     Session(SessionKey),
-    /// The tools of a server that is believed.
+    /// The tools of a trusted server.
     Tools(Target),
 }
 
 impl Watch {
-    /// What to look for in the answer to a request that passes by the rule `rule`. The request asks
-    /// for an answer that can be read.
+    /// What to look for in the answer to a request that passes. The request is changed to ask for
+    /// an answer that can be read.
     pub(crate) fn of(
-        context: &ProxyContext,
+        servers: &McpServers,
         target: &Target,
         head: &mut Parts,
-        rule: &str,
+        reason: &PassReason,
     ) -> Option<Self> {
         let watch = if head::opens_stream(&head.method, &head.headers) {
             SessionKey::of(&head.headers, target).map_or(Self::Endless, Self::Session)
-        } else if rule == TOOLS_LIST && context.mcp.hints.trusts(target) {
-            Self::Tools(target.clone())
-        } else if rule == LISTEN {
-            Self::Endless
-        } else if rule.starts_with("mcp") {
-            Self::Nothing
         } else {
-            return None;
+            match reason {
+                PassReason::Mcp(McpPass::ToolsList) if servers.hints.trusts(target) => {
+                    Self::Tools(target.clone())
+                }
+                PassReason::Mcp(McpPass::Listen) => Self::Endless,
+                PassReason::Mcp(_) => Self::Nothing,
+                _ => return None,
+            }
         };
         if matches!(watch, Self::Session(_) | Self::Tools(_)) {
             head.headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
@@ -72,66 +77,70 @@ impl Watch {
         self,
         context: &ProxyContext,
         headers: &HeaderMap,
-        source: FromUpstream,
-    ) -> Body {
-        let look = match self {
+        source: UpstreamBody,
+    ) -> ReplyBody {
+        let inspection = match self {
             Self::Session(session) if is_events(headers) => {
-                Look::Responses(session, Arc::clone(&context.mcp.sessions))
+                Inspection::Responses(session, Arc::clone(&context.calls.mcp.sessions))
             }
             Self::Tools(target) => {
                 let events = is_events(headers).then(Cutter::default);
-                Look::List {
+                Inspection::List {
                     target,
-                    hints: Arc::clone(&context.mcp.hints),
+                    hints: Arc::clone(&context.calls.mcp.hints),
                     events,
                     text: Vec::new(),
                 }
             }
-            Self::Endless if is_events(headers) => Look::Nowhere,
-            Self::Session(_) | Self::Endless | Self::Nothing => return Body::upstream(source),
+            Self::Endless if is_events(headers) => Inspection::Nowhere,
+            Self::Session(_) | Self::Endless | Self::Nothing => return ReplyBody::upstream(source),
         };
-        let length = hyper::body::Body::size_hint(&source).exact();
-        let (feeder, body) = fed(length);
-        // What nobody ends by itself must not hold up the engine's own end.
-        let stop = match look {
-            Look::List { .. } => context.closing.clone(),
-            Look::Responses(..) | Look::Nowhere => context.draining.clone(),
+        let (sender, body) = channel(source.size_hint().exact());
+        // A stream that has no end of its own must not hold up the engine's.
+        let stop = match inspection {
+            Inspection::List { .. } => context.lifecycle.closing.clone(),
+            Inspection::Responses(..) | Inspection::Nowhere => context.lifecycle.draining.clone(),
         };
-        // Ends with its client: no drain has to wait for it.
-        tokio::spawn(pass(source, feeder, look, stop));
-        Body::fed(body)
+        // Ends with its client, so that no drain has to wait for it.
+        tokio::spawn(pass(source, sender, inspection, stop));
+        ReplyBody::channel(body)
     }
 }
 
-pub(super) fn is_events(headers: &HeaderMap) -> bool {
-    proxy_core::http::forms::kind::media_type(headers)
-        .is_some_and(|media| media.essence_str() == "text/event-stream")
+fn is_events(headers: &HeaderMap) -> bool {
+    media_type(headers).is_some_and(|media| media.essence_str() == "text/event-stream")
 }
 
-enum Look {
+/// What is done with the parts of an answer.
+enum Inspection {
     Nowhere,
     Responses(SessionKey, Arc<Sessions>),
     List {
         target: Target,
         hints: Arc<Hints>,
-        /// Where the answer is a stream.
+        /// If the answer is a stream.
         events: Option<Cutter>,
-        /// Where it is not.
+        /// If it is not.
         text: Vec<u8>,
     },
 }
 
 /// Passes `source` on. A client that is dropped instead of ended sees an answer that broke off.
-async fn pass(mut source: FromUpstream, feeder: Feeder, mut look: Look, stop: CancellationToken) {
+async fn pass(
+    mut source: UpstreamBody,
+    sender: BodySender,
+    mut inspection: Inspection,
+    stop: CancellationToken,
+) {
     let mut cutter = Cutter::default();
     let mut trailers = None;
     loop {
         let frame = tokio::select! {
             frame = source.frame() => frame,
-            () = feeder.closed() => return,
+            () = sender.closed() => return,
             () = stop.cancelled() => return,
         };
-        let data = match frame.map(|frame| frame.map(hyper::body::Frame::into_data)) {
+        let data = match frame.map(|frame| frame.map(Frame::into_data)) {
             None => break,
             Some(Err(_)) => return,
             Some(Ok(Err(frame))) => {
@@ -140,14 +149,14 @@ async fn pass(mut source: FromUpstream, feeder: Feeder, mut look: Look, stop: Ca
             }
             Some(Ok(Ok(data))) => data,
         };
-        let passed = match &mut look {
-            Look::Responses(session, sessions) => {
+        let passed = match &mut inspection {
+            Inspection::Responses(session, sessions) => {
                 cutter.push(&data);
-                events(&mut cutter, *session, sessions, &feeder).await
+                send_events(&mut cutter, *session, sessions, &sender).await
             }
             other => {
-                other.listen(&data);
-                feeder.data(data).await.is_ok()
+                other.learn(&data);
+                sender.data(data).await.is_ok()
             }
         };
         if !passed {
@@ -155,22 +164,23 @@ async fn pass(mut source: FromUpstream, feeder: Feeder, mut look: Look, stop: Ca
         }
     }
     let rest = cutter.rest();
-    if rest.is_empty() || feeder.data(rest).await.is_ok() {
-        feeder.end(trailers).await;
+    if rest.is_empty() || sender.data(rest).await.is_ok() {
+        sender.end(trailers).await;
     }
 }
 
-/// Gives the client the events that are there, each response once it is on disk.
-async fn events(
+/// Sends the client the events that are there, each response once it is on disk. False: the stream
+/// is over.
+async fn send_events(
     cutter: &mut Cutter,
     session: SessionKey,
     sessions: &Sessions,
-    feeder: &Feeder,
+    sender: &BodySender,
 ) -> bool {
     while let Some(piece) = cutter.next_piece() {
         let bytes = match piece {
-            Piece::Part(part) | Piece::Last(part) => part,
-            Piece::Event(event) => {
+            SsePiece::Part(part) | SsePiece::Last(part) => part,
+            SsePiece::Event(event) => {
                 let message = sse::event(&event).data;
                 if let Some(recorded) = sessions.deliver(session, &message).await
                     && recorded.await.is_err()
@@ -180,22 +190,22 @@ async fn events(
                 event
             }
         };
-        if feeder.data(bytes).await.is_err() {
+        if sender.data(bytes).await.is_err() {
             return false;
         }
     }
     true
 }
 
-impl Look {
-    /// Learns before the client can know. A text that is not whole yet teaches nothing.
-    fn listen(&mut self, data: &[u8]) {
+impl Inspection {
+    /// Learns the tools before the client gets them. A text that is not whole yet teaches nothing.
+    fn learn(&mut self, data: &[u8]) {
         let Self::List { target, hints, events, text } = self else { return };
         match events {
             Some(cutter) => {
                 cutter.push(data);
                 while let Some(piece) = cutter.next_piece() {
-                    if let Piece::Event(event) = piece {
+                    if let SsePiece::Event(event) = piece {
                         hints.learn(target, &sse::event(&event).data);
                     }
                 }

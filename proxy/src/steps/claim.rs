@@ -1,90 +1,143 @@
-//! Step 3, may it run: asks the store, and turns its answer into a decision.
+//! Step 3, may it run: asks the store, and answers duplicates.
 
+use std::ops::ControlFlow::{Break, Continue};
 use std::sync::Arc;
 
 use proxy_core::error::Error;
-use proxy_core::http::target::Target;
-use store::call::{Call, Claim, Settled, Waiter};
+use proxy_core::mcp::caller::{Caller, KeyAndInput};
+use store::call::{Claim, Settled, Waiter};
+use store::decision::Decision;
+use store::{Clock as _, SystemClock};
 use tokio::sync::{OwnedSemaphorePermit, TryAcquireError};
 use tokio::time::timeout;
 
+use super::exchange::Exchange;
+use super::reply::Reply;
+use super::respond::problem;
+use super::respond::stored::{self, AnswerFormat};
+use super::states::{Admitted, Claimed, Duplicate, Identified, Original, Running, Step, Stop};
 use crate::context::ProxyContext;
 use crate::failpoint;
-use crate::steps::label::Label;
-use crate::steps::reply::Reply;
-use crate::steps::respond::stored::{self, Duplicate, Wants};
 
-/// A place among the guarded calls in flight, as many as the store has room for outcomes.
-pub(crate) fn place(context: &ProxyContext) -> Result<OwnedSemaphorePermit, Error> {
-    Arc::clone(&context.in_flight).try_acquire_owned().map_err(|why| match why {
+/// Takes a place among the calls in flight. A call that is known to have ended is not claimed: most
+/// duplicates need no more than this.
+pub(crate) fn admit(identified: Exchange<Identified>) -> Step<Admitted> {
+    let (exchange, identified) = identified.split();
+    let caller = exchange.label.mcp.as_deref();
+    match ended_before(&exchange.context, &identified, caller.and_then(Caller::identity)) {
+        Ok(None) => {}
+        Ok(Some(settled)) => {
+            let request = identified.request;
+            let format = AnswerFormat::of(&request.parts);
+            let of = Original::Settled(settled);
+            let duplicate = Duplicate { of, target: request.target, format };
+            return Break(exchange.with(Stop::Duplicate(duplicate)));
+        }
+        Err(error) => return Break(exchange.with(Stop::Failed(error))),
+    }
+    let place = take_place(&exchange.context);
+    exchange.step(place.map(|place| {
+        let (call, outbound) = identified.prepare();
+        Admitted { call, outbound, place }
+    }))
+}
+
+/// How the call ended, if that is known without asking the store's writer.
+fn ended_before(
+    context: &ProxyContext,
+    identified: &Identified,
+    tool_call: Option<KeyAndInput>,
+) -> Result<Option<Arc<Settled>>, Error> {
+    let Some(key) = &identified.identity.key else { return Ok(None) };
+    if let Some(settled) = context.store.replay(key, &identified.identity.digests.fingerprint)? {
+        return Ok(Some(settled));
+    }
+    Ok(tool_call.and_then(|which| context.calls.mcp.undelivered.take(&which)))
+}
+
+/// A place among the guarded calls in flight. There are as many as the store has room for outcomes.
+fn take_place(context: &ProxyContext) -> Result<OwnedSemaphorePermit, Error> {
+    Arc::clone(&context.calls.in_flight).try_acquire_owned().map_err(|why| match why {
         TryAcquireError::NoPermits => Error::QueueFull("too many calls are in flight".to_owned()),
         TryAcquireError::Closed => Error::QueueFull("the engine is stopping".to_owned()),
     })
 }
 
-/// One durable commit, or the reason why not.
-pub(crate) async fn ask(context: &ProxyContext, call: Call) -> Result<Claim, Error> {
-    let claim = context.config.store.claim(call).await?;
-    if matches!(claim, Claim::Execute(_)) {
-        failpoint::hit("after-claim");
-    }
-    Ok(claim)
+/// Claims the call in one durable commit.
+pub(crate) async fn claim(admitted: Exchange<Admitted>) -> Step<Claimed> {
+    let (mut exchange, Admitted { call, mut outbound, place }) = admitted.split();
+    let of = match exchange.context.store.claim(call).await {
+        Err(error) => return Break(exchange.with(Stop::Failed(error.into()))),
+        Ok(Claim::Execute(lease)) => {
+            failpoint::hit("after-claim");
+            exchange.label.execution_id = Some(lease.execution_id());
+            exchange.label.attempt = lease.attempt();
+            outbound.add_key(lease.execution_id());
+            let running = Running {
+                lease,
+                target: outbound.target.clone(),
+                class: outbound.class,
+                sent_at: SystemClock.now(),
+                _place: place,
+            };
+            return Continue(exchange.with(Claimed { running, outbound }));
+        }
+        Ok(Claim::Replay(settled)) => Original::Settled(settled),
+        Ok(Claim::Busy(waiter)) => Original::Running(waiter),
+        Ok(Claim::InDoubt(doubt)) => Original::InDoubt(doubt),
+        Ok(Claim::Mismatch { execution_id }) => Original::OtherRequest(execution_id),
+    };
+    let format = AnswerFormat::of(&outbound.head);
+    let duplicate = Duplicate { of, target: outbound.target, format };
+    Break(exchange.with(Stop::Duplicate(duplicate)))
 }
 
-/// What a claim that is not granted means to its caller. `label` learns what the store tells.
-pub(crate) async fn refused(
-    context: &ProxyContext,
-    claim: Claim,
-    target: &Target,
-    label: &mut Label,
-    wants: &Wants,
-) -> Result<Reply, Error> {
-    match claim {
-        Claim::Replay(settled) => replayed(context, &settled, target, label, wants),
-        Claim::Busy(waiter) => {
-            label.execution_id = Some(waiter.execution_id);
-            let execution_id = waiter.execution_id;
-            let settled = wait(context, waiter).await;
-            let answered = if settled.is_ok() { "coalesced" } else { "in-progress" };
-            context.config.store.duplicate(execution_id, answered);
-            let settled = settled?;
+/// Answers a duplicate. That of a running call waits for the outcome, whatever it is.
+pub(crate) async fn answer_duplicate(duplicate: Exchange<Duplicate>) -> Reply {
+    let (mut exchange, Duplicate { of, target, format }) = duplicate.split();
+    let context = Arc::clone(&exchange.context);
+    let store = &context.store;
+    let label = &mut exchange.label;
+    let answered = match of {
+        Original::Settled(settled) => {
+            store.count(Decision::Replayed, &target.authority.host);
+            store.duplicate(settled.execution_id, Decision::Replayed);
             label.settle(&settled);
-            stored::duplicate(context, &settled, Duplicate::Coalesced, label, wants)
+            stored::answer(&context, &settled, Decision::Replayed, label, &format)
         }
-        Claim::InDoubt(doubt) => {
-            context.config.store.duplicate(doubt.execution_id, "in-doubt");
+        Original::Running(waiter) => {
+            let execution_id = waiter.execution_id;
+            label.execution_id = Some(execution_id);
+            let settled = wait(&context, waiter).await;
+            let decision = if settled.is_ok() { Decision::Coalesced } else { Decision::InProgress };
+            store.duplicate(execution_id, decision);
+            settled.and_then(|settled| {
+                label.settle(&settled);
+                stored::answer(&context, &settled, Decision::Coalesced, label, &format)
+            })
+        }
+        Original::InDoubt(doubt) => {
+            store.duplicate(doubt.execution_id, Decision::InDoubt);
             Err(Error::InDoubt(doubt))
         }
-        Claim::Mismatch { execution_id } => {
-            context.config.store.duplicate(execution_id, "key-reuse");
+        Original::OtherRequest(execution_id) => {
+            store.duplicate(execution_id, Decision::KeyReuse);
             Err(Error::KeyReuse(execution_id))
         }
-        Claim::Execute(_) => Err(Error::Internal),
-    }
+    };
+    let reply =
+        answered.unwrap_or_else(|error| problem::problem(&context, &error, Some(&exchange.label)));
+    reply.delivers(exchange.delivery)
 }
 
-/// Answers a duplicate of a call that is over.
-pub(crate) fn replayed(
-    context: &ProxyContext,
-    settled: &Settled,
-    target: &Target,
-    label: &mut Label,
-    wants: &Wants,
-) -> Result<Reply, Error> {
-    context.config.store.count("replayed", &target.authority.host);
-    context.config.store.duplicate(settled.execution_id, "replayed");
-    label.settle(settled);
-    stored::duplicate(context, settled, Duplicate::Replayed, label, wants)
-}
-
-/// Waits for the leader's outcome, whatever it is.
+/// Waits for the outcome of the running call.
 async fn wait(context: &ProxyContext, waiter: Waiter) -> Result<Arc<Settled>, Error> {
     let execution_id = waiter.execution_id;
-    let _place = context
-        .waiters
-        .try_acquire()
-        .map_err(|_| Error::QueueFull("too many requests wait for a running call".to_owned()))?;
-    match timeout(context.config.timeouts.max_wait, waiter.settled()).await {
+    let _place =
+        context.calls.waiters.try_acquire().map_err(|_| {
+            Error::QueueFull("too many requests wait for a running call".to_owned())
+        })?;
+    match timeout(context.timeouts.max_wait, waiter.settled()).await {
         Ok(Some(settled)) => Ok(settled),
         Ok(None) | Err(_) => Err(Error::InProgress(execution_id)),
     }

@@ -4,109 +4,124 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hyper::header::{CONNECTION, HeaderValue, UPGRADE};
-use hyper::http::request::Parts;
 use hyper::{HeaderMap, Request, StatusCode};
-use proxy_core::error::{Error, Sent};
+use proxy_core::error::Error;
+use proxy_core::http::hop_by_hop::upgrade_of;
+use proxy_core::http::next_hop;
 use proxy_core::http::target::{Authority, Target};
-use proxy_core::http::{hop_by_hop, next_hop};
-use proxy_core::mcp::stdio;
-use proxy_core::policy::decision::{GRPC, Passed};
+use proxy_core::mcp::stdio::{STDIO_PORT, stdio_name};
+use proxy_core::policy::decision::PassReason;
+use store::call::Sent as BytesSent;
+use store::decision::Decision;
 use store::model::EffectClass;
 
-use crate::body::outgoing::Outgoing;
-use crate::body::stream::Body;
-use crate::body::timed::Timed;
+use super::exchange::Exchange;
+use super::outbound::OutboundCall;
+use super::reply::Reply;
+use super::respond::live;
+use super::states::{Claimed, PassedRequest, Sent};
+use crate::body::incoming::IncomingBody;
+use crate::body::reply::ReplyBody;
 use crate::context::ProxyContext;
-use crate::front::link::Link;
-use crate::mcp::watch::{self, Watch};
-use crate::steps::prepared::Prepared;
-use crate::steps::reply::Reply;
-use crate::steps::respond::live;
-use crate::upstream::response_body::FromUpstream;
-use crate::upstream::send::{self, Reached};
+use crate::front::link::ClientLink;
+use crate::front::upgrade;
+use crate::mcp::watch::{SILENT, Watch};
+use crate::upstream::response_body::UpstreamBody;
+use crate::upstream::send::{AnswerHead, Reuse};
 
-/// A `once` call goes over a kept connection only if that was idle no longer: the upstream may
-/// close it at any time, and a request that was written then is of unknown outcome.
+/// A call of the class `once` takes a kept connection only if that was idle no longer than this:
+/// the upstream may close it at any time, and a request that was written then is of unknown
+/// outcome.
 const FRESH_ENOUGH: Duration = Duration::from_secs(1);
 
-/// Forwards what is not guarded, streaming both ways.
-pub(crate) async fn pass(
-    context: &ProxyContext,
-    link: &Link,
-    target: &Target,
-    mut head: Parts,
-    body: Outgoing,
-    why: (Passed, &str),
-) -> Result<Reply, Error> {
-    let told = match why {
-        (Passed::Read, _) => {
-            context.config.store.count("passed", &target.authority.host);
-            None
-        }
-        (Passed::Bypassed, rule) => {
-            context.config.store.count("bypassed", &target.authority.host);
-            Some(rule.split_ascii_whitespace().next().unwrap_or_default().trim_start_matches('-'))
-        }
-    };
-    let upgrade = hop_by_hop::upgrade_of(&head.method, &head.headers);
-    let watched = Watch::of(context, target, &mut head, why.1);
-    let hop = stdio_hop(target, &head.headers)?;
-    next_hop::prepare(&context.via, target, &mut head);
-    let mut request = Request::from_parts(head, body);
-    let client = upgrade.is_some().then(|| hyper::upgrade::on(&mut request));
-    if let Some(protocol) = upgrade {
-        request.headers_mut().insert(CONNECTION, HeaderValue::from_static("upgrade"));
-        request.headers_mut().insert(UPGRADE, protocol);
-    }
-    let hop = hop.as_ref().unwrap_or(target);
-    let mut reached = send::reach(context, hop, request, None).await.map_err(|f| f.error)?;
-    if let Some(client) = client
-        && reached.response.status() == StatusCode::SWITCHING_PROTOCOLS
-    {
-        let upstream = hyper::upgrade::on(&mut reached.response);
-        link.turn.upgrade();
-        let (closing, slot) = (context.closing.clone(), Arc::clone(&link.slot));
-        context.tunnels.spawn(crate::front::upgrade::join(client, upstream, closing, slot));
-        return Ok(live::switching(context, reached));
-    }
-    let (head, incoming) = reached.response.into_parts();
-    let quiet = watched.is_some() || why.1 == GRPC;
-    let idle = if quiet { watch::IDLE } else { context.config.timeouts.body_idle };
-    let body = FromUpstream::new(Timed::new(incoming, head.version, idle), reached.connection);
-    let body = match watched {
-        Some(watch) => watch.body(context, &head.headers, body),
-        None => Body::upstream(body),
-    };
-    Ok(live::passed(context, head, body, told, reached.took))
+/// Sends a claimed call.
+pub(crate) async fn forward(claimed: Exchange<Claimed>) -> Exchange<Sent> {
+    let (exchange, Claimed { running, outbound }) = claimed.split();
+    let result = send_once(&exchange, outbound).await;
+    exchange.with(Sent { running, result })
 }
 
-/// Sends a claimed call, at most once: again only where nothing of it can have left.
-pub(crate) async fn guarded(context: &ProxyContext, call: &mut Prepared) -> Result<Reached, Error> {
-    let hop = stdio_hop(&call.target, &call.head.headers)?;
-    call.for_next_hop(context);
-    let hop = hop.as_ref().unwrap_or(&call.target);
-    let age = (call.class == EffectClass::Once).then_some(FRESH_ENOUGH);
-    let first = match send::reach(context, hop, call.request(), age).await {
-        Ok(reached) => return Ok(reached),
-        Err(failure) => failure,
-    };
-    if !first.stale {
-        return Err(first.error);
+/// Sends a call at most once: again only if nothing of it can have left.
+async fn send_once(exchange: &Exchange<()>, mut call: OutboundCall) -> Result<AnswerHead, Error> {
+    let context = &exchange.context;
+    let wrapper = stdio_wrapper(&call.target, &call.head.headers)?;
+    call.prepare(&context.own.via);
+    if exchange.label.mcp.is_some() {
+        call.ask_for_plain_answer();
     }
-    send::reach(context, hop, call.request(), Some(Duration::ZERO)).await.map_err(|f| f.error)
+    let target = wrapper.as_ref().unwrap_or(&call.target);
+    let reuse = match call.class {
+        EffectClass::Once => Reuse::IdleFor(FRESH_ENOUGH),
+        EffectClass::Idempotent | EffectClass::Keyed => Reuse::Any,
+    };
+    match context.upstreams.send(target, call.request(), reuse).await {
+        Ok(answer) => Ok(answer),
+        Err(failure) if failure.stale => {
+            let again = context.upstreams.send(target, call.request(), Reuse::Fresh).await;
+            again.map_err(|failure| failure.error)
+        }
+        Err(failure) => Err(failure.error),
+    }
 }
 
 /// Where a server on stdio is reached: at the port of the loopback that its wrapper names. `None`
 /// for every other target.
-fn stdio_hop(target: &Target, headers: &HeaderMap) -> Result<Option<Target>, Error> {
-    if stdio::stdio_name(&target.authority.host).is_none() {
+fn stdio_wrapper(target: &Target, headers: &HeaderMap) -> Result<Option<Target>, Error> {
+    if stdio_name(&target.authority.host).is_none() {
         return Ok(None);
     }
-    let port = headers.get(stdio::STDIO_PORT).and_then(|port| port.to_str().ok()?.parse().ok());
+    let port = headers.get(STDIO_PORT).and_then(|port| port.to_str().ok()?.parse().ok());
     let port = port.filter(|port| *port > 0).ok_or_else(|| Error::Upstream {
         detail: format!("{} is reached by its wrapper alone", target.authority.host),
-        sent: Sent::Never,
+        sent: BytesSent::Never,
     })?;
     let authority = Authority { host: target.authority.host.clone(), port };
     Ok(Some(Target { authority, ..target.clone() }))
+}
+
+/// Passes on a request that is not guarded, streaming both ways.
+pub(crate) async fn pass(
+    context: &ProxyContext,
+    link: &ClientLink,
+    request: PassedRequest,
+) -> Result<Reply, Error> {
+    let PassedRequest { target, parts: mut head, body, reason } = request;
+    let decision = if reason.bypass().is_some() { Decision::Bypassed } else { Decision::Passed };
+    context.store.count(decision, &target.authority.host);
+    let protocols = upgrade_of(&head.method, &head.headers);
+    let watch = Watch::of(&context.calls.mcp, &target, &mut head, &reason);
+    let wrapper = stdio_wrapper(&target, &head.headers)?;
+    next_hop::prepare(&context.own.via, &target, &mut head);
+    let mut request = Request::from_parts(head, body);
+    let client = protocols.is_some().then(|| hyper::upgrade::on(&mut request));
+    if let Some(protocols) = protocols {
+        request.headers_mut().insert(CONNECTION, HeaderValue::from_static("upgrade"));
+        request.headers_mut().insert(UPGRADE, protocols);
+    }
+    let hop = wrapper.as_ref().unwrap_or(&target);
+    let sent = context.upstreams.send(hop, request, Reuse::Any).await;
+    let mut answer = sent.map_err(|failure| failure.error)?;
+    if let Some(client) = client
+        && answer.response.status() == StatusCode::SWITCHING_PROTOCOLS
+    {
+        let upstream = hyper::upgrade::on(&mut answer.response);
+        link.turn.upgrade();
+        let (closing, slot) = (context.lifecycle.closing.clone(), Arc::clone(&link.slot));
+        context.lifecycle.tunnels.spawn(upgrade::join(client, upstream, closing, slot));
+        return Ok(live::switching(&context.own.via, answer));
+    }
+    let (head, incoming) = answer.response.into_parts();
+    let may_be_silent = watch.is_some() || reason == PassReason::Grpc;
+    let idle = if may_be_silent { SILENT } else { context.timeouts.body_idle };
+    let body =
+        UpstreamBody::new(IncomingBody::new(incoming, head.version, idle), answer.connection);
+    let body = match watch {
+        Some(watch) => watch.body(context, &head.headers, body),
+        None => ReplyBody::upstream(body),
+    };
+    Ok(live::passed(
+        &context.own.via,
+        live::PassedAnswer { head, body, took: answer.took },
+        &reason,
+    ))
 }

@@ -1,7 +1,8 @@
-//! The next proxy on the way out, where the user has one: what is sent goes through it.
+//! The user's own proxy on the way out.
 //!
-//! Clear HTTP goes to it in absolute form, since many proxies allow CONNECT to 443 alone; tunnels go
-//! through it by CONNECT. It resolves names, so that only addresses can be guarded here.
+//! Clear HTTP goes to it in absolute form, since many proxies allow CONNECT to port 443 only.
+//! Tunnels go through it by CONNECT. It resolves names itself, so that only addresses can be
+//! guarded here.
 
 use std::fmt;
 use std::str::FromStr;
@@ -13,10 +14,11 @@ use hyper::Uri;
 use hyper::header::HeaderValue;
 use hyper_util::client::proxy::matcher::Matcher;
 use percent_encoding::percent_decode_str;
-use proxy_core::error::{Error, Sent};
+use proxy_core::error::Error;
 use proxy_core::http::address;
 use proxy_core::http::target::Authority;
 use proxy_core::http::target::Scheme;
+use store::call::Sent;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
@@ -26,18 +28,18 @@ const LONGEST_HEAD: usize = 16 * 1024;
 
 /// One proxy: `http://[USER:PASSWORD@]HOST:PORT`.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Hop {
+pub struct EgressProxy {
     authority: Authority,
     authorization: Option<HeaderValue>,
 }
 
-impl Hop {
-    /// Its host and port, without credentials.
+impl EgressProxy {
+    /// Host and port, without credentials.
     pub fn address(&self) -> String {
         self.authority.to_string()
     }
 
-    /// Whether it is asked with a password or the like.
+    /// Whether requests to it carry credentials.
     pub fn has_credentials(&self) -> bool {
         self.authorization.is_some()
     }
@@ -46,30 +48,30 @@ impl Hop {
         &self.authority
     }
 
-    /// Its credentials, as a field value that is marked as sensitive.
+    /// The credentials, as a field value that is marked as sensitive.
     pub(crate) fn authorization(&self) -> Option<&HeaderValue> {
         self.authorization.as_ref()
     }
 }
 
-impl fmt::Debug for Hop {
+impl fmt::Debug for EgressProxy {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, f)
     }
 }
 
-/// Without its credentials.
-impl fmt::Display for Hop {
+/// Without credentials.
+impl fmt::Display for EgressProxy {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "http://{}", self.authority)
     }
 }
 
-impl FromStr for Hop {
+impl FromStr for EgressProxy {
     type Err = String;
 
-    /// Reads a URL, or `HOST:PORT` as most programs take it. Refuses other schemes than `http`: TLS
-    /// or SOCKS towards a proxy is not spoken here. The text of a refusal holds no credentials.
+    /// Reads a URL, or `HOST:PORT` as most programs take it. Refuses schemes other than `http`: the
+    /// engine speaks neither TLS nor SOCKS to a proxy. The message holds no credentials.
     fn from_str(text: &str) -> Result<Self, String> {
         let (scheme, rest) = text.split_once("://").unwrap_or(("http", text));
         if !scheme.eq_ignore_ascii_case("http") {
@@ -103,35 +105,39 @@ fn basic(user_info: &str) -> Result<HeaderValue, String> {
 
 /// Which calls go through which proxy.
 #[derive(Clone)]
-pub struct Chain {
-    http: Option<Arc<Hop>>,
-    tunnel: Option<Arc<Hop>>,
-    /// Tells only whether a host is exempt; its own proxy is never used.
+pub struct EgressProxies {
+    http: Option<Arc<EgressProxy>>,
+    tunnel: Option<Arc<EgressProxy>>,
+    /// Says only whether a host is exempt. Its own proxy is never used.
     exempt: Arc<Matcher>,
 }
 
-impl Chain {
+impl EgressProxies {
     /// `http` for clear HTTP, `tunnel` for all else. `no_proxy` exempts hosts, in the form of the
-    /// variable of that name (hosts with their subdomains, addresses, CIDR blocks, `*`); the
-    /// loopback is always reached directly, for what a remote proxy calls so is another machine.
-    pub fn new(http: Option<Hop>, tunnel: Option<Hop>, no_proxy: &str) -> Self {
+    /// variable of that name (hosts with their subdomains, addresses, CIDR blocks, `*`). The
+    /// loopback is always reached directly: to a remote proxy it is another machine.
+    pub fn new(http: Option<EgressProxy>, tunnel: Option<EgressProxy>, no_proxy: &str) -> Self {
         let exempt = Matcher::builder().all("http://proxy.invalid").no(no_proxy).build();
         Self { http: http.map(Arc::new), tunnel: tunnel.map(Arc::new), exempt: Arc::new(exempt) }
     }
 
-    /// The same proxies with the same credentials; which calls go through them may differ.
+    /// Whether both have the same proxies with the same credentials. The exempt hosts may differ.
     #[must_use]
     pub fn has_hops_of(&self, other: &Self) -> bool {
         (&self.http, &self.tunnel) == (&other.http, &other.tunnel)
     }
 
-    /// The proxy towards `authority`; `None`: it is reached directly.
-    pub(crate) fn hop(&self, scheme: Scheme, authority: &Authority) -> Option<&Arc<Hop>> {
-        let hop = match scheme {
+    /// The proxy towards `authority`. `None`: it is reached directly.
+    pub(crate) fn towards(
+        &self,
+        scheme: Scheme,
+        authority: &Authority,
+    ) -> Option<&Arc<EgressProxy>> {
+        let proxy = match scheme {
             Scheme::Http => &self.http,
             Scheme::Https => &self.tunnel,
         };
-        hop.as_ref().filter(|_| !self.is_exempt(authority))
+        proxy.as_ref().filter(|_| !self.is_exempt(authority))
     }
 
     fn is_exempt(&self, authority: &Authority) -> bool {
@@ -141,37 +147,41 @@ impl Chain {
     }
 }
 
-impl fmt::Debug for Chain {
+impl fmt::Debug for EgressProxies {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "http {:?}, tunnel {:?}", self.http, self.tunnel)
     }
 }
 
-/// Asks `hop`, which `stream` leads to, for a tunnel to `authority`. Every failure means that nothing
-/// was sent there.
+/// Asks `proxy`, which `stream` leads to, for a tunnel to `authority`. Every failure means that
+/// nothing was sent to it.
 pub(crate) async fn open_tunnel(
     mut stream: TcpStream,
-    hop: &Hop,
+    proxy: &EgressProxy,
     authority: &Authority,
     limit: Duration,
 ) -> Result<TcpStream, Error> {
-    match timeout(limit, ask(&mut stream, hop, authority)).await {
+    match timeout(limit, request_tunnel(&mut stream, proxy, authority)).await {
         Ok(Ok(())) => Ok(stream),
         Ok(Err(why)) => {
             let detail =
-                format!("the upstream proxy {hop:?} opens no tunnel to {authority}: {why}");
+                format!("the upstream proxy {proxy:?} opens no tunnel to {authority}: {why}");
             Err(Error::Upstream { detail, sent: Sent::Never })
         }
         Err(_) => {
-            let detail = format!("the upstream proxy {hop:?} does not answer");
+            let detail = format!("the upstream proxy {proxy:?} does not answer");
             Err(Error::UpstreamTimeout { detail, sent: Sent::Never })
         }
     }
 }
 
-async fn ask(stream: &mut TcpStream, hop: &Hop, authority: &Authority) -> Result<(), String> {
+async fn request_tunnel(
+    stream: &mut TcpStream,
+    proxy: &EgressProxy,
+    authority: &Authority,
+) -> Result<(), String> {
     let mut request = format!("CONNECT {authority} HTTP/1.1\r\nHost: {authority}\r\n").into_bytes();
-    if let Some(authorization) = &hop.authorization {
+    if let Some(authorization) = &proxy.authorization {
         request.extend_from_slice(b"Proxy-Authorization: ");
         request.extend_from_slice(authorization.as_bytes());
         request.extend_from_slice(b"\r\n");
@@ -189,7 +199,7 @@ async fn ask(stream: &mut TcpStream, hop: &Hop, authority: &Authority) -> Result
     }
 }
 
-/// Takes the answer's head and not a byte of what follows it, which is the tunnel's.
+/// Reads the answer's head and not a byte of what follows it, which belongs to the tunnel.
 async fn read_head(stream: &mut TcpStream) -> Result<Vec<u8>, String> {
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") && head.len() < LONGEST_HEAD {
@@ -205,39 +215,40 @@ async fn read_head(stream: &mut TcpStream) -> Result<Vec<u8>, String> {
 mod tests {
     use super::*;
 
-    fn hop(text: &str) -> Result<String, String> {
-        text.parse::<Hop>().map(|hop| hop.address())
+    fn proxy(text: &str) -> Result<String, String> {
+        text.parse::<EgressProxy>().map(|proxy| proxy.address())
     }
 
     #[test]
     fn proxies_as_people_write_them() {
         for good in ["http://proxy:3128", "HTTP://proxy:3128/", "proxy:3128", "u:p@proxy:3128"] {
-            assert_eq!(hop(good).unwrap(), "proxy:3128", "{good}");
+            assert_eq!(proxy(good).unwrap(), "proxy:3128", "{good}");
         }
-        assert_eq!(hop("http://[::1]").unwrap(), "[::1]:80");
+        assert_eq!(proxy("http://[::1]").unwrap(), "[::1]:80");
         for bad in ["", "http://", "https://proxy", "socks5h://proxy:1080", "http://a b"] {
-            assert!(hop(bad).is_err(), "{bad}");
+            assert!(proxy(bad).is_err(), "{bad}");
         }
     }
 
     #[test]
     fn credentials_are_decoded_and_never_shown() {
-        let hop: Hop = "http://ann:p%40ss%3a@proxy:1".parse().unwrap();
-        let sent = hop.authorization().unwrap();
+        let proxy: EgressProxy = "http://ann:p%40ss%3a@proxy:1".parse().unwrap();
+        let sent = proxy.authorization().unwrap();
         assert_eq!(sent, &format!("Basic {}", BASE64_STANDARD.encode("ann:p@ss:")));
         assert!(sent.is_sensitive());
-        assert_eq!(format!("{hop:?}"), "http://proxy:1");
-        let refused = "socks5://ann:hunter2@proxy:1".parse::<Hop>().unwrap_err();
+        assert_eq!(format!("{proxy:?}"), "http://proxy:1");
+        let refused = "socks5://ann:hunter2@proxy:1".parse::<EgressProxy>().unwrap_err();
         assert!(!refused.contains("hunter2"), "{refused}");
     }
 
     #[test]
     fn exempt_hosts_are_reached_directly() {
         let proxy = || Some("proxy:1".parse().unwrap());
-        let chain = Chain::new(proxy(), None, "corp.example, .internal,10.0.0.0/8,192.0.2.7");
+        let proxies =
+            EgressProxies::new(proxy(), None, "corp.example, .internal,10.0.0.0/8,192.0.2.7");
         let through = |host: &str| {
             let authority = Authority::parse(host.as_bytes(), Some(80)).unwrap();
-            chain.hop(Scheme::Http, &authority).is_some()
+            proxies.towards(Scheme::Http, &authority).is_some()
         };
         for direct in [
             "corp.example",
@@ -255,10 +266,14 @@ mod tests {
         for far in ["example.com", "notcorp.example", "192.0.2.8", "11.0.0.1"] {
             assert!(through(far), "{far}");
             let authority = Authority::parse(far.as_bytes(), Some(443)).unwrap();
-            assert_eq!(chain.hop(Scheme::Https, &authority), None, "none is named for tunnels");
+            assert_eq!(
+                proxies.towards(Scheme::Https, &authority),
+                None,
+                "none is named for tunnels"
+            );
         }
-        let all = Chain::new(proxy(), proxy(), "*");
+        let all = EgressProxies::new(proxy(), proxy(), "*");
         let authority = Authority::parse(b"example.com", Some(80)).unwrap();
-        assert_eq!(all.hop(Scheme::Http, &authority), None);
+        assert_eq!(all.towards(Scheme::Http, &authority), None);
     }
 }

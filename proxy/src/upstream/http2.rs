@@ -1,8 +1,8 @@
 //! HTTP/2 to an upstream: one connection, many requests at once.
 //!
-//! Counted bytes tell nothing of one request among many. What proves that an upstream has not begun
-//! with a request is its own word: `REFUSED_STREAM`, or a GOAWAY whose last stream comes before it
-//! (RFC 9113, 8.7 and 6.8).
+//! Counted bytes say nothing about one request among many. Only the upstream itself proves that it
+//! has not begun with a request: by `REFUSED_STREAM`, or by a GOAWAY whose last stream comes before
+//! the request (RFC 9113, 8.7 and 6.8).
 
 use std::error::Error as _;
 use std::pin::Pin;
@@ -23,11 +23,15 @@ use hyper_util::rt::TokioIo;
 use proxy_core::http::hop_by_hop;
 use proxy_core::http::target::Target;
 use tokio::sync::mpsc;
+use tokio_rustls::client::TlsStream;
+use tokio_util::either::Either;
 
-use crate::body::outgoing::Outgoing;
-use crate::upstream::wire::{Transport, Wire};
+use super::wire::{CountedStream, WireCounters};
+use crate::body::request::RequestBody;
 
-/// How many requests one connection carries at once; RFC 9113 wants upstreams to allow 100.
+type Io = Either<CountedStream, Box<TlsStream<CountedStream>>>;
+
+/// How many requests one connection carries at once. RFC 9113 asks upstreams to allow 100.
 const MOST_STREAMS: usize = 64;
 
 /// The largest head of an answer, in bytes.
@@ -35,16 +39,16 @@ const MAX_HEAD: u32 = 256 * 1024;
 
 /// A connection that requests share.
 #[derive(Debug)]
-pub(crate) struct Multiplexed {
-    sender: SendRequest<Outgoing>,
-    wire: Arc<Wire>,
+pub(super) struct Http2Connection {
+    sender: SendRequest<RequestBody>,
+    wire: Arc<WireCounters>,
     open: AtomicUsize,
 }
 
-impl Multiplexed {
-    pub(crate) async fn handshake(
-        io: TokioIo<Transport>,
-        wire: Arc<Wire>,
+impl Http2Connection {
+    pub(super) async fn handshake(
+        io: TokioIo<Io>,
+        wire: Arc<WireCounters>,
     ) -> Result<Arc<Self>, hyper::Error> {
         let (executor, spawned) = OneTask::new();
         let (sender, connection) =
@@ -54,24 +58,28 @@ impl Multiplexed {
     }
 
     /// A place for one request.
-    pub(crate) fn stream(self: &Arc<Self>) -> Stream {
+    pub(super) fn stream(self: &Arc<Self>) -> Http2Stream {
         self.open.fetch_add(1, Ordering::AcqRel);
-        Stream { sender: self.sender.clone(), connection: Arc::clone(self), sent: Arc::default() }
+        Http2Stream {
+            sender: self.sender.clone(),
+            connection: Arc::clone(self),
+            sent: Arc::default(),
+        }
     }
 
-    pub(crate) fn wire(&self) -> Arc<Wire> {
+    pub(super) fn wire(&self) -> Arc<WireCounters> {
         Arc::clone(&self.wire)
     }
 
-    /// It takes another request, and the upstream was heard of within `limit`.
-    pub(crate) fn has_room(&self, limit: Duration) -> bool {
+    /// Whether it takes another request, and bytes came within `limit`.
+    pub(super) fn has_room(&self, limit: Duration) -> bool {
         !self.sender.is_closed()
             && self.open.load(Ordering::Acquire) < MOST_STREAMS
             && self.wire.silence() <= limit
     }
 
-    /// It is used, or may still be.
-    pub(crate) fn is_of_use(&self, limit: Duration) -> bool {
+    /// Whether it is used, or may still be.
+    pub(super) fn is_of_use(&self, limit: Duration) -> bool {
         !self.sender.is_closed()
             && (self.open.load(Ordering::Acquire) > 0 || self.wire.silence() <= limit)
     }
@@ -79,52 +87,52 @@ impl Multiplexed {
 
 /// One request's place on a connection.
 #[derive(Debug)]
-pub(crate) struct Stream {
-    sender: SendRequest<Outgoing>,
-    connection: Arc<Multiplexed>,
-    /// How many bytes of the body were taken.
+pub(super) struct Http2Stream {
+    sender: SendRequest<RequestBody>,
+    connection: Arc<Http2Connection>,
+    /// How many bytes of the body hyper has taken.
     sent: Arc<AtomicU64>,
 }
 
-impl Drop for Stream {
+impl Drop for Http2Stream {
     fn drop(&mut self) {
         self.connection.open.fetch_sub(1, Ordering::AcqRel);
     }
 }
 
-impl Stream {
-    pub(crate) fn sent(&self) -> Arc<AtomicU64> {
+impl Http2Stream {
+    pub(super) fn sent(&self) -> Arc<AtomicU64> {
         Arc::clone(&self.sent)
     }
 
-    /// The whole URL instead of Host; and the body is watched.
-    pub(crate) fn shape(&self, request: &mut Request<Outgoing>, target: &Target) {
+    /// Puts the whole URL in the place of Host, and counts the body's bytes.
+    pub(super) fn shape(&self, request: &mut Request<RequestBody>, target: &Target) {
         let path_and_query = std::mem::take(request.uri_mut()).into_parts().path_and_query;
         let whole = Uri::builder()
             .scheme(target.scheme.as_str())
             .authority(target.host())
             .path_and_query(path_and_query.unwrap_or_else(root));
-        // It was put together of what had been parsed.
+        // All parts were parsed before.
         *request.uri_mut() = whole.build().unwrap_or_default();
         *request.version_mut() = Version::HTTP_2;
         hop_by_hop::remove_where(request.headers_mut(), |name| {
-            // With `Connection` hyper would take out `TE: trailers` too.
+            // With `Connection` hyper would remove `TE: trailers` too.
             ["host", "transfer-encoding", "connection"].contains(&name)
         });
         let body = std::mem::take(request.body_mut());
-        *request.body_mut() = Outgoing::Watched(Box::new(body), Arc::clone(&self.sent));
+        *request.body_mut() = RequestBody::Counted(Box::new(body), Arc::clone(&self.sent));
     }
 
-    pub(crate) async fn send(
+    pub(super) async fn send(
         &mut self,
-        request: Request<Outgoing>,
-    ) -> Result<Response<Incoming>, TrySendError<Request<Outgoing>>> {
+        request: Request<RequestBody>,
+    ) -> Result<Response<Incoming>, TrySendError<Request<RequestBody>>> {
         self.sender.try_send_request(request).await
     }
 }
 
-/// Undoes [`Stream::shape`] on a request that was handed back.
-pub(crate) fn unshape(request: &mut Request<Outgoing>, target: &Target) {
+/// Undoes [`Http2Stream::shape`] on a request that was handed back.
+pub(super) fn unshape(request: &mut Request<RequestBody>, target: &Target) {
     if request.version() != Version::HTTP_2 {
         return;
     }
@@ -135,7 +143,7 @@ pub(crate) fn unshape(request: &mut Request<Outgoing>, target: &Target) {
     if request.headers().contains_key(TE) {
         request.headers_mut().insert(CONNECTION, HeaderValue::from_static("te"));
     }
-    if let Outgoing::Watched(body, _) = std::mem::take(request.body_mut()) {
+    if let RequestBody::Counted(body, _) = std::mem::take(request.body_mut()) {
         *request.body_mut() = *body;
     }
 }
@@ -144,13 +152,13 @@ fn root() -> uri::PathAndQuery {
     uri::PathAndQuery::from_static("/")
 }
 
-/// The upstream has said that it did not begin with the request.
-pub(crate) fn refused(error: &hyper::Error) -> bool {
+/// Whether the upstream says that it did not begin with the request.
+pub(super) fn is_refusal(error: &hyper::Error) -> bool {
     let Some(error) = error.source().and_then(|cause| cause.downcast_ref::<h2::Error>()) else {
         return false;
     };
-    // h2 gives a GOAWAY to the streams behind the last one that it names, and to no others; see
-    // `OneTask` for the one exception.
+    // h2 passes a GOAWAY only to the streams behind the last one that it names. `OneTask` deals
+    // with the one exception.
     error.is_remote()
         && (error.is_go_away()
             || error.is_reset() && error.reason() == Some(h2::Reason::REFUSED_STREAM))
@@ -160,9 +168,9 @@ type Task = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 /// Runs what hyper spawns for a connection in the connection's own task.
 ///
-/// A request that is handed to h2 while another thread reads a GOAWAY would be told of that GOAWAY
-/// although its stream comes before the last one: it may be sent, and run. In one task nothing is
-/// read in between.
+/// A request that is handed to h2 while another thread reads a GOAWAY would get that GOAWAY
+/// although its stream comes before the last one, so that it may be sent and run. In one task
+/// nothing is read in between.
 #[derive(Debug, Clone)]
 struct OneTask(mpsc::UnboundedSender<Task>);
 
@@ -175,14 +183,14 @@ impl OneTask {
 
 impl<F: Future<Output = ()> + Send + 'static> hyper::rt::Executor<F> for OneTask {
     fn execute(&self, work: F) {
-        // Refused when the connection's task is gone: then so is the connection.
+        // Fails if the connection's task is gone, and with it the connection.
         let _ = self.0.send(Box::pin(work));
     }
 }
 
-/// Polls the connection and all that it has spawned, until nothing is left.
+/// Polls the connection and the tasks that it has spawned, until nothing is left.
 async fn drive(
-    connection: Connection<TokioIo<Transport>, Outgoing, OneTask>,
+    connection: Connection<TokioIo<Io>, RequestBody, OneTask>,
     mut spawned: mpsc::UnboundedReceiver<Task>,
 ) {
     let mut connection = Some(Box::pin(connection));
@@ -191,7 +199,7 @@ async fn drive(
         if let Some(running) = &mut connection
             && running.as_mut().poll(cx).is_ready()
         {
-            // Whoever waits for an answer gets the error too.
+            // The callers that wait for answers get the error too.
             connection = None;
         }
         loop {

@@ -1,11 +1,11 @@
 //! The side of the tools: where they may be reached, connections to them, requests over these.
 
+pub(crate) mod address_guard;
 pub(crate) mod dial;
 pub(crate) mod egress_proxy;
-pub(crate) mod guard;
 mod http2;
 pub(crate) mod pool;
 pub(crate) mod response_body;
 pub(crate) mod send;
 pub(crate) mod tls;
-pub(crate) mod wire;
+mod wire;

@@ -1,4 +1,4 @@
-//! Connections to upstreams: made, counted, kept for the next request.
+//! Connections to upstreams that are kept for the next request.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -12,20 +12,21 @@ use hyper::header::{CONTENT_LENGTH, HOST, HeaderValue, PROXY_AUTHORIZATION, TRAN
 use hyper::http::uri;
 use hyper::{Request, Response, Uri};
 use hyper_util::rt::TokioIo;
-use proxy_core::error::{Error, Sent};
+use proxy_core::error::Error;
 use proxy_core::http::target::{Authority, Scheme, Target};
+use store::call::Sent;
 use tokio::net::TcpStream;
 
-use crate::body::outgoing::Outgoing;
-use crate::upstream::egress_proxy::Hop;
-use crate::upstream::http2::{self, Multiplexed, Stream};
-use crate::upstream::wire::{Counted, Transport, Wire};
+use super::egress_proxy::EgressProxy;
+use super::http2::{self, Http2Connection, Http2Stream};
+use super::wire::{CountedStream, Sharing, Transport, WireCounters};
+use crate::body::request::RequestBody;
 
 /// How many idle connections one host may have, and all hosts together.
 const PER_HOST: usize = 256;
 const IN_ALL: usize = 2_048;
 
-/// For how long a connection is kept idle.
+/// How long a connection is kept idle.
 const KEPT: Duration = Duration::from_secs(60);
 
 /// The most header fields of an answer.
@@ -34,26 +35,26 @@ const MAX_HEADERS: usize = 256;
 /// The idle connections, and those that many requests share.
 #[derive(Debug, Default)]
 pub(crate) struct Pool {
-    idle: Mutex<Idle>,
+    idle: Mutex<PoolState>,
 }
 
 #[derive(Debug, Default)]
-struct Idle {
-    kept: Kept,
-    /// Of those in `kept`.
+struct PoolState {
+    kept: IdleConnections,
+    /// How many `kept` holds.
     count: usize,
-    /// HTTP/2, by TLS alone; idle or not.
-    shared: HashMap<Authority, Vec<Arc<Multiplexed>>>,
+    /// HTTP/2 connections, which only TLS has. Idle or not.
+    shared: HashMap<Authority, Vec<Arc<Http2Connection>>>,
 }
 
 #[derive(Debug, Default)]
-struct Kept {
-    http: HashMap<Authority, Vec<Connection>>,
-    https: HashMap<Authority, Vec<Connection>>,
+struct IdleConnections {
+    http: HashMap<Authority, Vec<PooledConnection>>,
+    https: HashMap<Authority, Vec<PooledConnection>>,
 }
 
-impl Kept {
-    fn by_host(&mut self, scheme: Scheme) -> &mut HashMap<Authority, Vec<Connection>> {
+impl IdleConnections {
+    fn by_host(&mut self, scheme: Scheme) -> &mut HashMap<Authority, Vec<PooledConnection>> {
         match scheme {
             Scheme::Http => &mut self.http,
             Scheme::Https => &mut self.https,
@@ -63,97 +64,98 @@ impl Kept {
 
 /// A connection to an upstream, for one request at a time.
 #[derive(Debug)]
-pub(crate) struct Connection {
+pub(crate) struct PooledConnection {
     sender: Sender,
-    wire: Arc<Wire>,
+    wire: Arc<WireCounters>,
     pool: Arc<Pool>,
     scheme: Scheme,
     authority: Authority,
     since: Instant,
-    /// The proxy at its other end, where it does not lead to the upstream itself.
-    pub(crate) hop: Option<Arc<Hop>>,
+    /// The proxy at its other end, if it does not lead to the upstream itself.
+    pub(crate) proxy: Option<Arc<EgressProxy>>,
     /// It has carried a request before, so the upstream may be about to close it.
     pub(crate) reused: bool,
 }
 
 #[derive(Debug)]
 enum Sender {
-    /// HTTP/1.1: nobody else's.
-    Alone(SendRequest<Outgoing>),
+    /// HTTP/1.1, for one request at a time.
+    Exclusive(SendRequest<RequestBody>),
     /// A stream of an HTTP/2 connection.
-    Shared(Stream),
+    Shared(Http2Stream),
 }
 
-impl Connection {
+impl PooledConnection {
     /// How far sending has come.
     pub(crate) fn progress(&self) -> Progress {
         match &self.sender {
-            Sender::Alone(_) => Progress::Wire(Arc::clone(&self.wire)),
+            Sender::Exclusive(_) => Progress::Wire(Arc::clone(&self.wire)),
             Sender::Shared(stream) => Progress::Body(stream.sent()),
         }
     }
 
-    /// Gives a request the form that the other end wants: to a proxy the absolute one, with the
-    /// proxy's credentials; to all others neither. A request may be tried on more than one connection.
-    fn address(&self, request: &mut Request<Outgoing>) {
+    /// Addresses a request to the other end: a proxy gets the absolute form and its credentials,
+    /// any other end neither. A request may be tried on more than one connection.
+    fn address(&self, request: &mut Request<RequestBody>) {
         let host = request.headers().get(HOST).and_then(|host| host.to_str().ok()?.parse().ok());
         let mut parts = std::mem::take(request.uri_mut()).into_parts();
-        parts.scheme = self.hop.is_some().then_some(uri::Scheme::HTTP);
-        parts.authority = self.hop.as_ref().and(host);
+        parts.scheme = self.proxy.is_some().then_some(uri::Scheme::HTTP);
+        parts.authority = self.proxy.as_ref().and(host);
         *request.uri_mut() = Uri::from_parts(parts).unwrap_or_default();
-        match self.hop.as_ref().and_then(|hop| hop.authorization()) {
+        match self.proxy.as_ref().and_then(|proxy| proxy.authorization()) {
             Some(ours) => request.headers_mut().insert(PROXY_AUTHORIZATION, ours.clone()),
             None => request.headers_mut().remove(PROXY_AUTHORIZATION),
         };
     }
 
-    /// From here on a flush means that a guarded request was sent.
-    pub(crate) fn arm(&self) {
+    /// From here on a flush passes the failpoint `after-send`.
+    pub(crate) fn arm_failpoint(&self) {
         self.wire.arm();
     }
 
-    /// Gives the request the form that this connection's protocol wants.
-    pub(crate) fn shape(&self, request: &mut Request<Outgoing>, target: &Target) {
+    /// Gives a request the form that this connection's protocol needs.
+    pub(crate) fn shape(&self, request: &mut Request<RequestBody>, target: &Target) {
         match &self.sender {
-            Sender::Alone(_) => {
+            Sender::Exclusive(_) => {
                 http2::unshape(request, target);
                 self.address(request);
-                tell_framing(request);
+                announce_chunks(request);
             }
             Sender::Shared(stream) => stream.shape(request, target),
         }
     }
 
-    /// Sends a request that was shaped for it.
+    /// Sends a request that was shaped for this connection.
     pub(crate) async fn send(
         &mut self,
-        request: Request<Outgoing>,
-    ) -> Result<Response<Incoming>, TrySendError<Request<Outgoing>>> {
+        request: Request<RequestBody>,
+    ) -> Result<Response<Incoming>, TrySendError<Request<RequestBody>>> {
         match &mut self.sender {
-            Sender::Alone(sender) => sender.try_send_request(request).await,
+            Sender::Exclusive(sender) => sender.try_send_request(request).await,
             Sender::Shared(stream) => stream.send(request).await,
         }
     }
 
-    /// Does a failure prove that the upstream has not begun with the request. `before`: what
-    /// [`Progress::get`] was before it was sent.
+    /// Whether a failure proves that the upstream has not begun with the request. `before`: what
+    /// [`Progress::get`] was before the request was sent.
     pub(crate) fn proves_unsent(&self, before: u64, error: &hyper::Error) -> bool {
         match &self.sender {
-            Sender::Alone(_) => self.wire.written() == before,
-            Sender::Shared(_) => http2::refused(error),
+            Sender::Exclusive(_) => self.wire.written() == before,
+            Sender::Shared(_) => http2::is_refusal(error),
         }
     }
 
-    /// The end of an answer is always told: a lost connection does not look like one.
-    pub(crate) fn tells_ends(&self) -> bool {
+    /// Whether the end of an answer is always marked, so that a lost connection does not look like
+    /// one.
+    pub(crate) fn marks_ends(&self) -> bool {
         self.scheme == Scheme::Https
     }
 
-    /// Keeps it for the next request.
+    /// Keeps the connection for the next request.
     pub(crate) fn give_back(mut self) {
         match &self.sender {
-            Sender::Alone(sender) if !sender.is_closed() => {}
-            // It was never taken out.
+            Sender::Exclusive(sender) if !sender.is_closed() => {}
+            // An HTTP/2 connection was never taken out.
             _ => return,
         }
         self.since = Instant::now();
@@ -163,17 +165,18 @@ impl Connection {
         pool.put(self);
     }
 
-    /// `None`: it is a stream, and others look after it.
-    fn alone(&self) -> Option<&SendRequest<Outgoing>> {
+    /// The sender of an HTTP/1.1 connection.
+    fn exclusive(&self) -> Option<&SendRequest<RequestBody>> {
         match &self.sender {
-            Sender::Alone(sender) => Some(sender),
+            Sender::Exclusive(sender) => Some(sender),
             Sender::Shared(_) => None,
         }
     }
 }
 
-/// Says that a body of unknown length comes in chunks: of a GET or HEAD hyper would send none of it.
-fn tell_framing(request: &mut Request<Outgoing>) {
+/// Announces that a body of unknown length comes in chunks. Of a GET or HEAD hyper would send no
+/// body otherwise.
+fn announce_chunks(request: &mut Request<RequestBody>) {
     let body = request.body();
     if !body.is_end_stream()
         && body.size_hint().exact().is_none()
@@ -184,10 +187,11 @@ fn tell_framing(request: &mut Request<Outgoing>) {
     }
 }
 
-/// How far sending has come, in bytes: of the connection, or of the body where others share it.
+/// How far sending has come, in bytes: of the connection, or of the body if others share the
+/// connection.
 #[derive(Debug)]
 pub(crate) enum Progress {
-    Wire(Arc<Wire>),
+    Wire(Arc<WireCounters>),
     Body(Arc<AtomicU64>),
 }
 
@@ -201,25 +205,25 @@ impl Progress {
 }
 
 impl Pool {
-    /// A connection to the target's host that has been idle for at most `age`, or is shared and has
-    /// been heard of since. `alone`: not a shared one.
+    /// A connection to the target's host that was idle for at most `age`. Of a shared one, bytes
+    /// came within that time.
     pub(crate) fn take(
         self: &Arc<Self>,
         target: &Target,
-        age: Option<Duration>,
-        alone: bool,
-    ) -> Option<Connection> {
-        let limit = age.unwrap_or(KEPT).min(KEPT);
+        age: Duration,
+        sharing: Sharing,
+    ) -> Option<PooledConnection> {
+        let limit = age.min(KEPT);
         let mut guard = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
         let idle = &mut *guard;
         if target.scheme == Scheme::Https
-            && !alone
+            && sharing == Sharing::Allowed
             && let Some(shared) = idle.shared.get(&target.authority)
             && let Some(found) = shared.iter().find(|connection| connection.has_room(limit))
         {
             let (stream, wire) = (found.stream(), found.wire());
             let stream = self.connection(Sender::Shared(stream), wire, target);
-            return Some(Connection { reused: true, ..stream });
+            return Some(PooledConnection { reused: true, ..stream });
         }
         let now = Instant::now();
         let kept = idle.kept.by_host(target.scheme).get_mut(&target.authority)?;
@@ -229,7 +233,7 @@ impl Pool {
             if now.duration_since(connection.since) > limit {
                 break;
             }
-            let sender = connection.alone();
+            let sender = connection.exclusive();
             let closed = sender.is_none_or(SendRequest::is_closed);
             if closed || sender.is_some_and(SendRequest::is_ready) {
                 idle.count -= 1;
@@ -242,7 +246,7 @@ impl Pool {
         None
     }
 
-    fn put(&self, connection: Connection) {
+    fn put(&self, connection: PooledConnection) {
         let mut guard = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
         let idle = &mut *guard;
         if idle.count >= IN_ALL {
@@ -259,13 +263,13 @@ impl Pool {
         }
     }
 
-    /// Closes what is closed already or has been idle for too long.
+    /// Drops connections that are closed or were idle for too long.
     pub(crate) fn sweep(&self) {
         let now = Instant::now();
         let mut guard = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
         let idle = &mut *guard;
-        let stays = |c: &Connection| {
-            c.alone().is_some_and(|sender| !sender.is_closed())
+        let stays = |c: &PooledConnection| {
+            c.exclusive().is_some_and(|sender| !sender.is_closed())
                 && now.duration_since(c.since) <= KEPT
         };
         for by_host in [&mut idle.kept.http, &mut idle.kept.https] {
@@ -281,30 +285,29 @@ impl Pool {
         });
     }
 
-    /// From now on others may use it too, unless there are enough already.
-    fn share(&self, authority: &Authority, made: &Arc<Multiplexed>) {
+    /// Lets other requests use the connection too, unless there are enough already.
+    fn share(&self, authority: &Authority, fresh: &Arc<Http2Connection>) {
         let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
         let shared = idle.shared.entry(authority.clone()).or_default();
         shared.retain(|connection| connection.is_of_use(KEPT));
         if shared.len() < PER_HOST {
-            shared.push(Arc::clone(made));
+            shared.push(Arc::clone(fresh));
         }
     }
 
-    /// Speaks HTTP on a fresh connection: the version that its TLS has agreed on, else 1.1.
+    /// Begins HTTP on a fresh connection: the version that TLS has agreed on, or 1.1.
     pub(crate) async fn adopt(
         self: &Arc<Self>,
         target: &Target,
         transport: Transport,
-    ) -> Result<Connection, Error> {
-        let multiplexed = transport.is_http2();
-        let wire = transport.wire();
-        let io = TokioIo::new(transport);
-        if multiplexed {
-            let made = Multiplexed::handshake(io, Arc::clone(&wire)).await;
-            let made = made.map_err(|error| mute(&target.authority, &error))?;
-            let stream = made.stream();
-            self.share(&target.authority, &made);
+    ) -> Result<PooledConnection, Error> {
+        let Transport { io, wire, is_http2 } = transport;
+        let io = TokioIo::new(io);
+        if is_http2 {
+            let fresh = Http2Connection::handshake(io, Arc::clone(&wire)).await;
+            let fresh = fresh.map_err(|error| no_http(&target.authority, &error))?;
+            let stream = fresh.stream();
+            self.share(&target.authority, &fresh);
             return Ok(self.connection(Sender::Shared(stream), wire, target));
         }
         let (sender, connection) = Builder::new()
@@ -313,19 +316,21 @@ impl Pool {
             .max_headers(MAX_HEADERS)
             .handshake(io)
             .await
-            .map_err(|error| mute(&target.authority, &error))?;
+            .map_err(|error| no_http(&target.authority, &error))?;
         tokio::spawn(async move {
-            // Whoever waits for the answer gets the error too.
+            // The caller that waits for the answer gets the error too.
             let _ = connection.with_upgrades().await;
         });
-        Ok(self.connection(Sender::Alone(sender), wire, target))
+        Ok(self.connection(Sender::Exclusive(sender), wire, target))
     }
 
-    /// Keeps a connection that was made before it was known what for.
+    /// Keeps a connection that was opened before it was known what for.
     pub(crate) async fn keep(self: &Arc<Self>, authority: &Authority, stream: TcpStream) {
         let (scheme, authority) = (Scheme::Http, authority.clone());
         let target = Target { scheme, authority, path_and_query: String::new() };
-        if let Ok(connection) = self.adopt(&target, Transport::Plain(Counted::new(stream))).await {
+        if let Ok(connection) =
+            self.adopt(&target, Transport::plain(CountedStream::new(stream))).await
+        {
             connection.give_back();
         }
     }
@@ -333,23 +338,23 @@ impl Pool {
     fn connection(
         self: &Arc<Self>,
         sender: Sender,
-        wire: Arc<Wire>,
+        wire: Arc<WireCounters>,
         target: &Target,
-    ) -> Connection {
-        Connection {
+    ) -> PooledConnection {
+        PooledConnection {
             sender,
             wire,
             pool: Arc::clone(self),
             scheme: target.scheme,
             authority: target.authority.clone(),
             since: Instant::now(),
-            hop: None,
+            proxy: None,
             reused: false,
         }
     }
 }
 
-fn mute(authority: &Authority, error: &hyper::Error) -> Error {
+fn no_http(authority: &Authority, error: &hyper::Error) -> Error {
     Error::Upstream {
         detail: format!("could not speak HTTP with {authority}: {error}"),
         sent: Sent::Never,

@@ -7,23 +7,23 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use hyper::body::{Body as HttpBody, Frame, SizeHint};
 
-use crate::body::timed::Timed;
-use crate::upstream::pool::Connection;
+use crate::body::incoming::IncomingBody;
+use crate::upstream::pool::PooledConnection;
 
-/// An upstream's body; gives its connection back to the pool when it is whole.
+/// The body of an upstream's answer. A body that came whole gives its connection back to the pool.
 #[derive(Debug)]
-pub(crate) struct FromUpstream {
-    body: Timed,
-    connection: Option<Connection>,
+pub(crate) struct UpstreamBody {
+    body: IncomingBody,
+    connection: Option<PooledConnection>,
 }
 
-impl FromUpstream {
-    pub(crate) fn new(body: Timed, connection: Connection) -> Self {
+impl UpstreamBody {
+    pub(crate) fn new(body: IncomingBody, connection: PooledConnection) -> Self {
         Self { body, connection: Some(connection) }
     }
 }
 
-impl HttpBody for FromUpstream {
+impl HttpBody for UpstreamBody {
     type Data = Bytes;
     type Error = io::Error;
 
@@ -43,7 +43,7 @@ impl HttpBody for FromUpstream {
     }
 }
 
-impl Drop for FromUpstream {
+impl Drop for UpstreamBody {
     fn drop(&mut self) {
         if self.body.is_whole()
             && let Some(connection) = self.connection.take()

@@ -1,5 +1,5 @@
-//! TLS to upstreams: the platform's roots, and files of further ones for some hosts. There is no
-//! way to switch verification off.
+//! TLS to upstreams: the platform's roots, and files of further ones for some hosts. Verification
+//! cannot be switched off.
 
 use std::collections::HashMap;
 use std::io;
@@ -7,50 +7,53 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
-use proxy_core::error::{Error, Sent};
+use proxy_core::error::Error;
+use proxy_core::http::address::without_brackets;
 use proxy_core::http::host_pattern::HostPattern;
 use proxy_core::http::target::Authority;
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{CertificateError, ClientConfig, RootCertStore};
+use store::call::Sent;
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
 use crate::error::SetupError;
 use crate::tls::{self, HTTP1, HTTP2};
-use crate::upstream::wire::Counted;
+use crate::upstream::wire::{CountedStream, Sharing};
 
-/// Certificates of a file, for all hosts or some.
+/// A file of certificates, for all hosts or some.
 #[derive(Debug, Clone)]
 pub struct UpstreamCa {
-    /// `None`: all.
+    /// `None`: all hosts.
     pub hosts: Option<HostPattern>,
     /// PEM, one certificate or more.
     pub file: PathBuf,
 }
 
-/// Makes TLS connections to upstreams.
+/// Opens TLS connections to upstreams.
 #[derive(Debug)]
-pub(crate) struct Upstreams {
+pub(crate) struct UpstreamTls {
     provider: Arc<CryptoProvider>,
     extra: Vec<(Option<HostPattern>, Vec<CertificateDer<'static>>)>,
-    /// Never trusted, whoever put it among the platform's roots: what it signs is for our clients.
+    /// The certificate of our own CA. Never trusted, even among the platform's roots: what it signs
+    /// is for our clients.
     own: Option<CertificateDer<'static>>,
     platform: OnceLock<RootCertStore>,
-    /// By the indices of the files that count for a host.
-    configs: Mutex<HashMap<Vec<usize>, Configs>>,
+    /// By the indices of the files that apply to a host.
+    configs: Mutex<HashMap<Vec<usize>, HostConfigs>>,
 }
 
 #[derive(Debug, Clone)]
-struct Configs {
+struct HostConfigs {
     either: Arc<ClientConfig>,
     http1: Arc<ClientConfig>,
 }
 
-impl Upstreams {
-    /// Reads the files of `extra`. `own`: the certificate of our own CA, where there is one.
+impl UpstreamTls {
+    /// Reads the files of `extra`. `own`: the certificate of our own CA, if there is one.
     pub(crate) fn new(
         extra: &[UpstreamCa],
         own: Option<CertificateDer<'static>>,
@@ -66,14 +69,13 @@ impl Upstreams {
     }
 
     /// The handshake, within `limit`. Every failure means that nothing of a request was sent.
-    /// `alone`: HTTP/1.1 is wanted.
-    pub(crate) async fn secure(
+    pub(crate) async fn connect(
         &self,
-        stream: Counted,
+        stream: CountedStream,
         authority: &Authority,
-        alone: bool,
+        sharing: Sharing,
         limit: Duration,
-    ) -> Result<TlsStream<Counted>, Error> {
+    ) -> Result<TlsStream<CountedStream>, Error> {
         let failed = |detail: String| Error::Upstream { detail, sent: Sent::Never };
         let name = server_name(authority)
             .ok_or_else(|| failed(format!("{} cannot have a certificate", authority.host)))?;
@@ -81,7 +83,10 @@ impl Upstreams {
             tracing::error!(%error, "TLS cannot be set up");
             Error::Internal
         })?;
-        let config = if alone { configs.http1 } else { configs.either };
+        let config = match sharing {
+            Sharing::Exclusive => configs.http1,
+            Sharing::Allowed => configs.either,
+        };
         match timeout(limit, TlsConnector::from(config).connect(name, stream)).await {
             Ok(Ok(stream)) => Ok(stream),
             Ok(Err(error)) => Err(failed(explain(authority, &error))),
@@ -92,7 +97,7 @@ impl Upstreams {
         }
     }
 
-    fn configs(&self, authority: &Authority) -> Result<Configs, rustls::Error> {
+    fn configs(&self, authority: &Authority) -> Result<HostConfigs, rustls::Error> {
         let counts = |hosts: &Option<HostPattern>| {
             hosts.as_ref().is_none_or(|hosts| hosts.matches(authority))
         };
@@ -115,12 +120,13 @@ impl Upstreams {
             config.alpn_protocols = protocols.iter().map(|name| name.to_vec()).collect();
             Ok::<_, rustls::Error>(Arc::new(config))
         };
-        let made = Configs { either: config(&[HTTP2, HTTP1])?, http1: config(&[HTTP1])? };
-        configs.insert(files, made.clone());
-        Ok(made)
+        let configs_for_host =
+            HostConfigs { either: config(&[HTTP2, HTTP1])?, http1: config(&[HTTP1])? };
+        configs.insert(files, configs_for_host.clone());
+        Ok(configs_for_host)
     }
 
-    /// Read when they are first needed: most engines never speak TLS.
+    /// The platform's roots, read when they are first needed. Most engines never speak TLS.
     fn platform(&self) -> &RootCertStore {
         self.platform.get_or_init(|| {
             let found = rustls_native_certs::load_native_certs();
@@ -137,15 +143,15 @@ impl Upstreams {
     }
 
     fn distrust_own(&self, roots: &mut RootCertStore) {
-        let own = self.own.as_ref().and_then(webpki_key);
+        let own = self.own.as_ref().and_then(anchor_key);
         if let Some(own) = own {
             roots.roots.retain(|root| root.subject_public_key_info.as_ref() != own);
         }
     }
 }
 
-/// The key of a certificate, as a trust anchor holds it.
-fn webpki_key(certificate: &CertificateDer<'static>) -> Option<Vec<u8>> {
+/// The public key of a certificate, as a trust anchor holds it.
+fn anchor_key(certificate: &CertificateDer<'static>) -> Option<Vec<u8>> {
     let mut roots = RootCertStore::empty();
     roots.add(certificate.clone()).ok()?;
     roots.roots.first().map(|root| root.subject_public_key_info.as_ref().to_vec())
@@ -166,11 +172,10 @@ fn read(ca: &UpstreamCa) -> Result<Vec<CertificateDer<'static>>, SetupError> {
     Ok(found)
 }
 
-/// The name that the certificate must be for; a name's last dot is not part of it.
+/// The name that the certificate must be for, without a last dot.
 fn server_name(authority: &Authority) -> Option<ServerName<'static>> {
     let host = &authority.host;
-    let bare = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(host);
-    ServerName::try_from(bare.trim_end_matches('.').to_owned()).ok()
+    ServerName::try_from(without_brackets(host).trim_end_matches('.').to_owned()).ok()
 }
 
 fn explain(authority: &Authority, error: &io::Error) -> String {

@@ -1,4 +1,4 @@
-//! What a connection to an upstream runs over, and how much was written to it.
+//! The byte stream to an upstream, and how much was written to it.
 
 use std::io;
 use std::pin::Pin;
@@ -10,48 +10,57 @@ use std::time::{Duration, Instant};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_rustls::client::TlsStream;
+use tokio_util::either::Either;
 
 use crate::tls::HTTP2;
 
+/// Whether a request may share its connection with others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Sharing {
+    /// HTTP/2 if the upstream speaks it.
+    Allowed,
+    /// HTTP/1.1 only.
+    Exclusive,
+}
+
 /// A byte stream to an upstream.
 #[derive(Debug)]
-pub(crate) enum Transport {
-    Plain(Counted),
-    Tls(Box<TlsStream<Counted>>),
+pub(crate) struct Transport {
+    pub(super) io: Either<CountedStream, Box<TlsStream<CountedStream>>>,
+    pub(super) wire: Arc<WireCounters>,
+    /// The TLS handshake has agreed on HTTP/2.
+    pub(super) is_http2: bool,
 }
 
 impl Transport {
-    /// The handshake has agreed on HTTP/2.
-    pub(crate) fn is_http2(&self) -> bool {
-        match self {
-            Self::Plain(_) => false,
-            Self::Tls(stream) => stream.get_ref().1.alpn_protocol() == Some(HTTP2),
-        }
+    pub(crate) fn plain(stream: CountedStream) -> Self {
+        let wire = Arc::clone(&stream.wire);
+        Self { io: Either::Left(stream), wire, is_http2: false }
     }
 
-    pub(crate) fn wire(&self) -> Arc<Wire> {
-        match self {
-            Self::Plain(counted) => Arc::clone(&counted.wire),
-            Self::Tls(stream) => Arc::clone(&stream.get_ref().0.wire),
-        }
+    pub(crate) fn tls(stream: TlsStream<CountedStream>) -> Self {
+        let (counted, session) = stream.get_ref();
+        let is_http2 = session.alpn_protocol() == Some(HTTP2);
+        let wire = Arc::clone(&counted.wire);
+        Self { io: Either::Right(Box::new(stream)), wire, is_http2 }
     }
 }
 
-/// What is known of a connection's bytes.
+/// What is counted of a connection's bytes.
 #[derive(Debug)]
-pub(crate) struct Wire {
-    made: Instant,
+pub(crate) struct WireCounters {
+    opened: Instant,
     written: AtomicU64,
-    /// When bytes came last, in milliseconds after `made`.
+    /// When bytes came last, in milliseconds after `opened`.
     heard: AtomicU64,
     /// The count of written bytes from which a flush passes the failpoint `after-send`.
     armed: AtomicU64,
 }
 
-impl Default for Wire {
+impl Default for WireCounters {
     fn default() -> Self {
         Self {
-            made: Instant::now(),
+            opened: Instant::now(),
             written: AtomicU64::new(0),
             heard: AtomicU64::new(0),
             armed: AtomicU64::new(u64::MAX),
@@ -59,40 +68,41 @@ impl Default for Wire {
     }
 }
 
-impl Wire {
-    /// How many bytes were ever written.
-    pub(crate) fn written(&self) -> u64 {
+impl WireCounters {
+    /// How many bytes were written in all.
+    pub(super) fn written(&self) -> u64 {
         self.written.load(Ordering::Acquire)
     }
 
-    /// For how long nothing has come.
-    pub(crate) fn silence(&self) -> Duration {
+    /// How long nothing has come.
+    pub(super) fn silence(&self) -> Duration {
         let heard = Duration::from_millis(self.heard.load(Ordering::Acquire));
-        self.made.elapsed().saturating_sub(heard)
+        self.opened.elapsed().saturating_sub(heard)
     }
 
     fn hear(&self) {
-        self.heard.store(self.made.elapsed().as_millis() as u64, Ordering::Release);
+        self.heard.store(self.opened.elapsed().as_millis() as u64, Ordering::Release);
     }
 
-    pub(crate) fn arm(&self) {
+    /// From here on a flush passes the failpoint `after-send`.
+    pub(super) fn arm(&self) {
         self.armed.store(self.written() + 1, Ordering::Release);
     }
 
-    pub(crate) fn disarm(&self) {
+    pub(super) fn disarm(&self) {
         self.armed.store(u64::MAX, Ordering::Release);
     }
 }
 
-/// A connection that counts its bytes, those of TLS where that is spoken over it: none written proves
-/// that a request did not run.
+/// A connection that counts its bytes, including those of TLS. If none were written, a request did
+/// not run.
 #[derive(Debug)]
-pub(crate) struct Counted {
+pub(crate) struct CountedStream {
     io: TcpStream,
-    wire: Arc<Wire>,
+    wire: Arc<WireCounters>,
 }
 
-impl Counted {
+impl CountedStream {
     pub(crate) fn new(io: TcpStream) -> Self {
         Self { io, wire: Arc::default() }
     }
@@ -105,7 +115,7 @@ impl Counted {
     }
 }
 
-impl AsyncRead for Counted {
+impl AsyncRead for CountedStream {
     fn poll_read(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -121,7 +131,7 @@ impl AsyncRead for Counted {
     }
 }
 
-impl AsyncWrite for Counted {
+impl AsyncWrite for CountedStream {
     fn poll_write(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -160,63 +170,5 @@ impl AsyncWrite for Counted {
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.get_mut().io).poll_shutdown(cx)
-    }
-}
-
-impl AsyncRead for Transport {
-    fn poll_read(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            Self::Plain(stream) => Pin::new(stream).poll_read(cx, buf),
-            Self::Tls(stream) => Pin::new(stream).poll_read(cx, buf),
-        }
-    }
-}
-
-impl AsyncWrite for Transport {
-    fn poll_write(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        match self.get_mut() {
-            Self::Plain(stream) => Pin::new(stream).poll_write(cx, buf),
-            Self::Tls(stream) => Pin::new(stream).poll_write(cx, buf),
-        }
-    }
-
-    fn poll_write_vectored(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bufs: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        match self.get_mut() {
-            Self::Plain(stream) => Pin::new(stream).poll_write_vectored(cx, bufs),
-            Self::Tls(stream) => Pin::new(stream).poll_write_vectored(cx, bufs),
-        }
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        match self {
-            Self::Plain(stream) => stream.is_write_vectored(),
-            Self::Tls(stream) => stream.is_write_vectored(),
-        }
-    }
-
-    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            Self::Plain(stream) => Pin::new(stream).poll_flush(cx),
-            Self::Tls(stream) => Pin::new(stream).poll_flush(cx),
-        }
-    }
-
-    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            Self::Plain(stream) => Pin::new(stream).poll_shutdown(cx),
-            Self::Tls(stream) => Pin::new(stream).poll_shutdown(cx),
-        }
     }
 }

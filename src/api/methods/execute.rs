@@ -2,6 +2,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use store::call::{ApiClaim, ExecuteOptions, Executed};
+use store::decision::Decision;
 use store::model::{Execution, ExecutionStatus, Json, ToolCall};
 use uuid::Uuid;
 
@@ -123,13 +124,13 @@ async fn execute_tool_idempotent(
 
 /// How a duplicate was answered; `None` for a call that may run. Nobody knows who runs an unleased
 /// call of v0.1, so a caller that finds it pending is not counted.
-fn duplicate_answer(executed: &Executed) -> Option<&'static str> {
+fn duplicate_answer(executed: &Executed) -> Option<Decision> {
     match (&executed.claim, executed.execution.status) {
         _ if !executed.duplicate => None,
         (Some(ApiClaim::Execute { .. }), _) | (None, ExecutionStatus::Pending) => None,
-        (Some(ApiClaim::Busy { .. }), _) => Some("in-progress"),
-        (Some(ApiClaim::InDoubt), _) => Some("in-doubt"),
-        (Some(ApiClaim::Replay) | None, _) => Some("replayed"),
+        (Some(ApiClaim::Busy { .. }), _) => Some(Decision::InProgress),
+        (Some(ApiClaim::InDoubt), _) => Some(Decision::InDoubt),
+        (Some(ApiClaim::Replay) | None, _) => Some(Decision::Replayed),
     }
 }
 

@@ -1,7 +1,6 @@
 //! Every metric: its name, its help, its labels. A key, URL or id is never a label.
 
 mod collectors;
-mod decision;
 
 use std::fmt;
 use std::sync::Arc;
@@ -13,18 +12,31 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::Registry;
+use proxy::Outcome;
 use store::Store;
+use store::decision::Decision;
 
 pub(super) use self::collectors::ProxyCollector;
 use self::collectors::StoreCollector;
-pub(crate) use self::decision::Decision;
 use super::activity::Activity;
 use super::error::Code;
+
+/// The decisions about calls, each with series of its own, in the order of the activity.
+const CALLS: [Decision; 8] = [
+    Decision::Executed,
+    Decision::Replayed,
+    Decision::Coalesced,
+    Decision::InProgress,
+    Decision::InDoubt,
+    Decision::NotExecuted,
+    Decision::KeyReuse,
+    Decision::Bypassed,
+];
 
 /// The counters; cheap to clone and to use.
 #[derive(Debug, Clone)]
 pub(crate) struct Metrics {
-    calls: [(Counter, Histogram); Decision::ALL.len()],
+    calls: [(Counter, Histogram); CALLS.len()],
     proxied: Family<ProxiedLabels, Counter>,
     upstream: Histogram,
     requests: Family<RequestLabels, Counter>,
@@ -88,7 +100,7 @@ impl Metrics {
         let calls = Family::<DecisionLabel, Counter>::default();
         let durations = Family::<DecisionLabel, Histogram>::new_with_constructor(seconds);
         let metrics = Self {
-            calls: Decision::ALL.map(|decision| {
+            calls: CALLS.map(|decision| {
                 let label = DecisionLabel(decision);
                 (calls.get_or_create(&label).clone(), durations.get_or_create(&label).clone())
             }),
@@ -134,19 +146,19 @@ impl Metrics {
     }
 
     /// Counts a request that the proxy answered, and the time of the upstream if it was called.
-    /// `decision` is a word of `Idempotency-Status`, or the name of another kind of answer.
     pub(crate) fn record_proxied(
         &self,
-        decision: &'static str,
+        outcome: Outcome,
         took: Duration,
         upstream: Option<Duration>,
     ) {
-        self.proxied.get_or_create(&ProxiedLabels { decision }).inc();
-        if let Some(decision) = Decision::from_word(decision) {
-            let (count, duration) = &self.calls[decision as usize];
+        self.proxied.get_or_create(&ProxiedLabels { decision: outcome.as_str() }).inc();
+        let call = CALLS.iter().position(|decision| outcome == Outcome::Decided(*decision));
+        if let Some(call) = call {
+            let (count, duration) = &self.calls[call];
             count.inc();
             duration.observe(took.as_secs_f64());
-            if decision != Decision::Bypassed {
+            if CALLS[call] != Decision::Bypassed {
                 self.record_tool_call(upstream.map(|upstream| took.saturating_sub(upstream)));
             }
         }
@@ -157,8 +169,7 @@ impl Metrics {
 
     /// Proxied calls since the start, by decision.
     pub(crate) fn decisions(&self) -> impl Iterator<Item = (Decision, u64)> {
-        let count = |decision| self.calls[decision as usize].0.get();
-        Decision::ALL.into_iter().map(move |decision| (decision, count(decision)))
+        CALLS.into_iter().zip(&self.calls).map(|(decision, (count, _))| (decision, count.get()))
     }
 
     /// Counts a tool call through the API or the proxy for the figures of the last hour; `overhead`
@@ -191,17 +202,20 @@ mod tests {
     #[test]
     fn decisions_have_their_own_series() {
         let (metrics, registry) = Metrics::new(None);
-        for (n, decision) in Decision::ALL.into_iter().enumerate() {
-            assert_eq!(Decision::from_word(decision.as_str()), Some(decision));
+        for (n, decision) in CALLS.into_iter().enumerate() {
             for _ in 0..=n {
-                metrics.record_proxied(decision.as_str(), Duration::from_millis(1), None);
+                metrics.record_proxied(Outcome::Decided(decision), Duration::from_millis(1), None);
             }
         }
-        metrics.record_proxied("tunnel", Duration::ZERO, Some(Duration::from_secs(1)));
+        metrics.record_proxied(
+            Outcome::Decided(Decision::Tunnel),
+            Duration::ZERO,
+            Some(Duration::from_secs(1)),
+        );
         metrics.record_api_request("get_user", MethodResult::Error);
         let mut text = String::new();
         encode(&mut text, &registry).unwrap();
-        for (n, decision) in Decision::ALL.into_iter().enumerate() {
+        for (n, decision) in CALLS.into_iter().enumerate() {
             let line = format!(
                 "state_engine_calls_total{{decision=\"{}\"}} {}\n",
                 decision.as_str(),

@@ -146,15 +146,43 @@ pub struct Settled {
     pub doubt: Option<Doubt>,
 }
 
-/// The problem response that the first caller got because no answer arrived.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+/// A problem as the first caller got it where no answer came.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Problem {
-    /// 502 or 504; 403 if the host resolved to an address that is not allowed.
-    pub status: u16,
+    /// Which problem.
+    pub kind: ProblemKind,
     /// What happened.
     pub detail: String,
-    /// Whether bytes were sent: `never` or `maybe`.
-    pub sent: String,
+}
+
+/// Why no answer came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ProblemKind {
+    /// The upstream could not be reached, or broke off.
+    Failed(Sent),
+    /// The upstream did not answer in time.
+    TimedOut(Sent),
+    /// The host turned out to be one that nobody may reach. Nothing was sent.
+    Refused,
+}
+
+/// Whether bytes of a request left for the upstream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sent {
+    /// Provably none: the call did not run.
+    Never,
+    /// At least one may have: the call may have run.
+    Maybe,
+}
+
+impl Sent {
+    /// The word on the wire.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Never => "never",
+            Self::Maybe => "maybe",
+        }
+    }
 }
 
 /// A call that may have taken effect.

@@ -22,6 +22,7 @@
 
 pub mod call;
 pub mod canonical;
+pub mod decision;
 mod error;
 pub mod key;
 pub mod model;

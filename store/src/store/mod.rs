@@ -8,6 +8,7 @@ pub(crate) mod repeats;
 use std::sync::Arc;
 
 use store_core::Error;
+use store_core::decision::Decision;
 use store_core::key::Digest;
 use tokio::sync::watch;
 use uuid::Uuid;
@@ -120,15 +121,15 @@ impl Store {
 
     /// Counts a request that is not an execution. The log gets one row a minute for each (kind, what). A
     /// crash loses the counts of the current minute.
-    pub fn count(&self, kind: &'static str, what: &str) {
-        self.0.writer.status().count(kind, what);
+    pub fn count(&self, decision: Decision, what: &str) {
+        self.0.writer.status().count(decision.as_str(), what);
     }
 
-    /// Counts a stopped duplicate of an execution, by how it was answered (`replayed`, `coalesced`, …).
+    /// Counts a stopped duplicate of an execution, by how it was answered.
     /// Written to the execution within seconds, with at most one event a minute. A crash loses what was
     /// not written yet.
-    pub fn duplicate(&self, execution: Uuid, answered: &'static str) {
-        self.0.writer.status().duplicates.note(execution, answered);
+    pub fn duplicate(&self, execution: Uuid, answered: Decision) {
+        self.0.writer.status().duplicates.note(execution, answered.as_str());
     }
 
     /// How many duplicates were stopped since the start of the process.

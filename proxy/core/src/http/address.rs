@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 
-/// An IPv4 address in IPv6 clothes (mapped, compatible, NAT64) as itself.
+/// An IPv4 address that is written as an IPv6 one (mapped, compatible, NAT64), as itself.
 pub fn plain(ip: IpAddr) -> IpAddr {
     let IpAddr::V6(v6) = ip else { return ip };
     if v6.is_loopback() || v6.is_unspecified() {
@@ -16,22 +16,22 @@ pub fn plain(ip: IpAddr) -> IpAddr {
     }
 }
 
-/// `host` as an address, if it is one (or `localhost`).
+/// `host` as an address, if it is one or `localhost`.
 pub fn literal(host: &str) -> Option<IpAddr> {
     if host.eq_ignore_ascii_case("localhost") {
         return Some(Ipv4Addr::LOCALHOST.into());
     }
-    bare(host).parse().ok()
+    without_brackets(host).parse().ok()
 }
 
 /// An IPv6 address without its brackets.
-pub fn bare(host: &str) -> &str {
+pub fn without_brackets(host: &str) -> &str {
     host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(host)
 }
 
-/// An IPv4 address as resolvers have always read it (`inet_aton`): one to four numbers, in decimal,
-/// octal or hexadecimal, of which the last fills what is left. Another proxy's resolver does so too.
-pub fn old_ipv4(host: &str) -> Option<Ipv4Addr> {
+/// An IPv4 address as resolvers read it (`inet_aton`): one to four numbers, in decimal, octal or
+/// hexadecimal, of which the last fills what is left. The user's own proxy may resolve it so.
+pub fn ipv4_as_resolvers_read(host: &str) -> Option<Ipv4Addr> {
     let number = |text: &str| match text.strip_prefix("0x") {
         Some(digits) => u32::from_str_radix(digits, 16).ok(),
         None if text.starts_with('0') => u32::from_str_radix(text, 8).ok(),

@@ -1,4 +1,4 @@
-//! Which header fields pass on to the next hop.
+//! The header fields that pass on to the next hop.
 
 use http::Method;
 use http::header::{self, HeaderMap, HeaderValue};
@@ -6,7 +6,7 @@ use http::header::{self, HeaderMap, HeaderValue};
 use crate::http::own_fields::{OURS_IN_ANSWERS, OURS_IN_REQUESTS};
 use crate::http::target::Target;
 
-/// Fields that belong to one connection (RFC 9110, 7.6.1), and what belonged to them once.
+/// Fields that belong to one connection (RFC 9110, 7.6.1), now or in earlier versions of HTTP.
 const HOP_BY_HOP: &[&str] = &[
     "connection",
     "proxy-connection",
@@ -21,7 +21,8 @@ const HOP_BY_HOP: &[&str] = &[
     "proxy-authentication-info",
 ];
 
-/// Fields that `Connection` may not name away: without them the message would mean something else.
+/// Fields that stay even if `Connection` names them: without them the message would mean something
+/// else.
 const PROTECTED: &[&str] = &[
     "host",
     "content-length",
@@ -41,8 +42,8 @@ const PROTECTED: &[&str] = &[
 /// Removes what must not reach the upstream: hop-by-hop fields, those that `Connection` names,
 /// the engine's own, `Expect` (the body is spooled by then). `TE` keeps the word `trailers`.
 ///
-/// The host is not regenerated here: look at [`set_host`].
-pub fn strip_request(headers: &mut HeaderMap) {
+/// [`set_host`] sets the host.
+pub(crate) fn strip_request(headers: &mut HeaderMap) {
     let trailers = headers
         .get_all(header::TE)
         .iter()
@@ -85,18 +86,18 @@ fn is_hop_by_hop(name: &str, named: &[String]) -> bool {
     HOP_BY_HOP.contains(&name) || named.iter().any(|other| other == name)
 }
 
-/// Removes fields and leaves the others in their order: `HeaderMap::remove` puts the last one in the
-/// place of what it takes out.
-pub fn remove_where(headers: &mut HeaderMap, goes: impl Fn(&str) -> bool) {
-    if !headers.keys().any(|name| goes(name.as_str())) {
+/// Removes fields and keeps the order of the others. (`HeaderMap::remove` moves the last field into
+/// the gap.)
+pub fn remove_where(headers: &mut HeaderMap, removes: impl Fn(&str) -> bool) {
+    if !headers.keys().any(|name| removes(name.as_str())) {
         return;
     }
     let mut left = HeaderMap::with_capacity(headers.keys_len());
     let mut field = None;
     for (name, value) in headers.drain() {
-        // Without a name it is one more value of the field before.
+        // An entry without a name is one more value of the field before.
         if let Some(name) = name {
-            field = (!goes(name.as_str())).then_some(name);
+            field = (!removes(name.as_str())).then_some(name);
         }
         if let Some(name) = &field {
             left.append(name, value);
@@ -105,21 +106,21 @@ pub fn remove_where(headers: &mut HeaderMap, goes: impl Fn(&str) -> bool) {
     *headers = left;
 }
 
-/// The words of a comma-separated value; none where it is no text.
+/// The words of a comma-separated value. None if it is not text.
 fn tokens(value: &HeaderValue) -> impl Iterator<Item = &str> {
     value.to_str().unwrap_or_default().split(',').map(str::trim).filter(|token| !token.is_empty())
 }
 
-/// Sets Host to what the target says, whatever the client wrote.
+/// Sets Host to that of the target, whatever the client sent.
 pub fn set_host(headers: &mut HeaderMap, target: &Target) {
-    // An authority is a valid field value: it was read out of one or out of a URI.
+    // An authority is a valid field value: it was read from one, or from a URI.
     if let Ok(host) = HeaderValue::try_from(target.host()) {
         headers.insert(header::HOST, host);
     }
 }
 
-/// One Cookie field again of the many that HTTP/2 may make of it (RFC 9113, 8.2.3): the same call has
-/// the same principal by either version.
+/// Joins the Cookie fields that HTTP/2 may split one into (RFC 9113, 8.2.3), so that a call has the
+/// same principal by either version.
 pub fn join_cookies(headers: &mut HeaderMap) {
     if headers.get_all(header::COOKIE).iter().nth(1).is_none() {
         return;
@@ -132,7 +133,7 @@ pub fn join_cookies(headers: &mut HeaderMap) {
     }
 }
 
-/// True where this proxy has handled the message before.
+/// Whether this proxy has handled the message before.
 pub fn via_has(headers: &HeaderMap, id: &str) -> bool {
     headers.get_all(header::VIA).iter().flat_map(tokens).any(|hop| {
         hop.split_ascii_whitespace().nth(1).is_some_and(|by| by.eq_ignore_ascii_case(id))
@@ -145,14 +146,14 @@ pub fn add_via(headers: &mut HeaderMap, hop: &HeaderValue) {
 }
 
 /// The protocols that a GET asks to switch to, as they may be passed on: never h2c. `None`: the
-/// request is handled as if it had asked for nothing.
+/// request is handled as if it did not ask.
 pub fn upgrade_of(method: &Method, headers: &HeaderMap) -> Option<HeaderValue> {
-    let asked = headers
+    let upgrades = headers
         .get_all(header::CONNECTION)
         .iter()
         .flat_map(tokens)
         .any(|token| token.eq_ignore_ascii_case("upgrade"));
-    if method != Method::GET || !asked {
+    if method != Method::GET || !upgrades {
         return None;
     }
     let protocols: Vec<&str> = headers

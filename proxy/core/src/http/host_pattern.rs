@@ -1,4 +1,4 @@
-//! Which hosts a setting is about: one name, all names under one, or an address.
+//! The hosts that a setting applies to: one name, all names under one, or an address.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv6Addr};
@@ -9,7 +9,7 @@ use serde::{Deserialize, Deserializer};
 use crate::http::target::Authority;
 
 /// `HOST`, `*.HOST` (one or more labels in front of it, and not `HOST` itself), or an address (IPv6
-/// in brackets), each with `:PORT` for one port alone. Case does not matter.
+/// in brackets), each with `:PORT` for one port only. Case does not matter.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct HostPattern {
     host: HostName,
@@ -21,31 +21,31 @@ pub struct HostPattern {
 pub enum HostName {
     /// This name, in lower case.
     Exact(String),
-    /// Every name that ends in a dot and this one, in lower case.
+    /// Every name that ends in a dot and this name, in lower case.
     Under(String),
     /// This address, however it is written.
     Address(IpAddr),
 }
 
 impl HostPattern {
-    /// Which hosts.
+    /// The hosts.
     pub fn host(&self) -> &HostName {
         &self.host
     }
 
-    /// Which port; `None`: all of them.
+    /// The port. `None`: all ports.
     pub fn port(&self) -> Option<u16> {
         self.port
     }
 
-    /// Allocates nothing.
+    /// Whether the pattern matches. Does not allocate.
     pub fn matches(&self, authority: &Authority) -> bool {
         self.port.is_none_or(|port| port == authority.port) && self.host.is(&authority.host)
     }
 }
 
 impl HostName {
-    /// `host` is in lower case; an IPv6 address stands in brackets.
+    /// Whether the name matches. `host` is in lower case, an IPv6 address in brackets.
     fn is(&self, host: &str) -> bool {
         let name = host.strip_suffix('.').unwrap_or(host);
         match self {
@@ -59,7 +59,7 @@ impl HostName {
     }
 }
 
-/// A host as an address, where it is one: IPv6 in brackets.
+/// A host as an address, if it is one. IPv6 stands in brackets.
 fn address_of(host: &str) -> Option<IpAddr> {
     match host.strip_prefix('[') {
         Some(rest) => rest.strip_suffix(']')?.parse::<Ipv6Addr>().ok().map(IpAddr::V6),
@@ -100,7 +100,7 @@ impl<'de> Deserialize<'de> for HostPattern {
     }
 }
 
-/// A text that is read by `FromStr`.
+/// Deserializes a text by its `FromStr`.
 pub fn parsed<'de, T, D>(from: D) -> Result<T, D::Error>
 where
     T: FromStr<Err: fmt::Display>,
@@ -119,7 +119,7 @@ fn host_of(host: &str) -> Option<HostName> {
         return Some(HostName::Address(address));
     }
     match host.strip_prefix("*.") {
-        // Nothing is under an address.
+        // No name is under an address.
         Some(parent) => (is_name(parent) && parent.parse::<IpAddr>().is_err())
             .then(|| HostName::Under(parent.to_owned())),
         None => is_name(host).then(|| HostName::Exact(host.to_owned())),

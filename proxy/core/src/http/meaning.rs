@@ -1,4 +1,4 @@
-//! What a header or a query parameter means for a call: part of it, a credential, or noise.
+//! What a header field or a query parameter means for a call: part of it, a credential, or noise.
 
 use percent_encoding::percent_decode_str;
 
@@ -19,11 +19,11 @@ const NOISE: &[&str] = &[
     "transfer-encoding",
     "trailer",
     "expect",
-    // About the client and the moment.
+    // About the client and the time.
     "host",
     "user-agent",
     "date",
-    // The key is what the others hang on.
+    // The key itself.
     "idempotency-key",
     // Tracing.
     "traceparent",
@@ -31,7 +31,7 @@ const NOISE: &[&str] = &[
     "baggage",
     "b3",
     "sentry-trace",
-    // Signatures' companions.
+    // Fields that go with signatures.
     "x-amz-date",
     "x-amz-security-token",
     "x-amz-content-sha256",
@@ -82,9 +82,9 @@ const CREDENTIAL_PARAMETERS: &[&str] = &[
     "x-goog-credential",
 ];
 
-/// Does a request field tell two calls apart. `name` is in lower case.
+/// Whether a request field tells two calls apart. `name` is in lower case.
 ///
-/// `Content-Encoding` counts here; a caller that undid the coding leaves it out.
+/// `Content-Encoding` counts here. A caller that undid the coding leaves it out.
 pub fn counts(name: &str) -> bool {
     !(NOISE.contains(&name)
         || NOISE_PREFIXES.iter().any(|prefix| name.starts_with(prefix))
@@ -94,15 +94,16 @@ pub fn counts(name: &str) -> bool {
         || is_credential(name))
 }
 
-/// Is a field one of MCP's. On a tool call it mirrors the body, names its version, or the session
-/// that it came by, and tells no two calls apart. `name` is in lower case.
-pub fn is_of_mcp(name: &str) -> bool {
+/// Whether a field is one of MCP's. On a tool call it repeats the body, or names its version or its
+/// session, and tells no two calls apart. `name` is in lower case.
+pub(crate) fn is_of_mcp(name: &str) -> bool {
     name.starts_with("mcp-")
 }
 
-/// May a rule make a request field count: not a credential, which is the principal's part of the
-/// key, nor what belongs to the connection, the framing or the engine. `name` is in lower case.
-pub fn may_count(name: &str) -> bool {
+/// Whether a rule may make a request field count. A credential may not, since the key has the
+/// principal, and neither may fields of the connection, the framing or the engine. `name` is in
+/// lower case.
+pub(crate) fn may_count(name: &str) -> bool {
     const NEVER: &[&str] = &[
         "connection",
         "proxy-connection",
@@ -118,52 +119,53 @@ pub fn may_count(name: &str) -> bool {
     !(is_credential(name) || is_ours(name) || NEVER.contains(&name))
 }
 
-/// Is a field for the engine alone. `name` is in lower case.
+/// Whether only the engine reads a field. `name` is in lower case.
 fn is_ours(name: &str) -> bool {
     OURS_IN_REQUESTS.contains(&name)
 }
 
-/// Does a field say whose call it is. `name` is in lower case.
-pub fn is_credential(name: &str) -> bool {
+/// Whether a field says whose call it is. `name` is in lower case.
+pub(crate) fn is_credential(name: &str) -> bool {
     CREDENTIALS.contains(&name) || CREDENTIAL_SUFFIXES.iter().any(|suffix| name.ends_with(suffix))
 }
 
-/// Does a query parameter say whose call it is. `name` is as [`parameter_name`] reads it.
-pub fn is_credential_parameter(name: &str) -> bool {
+/// Whether a query parameter says whose call it is. `name` is as [`parameter_name`] reads it.
+pub(crate) fn is_credential_parameter(name: &str) -> bool {
     CREDENTIAL_PARAMETERS.contains(&name)
 }
 
 /// A query parameter's name as a server reads it, in lower case.
-pub fn parameter_name(raw: &str) -> String {
+pub(crate) fn parameter_name(raw: &str) -> String {
     percent_decode_str(raw).decode_utf8_lossy().to_ascii_lowercase()
 }
 
-/// Must the value of a form's field or a query parameter be masked before anything is stored or shown. `raw` is
-/// the name as it stands there.
-pub fn is_secret_parameter(raw: &str) -> bool {
+/// Whether the value of a form's field or a query parameter is masked before it is stored or shown.
+/// `raw` is the name as it is written.
+pub(crate) fn is_secret_parameter(raw: &str) -> bool {
     let name = parameter_name(raw);
     CREDENTIAL_PARAMETERS.contains(&name.as_str())
         || ["sig", "x-amz-signature", "x-goog-signature"].contains(&name.as_str())
         || is_secret_name(&name)
 }
 
-/// The same of a URL, which people see. `code`: OAuth's (RFC 6749, 4.1.2), and the key of an Azure function.
-pub fn is_secret_in_url(raw: &str) -> bool {
+/// The same for a URL, which people see. `code` is OAuth's (RFC 6749, 4.1.2), or the key of an
+/// Azure function.
+pub(crate) fn is_secret_in_url(raw: &str) -> bool {
     let name = parameter_name(raw);
     is_secret_parameter(raw) || name == "code" || is_some_key(&name)
 }
 
-/// Must a field's value be masked before anything is stored or shown. `name` is in lower case.
-pub fn is_secret_field(name: &str) -> bool {
+/// Whether a field's value is masked before it is stored or shown. `name` is in lower case.
+pub(crate) fn is_secret_field(name: &str) -> bool {
     is_secret_name(name) || is_some_key(name) || name == "x-honeycomb-team"
 }
 
-/// A subscription's, an application's, a shared one: there are too many to name.
+/// The key of a subscription, an application and so on: there are too many to list.
 fn is_some_key(name: &str) -> bool {
     (name.ends_with("-key") || name.ends_with("_key")) && !name.contains("idempotency")
 }
 
-/// Is a member of a body named like a secret: then its value is never stored.
+/// Whether a member of a body is named like a secret, so that its value is never stored.
 pub fn is_secret_name(name: &str) -> bool {
     const WORDS: &[&str] = &[
         "password",

@@ -1,7 +1,9 @@
-//! Requests and answers as HTTP has them: targets, header fields, forms of bodies.
+//! Targets, header fields and bodies of requests and answers.
 
 pub mod address;
+pub mod first_bytes;
 pub mod forms;
+pub mod head;
 pub mod hop_by_hop;
 pub mod host_pattern;
 pub mod meaning;

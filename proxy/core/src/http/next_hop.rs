@@ -1,4 +1,4 @@
-//! A request's head as the next hop gets it.
+//! The head of a request for the next hop.
 
 use http::header::{CONTENT_LENGTH, HeaderMap, HeaderValue, TRAILER};
 use http::request::Parts;
@@ -8,8 +8,8 @@ use http::{Method, Uri, Version};
 use crate::http::hop_by_hop;
 use crate::http::target::Target;
 
-/// Makes a request head that of the next hop: origin form, our Via, none of what is ours or the
-/// connection's.
+/// Makes a head that of the next hop: in origin form, with our Via, and without the fields of the
+/// engine and of the connection.
 pub fn prepare(via: &HeaderValue, target: &Target, head: &mut Parts) {
     let trailer = head.headers.get(TRAILER).cloned();
     hop_by_hop::strip_request(&mut head.headers);
@@ -24,8 +24,8 @@ pub fn prepare(via: &HeaderValue, target: &Target, head: &mut Parts) {
     head.version = Version::HTTP_11;
 }
 
-/// Tells the upstream the length that was counted, not the one that was announced, and the
-/// trailers that came: hyper sends only those that are announced, in chunks.
+/// Announces the length that was counted, not the one that the client announced, and the trailers
+/// that came. hyper sends only announced trailers, and only in chunks.
 pub fn set_framing(head: &mut Parts, length: u64, trailers: Option<&HeaderMap>) {
     let announced = head.headers.contains_key(CONTENT_LENGTH);
     let expected = matches!(head.method, Method::POST | Method::PUT | Method::PATCH);

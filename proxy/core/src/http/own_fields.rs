@@ -1,15 +1,19 @@
 //! The header fields that are the engine's own.
 
-use http::header::HeaderName;
+use http::header::{HeaderMap, HeaderName, HeaderValue};
 
+use crate::error::Error;
+
+/// The client's own key.
 pub const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
+/// Allows another attempt of a call in doubt.
 pub const RETRY_TOKEN: HeaderName = HeaderName::from_static("idempotency-retry-token");
 
-/// The request header in which the wrapper of a server on stdio names its port. It is never sent on.
+/// The request header in which the wrapper of a server on stdio names its port. Never sent on.
 pub const STDIO_PORT: &str = "agent-stdio-port";
 
-/// Fields of a request that are for the engine alone. Others that are named `Agent-…` are the tool's.
-pub const OURS_IN_REQUESTS: &[&str] = &[
+/// Request fields that only the engine reads. Other fields that are named `Agent-…` are the tool's.
+pub(crate) const OURS_IN_REQUESTS: &[&str] = &[
     "agent-session",
     "agent-goal",
     "agent-user",
@@ -20,6 +24,23 @@ pub const OURS_IN_REQUESTS: &[&str] = &[
     "idempotency-retry-token",
 ];
 
-/// Fields of an answer that only the engine may set.
-pub const OURS_IN_ANSWERS: &[&str] =
+/// Answer fields that only the engine may set.
+pub(crate) const OURS_IN_ANSWERS: &[&str] =
     &["agent-execution-id", "idempotency-status", "idempotent-replayed", "idempotency-retry-token"];
+
+/// The value of a field that may stand only once.
+pub(crate) fn single_value<'a>(
+    headers: &'a HeaderMap,
+    name: &HeaderName,
+) -> Result<Option<&'a HeaderValue>, Error> {
+    let mut values = headers.get_all(name).iter();
+    match (values.next(), values.next()) {
+        (first, None) => Ok(first),
+        _ => Err(Error::Malformed(format!("the request has more than one {name} header"))),
+    }
+}
+
+/// Whether a text has visible characters and no control characters.
+pub(crate) fn is_readable(text: &str) -> bool {
+    !text.trim().is_empty() && !text.contains(char::is_control)
+}

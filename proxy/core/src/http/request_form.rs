@@ -1,4 +1,4 @@
-//! What a request's target asks for, and whether its framing can be relied on.
+//! The target of a request, and its framing.
 
 use http::header::{CONTENT_LENGTH, HOST, TRANSFER_ENCODING};
 use http::request::Parts;
@@ -7,30 +7,33 @@ use http::{Method, Version, uri};
 use crate::error::Error;
 use crate::http::target::{Authority, ROUTE_PREFIX, Scheme, Target};
 
-/// What a request's target asks for (RFC 9112, 3.2).
+/// What a request's target names (RFC 9112, 3.2).
 #[derive(Debug, PartialEq, Eq)]
-pub enum Form {
-    /// Send it there.
+pub enum TargetForm {
+    /// An upstream.
     Forward(Target),
-    /// It means the proxy itself: origin form, or `/confirm/` or a route at its own address by
-    /// any road.
-    Own { path_and_query: String },
-    /// CONNECT.
+    /// The proxy itself: in origin form, or `/confirm/` or a route at the proxy's own address in
+    /// any form.
+    Own {
+        /// The path and query at the proxy's own port.
+        path_and_query: String,
+    },
+    /// The end of a tunnel (CONNECT).
     Tunnel(Authority),
-    /// `OPTIONS *`, of the proxy itself.
+    /// The proxy as a whole (`OPTIONS *`).
     Options,
 }
 
-/// The form of a request's target. `inside` is what the tunnel's CONNECT named, if the request
-/// came through one; `own` tells whether an authority is the proxy's own address.
+/// Reads a request's target. `inside` is what the tunnel's CONNECT named, if the request came
+/// through one. `own` says whether an authority is the proxy's own address.
 ///
 /// Refuses what hyper lets through: userinfo, two Hosts, `https://` and other schemes in absolute
-/// form, a CONNECT without port; a Host that is not the tunnel's or not ours is misdirected.
-pub fn form(
+/// form, a CONNECT without a port. A Host that is not the tunnel's, or not ours, is misdirected.
+pub fn read_target(
     parts: &Parts,
     inside: Option<(&Scheme, &Authority)>,
     own: &dyn Fn(&Authority) -> bool,
-) -> Result<Form, Error> {
+) -> Result<TargetForm, Error> {
     if parts.headers.get_all(HOST).iter().count() > 1 {
         return Err(Error::Malformed("the request has more than one Host header".to_owned()));
     }
@@ -43,13 +46,13 @@ pub fn form(
     if parts.version == Version::HTTP_2
         && let (Some(host), Some((scheme, tunnel))) = (parts.headers.get(HOST), inside)
     {
-        // Beside `:authority` it must say the same (RFC 9113, 8.3.1).
+        // It must equal `:authority` (RFC 9113, 8.3.1).
         same_host(&Authority::parse(host.as_bytes(), Some(scheme.default_port()))?, tunnel)?;
     }
     let form = match (parts.uri.scheme(), parts.uri.authority()) {
         (Some(scheme), Some(authority)) => {
             let path_and_query = path_and_query(parts)?;
-            Form::Forward(Target { path_and_query, ..absolute(scheme, authority, inside)? })
+            TargetForm::Forward(Target { path_and_query, ..absolute(scheme, authority, inside)? })
         }
         (None, None) => origin(parts, inside, own)?,
         _ => {
@@ -57,30 +60,30 @@ pub fn form(
         }
     };
     Ok(match form {
-        Form::Forward(target)
+        TargetForm::Forward(target)
             if target.scheme == Scheme::Http
                 && ["/confirm/", ROUTE_PREFIX].iter().any(|own| target.path().starts_with(own))
                 && own(&target.authority) =>
         {
-            Form::Own { path_and_query: target.path_and_query }
+            TargetForm::Own { path_and_query: target.path_and_query }
         }
         other => other,
     })
 }
 
-fn connect(parts: &Parts, inside: bool) -> Result<Form, Error> {
+fn connect(parts: &Parts, inside: bool) -> Result<TargetForm, Error> {
     if inside {
         return Err(Error::Unsupported("a tunnel carries no other tunnel".to_owned()));
     }
     match (parts.uri.scheme(), parts.uri.authority(), parts.uri.path_and_query()) {
         (None, Some(authority), None) => {
-            Authority::parse(authority.as_str().as_bytes(), None).map(Form::Tunnel)
+            Authority::parse(authority.as_str().as_bytes(), None).map(TargetForm::Tunnel)
         }
         _ => Err(Error::Malformed("CONNECT takes a host and a port".to_owned())),
     }
 }
 
-/// The bytes behind the authority; an empty path is `/`.
+/// The bytes behind the authority. An empty path is `/`.
 fn path_and_query(parts: &Parts) -> Result<String, Error> {
     let bytes = parts.uri.path_and_query().map_or("/", uri::PathAndQuery::as_str);
     match bytes.as_bytes().first() {
@@ -91,7 +94,7 @@ fn path_and_query(parts: &Parts) -> Result<String, Error> {
     }
 }
 
-/// In absolute form the target's authority wins over Host. The path is the caller's to fill in.
+/// In absolute form the target's authority overrides Host. The caller fills in the path.
 fn absolute(
     scheme: &uri::Scheme,
     authority: &uri::Authority,
@@ -120,7 +123,7 @@ fn origin(
     parts: &Parts,
     inside: Option<(&Scheme, &Authority)>,
     own: &dyn Fn(&Authority) -> bool,
-) -> Result<Form, Error> {
+) -> Result<TargetForm, Error> {
     let path_and_query = path_and_query(parts)?;
     let scheme = inside.map_or(Scheme::Http, |(scheme, _)| *scheme);
     let host = parts
@@ -129,17 +132,21 @@ fn origin(
         .map(|host| Authority::parse(host.as_bytes(), Some(scheme.default_port())))
         .transpose()?;
     if let Some((_, tunnel)) = inside {
-        // HTTP/1.0 may come without Host; the tunnel has named the target.
+        // HTTP/1.0 may come without Host. The tunnel has named the target.
         if let Some(host) = host {
             same_host(&host, tunnel)?;
         }
-        return Ok(Form::Forward(Target { scheme, authority: tunnel.clone(), path_and_query }));
+        return Ok(TargetForm::Forward(Target {
+            scheme,
+            authority: tunnel.clone(),
+            path_and_query,
+        }));
     }
     if path_and_query == "*" {
-        return Ok(Form::Options);
+        return Ok(TargetForm::Options);
     }
     match host {
-        Some(host) if own(&host) => Ok(Form::Own { path_and_query }),
+        Some(host) if own(&host) => Ok(TargetForm::Own { path_and_query }),
         _ => Err(Error::Misdirected(
             "this is a proxy: set it as HTTP_PROXY, or ask for its own address".to_owned(),
         )),
@@ -153,7 +160,8 @@ fn same_host(named: &Authority, tunnel: &Authority) -> Result<(), Error> {
     Err(Error::Misdirected(format!("the tunnel leads to {tunnel}, and the request names {named}")))
 }
 
-/// Refuses framing that hyper lets through and that leaves open where the body ends or what it is.
+/// Refuses framing that hyper lets through and that does not say where the body ends, or what it
+/// is.
 pub fn check_framing(parts: &Parts) -> Result<(), Error> {
     let mut codings = parts.headers.get_all(TRANSFER_ENCODING).iter();
     if let Some(coding) = codings.next()

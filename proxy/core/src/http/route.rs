@@ -1,7 +1,7 @@
 //! `/to/NAME/…` on the proxy's own port: upstreams for clients whose base URL can be set.
 //!
-//! A call by a route is the call that it would be in absolute form or through a tunnel: the same
-//! target, and so the same key.
+//! A call by a route has the target that it would have in absolute form or through a tunnel, and so
+//! the same key.
 
 use std::fmt;
 
@@ -16,7 +16,7 @@ use crate::http::target::{Authority, ROUTE_PREFIX, Scheme, Target};
 
 /// One `[[route]]`.
 #[derive(Clone, PartialEq, Eq, Deserialize)]
-#[serde(try_from = "Given")]
+#[serde(try_from = "RouteSettings")]
 pub struct Route {
     name: String,
     target: Target,
@@ -25,7 +25,7 @@ pub struct Route {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Given {
+struct RouteSettings {
     name: String,
     to: String,
     token: Option<String>,
@@ -38,28 +38,31 @@ impl fmt::Debug for Route {
 }
 
 impl Route {
-    /// As it stands in the path.
+    /// The name, as it stands in the path.
     pub fn name(&self) -> &str {
         &self.name
     }
 }
 
-impl TryFrom<Given> for Route {
+impl TryFrom<RouteSettings> for Route {
     type Error = String;
 
-    fn try_from(given: Given) -> Result<Self, String> {
+    fn try_from(settings: RouteSettings) -> Result<Self, String> {
         let is_word = |text: &str| {
             !text.is_empty()
                 && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte))
                 && !text.starts_with('.')
         };
-        if !is_word(&given.name) {
-            return Err(format!("the route's `name` {:?} is not of a-z, 0-9, - and _", given.name));
+        if !is_word(&settings.name) {
+            return Err(format!(
+                "the route's `name` {:?} is not of a-z, 0-9, - and _",
+                settings.name
+            ));
         }
-        if given.token.as_ref().is_some_and(|token| token.len() < 16 || !is_word(token)) {
+        if settings.token.as_ref().is_some_and(|token| token.len() < 16 || !is_word(token)) {
             return Err("the route's `token` is not 16 or more of a-z, 0-9, - and _".to_owned());
         }
-        Ok(Self { target: upstream(&given.to)?, name: given.name, token: given.token })
+        Ok(Self { target: upstream(&settings.to)?, name: settings.name, token: settings.token })
     }
 }
 
@@ -87,10 +90,10 @@ fn upstream(url: &str) -> Result<Target, String> {
     Ok(Target { scheme, authority, path_and_query: path.trim_end_matches('/').to_owned() })
 }
 
-/// The upstream's target that `path_and_query`, which begins with [`ROUTE_PREFIX`], stands for.
+/// The upstream's target that `path_and_query` stands for. It begins with [`ROUTE_PREFIX`].
 ///
-/// Refuses what a web page sends (any page may send a simple POST to this port), a name that no
-/// route has, and a path that climbs out of the route's base.
+/// Refuses requests of web pages (any page may send a simple POST to this port), a name that no
+/// route has, and a path that leaves the route's base.
 pub fn resolve(
     routes: &[Route],
     path_and_query: &str,
@@ -106,7 +109,9 @@ pub fn resolve(
     let (first, rest) = step(named);
     let (second, behind_second) = step(rest.strip_prefix('/').unwrap_or_default());
     let found = routes.iter().find_map(|route| match &route.token {
-        Some(token) if route.name == second && same(token, first) => Some((route, behind_second)),
+        Some(token) if route.name == second && is_token(token, first) => {
+            Some((route, behind_second))
+        }
         None if route.name == first => Some((route, rest)),
         _ => None,
     });
@@ -128,8 +133,8 @@ pub fn resolve(
     Ok(Target { path_and_query, ..route.target.clone() })
 }
 
-/// Would a server that decodes `path` find a segment in it that leads up. Some take a backslash for a
-/// slash, and what stands behind a semicolon for no part of a segment's name.
+/// Whether a server that decodes `path` would find a segment in it that leads up. Some servers
+/// treat a backslash as a slash, and ignore what stands behind a semicolon.
 fn climbs(path: &str) -> bool {
     let decoded: Vec<u8> = percent_decode_str(path).collect();
     decoded
@@ -137,14 +142,14 @@ fn climbs(path: &str) -> bool {
         .any(|segment| segment.split(|byte| *byte == b';').next() == Some(b"..".as_slice()))
 }
 
-/// The first segment, and the rest with its slash.
+/// Splits off the first segment. The rest keeps its slash.
 fn step(path: &str) -> (&str, &str) {
     path.split_at(path.find('/').unwrap_or(path.len()))
 }
 
-/// Compares so that the time tells nothing of where they differ.
-fn same(token: &str, given: &str) -> bool {
-    Digest::of(token.as_bytes()) == Digest::of(given.as_bytes())
+/// Compares in a time that does not reveal where the two differ.
+fn is_token(token: &str, text: &str) -> bool {
+    Digest::of(token.as_bytes()) == Digest::of(text.as_bytes())
 }
 
 fn unknown(routes: &[Route]) -> String {
@@ -161,7 +166,8 @@ fn unknown(routes: &[Route]) -> String {
     format!("no route has this name: {known}")
 }
 
-/// A page's requests carry its origin, or say that they come from another site.
+/// Refuses requests of web pages: they carry the page's origin, or say that they come from another
+/// site.
 fn check_no_page(headers: &HeaderMap, own: &dyn Fn(&Authority) -> bool) -> Result<(), Error> {
     let refused = |what: &str| {
         Err(Error::Refused(format!("a route is not for web pages, and the request has {what}")))
@@ -187,91 +193,4 @@ fn check_no_page(headers: &HeaderMap, own: &dyn Fn(&Authority) -> bool) -> Resul
 }
 
 #[cfg(test)]
-mod tests {
-    use http::header::HeaderValue;
-
-    use super::*;
-
-    fn route(to: &str, token: Option<&str>) -> Result<Route, String> {
-        let given =
-            Given { name: "mail".to_owned(), to: to.to_owned(), token: token.map(str::to_owned) };
-        given.try_into()
-    }
-
-    fn found(
-        to: &str,
-        token: Option<&str>,
-        path: &str,
-        headers: &HeaderMap,
-    ) -> Result<String, Error> {
-        let routes = [route(to, token).unwrap()];
-        let own = |authority: &Authority| authority.to_string() == "127.0.0.1:3031";
-        resolve(&routes, path, headers, &own).map(|target| target.url())
-    }
-
-    #[test]
-    fn a_route_is_the_target_that_it_stands_for() {
-        let none = HeaderMap::new();
-        let url = |to, path| found(to, None, path, &none).unwrap();
-        let api = "https://API.example.com/base/";
-        assert_eq!(url(api, "/to/mail/send?a=%2F&b"), "https://api.example.com/base/send?a=%2F&b");
-        assert_eq!(url(api, "/to/mail"), "https://api.example.com/base");
-        assert_eq!(url(api, "/to/mail/"), "https://api.example.com/base/");
-        assert_eq!(url("http://h:81", "/to/mail"), "http://h:81/");
-        assert_eq!(url("http://h:81", "/to/mail?x"), "http://h:81/?x");
-        assert_eq!(url("http://h:81/", "/to/mail/a//b%20c"), "http://h:81/a//b%20c");
-        assert_eq!(url("http://h/", "/to/mail/a..b/...%2f..c"), "http://h/a..b/...%2f..c");
-    }
-
-    #[test]
-    fn a_token_stands_before_the_name() {
-        let token = Some("0123456789abcdef");
-        let none = HeaderMap::new();
-        let ask = |path| found("http://h", token, path, &none);
-        assert_eq!(ask("/to/0123456789abcdef/mail/x").unwrap(), "http://h/x");
-        for path in ["/to/mail/x", "/to/0123456789abcdee/mail/x", "/to/0123456789abcdef", "/to/"] {
-            let error = ask(path).unwrap_err();
-            assert!(matches!(&error, Error::UnknownRoute(_)), "{path}");
-            assert!(!error.to_string().contains("0123"), "{error}");
-        }
-    }
-
-    #[test]
-    fn pages_and_climbers_are_refused() {
-        let with = |name: &'static str, value: &'static str| {
-            let mut headers = HeaderMap::new();
-            headers.insert(name, HeaderValue::from_static(value));
-            found("http://h/base", None, "/to/mail/x", &headers).is_ok()
-        };
-        assert!(with("origin", "http://127.0.0.1:3031"));
-        assert!(with("sec-fetch-site", "none"));
-        for origin in ["null", "https://evil.example", "http://127.0.0.1", "https://127.0.0.1:3031"]
-        {
-            assert!(!with("origin", origin), "{origin}");
-        }
-        assert!(!with("sec-fetch-site", "cross-site"));
-        assert!(!with("sec-fetch-site", "same-site"));
-        for path in [
-            "/to/mail/../x",
-            "/to/mail/a/%2e%2E/x",
-            "/to/mail/.%2e",
-            "/to/mail/..%2fx",
-            "/to/mail/a%2F..%5cx",
-            "/to/mail/..\\x",
-            "/to/mail/..;a=b/x",
-        ] {
-            let error = found("http://h/base", None, path, &HeaderMap::new()).unwrap_err();
-            assert!(matches!(error, Error::Malformed(_)), "{path}");
-        }
-    }
-
-    #[test]
-    fn what_is_no_upstream_says_what_one_is() {
-        for to in
-            ["api.example.com", "ftp://h", "https://", "https://u@h", "http://h/a?b", "http://h:0"]
-        {
-            assert!(route(to, None).unwrap_err().contains("https://api.example.com"), "{to}");
-        }
-        assert!(route("http://h", Some("short")).is_err());
-    }
-}
+mod tests;

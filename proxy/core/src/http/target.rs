@@ -1,4 +1,4 @@
-//! Where a request is to go: scheme, authority, path and query.
+//! Where a request goes: scheme, authority, path and query.
 
 use std::fmt;
 use std::net::Ipv6Addr;
@@ -7,15 +7,17 @@ use http::uri;
 
 use crate::error::Error;
 
-/// How an upstream is spoken to.
+/// How an upstream is reached.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Scheme {
+    /// In the clear.
     Http,
-    /// Inside an intercepted tunnel, and where a route leads.
+    /// Inside an intercepted tunnel, or by a route.
     Https,
 }
 
 impl Scheme {
+    /// As a URL spells it, in lower case.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Http => "http",
@@ -23,6 +25,7 @@ impl Scheme {
         }
     }
 
+    /// The port of an authority that names none.
     pub const fn default_port(self) -> u16 {
         match self {
             Self::Http => 80,
@@ -34,14 +37,15 @@ impl Scheme {
 /// A host and a port, as a request names them.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Authority {
-    /// In lower case; an IPv6 address stands in brackets.
+    /// In lower case, an IPv6 address in brackets.
     pub host: String,
+    /// From 1 to 65535.
     pub port: u16,
 }
 
 impl Authority {
-    /// Reads `host[:port]`. Refuses userinfo, an empty host, a port that is none, and brackets
-    /// around anything but an IPv6 address; `default_port: None` refuses a missing port too.
+    /// Reads `host[:port]`. Refuses userinfo, an empty host, an invalid port, and brackets around
+    /// anything but an IPv6 address. `default_port: None` refuses a missing port too.
     pub fn parse(text: &[u8], default_port: Option<u16>) -> Result<Self, Error> {
         let malformed =
             |what: &str| Error::Malformed(format!("{:?} {what}", String::from_utf8_lossy(text)));
@@ -78,25 +82,29 @@ impl fmt::Display for Authority {
 /// The prefix of the paths on the proxy's own port that lead to an upstream.
 pub const ROUTE_PREFIX: &str = "/to/";
 
-/// Where a request is to go.
+/// Where a request goes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Target {
+    /// Whether the upstream is reached through TLS.
     pub scheme: Scheme,
+    /// The upstream's host and port.
     pub authority: Authority,
-    /// The bytes as they came; `*` for an OPTIONS request inside a tunnel.
+    /// The bytes as they came. `*` for an OPTIONS request inside a tunnel.
     pub path_and_query: String,
 }
 
 impl Target {
+    /// The path as the request writes it, without the query.
     pub fn path(&self) -> &str {
         self.path_and_query.split('?').next().unwrap_or_default()
     }
 
+    /// What stands behind the first `?`.
     pub fn query(&self) -> Option<&str> {
         self.path_and_query.split_once('?').map(|(_, query)| query)
     }
 
-    /// What belongs into the Host header: the default port is left out.
+    /// The value of the Host header, without the default port.
     pub fn host(&self) -> String {
         if self.authority.port == self.scheme.default_port() {
             self.authority.host.clone()
@@ -105,7 +113,7 @@ impl Target {
         }
     }
 
-    /// The whole URL, with its secrets; for people there is `masked_url`.
+    /// The whole URL, with its secrets. People get `masked_url`.
     #[cfg(test)]
     pub fn url(&self) -> String {
         format!("{}://{}{}", self.scheme.as_str(), self.host(), self.path_and_query)

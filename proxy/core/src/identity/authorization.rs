@@ -1,8 +1,8 @@
-//! Whom an Authorization field names, where it is made anew for each request: a signature or a
-//! response to a nonce would make each try of a client the call of somebody else.
+//! Whom an Authorization field names that clients create anew for each request. With a signature,
+//! or the response to a nonce, each try of a client would be the call of another principal.
 
-/// What of the field stays over a client's tries, by name. `None` where all of it does, or where it
-/// cannot be read by the book: then the whole field is the principal.
+/// The parts of the field that are the same in all tries of a client, by name. `None`: all of it
+/// is, or it does not follow its RFC, so that the whole field is the principal.
 pub(super) fn lasting(field: &[u8]) -> Option<Vec<(&str, &str)>> {
     let (scheme, parameters) = std::str::from_utf8(field).ok()?.split_once(' ')?;
     let parameters = read(parameters)?;
@@ -14,7 +14,8 @@ pub(super) fn lasting(field: &[u8]) -> Option<Vec<(&str, &str)>> {
         "aws4-hmac-sha256" => Some(vec![("access key", access_key(named("credential")?.1)?)]),
         "oauth" => {
             named("oauth_consumer_key")?;
-            // All but what is drawn anew: a callback or a verifier is what the call is about (RFC 5849, 2).
+            // All but the parts that are random. A callback or a verifier is part of the call's
+            // meaning (RFC 5849, 2).
             let drawn = ["oauth_nonce", "oauth_timestamp", "oauth_signature"];
             let mut lasting: Vec<_> =
                 parameters.into_iter().filter(|(name, _)| !drawn.contains(name)).collect();
@@ -36,8 +37,8 @@ fn access_key(credential: &str) -> Option<&str> {
     (is_scope && is_date && !id.is_empty()).then_some(id)
 }
 
-/// `name=value, name="value"`. `None` where readers may differ: a name twice, an escape, anything
-/// else between two parameters than one comma.
+/// Reads `name=value, name="value"`. `None`: readers may differ about it, since a name is there
+/// twice, a value is escaped, or two parameters are separated by more than one comma.
 fn read(text: &str) -> Option<Vec<(&str, &str)>> {
     let mut parameters: Vec<(&str, &str)> = Vec::new();
     let mut rest = text.trim();
@@ -67,7 +68,7 @@ fn read(text: &str) -> Option<Vec<(&str, &str)>> {
 mod tests {
     use super::*;
 
-    fn told(field: &str) -> Option<String> {
+    fn lasting_text(field: &str) -> Option<String> {
         let parts = lasting(field.as_bytes())?;
         let parts: Vec<_> = parts.iter().map(|(name, value)| format!("{name}={value}")).collect();
         Some(parts.join(" "))
@@ -100,7 +101,7 @@ mod tests {
                 "username=ada, l realm=a=b",
             ),
         ] {
-            assert_eq!(told(field).as_deref(), Some(want), "{field}");
+            assert_eq!(lasting_text(field).as_deref(), Some(want), "{field}");
         }
     }
 
@@ -128,7 +129,7 @@ mod tests {
             "Digest",
             "",
         ] {
-            assert_eq!(told(field), None, "{field}");
+            assert_eq!(lasting_text(field), None, "{field}");
         }
     }
 }

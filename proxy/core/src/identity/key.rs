@@ -5,38 +5,40 @@ use std::time::Duration;
 
 use http::Method;
 use http::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderValue};
-use store_core::call::{CallKey, Scope};
+use store_core::call::{CallDigests, CallKey, Scope};
 use store_core::key::{Digest, Encoder, HolderKey, derived_text};
 use store_core::model::{EffectClass, Timestamp};
 use uuid::Uuid;
 
 use crate::http::forms::kind::media_type;
+use crate::http::head::RequestHead;
 use crate::http::target::Target;
-use crate::identity::metadata::Asked;
+use crate::identity::body_digests::BodyDigests;
+use crate::identity::metadata::RequestMetadata;
 use crate::identity::principal::principal_parts;
 use crate::policy::decision::Guarded;
 use crate::policy::rule::Principal;
 
-/// How long an explicit key stays held after its call became terminal.
+/// How long an explicit key stays held after its call ended.
 const EXPLICIT_WINDOW: Duration = Duration::from_hours(30 * 24);
-/// The same of a derived key, in a named session.
+/// How long a derived key stays held in a named session.
 const NAMED_WINDOW: Duration = Duration::from_hours(24);
-/// The same in the session `default`, which knows no task and only protects from retries.
+/// How long a derived key stays held in the session `default`, which only protects from retries.
 const DEFAULT_WINDOW: Duration = Duration::from_mins(10);
 
-/// The namespace of derived keys; no explicit key can meet one.
+/// The namespace of derived keys. No explicit key can equal one.
 const DERIVED_NAMESPACE: &[u8] = b"proxy/derived/v1";
 
-/// Whose key it is: what of a [`Scope`] is part of one.
+/// Whose key it is: the parts of a [`Scope`] that keys depend on.
 #[derive(Debug, Clone, Copy)]
-pub struct Whose {
+pub struct KeyOwner {
     user_id: Uuid,
     session_id: Uuid,
     session_created: Timestamp,
     named: bool,
 }
 
-impl From<&Scope> for Whose {
+impl From<&Scope> for KeyOwner {
     fn from(scope: &Scope) -> Self {
         Self {
             user_id: scope.user_id,
@@ -47,93 +49,89 @@ impl From<&Scope> for Whose {
     }
 }
 
-/// What a key is derived from. Nothing else is: no time, no connection, no order of headers.
+/// What a key is derived from. Time, connection and the order of header fields are not part of it.
 pub struct KeyInput<'a> {
-    pub whose: Whose,
-    pub method: &'a Method,
-    pub target: &'a Target,
-    /// As the client sent them; it does no harm if they are stripped already.
-    pub headers: &'a HeaderMap,
-    pub asked: &'a Asked,
-    /// From [`crate::http::forms::digest::body_digest`].
-    pub body: Digest,
-    /// The same without regard to rules, but for where they see a key.
-    pub content_body: Digest,
-    /// The same with all keys in it.
-    pub literal_body: Digest,
-    /// Gzip was undone for the digest: Content-Encoding no longer counts.
-    pub undone: bool,
+    /// Whose key it is.
+    pub owner: KeyOwner,
+    /// As the client sent it. Fields that were stripped before make no difference.
+    pub head: RequestHead<'a>,
+    /// What the request says about itself.
+    pub metadata: &'a RequestMetadata,
+    /// The digests of the body.
+    pub body: BodyDigests,
+    /// The trailers of the body.
     pub trailers: &'a HeaderMap,
+    /// How the call is treated.
     pub guarded: &'a Guarded,
-    /// From [`tool_name`].
+    /// The name that the call is recorded under, from [`tool_name`].
     pub tool: &'a str,
+    /// The store's keyed digest.
     pub keyed_digest: &'a KeyedDigest<'a>,
 }
 
-/// HMAC with a secret of the store, over a label and bytes.
+/// An HMAC over a label and bytes, with a secret of the store.
 pub type KeyedDigest<'a> = dyn Fn(&str, &[u8]) -> Result<Digest, store_core::Error> + Sync + 'a;
 
-/// What the store compares.
+/// What the store compares calls by. [`store_core::call::Call`] says what each part is for.
 #[derive(Debug, Clone)]
-pub struct Keyed {
-    /// `None`: an execution of its own (class `idempotent` without an explicit key).
+pub struct CallIdentity {
+    /// `None`: each request is an execution of its own (class `idempotent` without an explicit
+    /// key).
     pub key: Option<CallKey>,
-    pub fingerprint: Digest,
-    pub content: Digest,
-    pub literal: Digest,
-    pub principal: Digest,
-    pub repeat: Option<Digest>,
+    /// What else tells the call apart from others.
+    pub digests: CallDigests,
 }
 
-/// The rule's name for a call, else `METHOD host`; never the path, which may hold a secret.
+/// The rule's name for a call, or `METHOD host`. Never the path, which may hold a secret.
 pub fn tool_name(rule: Option<&str>, method: &Method, target: &Target) -> String {
     rule.map_or_else(|| format!("{method} {}", target.authority.host), str::to_owned)
 }
 
-/// The key and the digests of a guarded request. The same request has the same ones over restarts,
-/// and whether it came in absolute form or through a tunnel.
-pub fn derive(input: &KeyInput<'_>) -> Result<Keyed, store_core::Error> {
+/// Derives the key and the digests of a guarded request. They are the same after a restart, and
+/// whether the request came in absolute form or through a tunnel.
+pub fn derive(input: &KeyInput<'_>) -> Result<CallIdentity, store_core::Error> {
     let principal = principal(input)?;
-    let request = request(input, input.body, &|name| input.guarded.counts(name));
+    let request = request_digest(input, input.body.counted, &|name| input.guarded.counts(name));
     let repeat =
-        input.asked.repeat.as_ref().map(|value| Encoder::new("repeat/v1").field(value).finish());
-    let key = match (&input.asked.key, input.guarded.class) {
+        input.metadata.repeat.as_ref().map(|value| Encoder::new("repeat/v1").field(value).finish());
+    let key = match (&input.metadata.key, input.guarded.class) {
         (Some(text), _) => Some(explicit(input, text, &principal)),
         (None, EffectClass::Idempotent) => None,
         (None, _) => Some(derived(input, &request, &principal, repeat.as_ref())),
     };
-    let plain = match &input.guarded.rule {
-        Some(rule) if rule.alters_input() => {
+    let content = match &input.guarded.rule {
+        Some(rule) if rule.input.alters_input() => {
             let counted = |name: &str| input.guarded.counts_without_rule(name);
-            self::request(input, input.content_body, &counted)
+            request_digest(input, input.body.content, &counted)
         }
         _ => request,
     };
     let literal = if input.guarded.key_places().next().is_some() {
         let counted = |name: &str| input.guarded.counts_literally(name);
-        self::request(input, input.literal_body, &counted)
+        request_digest(input, input.body.literal, &counted)
     } else {
-        plain
+        content
     };
-    let [content, literal] = [plain, literal].map(|request| in_session(input, &request));
-    Ok(Keyed { key, fingerprint: request, content, literal, principal, repeat })
+    let [content, literal] = [content, literal].map(|request| in_session(input, &request));
+    let digests = CallDigests { fingerprint: request, content, literal, principal, repeat };
+    Ok(CallIdentity { key, digests })
 }
 
-/// A request of this session of this user.
+/// The digest of a request within its session.
 fn in_session(input: &KeyInput<'_>, request: &Digest) -> Digest {
     Encoder::new("content/v1")
-        .field(input.whose.user_id)
-        .field(input.whose.session_id)
+        .field(input.owner.user_id)
+        .field(input.owner.session_id)
         .field(request.as_bytes())
         .finish()
 }
 
 fn explicit(input: &KeyInput<'_>, text: &str, principal: &Digest) -> CallKey {
     let namespace = located(Encoder::new("proxy/explicit/v1").field(principal.as_bytes()), input)
-        .field(input.target.path())
+        .field(input.head.target.path())
         .finish();
     CallKey {
-        holder: HolderKey::new(input.whose.user_id, namespace.as_bytes(), text),
+        holder: HolderKey::new(input.owner.user_id, namespace.as_bytes(), text),
         text: text.to_owned(),
         explicit: true,
         window: Some(window(input, EXPLICIT_WINDOW)),
@@ -147,23 +145,23 @@ fn derived(
     repeat: Option<&Digest>,
 ) -> CallKey {
     let hash = Encoder::new("proxy-call/v1")
-        .field(input.whose.user_id)
-        .field(input.whose.session_id)
+        .field(input.owner.user_id)
+        .field(input.owner.session_id)
         .field(principal.as_bytes())
         .field(request.as_bytes())
         .optional(repeat.map(Digest::as_bytes))
         .finish();
-    let usual = if input.whose.named { NAMED_WINDOW } else { DEFAULT_WINDOW };
-    let text = derived_text(input.tool, input.whose.session_created, &hash);
+    let usual = if input.owner.named { NAMED_WINDOW } else { DEFAULT_WINDOW };
+    let text = derived_text(input.tool, input.owner.session_created, &hash);
     CallKey {
-        holder: HolderKey::new(input.whose.user_id, DERIVED_NAMESPACE, &text),
+        holder: HolderKey::new(input.owner.user_id, DERIVED_NAMESPACE, &text),
         text,
         explicit: false,
         window: Some(window(input, usual)),
     }
 }
 
-/// The key of one of several identical calls; the first has the plain one.
+/// Gives one of several identical calls its own key. The first keeps the plain one.
 pub fn number(key: &mut CallKey, user_id: Uuid, ordinal: u32) {
     if ordinal > 1 {
         key.text = format!("{}.{ordinal}", key.text);
@@ -171,39 +169,35 @@ pub fn number(key: &mut CallKey, user_id: Uuid, ordinal: u32) {
     }
 }
 
-/// The rule's window, else the usual one.
+/// The rule's window, or the usual one.
 fn window(input: &KeyInput<'_>, usual: Duration) -> Duration {
     let rule = input.guarded.rule.as_ref();
-    rule.and_then(|rule| rule.given.window).map_or(usual, |span| span.0)
+    rule.and_then(|rule| rule.keys.window).unwrap_or(usual)
 }
 
-/// Method, scheme, host and port.
+/// Appends method, scheme, host and port.
 fn located(encoder: Encoder, input: &KeyInput<'_>) -> Encoder {
     encoder
-        .field(input.method.as_str())
-        .field(input.target.scheme.as_str())
-        .field(&input.target.authority.host)
-        .field(input.target.authority.port.to_be_bytes())
+        .field(input.head.method.as_str())
+        .field(input.head.target.scheme.as_str())
+        .field(&input.head.target.authority.host)
+        .field(input.head.target.authority.port.to_be_bytes())
 }
 
-/// What is asked, whoever asks: method, URL, counted headers, body, counted trailers.
-fn request(input: &KeyInput<'_>, body: Digest, counts: &dyn Fn(&str) -> bool) -> Digest {
-    let encoder = located(Encoder::new("request/v1"), input).field(&input.target.path_and_query);
-    let encoder = counted(encoder, input.headers, input.undone, counts);
-    counted(encoder.field(body.as_bytes()), input.trailers, false, counts).finish()
+/// The digest of a request, whoever sends it: method, URL, counted header fields, body, counted
+/// trailers.
+fn request_digest(input: &KeyInput<'_>, body: Digest, counts: &dyn Fn(&str) -> bool) -> Digest {
+    let head = input.head;
+    let in_head =
+        |name: &str| counts(name) && !(input.body.decoded && name == CONTENT_ENCODING.as_str());
+    let encoder = located(Encoder::new("request/v1"), input).field(&head.target.path_and_query);
+    let encoder = counted_fields(encoder, head.headers, &in_head).field(body.as_bytes());
+    counted_fields(encoder, input.trailers, counts).finish()
 }
 
-/// Appends the fields that count, sorted by name; the values of one name in their order.
-fn counted(
-    encoder: Encoder,
-    headers: &HeaderMap,
-    undone: bool,
-    counts: &dyn Fn(&str) -> bool,
-) -> Encoder {
-    let mut names: Vec<_> = headers
-        .keys()
-        .filter(|name| counts(name.as_str()) && !(undone && *name == CONTENT_ENCODING))
-        .collect();
+/// Appends the fields that count, sorted by name. The values of one name keep their order.
+fn counted_fields(encoder: Encoder, headers: &HeaderMap, counts: &dyn Fn(&str) -> bool) -> Encoder {
+    let mut names: Vec<_> = headers.keys().filter(|name| counts(name.as_str())).collect();
     names.sort_unstable_by_key(|name| name.as_str());
     let mut encoder = encoder.field(names.len().to_be_bytes());
     for name in names {
@@ -220,10 +214,10 @@ fn counted(
     encoder
 }
 
-/// The Content-Type of a multipart body without its boundary, which is drawn at random.
+/// The Content-Type of a multipart body without its boundary, which clients draw at random.
 fn without_boundary(headers: &HeaderMap) -> Option<Vec<u8>> {
     let media_type = media_type(headers).filter(|kind| kind.type_() == mime::MULTIPART)?;
-    // Of several, readers take one or the other.
+    // Servers differ in which of several boundaries they use.
     if media_type.params().filter(|(name, _)| *name == mime::BOUNDARY).count() != 1 {
         return None;
     }
@@ -237,13 +231,13 @@ fn without_boundary(headers: &HeaderMap) -> Option<Vec<u8>> {
     Some(text)
 }
 
-/// A keyed digest, so that a stolen database tells nobody's password.
+/// Digests the credentials with the store's secret, so that a stolen database reveals none of them.
 fn principal(input: &KeyInput<'_>) -> Result<Digest, store_core::Error> {
     let rule = input.guarded.rule.as_ref();
-    if rule.is_some_and(|rule| rule.given.principal == Principal::Session) {
+    if rule.is_some_and(|rule| rule.keys.principal == Principal::Session) {
         return (input.keyed_digest)("principal/v1", b"session");
     }
-    let parts = principal_parts(input.headers, input.target.query());
+    let parts = principal_parts(input.head.headers, input.head.target.query());
     let parts = parts.iter().fold(Encoder::new("principal/v1"), |encoder, (name, value)| {
         encoder.field(name).field(value)
     });

@@ -1,6 +1,8 @@
 //! Whose call a request is, and which execution it means.
 
 mod authorization;
+pub mod body_digests;
+pub mod credentials;
 pub mod key;
 pub mod metadata;
 pub mod principal;

@@ -5,9 +5,9 @@ use http::header::{AUTHORIZATION, HeaderMap, HeaderName};
 use super::authorization;
 use crate::http::meaning::{is_credential, is_credential_parameter, parameter_name};
 
-/// Whose credentials a request carries: fields and query parameters, sorted by name, the values of
-/// one name in their order; of an Authorization that each request makes anew, what stays. The proxy's
-/// own credentials are its scope and not among them.
+/// The credentials that a request carries: fields and query parameters, sorted by name, the values
+/// of one name in their order. Of an Authorization that is new in each request, only the lasting
+/// parts. The proxy's own credentials name the scope and are not among them.
 pub fn principal_parts(headers: &HeaderMap, query: Option<&str>) -> Vec<(String, Vec<u8>)> {
     let fields = headers
         .iter()
@@ -26,7 +26,7 @@ pub fn principal_parts(headers: &HeaderMap, query: Option<&str>) -> Vec<(String,
     parts
 }
 
-/// The lasting parts of the one Authorization, under names that no field has.
+/// The lasting parts of the only Authorization, under names that no field has.
 fn whom_it_names(headers: &HeaderMap, name: &HeaderName) -> Option<Vec<(String, Vec<u8>)>> {
     if name != AUTHORIZATION || headers.get_all(AUTHORIZATION).iter().nth(1).is_some() {
         return None;

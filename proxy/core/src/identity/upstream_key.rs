@@ -1,20 +1,69 @@
-//! Keys inside requests: the client's own where a rule or the table says that one stands, and the
-//! engine's own for upstreams that honour one and got none.
+//! Keys inside requests: the client's own, where a rule or the table says that one stands, and the
+//! engine's own, for upstreams that honour keys and got none.
 
 use bytes::Bytes;
 use http::header::HeaderMap;
 use store_core::canonical::{self, Pointer};
+use store_core::model::EffectClass;
 
+use super::metadata::key_text;
 use crate::error::Error;
-use crate::http::forms::kind::{Kind, kind, plain};
+use crate::http::forms::kind::{BodyKind, body_kind, decoded};
 use crate::http::forms::urlencoded::pairs;
-use crate::identity::metadata::key_text;
+use crate::policy::decision::Guarded;
 use crate::policy::keyed::KeyPlace;
 
+/// The keys of a call: the client's own, and the place of the engine's own.
+#[derive(Debug)]
+pub struct CallKeys {
+    /// The client's own key, found in the request.
+    pub client: Option<String>,
+    /// Where the engine puts its own key: at the upstream's place, if that has none.
+    pub adds: Option<KeyPlace>,
+}
+
+/// Looks for the client's own key where the rule or the table says, and decides where the engine's
+/// own goes. `body` is the request's as it came. `None`: it is too large to be searched. `tool_key`
+/// is the key that a tool call names.
+///
+/// If nothing tells a repeat apart upstream, the call becomes one of the class `once`. That is so
+/// if the upstream's place has no room for a key, or holds the client's key while another place
+/// names the call: the next try may then carry another key upstream.
+pub fn find_keys(
+    guarded: &mut Guarded,
+    headers: &HeaderMap,
+    body: Option<&[u8]>,
+    tool_key: Option<&str>,
+) -> Result<CallKeys, Error> {
+    let mut named_elsewhere = tool_key.is_some();
+    let mut client = None;
+    for place in guarded.key_places() {
+        client = key_at(place, headers, body)?;
+        if client.is_some() {
+            named_elsewhere |= guarded.upstream.as_ref().is_some_and(|key| key.place != *place);
+            break;
+        }
+    }
+    let Some(upstream) = &guarded.upstream else {
+        return Ok(CallKeys { client, adds: None });
+    };
+    if key_at(&upstream.place, headers, body)?.is_some() {
+        if named_elsewhere {
+            guarded.class = EffectClass::Once;
+        }
+        return Ok(CallKeys { client, adds: None });
+    }
+    if has_room(&upstream.place, headers, body) {
+        return Ok(CallKeys { client, adds: Some(upstream.place.clone()) });
+    }
+    guarded.class = EffectClass::Once;
+    guarded.upstream = None;
+    Ok(CallKeys { client, adds: None })
+}
+
 /// The client's own key at `place`. Refuses two of them, and one that is not 1 to 255 printable
-/// ASCII characters. `body` is the request's as it came; `None` where it is too large to be looked
-/// at.
-pub fn own(
+/// ASCII characters.
+fn key_at(
     place: &KeyPlace,
     headers: &HeaderMap,
     body: Option<&[u8]>,
@@ -35,11 +84,11 @@ pub fn own(
     }
 }
 
-/// A text or a number of a JSON body, or the only field of this name in a form.
+/// A string or a number of a JSON body, or the only field of this name in a form.
 fn member(pointer: &Pointer, headers: &HeaderMap, body: &[u8]) -> Option<Vec<u8>> {
-    let body = plain(headers, body)?;
-    match kind(headers) {
-        Kind::Json => {
+    let body = decoded(headers, body)?;
+    match body_kind(headers) {
+        BodyKind::Json => {
             let form = String::from_utf8(canonical::json(&body)?).ok()?;
             let value = pointer.get(&form)?;
             match value.as_bytes().first()? {
@@ -48,19 +97,19 @@ fn member(pointer: &Pointer, headers: &HeaderMap, body: &[u8]) -> Option<Vec<u8>
                 _ => None,
             }
         }
-        Kind::Form => {
+        BodyKind::Form => {
             let name = pointer.only_name()?;
             let mut values =
                 pairs(&body)?.into_iter().filter(|(other, _)| *other == name.as_bytes());
             let (_, value) = values.next()?;
             values.next().is_none().then_some(value)?
         }
-        Kind::Multipart { .. } | Kind::Raw => None,
+        BodyKind::Multipart { .. } | BodyKind::Raw => None,
     }
 }
 
-/// Can a key be put at `place` of this request.
-pub fn has_room(place: &KeyPlace, headers: &HeaderMap, body: Option<&[u8]>) -> bool {
+/// Whether a key can be put at `place` of this request.
+fn has_room(place: &KeyPlace, headers: &HeaderMap, body: Option<&[u8]>) -> bool {
     match place {
         KeyPlace::Header(_) => true,
         KeyPlace::Member(pointer) => {
@@ -69,15 +118,16 @@ pub fn has_room(place: &KeyPlace, headers: &HeaderMap, body: Option<&[u8]>) -> b
     }
 }
 
-/// A JSON object with one more member at its beginning; all other bytes stay as they came. `None`
-/// where the body is no plain JSON object, or has the member.
+/// A JSON object with one more member at its beginning. All other bytes stay as they came. `None`
+/// if the body is not a plain JSON object, or has the member.
 pub fn with_member(
     pointer: &Pointer,
     headers: &HeaderMap,
     body: &[u8],
     value: &str,
 ) -> Option<Bytes> {
-    if kind(headers) != Kind::Json || headers.contains_key(http::header::CONTENT_ENCODING) {
+    if body_kind(headers) != BodyKind::Json || headers.contains_key(http::header::CONTENT_ENCODING)
+    {
         return None;
     }
     let form = String::from_utf8(canonical::json(body)?).ok()?;
@@ -110,7 +160,7 @@ mod tests {
     }
 
     fn found(place: &str, kind: &'static str, body: &str) -> Option<String> {
-        own(&place.parse().unwrap(), &typed(kind), Some(body.as_bytes())).unwrap()
+        key_at(&place.parse().unwrap(), &typed(kind), Some(body.as_bytes())).unwrap()
     }
 
     #[test]
@@ -126,7 +176,7 @@ mod tests {
         assert_eq!(found("/a", form, "b=1&a=k%201").as_deref(), Some("k 1"));
         assert_eq!(found("/a", form, "a=1&a=2"), None);
         assert_eq!(found("/a", "text/plain", r#"{"a":"k"}"#), None);
-        let bad = own(&"/a".parse().unwrap(), &typed(json), Some(br#"{"a":""}"#));
+        let bad = key_at(&"/a".parse().unwrap(), &typed(json), Some(br#"{"a":""}"#));
         assert!(bad.is_err());
     }
 

@@ -7,8 +7,9 @@ use super::url::mask_pairs;
 use super::words::mentions_secret;
 use crate::http::meaning::is_secret_parameter;
 
-/// A form with the values masked whose names say that they are secrets. `None` where something
-/// that is no name of a form field mentions one: it may be any text that only calls itself a form.
+/// A form with the values masked whose names say that they are secrets. `None`: the body may be any
+/// text that only claims to be a form, since something in it that cannot be a field's name mentions
+/// a secret.
 pub(super) fn masked_pairs(form: &str) -> Option<String> {
     let odd =
         |name: &str| !name.bytes().all(|b| b.is_ascii_alphanumeric() || b"_-.~*%+[]".contains(&b));
@@ -22,7 +23,7 @@ pub(super) fn masked_pairs(form: &str) -> Option<String> {
     })
 }
 
-/// Is a form's value JSON or a URL with a secret in it: `payload={…}`.
+/// Whether a form's value is JSON or a URL with a secret in it, as in `payload={…}`.
 fn hides_secret(value: &str) -> bool {
     let spaced = value.replace('+', " ");
     let Ok(text) = percent_decode_str(&spaced).decode_utf8() else { return false };

@@ -4,7 +4,6 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-use http::Method;
 use http::header::HeaderMap;
 use serde::Serialize;
 use store_core::key::Digest;
@@ -13,36 +12,37 @@ use store_core::model::{Json, MAX_DEPTH};
 use super::url::{self, masked_url};
 use super::words::{MASK, mentions_secret};
 use super::{form, json};
-use crate::http::forms::kind::{Kind, kind, media_type};
+use crate::http::forms::kind::{BodyKind, body_kind, media_type};
+use crate::http::head::RequestHead;
 use crate::http::meaning::is_secret_field;
-use crate::http::target::Target;
 
 /// The largest body that is kept, in bytes.
 pub const MAX_KEPT: usize = 64 * 1024;
 
 /// A request as it is kept.
 #[derive(Serialize)]
-struct Stored<'a> {
+struct KeptRequest<'a> {
     method: &'a str,
     url: String,
-    headers: BTreeMap<&'a str, Values>,
-    body: Body,
+    headers: BTreeMap<&'a str, FieldValues>,
+    body: KeptInputBody,
 }
 
-/// A field's value, or its values where it stands more than once.
+/// A field's value, or its values if it stands more than once.
 #[derive(Serialize)]
 #[serde(untagged)]
-enum Values {
+enum FieldValues {
     One(String),
     Many(Vec<String>),
 }
 
+/// What is kept of a body.
 #[derive(Serialize)]
 #[serde(untagged)]
-enum Body {
+enum KeptInputBody {
     /// An empty one is null.
     None(()),
-    /// Its own text but for masked members.
+    /// The body's own text, except for masked members.
     Json(Json),
     Text(String),
     Digest {
@@ -51,37 +51,45 @@ enum Body {
     },
 }
 
+/// The body of a request that is to be kept.
+#[derive(Debug, Clone, Copy)]
+pub struct BodyToKeep<'a> {
+    /// As it came. `None`: it is over [`MAX_KEPT`], or its rule keeps none.
+    pub bytes: Option<&'a [u8]>,
+    /// Of the whole body.
+    pub sha256: Digest,
+    /// Of the whole body, in bytes.
+    pub size: u64,
+}
+
 /// `{method, url, headers, body}` with everything masked that is known or named as a secret. Only
-/// headers that count are kept. `body` is the request's, as it came; `None` where it is over
-/// [`MAX_KEPT`] or its rule keeps none: then its digest and size stand there, as they do for what
-/// is no text, is encoded, or holds a secret that cannot be cut out.
+/// header fields that count are kept. Digest and size stand in for a body that is not kept, is not
+/// text, is encoded, or holds a secret that cannot be cut out.
 pub fn input_json(
-    method: &Method,
-    target: &Target,
-    headers: &HeaderMap,
+    head: RequestHead<'_>,
     counts: &dyn Fn(&str) -> bool,
-    body: Option<&[u8]>,
-    sha256: &Digest,
-    size: u64,
+    body: BodyToKeep<'_>,
 ) -> Json {
-    let digest = || Body::Digest { sha256: sha256.hex(32), size };
-    let body = match body {
-        _ if size == 0 => Body::None(()),
-        Some(bytes) if bytes.len() <= MAX_KEPT => text_body(headers, bytes).unwrap_or_else(digest),
+    let digest = || KeptInputBody::Digest { sha256: body.sha256.hex(32), size: body.size };
+    let kept = match body.bytes {
+        _ if body.size == 0 => KeptInputBody::None(()),
+        Some(bytes) if bytes.len() <= MAX_KEPT => {
+            text_body(head.headers, bytes).unwrap_or_else(digest)
+        }
         _ => digest(),
     };
-    Json::of(&Stored {
-        method: method.as_str(),
-        url: masked_url(target),
-        headers: kept_headers(headers, counts),
-        body,
+    Json::of(&KeptRequest {
+        method: head.method.as_str(),
+        url: masked_url(head.target),
+        headers: kept_headers(head.headers, counts),
+        body: kept,
     })
 }
 
 fn kept_headers<'a>(
     headers: &'a HeaderMap,
     counts: &dyn Fn(&str) -> bool,
-) -> BTreeMap<&'a str, Values> {
+) -> BTreeMap<&'a str, FieldValues> {
     headers
         .keys()
         .map(http::header::HeaderName::as_str)
@@ -97,35 +105,35 @@ fn kept_headers<'a>(
                 })
                 .collect();
             let first = if values.len() == 1 { values.pop() } else { None };
-            (name, first.map_or_else(|| Values::Many(values), Values::One))
+            (name, first.map_or_else(|| FieldValues::Many(values), FieldValues::One))
         })
         .collect()
 }
 
-/// `None` where only a digest may be kept.
-fn text_body(headers: &HeaderMap, bytes: &[u8]) -> Option<Body> {
+/// `None` if only a digest may be kept.
+fn text_body(headers: &HeaderMap, bytes: &[u8]) -> Option<KeptInputBody> {
     if headers.contains_key(http::header::CONTENT_ENCODING) {
         return None;
     }
     let text = std::str::from_utf8(bytes).ok()?;
-    let kind = kind(headers);
-    // Also where the type does not say JSON: `curl -d '{…}'` calls it a form.
+    let kind = body_kind(headers);
+    // Also if the type does not say JSON: `curl -d '{…}'` calls it a form.
     if let Ok(json) = Json::parse(text) {
         let masked = json::masked(json.as_str())?;
-        if kind != Kind::Json {
-            return Some(Body::Text(masked.into_owned()));
+        if kind != BodyKind::Json {
+            return Some(KeptInputBody::Text(masked.into_owned()));
         }
         let json = match masked {
             Cow::Borrowed(_) => json,
             Cow::Owned(masked) => Json::parse(masked).ok()?,
         };
-        // Nested deeper, nothing could be put around it.
-        return (json.depth() < MAX_DEPTH).then_some(Body::Json(json));
+        // One that is nested deeper could not be put inside another object.
+        return (json.depth() < MAX_DEPTH).then_some(KeptInputBody::Json(json));
     }
     match kind {
-        Kind::Form => form::masked_pairs(text).map(Body::Text),
-        Kind::Raw if is_text(headers) && !mentions_secret(text) => {
-            Some(Body::Text(text.to_owned()))
+        BodyKind::Form => form::masked_pairs(text).map(KeptInputBody::Text),
+        BodyKind::Raw if is_text(headers) && !mentions_secret(text) => {
+            Some(KeptInputBody::Text(text.to_owned()))
         }
         _ => None,
     }

@@ -1,5 +1,5 @@
-//! Masks members of a JSON text and leaves every other byte as it is. A text in it that is JSON with
-//! such a member, or a URL with a secret, is masked whole.
+//! Masks members of a JSON text and leaves every other byte as it is. A string in it that is itself
+//! JSON with such a member, or a URL with a secret, is masked as a whole.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -14,13 +14,14 @@ use super::url;
 use super::words::{MASK, mentions_secret};
 use crate::http::meaning::is_secret_name;
 
-/// How many texts within texts are read as JSON; in one further in, a word is enough.
+/// How deep strings within strings are read as JSON. Deeper ones are masked if a word in them names
+/// a secret.
 const MAX_TEXTS: u8 = 2;
 
-/// `text` with the value of each member that is named like a secret replaced. `None` where it cannot
-/// be read member by member (a lone surrogate in a name).
+/// `text` with the value of each member that is named like a secret replaced. `None`: it cannot be
+/// read member by member (a lone surrogate in a name).
 ///
-/// `text` is valid JSON, nested no deeper than the store allows.
+/// `text` must be valid JSON, nested no deeper than the store allows.
 pub(super) fn masked(text: &str) -> Option<Cow<'_, str>> {
     let mut secrets = Vec::new();
     collect(text, text, MAX_TEXTS, &mut secrets).ok()?;
@@ -40,7 +41,8 @@ pub(super) fn masked(text: &str) -> Option<Cow<'_, str>> {
     Some(Cow::Owned(masked))
 }
 
-/// Is a text a URL with a secret in it, or JSON, or something like it, with a member that is named like one.
+/// Whether a text is a URL with a secret in it, or JSON, or something like JSON, with a member that
+/// is named like a secret.
 pub(super) fn hides_secret(text: &str) -> bool {
     hides(text, MAX_TEXTS)
 }
@@ -63,7 +65,7 @@ fn hides(text: &str, texts: u8) -> bool {
     collect(json.as_str(), json.as_str(), texts - 1, &mut secrets).is_err() || !secrets.is_empty()
 }
 
-/// Appends the places in `whole` of the secrets that stand in `part`, a value within it.
+/// Appends the positions in `whole` of the secrets in `part`, which is a value within it.
 fn collect(
     whole: &str,
     part: &str,
@@ -74,7 +76,7 @@ fn collect(
     match part.as_bytes().first() {
         Some(b'{') => reader.deserialize_map(Children { whole, texts, secrets }),
         Some(b'[') => reader.deserialize_seq(Children { whole, texts, secrets }),
-        // One with a lone surrogate is read as it is written.
+        // A string with a lone surrogate is read as it is written.
         Some(b'"') => {
             let text = serde_json::from_str::<String>(part);
             if text.map_or_else(|_| mentions_secret(part), |text| hides(&text, texts)) {
@@ -86,7 +88,7 @@ fn collect(
     }
 }
 
-/// Where `part`, which is borrowed from `whole`, stands in it: the addresses tell.
+/// The position of `part` in `whole`, which it is borrowed from, by their addresses.
 fn place(whole: &str, part: &str) -> Range<usize> {
     let start = part.as_ptr().addr() - whole.as_ptr().addr();
     start..start + part.len()

@@ -6,24 +6,24 @@ use super::words::MASK;
 use crate::http::meaning::{is_secret_in_url, is_secret_parameter};
 use crate::http::target::Target;
 
-/// Where a path is itself a credential: from which segment on, and whose documents say so.
+/// A kind of path that is itself a credential: from which segment on, and whose documents say so.
 struct SecretPath {
-    /// The host, or its end where it begins with a dot.
+    /// The host, or its end if it begins with a dot.
     hosts: &'static [&'static str],
-    /// What the path begins with, behind its version.
+    /// What the path begins with, without a version.
     start: &'static str,
-    /// What is masked behind it.
-    hidden: Hidden,
+    /// What is masked behind that.
+    hidden: Secret,
     #[cfg_attr(not(test), expect(dead_code, reason = "read by people, and by a test"))]
     source: &'static str,
 }
 
-enum Hidden {
+enum Secret {
     /// The rest of the path.
     Rest,
     /// The rest of the segment.
     Segment,
-    /// The second segment; the first is an id.
+    /// The second segment. The first is an id.
     Second,
 }
 
@@ -33,49 +33,49 @@ const SECRET_PATHS: &[SecretPath] = &[
     SecretPath {
         hosts: &["hooks.slack.com"],
         start: "/",
-        hidden: Hidden::Rest,
+        hidden: Secret::Rest,
         source: "https://docs.slack.dev/messaging/sending-messages-using-incoming-webhooks",
     },
     SecretPath {
         hosts: DISCORD,
         start: "/api/webhooks/",
-        hidden: Hidden::Second,
+        hidden: Secret::Second,
         source: "https://discord.com/developers/docs/resources/webhook#execute-webhook",
     },
     SecretPath {
         hosts: DISCORD,
         start: "/api/interactions/",
-        hidden: Hidden::Second,
+        hidden: Secret::Second,
         source: "https://discord.com/developers/docs/interactions/receiving-and-responding",
     },
     SecretPath {
         hosts: &["api.telegram.org"],
         start: "/bot",
-        hidden: Hidden::Segment,
+        hidden: Secret::Segment,
         source: "https://core.telegram.org/bots/api#making-requests",
     },
     SecretPath {
         hosts: &[".webhook.office.com"],
         start: "/",
-        hidden: Hidden::Rest,
+        hidden: Secret::Rest,
         source: "https://learn.microsoft.com/microsoftteams/platform/webhooks-and-connectors/how-to/add-incoming-webhook",
     },
     SecretPath {
         hosts: &["hooks.zapier.com"],
         start: "/hooks/catch/",
-        hidden: Hidden::Second,
+        hidden: Secret::Second,
         source: "https://help.zapier.com/hc/en-us/articles/8496288690317",
     },
     SecretPath {
         hosts: &["maker.ifttt.com"],
         start: "/",
-        hidden: Hidden::Rest,
+        hidden: Secret::Rest,
         source: "https://ifttt.com/maker_webhooks",
     },
 ];
 
 impl SecretPath {
-    /// The path with its secret masked; `None` where the row is not about it.
+    /// The path with its secret masked. `None`: the row does not match it.
     fn mask(&self, host: &str, path: &str) -> Option<String> {
         let host = host.strip_suffix('.').unwrap_or(host);
         let is_about =
@@ -84,18 +84,19 @@ impl SecretPath {
         let rest = behind(self.start, path)?;
         let start = &path[..path.len() - rest.len()];
         let (shown, secret) = match self.hidden {
-            Hidden::Second => rest.split_at(rest.find('/')? + 1),
-            Hidden::Rest | Hidden::Segment => ("", rest),
+            Secret::Second => rest.split_at(rest.find('/')? + 1),
+            Secret::Rest | Secret::Segment => ("", rest),
         };
         let end = match self.hidden {
-            Hidden::Rest => secret.len(),
-            Hidden::Segment | Hidden::Second => secret.find('/').unwrap_or(secret.len()),
+            Secret::Rest => secret.len(),
+            Secret::Segment | Secret::Second => secret.find('/').unwrap_or(secret.len()),
         };
         (end > 0).then(|| format!("{start}{shown}{MASK}{}", &secret[end..]))
     }
 }
 
-/// What of the path follows its start, which a version may stand in: `/api/v10/…` for `/api/…`.
+/// The part of the path behind its start. The start may contain a version: `/api/v10/…` for
+/// `/api/…`.
 fn behind<'a>(start: &str, path: &'a str) -> Option<&'a str> {
     if let Some(rest) = path.strip_prefix(start) {
         return Some(rest);
@@ -107,7 +108,7 @@ fn behind<'a>(start: &str, path: &'a str) -> Option<&'a str> {
         .strip_prefix(others)
 }
 
-/// The URL for people, logs and the store: without the values of credential query parameters, and
+/// The URL for people, logs and the store, without the values of credential query parameters and
 /// without path parts that are known to be secrets.
 pub fn masked_url(target: &Target) -> String {
     let path = masked_path(&target.authority.host, target.path());
@@ -123,8 +124,8 @@ fn masked_path<'a>(host: &str, path: &'a str) -> Cow<'a, str> {
     masked.map_or(Cow::Borrowed(path), Cow::Owned)
 }
 
-/// A header's value in which a URL may stand, such as that of `Referer`, masked as [`masked_url`] is,
-/// with what stands before an `@` of its authority.
+/// A header's value that may be a URL, such as that of `Referer`, masked as in [`masked_url`]. What
+/// stands before an `@` of its authority is masked too.
 pub(super) fn masked_link(value: &str) -> String {
     let (link, parameters) = value.split_at(value.find(['?', '#']).unwrap_or(value.len()));
     let parameters = match parameters.split_at_checked(1) {
@@ -143,7 +144,7 @@ pub(super) fn masked_link(value: &str) -> String {
     format!("{scheme}://{secret}{host}{}{parameters}", masked_path(&name, path))
 }
 
-/// Is a text nothing but a URL of the web.
+/// Whether a text is nothing but an http or https URL.
 pub(super) fn is_link(text: &str) -> bool {
     let begins = |scheme: &str| {
         text.get(..scheme.len()).is_some_and(|start| start.eq_ignore_ascii_case(scheme))

@@ -1,4 +1,4 @@
-//! Who waits for the response to a tool call, and in which form.
+//! The caller of a tool: who waits for the response, and in which format.
 
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -9,127 +9,138 @@ use serde_json::value::RawValue;
 use store_core::key::{Digest, HolderKey};
 use store_core::state::Knowledge;
 
-use super::head::{self, Form};
+use super::head::{self, ReplyFormat};
 use super::message::ToolCall;
-use super::reply::{self, Verdict};
+use super::reply::{self, ToolOutcome, UnnamedErrors};
 use super::session_key::SessionKey;
 use super::sse;
-use crate::http::forms::kind::{Kind, kind, plain};
+use crate::http::forms::kind::{BodyKind, body_kind, decoded};
 use crate::http::hop_by_hop::remove_where;
 use crate::http::target::Target;
 
-/// Which call a caller means: its key's place, and its input.
-pub type Which = (HolderKey, Digest);
+/// Which call a caller means: the holder of its key, and the fingerprint of its input.
+pub type KeyAndInput = (HolderKey, Digest);
 
 /// The caller of a tool.
 #[derive(Debug)]
-pub struct Asker {
+pub struct Caller {
     id: Box<RawValue>,
     stateless: bool,
-    form: Form,
+    format: ReplyFormat,
     /// The session on whose other streams the response may come.
     session: Option<SessionKey>,
-    /// Known once its key is.
-    which: OnceLock<Which>,
-    /// It has left before its answer was there.
-    gone: AtomicBool,
+    /// Known once the key is derived.
+    identity: OnceLock<KeyAndInput>,
+    /// The caller has left before its answer came.
+    left: AtomicBool,
 }
 
-impl Asker {
+impl Caller {
+    /// The caller of a tool on a server.
     pub fn new(call: &ToolCall, headers: &HeaderMap, target: &Target) -> Self {
         Self {
             id: call.id.clone(),
             stateless: call.stateless,
-            form: head::wanted(headers),
+            format: head::reply_format(headers),
             session: SessionKey::of(headers, target).filter(|_| !call.stateless),
-            which: OnceLock::new(),
-            gone: AtomicBool::new(false),
+            identity: OnceLock::new(),
+            left: AtomicBool::new(false),
         }
     }
 
-    /// In canonical form.
+    /// The id of its request, in canonical form.
     pub fn id(&self) -> &RawValue {
         &self.id
     }
 
-    /// Says which call it means.
-    pub fn means(&self, which: Which) {
-        let _ = self.which.set(which);
+    /// Sets which call it means.
+    pub fn identify(&self, identity: KeyAndInput) {
+        let _ = self.identity.set(identity);
     }
 
-    /// Which call it means; `None` where it has no key.
-    pub fn which(&self) -> Option<Which> {
-        self.which.get().copied()
+    /// Which call it means. `None`: the call has no key.
+    pub fn identity(&self) -> Option<KeyAndInput> {
+        self.identity.get().copied()
     }
 
-    /// The caller has left.
-    pub fn leaves(&self) {
-        self.gone.store(true, Ordering::Release);
+    /// Remembers that the caller has left.
+    pub fn leave(&self) {
+        self.left.store(true, Ordering::Release);
     }
 
+    /// Whether the caller has left.
     pub fn has_left(&self) -> bool {
-        self.gone.load(Ordering::Acquire)
+        self.left.load(Ordering::Acquire)
     }
 
+    /// The session on whose other streams the response may come.
     pub fn session(&self) -> Option<SessionKey> {
         self.session
     }
 
-    /// What `message` says of the call, where it is its response.
-    pub fn verdict(&self, message: &[u8]) -> Option<Verdict> {
-        reply::verdict(message, &self.id, false)
+    /// What `message` says of the call, if it is the response.
+    pub fn outcome(&self, message: &[u8]) -> Option<ToolOutcome> {
+        reply::tool_outcome(message, &self.id, UnnamedErrors::Ignored)
     }
 
-    /// What a whole answer says that is no stream, and the message in it. `body` as it came; `None`
-    /// where it was too large to be kept.
-    pub fn judge(&self, headers: &HeaderMap, body: Option<&[u8]>) -> (Verdict, Option<Bytes>) {
-        let unknown = |why| (Verdict { outcome: Knowledge::Unknown, tool_error: false, why }, None);
+    /// What a whole answer says that is not a stream, and the message in it. `body` is as it came.
+    /// `None`: it was too large to be kept.
+    pub fn read_answer(
+        &self,
+        headers: &HeaderMap,
+        body: Option<&[u8]>,
+    ) -> (ToolOutcome, Option<Bytes>) {
+        let unknown =
+            |why| (ToolOutcome { outcome: Knowledge::Unknown, tool_error: false, why }, None);
         let Some(body) = body else {
-            return (Verdict::TOO_LONG, None);
+            return (ToolOutcome::TOO_LONG, None);
         };
-        let Some(message) = plain(headers, body) else {
+        let Some(message) = decoded(headers, body) else {
             return unknown("the answer's content coding cannot be read");
         };
-        match reply::verdict(&message, &self.id, true) {
-            Some(verdict) => (verdict, Some(Bytes::copy_from_slice(&message))),
+        match reply::tool_outcome(&message, &self.id, UnnamedErrors::Accepted) {
+            Some(outcome) => (outcome, Some(Bytes::copy_from_slice(&message))),
             None => unknown("the answer holds no response to the call"),
         }
     }
 
-    /// A stored answer for this caller: its own id, in a form that it reads. `None` where it is no
-    /// JSON-RPC message: then it is passed on as it is.
-    pub fn replayed(&self, status: u16, headers: &mut HeaderMap, body: &[u8]) -> Option<Bytes> {
-        if !matches!(kind(headers), Kind::Json) {
+    /// A stored answer for this caller: with its own id, in a format that it reads. `None`: the
+    /// answer is not a JSON-RPC message, and is passed on as it is.
+    pub fn replay(&self, status: u16, headers: &mut HeaderMap, body: &[u8]) -> Option<Bytes> {
+        if !matches!(body_kind(headers), BodyKind::Json) {
             return None;
         }
-        let message = plain(headers, body)?;
+        let message = decoded(headers, body)?;
         reply::id_of_response(&message)?;
         let message = reply::with_id(&message, &self.id);
-        let message = if self.stateless { reply::typed(message) } else { message };
-        let form = if (200..300).contains(&status) { self.form } else { Form::Json };
-        Some(dressed(headers, form, message))
+        let message = if self.stateless { reply::with_type(message) } else { message };
+        let success = (200..300).contains(&status);
+        let format = if success { self.format } else { ReplyFormat::Json };
+        Some(formatted(headers, format, message))
     }
 
-    /// A problem of ours as a result of the tool.
+    /// A problem of the engine's as a result of the tool.
     pub fn problem(&self, headers: &mut HeaderMap, text: &str, problem: &[u8]) -> Bytes {
-        let data = serde_json::from_slice::<&RawValue>(problem).ok();
-        let message = reply::tool_error(&self.id, text, data, self.stateless);
-        dressed(headers, self.form, message)
+        formatted(headers, self.format, self.problem_message(text, problem))
     }
 
     /// The same as one event of a stream.
     pub fn problem_event(&self, text: &str, problem: &[u8]) -> Bytes {
+        sse::written(&self.problem_message(text, problem)).into()
+    }
+
+    fn problem_message(&self, text: &str, problem: &[u8]) -> Vec<u8> {
         let data = serde_json::from_slice::<&RawValue>(problem).ok();
-        sse::written(&reply::tool_error(&self.id, text, data, self.stateless)).into()
+        reply::tool_error(&self.id, text, data, self.stateless)
     }
 }
 
-fn dressed(headers: &mut HeaderMap, form: Form, message: Vec<u8>) -> Bytes {
+fn formatted(headers: &mut HeaderMap, format: ReplyFormat, message: Vec<u8>) -> Bytes {
     remove_where(headers, |name| ["content-encoding", "content-length"].contains(&name));
-    let (kind, body) = match form {
-        Form::Json => ("application/json", message),
-        Form::Event => ("text/event-stream", sse::written(&message)),
+    let (media_type, body) = match format {
+        ReplyFormat::Json => ("application/json", message),
+        ReplyFormat::Event => ("text/event-stream", sse::written(&message)),
     };
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static(kind));
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(media_type));
     body.into()
 }

@@ -1,14 +1,14 @@
-//! What the head of a request tells: does it speak MCP (Streamable HTTP, 2025-03-26 to 2026-07-28).
+//! What the head of a request says about MCP (Streamable HTTP, 2025-03-26 to 2026-07-28).
 
 use http::Method;
 use http::header::{ACCEPT, HeaderMap, HeaderName};
 
 use super::message::{self, Message};
 use crate::error::Error;
-use crate::http::forms::kind::{Kind, kind, plain};
+use crate::http::forms::kind::{BodyKind, body_kind, decoded};
 
-/// Methods by which an MCP client is known whose request has no header of MCP's, as the first ones
-/// of a session have none.
+/// The methods that identify an MCP client without a header of MCP's. The first requests of a
+/// session have none.
 const METHODS: &[&str] = &[
     "initialize",
     "server/discover",
@@ -30,9 +30,10 @@ const SESSION_ID: HeaderName = HeaderName::from_static("mcp-session-id");
 const PROTOCOL_VERSION: HeaderName = HeaderName::from_static("mcp-protocol-version");
 const METHOD: HeaderName = HeaderName::from_static("mcp-method");
 
-/// What an answer's body has to be.
+/// The format of an answer's body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Form {
+pub enum ReplyFormat {
+    /// One JSON document.
     Json,
     /// One server-sent event.
     Event,
@@ -43,7 +44,7 @@ pub fn session_id(headers: &HeaderMap) -> Option<&[u8]> {
     headers.get(SESSION_ID).map(http::HeaderValue::as_bytes)
 }
 
-/// Has the request a header that only MCP knows.
+/// Whether the request has a header that only MCP knows.
 fn has_own_header(headers: &HeaderMap) -> bool {
     [PROTOCOL_VERSION, METHOD, SESSION_ID].iter().any(|name| headers.contains_key(name))
 }
@@ -56,43 +57,47 @@ fn accepts(headers: &HeaderMap, media: &str) -> bool {
         .any(|range| range.split(';').next().unwrap_or_default().trim().eq_ignore_ascii_case(media))
 }
 
-/// The form in which the caller reads a response.
-pub(super) fn wanted(headers: &HeaderMap) -> Form {
+/// The format that the caller reads a response in.
+pub(super) fn reply_format(headers: &HeaderMap) -> ReplyFormat {
     let json = accepts(headers, "application/json");
-    if !json && accepts(headers, "text/event-stream") { Form::Event } else { Form::Json }
+    if !json && accepts(headers, "text/event-stream") {
+        ReplyFormat::Event
+    } else {
+        ReplyFormat::Json
+    }
 }
 
-/// May the body be a message of MCP.
+/// Whether the body may be a message of MCP.
 pub fn may_be_message(method: &Method, headers: &HeaderMap) -> bool {
     let reads_both =
         || ["application/json", "text/event-stream"].iter().all(|media| accepts(headers, media));
     method == Method::POST
         && (has_own_header(headers) || reads_both())
-        && matches!(kind(headers), Kind::Json)
+        && matches!(body_kind(headers), BodyKind::Json)
 }
 
-/// Does the head say that the body is a tool call (since 2026-07-28): then the caller's scope can be
-/// looked at before the body is asked for. The body decides.
+/// Whether the head says that the body is a tool call (since 2026-07-28), so that the scope can be
+/// checked before the body is asked for. The body decides.
 pub fn says_call(headers: &HeaderMap) -> bool {
     headers.get(METHOD).is_some_and(|method| method.as_bytes() == b"tools/call")
 }
 
-/// Does the request end a session: that is no effect of a tool.
-pub fn ends_session(method: &Method, headers: &HeaderMap) -> bool {
+/// Whether the request ends a session. That is not an effect of a tool.
+pub(crate) fn ends_session(method: &Method, headers: &HeaderMap) -> bool {
     method == Method::DELETE && headers.contains_key(SESSION_ID)
 }
 
-/// Does the request open a stream of its session.
+/// Whether the request opens a stream of its session.
 pub fn opens_stream(method: &Method, headers: &HeaderMap) -> bool {
     method == Method::GET && accepts(headers, "text/event-stream")
 }
 
 /// The message in the body of a request that [`may_be_message`]. `None`: it is ordinary JSON.
 ///
-/// A `tools/call` is one only where the caller reads JSON or events as MCP has it: the transport of
-/// 2024-11-05, which answers 202 and sends the response elsewhere, is not known here.
+/// A `tools/call` counts only if the caller reads JSON or events, as MCP requires. The transport of
+/// 2024-11-05, which answers 202 and sends the response elsewhere, is not supported.
 pub fn message(headers: &HeaderMap, body: &[u8]) -> Result<Option<Message>, Error> {
-    let Some(text) = plain(headers, body) else { return Ok(None) };
+    let Some(text) = decoded(headers, body) else { return Ok(None) };
     let Some(read) = message::read(&text) else { return Ok(None) };
     Ok(match read.map_err(Error::Malformed)? {
         call @ Message::Call(_) => {
@@ -139,7 +144,7 @@ mod tests {
         }
     }
 
-    /// Headers, body, and what it is taken for.
+    /// Headers, body, and what they are read as.
     type Row<'a> = (&'a [(&'a str, &'a str)], &'a str, &'a str);
 
     #[test]
@@ -170,10 +175,10 @@ mod tests {
 
     #[test]
     fn a_replay_is_in_a_form_that_is_read() {
-        let form = |accept: &'static str| wanted(&headers(&[("accept", accept)]));
-        assert_eq!(form("application/json, text/event-stream"), Form::Json);
-        assert_eq!(form("text/event-stream"), Form::Event);
-        assert_eq!(form("Application/JSON;q=0.1"), Form::Json);
-        assert_eq!(form("*/*"), Form::Json);
+        let format = |accept: &'static str| reply_format(&headers(&[("accept", accept)]));
+        assert_eq!(format("application/json, text/event-stream"), ReplyFormat::Json);
+        assert_eq!(format("text/event-stream"), ReplyFormat::Event);
+        assert_eq!(format("Application/JSON;q=0.1"), ReplyFormat::Json);
+        assert_eq!(format("*/*"), ReplyFormat::Json);
     }
 }

@@ -1,29 +1,29 @@
-//! An event that is too large to be held: of what it says, no more is kept than tells whether it is
-//! the response to a call, and what a duplicate is told of that. Its id is not looked at: the stream
-//! that answers a call holds no response but the call's.
+//! An event that is too large to be held. Only what shows whether it is the response to a call is
+//! kept, and what duplicates get of it. Its id is not read: the stream that answers a call holds no
+//! other response.
 
 use sha2::{Digest as _, Sha256};
 
-/// Reads an event as it flows by.
+/// Reads an event as it passes.
 #[derive(Debug, Default)]
-pub struct Long {
+pub struct LongEvent {
     line: Line,
     /// A line with data came before.
     has_data: bool,
-    message: Message,
+    message: OuterMembers,
     hash: Sha256,
     size: u64,
 }
 
-/// Where in a line of the event the text is.
+/// The position in a line of the event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Line {
-    /// In the name of the field, so far the first so many bytes of `data`.
+    /// In the field's name, of which so many bytes are those of `data`.
     Name(usize),
-    /// Behind the colon, where one space may stand.
+    /// Behind the colon, where one space may follow.
     Colon,
     Data,
-    /// Of another field, or a comment.
+    /// In another field, or a comment.
     Other,
 }
 
@@ -36,11 +36,13 @@ impl Default for Line {
 /// The response that an event held.
 #[derive(Debug, PartialEq, Eq)]
 pub struct LongResponse {
+    /// SHA-256 of the message.
     pub sha256: [u8; 32],
+    /// The length of the message, in bytes.
     pub size: u64,
 }
 
-impl Long {
+impl LongEvent {
     /// The next part of the event.
     pub fn push(&mut self, part: &[u8]) {
         let mut rest = part;
@@ -56,7 +58,7 @@ impl Long {
                 continue;
             }
             self.step(*byte);
-            // What begins the data is data.
+            // The first byte of the data is not consumed yet.
             if self.line != Line::Data || *byte == b' ' {
                 rest = &rest[1..];
             }
@@ -76,7 +78,7 @@ impl Long {
         };
     }
 
-    /// One more line of data.
+    /// Begins one more line of data.
     fn begin_data(&mut self) {
         if std::mem::replace(&mut self.has_data, true) {
             self.data(b"\n");
@@ -89,31 +91,31 @@ impl Long {
         self.message.push(data);
     }
 
-    /// The response, where the event held one and not a request or a notification.
+    /// The response, if the event held one and not a request or a notification.
     pub fn finish(self) -> Option<LongResponse> {
         let is_one = self.message.is_response();
         is_one.then(|| LongResponse { sha256: self.hash.finalize().into(), size: self.size })
     }
 }
 
-/// Which members the outermost object of a JSON text has, as far as it matters here.
+/// Which of the members that matter here the outermost object of a JSON text has.
 #[derive(Debug, Default)]
-struct Message {
+struct OuterMembers {
     depth: usize,
     in_string: bool,
     escaped: bool,
-    /// The string that came last at the top: a name, if a colon follows.
+    /// The last string at the top level: a name, if a colon follows.
     last: Vec<u8>,
-    says: Says,
+    kind: MessageKind,
 }
 
-/// What a message is by its members.
+/// What a message is, by its members.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-enum Says {
+enum MessageKind {
     #[default]
     Nothing,
     /// It has a result or an error.
-    Answer,
+    Response,
     /// It has a method, whatever else it has.
     Request,
 }
@@ -121,7 +123,7 @@ enum Says {
 /// The longest name that matters.
 const LONGEST: usize = "result".len();
 
-impl Message {
+impl OuterMembers {
     fn push(&mut self, text: &[u8]) {
         for &byte in text {
             if self.in_string {
@@ -136,8 +138,10 @@ impl Message {
                 b'{' | b'[' => self.depth += 1,
                 b'}' | b']' => self.depth = self.depth.saturating_sub(1),
                 b':' if self.depth == 1 => match &self.last[..] {
-                    b"result" | b"error" if self.says == Says::Nothing => self.says = Says::Answer,
-                    b"method" => self.says = Says::Request,
+                    b"result" | b"error" if self.kind == MessageKind::Nothing => {
+                        self.kind = MessageKind::Response;
+                    }
+                    b"method" => self.kind = MessageKind::Request,
                     _ => {}
                 },
                 _ => {}
@@ -153,7 +157,7 @@ impl Message {
             b'"' => self.in_string = false,
             b'\\' => {
                 self.escaped = true;
-                // None of the names is written so.
+                // None of the names is written with an escape.
                 self.last.resize(LONGEST + 1, byte);
             }
             _ if self.depth == 1 && self.last.len() <= LONGEST => self.last.push(byte),
@@ -161,9 +165,9 @@ impl Message {
         }
     }
 
-    /// It is whole, and answers something.
+    /// Whether it is whole, and a response.
     fn is_response(&self) -> bool {
-        self.depth == 0 && !self.in_string && self.says == Says::Answer
+        self.depth == 0 && !self.in_string && self.kind == MessageKind::Response
     }
 }
 
@@ -173,7 +177,7 @@ mod tests {
     use super::*;
 
     fn read(text: &str, piece: usize) -> Option<LongResponse> {
-        let mut long = Long::default();
+        let mut long = LongEvent::default();
         for part in text.as_bytes().chunks(piece) {
             long.push(part);
         }

@@ -1,4 +1,4 @@
-//! What a message of a client asks for.
+//! What a message of a client means.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -20,9 +20,9 @@ const SHOWN_NAME: usize = 128;
 /// A message from an MCP client.
 #[derive(Debug)]
 pub enum Message {
-    /// A `tools/call` request: it may have an effect.
+    /// A `tools/call` request, which may have an effect.
     Call(Box<ToolCall>),
-    /// Any other single message: it has none.
+    /// Any other single message, which has none.
     Other {
         /// The method of a request or notification; `None` for a response.
         method: Option<String>,
@@ -38,7 +38,7 @@ pub struct ToolCall {
     pub name: String,
     /// The key that `_meta` names.
     pub key: Option<String>,
-    /// It speaks the stateless protocol, whose results name their type.
+    /// The client speaks the stateless protocol, whose results name their type.
     pub stateless: bool,
     /// What tells it apart from other calls of its server, as canonical JSON: all of `params` but
     /// `_meta`.
@@ -69,9 +69,9 @@ struct Envelope<'a> {
     error: Option<&'a RawValue>,
 }
 
-/// Reads one message. `None`: it is none that every reader reads alike (a batch, duplicate members,
-/// a `tools/call` without an id or a name), so that nothing may be concluded from it. The inner
-/// error tells what is wrong with a call that names a bad key.
+/// Reads one message. `None`: readers may read it differently (a batch, duplicate members, a
+/// `tools/call` without an id or a name), so that nothing may be concluded from it. The inner error
+/// says what is wrong with a call that names a bad key.
 pub fn read(text: &[u8]) -> Option<Result<Message, String>> {
     // The canonical form has no duplicate members, and the arguments in the form to be compared.
     let canonical = canonical::json(text)?;
@@ -110,7 +110,7 @@ fn call(id: &RawValue, params: &RawValue) -> Option<Result<Box<ToolCall>, String
     Some(Ok(Box::new(ToolCall { id: id.to_owned(), name, key, stateless, meaning })))
 }
 
-/// A form of its own: no ordinary body has it.
+/// A form that no ordinary body has.
 fn meaning(params: &BTreeMap<Cow<'_, str>, &RawValue>) -> Option<String> {
     #[derive(Serialize)]
     struct Meaning<'a> {

@@ -1,4 +1,4 @@
-//! What a response says of its call, and responses that are written anew.
+//! What a response says of its call, and responses that the engine writes.
 
 use std::borrow::Cow;
 
@@ -10,25 +10,31 @@ use store_core::state::Knowledge;
 
 /// What the response to a call says (docs/SEMANTICS.md, "What an upstream's answer means").
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Verdict {
+pub struct ToolOutcome {
+    /// What is known of the call.
     pub outcome: Knowledge,
-    /// The tool ran and called it an error.
+    /// The tool ran and reported an error.
     pub tool_error: bool,
+    /// Why, for the audit.
     pub why: &'static str,
 }
 
-impl Verdict {
-    /// Of an answer of which only the digest is kept.
+impl ToolOutcome {
+    /// The outcome of a call whose answer is too large to be kept.
     pub const TOO_LONG: Self =
-        Self::new(Knowledge::Executed, false, "the tool answered at greater length than is kept");
+        Self::of(Knowledge::Executed, "the tool answered at greater length than is kept");
 
-    const fn new(outcome: Knowledge, tool_error: bool, why: &'static str) -> Self {
-        Self { outcome, tool_error, why }
+    const fn of(outcome: Knowledge, why: &'static str) -> Self {
+        Self { outcome, tool_error: false, why }
+    }
+
+    const fn error(why: &'static str) -> Self {
+        Self { outcome: Knowledge::Executed, tool_error: true, why }
     }
 }
 
 #[derive(Deserialize)]
-struct Response<'a> {
+struct JsonRpcMessage<'a> {
     #[serde(borrow)]
     id: Option<&'a RawValue>,
     #[serde(borrow)]
@@ -41,7 +47,7 @@ struct Response<'a> {
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Outcome<'a> {
+struct ResultKind<'a> {
     #[serde(default)]
     is_error: Option<bool>,
     #[serde(borrow, default)]
@@ -49,70 +55,83 @@ struct Outcome<'a> {
 }
 
 #[derive(Deserialize)]
-struct Failure {
+struct ErrorCode {
     code: i64,
 }
 
-/// The response in `text`; `None` where it is a request, a notification or nothing of the kind.
-fn response(text: &[u8]) -> Option<Response<'_>> {
-    let response: Response<'_> = serde_json::from_slice(text).ok()?;
+/// The response in `text`. `None`: it is a request, a notification or no message at all.
+fn response(text: &[u8]) -> Option<JsonRpcMessage<'_>> {
+    let response: JsonRpcMessage<'_> = serde_json::from_slice(text).ok()?;
     let is_one =
         response.method.is_none() && (response.result.is_some() || response.error.is_some());
     is_one.then_some(response)
 }
 
-/// The canonical text of a response's id; `None` where `text` is no response, or has no id.
+/// The canonical text of a response's id. `None`: `text` is not a response, or has no id.
 pub fn id_of_response(text: &[u8]) -> Option<String> {
     canonical_id(response(text)?.id?)
 }
 
-/// An id in the form in which two of them are compared.
+/// An id in the form in which ids are compared.
 pub fn canonical_id(id: &RawValue) -> Option<String> {
     String::from_utf8(canonical::json(id.get().as_bytes())?).ok()
 }
 
-/// What the response to the call `id` (in canonical form) says; `None` where `text` is not it. An
-/// error without an id is one where `alone`: nothing else can be meant.
-pub fn verdict(text: &[u8], id: &RawValue, alone: bool) -> Option<Verdict> {
+/// Whether an error without an id is the response to a call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum UnnamedErrors {
+    /// Not on a stream with other messages.
+    Ignored,
+    /// In an answer that holds one message only.
+    Accepted,
+}
+
+/// What the response to the call `id` (in canonical form) says. `None`: `text` is not that
+/// response.
+pub(crate) fn tool_outcome(
+    text: &[u8],
+    id: &RawValue,
+    unnamed: UnnamedErrors,
+) -> Option<ToolOutcome> {
     let response = response(text)?;
     match response.id {
         Some(of) => (canonical_id(of)? == id.get()).then_some(())?,
-        None => (alone && response.error.is_some()).then_some(())?,
+        None if unnamed == UnnamedErrors::Accepted && response.error.is_some() => {}
+        None => return None,
     }
     if let Some(error) = response.error {
-        return Some(failed(serde_json::from_str::<Failure>(error.get()).ok().map(|e| e.code)));
+        return Some(failed(serde_json::from_str::<ErrorCode>(error.get()).ok().map(|e| e.code)));
     }
-    let outcome = serde_json::from_str::<Outcome<'_>>(response.result?.get()).ok();
+    let outcome = serde_json::from_str::<ResultKind<'_>>(response.result?.get()).ok();
     let is_error = outcome.as_ref().is_some_and(|outcome| outcome.is_error == Some(true));
     let kind = outcome.as_ref().and_then(|outcome| outcome.result_type.as_deref());
     Some(match kind {
         Some("input_required") => {
-            Verdict::new(Knowledge::NotExecuted, false, "it asks for input first")
+            ToolOutcome::of(Knowledge::NotExecuted, "it asks for input first")
         }
-        _ if is_error => Verdict::new(Knowledge::Executed, true, "the tool answered with an error"),
-        _ => Verdict::new(Knowledge::Executed, false, "the tool answered"),
+        _ if is_error => ToolOutcome::error("the tool answered with an error"),
+        _ => ToolOutcome::of(Knowledge::Executed, "the tool answered"),
     })
 }
 
-fn failed(code: Option<i64>) -> Verdict {
+fn failed(code: Option<i64>) -> ToolOutcome {
     match code {
         Some(-32_700 | -32_600 | -32_601 | -32_602 | -32_020) => {
-            Verdict::new(Knowledge::NotExecuted, false, "the server refused the call")
+            ToolOutcome::of(Knowledge::NotExecuted, "the server refused the call")
         }
-        Some(-32_603) => Verdict::new(
+        Some(-32_603) => ToolOutcome::of(
             Knowledge::Unknown,
-            false,
             "the server failed and does not say how far it came",
         ),
-        _ => Verdict::new(Knowledge::Executed, true, "the server answered with an error"),
+        _ => ToolOutcome::error("the server answered with an error"),
     }
 }
 
-/// `text`, a response, with another id; every other byte stays. As it is where it has no id.
+/// `text`, a response, with another id. Every other byte stays. Unchanged if it has no id.
 pub fn with_id(text: &[u8], id: &RawValue) -> Vec<u8> {
     let place = response(text).and_then(|response| {
         let old = response.id?.get();
-        // The id is borrowed from `text`, so the addresses tell its place.
+        // The id is borrowed from `text`, so its address gives its position.
         let start = old.as_ptr().addr().checked_sub(text.as_ptr().addr())?;
         Some(start..start + old.len())
     });
@@ -120,12 +139,12 @@ pub fn with_id(text: &[u8], id: &RawValue) -> Vec<u8> {
     [&text[..place.start], id.get().as_bytes(), &text[place.end..]].concat()
 }
 
-/// A result as the stateless protocol wants it: it names its type, which earlier versions left out
+/// A result with its type, which the stateless protocol requires and earlier versions left out
 /// (2026-07-28, "`ResultType`").
-pub(super) fn typed(text: Vec<u8>) -> Vec<u8> {
+pub(super) fn with_type(text: Vec<u8>) -> Vec<u8> {
     let place = response(&text).and_then(|response| {
         let result = response.result?.get();
-        let outcome: Outcome<'_> = serde_json::from_str(result).ok()?;
+        let outcome: ResultKind<'_> = serde_json::from_str(result).ok()?;
         let start = result.as_ptr().addr().checked_sub(text.as_ptr().addr())?;
         outcome.result_type.is_none().then_some((start + 1, result[1..].trim_start() == "}"))
     });
@@ -135,40 +154,40 @@ pub(super) fn typed(text: Vec<u8>) -> Vec<u8> {
     [&text[..at], member, &text[at..]].concat()
 }
 
-/// The canonical text of a request's id; `None` where `text` is no request, or has no id.
+/// The canonical text of a request's id. `None`: `text` is not a request, or has no id.
 pub fn id_of_request(text: &[u8]) -> Option<String> {
-    let request: Response<'_> = serde_json::from_slice(text).ok()?;
+    let request: JsonRpcMessage<'_> = serde_json::from_slice(text).ok()?;
     request.method?;
     canonical_id(request.id?)
 }
 
-/// The error response to a request that was not carried out; `text` is the request.
+/// The error response to a request that was not carried out. `text` is the request.
 pub fn refusal(text: &[u8], message: &str) -> Vec<u8> {
     #[derive(Deserialize)]
-    struct Request<'a> {
+    struct IdOnly<'a> {
         #[serde(borrow)]
         id: Option<&'a RawValue>,
     }
     #[derive(Serialize)]
-    struct Whole<'a> {
+    struct ErrorResponse<'a> {
         jsonrpc: &'static str,
         id: Option<&'a RawValue>,
-        error: Described<'a>,
+        error: ErrorMember<'a>,
     }
     #[derive(Serialize)]
-    struct Described<'a> {
+    struct ErrorMember<'a> {
         code: i32,
         message: &'a str,
     }
-    let id = serde_json::from_slice::<Request<'_>>(text).ok().and_then(|request| request.id);
-    let error = Described { code: -32_600, message };
-    serde_json::to_vec(&Whole { jsonrpc: "2.0", id, error }).unwrap_or_default()
+    let id = serde_json::from_slice::<IdOnly<'_>>(text).ok().and_then(|request| request.id);
+    let error = ErrorMember { code: -32_600, message };
+    serde_json::to_vec(&ErrorResponse { jsonrpc: "2.0", id, error }).unwrap_or_default()
 }
 
-/// A result that tells the model, in words, why there is none of the tool. `data` is for programs.
+/// A result that says, for the model, why there is none of the tool. `data` is for programs.
 pub fn tool_error(id: &RawValue, text: &str, data: Option<&RawValue>, stateless: bool) -> Vec<u8> {
     #[derive(Serialize)]
-    struct Whole<'a> {
+    struct ResultResponse<'a> {
         jsonrpc: &'static str,
         id: &'a RawValue,
         result: ToolResult<'a>,
@@ -178,121 +197,33 @@ pub fn tool_error(id: &RawValue, text: &str, data: Option<&RawValue>, stateless:
     struct ToolResult<'a> {
         #[serde(skip_serializing_if = "Option::is_none")]
         result_type: Option<&'static str>,
-        content: [Content<'a>; 1],
+        content: [TextContent<'a>; 1],
         is_error: bool,
         #[serde(rename = "_meta", skip_serializing_if = "Option::is_none")]
-        meta: Option<Meta<'a>>,
+        meta: Option<ResultMeta<'a>>,
     }
     #[derive(Serialize)]
-    struct Content<'a> {
+    struct TextContent<'a> {
         r#type: &'static str,
         text: &'a str,
     }
     #[derive(Serialize)]
-    struct Meta<'a> {
+    struct ResultMeta<'a> {
         #[serde(rename = "openclaw-state-engine/problem")]
         problem: &'a RawValue,
     }
-    let whole = Whole {
+    let response = ResultResponse {
         jsonrpc: "2.0",
         id,
         result: ToolResult {
             result_type: stateless.then_some("complete"),
-            content: [Content { r#type: "text", text }],
+            content: [TextContent { r#type: "text", text }],
             is_error: true,
-            meta: data.map(|problem| Meta { problem }),
+            meta: data.map(|problem| ResultMeta { problem }),
         },
     };
-    serde_json::to_vec(&whole).unwrap_or_default()
+    serde_json::to_vec(&response).unwrap_or_default()
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn raw(text: &str) -> Box<RawValue> {
-        serde_json::from_str(text).unwrap()
-    }
-
-    #[test]
-    fn the_table_of_outcomes() {
-        use Knowledge::{Executed, NotExecuted, Unknown};
-        let error = |code: &str| format!(r#"{{"id":1,"error":{{"code":{code},"message":"m"}}}}"#);
-        let table = [
-            (r#"{"jsonrpc":"2.0","id":1,"result":{"content":[]}}"#.to_owned(), Executed, false),
-            (r#"{"id":1,"result":{"isError":false}}"#.to_owned(), Executed, false),
-            (r#"{"id":1,"result":{"isError":true}}"#.to_owned(), Executed, true),
-            (r#"{"id":1,"result":{"resultType":"complete"}}"#.to_owned(), Executed, false),
-            (r#"{"id":1,"result":{"resultType":"input_required"}}"#.to_owned(), NotExecuted, false),
-            (r#"{"id":1,"result":{"task":{"taskId":"t"}}}"#.to_owned(), Executed, false),
-            (r#"{"id":1,"result":7}"#.to_owned(), Executed, false),
-            (error("-32700"), NotExecuted, false),
-            (error("-32600"), NotExecuted, false),
-            (error("-32601"), NotExecuted, false),
-            (error("-32602"), NotExecuted, false),
-            (error("-32020"), NotExecuted, false),
-            (error("-32603"), Unknown, false),
-            (error("-32000"), Executed, true),
-            (error("1"), Executed, true),
-            (error("1e400"), Executed, true),
-        ];
-        for (text, outcome, tool_error) in table {
-            let got = verdict(text.as_bytes(), &raw("1"), false).unwrap();
-            assert_eq!((got.outcome, got.tool_error), (outcome, tool_error), "{text}");
-        }
-    }
-
-    #[test]
-    fn only_the_response_of_that_id_counts() {
-        let of = |text: &str, id: &str| verdict(text.as_bytes(), &raw(id), false).is_some();
-        assert!(of(r#"{"id":"\u0061","result":{}}"#, r#""a""#));
-        assert!(!of(r#"{"id":2,"result":{}}"#, "1"));
-        assert!(!of(r#"{"id":"1","result":{}}"#, "1"));
-        assert!(!of(r#"{"id":1,"method":"sampling/createMessage","params":{}}"#, "1"));
-        assert!(!of(r#"{"method":"notifications/progress","params":{"result":1}}"#, "1"));
-        assert!(!of(r#"{"id":1,"id":1,"result":{}}"#, "1"));
-        assert!(!of("", "1"));
-        let unnamed = br#"{"id":null,"error":{"code":-32700,"message":""}}"#;
-        assert!(verdict(unnamed, &raw("1"), false).is_none());
-        assert!(verdict(unnamed, &raw("1"), true).is_some());
-    }
-
-    #[test]
-    fn only_the_id_is_rewritten() {
-        let text = br#"{ "result" : {"id":1, "n": 1.50}, "id" : 1 , "jsonrpc":"2.0"}"#;
-        let got = with_id(text, &raw(r#""new""#));
-        let want = br#"{ "result" : {"id":1, "n": 1.50}, "id" : "new" , "jsonrpc":"2.0"}"#;
-        assert_eq!(got, want);
-        assert_eq!(with_id(b"no response", &raw("1")), b"no response");
-    }
-
-    #[test]
-    fn a_result_of_an_earlier_version_gets_its_type() {
-        let text = |text: &str| String::from_utf8(typed(text.into())).unwrap();
-        assert_eq!(
-            text(r#"{"id":1,"result":{ "content":[]}}"#),
-            r#"{"id":1,"result":{"resultType":"complete", "content":[]}}"#
-        );
-        assert_eq!(
-            text(r#"{"id":1,"result":{ }}"#),
-            r#"{"id":1,"result":{"resultType":"complete" }}"#
-        );
-        for same in [
-            r#"{"id":1,"result":{"resultType":"input_required"}}"#,
-            r#"{"id":1,"result":7}"#,
-            r#"{"id":1,"error":{"code":1}}"#,
-        ] {
-            assert_eq!(text(same), same);
-        }
-    }
-
-    #[test]
-    fn a_tool_error_is_a_result() {
-        let text = tool_error(&raw("7"), "may have run", Some(&raw(r#"{"status":424}"#)), true);
-        assert_eq!(
-            String::from_utf8(text.clone()).unwrap(),
-            r#"{"jsonrpc":"2.0","id":7,"result":{"resultType":"complete","content":[{"type":"text","text":"may have run"}],"isError":true,"_meta":{"openclaw-state-engine/problem":{"status":424}}}}"#
-        );
-        assert_eq!(id_of_response(&text).as_deref(), Some("7"));
-    }
-}
+mod tests;

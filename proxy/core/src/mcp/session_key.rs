@@ -1,4 +1,4 @@
-//! Which session of which server a request belongs to.
+//! The session that a request belongs to.
 
 use http::header::HeaderMap;
 use store_core::key::{Digest, Encoder};

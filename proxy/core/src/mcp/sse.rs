@@ -2,26 +2,26 @@
 
 use bytes::{Bytes, BytesMut};
 
-/// The largest event that is held, in bytes; the store keeps no larger answer.
+/// The largest event that is held, in bytes. The store keeps no larger answer.
 const MAX_EVENT: usize = store_core::MAX_KEPT_BODY;
 
 /// Cuts a stream behind the blank line of each event.
 #[derive(Debug)]
 pub struct Cutter {
     buffer: BytesMut,
-    /// How much of the buffer was looked at.
+    /// How much of the buffer was scanned.
     scanned: usize,
-    /// The line that goes on is empty so far.
+    /// The current line is empty so far.
     at_line_start: bool,
-    /// A line has ended with CR: a LF that follows belongs to it.
+    /// A line has ended with CR. A LF that follows belongs to it.
     after_cr: bool,
-    /// The event that goes on is too large to be held.
+    /// The current event is too large to be held.
     overflown: bool,
 }
 
-/// A piece of a stream; all of them together are the stream.
+/// A piece of a stream. All pieces together are the stream.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Piece {
+pub enum SsePiece {
     /// One event with its blank line.
     Event(Bytes),
     /// A part of an event that is too large to be held.
@@ -43,12 +43,13 @@ impl Default for Cutter {
 }
 
 impl Cutter {
+    /// Adds bytes of the stream. [`Self::next_piece`] takes the pieces out.
     pub fn push(&mut self, data: &[u8]) {
         self.buffer.extend_from_slice(data);
     }
 
-    /// The next piece that is whole.
-    pub fn next_piece(&mut self) -> Option<Piece> {
+    /// The next complete piece.
+    pub fn next_piece(&mut self) -> Option<SsePiece> {
         while let Some(byte) = self.buffer.get(self.scanned).copied() {
             self.scanned += 1;
             let follows_cr = std::mem::take(&mut self.after_cr);
@@ -64,9 +65,9 @@ impl Cutter {
                     }
                     let event = self.take();
                     return Some(if std::mem::take(&mut self.overflown) {
-                        Piece::Last(event)
+                        SsePiece::Last(event)
                     } else {
-                        Piece::Event(event)
+                        SsePiece::Event(event)
                     });
                 }
                 b'\n' | b'\r' => {
@@ -78,7 +79,7 @@ impl Cutter {
         }
         if self.overflown || self.scanned > MAX_EVENT {
             self.overflown = true;
-            return (!self.buffer.is_empty()).then(|| Piece::Part(self.take()));
+            return (!self.buffer.is_empty()).then(|| SsePiece::Part(self.take()));
         }
         None
     }
@@ -87,7 +88,7 @@ impl Cutter {
         self.buffer.split_to(std::mem::take(&mut self.scanned)).freeze()
     }
 
-    /// What came after the last event; a stream that ends within an event has not sent it.
+    /// What came after the last event. A stream that ends within an event has not sent that event.
     pub fn rest(self) -> Bytes {
         self.buffer.freeze()
     }
@@ -98,7 +99,7 @@ impl Cutter {
 pub struct Event {
     /// The data of its lines, joined by LF.
     pub data: Vec<u8>,
-    /// It has an id: the stream may be taken up again behind it.
+    /// It has an id: the stream may be resumed behind it.
     pub resumable: bool,
 }
 
@@ -152,8 +153,8 @@ mod tests {
             cutter.push(chunk);
             while let Some(piece) = cutter.next_piece() {
                 match piece {
-                    Piece::Event(event) => events.push(event),
-                    Piece::Part(_) | Piece::Last(_) => panic!("too large"),
+                    SsePiece::Event(event) => events.push(event),
+                    SsePiece::Part(_) | SsePiece::Last(_) => panic!("too large"),
                 }
             }
         }
@@ -187,10 +188,10 @@ mod tests {
         assert!(cutter.next_piece().is_none());
         cutter.push(&vec![b'x'; MAX_EVENT]);
         let first = cutter.next_piece();
-        assert!(matches!(&first, Some(Piece::Part(part)) if part.len() == MAX_EVENT + 6));
+        assert!(matches!(&first, Some(SsePiece::Part(part)) if part.len() == MAX_EVENT + 6));
         cutter.push(b"y\n\ndata: z\n\n");
-        assert_eq!(cutter.next_piece(), Some(Piece::Last(Bytes::from_static(b"y\n\n"))));
-        assert_eq!(cutter.next_piece(), Some(Piece::Event(Bytes::from_static(b"data: z\n\n"))));
+        assert_eq!(cutter.next_piece(), Some(SsePiece::Last(Bytes::from_static(b"y\n\n"))));
+        assert_eq!(cutter.next_piece(), Some(SsePiece::Event(Bytes::from_static(b"data: z\n\n"))));
         assert_eq!(cutter.next_piece(), None);
     }
 

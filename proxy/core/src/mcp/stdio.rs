@@ -2,11 +2,12 @@
 
 pub use crate::http::own_fields::STDIO_PORT;
 
-/// The domain of servers on stdio. It is never resolved (RFC 6761, 6.4): the wrapper of such a server
-/// says which port of the loopback is meant, so that its calls have the same key whatever the port.
+/// The domain of servers on stdio. It is never resolved (RFC 6761, 6.4). The wrapper of such a
+/// server names its port of the loopback in a header, so that its calls have the same key whatever
+/// the port.
 pub const STDIO_DOMAIN: &str = "mcp-stdio.invalid";
 
-/// The name of a server on stdio, where the host is one.
+/// The name of a server on stdio, if the host is one.
 pub fn stdio_name(host: &str) -> Option<&str> {
     host.strip_suffix(STDIO_DOMAIN)?.strip_suffix('.').filter(|name| !name.is_empty())
 }

@@ -14,16 +14,16 @@ use crate::http::target::Target;
 const MAX_SERVERS: usize = 256;
 const MAX_TOOLS: usize = 2_048;
 
-/// What a tool is said to be.
+/// What a server says of a tool.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Hint {
     /// It changes nothing.
     ReadOnly,
-    /// The same call twice is as good as once.
+    /// The same call twice has the effect of one.
     Idempotent,
 }
 
-/// Remembers what trusted servers have said, in bounded memory; other servers are not listened to.
+/// Remembers what trusted servers have said, in bounded memory. Other servers are ignored.
 #[derive(Debug)]
 pub struct Hints {
     trusted: Vec<String>,
@@ -31,19 +31,19 @@ pub struct Hints {
 }
 
 #[derive(Deserialize)]
-struct Response<'a> {
+struct ListResponse<'a> {
     #[serde(borrow)]
     result: Option<&'a RawValue>,
 }
 
 #[derive(Deserialize)]
-struct List<'a> {
+struct ToolList<'a> {
     #[serde(borrow)]
-    tools: Vec<Tool<'a>>,
+    tools: Vec<ListedTool<'a>>,
 }
 
 #[derive(Deserialize)]
-struct Tool<'a> {
+struct ListedTool<'a> {
     #[serde(borrow)]
     name: Cow<'a, str>,
     #[serde(borrow)]
@@ -64,7 +64,7 @@ impl Hints {
         Self { trusted: trusted.to_vec(), known: Mutex::default() }
     }
 
-    /// Is the server believed.
+    /// Whether the server is trusted.
     pub fn trusts(&self, target: &Target) -> bool {
         let host = &target.authority.host;
         self.trusted.iter().any(|trusted| {
@@ -77,7 +77,7 @@ impl Hints {
         })
     }
 
-    /// Reads the response to a `tools/list` of a server that is believed.
+    /// Reads the response to a `tools/list` of a trusted server.
     pub fn learn(&self, target: &Target, message: &[u8]) {
         let Some(tools) = tools(message) else { return };
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
@@ -98,7 +98,7 @@ impl Hints {
         }
     }
 
-    /// What is believed of a tool.
+    /// What a trusted server says of a tool.
     pub fn of(&self, target: &Target, tool: &str) -> Option<Hint> {
         if self.trusted.is_empty() || !self.trusts(target) {
             return None;
@@ -114,8 +114,8 @@ fn server(target: &Target) -> String {
 }
 
 fn tools(message: &[u8]) -> Option<Vec<(String, Option<Hint>)>> {
-    let response: Response<'_> = serde_json::from_slice(message).ok()?;
-    let list: List<'_> = serde_json::from_str(response.result?.get()).ok()?;
+    let response: ListResponse<'_> = serde_json::from_slice(message).ok()?;
+    let list: ToolList<'_> = serde_json::from_str(response.result?.get()).ok()?;
     let hint = |annotations: &RawValue| {
         let said: Annotations = serde_json::from_str(annotations.get()).ok()?;
         match (said.read_only_hint, said.idempotent_hint) {
@@ -124,7 +124,7 @@ fn tools(message: &[u8]) -> Option<Vec<(String, Option<Hint>)>> {
             _ => None,
         }
     };
-    let read = |tool: Tool<'_>| (tool.name.into_owned(), tool.annotations.and_then(hint));
+    let read = |tool: ListedTool<'_>| (tool.name.into_owned(), tool.annotations.and_then(hint));
     Some(list.tools.into_iter().map(read).collect())
 }
 

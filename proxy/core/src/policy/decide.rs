@@ -7,33 +7,32 @@ use http::Method;
 use http::header::{CONTENT_TYPE, HeaderMap};
 use store_core::model::EffectClass;
 
-use super::decision::{Decision, GRPC, Guarded, Passed};
-use super::keyed::{HONOURS, Honours, KeyPlace, LIFETIME, UpstreamKey};
+use super::decision::{Guarded, HeadDecision, McpPass, PassReason, PolicyDecision};
+use super::keyed::{KEYED_UPSTREAMS, KeyPlace, KeyedUpstream, LIFETIME, UpstreamKey};
 use super::rule::{Effect, Rule};
-use super::table::{self, READS, Read};
-use crate::http::forms::kind::plain;
+use super::table::{READ_ONLY_POSTS, ReadOnlyPost, llm_providers};
+use crate::http::forms::kind::decoded;
+use crate::http::head::RequestHead;
 use crate::http::hop_by_hop::upgrade_of;
 use crate::http::host_pattern::HostPattern;
 use crate::http::own_fields::IDEMPOTENCY_KEY;
-use crate::http::target::Target;
 use crate::mcp::head::ends_session;
 use crate::settings::Settings;
 
-/// Methods that ask and change nothing.
+/// Methods that change nothing.
 const READ_METHODS: &[&str] = &["GET", "HEAD", "OPTIONS", "QUERY", "PROPFIND", "REPORT", "SEARCH"];
 
-/// What decides about requests; it holds no state and reads no clock.
+/// Decides about requests. Holds no state and reads no clock.
 #[derive(Debug, Clone)]
 pub struct Policy {
     pass: Vec<HostPattern>,
     rules: Vec<Arc<Rule>>,
-    reads: &'static [Read],
-    honours: &'static [Honours],
+    read_only_posts: &'static [ReadOnlyPost],
+    keyed_upstreams: &'static [KeyedUpstream],
 }
 
 impl Policy {
-    /// `reads_table` switches the shipped table of POSTs that only read, `keyed_table` that of
-    /// upstreams that honour keys.
+    /// The policy of these settings. Each rule gets the label that the audit calls it by.
     pub fn new(settings: &Settings) -> Self {
         let rules = settings.rules.iter().enumerate().map(|(index, rule)| {
             let name = rule.name().map_or_else(|| (index + 1).to_string(), str::to_owned);
@@ -42,199 +41,184 @@ impl Policy {
         Self {
             pass: settings.pass.clone(),
             rules: rules.collect(),
-            reads: if settings.reads_table { READS } else { &[] },
-            honours: if settings.keyed_table { HONOURS } else { &[] },
+            read_only_posts: if settings.reads_table { READ_ONLY_POSTS } else { &[] },
+            keyed_upstreams: if settings.keyed_table { KEYED_UPSTREAMS } else { &[] },
         }
     }
 
-    /// The rule that is about a call. `tool` is the MCP tool that it calls, where it calls one.
-    pub fn rule(&self, method: &Method, target: &Target, tool: Option<&str>) -> Option<&Arc<Rule>> {
-        self.rules.iter().find(|rule| rule.matches(method, target, tool))
+    /// The first rule that matches a call. `tool` is the MCP tool that the call names, if it is
+    /// one.
+    pub fn rule(&self, head: RequestHead<'_>, tool: Option<&str>) -> Option<&Arc<Rule>> {
+        self.rules.iter().find(|rule| rule.matches(head.method, head.target, tool))
     }
 
-    /// Decides by the head of a request alone, or says that its body is needed. `tool`: see
-    /// [`Self::rule`].
-    pub fn decide(
+    /// Decides by the head of a request, or says that the body is needed.
+    pub fn decide_by_head(&self, head: RequestHead<'_>) -> HeadDecision {
+        let pass = |reason| HeadDecision::Decided(PolicyDecision::Pass(reason));
+        let authority = &head.target.authority;
+        if let Some(host) = self.pass.iter().find(|host| host.matches(authority)) {
+            return pass(PassReason::PassedHost(host.clone()));
+        }
+        if upgrade_of(head.method, head.headers).is_some() {
+            return pass(PassReason::Upgrade);
+        }
+        if is_grpc(head.headers) {
+            return pass(PassReason::Grpc);
+        }
+        let rule = self.rule(head, None);
+        match rule.and_then(|rule| self.by_rule(head, rule)) {
+            Some(decision) => HeadDecision::Decided(decision),
+            None => self.by_default(head, rule),
+        }
+    }
+
+    /// Decides with the body as it came. `None`: the body is too large to be read, so that a
+    /// request whose body would decide is guarded.
+    pub fn decide(&self, head: RequestHead<'_>, body: Option<&[u8]>) -> PolicyDecision {
+        match self.decide_by_head(head) {
+            HeadDecision::Decided(decision) => decision,
+            HeadDecision::NeedsBody => self.decide_by_body(head, body),
+        }
+    }
+
+    /// Decides about a request of which [`Self::decide_by_head`] said that its body is needed.
+    pub fn decide_by_body(&self, head: RequestHead<'_>, body: Option<&[u8]>) -> PolicyDecision {
+        let reads = body.and_then(|body| decoded(head.headers, body)).and_then(|body| {
+            self.read_only_posts.iter().find(|row| {
+                row.may_match_body(head.target, head.headers)
+                    && row.matches_body(head.headers, &body)
+            })
+        });
+        match reads {
+            Some(row) => PolicyDecision::Pass(PassReason::ReadTable(row.name)),
+            None => PolicyDecision::Guard(self.guard(head, self.rule(head, None))),
+        }
+    }
+
+    /// Decides about a tool call of MCP. `class` and `why` hold if no rule says what it does.
+    pub(crate) fn decide_tool(
         &self,
-        method: &Method,
-        target: &Target,
-        headers: &HeaderMap,
-        tool: Option<&str>,
-    ) -> Decision {
-        if let Some(rule) = self.pass.iter().find(|rule| rule.matches(&target.authority)) {
-            return Decision::Pass {
-                kind: Passed::Bypassed,
-                rule: format!("--pass {rule}").into(),
-            };
+        head: RequestHead<'_>,
+        tool: &str,
+        class: EffectClass,
+        why: &'static str,
+    ) -> PolicyDecision {
+        let rule = self.rule(head, Some(tool));
+        match rule.and_then(|rule| self.by_rule(head, rule)) {
+            Some(PolicyDecision::Guard(guarded)) => {
+                PolicyDecision::Guard(Guarded { is_tool_call: true, ..guarded })
+            }
+            Some(decision) => decision,
+            None => {
+                let why = with_rule(rule, why.into());
+                let (rule, upstream) = (rule.cloned(), None);
+                PolicyDecision::Guard(Guarded { class, why, rule, upstream, is_tool_call: true })
+            }
         }
-        if upgrade_of(method, headers).is_some() {
-            return Decision::Pass { kind: Passed::Bypassed, rule: "upgrade".into() };
-        }
-        if is_grpc(headers) {
-            return Decision::Pass { kind: Passed::Bypassed, rule: GRPC.into() };
-        }
-        let rule = self.rule(method, target, tool);
-        rule.and_then(|rule| self.by_rule(method, target, rule))
-            .unwrap_or_else(|| self.by_default(method, target, headers, rule))
     }
 
-    /// `None` where the rule leaves open what the call does. A rule that does not name a method that
-    /// only asks says nothing of what it does.
-    fn by_rule(&self, method: &Method, target: &Target, rule: &Arc<Rule>) -> Option<Decision> {
-        if rule.given.stream_request {
-            let rule = format!("stream_request {}", rule.label).into();
-            return Some(Decision::Pass { kind: Passed::Bypassed, rule });
+    /// What a rule decides. `None`: it does not say what the call does, or does not name the read
+    /// method of the call.
+    fn by_rule(&self, head: RequestHead<'_>, rule: &Arc<Rule>) -> Option<PolicyDecision> {
+        if rule.stream_request {
+            return Some(PolicyDecision::Pass(PassReason::StreamRequest(Arc::clone(rule))));
         }
-        let asks = READ_METHODS.contains(&method.as_str()) && !rule.names_method(method);
-        let class = match rule.given.effect? {
+        let only_reads =
+            READ_METHODS.contains(&head.method.as_str()) && !rule.names_method(head.method);
+        let class = match rule.effect? {
             Effect::Read => {
-                let rule = rule.label.clone().into();
-                return Some(Decision::Pass { kind: Passed::Read, rule });
+                return Some(PolicyDecision::Pass(PassReason::ReadRule(Arc::clone(rule))));
             }
-            _ if asks => return None,
+            _ if only_reads => return None,
             Effect::Idempotent => EffectClass::Idempotent,
             Effect::Keyed => EffectClass::Keyed,
             Effect::Once => EffectClass::Once,
         };
-        let upstream =
-            (class == EffectClass::Keyed).then(|| self.upstream_key(method, target, rule));
-        let why = rule.label.clone().into();
-        Some(Decision::Guard(Guarded {
+        let upstream = (class == EffectClass::Keyed).then(|| self.upstream_key(head, rule));
+        Some(PolicyDecision::Guard(Guarded {
             class,
-            why,
+            why: rule.label.clone().into(),
             rule: Some(Arc::clone(rule)),
             upstream,
             is_tool_call: false,
         }))
     }
 
-    /// What the rule leaves out is as the table says, else as is usual.
-    fn upstream_key(&self, method: &Method, target: &Target, rule: &Rule) -> UpstreamKey {
-        let known = self.honours.iter().find(|row| row.is_about(method, target));
-        let usual = known.and_then(Honours::key).unwrap_or_else(|| UpstreamKey {
+    /// The rule's upstream key. What the rule leaves out is as the table says, or as is usual.
+    fn upstream_key(&self, head: RequestHead<'_>, rule: &Rule) -> UpstreamKey {
+        let row = self.keyed_upstreams.iter().find(|row| row.matches(head));
+        let usual = row.and_then(KeyedUpstream::key).unwrap_or_else(|| UpstreamKey {
             place: KeyPlace::Header(IDEMPOTENCY_KEY),
             lifetime: LIFETIME,
         });
         UpstreamKey {
-            place: rule.given.upstream_key.clone().unwrap_or(usual.place),
-            lifetime: rule.given.upstream_key_lifetime.map_or(usual.lifetime, |span| span.0),
+            place: rule.upstream_key.place.clone().unwrap_or(usual.place),
+            lifetime: rule.upstream_key.lifetime.unwrap_or(usual.lifetime),
         }
     }
 
-    fn by_default(
-        &self,
-        method: &Method,
-        target: &Target,
-        headers: &HeaderMap,
-        rule: Option<&Arc<Rule>>,
-    ) -> Decision {
-        if ends_session(method, headers) {
-            return Decision::Pass { kind: Passed::Read, rule: "mcp".into() };
+    fn by_default(&self, head: RequestHead<'_>, rule: Option<&Arc<Rule>>) -> HeadDecision {
+        let pass = |reason| HeadDecision::Decided(PolicyDecision::Pass(reason));
+        if ends_session(head.method, head.headers) {
+            return pass(PassReason::Mcp(McpPass::Message));
         }
-        if READ_METHODS.contains(&method.as_str()) {
-            return Decision::Pass { kind: Passed::Read, rule: by_method(method) };
+        if READ_METHODS.contains(&head.method.as_str()) {
+            return pass(PassReason::ReadMethod(head.method.clone()));
         }
-        if method == Method::POST {
-            if let Some(row) = self.reads.iter().find(|row| row.by_head(target)) {
-                return Decision::Pass { kind: Passed::Read, rule: row.name.into() };
+        if head.method == Method::POST {
+            if let Some(row) = self.read_only_posts.iter().find(|row| row.matches_head(head.target))
+            {
+                return pass(PassReason::ReadTable(row.name));
             }
-            if self.reads.iter().any(|row| row.may_match_body(target, headers)) {
-                return Decision::NeedsBody;
+            let may_match = |row: &ReadOnlyPost| row.may_match_body(head.target, head.headers);
+            if self.read_only_posts.iter().any(may_match) {
+                return HeadDecision::NeedsBody;
             }
         }
-        self.guard(method, target, rule)
+        HeadDecision::Decided(PolicyDecision::Guard(self.guard(head, rule)))
     }
 
-    /// Decides about a tool call of MCP. `usual` and `why` hold where no rule says what it does.
-    pub fn decide_tool(
-        &self,
-        method: &Method,
-        target: &Target,
-        tool: &str,
-        usual: EffectClass,
-        why: &'static str,
-    ) -> Decision {
-        let rule = self.rule(method, target, Some(tool));
-        match rule.and_then(|rule| self.by_rule(method, target, rule)) {
-            Some(Decision::Guard(guarded)) => {
-                Decision::Guard(Guarded { is_tool_call: true, ..guarded })
-            }
-            Some(decision) => decision,
-            None => {
-                let why = match rule {
-                    Some(rule) => format!("{}, {why}", rule.label).into(),
-                    None => why.into(),
-                };
-                let (rule, upstream) = (rule.cloned(), None);
-                Decision::Guard(Guarded { class: usual, why, rule, upstream, is_tool_call: true })
-            }
-        }
-    }
-
-    /// Decides with the body, as it came; `None` where it is too large to be looked at: then it is
-    /// guarded. Never [`Decision::NeedsBody`].
-    pub fn decide_body(
-        &self,
-        method: &Method,
-        target: &Target,
-        headers: &HeaderMap,
-        tool: Option<&str>,
-        body: Option<&[u8]>,
-    ) -> Decision {
-        let decision = self.decide(method, target, headers, tool);
-        if decision != Decision::NeedsBody {
-            return decision;
-        }
-        let guard = || self.guard(method, target, self.rule(method, target, tool));
-        let Some(body) = body.and_then(|body| plain(headers, body)) else {
-            return guard();
-        };
-        self.reads
-            .iter()
-            .find(|row| row.may_match_body(target, headers) && row.by_body(headers, &body))
-            .map_or_else(guard, |row| Decision::Pass { kind: Passed::Read, rule: row.name.into() })
-    }
-
-    /// By the table of upstreams that honour keys, else by method.
-    fn guard(&self, method: &Method, target: &Target, rule: Option<&Arc<Rule>>) -> Decision {
-        let known = self.honours.iter().find(|row| row.is_about(method, target));
-        let keyed = known.and_then(|row| Some((row.name, row.key()?)));
-        let (class, why, upstream) = match (method.as_str(), keyed) {
+    /// How a call is guarded: by the table of upstreams that honour keys, or by its method.
+    fn guard(&self, head: RequestHead<'_>, rule: Option<&Arc<Rule>>) -> Guarded {
+        let row = self.keyed_upstreams.iter().find(|row| row.matches(head));
+        let keyed = row.and_then(|row| Some((row.name, row.key()?)));
+        let (class, why, upstream) = match (head.method.as_str(), keyed) {
             (_, Some((name, key))) => {
                 (EffectClass::Keyed, format!("keyed {name}").into(), Some(key))
             }
-            ("PUT" | "DELETE", None) => (EffectClass::Idempotent, by_method(method), None),
-            _ => (EffectClass::Once, by_method(method), None),
+            ("PUT" | "DELETE", None) => (EffectClass::Idempotent, by_method(head.method), None),
+            _ => (EffectClass::Once, by_method(head.method), None),
         };
-        let why = match rule {
-            Some(rule) => format!("{}, {why}", rule.label).into(),
-            None => why,
-        };
-        Decision::Guard(Guarded { class, why, rule: rule.cloned(), upstream, is_tool_call: false })
+        let why = with_rule(rule, why);
+        Guarded { class, why, rule: rule.cloned(), upstream, is_tool_call: false }
     }
 }
 
-/// Is `host` one of the table's providers of language models.
+/// Whether `host` is one of the table's providers of language models.
 pub fn is_llm_provider(host: &str) -> bool {
     let host = host.strip_suffix('.').unwrap_or(host);
-    table::llm_providers().any(|row| row.is_of(host))
+    llm_providers().any(|row| row.names_host(host))
+}
+
+/// What decided, with the rule in front that matches the call but does not decide.
+fn with_rule(rule: Option<&Arc<Rule>>, why: Cow<'static, str>) -> Cow<'static, str> {
+    match rule {
+        Some(rule) => format!("{}, {why}", rule.label).into(),
+        None => why,
+    }
 }
 
 fn by_method(method: &Method) -> Cow<'static, str> {
     match method.as_str() {
-        "GET" => "method GET".into(),
         "POST" => "method POST".into(),
         other => format!("method {other}").into(),
     }
 }
 
-/// gRPC frames messages of its own inside both bodies: there is no answer to replay.
 fn is_grpc(headers: &HeaderMap) -> bool {
     headers.get(CONTENT_TYPE).is_some_and(|value| {
-        value
-            .as_bytes()
-            .get(..16)
-            .is_some_and(|start| start.eq_ignore_ascii_case(b"application/grpc"))
+        let start = value.as_bytes().get(..16);
+        start.is_some_and(|start| start.eq_ignore_ascii_case(b"application/grpc"))
     })
 }
 

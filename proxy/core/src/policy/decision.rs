@@ -1,108 +1,177 @@
-//! What is to be done with a request, and how a guarded call is treated.
+//! What policy decides about a request, and how a guarded call is treated.
 
 use std::borrow::Cow;
+use std::fmt;
 use std::sync::Arc;
 
+use http::Method;
 use store_core::model::EffectClass;
 
 use super::keyed::{KeyPlace, UpstreamKey};
 use super::rule::Rule;
-use crate::http::forms::digest::Pick;
+use crate::http::forms::selection::FieldSelection;
+use crate::http::host_pattern::HostPattern;
 use crate::http::meaning::{counts, is_of_mcp};
 
-/// What is to be done with a request.
+/// What the head of a request decides.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Decision {
-    /// It is keyed, claimed and recorded.
-    Guard(Guarded),
-    /// It streams through.
-    Pass { kind: Passed, rule: Cow<'static, str> },
-    /// The body decides: spool it, then ask [`Policy::decide_body`].
+pub enum HeadDecision {
+    /// The request is guarded or passed, whatever its body says.
+    Decided(PolicyDecision),
+    /// The body decides: read it, then call [`Policy::decide`](super::decide::Policy::decide).
     NeedsBody,
+}
+
+/// What is done with a request.
+#[derive(Debug, Clone, PartialEq)]
+pub enum PolicyDecision {
+    /// The request is keyed, claimed and recorded.
+    Guard(Guarded),
+    /// The request streams through.
+    Pass(PassReason),
+}
+
+/// Why a request passes unguarded.
+#[derive(Debug, Clone, PartialEq)]
+pub enum PassReason {
+    /// The method only reads.
+    ReadMethod(Method),
+    /// A row of the shipped table of POSTs that only read.
+    ReadTable(&'static str),
+    /// A rule with `effect = "read"`.
+    ReadRule(Arc<Rule>),
+    /// A message of MCP that has no effect.
+    Mcp(McpPass),
+    /// The setting `--pass` names the host.
+    PassedHost(HostPattern),
+    /// The request asks to switch to another protocol.
+    Upgrade,
+    /// gRPC frames messages of its own inside both bodies: no answer can be replayed.
+    Grpc,
+    /// A rule with `stream_request`.
+    StreamRequest(Arc<Rule>),
+}
+
+/// Which message of MCP passes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum McpPass {
+    /// Any message that calls no tool, or the end of a session.
+    Message,
+    /// `tools/list`: the answer lists a server's tools.
+    ToolsList,
+    /// `subscriptions/listen`: the answer goes on until one side ends it.
+    Listen,
+    /// A call of a tool that a trusted server says is read-only.
+    ReadOnlyTool,
+}
+
+impl PassReason {
+    /// The reason in the header `Idempotency-Status`, for requests that may change something, so
+    /// that the caller knows that they are not guarded. `None`: the request only reads.
+    pub const fn bypass(&self) -> Option<&'static str> {
+        match self {
+            Self::ReadMethod(_) | Self::ReadTable(_) | Self::ReadRule(_) | Self::Mcp(_) => None,
+            Self::PassedHost(_) => Some("pass"),
+            Self::Upgrade => Some("upgrade"),
+            Self::Grpc => Some("grpc"),
+            Self::StreamRequest(_) => Some("stream_request"),
+        }
+    }
+}
+
+/// The reason in words, as `explain` prints it.
+impl fmt::Display for PassReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::ReadMethod(method) => write!(f, "method {method}"),
+            Self::ReadTable(row) => f.write_str(row),
+            Self::ReadRule(rule) => f.write_str(rule.label()),
+            Self::Mcp(McpPass::Message) => f.write_str("mcp"),
+            Self::Mcp(McpPass::ToolsList) => f.write_str("mcp tools/list"),
+            Self::Mcp(McpPass::Listen) => f.write_str("mcp subscriptions/listen"),
+            Self::Mcp(McpPass::ReadOnlyTool) => f.write_str("mcp readOnlyHint"),
+            Self::PassedHost(host) => write!(f, "--pass {host}"),
+            Self::Upgrade => f.write_str("upgrade"),
+            Self::Grpc => f.write_str("grpc"),
+            Self::StreamRequest(rule) => write!(f, "stream_request {}", rule.label()),
+        }
+    }
 }
 
 /// How a guarded call is treated.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Guarded {
+    /// What repeating the call would do.
     pub class: EffectClass,
     /// What decided, for the audit.
     pub why: Cow<'static, str>,
-    /// The rule of the configuration that is about it.
+    /// The configured rule that matches the call.
     pub rule: Option<Arc<Rule>>,
-    /// Only of the class `keyed`; without a lifetime also of a call of the class `once` that has a
-    /// key at this place, which tells no two calls apart.
+    /// The key that the upstream gets. Only for the class `keyed`, and without a lifetime also for
+    /// a call of the class `once` that has a key at this place, which tells no two calls apart.
     pub upstream: Option<UpstreamKey>,
-    /// It is a tool call of MCP.
+    /// The call is a tool call of MCP.
     pub is_tool_call: bool,
 }
 
-/// Why gRPC passes: its calls may be silent on either side for as long as they like.
-pub const GRPC: &str = "grpc";
-
-/// Why a request passes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Passed {
-    /// It changes nothing. No word of it is stored.
-    Read,
-    /// It may change something and is not guarded; the caller is told so.
-    Bypassed,
-}
-
 impl Guarded {
-    /// By its class alone.
+    /// A call of this class that no rule matches.
     #[cfg(test)]
-    pub fn by_class(class: EffectClass, why: impl Into<Cow<'static, str>>) -> Self {
+    pub(crate) fn by_class(class: EffectClass, why: impl Into<Cow<'static, str>>) -> Self {
         Self { class, why: why.into(), rule: None, upstream: None, is_tool_call: false }
     }
 
-    /// Where the client's own key may stand besides `Idempotency-Key`; the first that is there wins.
+    /// Where the client's own key may stand besides `Idempotency-Key`. The first one found wins.
     pub fn key_places(&self) -> impl Iterator<Item = &KeyPlace> {
-        let rule = self.rule.as_ref().and_then(|rule| rule.given.key.as_ref());
+        let rule = self.rule.as_ref().and_then(|rule| rule.keys.place.as_ref());
         rule.into_iter().chain(self.upstream.as_ref().map(|upstream| &upstream.place))
     }
 
-    /// Does a header field hold a key, so that it tells no two calls apart. `name` is in lower case.
-    pub fn is_key(&self, name: &str) -> bool {
+    /// Whether a header field holds a key, so that it tells no two calls apart. `name` is in lower
+    /// case.
+    fn is_key(&self, name: &str) -> bool {
         self.key_places()
             .any(|place| matches!(place, KeyPlace::Header(header) if header.as_str() == name))
     }
 
-    /// Does a header field tell two calls apart. `name` is in lower case.
+    /// Whether a header field tells two calls apart. `name` is in lower case.
     pub fn counts(&self, name: &str) -> bool {
         let usually = || self.counts_without_rule(name);
         self.rule.as_ref().map_or_else(usually, |rule| {
-            !self.is_key(name) && !rule.ignores(name) && (rule.makes_count(name) || usually())
+            !self.is_key(name)
+                && !rule.input.ignores(name)
+                && (rule.input.makes_count(name) || usually())
         })
     }
 
-    /// The same without regard to rules, but for where they say that a key is.
-    pub fn counts_without_rule(&self, name: &str) -> bool {
+    /// The same without regard to rules, except for the places of keys.
+    pub(crate) fn counts_without_rule(&self, name: &str) -> bool {
         !self.is_key(name) && self.counts_literally(name)
     }
 
     /// The same without regard to any rule.
-    pub fn counts_literally(&self, name: &str) -> bool {
+    pub(crate) fn counts_literally(&self, name: &str) -> bool {
         counts(name) && !(self.is_tool_call && is_of_mcp(name))
     }
 
     /// Which parts of a body count.
-    pub fn pick(&self) -> Pick<'_> {
-        let mut pick = self.pick_keyless();
+    pub(crate) fn selection(&self) -> FieldSelection<'_> {
+        let mut selection = self.keyless_selection();
         if let Some(rule) = &self.rule {
-            pick.without.extend(rule.given.ignore.iter().map(|field| &field.0));
-            pick.select.extend(rule.given.select.iter().map(|field| &field.0));
+            selection.without.extend(rule.input.ignore.iter().map(|field| &field.0));
+            selection.select.extend(rule.input.select.iter().map(|field| &field.0));
         }
-        pick
+        selection
     }
 
-    /// All parts of a body but for keys.
-    pub fn pick_keyless(&self) -> Pick<'_> {
-        let mut pick = Pick::default();
+    /// All parts of a body except keys.
+    pub(crate) fn keyless_selection(&self) -> FieldSelection<'_> {
+        let mut selection = FieldSelection::default();
         for place in self.key_places() {
             if let KeyPlace::Member(pointer) = place {
-                pick.without.push(pointer);
+                selection.without.push(pointer);
             }
         }
-        pick
+        selection
     }
 }

@@ -13,13 +13,14 @@ use crate::http::host_pattern::parsed;
 pub struct PathPattern(String);
 
 impl PathPattern {
+    /// Whether the pattern matches the whole of `path`.
     pub fn matches(&self, path: &str) -> bool {
-        is_path(&self.0, path)
+        path_matches(&self.0, path)
     }
 }
 
-/// Is `pattern`, in the language of a [`PathPattern`], about `path`.
-pub(super) fn is_path(pattern: &str, path: &str) -> bool {
+/// Whether `pattern`, in the language of a [`PathPattern`], matches `path`.
+pub(super) fn path_matches(pattern: &str, path: &str) -> bool {
     is_match(pattern.as_bytes(), path.as_bytes(), Some(b'/'))
 }
 
@@ -45,6 +46,7 @@ impl FromStr for PathPattern {
 pub struct NamePattern(String);
 
 impl NamePattern {
+    /// Whether the pattern matches the whole of `name`.
     pub fn matches(&self, name: &str) -> bool {
         is_match(self.0.as_bytes(), name.as_bytes(), None)
     }
@@ -79,11 +81,12 @@ impl fmt::Display for PathPattern {
     }
 }
 
-/// `*` stands for any bytes but `within`, `**` for any. Time is at most the product of the lengths,
-/// for each kind of star: a failure goes back to the last star of a kind and to no earlier one.
+/// `*` stands for any bytes but `within`, `**` for any. Takes time at most in proportion to the
+/// product of the lengths, for each kind of star: a failure goes back only to the last star of a
+/// kind.
 fn is_match(pattern: &[u8], text: &[u8], within: Option<u8>) -> bool {
     let (mut p, mut t) = (0, 0);
-    // Behind the star, and where in the text it was tried last.
+    // The position behind the star, and the last position in the text that it was tried at.
     let mut narrow: Option<(usize, usize)> = None;
     let mut wide: Option<(usize, usize)> = None;
     loop {

@@ -1,4 +1,4 @@
-//! Is a GraphQL request one that only reads.
+//! Whether a GraphQL request only reads.
 
 use std::borrow::Cow;
 
@@ -9,34 +9,34 @@ use serde::Deserialize;
 
 use crate::http::target::Target;
 
-/// Deeper documents are guarded like anything that is not understood.
+/// The depth of a document, beyond which it is guarded like anything that cannot be read.
 const MAX_DEPTH: usize = 100;
-/// So are longer ones.
+/// The length of a document in tokens, beyond which it is guarded.
 const MAX_TOKENS: usize = 20_000;
 
 /// A GraphQL request over HTTP, or a batch of them. Duplicate members are refused by serde.
 #[derive(Deserialize)]
 #[serde(untagged)]
-enum Request<'a> {
+enum GraphqlRequest<'a> {
     #[serde(borrow)]
-    One(One<'a>),
+    SingleRequest(SingleRequest<'a>),
     #[serde(borrow)]
-    Batch(Vec<One<'a>>),
+    Batch(Vec<SingleRequest<'a>>),
 }
 
 #[derive(Deserialize)]
-struct One<'a> {
+struct SingleRequest<'a> {
     #[serde(borrow)]
     query: Cow<'a, str>,
 }
 
-/// Does the path look like a GraphQL endpoint's.
+/// Whether the path looks like that of a GraphQL endpoint.
 pub(super) fn is_endpoint(target: &Target) -> bool {
     let last = target.path().trim_end_matches('/').rsplit('/').next().unwrap_or_default();
     matches!(last, "graphql" | "graphql.json" | "gql")
 }
 
-/// Is the body itself a document (`application/graphql`).
+/// Whether the body itself is a document (`application/graphql`).
 pub(super) fn is_document(headers: &HeaderMap) -> bool {
     headers.get(CONTENT_TYPE).is_some_and(|value| {
         let essence = value.as_bytes().split(|byte| *byte == b';').next().unwrap_or_default();
@@ -44,15 +44,17 @@ pub(super) fn is_document(headers: &HeaderMap) -> bool {
     })
 }
 
-/// True only where every operation of every document in `body` is certain to be a query, whatever
+/// Whether every operation of every document in `body` is certain to be a query, whatever
 /// `operationName` picks.
 pub(super) fn only_queries(headers: &HeaderMap, body: &[u8]) -> bool {
     if is_document(headers) {
         return std::str::from_utf8(body).is_ok_and(reads);
     }
     match serde_json::from_slice(body) {
-        Ok(Request::One(one)) => reads(&one.query),
-        Ok(Request::Batch(batch)) => !batch.is_empty() && batch.iter().all(|one| reads(&one.query)),
+        Ok(GraphqlRequest::SingleRequest(one)) => reads(&one.query),
+        Ok(GraphqlRequest::Batch(batch)) => {
+            !batch.is_empty() && batch.iter().all(|one| reads(&one.query))
+        }
         Err(_) => false,
     }
 }

@@ -1,4 +1,4 @@
-//! Upstreams that honour idempotency keys: where the key stands, and for how long they know it.
+//! Upstreams that honour idempotency keys: where the key stands, and how long they remember it.
 
 use std::fmt;
 use std::str::FromStr;
@@ -8,15 +8,16 @@ use http::Method;
 use http::header::HeaderName;
 use store_core::canonical::Pointer;
 
-use super::glob::is_path;
-use crate::http::target::Target;
+use super::glob::path_matches;
+use crate::http::head::RequestHead;
 
-/// For how long an upstream knows a key, unless the table or a rule says otherwise.
-pub const LIFETIME: Duration = Duration::from_hours(12);
+/// How long an upstream remembers a key, unless the table or a rule says otherwise.
+pub(crate) const LIFETIME: Duration = Duration::from_hours(12);
 
 /// Where a key stands in a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum KeyPlace {
+    /// In a header field.
     Header(HeaderName),
     /// In a JSON body or, by the name of a field, in a form.
     Member(Pointer),
@@ -25,7 +26,7 @@ pub enum KeyPlace {
 impl FromStr for KeyPlace {
     type Err = String;
 
-    /// What begins with a slash is a JSON pointer, all else a header.
+    /// A text that begins with a slash is a JSON pointer, any other a header.
     fn from_str(text: &str) -> Result<Self, String> {
         if text.starts_with('/') {
             return text.parse().map(Self::Member);
@@ -48,45 +49,46 @@ impl fmt::Display for KeyPlace {
 /// The key that the upstream of a call of the class `keyed` gets.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UpstreamKey {
+    /// Where it stands.
     pub place: KeyPlace,
-    /// From the first send.
+    /// How long the upstream remembers it, from the first send.
     pub lifetime: Duration,
 }
 
 /// One service, or a part of one, whose POSTs honour a key.
 #[derive(Debug)]
-pub(super) struct Honours {
+pub(super) struct KeyedUpstream {
     /// Its name in the audit.
     pub(super) name: &'static str,
-    /// In lower case; `*.` in front stands for one or more labels.
+    /// In lower case. `*.` in front stands for one or more labels.
     pub(super) hosts: &'static [&'static str],
     /// Patterns as in a rule.
     pub(super) paths: &'static [&'static str],
-    place: At,
+    place: Location,
     lifetime: Duration,
     #[cfg_attr(not(test), expect(dead_code, reason = "read by people, and by a test"))]
     pub(super) source: &'static str,
 }
 
 #[derive(Debug)]
-enum At {
+enum Location {
     /// In lower case.
     Header(&'static str),
     /// A member of the JSON body.
     Member(&'static str),
 }
 
-impl Honours {
-    pub(super) fn is_about(&self, method: &Method, target: &Target) -> bool {
-        method == Method::POST
-            && self.hosts.iter().any(|host| is_host(host, &target.authority.host))
-            && self.paths.iter().any(|path| is_path(path, target.path()))
+impl KeyedUpstream {
+    pub(super) fn matches(&self, head: RequestHead<'_>) -> bool {
+        head.method == Method::POST
+            && self.hosts.iter().any(|host| is_host(host, &head.target.authority.host))
+            && self.paths.iter().any(|path| path_matches(path, head.target.path()))
     }
 
     pub(super) fn key(&self) -> Option<UpstreamKey> {
         let place = match self.place {
-            At::Header(name) => KeyPlace::Header(HeaderName::from_static(name)),
-            At::Member(pointer) => KeyPlace::Member(pointer.parse().ok()?),
+            Location::Header(name) => KeyPlace::Header(HeaderName::from_static(name)),
+            Location::Member(pointer) => KeyPlace::Member(pointer.parse().ok()?),
         };
         Some(UpstreamKey { place, lifetime: self.lifetime })
     }
@@ -99,14 +101,15 @@ fn is_host(pattern: &str, host: &str) -> bool {
     }
 }
 
-const IDEMPOTENCY_KEY: At = At::Header("idempotency-key");
+const IDEMPOTENCY_KEY: Location = Location::Header("idempotency-key");
 const PAYPAL: &[&str] =
     &["api-m.paypal.com", "api.paypal.com", "api-m.sandbox.paypal.com", "api.sandbox.paypal.com"];
-const PAYPAL_KEY: At = At::Header("paypal-request-id");
+const PAYPAL_KEY: Location = Location::Header("paypal-request-id");
 
-/// Only what its own documentation says, and only parts of a service where all of it holds.
-pub(super) const HONOURS: &[Honours] = &[
-    Honours {
+/// Only what the services' own documentation says, and only parts of a service for which all of it
+/// holds.
+pub(super) const KEYED_UPSTREAMS: &[KeyedUpstream] = &[
+    KeyedUpstream {
         name: "stripe",
         hosts: &["api.stripe.com"],
         paths: &["/v1/**"],
@@ -114,7 +117,7 @@ pub(super) const HONOURS: &[Honours] = &[
         lifetime: Duration::from_hours(24),
         source: "https://docs.stripe.com/api/idempotent_requests",
     },
-    Honours {
+    KeyedUpstream {
         name: "adyen",
         hosts: &["checkout-test.adyen.com", "pal-test.adyen.com", "*.adyenpayments.com"],
         paths: &["/**"],
@@ -122,7 +125,7 @@ pub(super) const HONOURS: &[Honours] = &[
         lifetime: Duration::from_hours(7 * 24),
         source: "https://docs.adyen.com/development-resources/api-idempotency",
     },
-    Honours {
+    KeyedUpstream {
         name: "paypal-payments",
         hosts: PAYPAL,
         paths: &["/v2/payments/**"],
@@ -130,7 +133,7 @@ pub(super) const HONOURS: &[Honours] = &[
         lifetime: Duration::from_hours(45 * 24),
         source: "https://developer.paypal.com/docs/api/payments/v2/",
     },
-    Honours {
+    KeyedUpstream {
         name: "paypal-orders",
         hosts: PAYPAL,
         paths: &["/v2/checkout/orders", "/v2/checkout/orders/**"],
@@ -138,7 +141,7 @@ pub(super) const HONOURS: &[Honours] = &[
         lifetime: Duration::from_hours(6),
         source: "https://developer.paypal.com/docs/api/orders/v2/",
     },
-    Honours {
+    KeyedUpstream {
         name: "paypal-vault",
         hosts: PAYPAL,
         paths: &["/v3/vault/payment-tokens", "/v3/vault/setup-tokens"],
@@ -146,7 +149,7 @@ pub(super) const HONOURS: &[Honours] = &[
         lifetime: Duration::from_hours(3),
         source: "https://developer.paypal.com/docs/api/payment-tokens/v3/",
     },
-    Honours {
+    KeyedUpstream {
         name: "paypal-plans",
         hosts: PAYPAL,
         paths: &["/v1/catalogs/products", "/v1/billing/plans"],
@@ -154,16 +157,16 @@ pub(super) const HONOURS: &[Honours] = &[
         lifetime: Duration::from_hours(72),
         source: "https://developer.paypal.com/docs/api/subscriptions/v1/",
     },
-    Honours {
+    KeyedUpstream {
         name: "square",
         hosts: &["connect.squareup.com", "connect.squareupsandbox.com"],
         paths: &["/v2/payments", "/v2/refunds", "/v2/orders", "/v2/customers", "/v2/cards"],
-        place: At::Member("/idempotency_key"),
-        // It publishes no lifetime; this is far below what its users rely on.
+        place: Location::Member("/idempotency_key"),
+        // It publishes no lifetime. This is far below what its users rely on.
         lifetime: Duration::from_hours(1),
         source: "https://developer.squareup.com/docs/build-basics/common-api-patterns/idempotency",
     },
-    Honours {
+    KeyedUpstream {
         name: "checkout.com",
         hosts: &[
             "api.checkout.com",
@@ -180,11 +183,11 @@ pub(super) const HONOURS: &[Honours] = &[
             "/payments/*/voids",
             "/payment-contexts",
         ],
-        place: At::Header("cko-idempotency-key"),
+        place: Location::Header("cko-idempotency-key"),
         lifetime: Duration::from_hours(24),
         source: "https://www.checkout.com/docs/payments/manage-payments/idempotency",
     },
-    Honours {
+    KeyedUpstream {
         name: "resend",
         hosts: &["api.resend.com"],
         paths: &["/emails", "/emails/batch"],
@@ -192,7 +195,7 @@ pub(super) const HONOURS: &[Honours] = &[
         lifetime: Duration::from_hours(24),
         source: "https://resend.com/docs/dashboard/emails/idempotency-keys",
     },
-    Honours {
+    KeyedUpstream {
         name: "emailit",
         hosts: &["api.emailit.com"],
         paths: &["/v2/emails", "/v2/emails/*/forward"],
@@ -200,7 +203,7 @@ pub(super) const HONOURS: &[Honours] = &[
         lifetime: Duration::from_hours(24),
         source: "https://emailit.com/docs/api-reference/idempotency/",
     },
-    Honours {
+    KeyedUpstream {
         name: "truelayer",
         hosts: &["api.truelayer.com", "api.truelayer-sandbox.com"],
         paths: &["/v3/payments"],
@@ -208,7 +211,7 @@ pub(super) const HONOURS: &[Honours] = &[
         lifetime: Duration::from_hours(30 * 24),
         source: "https://docs.truelayer.com/docs/idempotency-for-payment-requests",
     },
-    Honours {
+    KeyedUpstream {
         name: "fintoc",
         hosts: &["api.fintoc.com"],
         paths: &["/v1/**", "/v2/**"],

@@ -10,7 +10,7 @@ pub(super) fn members(body: &[u8]) -> Option<BTreeMap<String, &RawValue>> {
     serde_json::from_slice(body).ok()
 }
 
-/// Is `body` a JSON object with this member.
+/// Whether `body` is a JSON object with this member.
 pub(super) fn has_member(body: &[u8], name: &str) -> bool {
     members(body).is_some_and(|members| members.contains_key(name))
 }

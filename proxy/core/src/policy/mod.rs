@@ -9,4 +9,6 @@ mod members;
 pub mod outcome;
 mod reads;
 pub mod rule;
+mod rule_settings;
+pub mod rule_values;
 mod table;

@@ -11,30 +11,39 @@ use store_core::state::Knowledge;
 use super::graphql;
 use super::members::members;
 use super::rule::Rule;
-use super::table::{Answers, Means, REFUSALS, Refusal};
-use crate::http::forms::kind::plain;
+use super::table::{REFUSALS, Refusal, RefusalScope, RefusalSign};
+use crate::http::forms::kind::decoded;
 use crate::http::target::Target;
 
-/// What is known of a call whose answer came whole, and why. `body` is the answer's, as it came;
-/// `None` where it is too large to be looked at: then the status alone speaks.
-///
-/// An answer that did not come whole is not for this function: it is unknown.
+/// An answer that came whole.
+#[derive(Debug, Clone, Copy)]
+pub struct WholeAnswer<'a> {
+    /// Where the request went.
+    pub target: &'a Target,
+    /// The answer's status.
+    pub status: u16,
+    /// The answer's header fields.
+    pub headers: &'a HeaderMap,
+    /// As it came. `None`: it is too large to be read, so that the status alone decides.
+    pub body: Option<&'a [u8]>,
+}
+
+/// What a whole answer says of its call, and why. A call whose answer broke off is of unknown
+/// outcome, which is not decided here.
 pub fn outcome(
-    target: &Target,
-    status: u16,
-    headers: &HeaderMap,
-    body: Option<&[u8]>,
+    answer: WholeAnswer<'_>,
     class: EffectClass,
     rule: Option<&Rule>,
 ) -> (Knowledge, &'static str) {
+    let WholeAnswer { target, status, headers, body } = answer;
     match status {
         200..=299 if rule.is_some_and(|rule| refused(rule, headers, body)) => {
             (Knowledge::NotExecuted, "its rule takes the body for a refusal")
         }
         200..=299 => REFUSALS
             .iter()
-            .filter(|refusal| refusal.is_about(target, headers))
-            .find_map(|refusal| refusal.read(&plain(headers, body?)?))
+            .filter(|refusal| refusal.matches(target, headers))
+            .find_map(|refusal| refusal.read(&decoded(headers, body?)?))
             .unwrap_or((Knowledge::Executed, "it answered with success")),
         300..=306 => (Knowledge::Executed, "it answered with a redirect"),
         307 | 308 => (Knowledge::NotExecuted, "it sends the request elsewhere"),
@@ -51,11 +60,11 @@ pub fn outcome(
     }
 }
 
-/// Has the body a value that the rule's `failed_if` names.
+/// Whether the body has a value that the rule's `failed_if` names.
 fn refused(rule: &Rule, headers: &HeaderMap, body: Option<&[u8]>) -> bool {
-    let signs = &rule.given.failed_if;
+    let signs = &rule.answer.failed_if;
     let form = || {
-        let form = store_core::canonical::json(&plain(headers, body?)?)?;
+        let form = store_core::canonical::json(&decoded(headers, body?)?)?;
         String::from_utf8(form).ok()
     };
     !signs.is_empty()
@@ -65,12 +74,12 @@ fn refused(rule: &Rule, headers: &HeaderMap, body: Option<&[u8]>) -> bool {
 }
 
 impl Refusal {
-    fn is_about(&self, target: &Target, headers: &HeaderMap) -> bool {
+    fn matches(&self, target: &Target, headers: &HeaderMap) -> bool {
         match &self.when {
-            Answers::At { host, path } => {
+            RefusalScope::At { host, path } => {
                 target.authority.host == *host && target.path().starts_with(path)
             }
-            Answers::GraphQl => {
+            RefusalScope::GraphQl => {
                 graphql::is_endpoint(target)
                     || headers.get(CONTENT_TYPE).is_some_and(|value| {
                         value.as_bytes().starts_with(b"application/graphql-response+json")
@@ -79,12 +88,12 @@ impl Refusal {
         }
     }
 
-    /// `None` where the body refuses nothing, or is no object that every reader reads alike.
+    /// `None` if the body refuses nothing, or is not an object that every reader reads alike.
     fn read(&self, body: &[u8]) -> Option<(Knowledge, &'static str)> {
         let members = members(body)?;
         let get = |name: &str| members.get(name).map(|value| value.get());
         match &self.means {
-            Means::NotOk { unless } => {
+            RefusalSign::NotOk { unless } => {
                 let error =
                     get("error").and_then(|text| serde_json::from_str::<Cow<'_, str>>(text).ok());
                 (get("ok")? == "false").then(|| match error {
@@ -94,7 +103,7 @@ impl Refusal {
                     _ => (Knowledge::NotExecuted, "its body says that it refused"),
                 })
             }
-            Means::ErrorsWithoutData => {
+            RefusalSign::ErrorsWithoutData => {
                 let errors: Vec<&RawValue> = serde_json::from_str(get("errors")?).ok()?;
                 (!errors.is_empty() && get("data").is_none())
                     .then_some((Knowledge::NotExecuted, "its body has errors and no data"))

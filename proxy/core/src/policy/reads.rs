@@ -1,27 +1,27 @@
-//! Which requests the shipped table of POSTs that only read is about.
+//! The requests that the shipped table of POSTs that only read matches.
 
 use http::header::{CONTENT_TYPE, HeaderMap};
 
 use super::graphql;
 use super::members::has_member;
-use super::table::{self, Read};
-use crate::http::forms::kind::{Kind, kind};
+use super::table::{PostMatch, ReadOnlyPost};
+use crate::http::forms::kind::{BodyKind, body_kind};
 use crate::http::forms::urlencoded::pairs;
 use crate::http::target::Target;
 
-impl Read {
-    pub(super) fn by_head(&self, target: &Target) -> bool {
+impl ReadOnlyPost {
+    pub(super) fn matches_head(&self, target: &Target) -> bool {
         match &self.when {
-            table::When::PathEnd(end) => target.path().ends_with(end),
-            _ => self.is_of(&target.authority.host),
+            PostMatch::PathEnd(end) => target.path().ends_with(end),
+            _ => self.names_host(&target.authority.host),
         }
     }
 
-    /// Does it name this host.
-    pub(super) fn is_of(&self, host: &str) -> bool {
+    /// Whether the row names this host.
+    pub(super) fn names_host(&self, host: &str) -> bool {
         match &self.when {
-            table::When::Host(own) => host == *own,
-            table::When::HostBetween(prefix, suffix) => {
+            PostMatch::Host(own) => host == *own,
+            PostMatch::HostBetween(prefix, suffix) => {
                 host.len() > prefix.len() + suffix.len()
                     && host.starts_with(prefix)
                     && host.ends_with(suffix)
@@ -30,28 +30,28 @@ impl Read {
         }
     }
 
-    /// Could the body make this row match; costs nothing.
+    /// Whether the body could make this row match. Reads the head only.
     pub(super) fn may_match_body(&self, target: &Target, headers: &HeaderMap) -> bool {
         match &self.when {
-            table::When::FormField(_) => matches!(kind(headers), Kind::Form),
-            table::When::GraphQlQueries => {
+            PostMatch::FormField(_) => matches!(body_kind(headers), BodyKind::Form),
+            PostMatch::GraphQlQueries => {
                 graphql::is_document(headers)
-                    || graphql::is_endpoint(target) && matches!(kind(headers), Kind::Json)
+                    || graphql::is_endpoint(target) && matches!(body_kind(headers), BodyKind::Json)
             }
-            table::When::PathEndAndMember(end, _) => {
+            PostMatch::PathEndAndMember(end, _) => {
                 target.path().ends_with(end)
-                    && (matches!(kind(headers), Kind::Json) || is_protobuf(headers))
+                    && (matches!(body_kind(headers), BodyKind::Json) || is_protobuf(headers))
             }
             _ => false,
         }
     }
 
-    pub(super) fn by_body(&self, headers: &HeaderMap, body: &[u8]) -> bool {
+    pub(super) fn matches_body(&self, headers: &HeaderMap, body: &[u8]) -> bool {
         match &self.when {
-            table::When::FormField(field) => pairs(body)
+            PostMatch::FormField(field) => pairs(body)
                 .is_some_and(|pairs| pairs.iter().any(|(name, _)| name == field.as_bytes())),
-            table::When::GraphQlQueries => graphql::only_queries(headers, body),
-            table::When::PathEndAndMember(_, member) => {
+            PostMatch::GraphQlQueries => graphql::only_queries(headers, body),
+            PostMatch::PathEndAndMember(_, member) => {
                 is_protobuf(headers) || has_member(body, member)
             }
             _ => false,

@@ -1,207 +1,156 @@
-//! A rule of the configuration: which calls it is about, and how they are treated.
+//! A rule of the configuration: which calls it matches, and how these are treated.
 
 use std::collections::BTreeMap;
-use std::fmt;
-use std::str::FromStr;
+use std::time::Duration;
 
 use http::Method;
-use http::header::HeaderName;
-use serde::de::{Error as _, IntoDeserializer as _, SeqAccess, Visitor};
-use serde::{Deserialize, Deserializer};
-use store_core::canonical::Pointer;
+use serde::Deserialize;
 
 use super::glob::{NamePattern, PathPattern};
 use super::keyed::KeyPlace;
-use crate::duration::{Span, with_unit};
-use crate::http::host_pattern::{HostPattern, parsed};
-use crate::http::meaning::may_count;
+use super::rule_values::{Field, FieldName, MethodName, Scalar};
+use crate::http::host_pattern::HostPattern;
 use crate::http::target::Target;
 
-/// One `[[rule]]`. The first whose conditions all hold decides; what it leaves out is as if there
-/// were no rule.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
-#[serde(try_from = "Given")]
+/// One `[[rule]]`. The first rule whose conditions all hold decides. A setting that the rule leaves
+/// out is as if there were no rule. docs/RULES.md describes the settings.
+#[derive(Debug, Clone, PartialEq)]
 pub struct Rule {
-    pub given: Given,
-    /// How the audit calls it.
-    pub label: String,
-}
-
-/// The settings as they stand in the file; each is described in docs/RULES.md.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct Given {
-    pub name: Option<String>,
-
-    #[serde(deserialize_with = "one_or_many")]
-    pub host: Vec<HostPattern>,
-    #[serde(deserialize_with = "one_or_many")]
-    pub path: Vec<PathPattern>,
-    #[serde(deserialize_with = "one_or_many")]
-    pub method: Vec<MethodName>,
-    #[serde(deserialize_with = "one_or_many")]
-    pub mcp_tool: Vec<NamePattern>,
-
-    pub effect: Option<Effect>,
+    pub(super) name: Option<String>,
+    /// How the audit calls the rule: `rule NAME`, or its position in the file.
+    pub(super) label: String,
+    pub(super) conditions: Conditions,
+    pub(super) effect: Option<Effect>,
+    /// The name that the call is recorded under.
     pub tool: Option<String>,
-    pub key: Option<KeyPlace>,
-    #[serde(deserialize_with = "one_or_many")]
-    pub ignore: Vec<Field>,
-    #[serde(deserialize_with = "one_or_many")]
-    pub select: Vec<Field>,
-    #[serde(deserialize_with = "with_unit")]
-    pub window: Option<Span>,
-    pub repeat: Repeat,
-    pub principal: Principal,
-    pub on_unknown: OnUnknown,
-    pub failed_if: BTreeMap<Field, Scalar>,
-    pub stream: Option<bool>,
-    pub stream_request: bool,
-    #[serde(deserialize_with = "one_or_many")]
-    pub ignore_headers: Vec<FieldName>,
-    #[serde(deserialize_with = "one_or_many")]
-    pub count_headers: Vec<FieldName>,
-    pub store_body: bool,
-    pub verify: Option<String>,
-    pub upstream_key: Option<KeyPlace>,
-    #[serde(deserialize_with = "with_unit")]
-    pub upstream_key_lifetime: Option<Span>,
-    pub propagate_cancel: bool,
+    /// Which execution a call means.
+    pub keys: KeyRules,
+    /// What tells two calls apart.
+    pub input: InputRules,
+    pub(super) upstream_key: UpstreamKeyRules,
+    /// What an answer means, and what is kept of it.
+    pub answer: AnswerRules,
+    pub(super) stream_request: bool,
 }
 
-impl Default for Given {
-    fn default() -> Self {
-        Self {
-            name: None,
-            host: Vec::new(),
-            path: Vec::new(),
-            method: Vec::new(),
-            mcp_tool: Vec::new(),
-            effect: None,
-            tool: None,
-            key: None,
-            ignore: Vec::new(),
-            select: Vec::new(),
-            window: None,
-            repeat: Repeat::default(),
-            principal: Principal::default(),
-            on_unknown: OnUnknown::default(),
-            failed_if: BTreeMap::new(),
-            stream: None,
-            stream_request: false,
-            ignore_headers: Vec::new(),
-            count_headers: Vec::new(),
-            store_body: true,
-            verify: None,
-            upstream_key: None,
-            upstream_key_lifetime: None,
-            propagate_cancel: false,
-        }
-    }
+/// The calls that a rule matches. An empty list matches all.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Conditions {
+    pub(super) host: Vec<HostPattern>,
+    pub(super) path: Vec<PathPattern>,
+    pub(super) method: Vec<MethodName>,
+    pub(super) mcp_tool: Vec<NamePattern>,
+}
+
+/// Which execution a call means.
+#[derive(Debug, Clone, PartialEq)]
+pub struct KeyRules {
+    /// Where the client's own key stands.
+    pub place: Option<KeyPlace>,
+    /// How long a key stays held after its call ended.
+    pub window: Option<Duration>,
+    /// What the same call again means.
+    pub repeat: Repeat,
+    /// Whose call it is.
+    pub principal: Principal,
+}
+
+/// Which parts of a request tell two calls apart.
+#[derive(Debug, Clone, PartialEq)]
+pub struct InputRules {
+    /// Parts of the body that do not count.
+    pub ignore: Vec<Field>,
+    /// The only parts of the body that count, if there are any.
+    pub select: Vec<Field>,
+    pub(super) ignore_headers: Vec<FieldName>,
+    pub(super) count_headers: Vec<FieldName>,
+}
+
+/// The key that the upstream of a call of the class `keyed` gets.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct UpstreamKeyRules {
+    pub(super) place: Option<KeyPlace>,
+    pub(super) lifetime: Option<Duration>,
+}
+
+/// What an answer means, and what is kept of it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct AnswerRules {
+    pub(super) failed_if: BTreeMap<Field, Scalar>,
+    /// Who may allow another attempt of a call in doubt.
+    pub on_unknown: OnUnknown,
+    /// How to look up whether a call in doubt took effect.
+    pub verify: Option<String>,
+    /// Whether the answer is passed on as it comes. `None`: its media type decides.
+    pub stream: Option<bool>,
+    /// Whether bodies are kept, and not only their digests.
+    pub store_body: bool,
+    /// A client that leaves ends the call.
+    pub propagate_cancel: bool,
 }
 
 /// What a call does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Effect {
+    /// It changes nothing.
     Read,
+    /// Repeating it is harmless.
     Idempotent,
+    /// The upstream honours an idempotency key.
     Keyed,
+    /// Repeating it would do it twice.
     Once,
 }
 
-/// What the same call means once more.
+/// What the same call again means.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Repeat {
     /// The same execution.
     #[default]
     Replay,
-    /// A new one, once the earlier answer was delivered.
+    /// A new execution, once the earlier answer was delivered.
     Delivered,
 }
 
-/// Whose call it is, as far as keys go.
+/// Whose call it is, for its key.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Principal {
-    /// Its credentials'.
+    /// The owner of the request's credentials.
     #[default]
     Credentials,
-    /// The session's, whatever credentials it carries.
+    /// The session, whatever credentials the request carries.
     Session,
 }
 
-/// Who may say that a call of unknown outcome is to be tried again.
+/// Who may allow another attempt of a call of unknown outcome.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum OnUnknown {
-    /// The caller, by a token.
+    /// The caller, with a retry token.
     #[default]
     Token,
-    /// An operator.
+    /// An operator only.
     Human,
 }
 
-impl TryFrom<Given> for Rule {
-    type Error = String;
-
-    /// Refuses settings that contradict each other.
-    fn try_from(given: Given) -> Result<Self, String> {
-        for (what, text) in
-            [("name", &given.name), ("tool", &given.tool), ("verify", &given.verify)]
-        {
-            let fits = |text: &String| {
-                (1..=store_core::MAX_NAME).contains(&text.chars().count())
-                    && !text.contains(char::is_control)
-            };
-            if text.as_ref().is_some_and(|text| !fits(text)) {
-                return Err(format!(
-                    "`{what}` is not 1 to {} readable characters",
-                    store_core::MAX_NAME
-                ));
-            }
-        }
-        if given.stream_request && given.effect.is_some() {
-            return Err("`stream_request` passes calls on unguarded: leave out `effect`".to_owned());
-        }
-        if given.stream.is_some() && !given.mcp_tool.is_empty() {
-            return Err("`stream` does nothing for tool calls of MCP, whose answers end with the \
-                        response: leave it out"
-                .to_owned());
-        }
-        if !given.ignore.is_empty() && !given.select.is_empty() {
-            return Err("`ignore` and `select` exclude each other: leave one out".to_owned());
-        }
-        let keyed = given.effect == Some(Effect::Keyed);
-        if !keyed && (given.upstream_key.is_some() || given.upstream_key_lifetime.is_some()) {
-            return Err("`upstream_key` needs `effect = \"keyed\"`".to_owned());
-        }
-        if let Some(KeyPlace::Member(pointer)) = &given.upstream_key
-            && pointer.only_name().is_none()
-        {
-            return Err(format!("`upstream_key`: {pointer} is no member at the top"));
-        }
-        if let Some(name) = given.count_headers.iter().find(|name| !may_count(name.0.as_str())) {
-            return Err(format!(
-                "`count_headers`: {} is a credential, framing or the engine's own, and never counts",
-                name.0
-            ));
-        }
-        Ok(Self { given, label: String::new() })
-    }
-}
-
 impl Rule {
-    /// `name`, where it has one.
+    /// `name`, if the rule has one.
     pub fn name(&self) -> Option<&str> {
-        self.given.name.as_deref()
+        self.name.as_deref()
     }
 
-    /// Is it about this call. `tool` is the MCP tool that it calls, where it calls one. Allocates
-    /// nothing.
+    /// How the audit calls the rule. Empty until a policy has numbered its rules.
+    pub fn label(&self) -> &str {
+        &self.label
+    }
+
+    /// Whether the rule matches a call. `tool` is the MCP tool that the call names, if it is one.
+    /// Does not allocate.
     pub(super) fn matches(&self, method: &Method, target: &Target, tool: Option<&str>) -> bool {
-        let Given { host, path, method: methods, mcp_tool, .. } = &self.given;
+        let Conditions { host, path, method: methods, mcp_tool } = &self.conditions;
         (methods.is_empty() || self.names_method(method))
             && (host.is_empty() || host.iter().any(|host| host.matches(&target.authority)))
             && (path.is_empty() || path.iter().any(|path| path.matches(target.path())))
@@ -209,162 +158,28 @@ impl Rule {
                 || tool.is_some_and(|tool| mcp_tool.iter().any(|name| name.matches(tool))))
     }
 
-    /// Does `method` itself name this one.
+    /// Whether the condition `method` names this method.
     pub(super) fn names_method(&self, method: &Method) -> bool {
-        self.given.method.iter().any(|name| name.0 == *method)
-    }
-
-    /// Does it make a header field tell calls apart. `name` is in lower case.
-    pub fn makes_count(&self, name: &str) -> bool {
-        self.given.count_headers.iter().any(|other| other.0.as_str() == name)
-    }
-
-    /// Does it keep a header field from telling calls apart. `name` is in lower case.
-    pub fn ignores(&self, name: &str) -> bool {
-        self.given.ignore_headers.iter().any(|other| other.0.as_str() == name)
-    }
-
-    /// Do two inputs that differ count as the same, or the other way round, because of it.
-    pub fn alters_input(&self) -> bool {
-        let Given { ignore, select, ignore_headers, count_headers, .. } = &self.given;
-        !(ignore.is_empty()
-            && select.is_empty()
-            && ignore_headers.is_empty()
-            && count_headers.is_empty())
+        self.conditions.method.iter().any(|name| name.0 == *method)
     }
 }
 
-/// A method, in capitals.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct MethodName(Method);
-
-impl FromStr for MethodName {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        Method::from_bytes(text.as_bytes())
-            .ok()
-            .filter(|_| !text.contains(|c: char| c.is_ascii_lowercase()))
-            .map(Self)
-            .ok_or_else(|| format!("{text:?} is no method; write it in capitals, such as POST"))
-    }
-}
-
-/// The name of a header field.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct FieldName(pub HeaderName);
-
-impl FromStr for FieldName {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        text.parse().map(Self).map_err(|_| format!("{text:?} is no name of a header"))
-    }
-}
-
-/// A JSON pointer to a part of a body.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Field(pub Pointer);
-
-impl FromStr for Field {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        text.parse().map(Self)
-    }
-}
-
-impl PartialOrd for Field {
-    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl Ord for Field {
-    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
-        self.0.to_string().cmp(&other.0.to_string())
-    }
-}
-
-/// A value that a body is compared with, as a canonical text spells it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Scalar(pub String);
-
-impl<'de> Deserialize<'de> for Scalar {
-    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        struct Reads;
-
-        impl Visitor<'_> for Reads {
-            type Value = Scalar;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("true, false, a whole number or a text")
-            }
-
-            fn visit_bool<E>(self, value: bool) -> Result<Scalar, E> {
-                Ok(Scalar(value.to_string()))
-            }
-
-            fn visit_i64<E>(self, value: i64) -> Result<Scalar, E> {
-                Ok(Scalar(value.to_string()))
-            }
-
-            fn visit_str<E: serde::de::Error>(self, value: &str) -> Result<Scalar, E> {
-                let quoted = serde_json::to_vec(value).map_err(E::custom)?;
-                let spelled = store_core::canonical::json(&quoted);
-                spelled
-                    .and_then(|bytes| String::from_utf8(bytes).ok())
-                    .map(Scalar)
-                    .ok_or_else(|| E::custom("the text cannot be written as JSON"))
-            }
-        }
-
-        from.deserialize_any(Reads)
-    }
-}
-
-macro_rules! read_by_from_str {
-    ($($name:ident),*) => {$(
-        impl<'de> Deserialize<'de> for $name {
-            fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-                parsed(from)
-            }
-        }
-    )*};
-}
-
-read_by_from_str!(MethodName, FieldName, Field, KeyPlace);
-
-/// One value, or a list of them that is not empty.
-fn one_or_many<'de, T, D>(from: D) -> Result<Vec<T>, D::Error>
-where
-    T: Deserialize<'de>,
-    D: Deserializer<'de>,
-{
-    struct Reads<T>(std::marker::PhantomData<T>);
-
-    impl<'de, T: Deserialize<'de>> Visitor<'de> for Reads<T> {
-        type Value = Vec<T>;
-
-        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            f.write_str("a text or a list of texts")
-        }
-
-        fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Vec<T>, E> {
-            Ok(vec![T::deserialize(text.into_deserializer())?])
-        }
-
-        fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Vec<T>, A::Error> {
-            let mut values = Vec::new();
-            while let Some(value) = list.next_element()? {
-                values.push(value);
-            }
-            if values.is_empty() {
-                return Err(A::Error::custom("the list is empty; leave it out"));
-            }
-            Ok(values)
-        }
+impl InputRules {
+    /// Whether the rule makes a header field tell calls apart. `name` is in lower case.
+    pub(super) fn makes_count(&self, name: &str) -> bool {
+        self.count_headers.iter().any(|other| other.0.as_str() == name)
     }
 
-    from.deserialize_any(Reads(std::marker::PhantomData))
+    /// Whether the rule keeps a header field from telling calls apart. `name` is in lower case.
+    pub(super) fn ignores(&self, name: &str) -> bool {
+        self.ignore_headers.iter().any(|other| other.0.as_str() == name)
+    }
+
+    /// Whether the rule changes which of two inputs count as the same.
+    pub(crate) fn alters_input(&self) -> bool {
+        !(self.ignore.is_empty()
+            && self.select.is_empty()
+            && self.ignore_headers.is_empty()
+            && self.count_headers.is_empty())
+    }
 }

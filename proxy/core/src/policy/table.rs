@@ -1,24 +1,23 @@
-//! What is known of the world, as data: POSTs that only read, and 2xx answers that mean "no".
-//! Each row names its source.
+//! POSTs that only read, and 2xx answers that mean "no", as data. Each row names its source.
 
 /// One kind of POST that changes nothing.
 #[derive(Debug)]
-pub(super) struct Read {
+pub(super) struct ReadOnlyPost {
     /// Its name in the audit.
     pub(super) name: &'static str,
-    pub(super) when: When,
+    pub(super) when: PostMatch,
     #[cfg_attr(not(test), expect(dead_code, reason = "read by people, and by a test"))]
     pub(super) source: &'static str,
 }
 
-/// How a POST of a row is known. Hosts are in lower case.
+/// How a POST of a row is recognised. Hosts are in lower case.
 #[derive(Debug)]
-pub(super) enum When {
+pub(super) enum PostMatch {
     Host(&'static str),
-    /// The host begins and ends so, with something between.
+    /// The host begins and ends with these, and has something between.
     HostBetween(&'static str, &'static str),
     PathEnd(&'static str),
-    /// The path ends so, and the body is protobuf or JSON with this member.
+    /// The path ends with this, and the body is protobuf or JSON with this member.
     PathEndAndMember(&'static str, &'static str),
     /// A form with this field.
     FormField(&'static str),
@@ -26,49 +25,49 @@ pub(super) enum When {
     GraphQlQueries,
 }
 
-const fn llm(host: &'static str, source: &'static str) -> Read {
-    Read { name: "llm-provider", when: When::Host(host), source }
+const fn llm(host: &'static str, source: &'static str) -> ReadOnlyPost {
+    ReadOnlyPost { name: "llm-provider", when: PostMatch::Host(host), source }
 }
 
-pub(super) const READS: &[Read] = &[
-    Read {
+pub(super) const READ_ONLY_POSTS: &[ReadOnlyPost] = &[
+    ReadOnlyPost {
         name: "oauth-token",
-        when: When::FormField("grant_type"),
+        when: PostMatch::FormField("grant_type"),
         source: "https://www.rfc-editor.org/rfc/rfc6749#section-4",
     },
-    Read {
+    ReadOnlyPost {
         name: "graphql-query",
-        when: When::GraphQlQueries,
+        when: PostMatch::GraphQlQueries,
         source: "https://spec.graphql.org/October2021/#sec-Language.Operations",
     },
-    Read {
+    ReadOnlyPost {
         name: "search",
-        when: When::PathEnd("/_search"),
+        when: PostMatch::PathEnd("/_search"),
         source: "https://www.elastic.co/docs/api/doc/elasticsearch/operation/operation-search",
     },
-    Read {
+    ReadOnlyPost {
         name: "search",
-        when: When::PathEnd("/_msearch"),
+        when: PostMatch::PathEnd("/_msearch"),
         source: "https://www.elastic.co/docs/api/doc/elasticsearch/operation/operation-msearch",
     },
-    Read {
+    ReadOnlyPost {
         name: "search",
-        when: When::PathEnd("/_count"),
+        when: PostMatch::PathEnd("/_count"),
         source: "https://www.elastic.co/docs/api/doc/elasticsearch/operation/operation-count",
     },
-    Read {
+    ReadOnlyPost {
         name: "otlp",
-        when: When::PathEndAndMember("/v1/traces", "resourceSpans"),
+        when: PostMatch::PathEndAndMember("/v1/traces", "resourceSpans"),
         source: "https://opentelemetry.io/docs/specs/otlp/#otlphttp-request",
     },
-    Read {
+    ReadOnlyPost {
         name: "otlp",
-        when: When::PathEndAndMember("/v1/metrics", "resourceMetrics"),
+        when: PostMatch::PathEndAndMember("/v1/metrics", "resourceMetrics"),
         source: "https://opentelemetry.io/docs/specs/otlp/#otlphttp-request",
     },
-    Read {
+    ReadOnlyPost {
         name: "otlp",
-        when: When::PathEndAndMember("/v1/logs", "resourceLogs"),
+        when: PostMatch::PathEndAndMember("/v1/logs", "resourceLogs"),
         source: "https://opentelemetry.io/docs/specs/otlp/#otlphttp-request",
     },
     llm("api.openai.com", "https://platform.openai.com/docs/api-reference"),
@@ -84,61 +83,61 @@ pub(super) const READS: &[Read] = &[
     llm("api.fireworks.ai", "https://docs.fireworks.ai/api-reference/introduction"),
     llm("api.perplexity.ai", "https://docs.perplexity.ai/api-reference/chat-completions-post"),
     llm("api.cerebras.ai", "https://inference-docs.cerebras.ai/api-reference/chat-completions"),
-    Read {
+    ReadOnlyPost {
         name: "llm-provider",
-        when: When::HostBetween("", ".openai.azure.com"),
+        when: PostMatch::HostBetween("", ".openai.azure.com"),
         source: "https://learn.microsoft.com/azure/ai-services/openai/reference",
     },
-    Read {
+    ReadOnlyPost {
         name: "llm-provider",
-        when: When::HostBetween("bedrock-runtime.", ".amazonaws.com"),
+        when: PostMatch::HostBetween("bedrock-runtime.", ".amazonaws.com"),
         source: "https://docs.aws.amazon.com/bedrock/latest/APIReference/API_Operations_Amazon_Bedrock_Runtime.html",
     },
 ];
 
 /// The rows of providers of language models.
-pub(super) fn llm_providers() -> impl Iterator<Item = &'static Read> {
-    READS.iter().filter(|row| row.name == "llm-provider")
+pub(super) fn llm_providers() -> impl Iterator<Item = &'static ReadOnlyPost> {
+    READ_ONLY_POSTS.iter().filter(|row| row.name == "llm-provider")
 }
 
-/// 2xx answers of one service that mean that nothing was done.
+/// 2xx answers of one service which mean that nothing was done.
 #[derive(Debug)]
 pub(super) struct Refusal {
-    pub(super) when: Answers,
-    pub(super) means: Means,
+    pub(super) when: RefusalScope,
+    pub(super) means: RefusalSign,
     #[cfg_attr(not(test), expect(dead_code, reason = "read by people, and by a test"))]
     pub(super) source: &'static str,
 }
 
-/// Whose answers a row is about.
+/// The answers that a row matches.
 #[derive(Debug)]
-pub(super) enum Answers {
-    /// This host, paths that begin so.
+pub(super) enum RefusalScope {
+    /// Answers of this host, for paths that begin with this.
     At { host: &'static str, path: &'static str },
     /// GraphQL endpoints, and `application/graphql-response+json`.
     GraphQl,
 }
 
-/// What in the body says so.
+/// What in the body says that nothing was done.
 #[derive(Debug)]
-pub(super) enum Means {
+pub(super) enum RefusalSign {
     /// The member `ok` is false. With one of these words in the member `error` a part may have been
-    /// done all the same: unknown.
+    /// done, so that the outcome is unknown.
     NotOk { unless: &'static [&'static str] },
     /// `errors` is there and `data` is not: nothing was begun. (`data: null` is an execution that
-    /// failed on its way.)
+    /// failed halfway.)
     ErrorsWithoutData,
 }
 
 pub(super) const REFUSALS: &[Refusal] = &[
     Refusal {
-        when: Answers::At { host: "slack.com", path: "/api/" },
-        means: Means::NotOk { unless: &["internal_error", "fatal_error"] },
+        when: RefusalScope::At { host: "slack.com", path: "/api/" },
+        means: RefusalSign::NotOk { unless: &["internal_error", "fatal_error"] },
         source: "https://docs.slack.dev/reference/methods/chat.postMessage#errors",
     },
     Refusal {
-        when: Answers::GraphQl,
-        means: Means::ErrorsWithoutData,
+        when: RefusalScope::GraphQl,
+        means: RefusalSign::ErrorsWithoutData,
         source: "https://spec.graphql.org/October2021/#sec-Response-Format",
     },
 ];

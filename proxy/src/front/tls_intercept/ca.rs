@@ -1,4 +1,5 @@
-//! The certificate authority of interception: what it signs is good for the opted-in hosts alone.
+//! The certificate authority of interception. What it signs is valid only for the hosts that were
+//! opted in.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -18,9 +19,9 @@ use uuid::Uuid;
 use crate::error::SetupError;
 use crate::front::tls_intercept::constraints::{self, Constraints};
 
-/// For how long a CA is good.
+/// How long a CA is valid.
 const CA_VALIDITY: Duration = Duration::days(730);
-/// For how long a leaf is.
+/// How long a leaf certificate is valid.
 pub(super) const LEAF_VALIDITY: Duration = Duration::days(7);
 /// How far a client's clock may be behind.
 const SKEW: Duration = Duration::days(1);
@@ -28,14 +29,15 @@ const SKEW: Duration = Duration::days(1);
 /// The longest common name, in characters (RFC 5280, appendix A.1).
 const LONGEST_NAME: usize = 63;
 
-/// Signs leaf certificates for intercepted hosts. Its own certificate has critical name constraints:
-/// whoever trusts it trusts it for those hosts, and whoever steals its key gets no others.
+/// Signs leaf certificates for intercepted hosts. Its own certificate has critical name
+/// constraints: a client that trusts it trusts it for those hosts only, and a stolen key is good
+/// for no others.
 ///
-/// The key is in memory alone unless [`Ca::key_pem`] is written somewhere. Clone is cheap.
+/// The key is only in memory unless [`Ca::key_pem`] is written somewhere. Clone is cheap.
 #[derive(Clone)]
-pub struct Ca(Arc<Inner>);
+pub struct Ca(Arc<CaParts>);
 
-struct Inner {
+struct CaParts {
     issuer: Issuer<'static, KeyPair>,
     certificate: CertificateDer<'static>,
     pem: String,
@@ -50,8 +52,8 @@ impl fmt::Debug for Ca {
 }
 
 impl Ca {
-    /// A new one, P-256, good for `hosts` (their ports do not count: certificates have none). A
-    /// pattern `*.HOST` lets it sign for `HOST` itself too: constraints cannot say less.
+    /// Creates a CA, P-256, valid for `hosts`. Their ports do not count: certificates have none. A
+    /// pattern `*.HOST` lets it sign for `HOST` itself too, which constraints cannot exclude.
     pub fn generate(hosts: &[HostPattern]) -> Result<Self, SetupError> {
         let failed = |error: rcgen::Error| SetupError(format!("no CA can be made: {error}"));
         let key = KeyPair::generate().map_err(failed)?;
@@ -60,7 +62,7 @@ impl Ca {
         params.not_before = now - SKEW;
         params.not_after = now + CA_VALIDITY;
         params.distinguished_name = DistinguishedName::new();
-        // Two of them must not have one name: clients would try the wrong key.
+        // Two CAs must not have the same name: clients would try the wrong key.
         let name = Uuid::now_v7().simple().to_string();
         let name = format!("openclaw-state-engine interception {}", &name[name.len() - 12..]);
         params.distinguished_name.push(DnType::CommonName, name);
@@ -71,8 +73,8 @@ impl Ca {
         Self::new(certificate.pem(), certificate.der().clone(), key)
     }
 
-    /// The one that [`Ca::pem`] and [`Ca::key_pem`] were written from. Refuses what is no pair, has
-    /// no name constraints, or has expired.
+    /// Reads what [`Ca::pem`] and [`Ca::key_pem`] returned. Refuses a certificate and a key that do
+    /// not match, have no name constraints, or have expired.
     pub fn from_pem(certificate: &str, key: &str) -> Result<Self, SetupError> {
         let der = CertificateDer::from_pem_slice(certificate.as_bytes())
             .map_err(|error| SetupError(format!("the CA's certificate: {error}")))?;
@@ -101,15 +103,15 @@ impl Ca {
         }
         let issuer = Issuer::from_ca_cert_der(&certificate, key)
             .map_err(|error| SetupError(format!("the CA's certificate: {error}")))?;
-        Ok(Self(Arc::new(Inner { issuer, certificate, pem, constraints, not_after })))
+        Ok(Self(Arc::new(CaParts { issuer, certificate, pem, constraints, not_after })))
     }
 
-    /// Its certificate, to be trusted by clients.
+    /// Its certificate, for clients to trust.
     pub fn pem(&self) -> &str {
         &self.0.pem
     }
 
-    /// Its private key, for a file that nobody else can read.
+    /// Its private key, for a file that only its owner can read.
     pub fn key_pem(&self) -> String {
         self.0.issuer.key().serialize_pem()
     }
@@ -123,8 +125,8 @@ impl Ca {
         self.0.certificate.clone()
     }
 
-    /// A certificate for `host`, a name without its last dot or an address without brackets, and its
-    /// key, its alone.
+    /// A certificate for `host`, which is a name without its last dot or an address without
+    /// brackets, and a key that only this certificate has.
     pub(super) fn issue(
         &self,
         host: &str,
@@ -165,7 +167,7 @@ mod tests {
         X509Certificate::from_der(der).unwrap().1
     }
 
-    /// Whose key signed it, and its own key, as identifiers.
+    /// The key that signed it, and its own key, as identifiers.
     fn identifiers(certificate: &X509Certificate<'_>) -> (Option<Vec<u8>>, Option<Vec<u8>>) {
         let (mut issuer, mut own) = (None, None);
         for extension in certificate.extensions() {
@@ -212,7 +214,7 @@ mod tests {
         let ca = Ca::generate(&["a.example".parse().unwrap()]).unwrap();
         let inner = Arc::into_inner(ca.0).unwrap();
         let soon = OffsetDateTime::from_unix_timestamp(now().unix_timestamp() + 60).unwrap();
-        let ca = Ca(Arc::new(Inner { not_after: soon, ..inner }));
+        let ca = Ca(Arc::new(CaParts { not_after: soon, ..inner }));
         let (leaf, _) = ca.issue("a.example").unwrap();
         let not_after = parsed(&leaf).validity().not_after.timestamp();
         assert_eq!(not_after, soon.unix_timestamp());

@@ -1,4 +1,4 @@
-//! For which hosts a CA's certificate is good, written and read.
+//! The name constraints of a CA's certificate.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -14,8 +14,8 @@ use x509_parser::prelude::{FromDer as _, X509Certificate};
 
 use crate::error::SetupError;
 
-/// A name that nobody has (RFC 6761, 6.4). Where no name is permitted it alone is: a kind of which
-/// nothing is listed would be unconstrained.
+/// A name that no host has (RFC 6761, 6.4). It is permitted if no other name is: a kind of names of
+/// which none is listed would be unconstrained.
 const NOBODY: &str = "nobody.invalid";
 
 /// Permits `hosts` and nothing else.
@@ -50,7 +50,7 @@ pub(super) fn for_hosts(hosts: &[HostPattern]) -> NameConstraints {
     NameConstraints { permitted_subtrees: permitted, excluded_subtrees: excluded }
 }
 
-/// What is permitted; what is excluded is only what nothing permits.
+/// What is permitted. Only kinds that nothing permits are excluded.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Constraints {
     names: Vec<String>,
@@ -103,18 +103,18 @@ impl Constraints {
 }
 
 /// What the engine needs of a CA's certificate.
-pub(super) struct Read {
+pub(super) struct CaCertificate {
     pub(super) constraints: Constraints,
     pub(super) not_after: OffsetDateTime,
     pub(super) public_key: Vec<u8>,
 }
 
-pub(super) fn read(der: &CertificateDer<'_>) -> Result<Read, SetupError> {
+pub(super) fn read(der: &CertificateDer<'_>) -> Result<CaCertificate, SetupError> {
     let certificate = parse(der)?;
     let permitted = name_constraints(&certificate)
         .and_then(|constraints| constraints.permitted_subtrees.as_deref())
         .unwrap_or_default();
-    Ok(Read {
+    Ok(CaCertificate {
         constraints: Constraints::of(permitted),
         not_after: certificate.validity().not_after.to_datetime(),
         public_key: certificate.public_key().subject_public_key.data.to_vec(),
@@ -133,16 +133,16 @@ fn name_constraints<'a>(
     certificate.name_constraints().ok().flatten().map(|extension| extension.value)
 }
 
-/// What people want to know of a CA's certificate.
+/// The facts about a CA's certificate, for people.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CaFacts {
     /// Its distinguished name.
     pub subject: String,
     /// SHA-256 over the certificate, in hex.
     pub fingerprint: String,
-    /// What it may sign for: names (each with all names under it) and address ranges.
+    /// What it may sign for: names, each with all names under it, and address ranges.
     pub permitted: Vec<String>,
-    /// What it may not.
+    /// What it may not sign for.
     pub excluded: Vec<String>,
     /// Seconds since 1970.
     pub not_before: i64,
@@ -158,7 +158,7 @@ impl CaFacts {
         let certificate = parse(&der)?;
         let constraints = name_constraints(&certificate);
         let shown = |subtrees: Option<&Vec<extensions::GeneralSubtree<'_>>>| {
-            subtrees.into_iter().flatten().map(|one| Shown(&one.base).to_string()).collect()
+            subtrees.into_iter().flatten().map(|one| NameText(&one.base).to_string()).collect()
         };
         let digest: [u8; 32] = Sha256::digest(&der).into();
         Ok(Self {
@@ -172,9 +172,9 @@ impl CaFacts {
     }
 }
 
-struct Shown<'a>(&'a GeneralName<'a>);
+struct NameText<'a>(&'a GeneralName<'a>);
 
-impl fmt::Display for Shown<'_> {
+impl fmt::Display for NameText<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.0 {
             GeneralName::DNSName(name) => f.write_str(name),

@@ -1,4 +1,4 @@
-//! Certificates for intercepted hosts, made when they are first asked for, and kept.
+//! Certificates for intercepted hosts, created when they are first needed, and kept.
 
 use std::sync::Arc;
 
@@ -12,22 +12,23 @@ use crate::error::SetupError;
 use crate::front::tls_intercept::ca::{Ca, LEAF_VALIDITY};
 use crate::tls::{self, HTTP1, HTTP2};
 
-/// Of how many hosts certificates are kept.
+/// How many hosts' certificates are kept.
 const KEPT: usize = 1_024;
 
-/// How the engine serves TLS to its clients, by host.
+/// The TLS configurations that clients are served with, by host.
 #[derive(Debug)]
 pub(super) struct Leaves {
     ca: Ca,
     configs: Cache<String, Leaf>,
-    /// One for all hosts, and no state of a session: a client resumes for as long as it likes.
+    /// For all hosts. No state of a session is kept, so that a client may resume for as long as it
+    /// likes.
     tickets: Arc<dyn ProducesTickets>,
 }
 
 #[derive(Debug, Clone)]
 struct Leaf {
     config: Arc<ServerConfig>,
-    made: Timestamp,
+    created: Timestamp,
 }
 
 impl Leaves {
@@ -41,22 +42,22 @@ impl Leaves {
         &self.ca
     }
 
-    /// The same for each connection to `host`, so that sessions resume, until its certificate has
-    /// used up half of its time.
+    /// The configuration for `host`. It is the same for each connection, so that sessions resume,
+    /// until half of its certificate's validity is over.
     pub(super) fn config(&self, host: &str) -> Result<Arc<ServerConfig>, SetupError> {
         let now = SystemClock.now();
         if let Some(leaf) = self.configs.get(host)
-            && is_fresh(leaf.made, now)
+            && is_fresh(leaf.created, now)
         {
             return Ok(leaf.config);
         }
-        let config = self.make(host)?;
-        let leaf = Leaf { config: Arc::clone(&config), made: now };
+        let config = self.create(host)?;
+        let leaf = Leaf { config: Arc::clone(&config), created: now };
         self.configs.insert(host.to_owned(), leaf);
         Ok(config)
     }
 
-    fn make(&self, host: &str) -> Result<Arc<ServerConfig>, SetupError> {
+    fn create(&self, host: &str) -> Result<Arc<ServerConfig>, SetupError> {
         let (leaf, key) = self
             .ca
             .issue(host)
@@ -72,9 +73,9 @@ impl Leaves {
     }
 }
 
-/// Also where the clock was set back.
-fn is_fresh(made: Timestamp, now: Timestamp) -> bool {
-    let age = now.as_micros().saturating_sub(made.as_micros()).unsigned_abs();
+/// Whether a certificate is still used. It is not, also, if the clock was set back.
+fn is_fresh(created: Timestamp, now: Timestamp) -> bool {
+    let age = now.as_micros().saturating_sub(created.as_micros()).unsigned_abs();
     u128::from(age) < LEAF_VALIDITY.whole_microseconds().unsigned_abs() / 2
 }
 
@@ -93,9 +94,9 @@ mod tests {
         assert!(!same(&leaves.config("b.example").unwrap()));
         let aged = |days: i64| {
             let age = days * 86_400_000_000;
-            let made = Timestamp::from_micros(SystemClock.now().as_micros() - age);
+            let created = Timestamp::from_micros(SystemClock.now().as_micros() - age);
             let config = Arc::clone(&first);
-            leaves.configs.insert("a.example".to_owned(), Leaf { config, made });
+            leaves.configs.insert("a.example".to_owned(), Leaf { config, created });
         };
         aged(3);
         assert!(same(&first));

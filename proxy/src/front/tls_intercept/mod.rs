@@ -1,4 +1,4 @@
-//! Which tunnels are opened, and the TLS with their clients.
+//! Which tunnels are intercepted, and TLS with their clients.
 
 pub(crate) mod ca;
 pub(crate) mod constraints;
@@ -7,6 +7,7 @@ mod leaves;
 use std::io;
 use std::time::Duration;
 
+use proxy_core::http::address::without_brackets;
 use proxy_core::http::host_pattern::{HostName, HostPattern};
 use proxy_core::http::target::Authority;
 use proxy_core::policy::decide::is_llm_provider;
@@ -21,10 +22,10 @@ use crate::error::SetupError;
 use crate::front::tls_intercept::ca::Ca;
 use crate::front::tls_intercept::leaves::Leaves;
 
-/// Of how many hosts it is remembered that the log has told of them.
+/// How many hosts are remembered that the log has a hint for.
 const HINTED: usize = 1_024;
 
-/// Opens the tunnels to the hosts that were opted in.
+/// Intercepts the tunnels to the hosts that were opted in.
 #[derive(Debug)]
 pub(crate) struct Interceptor {
     hosts: Vec<HostPattern>,
@@ -33,7 +34,7 @@ pub(crate) struct Interceptor {
 }
 
 impl Interceptor {
-    /// `None`: nothing is intercepted. Without a `ca` one is made that lives as long as this does.
+    /// `None`: nothing is intercepted. Without a `ca` it creates one that lives as long as itself.
     pub(crate) fn new(hosts: &[HostPattern], ca: Option<&Ca>) -> Result<Option<Self>, SetupError> {
         if hosts.is_empty() {
             return Ok(None);
@@ -56,8 +57,8 @@ impl Interceptor {
         self.leaves.ca()
     }
 
-    /// Is a tunnel to `authority` to be opened. A provider of language models must have been named
-    /// itself: what `*.` takes along by chance is left alone.
+    /// Whether a tunnel to `authority` is intercepted. A provider of language models must be named
+    /// itself: a wildcard that happens to match one does not count.
     pub(crate) fn covers(&self, authority: &Authority) -> bool {
         let named = |pattern: &HostPattern| !matches!(pattern.host(), HostName::Under(_));
         self.hosts.iter().any(|pattern| {
@@ -65,7 +66,7 @@ impl Interceptor {
         })
     }
 
-    /// The handshake with a client that wants `authority`; `None` where none came about.
+    /// The handshake with a client that asked for `authority`. `None`: it failed.
     pub(crate) async fn accept<I>(
         &self,
         client: I,
@@ -75,7 +76,7 @@ impl Interceptor {
     where
         I: AsyncRead + AsyncWrite + Unpin,
     {
-        let host = bare(&authority.host);
+        let host = certificate_name(&authority.host);
         let config = match self.leaves.config(host) {
             Ok(config) => config,
             Err(error) => {
@@ -85,8 +86,8 @@ impl Interceptor {
         };
         match timeout(limit, TlsAcceptor::from(config).accept(client)).await {
             Ok(Ok(stream)) => {
-                let asked = stream.get_ref().1.server_name();
-                if let Some(name) = asked.filter(|name| !name.eq_ignore_ascii_case(host)) {
+                let server_name = stream.get_ref().1.server_name();
+                if let Some(name) = server_name.filter(|name| !name.eq_ignore_ascii_case(host)) {
                     tracing::info!(
                         host,
                         name,
@@ -96,7 +97,7 @@ impl Interceptor {
                 Some(stream)
             }
             Ok(Err(error)) => {
-                self.tell(host, &error);
+                self.log_failure(host, &error);
                 None
             }
             Err(_) => {
@@ -106,8 +107,8 @@ impl Interceptor {
         }
     }
 
-    /// One line a host: an agent that retries would fill the log.
-    fn tell(&self, host: &str, error: &io::Error) {
+    /// Logs a failed handshake, one hint for each host: an agent that retries would fill the log.
+    fn log_failure(&self, host: &str, error: &io::Error) {
         if !is_distrust(error) {
             tracing::debug!(host, %error, "no TLS with a client");
         } else if self.hinted.get(host).is_none() {
@@ -122,7 +123,7 @@ impl Interceptor {
     }
 }
 
-/// What clients say, or do, that see a certificate which they do not trust.
+/// Whether an error is what clients send, or do, that do not trust a certificate.
 fn is_distrust(error: &io::Error) -> bool {
     let cause = error.get_ref().and_then(|cause| cause.downcast_ref::<rustls::Error>());
     match cause {
@@ -134,15 +135,14 @@ fn is_distrust(error: &io::Error) -> bool {
                 | AlertDescription::CertificateUnknown
                 | AlertDescription::AccessDenied
         ),
-        // Some close without a word.
+        // Some clients close without an alert.
         _ => error.kind() == io::ErrorKind::UnexpectedEof,
     }
 }
 
-/// The host as certificates name it: no last dot, no brackets.
-fn bare(host: &str) -> &str {
-    let host = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(host);
-    host.trim_end_matches('.')
+/// The host as certificates name it, without a last dot or brackets.
+fn certificate_name(host: &str) -> &str {
+    without_brackets(host).trim_end_matches('.')
 }
 
 #[cfg(test)]

@@ -1,155 +1,170 @@
-//! Step 5: consume the lease with the outcome, before the agent can act on the answer.
+//! Step 5: consumes the lease with the outcome, before the agent can act on the answer.
 
+pub(crate) mod client;
+pub(crate) mod facts;
 mod recorder;
-pub(crate) mod running;
-pub(crate) mod stream;
+mod stream;
 
 use std::io;
-use std::sync::Arc;
-use std::time::Duration;
 
+use bytes::Bytes;
 use hyper::body::Body as _;
-use hyper::header::CONTENT_ENCODING;
-use hyper::header::{TRAILER, TRANSFER_ENCODING};
-use hyper::http::response::Parts;
+use hyper::header::{CONTENT_ENCODING, TRAILER, TRANSFER_ENCODING};
+use hyper::http::response;
 use hyper::{HeaderMap, StatusCode};
-use proxy_core::error::{Error, Sent};
+use proxy_core::error::Error;
 use proxy_core::http::forms::kind::media_type;
-use proxy_core::http::hop_by_hop;
-use store::call::{AnswerBody, Finish};
+use proxy_core::http::hop_by_hop::strip_response;
+use store::call::{AnswerBody, Finish, Sent as BytesSent};
 use store::state::Knowledge;
 use store::{Clock as _, SystemClock};
 
-use crate::body::timed::Timed;
+use self::facts::{AnswerFacts, AnswerInProgress};
+use self::recorder::{HeldBody, Recorder};
+use super::exchange::Exchange;
+use super::states::{Answered, Recorded, Running, Sent};
+use crate::body::incoming::IncomingBody;
 use crate::mcp::stream_reply;
-use crate::steps::record::recorder::{Held, Recorder, hold, is_stream};
-use crate::steps::record::running::{Facts, Running, finished, truncated};
-use crate::steps::record::stream::flow;
-use crate::steps::reply::Reply;
-use crate::steps::respond::{live, problem};
-use crate::upstream::response_body::FromUpstream;
-use crate::upstream::send::Reached;
+use crate::upstream::response_body::UpstreamBody;
+use crate::upstream::send::AnswerHead;
 
-/// Records that no answer came, and tells the client so.
-pub(crate) async fn failure(running: Running, error: Error) -> Reply {
-    let (context, label) = (Arc::clone(&running.context), running.label.clone());
+/// Records what became of a call. An answer that flows is recorded by a task of its own, which
+/// holds the end of the answer until then.
+pub(crate) async fn record(sent: Exchange<Sent>) -> Exchange<Recorded> {
+    let (exchange, Sent { running, result }) = sent.split();
+    let running = exchange.with(running);
+    match result {
+        Ok(answer) => record_answer(running, answer).await,
+        Err(error) => record_failure(running, error).await,
+    }
+}
+
+/// Records that no answer came.
+async fn record_failure(running: Exchange<Running>, error: Error) -> Exchange<Recorded> {
     let sent = error.sent();
     let finish = Finish {
         outcome: match sent {
-            Sent::Never => Knowledge::NotExecuted,
-            Sent::Maybe => Knowledge::Unknown,
+            BytesSent::Never => Knowledge::NotExecuted,
+            BytesSent::Maybe => Knowledge::Unknown,
         },
         tool_error: false,
         answer: None,
         error: Some(error.to_string()),
-        problem: problem::as_stored(&error),
-        sent_at: (sent == Sent::Maybe).then_some(running.sent_at),
+        problem: error.problem(),
+        sent_at: (sent == BytesSent::Maybe).then_some(running.state.sent_at),
         first_byte_at: None,
         last_event: error.to_string(),
     };
-    match running.settle(finish).await {
-        Ok(settled) => problem::unanswered(&context, &error, &settled, &label),
-        Err(error) => problem::problem(&context, &error, Some(&label)),
-    }
+    settle_unanswered(running, finish, error).await
 }
 
-/// Records the upstream's answer and passes it on: whole where it is no stream, else as it comes,
-/// with its end held until the outcome is committed.
-pub(crate) async fn answer(running: Running, reached: Reached) -> Reply {
-    let context = Arc::clone(&running.context);
+/// Records the upstream's answer: whole, if it is not a stream, or as it comes, with its end held
+/// until the outcome is committed.
+async fn record_answer(running: Exchange<Running>, answer: AnswerHead) -> Exchange<Recorded> {
     let received_at = SystemClock.now();
-    let (mut head, incoming) = reached.response.into_parts();
+    let (mut head, incoming) = answer.response.into_parts();
     let length = incoming.size_hint().exact();
     let unverified = length.is_none()
         && !head.headers.contains_key(TRANSFER_ENCODING)
-        && !reached.connection.tells_ends();
+        && !answer.connection.marks_ends();
     let announced = head.headers.get(TRAILER).cloned();
-    hop_by_hop::strip_response(&mut head.headers);
-    let timed = Timed::new(incoming, head.version, context.config.timeouts.body_idle);
-    let mut source = FromUpstream::new(timed, reached.connection);
-    let mut recorder = Recorder::new(&context);
-    let rule = running.label.rule.as_ref().map(|rule| &rule.given);
-    let keeps = rule.is_none_or(|rule| rule.store_body);
-    let facts = Facts::new(&head, received_at, unverified, keeps);
-    if let Some(asker) = running.label.mcp.clone()
-        && may_have_body(head.status)
-        && may_hold_response(&head)
-    {
-        return stream_reply::flow(running, asker, head, facts, source, reached.took);
-    }
-    let stream = rule.and_then(|rule| rule.stream);
-    // Whoever is told of an empty body has its end with the head, before anything is recorded.
-    let flows = may_have_body(head.status) && length != Some(0);
-    let end = if flows && stream.unwrap_or_else(|| is_stream(&head.headers)) {
-        Held::Long(None)
-    } else {
-        hold(&mut recorder, &mut source).await
+    strip_response(&mut head.headers);
+    let timeout = running.context.timeouts.body_idle;
+    let incoming = IncomingBody::new(incoming, head.version, timeout);
+    let mut source = UpstreamBody::new(incoming, answer.connection);
+    let mut recorder = Recorder::new(&running.context.bodies.spool);
+    let rule = running.label.rule.as_ref().map(|rule| &rule.answer);
+    let streams = rule.and_then(|rule| rule.stream);
+    let facts = AnswerFacts {
+        status: head.status.as_u16(),
+        headers: head.headers.clone(),
+        reason: head.extensions.get().cloned(),
+        received_at,
+        unverified,
+        keeps_body: rule.is_none_or(|rule| rule.store_body),
     };
-    match end {
-        Held::Whole(trailers) => {
-            whole(running, head, facts, recorder, trailers, reached.took).await
+    let may_have_body = may_have_body(head.status);
+    let caller = running.label.mcp.clone();
+    let caller = caller.filter(|_| may_have_body && may_hold_response(&head));
+    // A client that gets an empty body has its end with the head, before anything is recorded.
+    let flows = may_have_body
+        && length != Some(0)
+        && streams.unwrap_or_else(|| recorder::is_stream(&head.headers));
+    let mut answering = AnswerInProgress { running, head, facts, took: answer.took };
+    if let Some(caller) = caller {
+        return stream_reply::stream(answering, caller, source);
+    }
+    let kept = if flows { HeldBody::Long(None) } else { recorder.hold(&mut source).await };
+    match kept {
+        HeldBody::Whole(trailers) => {
+            let body = recorder.finish().await;
+            match body {
+                AnswerBody::Kept(bytes) => answering.settle_whole(bytes, trailers).await,
+                dropped @ AnswerBody::Dropped { .. } => {
+                    let lost = io::Error::other("the spooled answer could not be read back");
+                    settle_broken(answering, dropped, &lost).await
+                }
+            }
         }
-        Held::Broken(error) => broken(running, facts, recorder, &error).await,
-        Held::Long(next) => {
+        HeldBody::Broken(error) => {
+            let body = recorder.finish().await;
+            settle_broken(answering, body, &error).await
+        }
+        HeldBody::Long(next) => {
             if let Some(announced) = announced {
                 // hyper sends only the trailers that this field announces.
-                head.headers.insert(TRAILER, announced);
+                answering.head.headers.insert(TRAILER, announced);
             }
-            flow(running, head, facts, length, recorder, source, next, reached.took)
+            stream::stream(answering, stream::FlowingBody { length, recorder, source, next })
         }
     }
 }
 
-/// Is the answer a stream of events that may hold the response.
-fn may_hold_response(head: &Parts) -> bool {
-    head.status.is_success()
-        && !head.headers.contains_key(CONTENT_ENCODING)
-        && media_type(&head.headers).is_some_and(|media| media.essence_str() == "text/event-stream")
-}
-
-/// RFC 9112, 6.3.
+/// Whether an answer of this status may have a body (RFC 9112, 6.3).
 fn may_have_body(status: StatusCode) -> bool {
     !status.is_informational()
         && ![StatusCode::NO_CONTENT, StatusCode::NOT_MODIFIED].contains(&status)
 }
 
-async fn whole(
-    running: Running,
-    head: Parts,
-    facts: Facts,
-    recorder: Recorder,
-    trailers: Option<HeaderMap>,
-    took: Duration,
-) -> Reply {
-    let (context, label) = (Arc::clone(&running.context), running.label.clone());
-    let body = recorder.finish().await;
-    let AnswerBody::Kept(bytes) = &body else {
-        let lost = io::Error::other("the spooled answer could not be read back");
-        return settle_broken(running, &facts, body, &lost).await;
-    };
-    let bytes = bytes.clone();
-    let finish = finished(&running, &facts, body, trailers.as_ref());
-    match running.settle(finish).await {
-        Ok(settled) => live::answered(&context, head, bytes, trailers, &settled, &label, took),
-        Err(error) => problem::problem(&context, &error, Some(&label)),
-    }
+/// Whether the answer is a stream of events that may hold the response to a tool call.
+fn may_hold_response(head: &response::Parts) -> bool {
+    head.status.is_success()
+        && !head.headers.contains_key(CONTENT_ENCODING)
+        && media_type(&head.headers).is_some_and(|media| media.essence_str() == "text/event-stream")
 }
 
-async fn broken(running: Running, facts: Facts, recorder: Recorder, error: &io::Error) -> Reply {
-    let body = recorder.finish().await;
-    settle_broken(running, &facts, body, error).await
-}
-
+/// Records an answer that broke off. `body` is what came of it.
 async fn settle_broken(
-    running: Running,
-    facts: &Facts,
+    answering: AnswerInProgress,
     body: AnswerBody,
     error: &io::Error,
-) -> Reply {
-    let (context, label) = (Arc::clone(&running.context), running.label.clone());
-    let (finish, told) = truncated(&running, facts, body, error);
-    match running.settle(finish).await {
-        Ok(settled) => problem::unanswered(&context, &told, &settled, &label),
-        Err(error) => problem::problem(&context, &error, Some(&label)),
+) -> Exchange<Recorded> {
+    let (finish, error) = answering.facts.truncated(&answering.running.state, body, error);
+    settle_unanswered(answering.running, finish, error).await
+}
+
+async fn settle_unanswered(
+    running: Exchange<Running>,
+    finish: Finish,
+    error: Error,
+) -> Exchange<Recorded> {
+    let (exchange, settled) = running.settle(finish).await;
+    exchange.with(match settled {
+        Ok(settled) => Recorded::Unanswered { error, settled },
+        Err(error) => Recorded::Failed(error),
+    })
+}
+
+impl AnswerInProgress {
+    /// Records an answer that came whole.
+    async fn settle_whole(self, body: Bytes, trailers: Option<HeaderMap>) -> Exchange<Recorded> {
+        let Self { running, head, facts, took } = self;
+        let kept = AnswerBody::Kept(body.clone());
+        let finish = facts.whole(&running, kept, trailers.as_ref());
+        let (exchange, settled) = running.settle(finish).await;
+        exchange.with(match settled {
+            Ok(settled) => Recorded::Answered(Answered { head, body, trailers, settled, took }),
+            Err(error) => Recorded::Failed(error),
+        })
     }
 }

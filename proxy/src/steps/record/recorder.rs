@@ -1,20 +1,21 @@
-//! Taking down an answer's body as it comes, and holding what is no stream.
+//! Records an answer's body as it comes, and holds what is not a stream.
 
 use std::io;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use http_body_util::BodyExt as _;
 use hyper::HeaderMap;
+use hyper::body::Frame;
 use hyper::header::CONTENT_TYPE;
 use sha2::{Digest as _, Sha256};
 use store::MAX_KEPT_BODY;
 use store::call::AnswerBody;
 
-use crate::body::spool::{Chunks, Spool};
-use crate::context::ProxyContext;
-use crate::upstream::response_body::FromUpstream;
+use crate::body::spool::{Chunks, Spool, SpoolArea};
+use crate::upstream::response_body::UpstreamBody;
 
-/// Streams in the sense of the contract; chunked coding alone makes none.
+/// Whether the media type is one of streams. Chunked coding alone makes no stream.
 pub(super) fn is_stream(headers: &HeaderMap) -> bool {
     const STREAMS: [&str; 7] = [
         "text/event-stream",
@@ -30,7 +31,7 @@ pub(super) fn is_stream(headers: &HeaderMap) -> bool {
     STREAMS.iter().any(|stream| media.eq_ignore_ascii_case(stream))
 }
 
-/// Takes down a body as it comes: its bytes up to the store's limit, its digest and size always.
+/// Records a body as it comes: its bytes up to the store's limit, its digest and size always.
 #[derive(Debug)]
 pub(super) struct Recorder {
     spool: Spool,
@@ -40,11 +41,11 @@ pub(super) struct Recorder {
 }
 
 impl Recorder {
-    pub(super) fn new(context: &ProxyContext) -> Self {
-        Self { spool: Spool::new(&context.spool), keeping: true, hash: Sha256::new(), size: 0 }
+    pub(super) fn new(area: &Arc<SpoolArea>) -> Self {
+        Self { spool: Spool::new(area), keeping: true, hash: Sha256::new(), size: 0 }
     }
 
-    /// After it stopped keeping, the spool has all bytes before `data` and none of it.
+    /// Records `data`. After recording stops, the spool has all bytes before `data` and none of it.
     pub(super) async fn record(&mut self, data: &Bytes) {
         self.hash.update(data);
         self.size += data.len() as u64;
@@ -61,7 +62,7 @@ impl Recorder {
             };
     }
 
-    /// What was kept so far, to be passed on now that it is kept no more.
+    /// Takes out what was kept so far, to be passed on.
     pub(super) fn backlog(&mut self) -> Chunks {
         let empty = Spool::new(self.spool.area());
         Chunks::new(std::mem::replace(&mut self.spool, empty).done())
@@ -80,31 +81,33 @@ impl Recorder {
             }
         }
     }
+
+    /// Reads a body to its end, unless it is too large.
+    pub(super) async fn hold(&mut self, source: &mut UpstreamBody) -> HeldBody {
+        let mut trailers = None;
+        while let Some(frame) = source.frame().await {
+            match frame.map(Frame::into_data) {
+                Ok(Ok(data)) => {
+                    self.record(&data).await;
+                    if !self.keeping {
+                        return HeldBody::Long(Some(data));
+                    }
+                }
+                Ok(Err(frame)) => trailers = frame.into_trailers().ok(),
+                Err(error) => return HeldBody::Broken(error),
+            }
+        }
+        HeldBody::Whole(trailers)
+    }
 }
 
 /// What became of a body that was to be held.
-pub(super) enum Held {
+pub(super) enum HeldBody {
+    /// It came to its end, with these trailers.
     Whole(Option<HeaderMap>),
     Broken(io::Error),
-    /// It cannot be held to its end; this frame is not in the spool any more.
+    /// It is too large. This frame is not in the spool any more.
     Long(Option<Bytes>),
-}
-
-pub(super) async fn hold(recorder: &mut Recorder, source: &mut FromUpstream) -> Held {
-    let mut trailers = None;
-    while let Some(frame) = source.frame().await {
-        match frame.map(hyper::body::Frame::into_data) {
-            Ok(Ok(data)) => {
-                recorder.record(&data).await;
-                if !recorder.keeping {
-                    return Held::Long(Some(data));
-                }
-            }
-            Ok(Err(frame)) => trailers = frame.into_trailers().ok(),
-            Err(error) => return Held::Broken(error),
-        }
-    }
-    Held::Whole(trailers)
 }
 
 #[cfg(test)]

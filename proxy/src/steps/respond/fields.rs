@@ -11,18 +11,19 @@ use proxy_core::http::own_fields::RETRY_TOKEN;
 use store::call::Doubt;
 use store::model::Timestamp;
 
-use crate::body::stream::Body;
+use crate::body::reply::ReplyBody;
 
 pub(crate) const IDEMPOTENCY_STATUS: HeaderName = HeaderName::from_static("idempotency-status");
-pub(crate) const REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
+pub(super) const REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
 pub(crate) const EXECUTION_ID: HeaderName = HeaderName::from_static("agent-execution-id");
-pub(crate) const PROXY_STATUS: HeaderName = HeaderName::from_static("proxy-status");
-/// What the SDKs of `OpenAI` and Anthropic, and of Stripe, obey before their own retry rules.
+pub(super) const PROXY_STATUS: HeaderName = HeaderName::from_static("proxy-status");
+/// The SDKs of `OpenAI`, Anthropic and Stripe obey these before their own retry rules.
 const DO_NOT_RETRY: [HeaderName; 2] =
     [HeaderName::from_static("x-should-retry"), HeaderName::from_static("stripe-should-retry")];
 
-/// The headers of an answer that leaves the call in doubt: clients must not retry by themselves.
-pub(crate) fn in_doubt(headers: &mut HeaderMap, doubt: &Doubt) {
+/// Adds the fields of an answer that leaves the call in doubt: clients must not retry by
+/// themselves.
+pub(super) fn add_doubt(headers: &mut HeaderMap, doubt: &Doubt) {
     for name in DO_NOT_RETRY {
         headers.insert(name, HeaderValue::from_static("false"));
     }
@@ -33,8 +34,8 @@ pub(crate) fn in_doubt(headers: &mut HeaderMap, doubt: &Doubt) {
     }
 }
 
-/// An answer without Date gets the time when it came (RFC 9110, 6.6.1).
-pub(crate) fn date(headers: &mut HeaderMap, received_at: Timestamp) {
+/// Adds the time when an answer came, if it has no Date (RFC 9110, 6.6.1).
+pub(super) fn add_date(headers: &mut HeaderMap, received_at: Timestamp) {
     if headers.contains_key(DATE) {
         return;
     }
@@ -45,27 +46,28 @@ pub(crate) fn date(headers: &mut HeaderMap, received_at: Timestamp) {
     }
 }
 
-/// Makes the head of an answer fit for this hop: our version, since after that of an upstream's
-/// HTTP/1.0 hyper would end a body with the connection, and a broken answer like a whole one; and no
-/// length for 1xx and 204, which have no body whatever the upstream's header says (RFC 9112, 6.3).
-pub(crate) fn own_framing(head: &mut Parts) {
+/// Gives the head of an answer the framing of this hop. The version is ours: with that of an
+/// HTTP/1.0 upstream hyper would end a body with the connection, and a broken answer like a whole
+/// one. 1xx and 204 get no length, since they have no body, whatever the upstream's header says
+/// (RFC 9112, 6.3).
+pub(super) fn own_framing(head: &mut Parts) {
     head.version = Version::HTTP_11;
     if head.status.is_informational() || head.status == StatusCode::NO_CONTENT {
         hop_by_hop::remove_where(&mut head.headers, |name| name == "content-length");
     }
 }
 
-/// Only a chunked body carries trailers, and only announced ones; hyper drops them where the
-/// client did not ask for any.
-pub(crate) fn with_trailers(
+/// The body with its trailers. Only a chunked body carries trailers, and only announced ones. hyper
+/// drops them if the client did not ask for any.
+pub(super) fn with_trailers(
     fields: &mut HeaderMap,
     body: Bytes,
     trailers: Option<HeaderMap>,
-) -> Body {
-    let Some(trailers) = trailers else { return Body::whole(body) };
+) -> ReplyBody {
+    let Some(trailers) = trailers else { return ReplyBody::whole(body) };
     hop_by_hop::remove_where(fields, |name| name == "content-length");
     for name in trailers.keys() {
         fields.append(TRAILER, HeaderValue::from(name.clone()));
     }
-    Body::with_trailers(body, trailers)
+    ReplyBody::with_trailers(body, trailers)
 }

@@ -2,100 +2,103 @@
 
 use std::time::Duration;
 
-use bytes::Bytes;
+use hyper::Response;
 use hyper::header::{CONNECTION, HeaderValue, TRAILER, UPGRADE};
-use hyper::http::response::Parts;
-use hyper::{HeaderMap, Response};
-use proxy_core::http::hop_by_hop;
-use store::call::Settled;
+use hyper::http::response;
+use proxy_core::http::hop_by_hop::{add_via, strip_response};
+use proxy_core::policy::decision::PassReason;
+use store::decision::Decision;
 use store::state::Knowledge;
 use store::{Clock as _, SystemClock};
 
-use crate::body::stream::Body;
-use crate::context::ProxyContext;
-use crate::steps::label::Label;
+use super::fields::{add_date, add_doubt, own_framing, with_trailers};
+use crate::body::reply::ReplyBody;
+use crate::config::Outcome;
+use crate::steps::exchange::Exchange;
+use crate::steps::label::{CallLabel, IdempotencyStatus};
 use crate::steps::reply::Reply;
-use crate::steps::respond::fields::{self, IDEMPOTENCY_STATUS};
-use crate::upstream::send::Reached;
+use crate::steps::states::Answered;
+use crate::upstream::send::AnswerHead;
 
-/// The answer of something that is not guarded. `told`: why, unless it only reads.
-pub(crate) fn passed(
-    context: &ProxyContext,
-    mut head: Parts,
-    body: Body,
-    told: Option<&str>,
-    took: Duration,
-) -> Reply {
+/// The answer to a request that is not guarded.
+pub(crate) struct PassedAnswer {
+    pub(crate) head: response::Parts,
+    pub(crate) body: ReplyBody,
+    /// From the dispatch to the head of the answer.
+    pub(crate) took: Duration,
+}
+
+/// The answer to a request that is not guarded. The client gets the reason, unless the request only
+/// reads.
+pub(crate) fn passed(via: &HeaderValue, passed: PassedAnswer, reason: &PassReason) -> Reply {
+    let PassedAnswer { mut head, body, took } = passed;
     let trailer = head.headers.get(TRAILER).cloned();
-    hop_by_hop::strip_response(&mut head.headers);
+    strip_response(&mut head.headers);
     if let Some(trailer) = trailer {
         head.headers.insert(TRAILER, trailer);
     }
-    hop_by_hop::add_via(&mut head.headers, &context.via);
-    if let Some(reason) = told {
-        let status = Label::default().status("bypassed", Some(reason), false);
-        head.headers.insert(IDEMPOTENCY_STATUS, status);
-    }
-    fields::own_framing(&mut head);
-    let decision = if told.is_some() { "bypassed" } else { "passed" };
-    Reply { response: Response::from_parts(head, body), decision, upstream: Some(took) }
+    add_via(&mut head.headers, via);
+    let decision = match reason.bypass() {
+        None => Decision::Passed,
+        Some(reason) => {
+            let status = IdempotencyStatus::because(Decision::Bypassed, reason);
+            CallLabel::default().put(&mut head.headers, status);
+            Decision::Bypassed
+        }
+    };
+    own_framing(&mut head);
+    Reply::new(Response::from_parts(head, body), Outcome::Decided(decision), Some(took))
 }
 
-/// Both sides have agreed to speak something else.
-pub(crate) fn switching(context: &ProxyContext, reached: Reached) -> Reply {
-    let (mut head, _) = reached.response.into_parts();
+/// Both sides have agreed to speak another protocol.
+pub(crate) fn switching(via: &HeaderValue, answer: AnswerHead) -> Reply {
+    let (mut head, _) = answer.response.into_parts();
     let protocol = head.headers.get(UPGRADE).cloned();
-    hop_by_hop::strip_response(&mut head.headers);
+    strip_response(&mut head.headers);
     head.headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
     if let Some(protocol) = protocol {
         head.headers.insert(UPGRADE, protocol);
     }
-    hop_by_hop::add_via(&mut head.headers, &context.via);
-    let status = Label::default().status("bypassed", Some("upgrade"), false);
-    head.headers.insert(IDEMPOTENCY_STATUS, status);
-    let response = Response::from_parts(head, Body::empty());
-    Reply { response, decision: "bypassed", upstream: Some(reached.took) }
+    add_via(&mut head.headers, via);
+    let status = IdempotencyStatus::because(Decision::Bypassed, "upgrade");
+    CallLabel::default().put(&mut head.headers, status);
+    let response = Response::from_parts(head, ReplyBody::empty());
+    Reply::new(response, Outcome::Decided(Decision::Bypassed), Some(answer.took))
 }
 
-/// The upstream's whole answer, to the caller that had it executed.
-pub(crate) fn answered(
-    context: &ProxyContext,
-    mut head: Parts,
-    body: Bytes,
-    trailers: Option<HeaderMap>,
-    settled: &Settled,
-    label: &Label,
-    took: Duration,
-) -> Reply {
-    let (word, reason) = match (settled.outcome, &settled.doubt) {
-        (Knowledge::Executed, _) => ("executed", None),
-        (Knowledge::NotExecuted, _) => ("not-executed", None),
-        (Knowledge::Unknown, Some(_)) => ("in-doubt", None),
-        (Knowledge::Unknown, None) => ("in-doubt", Some("idempotent")),
+/// The upstream's whole answer, to the caller whose call it is.
+pub(super) fn answered(exchange: &Exchange<()>, answered: Answered) -> Reply {
+    let Answered { mut head, body, trailers, settled, took } = answered;
+    let status = match (settled.outcome, &settled.doubt) {
+        (Knowledge::Executed, _) => Decision::Executed.into(),
+        (Knowledge::NotExecuted, _) => Decision::NotExecuted.into(),
+        (Knowledge::Unknown, Some(_)) => Decision::InDoubt.into(),
+        (Knowledge::Unknown, None) => IdempotencyStatus::because(Decision::InDoubt, "idempotent"),
     };
-    hop_by_hop::add_via(&mut head.headers, &context.via);
-    label.put(&mut head.headers, word, reason, false);
+    add_via(&mut head.headers, &exchange.context.own.via);
+    exchange.label.put(&mut head.headers, status);
     if let Some(doubt) = &settled.doubt {
-        fields::in_doubt(&mut head.headers, &label.tells(doubt));
+        add_doubt(&mut head.headers, &exchange.label.visible(doubt));
     }
     let received_at = settled.answer.as_ref().map_or_else(|| SystemClock.now(), |a| a.received_at);
-    fields::date(&mut head.headers, received_at);
-    fields::own_framing(&mut head);
-    let body = fields::with_trailers(&mut head.headers, body, trailers);
-    Reply { response: Response::from_parts(head, body), decision: word, upstream: Some(took) }
+    add_date(&mut head.headers, received_at);
+    own_framing(&mut head);
+    let body = with_trailers(&mut head.headers, body, trailers);
+    let outcome = Outcome::Decided(status.decision);
+    Reply::new(Response::from_parts(head, body), outcome, Some(took))
 }
 
-/// The head of an answer that flows; its outcome is not known yet.
-pub(crate) fn flowing(
-    context: &ProxyContext,
-    mut head: Parts,
-    body: Body,
-    label: &Label,
+/// The head of an answer that flows. Its outcome is not known yet.
+pub(super) fn streaming(
+    exchange: &Exchange<()>,
+    mut head: response::Parts,
+    body: ReplyBody,
     took: Duration,
 ) -> Reply {
-    hop_by_hop::add_via(&mut head.headers, &context.via);
-    label.put(&mut head.headers, "executing", None, false);
-    fields::date(&mut head.headers, SystemClock.now());
-    fields::own_framing(&mut head);
-    Reply { response: Response::from_parts(head, body), decision: "executed", upstream: Some(took) }
+    add_via(&mut head.headers, &exchange.context.own.via);
+    exchange.label.put(&mut head.headers, Decision::Executing);
+    add_date(&mut head.headers, SystemClock.now());
+    own_framing(&mut head);
+    let outcome = Outcome::Decided(Decision::Executed);
+    Reply::new(Response::from_parts(head, body), outcome, Some(took))
 }

@@ -8,11 +8,11 @@ use hyper::HeaderMap;
 use hyper::header::{CONTENT_ENCODING, CONTENT_LENGTH, ETAG, HeaderValue};
 use proxy_core::http::hop_by_hop::remove_where;
 
-/// The largest body that is decoded, in bytes; a larger one stays as it is.
+/// The largest body that is decoded, in bytes. A larger one stays as it is.
 const MOST: u64 = 64 * 1024 * 1024;
 
-/// The body as it was stored, unless `codings` (Accept-Encoding, RFC 9110, 12.5.3) exclude its
-/// gzip: then decoded, under a weak `ETag`. Other codings stay: no answer would be worse.
+/// The body as it was stored. If `codings` (Accept-Encoding, RFC 9110, 12.5.3) exclude its gzip, it
+/// is decoded, under a weak `ETag`. Other codings stay: no answer at all would be worse.
 pub(super) fn acceptable(headers: &mut HeaderMap, body: &Bytes, codings: &[HeaderValue]) -> Bytes {
     let gzip = headers.get(CONTENT_ENCODING).is_some_and(|coding| is_gzip(coding.as_bytes()));
     if !gzip || accepts_gzip(codings) {
@@ -37,7 +37,7 @@ fn is_gzip(coding: &[u8]) -> bool {
     coding.eq_ignore_ascii_case(b"gzip") || coding.eq_ignore_ascii_case(b"x-gzip")
 }
 
-/// Without Accept-Encoding every coding is acceptable.
+/// Whether a request accepts gzip. Without Accept-Encoding it accepts every coding.
 fn accepts_gzip(codings: &[HeaderValue]) -> bool {
     let (mut by_name, mut by_star) = (None, None);
     for entry in codings.iter().flat_map(|value| value.as_bytes().split(|byte| *byte == b',')) {
@@ -77,7 +77,7 @@ mod tests {
         let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
         encoder.write_all(b"plain").unwrap();
         let zipped = Bytes::from(encoder.finish().unwrap());
-        for (accept, undone) in [
+        for (accept, decodes) in [
             (None, false),
             (Some("gzip, br"), false),
             (Some("*"), false),
@@ -92,9 +92,9 @@ mod tests {
             headers.insert(CONTENT_LENGTH, HeaderValue::from(zipped.len()));
             let codings: Vec<_> = accept.map(HeaderValue::from_static).into_iter().collect();
             let got = acceptable(&mut headers, &zipped, &codings);
-            assert_eq!(got == "plain", undone, "{accept:?}");
-            assert_eq!(headers.contains_key(CONTENT_ENCODING), !undone, "{accept:?}");
-            assert_eq!(headers[ETAG] == "W/\"a\"", undone, "{accept:?}");
+            assert_eq!(got == "plain", decodes, "{accept:?}");
+            assert_eq!(headers.contains_key(CONTENT_ENCODING), !decodes, "{accept:?}");
+            assert_eq!(headers[ETAG] == "W/\"a\"", decodes, "{accept:?}");
             assert_eq!(headers[CONTENT_LENGTH], got.len().to_string().as_str());
         }
     }

@@ -7,126 +7,129 @@ use hyper::header::{
 };
 use hyper::http::request;
 use hyper::{HeaderMap, Response, StatusCode, Version};
-use proxy_core::error::{Error, Sent};
-use proxy_core::http::hop_by_hop;
-use store::call::{Answer, AnswerBody, Settled};
+use proxy_core::error::Error;
+use proxy_core::http::hop_by_hop::add_via;
+use store::call::{Answer, AnswerBody, Sent, Settled};
+use store::decision::Decision;
 use store::state::Knowledge;
 use store::{Clock as _, SystemClock};
 use uuid::Uuid;
 
+use super::fields::{REPLAYED, add_date, own_framing, with_trailers};
+use super::recode;
+use crate::config::Outcome;
 use crate::context::ProxyContext;
-use crate::steps::label::Label;
+use crate::steps::label::{CallLabel, IdempotencyStatus};
 use crate::steps::reply::Reply;
-use crate::steps::respond::fields::{self, REPLAYED};
-use crate::steps::respond::problem::{self};
-use crate::steps::respond::recode;
-
-/// How a duplicate came by the stored answer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Duplicate {
-    /// The call was over.
-    Replayed,
-    /// It waited for the call.
-    Coalesced,
-}
 
 /// What a request says about the form of its answer.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Wants {
+pub(crate) struct AnswerFormat {
     trailers: bool,
     codings: Vec<HeaderValue>,
 }
 
-impl Wants {
+impl AnswerFormat {
     pub(crate) fn of(head: &request::Parts) -> Self {
         let takes_trailers = head.headers.get_all(TE).iter().any(|value| {
             let mut codings = value.as_bytes().split(|byte| *byte == b',');
             codings.any(|coding| coding.trim_ascii().eq_ignore_ascii_case(b"trailers"))
         });
         Self {
-            // In HTTP/2 they need no announcement.
+            // In HTTP/2 trailers need no announcement.
             trailers: takes_trailers || head.version == Version::HTTP_2,
             codings: head.headers.get_all(ACCEPT_ENCODING).iter().cloned().collect(),
         }
     }
 }
 
-/// What the call's outcome is to a duplicate of it.
-pub(crate) fn duplicate(
+/// Answers a duplicate with the outcome of its call. `decision`: it was replayed or coalesced.
+pub(crate) fn answer(
     context: &ProxyContext,
     settled: &Settled,
-    how: Duplicate,
-    label: &Label,
-    wants: &Wants,
+    decision: Decision,
+    label: &CallLabel,
+    format: &AnswerFormat,
 ) -> Result<Reply, Error> {
-    if settled.outcome == Knowledge::Unknown {
-        return Err(match (&settled.doubt, &settled.problem) {
-            (Some(doubt), _) => Error::InDoubt(doubt.clone()),
-            (None, Some(problem)) => problem::as_error(problem),
-            (None, None) => match &settled.answer {
-                Some(answer) => return replay(context, settled, answer, how, label, wants),
-                None => Error::Internal,
-            },
-        });
-    }
-    match (&settled.answer, &settled.problem) {
-        (Some(answer), _) => replay(context, settled, answer, how, label, wants),
-        (None, Some(problem)) => Err(problem::as_error(problem)),
-        (None, None) if settled.outcome == Knowledge::NotExecuted => Err(Error::Upstream {
+    let replay = |answer: &Answer| {
+        let body = match &answer.body {
+            AnswerBody::Kept(body) => body,
+            AnswerBody::Dropped { .. } => {
+                return Err(not_kept(settled.execution_id, Some(answer)));
+            }
+        };
+        let status = match settled.outcome {
+            Knowledge::NotExecuted => {
+                IdempotencyStatus::because(Decision::NotExecuted, "coalesced")
+            }
+            Knowledge::Executed | Knowledge::Unknown => decision.into(),
+        };
+        let status = IdempotencyStatus { omitted_cookies: answer.omitted_cookies, ..status };
+        Replay { answer, body, status, label, format }.reply(&context.own.via)
+    };
+    match (settled.outcome, &settled.answer, &settled.problem) {
+        (Knowledge::Unknown, answer, problem) => match (&settled.doubt, problem, answer) {
+            (Some(doubt), ..) => Err(Error::InDoubt(doubt.clone())),
+            (None, Some(problem), _) => Err(problem.into()),
+            (None, None, Some(answer)) => replay(answer),
+            (None, None, None) => Err(Error::Internal),
+        },
+        (_, Some(answer), _) => replay(answer),
+        (_, None, Some(problem)) => Err(problem.into()),
+        (Knowledge::NotExecuted, None, None) => Err(Error::Upstream {
             detail: settled.error.clone().unwrap_or_else(|| "the call was not sent".to_owned()),
             sent: Sent::Never,
         }),
-        (None, None) => Err(not_kept(settled.execution_id, None)),
+        (Knowledge::Executed, None, None) => Err(not_kept(settled.execution_id, None)),
     }
 }
 
-fn replay(
-    context: &ProxyContext,
-    settled: &Settled,
-    answer: &Answer,
-    how: Duplicate,
-    label: &Label,
-    wants: &Wants,
-) -> Result<Reply, Error> {
-    let AnswerBody::Kept(body) = &answer.body else {
-        return Err(not_kept(settled.execution_id, Some(answer)));
-    };
-    let (mut head, ()) = Response::new(()).into_parts();
-    head.status = StatusCode::from_u16(answer.status).map_err(|_| Error::Internal)?;
-    head.headers = header_map(&answer.headers);
-    if let Some((_, reason)) = answer.headers.iter().find(|(name, _)| name == REASON)
-        && let Ok(reason) = ReasonPhrase::try_from(&reason[..])
-    {
-        head.extensions.insert(reason);
-    }
-    hop_by_hop::add_via(&mut head.headers, &context.via);
-    let (word, reason) = match (settled.outcome, how) {
-        (Knowledge::NotExecuted, _) => ("not-executed", Some("coalesced")),
-        (_, Duplicate::Replayed) => ("replayed", None),
-        (_, Duplicate::Coalesced) => ("coalesced", None),
-    };
-    label.put(&mut head.headers, word, reason, answer.omitted_cookies);
-    head.headers.insert(REPLAYED, HeaderValue::from_static("true"));
-    let age = SystemClock.now().as_micros() - answer.received_at.as_micros();
-    head.headers.insert(AGE, HeaderValue::from(age.max(0) / 1_000_000));
-    fields::date(&mut head.headers, answer.received_at);
-    fields::own_framing(&mut head);
-    let trailers =
-        (wants.trailers && !answer.trailers.is_empty()).then(|| header_map(&answer.trailers));
-    let replayed =
-        label.mcp.as_ref().and_then(|asker| asker.replayed(answer.status, &mut head.headers, body));
-    let body = match replayed {
-        Some(body) => body,
-        None => recode::acceptable(&mut head.headers, body, &wants.codings),
-    };
-    measure(&mut head.headers, &body);
-    let body = fields::with_trailers(&mut head.headers, body, trailers);
-    Ok(Reply { response: Response::from_parts(head, body), decision: word, upstream: None })
+/// A stored answer, and how it is given again.
+struct Replay<'a> {
+    answer: &'a Answer,
+    body: &'a Bytes,
+    status: IdempotencyStatus,
+    label: &'a CallLabel,
+    format: &'a AnswerFormat,
 }
 
-/// Makes a length that was kept that of the body: what a tool had told may have been about another
-/// framing. What a HEAD tells is about another body.
-fn measure(headers: &mut HeaderMap, body: &Bytes) {
+impl Replay<'_> {
+    fn reply(self, via: &HeaderValue) -> Result<Reply, Error> {
+        let Self { answer, body, status, label, format } = self;
+        let (mut head, ()) = Response::new(()).into_parts();
+        head.status = StatusCode::from_u16(answer.status).map_err(|_| Error::Internal)?;
+        head.headers = header_map(&answer.headers);
+        if let Some((_, reason)) = answer.headers.iter().find(|(name, _)| name == REASON)
+            && let Ok(reason) = ReasonPhrase::try_from(&reason[..])
+        {
+            head.extensions.insert(reason);
+        }
+        add_via(&mut head.headers, via);
+        label.put(&mut head.headers, status);
+        head.headers.insert(REPLAYED, HeaderValue::from_static("true"));
+        let age = SystemClock.now().as_micros() - answer.received_at.as_micros();
+        head.headers.insert(AGE, HeaderValue::from(age.max(0) / 1_000_000));
+        add_date(&mut head.headers, answer.received_at);
+        own_framing(&mut head);
+        let trailers =
+            (format.trailers && !answer.trailers.is_empty()).then(|| header_map(&answer.trailers));
+        let caller = label.mcp.as_ref();
+        let tool_answer =
+            caller.and_then(|caller| caller.replay(answer.status, &mut head.headers, body));
+        let body = match tool_answer {
+            Some(body) => body,
+            None => recode::acceptable(&mut head.headers, body, &format.codings),
+        };
+        correct_length(&mut head.headers, &body);
+        let body = with_trailers(&mut head.headers, body, trailers);
+        let outcome = Outcome::Decided(status.decision);
+        Ok(Reply::new(Response::from_parts(head, body), outcome, None))
+    }
+}
+
+/// Makes a stored length that of the body: the tool's may be about another framing. The length of
+/// an answer to HEAD is about another body.
+fn correct_length(headers: &mut HeaderMap, body: &Bytes) {
     if !body.is_empty() && headers.contains_key(CONTENT_LENGTH) {
         headers.insert(CONTENT_LENGTH, HeaderValue::from(body.len()));
     }
@@ -156,7 +159,7 @@ pub(crate) fn stored_fields(headers: &HeaderMap) -> Vec<(String, Bytes)> {
         .collect()
 }
 
-/// The name under which a reason phrase is kept among the fields; no field can have it.
+/// The name that a reason phrase is kept under among the fields. No field can have it.
 const REASON: &str = ":reason";
 
 /// A reason phrase as it is kept.
@@ -164,7 +167,7 @@ pub(crate) fn stored_reason(reason: &ReasonPhrase) -> (String, Bytes) {
     (REASON.to_owned(), Bytes::copy_from_slice(reason.as_bytes()))
 }
 
-/// As a head has them; what is no field is left out.
+/// Stored fields as a head has them. Entries that are not header fields are left out.
 fn header_map(stored: &[(String, Bytes)]) -> HeaderMap {
     let mut headers = HeaderMap::with_capacity(stored.len() + 8);
     for (name, value) in stored {
@@ -182,19 +185,19 @@ mod tests {
 
     #[test]
     fn a_kept_length_is_that_of_the_body() {
-        for (told, body, want) in [
+        for (stored, body, want) in [
             (Some("3"), "0123456789", Some("10")),
             (Some("10"), "0123456789", Some("10")),
             (Some("4096"), "", Some("4096")),
             (None, "0123456789", None),
         ] {
             let mut headers = HeaderMap::new();
-            if let Some(told) = told {
-                headers.insert(CONTENT_LENGTH, HeaderValue::from_static(told));
+            if let Some(stored) = stored {
+                headers.insert(CONTENT_LENGTH, HeaderValue::from_static(stored));
             }
-            measure(&mut headers, &Bytes::from_static(body.as_bytes()));
-            let told = headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok());
-            assert_eq!(told, want);
+            correct_length(&mut headers, &Bytes::from_static(body.as_bytes()));
+            let length = headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok());
+            assert_eq!(length, want);
         }
     }
 }

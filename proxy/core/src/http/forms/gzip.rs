@@ -1,4 +1,4 @@
-//! Undoes gzip, as far as every reader would agree on what comes out.
+//! Undoes gzip, if every reader would get the same bytes.
 
 use std::io::Read as _;
 
@@ -6,15 +6,15 @@ use flate2::bufread::GzDecoder;
 use http::header::{CONTENT_ENCODING, HeaderMap};
 
 /// The largest JSON or form that is brought into its canonical form, and the largest body that is
-/// unzipped, in bytes; larger ones are compared raw. Multipart bodies are read as a stream.
+/// unzipped, in bytes. Larger ones are compared raw. Multipart bodies are read as a stream.
 pub(super) const MAX_IN_MEMORY: usize = 8 * 1024 * 1024;
 
-/// More than this many bytes out of one byte in is taken for an attack.
+/// More bytes than this out of one byte are an attack.
 const MAX_RATIO: usize = 200;
-/// The ratio is not looked at below this size.
+/// The ratio does not matter below this size, in bytes.
 const RATIO_FROM: usize = 64 * 1024;
 
-/// Is gzip the one coding of the message.
+/// Whether gzip is the only coding of the message.
 pub(super) fn is_only_coding(headers: &HeaderMap) -> bool {
     let mut values = headers.get_all(CONTENT_ENCODING).iter();
     match (values.next(), values.next()) {
@@ -25,8 +25,8 @@ pub(super) fn is_only_coding(headers: &HeaderMap) -> bool {
     }
 }
 
-/// What `zipped` unzips to. `None` where it is damaged, has bytes behind its one member (some
-/// readers stop there, some go on), or is over 8 MiB or the ratio.
+/// What `zipped` unzips to. `None`: it is damaged, has bytes behind its first member (some readers
+/// stop there, some go on), or exceeds 8 MiB or the ratio.
 pub(super) fn undo(zipped: &[u8]) -> Option<Vec<u8>> {
     let limit = MAX_IN_MEMORY.min(zipped.len().saturating_mul(MAX_RATIO).max(RATIO_FROM));
     let mut decoder = GzDecoder::new(zipped);

@@ -1,4 +1,4 @@
-//! How a body is to be compared, by its head.
+//! How a body is compared, by its head.
 
 use std::borrow::Cow;
 
@@ -9,16 +9,23 @@ use store_core::canonical;
 use super::gzip;
 use super::urlencoded::undisputed;
 
-/// How a body is to be compared, by its Content-Type.
+/// How a body is compared, by its Content-Type.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Kind {
+pub(crate) enum BodyKind {
+    /// As canonical JSON.
     Json,
+    /// As the decoded pairs of `application/x-www-form-urlencoded`, in order.
     Form,
-    Multipart { boundary: String },
+    /// Part by part.
+    Multipart {
+        /// What separates the parts. It does not count.
+        boundary: String,
+    },
+    /// Byte by byte.
     Raw,
 }
 
-/// The one Content-Type of a message, where it can be read.
+/// The Content-Type of a message, if it has exactly one that can be read.
 pub fn media_type(headers: &HeaderMap) -> Option<Mime> {
     let mut values = headers.get_all(CONTENT_TYPE).iter();
     match (values.next(), values.next()) {
@@ -27,10 +34,10 @@ pub fn media_type(headers: &HeaderMap) -> Option<Mime> {
     }
 }
 
-/// How a body is to be compared. Charsets other than UTF-8 make JSON something else.
-pub fn kind(headers: &HeaderMap) -> Kind {
+/// How a body is compared. JSON and forms in a charset other than UTF-8 are compared raw.
+pub(crate) fn body_kind(headers: &HeaderMap) -> BodyKind {
     let Some(media_type) = media_type(headers) else {
-        return Kind::Raw;
+        return BodyKind::Raw;
     };
     let utf8 = media_type
         .params()
@@ -39,36 +46,36 @@ pub fn kind(headers: &HeaderMap) -> Kind {
     let boundaries: Vec<_> =
         media_type.params().filter(|(name, _)| *name == mime::BOUNDARY).map(|(_, v)| v).collect();
     match (media_type.type_(), media_type.subtype(), media_type.suffix()) {
-        (mime::APPLICATION, mime::JSON, None) | (_, _, Some(mime::JSON)) if utf8 => Kind::Json,
-        (mime::APPLICATION, mime::WWW_FORM_URLENCODED, None) if utf8 => Kind::Form,
+        (mime::APPLICATION, mime::JSON, None) | (_, _, Some(mime::JSON)) if utf8 => BodyKind::Json,
+        (mime::APPLICATION, mime::WWW_FORM_URLENCODED, None) if utf8 => BodyKind::Form,
         (mime::MULTIPART, _, _) => match boundaries[..] {
-            [boundary] => Kind::Multipart { boundary: boundary.as_str().to_owned() },
-            _ => Kind::Raw,
+            [boundary] => BodyKind::Multipart { boundary: boundary.as_str().to_owned() },
+            _ => BodyKind::Raw,
         },
-        _ => Kind::Raw,
+        _ => BodyKind::Raw,
     }
 }
 
 /// How a body is compared, in words.
-pub fn described(headers: &HeaderMap, body: &[u8]) -> &'static str {
-    let undone = plain(headers, body);
-    let body = undone.as_deref().unwrap_or(body);
-    match kind(headers) {
+pub fn describe(headers: &HeaderMap, body: &[u8]) -> &'static str {
+    let plain = decoded(headers, body);
+    let body = plain.as_deref().unwrap_or(body);
+    match body_kind(headers) {
         _ if body.is_empty() => "none",
-        _ if undone.is_none() => "its bytes, still encoded",
-        Kind::Json if canonical::json(body).is_some() => {
+        _ if plain.is_none() => "its bytes, still encoded",
+        BodyKind::Json if canonical::json(body).is_some() => {
             "JSON: order of members, spaces and escapes do not matter; numbers as written"
         }
-        Kind::Json => "its bytes: JSON that readers read differently",
-        Kind::Form if undisputed(body).is_some() => "form: the decoded pairs in order",
-        Kind::Multipart { .. } => "multipart: its parts in order, whatever the boundary",
-        Kind::Form | Kind::Raw => "its bytes",
+        BodyKind::Json => "its bytes: JSON that readers read differently",
+        BodyKind::Form if undisputed(body).is_some() => "form: the decoded pairs in order",
+        BodyKind::Multipart { .. } => "multipart: its parts in order, whatever the boundary",
+        BodyKind::Form | BodyKind::Raw => "its bytes",
     }
 }
 
-/// The body without its content coding: itself where it has none, `None` where the coding is not
-/// gzip, is damaged, or unzips to too much.
-pub fn plain<'a>(headers: &HeaderMap, body: &'a [u8]) -> Option<Cow<'a, [u8]>> {
+/// The body without its content coding. `None`: the coding is not gzip, is damaged, or unzips to
+/// too much.
+pub fn decoded<'a>(headers: &HeaderMap, body: &'a [u8]) -> Option<Cow<'a, [u8]>> {
     if !headers.contains_key(CONTENT_ENCODING) {
         return Some(Cow::Borrowed(body));
     }

@@ -4,4 +4,5 @@ pub mod digest;
 mod gzip;
 pub mod kind;
 mod multipart;
+pub(crate) mod selection;
 pub mod urlencoded;

@@ -1,8 +1,8 @@
 //! Multipart bodies (RFC 2046, 5.1) without their boundary, which clients draw at random.
 //!
-//! Stricter than any library, on purpose: the libraries skip what they do not expect, and then two
-//! bodies that some server tells apart would be one. Whatever stands before the first or behind the
-//! last delimiter, or looks like a delimiter and is none, makes the body be compared raw.
+//! Stricter than any library, on purpose: libraries skip what they do not expect, so that two
+//! bodies which some server tells apart would be equal. A body is compared raw if anything stands
+//! before the first or behind the last delimiter, or only looks like a delimiter.
 
 use std::io::{self, Read};
 
@@ -17,8 +17,8 @@ const MAX_BOUNDARY: usize = 70;
 /// How much is read at once, in bytes.
 const CHUNK: u64 = 64 * 1024;
 
-/// A digest over the ordered parts: each one's header block as it is written, its length and its
-/// hash. `None` where the body is not multipart by the book. Holds few chunks in memory.
+/// A digest over the parts in order: each part's header block as it is written, its length and its
+/// hash. `None`: the body does not follow the RFC. Holds few chunks in memory.
 pub(super) fn digest(body: &mut dyn Read, boundary: &str) -> io::Result<Option<Digest>> {
     if !(1..=MAX_BOUNDARY).contains(&boundary.len()) {
         return Ok(None);
@@ -68,19 +68,19 @@ pub(super) fn digest(body: &mut dyn Read, boundary: &str) -> io::Result<Option<D
     }
 }
 
-/// Reads on until something is found.
+/// Reads a body until something is found.
 struct Scan<'a> {
     body: &'a mut dyn Read,
-    /// What was read; before `at` it is done with.
+    /// What was read. The bytes before `at` are done.
     ahead: Vec<u8>,
     at: usize,
     ended: bool,
 }
 
 impl Scan<'_> {
-    /// Shows `seen` everything before the next `needle` and goes on behind it; false where there is
-    /// none, with the body at its end. The last block is marked and has at least two bytes, unless
-    /// there are fewer in all.
+    /// Passes everything before the next `needle` to `seen` and continues behind it. False: there
+    /// is none, and the body is at its end. The last block is marked, and has at least two bytes
+    /// unless there are fewer in all.
     fn until(
         &mut self,
         needle: &Finder<'_>,
@@ -103,7 +103,7 @@ impl Scan<'_> {
         }
     }
 
-    /// The next `count` bytes, fewer at the end of the body.
+    /// The next `count` bytes, or fewer at the end of the body.
     fn take(&mut self, count: usize) -> io::Result<Vec<u8>> {
         while self.ahead.len() - self.at < count && self.more()? {}
         let end = self.ahead.len().min(self.at + count);

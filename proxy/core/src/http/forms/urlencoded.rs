@@ -1,15 +1,15 @@
-//! `application/x-www-form-urlencoded`, read byte by byte: no text is guessed at.
+//! `application/x-www-form-urlencoded`, read byte by byte.
 
 use percent_encoding::percent_decode;
 use serde::de::IgnoredAny;
 
-/// One pair of a form, decoded; a name without `=` has no value.
+/// One pair of a form, decoded. A name without `=` has no value.
 pub type Pair = (Vec<u8>, Option<Vec<u8>>);
 
-/// The pairs of a form in order, or `None` where readers differ about it: a `%` that begins no
-/// escape, or bytes that belong escaped (control characters, space, anything but ASCII).
+/// The pairs of a form in order. `None`: readers differ about it, since a `%` begins no escape, or
+/// bytes are not escaped that should be (control characters, space, anything but ASCII).
 ///
-/// Empty pairs stay, since some readers count them.
+/// Empty pairs stay: some readers count them.
 pub fn pairs(body: &[u8]) -> Option<Vec<Pair>> {
     if body.iter().any(|byte| !byte.is_ascii_graphic()) || has_loose_percent(body) {
         return None;
@@ -24,11 +24,11 @@ pub fn pairs(body: &[u8]) -> Option<Vec<Pair>> {
     )
 }
 
-/// The pairs of a form, or `None` where a reader may take the body for something else: JSON or markup
-/// that only calls itself a form, as `curl -d '{…}'` does, and in which `%` and `+` stand for
-/// themselves; or a bare `;`, where some readers begin a new pair.
+/// The pairs of a form. `None`: a reader may read the body differently. It may be JSON or markup
+/// that only claims to be a form, as `curl -d '{…}'` does, in which `%` and `+` mean themselves. Or
+/// it has a bare `;`, where some readers begin a new pair.
 pub(super) fn undisputed(body: &[u8]) -> Option<Vec<Pair>> {
-    // What clients that write forms escape, and other texts are full of.
+    // Characters that clients escape in forms, and that other texts are full of.
     let odd = body.iter().any(|byte| b"\"<>\\^`{|};".contains(byte));
     if odd || serde_json::from_slice::<IgnoredAny>(body).is_ok() {
         return None;
@@ -36,7 +36,7 @@ pub(super) fn undisputed(body: &[u8]) -> Option<Vec<Pair>> {
     pairs(body)
 }
 
-/// Name and value of one pair, still encoded.
+/// Splits one pair, still encoded.
 fn split(pair: &[u8]) -> (&[u8], Option<&[u8]>) {
     match pair.iter().position(|byte| *byte == b'=') {
         None => (pair, None),

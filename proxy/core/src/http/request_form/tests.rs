@@ -12,12 +12,12 @@ fn parts(method: &str, uri: &str, headers: &[(&str, &str)]) -> Parts {
 }
 
 /// The form in one word and its target, or the error's name.
-fn told(result: Result<Form, Error>) -> String {
+fn shown(result: Result<TargetForm, Error>) -> String {
     match result {
-        Ok(Form::Forward(target)) => format!("forward {} {}", target.authority, target.url()),
-        Ok(Form::Own { path_and_query }) => format!("own {path_and_query}"),
-        Ok(Form::Tunnel(authority)) => format!("tunnel {authority}"),
-        Ok(Form::Options) => "options".to_owned(),
+        Ok(TargetForm::Forward(target)) => format!("forward {} {}", target.authority, target.url()),
+        Ok(TargetForm::Own { path_and_query }) => format!("own {path_and_query}"),
+        Ok(TargetForm::Tunnel(authority)) => format!("tunnel {authority}"),
+        Ok(TargetForm::Options) => "options".to_owned(),
         Err(Error::Malformed(_)) => "malformed".to_owned(),
         Err(Error::Unsupported(_)) => "unsupported".to_owned(),
         Err(Error::Misdirected(_)) => "misdirected".to_owned(),
@@ -104,14 +104,14 @@ fn a_target_outside_a_tunnel() {
         ("CONNECT", "http://tool.example:443/", &[], "malformed"),
     ] {
         assert_eq!(
-            told(form(&parts(method, uri, headers), None, &own)),
+            shown(read_target(&parts(method, uri, headers), None, &own)),
             want,
             "{method} {uri} {headers:?}"
         );
     }
     let mut old = parts("CONNECT", "tool.example:443", &[]);
     old.version = Version::HTTP_10;
-    assert_eq!(told(form(&old, None, &own)), "tunnel tool.example:443");
+    assert_eq!(shown(read_target(&old, None, &own)), "tunnel tool.example:443");
 }
 
 #[test]
@@ -172,26 +172,29 @@ fn a_target_inside_a_tunnel() {
         ),
     ] {
         let host: Vec<_> = host.map(|host| ("host", host)).into_iter().collect();
-        let told = told(form(&parts(method, uri, &host), Some((&Scheme::Http, authority)), &own));
-        assert_eq!(told, want, "{authority} {method} {uri} {host:?}");
+        let got =
+            shown(read_target(&parts(method, uri, &host), Some((&Scheme::Http, authority)), &own));
+        assert_eq!(got, want, "{authority} {method} {uri} {host:?}");
     }
     let tls = Authority { host: "tool.example".to_owned(), port: 443 };
     let inner = parts("POST", "/a", &[("host", "tool.example")]);
     assert_eq!(
-        told(form(&inner, Some((&Scheme::Https, &tls)), &own)),
+        shown(read_target(&inner, Some((&Scheme::Https, &tls)), &own)),
         "forward tool.example:443 https://tool.example/a"
     );
 }
 
 #[test]
 fn a_target_keeps_its_bytes() {
-    let Ok(Form::Forward(target)) =
-        form(&parts("GET", "http://h/a%2Fb;c?x=%zz&y=a?b", &[]), None, &own)
+    let Ok(TargetForm::Forward(target)) =
+        read_target(&parts("GET", "http://h/a%2Fb;c?x=%zz&y=a?b", &[]), None, &own)
     else {
         panic!("it is to be forwarded");
     };
     assert_eq!((target.path(), target.query()), ("/a%2Fb;c", Some("x=%zz&y=a?b")));
-    let Ok(Form::Forward(target)) = form(&parts("GET", "http://h/a?", &[]), None, &own) else {
+    let Ok(TargetForm::Forward(target)) =
+        read_target(&parts("GET", "http://h/a?", &[]), None, &own)
+    else {
         panic!("it is to be forwarded");
     };
     assert_eq!(
@@ -218,13 +221,13 @@ fn framing() {
         (&[("content-length", "+2")], "malformed"),
         (&[("content-length", "")], "malformed"),
     ] {
-        let told = match check_framing(&parts("POST", "http://h/", list)) {
+        let got = match check_framing(&parts("POST", "http://h/", list)) {
             Ok(()) => "ok",
             Err(Error::Unsupported(_)) => "unsupported",
             Err(Error::Malformed(_)) => "malformed",
             Err(_) => "other",
         };
-        assert_eq!(told, want, "{list:?}");
+        assert_eq!(got, want, "{list:?}");
     }
 }
 

@@ -37,8 +37,8 @@ fn keys() {
         (&[too_long.as_str()], Err(())),
     ] {
         let list: Vec<_> = values.iter().map(|value| ("idempotency-key", *value)).collect();
-        let got = match asked(&headers(&list), None, false, &|_, _| false) {
-            Ok(asked) => Ok(asked.key),
+        let got = match read_metadata(&headers(&list), None, SessionTokens::Ignored) {
+            Ok(metadata) => Ok(metadata.key),
             Err(Error::Malformed(_)) => Err(()),
             Err(other) => panic!("{other:?}"),
         };
@@ -48,11 +48,12 @@ fn keys() {
 
 #[test]
 fn scope_by_headers_and_credentials() {
-    let session = |list: &[(&str, &str)]| match asked(&headers(list), None, false, &|_, _| false) {
-        Ok(asked) => asked.scope.session.unwrap_or_else(|| "-".to_owned()),
-        Err(Error::Malformed(_)) => "malformed".to_owned(),
-        Err(other) => format!("{other:?}"),
-    };
+    let session =
+        |list: &[(&str, &str)]| match read_metadata(&headers(list), None, SessionTokens::Ignored) {
+            Ok(metadata) => metadata.scope.session.unwrap_or_else(|| "-".to_owned()),
+            Err(Error::Malformed(_)) => "malformed".to_owned(),
+            Err(other) => format!("{other:?}"),
+        };
     for (list, want) in [
         (&[][..], "-"),
         (&[("agent-session", "trip")], "trip"),
@@ -81,7 +82,7 @@ fn scope_by_headers_and_credentials() {
         assert_eq!(session(list), want, "{list:?}");
     }
     let goal = "0198c0de-0000-7000-8000-000000000001";
-    let whole = asked(
+    let whole = read_metadata(
         &headers(&[
             ("agent-user", "ada"),
             ("agent-goal", goal),
@@ -90,8 +91,7 @@ fn scope_by_headers_and_credentials() {
             ("idempotency-retry-token", "t"),
         ]),
         None,
-        false,
-        &|_, _| false,
+        SessionTokens::Ignored,
     )
     .unwrap();
     assert_eq!(whole.scope.user.as_deref(), Some("ada"));
@@ -125,38 +125,39 @@ fn scope_where_tokens_are_required() {
         (&[("agent-goal", "0198c0de-0000-7000-8000-000000000001")], Some(&tunnel), "403"),
     ] {
         let check = |session: &str, token: &str| session == "trip" && token == "right";
-        let told = match asked(&headers(list), tunnel, true, &check) {
-            Ok(asked) => asked.scope.session.unwrap(),
+        let got = match read_metadata(&headers(list), tunnel, SessionTokens::Required(&check)) {
+            Ok(metadata) => metadata.scope.session.unwrap(),
             Err(Error::Credentials(_)) => "407".to_owned(),
             Err(Error::Malformed(_)) => "400".to_owned(),
             Err(Error::Refused(_)) => "403".to_owned(),
             Err(other) => format!("{other:?}"),
         };
-        assert_eq!(told, want, "{list:?} {tunnel:?}");
+        assert_eq!(got, want, "{list:?} {tunnel:?}");
     }
 }
 
 #[test]
 fn credentials_may_name_the_run() {
     let run = "0198c0de000070008000000000000001";
-    let told = |user: &str, header: Option<&str>| {
+    let got = |user: &str, header: Option<&str>| {
         let credentials = basic(&format!("{user}:t"));
         let mut list = vec![("proxy-authorization", credentials.as_str())];
         list.extend(header.map(|run| ("agent-run", run)));
         // The token is over the text as written.
         let check = |of: &str, token: &str| of == user && token == "t";
-        let asked = asked(&headers(&list), None, true, &check).unwrap();
-        (asked.scope.session.unwrap(), asked.run.unwrap_or_else(|| "-".to_owned()))
+        let metadata =
+            read_metadata(&headers(&list), None, SessionTokens::Required(&check)).unwrap();
+        (metadata.scope.session.unwrap(), metadata.run.unwrap_or_else(|| "-".to_owned()))
     };
     let pair = |session: &str, run: &str| (session.to_owned(), run.to_owned());
-    assert_eq!(told(&format!("trip~{run}"), None), pair("trip", run));
-    assert_eq!(told(&format!("a~b~{run}"), None), pair("a~b", run));
-    assert_eq!(told(&format!("trip~{run}"), Some("own")), pair("trip", "own"));
+    assert_eq!(got(&format!("trip~{run}"), None), pair("trip", run));
+    assert_eq!(got(&format!("a~b~{run}"), None), pair("a~b", run));
+    assert_eq!(got(&format!("trip~{run}"), Some("own")), pair("trip", "own"));
     for name in ["trip~1", "trip~", &format!("~{run}"), &format!("trip~{}", run.to_uppercase())] {
-        assert_eq!(told(name, None), pair(name, "-"));
+        assert_eq!(got(name, None), pair(name, "-"));
     }
     let longest = "x".repeat(255);
-    assert_eq!(told(&format!("{longest}~{run}"), None), pair(&longest, run));
+    assert_eq!(got(&format!("{longest}~{run}"), None), pair(&longest, run));
 }
 
 #[test]
@@ -173,8 +174,8 @@ proptest! {
             map.insert("idempotency-key", value);
         }
         map.insert("proxy-authorization", HeaderValue::from_str(&auth).unwrap());
-        if let Ok(asked) = asked(&map, None, false, &|_, _| false)
-            && let Some(key) = asked.key
+        if let Ok(metadata) = read_metadata(&map, None, SessionTokens::Ignored)
+            && let Some(key) = metadata.key
         {
             prop_assert!((1..=255).contains(&key.len()));
         }

@@ -23,12 +23,12 @@ fn credentials_are_the_principal() {
         ("x-amz-security-token", "rotates"),
     ]);
     let parts = principal_parts(&headers, Some("q=1&API%5Fkey=z&key=k&sig=s&key=l&flag"));
-    let told: Vec<_> = parts
+    let got: Vec<_> = parts
         .iter()
         .map(|(name, value)| format!("{name}={}", String::from_utf8_lossy(value)))
         .collect();
     assert_eq!(
-        told,
+        got,
         [
             "?api_key=z",
             "?key=k",

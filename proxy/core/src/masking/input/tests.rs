@@ -1,9 +1,10 @@
+use http::Method;
 use http::header::{HeaderName, HeaderValue};
 use proptest::prelude::*;
 
 use super::*;
 use crate::http::meaning::counts;
-use crate::http::target::{Authority, Scheme};
+use crate::http::target::{Authority, Scheme, Target};
 
 fn target(host: &str, path_and_query: &str) -> Target {
     Target {
@@ -25,15 +26,10 @@ fn headers(list: &[(&str, &str)]) -> HeaderMap {
 fn stored(list: &[(&str, &str)], body: &[u8]) -> String {
     let target = target("h", "/a");
     let digest = Digest::of(body);
-    let json = input_json(
-        &Method::POST,
-        &target,
-        &headers(list),
-        &counts,
-        Some(body),
-        &digest,
-        body.len() as u64,
-    );
+    let headers = headers(list);
+    let head = RequestHead { method: &Method::POST, target: &target, headers: &headers };
+    let kept = BodyToKeep { bytes: Some(body), sha256: digest, size: body.len() as u64 };
+    let json = input_json(head, &counts, kept);
     json.as_str().to_owned()
 }
 
@@ -161,8 +157,9 @@ fn the_rest_is_a_digest() {
     let sha256 = Digest::of(b"hello");
     let want = format!("{{\"sha256\":\"{}\",\"size\":5}}", sha256.hex(32));
     let with = |list: &[(&str, &str)], body: Option<&[u8]>| {
-        let kept =
-            input_json(&Method::POST, &target("h", "/"), &headers(list), &counts, body, &sha256, 5);
+        let (target, headers) = (target("h", "/"), headers(list));
+        let head = RequestHead { method: &Method::POST, target: &target, headers: &headers };
+        let kept = input_json(head, &counts, BodyToKeep { bytes: body, sha256, size: 5 });
         kept.as_str().contains(&want)
     };
     assert!(with(&[("content-type", "text/plain")], None));

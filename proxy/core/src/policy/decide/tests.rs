@@ -1,11 +1,12 @@
 use http::header::{HeaderName, HeaderValue};
 use proptest::prelude::*;
-use store_core::state::Knowledge::{self, Executed, NotExecuted, Unknown};
 
 use super::*;
-use crate::http::target::{Authority, Scheme};
-use crate::policy::table::{Answers, REFUSALS, When};
-use crate::policy::{graphql, outcome};
+use crate::http::target::{Authority, Scheme, Target};
+use crate::policy::graphql;
+use crate::policy::table::{PostMatch, REFUSALS, RefusalScope};
+
+mod outcomes;
 
 fn target(url: &str) -> Target {
     let rest = url.strip_prefix("http://").unwrap();
@@ -30,18 +31,29 @@ fn policy() -> Policy {
     Policy::new(&Settings::default())
 }
 
-fn told(decision: Decision) -> String {
+fn words(decision: PolicyDecision) -> String {
     match decision {
-        Decision::Guard(Guarded { class, why, .. }) => format!("{class}: {why}"),
-        Decision::Pass { kind: Passed::Read, rule } => format!("read: {rule}"),
-        Decision::Pass { kind: Passed::Bypassed, rule } => format!("bypassed: {rule}"),
-        Decision::NeedsBody => "body".to_owned(),
+        PolicyDecision::Guard(Guarded { class, why, .. }) => format!("{class}: {why}"),
+        PolicyDecision::Pass(reason) => match reason.bypass() {
+            None => format!("read: {reason}"),
+            Some(_) => format!("bypassed: {reason}"),
+        },
     }
+}
+
+fn decide_body(
+    policy: &Policy,
+    method: &Method,
+    url: &str,
+    headers: &HeaderMap,
+    body: Option<&[u8]>,
+) -> PolicyDecision {
+    policy.decide(RequestHead { method, target: &target(url), headers }, body)
 }
 
 fn decide(policy: &Policy, method: &str, url: &str, list: &[(&str, &str)], body: &str) -> String {
     let method: Method = method.parse().unwrap();
-    told(policy.decide_body(&method, &target(url), &headers(list), None, Some(body.as_bytes())))
+    words(decide_body(policy, &method, url, &headers(list), Some(body.as_bytes())))
 }
 
 const FORM: (&str, &str) = ("content-type", "application/x-www-form-urlencoded");
@@ -155,17 +167,17 @@ fn a_body_is_asked_for_only_where_it_decides() {
         ("http://h/v1/logs", &[], false),
         ("http://h/a/_search", &[FORM], false),
     ] {
-        let decision = policy.decide(&post, &target(url), &headers(list), None);
-        assert_eq!(decision == Decision::NeedsBody, needed, "{url}");
+        let headers = headers(list);
+        let head = RequestHead { method: &post, target: &target(url), headers: &headers };
+        assert_eq!(policy.decide_by_head(head) == HeadDecision::NeedsBody, needed, "{url}");
         if needed {
-            let large = policy.decide_body(&post, &target(url), &headers(list), None, None);
-            assert_eq!(told(large), "once: method POST");
+            let large = decide_body(&policy, &post, url, &headers, None);
+            assert_eq!(words(large), "once: method POST");
         }
     }
     let zipped = headers(&[FORM, ("content-encoding", "br")]);
-    let coded =
-        policy.decide_body(&post, &target("http://h/a"), &zipped, None, Some(b"grant_type=x"));
-    assert_eq!(told(coded), "once: method POST");
+    let coded = decide_body(&policy, &post, "http://h/a", &zipped, Some(b"grant_type=x"));
+    assert_eq!(words(coded), "once: method POST");
 }
 
 #[test]
@@ -241,114 +253,15 @@ fn hostile_documents_are_guarded_and_cost_no_stack() {
     assert!(!reads(format!("{{{}}}", "a ".repeat(100_000))));
 }
 
-fn outcome(status: u16, list: &[(&str, &str)], class: EffectClass) -> Knowledge {
-    let target = target("http://tool.example/a");
-    outcome::outcome(&target, status, &headers(list), Some(b"{}"), class, None).0
-}
-
-#[test]
-fn what_a_status_means() {
-    let retry = [("retry-after", "5")];
-    for (status, list, want) in [
-        (200, &[][..], Executed),
-        (201, &[], Executed),
-        (202, &[], Executed),
-        (204, &[], Executed),
-        (299, &[], Executed),
-        (300, &[], Executed),
-        (302, &[], Executed),
-        (303, &[], Executed),
-        (304, &[], Executed),
-        (306, &[], Executed),
-        (307, &[], NotExecuted),
-        (308, &[], NotExecuted),
-        (309, &[], Unknown),
-        (400, &[], NotExecuted),
-        (401, &[], NotExecuted),
-        (404, &[], NotExecuted),
-        (408, &[], Unknown),
-        (409, &[], NotExecuted),
-        (422, &[], NotExecuted),
-        (425, &[], NotExecuted),
-        (429, &[], NotExecuted),
-        (429, &retry, NotExecuted),
-        (499, &[], NotExecuted),
-        (500, &[], Unknown),
-        (500, &retry, Unknown),
-        (501, &[], NotExecuted),
-        (502, &[], Unknown),
-        (503, &[], Unknown),
-        (503, &retry, NotExecuted),
-        (504, &[], Unknown),
-        (505, &[], NotExecuted),
-        (507, &[], Unknown),
-        (599, &[], Unknown),
-        (999, &[], Unknown),
-        (101, &[], Unknown),
-    ] {
-        for class in [EffectClass::Once, EffectClass::Idempotent] {
-            assert_eq!(outcome(status, list, class), want, "{status} {list:?} {class}");
-        }
-    }
-    for status in [409, 425] {
-        assert_eq!(outcome(status, &[], EffectClass::Keyed), Unknown, "{status}");
-    }
-    assert_eq!(outcome(422, &[], EffectClass::Keyed), NotExecuted);
-}
-
-#[test]
-fn what_a_body_of_a_success_means() {
-    let slack = "http://slack.com/api/chat.postMessage";
-    let graphql = "http://h/graphql";
-    for (url, kind, body, want) in [
-        (slack, "application/json", r#"{"ok":true}"#, Executed),
-        (slack, "application/json", r#"{"ok": false ,"error":"channel_not_found"}"#, NotExecuted),
-        (slack, "application/json", r#"{"ok":false}"#, NotExecuted),
-        (slack, "application/json", r#"{"ok":false,"error":"internal_error"}"#, Unknown),
-        (slack, "application/json", r#"{"ok":false,"error":"fatal_error"}"#, Unknown),
-        (slack, "application/json", r#"{"ok":false,"ok":true}"#, Executed),
-        (slack, "application/json", r#"{"ok":"false"}"#, Executed),
-        (slack, "application/json", r#"[{"ok":false}]"#, Executed),
-        (slack, "text/html", "oops", Executed),
-        ("http://slack.com/other", "application/json", r#"{"ok":false}"#, Executed),
-        ("http://notslack.com/api/x", "application/json", r#"{"ok":false}"#, Executed),
-        (graphql, "application/json", r#"{"errors":[{"message":"m"}]}"#, NotExecuted),
-        (graphql, "application/json", r#"{"errors":[{"message":"m"}],"data":null}"#, Executed),
-        (graphql, "application/json", r#"{"errors":[{"message":"m"}],"data":{"a":1}}"#, Executed),
-        (graphql, "application/json", r#"{"errors":[]}"#, Executed),
-        (graphql, "application/json", r#"{"errors":"m"}"#, Executed),
-        (graphql, "application/json", r#"{"data":{}}"#, Executed),
-        ("http://h/x", "application/json", r#"{"errors":[{"message":"m"}]}"#, Executed),
-        ("http://h/x", "application/graphql-response+json", r#"{"errors":[{}]}"#, NotExecuted),
-    ] {
-        let head = headers(&[("content-type", kind)]);
-        let read = |status, body: Option<&[u8]>| {
-            outcome::outcome(&target(url), status, &head, body, EffectClass::Once, None).0
-        };
-        assert_eq!(read(200, Some(body.as_bytes())), want, "{url} {body}");
-        assert_eq!(read(200, None), Executed, "too large to be looked at");
-        assert_eq!(read(500, Some(body.as_bytes())), Unknown);
-    }
-    let mut zipped = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
-    std::io::Write::write_all(&mut zipped, br#"{"ok":false}"#).unwrap();
-    let zipped = zipped.finish().unwrap();
-    for (coding, want) in [("gzip", NotExecuted), ("br", Executed)] {
-        let head = headers(&[JSON, ("content-encoding", coding)]);
-        let body = Some(&zipped[..]);
-        let known = outcome::outcome(&target(slack), 200, &head, body, EffectClass::Once, None).0;
-        assert_eq!(known, want, "{coding}");
-    }
-}
-
 #[test]
 fn every_row_has_a_source_and_lower_case() {
-    for row in READS {
+    for row in READ_ONLY_POSTS {
         assert!(row.source.starts_with("https://"), "{}", row.name);
-        if let When::Host(host) | When::HostBetween(_, host) = row.when {
+        if let PostMatch::Host(host) | PostMatch::HostBetween(_, host) = row.when {
             assert_eq!(host, host.to_ascii_lowercase());
         }
     }
-    for row in HONOURS {
+    for row in KEYED_UPSTREAMS {
         assert!(row.source.starts_with("https://"), "{}", row.name);
         assert!(row.key().is_some(), "{}", row.name);
         assert!(row.hosts.iter().all(|host| *host == host.to_ascii_lowercase()), "{}", row.name);
@@ -356,7 +269,7 @@ fn every_row_has_a_source_and_lower_case() {
     }
     for row in REFUSALS {
         assert!(row.source.starts_with("https://"));
-        if let Answers::At { host, path } = row.when {
+        if let RefusalScope::At { host, path } = row.when {
             assert!(host == host.to_ascii_lowercase() && path.starts_with('/'));
         }
     }
@@ -379,9 +292,8 @@ proptest! {
         let policy = policy();
         let list = [if form { FORM } else { JSON }];
         for url in ["http://h/graphql", "http://h/v1/logs", "http://slack.com/api/x"] {
-            let decision = policy.decide_body(&Method::POST, &target(url), &headers(&list), None, Some(&body));
-            prop_assert_ne!(decision, Decision::NeedsBody);
-            outcome::outcome(&target(url), 200, &headers(&list), Some(&body), EffectClass::Once, None);
+            decide_body(&policy, &Method::POST, url, &headers(&list), Some(&body));
+            outcomes::known(url, 200, &headers(&list), Some(&body));
         }
     }
 }

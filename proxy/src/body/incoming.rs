@@ -9,33 +9,33 @@ use bytes::Bytes;
 use hyper::Version;
 use hyper::body::{Body as HttpBody, Frame, Incoming, SizeHint};
 
-use crate::body::stall_timer::Patience;
+use crate::body::stall_timer::StallTimer;
 
-/// A body as it comes from a socket, given up when nothing comes for a while.
+/// A body as it comes from a socket, given up when it makes no progress for a while.
 #[derive(Debug)]
-pub(crate) struct Timed {
+pub(crate) struct IncomingBody {
     incoming: Incoming,
-    /// Its end is told by a flag (RFC 9113, 8.1): hyper takes a stream that was reset with `NO_ERROR` for one
-    /// that has ended.
+    /// A flag marks its end (RFC 9113, 8.1): hyper takes a stream that was reset with `NO_ERROR`
+    /// for one that has ended.
     flagged: bool,
-    patience: Patience,
+    stall: StallTimer,
     ended: bool,
 }
 
-impl Timed {
-    /// The body of a message of this version of HTTP. `limit`: for how long it may make no progress.
+impl IncomingBody {
+    /// The body of a message of this version of HTTP. `limit`: how long it may make no progress.
     pub(crate) fn new(incoming: Incoming, version: Version, limit: Duration) -> Self {
         let flagged = version == Version::HTTP_2;
-        Self { incoming, flagged, patience: Patience::new(limit), ended: false }
+        Self { incoming, flagged, stall: StallTimer::new(limit), ended: false }
     }
 
-    /// It came to its proper end.
+    /// Whether it came to its proper end.
     pub(crate) fn is_whole(&self) -> bool {
         self.ended || self.incoming.is_end_stream()
     }
 }
 
-impl HttpBody for Timed {
+impl HttpBody for IncomingBody {
     type Data = Bytes;
     type Error = io::Error;
 
@@ -50,13 +50,13 @@ impl HttpBody for Timed {
                 Poll::Ready(Some(Err(error)))
             }
             Poll::Ready(frame) => {
-                this.patience.rest();
+                this.stall.progress();
                 this.ended = frame.is_none();
                 Poll::Ready(frame.map(|frame| frame.map_err(io::Error::other)))
             }
             Poll::Pending => {
-                ready!(this.patience.poll_over(cx));
-                let what = format!("nothing came for {} s", this.patience.limit().as_secs());
+                ready!(this.stall.poll_stalled(cx));
+                let what = format!("nothing came for {} s", this.stall.limit().as_secs());
                 Poll::Ready(Some(Err(io::Error::new(io::ErrorKind::TimedOut, what))))
             }
         }

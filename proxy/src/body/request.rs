@@ -10,39 +10,39 @@ use bytes::Bytes;
 use hyper::HeaderMap;
 use hyper::body::{Body as HttpBody, Frame, SizeHint};
 
-use crate::body::spool::{Chunks, Stored};
-use crate::body::timed::Timed;
+use super::incoming::IncomingBody;
+use super::spool::{Chunks, SpooledBody};
 
 /// The body of a request on its way to the upstream.
 #[derive(Debug)]
-pub(crate) enum Outgoing {
+pub(crate) enum RequestBody {
     /// In memory.
     Whole(Bytes),
     /// As it comes from the client.
-    Live(Timed),
-    /// Kept whole before; trailers where the client sent some.
-    Stored(Chunks, Option<HeaderMap>),
-    /// Counts how many bytes were taken.
-    Watched(Box<Outgoing>, Arc<AtomicU64>),
+    Live(IncomingBody),
+    /// Buffered before, with the trailers that the client sent.
+    Spooled(Chunks, Option<HeaderMap>),
+    /// Counts how many bytes were taken from it.
+    Counted(Box<RequestBody>, Arc<AtomicU64>),
 }
 
-impl Default for Outgoing {
+impl Default for RequestBody {
     fn default() -> Self {
         Self::Whole(Bytes::new())
     }
 }
 
-impl Outgoing {
-    /// A kept body; from memory where it is there.
-    pub(crate) fn stored(stored: &Stored, trailers: Option<&HeaderMap>) -> Self {
-        match (stored.in_memory(), trailers) {
+impl RequestBody {
+    /// A buffered body, from memory if it is there.
+    pub(crate) fn spooled(spooled: &SpooledBody, trailers: Option<&HeaderMap>) -> Self {
+        match (spooled.in_memory(), trailers) {
             (Some(bytes), None) => Self::Whole(bytes.clone()),
-            _ => Self::Stored(Chunks::new(stored.clone()), trailers.cloned()),
+            _ => Self::Spooled(Chunks::new(spooled.clone()), trailers.cloned()),
         }
     }
 }
 
-impl HttpBody for Outgoing {
+impl HttpBody for RequestBody {
     type Data = Bytes;
     type Error = io::Error;
 
@@ -54,11 +54,11 @@ impl HttpBody for Outgoing {
             Self::Whole(bytes) if bytes.is_empty() => Poll::Ready(None),
             Self::Whole(bytes) => Poll::Ready(Some(Ok(Frame::data(std::mem::take(bytes))))),
             Self::Live(body) => Pin::new(body).poll_frame(cx),
-            Self::Stored(chunks, trailers) => match ready!(chunks.poll_next(cx)) {
+            Self::Spooled(chunks, trailers) => match ready!(chunks.poll_next(cx)) {
                 Some(chunk) => Poll::Ready(Some(chunk.map(Frame::data))),
                 None => Poll::Ready(trailers.take().map(|trailers| Ok(Frame::trailers(trailers)))),
             },
-            Self::Watched(body, taken) => {
+            Self::Counted(body, taken) => {
                 let frame = ready!(Pin::new(body.as_mut()).poll_frame(cx));
                 let data = frame.as_ref().and_then(|frame| frame.as_ref().ok()?.data_ref());
                 if let Some(data) = data {
@@ -73,8 +73,8 @@ impl HttpBody for Outgoing {
         match self {
             Self::Whole(bytes) => bytes.is_empty(),
             Self::Live(body) => body.is_end_stream(),
-            Self::Stored(chunks, trailers) => chunks.left() == 0 && trailers.is_none(),
-            Self::Watched(body, _) => body.is_end_stream(),
+            Self::Spooled(chunks, trailers) => chunks.left() == 0 && trailers.is_none(),
+            Self::Counted(body, _) => body.is_end_stream(),
         }
     }
 
@@ -82,9 +82,9 @@ impl HttpBody for Outgoing {
         match self {
             Self::Whole(bytes) => SizeHint::with_exact(bytes.len() as u64),
             Self::Live(body) => body.size_hint(),
-            Self::Stored(chunks, None) => SizeHint::with_exact(chunks.left()),
-            Self::Stored(_, Some(_)) => SizeHint::default(),
-            Self::Watched(body, _) => body.size_hint(),
+            Self::Spooled(chunks, None) => SizeHint::with_exact(chunks.left()),
+            Self::Spooled(_, Some(_)) => SizeHint::default(),
+            Self::Counted(body, _) => body.size_hint(),
         }
     }
 }

@@ -218,7 +218,7 @@ async fn bad_requests_are_refused_before_anything_is_sent() {
 
 #[tokio::test]
 async fn a_refused_client_that_goes_on_sending_still_sees_why() {
-    let engine = Engine::with(|config| config.max_request = 1_000).await;
+    let engine = Engine::with(|config| config.limits.max_request = 1_000).await;
     let tool = Upstream::saying(OK).await;
     let answer = engine.post(&tool, "", &"x".repeat(20_000_000)).await;
     assert_eq!(answer.status, 413);
@@ -228,7 +228,7 @@ async fn a_refused_client_that_goes_on_sending_still_sees_why() {
 
 #[tokio::test]
 async fn a_loop_is_seen() {
-    let engine = Engine::with(|config| config.instance = "me".to_owned()).await;
+    let engine = Engine::with(|config| config.own.instance = "me".to_owned()).await;
     let tool = Upstream::saying(OK).await;
     let answer = engine.ask(get(tool.address, "/", "Via: 1.0 other, 1.1 me\r\n")).await;
     assert_eq!(answer.status, 508);
@@ -238,7 +238,7 @@ async fn a_loop_is_seen() {
 
 #[tokio::test]
 async fn required_tokens_are_required_in_tunnels_too() {
-    let engine = Engine::with(|config| config.require_token = true).await;
+    let engine = Engine::with(|config| config.access.require_token = true).await;
     let tool = Upstream::saying(OK).await;
     let host = tool.address;
     assert_eq!(engine.post(&tool, "", "x").await.status, 407);
@@ -276,14 +276,14 @@ async fn tunnels_lead_to_the_ports_that_are_allowed() {
     let tool = Upstream::saying(OK).await;
     let host = tool.address;
     let connect = format!("CONNECT {host} HTTP/1.1\r\nHost: {host}\r\n\r\n");
-    let engine = Engine::with(|config| config.connect_ports = vec![443]).await;
+    let engine = Engine::with(|config| config.access.connect_ports = vec![443]).await;
     let refused = engine.ask(&connect).await;
     assert_eq!(refused.status, 403);
     assert!(refused.json()["detail"].as_str().unwrap().contains("connect_ports"));
     // Clear HTTP needs no tunnel, and the engine's own address is no upstream.
     assert_eq!(engine.ask(get(host, "/", "")).await.status, 200);
     tunnel(&engine, &format!("CONNECT {} HTTP/1.1\r\n\r\n", engine.address)).await;
-    let engine = Engine::with(|config| config.connect_ports = vec![443, host.port()]).await;
+    let engine = Engine::with(|config| config.access.connect_ports = vec![443, host.port()]).await;
     tunnel(&engine, &connect).await;
 }
 

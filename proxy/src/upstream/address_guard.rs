@@ -1,58 +1,46 @@
 //! Where the proxy refuses to connect to.
 //!
-//! It looks at addresses after resolution, and the connection goes to the very address that was looked
-//! at: a name cannot lead elsewhere between check and use.
+//! Addresses are checked after resolution, and the connection goes to the very address that was
+//! checked: a name cannot lead elsewhere between check and use.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
-use std::sync::Arc;
 
 use proxy_core::error::Error;
-use proxy_core::http::address::{bare, old_ipv4, plain};
-use proxy_core::http::target::{Authority, Scheme};
+use proxy_core::http::address::{ipv4_as_resolvers_read, plain, without_brackets};
+use proxy_core::http::target::Authority;
 
-use crate::upstream::egress_proxy::{Chain, Hop};
+use crate::config::Access;
 
 /// AWS's instance metadata over IPv6.
 const METADATA_V6: Ipv6Addr = Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254);
-/// Google Cloud's.
+/// Google Cloud's instance metadata over IPv6.
 const METADATA_GOOGLE_V6: Ipv6Addr = Ipv6Addr::new(0xfd20, 0xce, 0, 0, 0, 0, 0, 0x254);
 /// Alibaba Cloud's instance metadata.
 const METADATA_ALIBABA: Ipv4Addr = Ipv4Addr::new(100, 100, 100, 200);
 /// Oracle Cloud's instance metadata.
 const METADATA_ORACLE: Ipv4Addr = Ipv4Addr::new(192, 0, 0, 192);
 
-/// The addresses that nobody may reach through the proxy, and by which way all others are reached.
+/// The addresses that nobody may reach through the proxy.
 #[derive(Debug)]
-pub(crate) struct Guard {
+pub(crate) struct AddressGuard {
     own: Vec<SocketAddr>,
-    chain: Option<Chain>,
     loopback: bool,
     private: bool,
 }
 
-impl Guard {
-    /// `own`: where the engine itself listens; `chain`: the user's own proxy; `loopback`, `private`:
-    /// refuse these ranges too.
-    pub(crate) fn new(
-        own: Vec<SocketAddr>,
-        chain: Option<Chain>,
-        loopback: bool,
-        private: bool,
-    ) -> Self {
-        Self { own, chain, loopback, private }
+impl AddressGuard {
+    /// `own`: where the engine itself listens. `access` says which ranges are refused too.
+    pub(crate) fn new(own: Vec<SocketAddr>, access: &Access) -> Self {
+        Self { own, loopback: access.refuse_loopback, private: access.refuse_private }
     }
 
-    pub(super) fn hop(&self, scheme: Scheme, authority: &Authority) -> Option<&Arc<Hop>> {
-        self.chain.as_ref().and_then(|chain| chain.hop(scheme, authority))
-    }
-
-    /// Refuses a host that is an address nobody may reach, before anything is recorded of it.
-    /// (Names are looked at when they are resolved.)
+    /// Refuses a host that is an address nobody may reach, before anything is recorded of it. Names
+    /// are checked when they are resolved.
     pub(crate) fn check_literal(&self, authority: &Authority) -> Result<(), Error> {
-        let host = bare(&authority.host).trim_end_matches('.');
-        let address = host.parse().ok().or_else(|| old_ipv4(host).map(IpAddr::V4));
+        let host = without_brackets(&authority.host).trim_end_matches('.');
+        let address = host.parse().ok().or_else(|| ipv4_as_resolvers_read(host).map(IpAddr::V4));
         let why = address.and_then(|ip| self.refusal(SocketAddr::new(ip, authority.port)));
-        why.map_or(Ok(()), |why| Err(denied(authority, why)))
+        why.map_or(Ok(()), |why| Err(refused(authority, why)))
     }
 
     /// Why `address` is refused, if it is.
@@ -82,7 +70,7 @@ impl Guard {
     }
 }
 
-/// RFC 1918, RFC 6598, RFC 4193.
+/// Whether an address is private (RFC 1918, RFC 6598, RFC 4193).
 fn is_private(ip: IpAddr) -> bool {
     match ip {
         IpAddr::V4(ip) => ip.is_private() || matches!(ip.octets(), [100, 64..=127, ..]),
@@ -90,12 +78,12 @@ fn is_private(ip: IpAddr) -> bool {
     }
 }
 
-pub(super) fn denied(authority: &Authority, why: &str) -> Error {
+pub(super) fn refused(authority: &Authority, why: &str) -> Error {
     Error::Refused(format!("{authority} is {why}; the proxy does not connect there"))
 }
 
-/// Does (`ip`, `port`) lead to one of `listeners` on this machine, as far as can be told. The
-/// unspecified address leads to the loopback.
+/// Whether (`ip`, `port`) leads to one of `listeners` on this machine, as far as can be found out.
+/// The unspecified address leads to the loopback.
 pub(crate) fn is_own(listeners: &[SocketAddr], ip: IpAddr, port: u16) -> bool {
     if !listeners.iter().any(|own| own.port() == port) {
         return false;
@@ -104,7 +92,7 @@ pub(crate) fn is_own(listeners: &[SocketAddr], ip: IpAddr, port: u16) -> bool {
     ip.is_loopback() || ip.is_unspecified() || is_of_this_machine(ip)
 }
 
-/// Only an address of this machine can be bound.
+/// Whether an address belongs to this machine: only such an address can be bound.
 fn is_of_this_machine(ip: IpAddr) -> bool {
     UdpSocket::bind((ip, 0)).is_ok()
 }
@@ -115,7 +103,7 @@ mod tests {
 
     #[test]
     fn own_ports_and_metadata_are_refused_in_every_spelling() {
-        let guard = Guard::new(vec!["127.0.0.1:3030".parse().unwrap()], None, false, false);
+        let guard = AddressGuard::new(vec!["127.0.0.1:3030".parse().unwrap()], &Access::default());
         for refused in [
             "127.0.0.1:3030",
             "127.9.9.9:3030",
@@ -142,10 +130,10 @@ mod tests {
         }
     }
 
-    /// Where another proxy resolves, a host must be known for an address however it is written.
+    /// If another proxy resolves, an address must be recognised however it is written.
     #[test]
     fn literals_are_refused_in_every_spelling() {
-        let guard = Guard::new(Vec::new(), None, false, false);
+        let guard = AddressGuard::new(Vec::new(), &Access::default());
         let check = |host: &str| {
             guard.check_literal(&Authority { host: host.to_owned(), port: 443 }).is_err()
         };
@@ -171,9 +159,9 @@ mod tests {
     #[test]
     fn this_machine_and_private_networks_are_refused_where_they_are_to_be() {
         let refused = |loopback, private, address: &str| {
-            Guard::new(Vec::new(), None, loopback, private)
-                .refusal(address.parse().unwrap())
-                .is_some()
+            let access =
+                Access { refuse_loopback: loopback, refuse_private: private, ..Access::default() };
+            AddressGuard::new(Vec::new(), &access).refusal(address.parse().unwrap()).is_some()
         };
         for address in ["127.0.0.1:80", "[::1]:80", "0.0.0.0:80", "[::ffff:127.0.0.1]:80"] {
             assert!(refused(true, false, address) && !refused(false, true, address), "{address}");

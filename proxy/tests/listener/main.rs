@@ -6,8 +6,10 @@ mod framing;
 mod guarded;
 mod limits;
 #[cfg(test)]
+mod messages;
+#[cfg(test)]
 mod passing;
 #[cfg(test)]
-mod patience;
-#[cfg(test)]
 mod support;
+#[cfg(test)]
+mod timeouts;

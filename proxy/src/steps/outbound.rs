@@ -1,4 +1,4 @@
-//! A call as it goes out, if it may.
+//! A call as it goes out.
 
 use hyper::header::{ACCEPT_ENCODING, HeaderValue};
 use hyper::http::request::Parts;
@@ -10,26 +10,23 @@ use proxy_core::policy::keyed::KeyPlace;
 use store::model::EffectClass;
 use uuid::Uuid;
 
-use crate::body::outgoing::Outgoing;
-use crate::body::spool::Stored;
-use crate::context::ProxyContext;
-use crate::steps::label::Label;
+use crate::body::request::RequestBody;
+use crate::body::spool::SpooledBody;
 
-/// A call as it goes out, if it may.
+/// A call as it goes out, if it may run.
 #[derive(Debug)]
-pub(crate) struct Prepared {
+pub(crate) struct OutboundCall {
     pub(crate) target: Target,
     pub(crate) class: EffectClass,
-    /// The client's; [`Self::for_next_hop`] makes it the next hop's.
+    /// The client's head. [`Self::prepare`] makes it the next hop's.
     pub(crate) head: Parts,
-    pub(crate) body: Stored,
-    pub(crate) trailers: Option<HeaderMap>,
-    pub(crate) label: Label,
-    /// Where the engine's own key is to go.
+    pub(super) body: SpooledBody,
+    pub(super) trailers: Option<HeaderMap>,
+    /// Where the engine puts its own key.
     pub(crate) adds_key: Option<KeyPlace>,
 }
 
-impl Prepared {
+impl OutboundCall {
     /// Gives the upstream a key where the client gave none: the execution's id, which is the same
     /// for all its attempts.
     pub(crate) fn add_key(&mut self, execution: Uuid) {
@@ -46,25 +43,26 @@ impl Prepared {
                     upstream_key::with_member(pointer, &self.head.headers, body, &key)
                 });
                 if let Some(body) = body {
-                    self.body = Stored::of(body);
+                    self.body = SpooledBody::of(body);
                 }
             }
         }
     }
 
-    /// Makes the head that of the next hop; what is only a duplicate does not need it.
-    pub(crate) fn for_next_hop(&mut self, context: &ProxyContext) {
-        next_hop::prepare(&context.via, &self.target, &mut self.head);
+    /// Makes the head that of the next hop. Only a call that runs needs it.
+    pub(crate) fn prepare(&mut self, via: &HeaderValue) {
+        next_hop::prepare(via, &self.target, &mut self.head);
         next_hop::set_framing(&mut self.head, self.body.len(), self.trailers.as_ref());
-        if self.label.mcp.is_some() {
-            // The response is looked for in the answer.
-            self.head.headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
-        }
     }
 
-    /// The request, anew.
-    pub(crate) fn request(&self) -> Request<Outgoing> {
-        let body = Outgoing::stored(&self.body, self.trailers.as_ref());
+    /// Asks for an answer without content coding, in which a response can be found.
+    pub(crate) fn ask_for_plain_answer(&mut self) {
+        self.head.headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+    }
+
+    /// The request, for one try.
+    pub(crate) fn request(&self) -> Request<RequestBody> {
+        let body = RequestBody::spooled(&self.body, self.trailers.as_ref());
         Request::from_parts(self.head.clone(), body)
     }
 }

@@ -38,7 +38,7 @@ fn is_queue_full(answer: &Answer) {
 async fn calls_in_flight_are_bounded() {
     let go = Arc::new(Semaphore::new(0));
     let tool = slow(&go).await;
-    let engine = Arc::new(Engine::with(|config| config.max_in_flight = 1).await);
+    let engine = Arc::new(Engine::with(|config| config.limits.max_in_flight = 1).await);
     let (first, at) = (Arc::clone(&engine), tool.address);
     let first = tokio::spawn(async move { first.ask(post(at, "/act", "", "one")).await });
     reached(&tool, 1).await;
@@ -56,7 +56,7 @@ async fn calls_in_flight_are_bounded() {
 async fn those_who_wait_are_bounded() {
     let go = Arc::new(Semaphore::new(0));
     let tool = slow(&go).await;
-    let engine = Arc::new(Engine::with(|config| config.max_waiters = 1).await);
+    let engine = Arc::new(Engine::with(|config| config.limits.max_waiters = 1).await);
     let ask = || {
         let (engine, at) = (Arc::clone(&engine), tool.address);
         tokio::spawn(async move { engine.ask(post(at, "/act", "", "one")).await })
@@ -80,7 +80,7 @@ async fn those_who_wait_are_bounded() {
 #[tokio::test]
 async fn connections_are_bounded_and_further_ones_wait() {
     let tool = Upstream::echo().await;
-    let engine = Engine::with(|config| config.max_connections = 1).await;
+    let engine = Engine::with(|config| config.limits.max_connections = 1).await;
     let connect = async || BufReader::new(TcpStream::connect(engine.address).await.unwrap());
     let ask = get(tool.address, "/", "");
     let (mut first, mut second) = (connect().await, connect().await);
@@ -97,7 +97,7 @@ async fn connections_are_bounded_and_further_ones_wait() {
 #[tokio::test]
 async fn a_tunnel_keeps_its_place() {
     let tool = Upstream::echo().await;
-    let engine = Engine::with(|config| config.max_connections = 1).await;
+    let engine = Engine::with(|config| config.limits.max_connections = 1).await;
     let host = tool.address;
     let mut tunnel = BufReader::new(TcpStream::connect(engine.address).await.unwrap());
     let connect = format!("CONNECT {host} HTTP/1.1\r\nHost: {host}\r\n\r\n");
@@ -117,7 +117,7 @@ async fn a_tunnel_keeps_its_place() {
 #[tokio::test]
 async fn bodies_that_come_in_are_bounded() {
     let tool = Upstream::echo().await;
-    let engine = Engine::with(|config| config.max_unread = 200_000).await;
+    let engine = Engine::with(|config| config.limits.max_unread = 200_000).await;
     let body = "b".repeat(150_000);
     let raw = post(tool.address, "/act", "", &body);
     let (begun, rest) = raw.split_at(raw.len() - 10_000);
@@ -141,7 +141,7 @@ async fn bodies_that_come_in_are_bounded() {
 #[tokio::test]
 async fn bodies_on_disk_are_bounded() {
     let tool = Upstream::echo().await;
-    let engine = Engine::with(|config| config.spool_quota = 300_000).await;
+    let engine = Engine::with(|config| config.spool.quota = 300_000).await;
     // Up to 256 KiB of it may be in memory, as the pieces come.
     let refused = engine.post(&tool, "", &"b".repeat(600_000)).await;
     assert_eq!((refused.status, refused.told()), (507, "not-executed"), "{}", refused.head);

@@ -1,0 +1,53 @@
+//! A call as it is recorded, and as it goes out.
+
+use proxy_core::masking::input::{BodyToKeep, input_json};
+use proxy_core::received::ReceivedRequest;
+use store::call::{Call, UpstreamKey};
+use store::key::Encoder;
+use store::model::EffectClass;
+
+use super::outbound::OutboundCall;
+use super::states::Identified;
+use crate::body::buffer::BufferedBody;
+
+impl Identified {
+    /// The call as it is recorded, and as it goes out.
+    pub(crate) fn prepare(self) -> (Call, OutboundCall) {
+        let Self { request, body, scope, guarded, tool_name, identity, adds_key } = self;
+        let keeps = guarded.rule.as_ref().is_none_or(|rule| rule.answer.store_body);
+        let kept = BodyToKeep {
+            bytes: body.in_memory().filter(|_| keeps),
+            sha256: body.sha256,
+            size: body.bytes.len(),
+        };
+        let input = input_json(request.head(), &|name| guarded.counts(name), kept);
+        let upstream = guarded.upstream.filter(|_| guarded.class == EffectClass::Keyed);
+        let upstream_key = upstream.map(|key| UpstreamKey {
+            source: match &identity.key {
+                // A token may have let two keys of the client name one execution.
+                Some(own) if adds_key.is_none() => {
+                    let text = Encoder::new("upstream-key/v1").field(&own.text).finish();
+                    format!("client {} {}", key.place, text.hex(8))
+                }
+                _ => format!("engine {}", key.place),
+            },
+            lifetime: key.lifetime,
+        });
+        let ReceivedRequest { target, parts: head, metadata, .. } = request;
+        let BufferedBody { bytes: body, trailers, .. } = body;
+        let class = guarded.class;
+        let call = Call {
+            scope,
+            tool_name,
+            input,
+            class,
+            digests: identity.digests,
+            run: metadata.run,
+            upstream_key,
+            retry_token: metadata.retry_token,
+            rule: guarded.why.into_owned(),
+            key: identity.key,
+        };
+        (call, OutboundCall { target, class, head, body, trailers, adds_key })
+    }
+}
