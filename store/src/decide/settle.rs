@@ -60,7 +60,7 @@ pub(crate) fn report(
             return Ok(ReportCase::Known);
         }
         let refusal = Error::Stale(format!(
-            "attempt {attempt} was finished before as {reported}; this outcome is kept in the log"
+            "attempt {attempt} was already finished as {reported}; this outcome is kept in the log"
         ));
         return Ok(late(EventKind::Contradiction, Some(refusal)));
     }
