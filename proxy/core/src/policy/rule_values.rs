@@ -25,7 +25,7 @@ impl FromStr for MethodName {
             .ok()
             .filter(|_| !text.contains(|c: char| c.is_ascii_lowercase()))
             .map(Self)
-            .ok_or_else(|| format!("{text:?} is no method; write it in capitals, such as POST"))
+            .ok_or_else(|| format!("{text:?} is not a method; write it in capitals, such as POST"))
     }
 }
 
@@ -37,7 +37,7 @@ impl FromStr for FieldName {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        text.parse().map(Self).map_err(|_| format!("{text:?} is no name of a header"))
+        text.parse().map(Self).map_err(|_| format!("{text:?} is not a header name"))
     }
 }
 
@@ -73,7 +73,7 @@ impl FromStr for Span {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let bad = || format!("{text:?} is no time; write 90s, 10m, 24h or 30d");
+        let bad = || format!("{text:?} is not a duration; write 90s, 10m, 24h or 30d");
         let (digits, unit) = text.split_at_checked(text.len().saturating_sub(1)).ok_or_else(bad)?;
         let unit = match unit {
             "s" => 1,
@@ -161,7 +161,7 @@ where
                 values.push(value);
             }
             if values.is_empty() {
-                return Err(A::Error::custom("the list is empty; leave it out"));
+                return Err(A::Error::custom("the list is empty; remove it"));
             }
             Ok(values)
         }
