@@ -88,7 +88,7 @@ impl ProxyContext {
         let own_ca = interceptor.as_ref().map(Interceptor::ca).or(tls.ca.as_ref());
         let upstream_tls = UpstreamTls::new(&tls.upstream_ca, own_ca.map(Ca::certificate))?;
         let via = HeaderValue::try_from(format!("1.1 {}", own.instance))
-            .map_err(|_| SetupError(format!("{:?} is no name for Via", own.instance)))?;
+            .map_err(|_| SetupError(format!("{:?} is not a valid name for Via", own.instance)))?;
         let listeners = [own.proxy.as_slice(), &own.api].concat();
         let guard = AddressGuard::new(listeners, &access);
         Ok(Self {
@@ -165,7 +165,7 @@ impl TunnelRules {
         }
         let named: Vec<String> = self.ports.iter().map(u16::to_string).collect();
         Err(Error::Refused(format!(
-            "tunnels lead to the ports {} alone (connect_ports), and not to {authority}",
+            "port not allowed for tunnels: {authority}; connect_ports allows {}",
             named.join(", ")
         )))
     }

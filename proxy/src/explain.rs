@@ -120,7 +120,8 @@ async fn explain_request(
         || intercept.iter().any(|host| host.matches(&target.authority));
     let needs = (!visible).then(|| {
         format!(
-            "an entry for {} in [proxy.intercept] hosts, or a route: else its tunnel is carried blindly",
+            "an entry for {} in [proxy.intercept] hosts, or a route; otherwise its tunnel passes \
+             unguarded",
             target.authority.host
         )
     });
@@ -150,7 +151,7 @@ fn read_url(url: &str) -> Result<Target, Error> {
     } else if let Some(rest) = url.strip_prefix("http://") {
         (Scheme::Http, rest)
     } else {
-        return Err(Error::Malformed(format!("{url:?} is no http or https URL")));
+        return Err(Error::Malformed(format!("{url:?} is not an http or https URL")));
     };
     let rest = rest.split('#').next().unwrap_or_default();
     let (authority, path) = rest.split_at(rest.find(['/', '?']).unwrap_or(rest.len()));
@@ -175,7 +176,7 @@ async fn explain_call(
     let session = request.metadata.scope.session.as_deref();
     let session = session.unwrap_or(store::DEFAULT_SESSION).to_owned();
     let (Some(reader), Some(scope)) = (reader, scope) else {
-        let value = format!("{session} (not made yet)");
+        let value = format!("{session} (not created yet)");
         parts.push(Part { part: "session", value, counts: true });
         let named = guarded.rule.as_ref().and_then(|rule| rule.tool.as_deref());
         let tool = tool_name(named, &request.parts.method, &request.target);

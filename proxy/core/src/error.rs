@@ -40,7 +40,7 @@ pub enum Error {
     #[error("{0}")]
     Unsupported(String),
     /// This proxy has seen the request before.
-    #[error("the request came back to the proxy that it left")]
+    #[error("the request has passed this proxy before")]
     Loop,
     /// The upstream could not be reached, or broke off.
     #[error("{detail}")]
@@ -62,7 +62,7 @@ pub enum Error {
     #[error("the same call is still running")]
     InProgress(Uuid),
     /// The key belongs to another request.
-    #[error("the idempotency key was used before with another request")]
+    #[error("the idempotency key was used before with a different request")]
     KeyReuse(Uuid),
     /// The call may have taken effect already.
     #[error("the call may already have taken effect")]

@@ -112,7 +112,7 @@ impl BufferedBody {
 }
 
 fn crowded() -> Error {
-    Error::QueueFull("too many request bodies are coming in".to_owned())
+    Error::QueueFull("too many request bodies are being read".to_owned())
 }
 
 /// A spooled body cannot be read back.
@@ -124,6 +124,6 @@ pub(crate) fn unreadable(error: &io::Error) -> Error {
 async fn keep(spool: &mut Spool, data: Bytes) -> Result<(), Error> {
     spool.push(data).await.map_err(|error| {
         tracing::warn!(%error, "cannot spool a request body");
-        Error::StoreFull("there is no room to keep the request body; nothing was sent".to_owned())
+        Error::StoreFull("no space to store the request body; nothing was sent".to_owned())
     })
 }

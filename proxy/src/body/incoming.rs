@@ -56,7 +56,7 @@ impl HttpBody for IncomingBody {
             }
             Poll::Pending => {
                 ready!(this.stall.poll_stalled(cx));
-                let what = format!("nothing came for {} s", this.stall.limit().as_secs());
+                let what = format!("no data for {} s", this.stall.limit().as_secs());
                 Poll::Ready(Some(Err(io::Error::new(io::ErrorKind::TimedOut, what))))
             }
         }

@@ -29,7 +29,7 @@ pub(crate) async fn answer(
             | store::Error::IllegalTransition(_)
             | store::Error::Conflict(_)
             | store::Error::Invalid { .. }),
-        ) => Err(Error::Malformed(format!("this token allows nothing (any more): {error}"))),
+        ) => Err(Error::Malformed(format!("this token is not valid: {error}"))),
         Err(error) => Err(error.into()),
     }
 }

@@ -74,6 +74,6 @@ fn route_target(
     head.uri = target
         .path_and_query
         .parse()
-        .map_err(|_| Error::Malformed("the path behind the route cannot be sent".to_owned()))?;
+        .map_err(|_| Error::Malformed("the path after the route cannot be sent".to_owned()))?;
     Ok(target)
 }

@@ -135,7 +135,7 @@ impl<I> IdleTimeout<I> {
             return Poll::Pending;
         }
         ready!(self.stall.poll_stalled(cx));
-        Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "the client takes nothing")))
+        Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "the client stopped reading")))
     }
 }
 
@@ -220,8 +220,9 @@ impl<I: AsyncRead + Unpin> AsyncRead for IdleTimeout<I> {
             }
             Poll::Pending => {
                 this.reads.silent |= !this.unflushed;
-                this.poll_silence(cx)
-                    .map(|()| Err(io::Error::new(io::ErrorKind::TimedOut, "the client is silent")))
+                this.poll_silence(cx).map(|()| {
+                    Err(io::Error::new(io::ErrorKind::TimedOut, "the client stopped sending"))
+                })
             }
         }
     }

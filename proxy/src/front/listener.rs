@@ -85,7 +85,7 @@ async fn drain(context: &ProxyContext) {
     for tracker in [&lifecycle.connections, &lifecycle.calls] {
         tracker.close();
         if timeout_at(deadline, tracker.wait()).await.is_err() {
-            tracing::warn!(left = tracker.len(), "stopping with work under way");
+            tracing::warn!(left = tracker.len(), "stopping while connections are still open");
         }
     }
     lifecycle.close();

@@ -53,7 +53,7 @@ pub(crate) async fn open(
     if context.own.is(&authority) {
         // A tunnel to the proxy inside a tunnel to the proxy: the nesting would have no end.
         if link.tunnel.is_some() {
-            let why = "a tunnel to this proxy carries no other one to it";
+            let why = "a tunnel to this proxy cannot contain another one";
             return Err(Error::Unsupported(why.to_owned()));
         }
         let client = hyper::upgrade::on(&mut request);

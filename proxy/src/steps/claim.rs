@@ -133,10 +133,9 @@ pub(crate) async fn answer_duplicate(duplicate: Exchange<Duplicate>) -> Reply {
 /// Waits for the outcome of the running call.
 async fn wait(context: &ProxyContext, waiter: Waiter) -> Result<Arc<Settled>, Error> {
     let execution_id = waiter.execution_id;
-    let _place =
-        context.calls.waiters.try_acquire().map_err(|_| {
-            Error::QueueFull("too many requests wait for a running call".to_owned())
-        })?;
+    let _place = context.calls.waiters.try_acquire().map_err(|_| {
+        Error::QueueFull("too many requests are waiting for a running call".to_owned())
+    })?;
     match timeout(context.timeouts.max_wait, waiter.settled()).await {
         Ok(Some(settled)) => Ok(settled),
         Ok(None) | Err(_) => Err(Error::InProgress(execution_id)),

@@ -72,7 +72,7 @@ fn stdio_wrapper(target: &Target, headers: &HeaderMap) -> Result<Option<Target>,
     }
     let port = headers.get(STDIO_PORT).and_then(|port| port.to_str().ok()?.parse().ok());
     let port = port.filter(|port| *port > 0).ok_or_else(|| Error::Upstream {
-        detail: format!("{} is reached by its wrapper alone", target.authority.host),
+        detail: format!("{} can only be reached through its wrapper", target.authority.host),
         sent: BytesSent::Never,
     })?;
     let authority = Authority { host: target.authority.host.clone(), port };

@@ -91,7 +91,7 @@ pub(crate) async fn derive(
 fn take_tool_key(metadata: &mut RequestMetadata, call: &ToolCall) -> Result<(), Error> {
     match (&metadata.key, &call.key) {
         (Some(header), Some(meta)) if header != meta => Err(Error::Malformed(format!(
-            "Idempotency-Key and _meta[{KEY_MEMBER:?}] name two keys"
+            "Idempotency-Key and _meta[{KEY_MEMBER:?}] name different keys"
         ))),
         (None, Some(meta)) => {
             metadata.key = Some(meta.clone());

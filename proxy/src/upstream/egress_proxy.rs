@@ -76,8 +76,8 @@ impl FromStr for EgressProxy {
         let (scheme, rest) = text.split_once("://").unwrap_or(("http", text));
         if !scheme.eq_ignore_ascii_case("http") {
             return Err(format!(
-                "a proxy is reached by http:// only, not by {scheme}://; name one with \
-                 --upstream-proxy http://HOST:PORT, or go without one by --upstream-proxy none"
+                "the upstream proxy must be http://, not {scheme}://: use \
+                 --upstream-proxy http://HOST:PORT, or --upstream-proxy none"
             ));
         }
         let rest = rest.split(['/', '?', '#']).next().unwrap_or_default();
@@ -85,8 +85,9 @@ impl FromStr for EgressProxy {
             Some((user_info, authority)) => (Some(user_info), authority),
             None => (None, rest),
         };
-        let authority = Authority::parse(authority.as_bytes(), Some(80))
-            .map_err(|_| "a proxy is written as http://[USER:PASSWORD@]HOST:PORT".to_owned())?;
+        let authority = Authority::parse(authority.as_bytes(), Some(80)).map_err(|_| {
+            "the upstream proxy must be http://[USER:PASSWORD@]HOST:PORT".to_owned()
+        })?;
         let authorization = user_info.map(basic).transpose()?;
         Ok(Self { authority, authorization })
     }
@@ -165,11 +166,11 @@ pub(crate) async fn open_tunnel(
         Ok(Ok(())) => Ok(stream),
         Ok(Err(why)) => {
             let detail =
-                format!("the upstream proxy {proxy:?} opens no tunnel to {authority}: {why}");
+                format!("the upstream proxy {proxy:?} refused a tunnel to {authority}: {why}");
             Err(Error::Upstream { detail, sent: Sent::Never })
         }
         Err(_) => {
-            let detail = format!("the upstream proxy {proxy:?} does not answer");
+            let detail = format!("the upstream proxy {proxy:?} did not answer");
             Err(Error::UpstreamTimeout { detail, sent: Sent::Never })
         }
     }
@@ -193,8 +194,10 @@ async fn request_tunnel(
     let status = status.as_deref().unwrap_or_default().trim_end();
     match status.strip_prefix("HTTP/1.").and_then(|rest| rest.get(2..5)) {
         Some(code) if code.starts_with('2') => Ok(()),
-        Some("407") => Err("it wants other credentials: http://USER:PASSWORD@HOST:PORT".to_owned()),
-        Some(code) => Err(format!("it answers {code}")),
+        Some("407") => {
+            Err("it rejected the credentials: use http://USER:PASSWORD@HOST:PORT".to_owned())
+        }
+        Some(code) => Err(format!("it answered {code}")),
         None => Err("it does not speak HTTP".to_owned()),
     }
 }
@@ -205,7 +208,7 @@ async fn read_head(stream: &mut TcpStream) -> Result<Vec<u8>, String> {
     while !head.ends_with(b"\r\n\r\n") && head.len() < LONGEST_HEAD {
         match stream.read_u8().await {
             Ok(byte) => head.push(byte),
-            Err(_) => return Err("it closes the connection".to_owned()),
+            Err(_) => return Err("it closed the connection".to_owned()),
         }
     }
     Ok(head)

@@ -91,7 +91,7 @@ impl UpstreamTls {
             Ok(Ok(stream)) => Ok(stream),
             Ok(Err(error)) => Err(failed(explain(authority, &error))),
             Err(_) => Err(Error::UpstreamTimeout {
-                detail: format!("no TLS with {authority} within {} s", limit.as_secs()),
+                detail: format!("no TLS with {authority} after {} s", limit.as_secs()),
                 sent: Sent::Never,
             }),
         }
@@ -159,7 +159,7 @@ fn anchor_key(certificate: &CertificateDer<'static>) -> Option<Vec<u8>> {
 
 fn read(ca: &UpstreamCa) -> Result<Vec<CertificateDer<'static>>, SetupError> {
     let unusable = |why: String| {
-        SetupError(format!("{} is no file of certificates in PEM: {why}", ca.file.display()))
+        SetupError(format!("{} is not a PEM file of certificates: {why}", ca.file.display()))
     };
     let text = std::fs::read(&ca.file).map_err(|error| unusable(error.to_string()))?;
     let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&text).collect();
@@ -167,7 +167,7 @@ fn read(ca: &UpstreamCa) -> Result<Vec<CertificateDer<'static>>, SetupError> {
     let mut roots = RootCertStore::empty();
     let (usable, _) = roots.add_parsable_certificates(found.iter().cloned());
     if usable == 0 {
-        return Err(unusable("it holds no certificate that can be used".to_owned()));
+        return Err(unusable("it has no usable certificate".to_owned()));
     }
     Ok(found)
 }
@@ -182,7 +182,7 @@ fn explain(authority: &Authority, error: &io::Error) -> String {
     let cause = error.get_ref().and_then(|cause| cause.downcast_ref::<rustls::Error>());
     let remedy = match cause {
         Some(rustls::Error::InvalidCertificate(CertificateError::UnknownIssuer)) => {
-            "; a private CA is named with --upstream-ca FILE"
+            "; add a private CA with --upstream-ca FILE"
         }
         _ => "",
     };

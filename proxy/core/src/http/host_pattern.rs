@@ -73,23 +73,23 @@ impl FromStr for HostPattern {
     fn from_str(text: &str) -> Result<Self, String> {
         let bad = |why: &str| format!("{text:?} {why}; write HOST, *.HOST or HOST:PORT");
         if text.contains("://") {
-            return Err(bad("is a URL and no host"));
+            return Err(bad("is a URL, not a host"));
         }
         if text.parse::<Ipv6Addr>().is_ok() {
             return Err(format!("{text:?} is an IPv6 address: write it in brackets, [{text}]"));
         }
         if !text.is_ascii() {
-            return Err(bad("is no ASCII name (international names are written xn--…)"));
+            return Err(bad("is not an ASCII name (international names are written xn--…)"));
         }
         let after_brackets = text.rfind(']').map_or(0, |end| end + 1);
         let (host, port) = match text[after_brackets..].find(':') {
             Some(colon) => {
                 let (host, port) = text.split_at(after_brackets + colon);
-                (host, Some(port_of(&port[1..]).ok_or_else(|| bad("names no port"))?))
+                (host, Some(port_of(&port[1..]).ok_or_else(|| bad("has no valid port"))?))
             }
             None => (text, None),
         };
-        let host = host_of(&host.to_ascii_lowercase()).ok_or_else(|| bad("names no host"))?;
+        let host = host_of(&host.to_ascii_lowercase()).ok_or_else(|| bad("has no host"))?;
         Ok(Self { host, port })
     }
 }

@@ -73,7 +73,7 @@ pub fn read_target(
 
 fn connect(parts: &Parts, inside: bool) -> Result<TargetForm, Error> {
     if inside {
-        return Err(Error::Unsupported("a tunnel carries no other tunnel".to_owned()));
+        return Err(Error::Unsupported("a tunnel cannot contain another tunnel".to_owned()));
     }
     match (parts.uri.scheme(), parts.uri.authority(), parts.uri.path_and_query()) {
         (None, Some(authority), None) => {
@@ -90,7 +90,7 @@ fn path_and_query(parts: &Parts) -> Result<String, Error> {
         Some(b'/') => Ok(bytes.to_owned()),
         Some(b'?') => Ok(format!("/{bytes}")),
         Some(b'*') if bytes == "*" && parts.method == Method::OPTIONS => Ok(bytes.to_owned()),
-        _ => Err(Error::Malformed("the request target begins with no slash".to_owned())),
+        _ => Err(Error::Malformed("the request target must start with a slash".to_owned())),
     }
 }
 
@@ -109,7 +109,7 @@ fn absolute(
             ));
         }
         (other, _) => {
-            return Err(Error::Unsupported(format!("the scheme {other} is not spoken here")));
+            return Err(Error::Unsupported(format!("the scheme {other} is not supported")));
         }
     };
     let authority = Authority::parse(authority.as_str().as_bytes(), Some(scheme.default_port()))?;
@@ -167,7 +167,7 @@ pub fn check_framing(parts: &Parts) -> Result<(), Error> {
     if let Some(coding) = codings.next()
         && (codings.next().is_some() || !coding.as_bytes().eq_ignore_ascii_case(b"chunked"))
     {
-        return Err(Error::Unsupported("only the transfer coding chunked is spoken".to_owned()));
+        return Err(Error::Unsupported("the only supported transfer coding is chunked".to_owned()));
     }
     let mut lengths = parts.headers.get_all(CONTENT_LENGTH).iter();
     let Some(length) = lengths.next() else {
@@ -178,7 +178,7 @@ pub fn check_framing(parts: &Parts) -> Result<(), Error> {
         || digits.is_empty()
         || !digits.iter().all(u8::is_ascii_digit)
     {
-        return Err(Error::Malformed("Content-Length is no single number".to_owned()));
+        return Err(Error::Malformed("Content-Length must be a single number".to_owned()));
     }
     Ok(())
 }

@@ -14,6 +14,9 @@ use store_core::key::Digest;
 use crate::error::Error;
 use crate::http::target::{Authority, ROUTE_PREFIX, Scheme, Target};
 
+/// The characters of a name and a token, in words.
+const WORD: &str = "of a-z, A-Z, 0-9, -, _ and ., and must not begin with a dot";
+
 /// One `[[route]]`.
 #[derive(Clone, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "RouteSettings")]
@@ -54,13 +57,10 @@ impl TryFrom<RouteSettings> for Route {
                 && !text.starts_with('.')
         };
         if !is_word(&settings.name) {
-            return Err(format!(
-                "the route's `name` {:?} is not of a-z, 0-9, - and _",
-                settings.name
-            ));
+            return Err(format!("the route's `name` {:?} must be {WORD}", settings.name));
         }
         if settings.token.as_ref().is_some_and(|token| token.len() < 16 || !is_word(token)) {
-            return Err("the route's `token` is not 16 or more of a-z, 0-9, - and _".to_owned());
+            return Err(format!("the route's `token` must be 16 or more characters {WORD}"));
         }
         Ok(Self { target: upstream(&settings.to)?, name: settings.name, token: settings.token })
     }
@@ -76,7 +76,7 @@ fn upstream(url: &str) -> Result<Target, String> {
     } else if let Some(rest) = url.strip_prefix("http://") {
         (Scheme::Http, rest)
     } else {
-        return Err(bad("is no http or https URL"));
+        return Err(bad("is not an http or https URL"));
     };
     let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
     if path.contains(['?', '#']) || authority.contains(['?', '#']) {
@@ -86,7 +86,7 @@ fn upstream(url: &str) -> Result<Target, String> {
         return Err(bad("has a path that cannot be sent"));
     }
     let authority = Authority::parse(authority.as_bytes(), Some(scheme.default_port()))
-        .map_err(|error| bad(&format!("names no host: {error}")))?;
+        .map_err(|error| bad(&format!("has no valid host: {error}")))?;
     Ok(Target { scheme, authority, path_and_query: path.trim_end_matches('/').to_owned() })
 }
 
@@ -119,7 +119,7 @@ pub fn resolve(
         return Err(Error::UnknownRoute(unknown(routes)));
     };
     if climbs(rest) {
-        return Err(Error::Malformed("the path climbs out of its route".to_owned()));
+        return Err(Error::Malformed("the path leaves its route".to_owned()));
     }
     let mut path_and_query = route.target.path_and_query.clone();
     path_and_query.push_str(rest);
@@ -159,8 +159,8 @@ fn unknown(routes: &[Route]) -> String {
         .map(|route| route.name.as_str())
         .collect();
     let known = match (&open[..], routes.is_empty()) {
-        (_, true) => "none is configured".to_owned(),
-        ([], false) => "those that are configured need their token in the path".to_owned(),
+        (_, true) => "no routes are configured".to_owned(),
+        ([], false) => "all configured routes need their token in the path".to_owned(),
         (open, false) => format!("there are {}", open.join(", ")),
     };
     format!("no route has this name: {known}")

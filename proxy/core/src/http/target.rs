@@ -49,9 +49,10 @@ impl Authority {
     pub fn parse(text: &[u8], default_port: Option<u16>) -> Result<Self, Error> {
         let malformed =
             |what: &str| Error::Malformed(format!("{:?} {what}", String::from_utf8_lossy(text)));
-        let whole = uri::Authority::try_from(text).map_err(|_| malformed("is no host and port"))?;
+        let whole =
+            uri::Authority::try_from(text).map_err(|_| malformed("is not a host and port"))?;
         if whole.as_str().contains('@') {
-            return Err(Error::Malformed("the target carries a user name or password".to_owned()));
+            return Err(Error::Malformed("the target contains a user name or password".to_owned()));
         }
         let host = whole.host();
         let address = host.strip_prefix('[').map(|rest| rest.trim_end_matches(']'));
@@ -59,15 +60,15 @@ impl Authority {
             || host.contains('%')
             || address.is_some_and(|address| address.parse::<Ipv6Addr>().is_err())
         {
-            return Err(malformed("names no host"));
+            return Err(malformed("has no host"));
         }
         let port = match whole.as_str().get(host.len()..).map(|rest| rest.trim_start_matches(':')) {
-            None | Some("") => default_port.ok_or_else(|| malformed("names no port"))?,
+            None | Some("") => default_port.ok_or_else(|| malformed("has no port"))?,
             Some(digits) => digits
                 .parse()
                 .ok()
                 .filter(|port| *port > 0)
-                .ok_or_else(|| malformed("names no port between 1 and 65535"))?,
+                .ok_or_else(|| malformed("has no port between 1 and 65535"))?,
         };
         Ok(Self { host: host.to_ascii_lowercase(), port })
     }

@@ -94,17 +94,20 @@ pub(super) fn check_token(
 ) -> Result<(), Error> {
     let credentials = credentials.ok_or_else(|| {
         Error::Credentials(
-            "this proxy wants credentials: http://SESSION:TOKEN@host:port".to_owned(),
+            "this proxy requires credentials: http://SESSION:TOKEN@HOST:PORT".to_owned(),
         )
     })?;
     if !check(&credentials.user, &credentials.token) {
-        return Err(Error::Credentials("the token is not the one of this session".to_owned()));
+        return Err(Error::Credentials(
+            "wrong token for this session: `openclaw-state-engine token SESSION` prints it"
+                .to_owned(),
+        ));
     }
     let other_session =
         named.session.as_ref().is_some_and(|session| *session != credentials.session);
     if named.user.is_some() || named.goal.is_some() || other_session {
         return Err(Error::Refused(
-            "where tokens are required the proxy's credentials alone name the scope: leave out \
+            "where tokens are required, only the proxy credentials name the scope: remove \
              Agent-User, Agent-Session and Agent-Goal"
                 .to_owned(),
         ));

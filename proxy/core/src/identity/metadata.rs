@@ -51,7 +51,7 @@ pub fn read_metadata(
         && own.session != tunnel.session
     {
         return Err(Error::Malformed(
-            "the request's proxy credentials name another session than its tunnel's".to_owned(),
+            "the request's proxy credentials name a different session from its tunnel's".to_owned(),
         ));
     }
     let credentials = own.or_else(|| tunnel.cloned());
@@ -74,7 +74,7 @@ fn named_scope(headers: &HeaderMap) -> Result<ScopeRequest, Error> {
     let goal = text(headers, &GOAL, MAX_VALUE)?
         .map(|goal| goal.parse::<Uuid>())
         .transpose()
-        .map_err(|_| Error::Malformed("Agent-Goal is no goal's id (a UUID)".to_owned()))?;
+        .map_err(|_| Error::Malformed("Agent-Goal must be the id of a goal (a UUID)".to_owned()))?;
     Ok(ScopeRequest {
         user: text(headers, &USER, MAX_VALUE)?,
         session: text(headers, &SESSION, MAX_VALUE)?,
@@ -93,7 +93,7 @@ fn agreed(
     };
     match &named.session {
         Some(session) if *session != credentials.session => Err(Error::Malformed(
-            "Agent-Session names another session than the proxy's credentials".to_owned(),
+            "Agent-Session names a different session from the proxy credentials".to_owned(),
         )),
         _ => Ok(ScopeRequest { session: Some(credentials.session.clone()), ..named }),
     }
@@ -118,7 +118,7 @@ pub(crate) fn key_text(place: &str, value: &[u8]) -> Result<String, Error> {
             Ok(key.to_owned())
         }
         _ => {
-            Err(Error::Malformed(format!("{place} is not 1 to 255 characters of printable ASCII")))
+            Err(Error::Malformed(format!("{place} must be 1 to 255 characters of printable ASCII")))
         }
     }
 }
@@ -130,7 +130,7 @@ fn text(headers: &HeaderMap, name: &HeaderName, max: usize) -> Result<Option<Str
     };
     match std::str::from_utf8(value.as_bytes()) {
         Ok(text) if is_readable(text) && text.chars().count() <= max => Ok(Some(text.to_owned())),
-        _ => Err(Error::Malformed(format!("{name} is not 1 to {max} readable characters"))),
+        _ => Err(Error::Malformed(format!("{name} must be 1 to {max} printable characters"))),
     }
 }
 

@@ -100,7 +100,7 @@ impl Caller {
         };
         match reply::tool_outcome(&message, &self.id, UnnamedErrors::Accepted) {
             Some(outcome) => (outcome, Some(Bytes::copy_from_slice(&message))),
-            None => unknown("the answer holds no response to the call"),
+            None => unknown("the answer has no response to the call"),
         }
     }
 

@@ -127,7 +127,7 @@ fn key_of(value: &RawValue) -> Result<String, String> {
     key.filter(|key| {
         (1..=MAX_NAME).contains(&key.chars().count()) && !key.contains(char::is_control)
     })
-    .ok_or_else(|| format!("_meta[{KEY_MEMBER:?}] is no text of 1 to {MAX_NAME} characters"))
+    .ok_or_else(|| format!("_meta[{KEY_MEMBER:?}] must be a string of 1 to {MAX_NAME} characters"))
 }
 
 #[cfg(test)]

@@ -22,7 +22,7 @@ pub struct ToolOutcome {
 impl ToolOutcome {
     /// The outcome of a call whose answer is too large to be kept.
     pub const TOO_LONG: Self =
-        Self::of(Knowledge::Executed, "the tool answered at greater length than is kept");
+        Self::of(Knowledge::Executed, "the tool's answer was too large to keep");
 
     const fn of(outcome: Knowledge, why: &'static str) -> Self {
         Self { outcome, tool_error: false, why }
@@ -121,7 +121,7 @@ fn failed(code: Option<i64>) -> ToolOutcome {
         }
         Some(-32_603) => ToolOutcome::of(
             Knowledge::Unknown,
-            "the server failed and does not say how far it came",
+            "the server failed and does not say how much it did",
         ),
         _ => ToolOutcome::error("the server answered with an error"),
     }

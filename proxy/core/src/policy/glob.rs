@@ -29,7 +29,7 @@ impl FromStr for PathPattern {
 
     fn from_str(text: &str) -> Result<Self, String> {
         let fault = if !text.starts_with('/') && !text.starts_with("**") {
-            "begins with no slash"
+            "must start with a slash"
         } else if text.contains('?') {
             "has a query, and only the path is compared"
         } else if !text.bytes().all(|byte| byte.is_ascii_graphic()) {

@@ -31,9 +31,9 @@ impl FromStr for KeyPlace {
         if text.starts_with('/') {
             return text.parse().map(Self::Member);
         }
-        text.parse()
-            .map(Self::Header)
-            .map_err(|_| format!("{text:?} is no header; write its name, or a pointer such as /id"))
+        text.parse().map(Self::Header).map_err(|_| {
+            format!("{text:?} is not a header name; write one, or a pointer such as /id")
+        })
     }
 }
 

@@ -38,7 +38,7 @@ pub fn outcome(
     let WholeAnswer { target, status, headers, body } = answer;
     match status {
         200..=299 if rule.is_some_and(|rule| refused(rule, headers, body)) => {
-            (Knowledge::NotExecuted, "its rule takes the body for a refusal")
+            (Knowledge::NotExecuted, "by its rule the body is a refusal")
         }
         200..=299 => REFUSALS
             .iter()
@@ -54,9 +54,9 @@ pub fn outcome(
         400..=499 => (Knowledge::NotExecuted, "it refused the request"),
         501 | 505 => (Knowledge::NotExecuted, "it does not know the request"),
         503 if headers.contains_key(RETRY_AFTER) => {
-            (Knowledge::NotExecuted, "it asks to come back later")
+            (Knowledge::NotExecuted, "it asked to retry later")
         }
-        _ => (Knowledge::Unknown, "it failed and does not say how far it came"),
+        _ => (Knowledge::Unknown, "it failed and does not say how much it did"),
     }
 }
 

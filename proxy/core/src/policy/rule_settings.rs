@@ -75,21 +75,21 @@ impl RuleSettings {
             };
             if text.as_ref().is_some_and(|text| !fits(text)) {
                 return Err(format!(
-                    "`{what}` is not 1 to {} readable characters",
+                    "`{what}` must be 1 to {} printable characters",
                     store_core::MAX_NAME
                 ));
             }
         }
         if self.stream_request && self.effect.is_some() {
-            return Err("`stream_request` passes calls on unguarded: leave out `effect`".to_owned());
+            return Err("`stream_request` passes calls unguarded: remove `effect`".to_owned());
         }
         if self.stream.is_some() && !self.mcp_tool.is_empty() {
-            return Err("`stream` does nothing for tool calls of MCP, whose answers end with the \
-                        response: leave it out"
+            return Err("`stream` has no effect on MCP tool calls, whose answers end with the \
+                        response: remove it"
                 .to_owned());
         }
         if !self.ignore.is_empty() && !self.select.is_empty() {
-            return Err("`ignore` and `select` exclude each other: leave one out".to_owned());
+            return Err("`ignore` and `select` exclude each other: remove one".to_owned());
         }
         let keyed = self.effect == Some(Effect::Keyed);
         if !keyed && (self.upstream_key.is_some() || self.upstream_key_lifetime.is_some()) {
@@ -98,7 +98,7 @@ impl RuleSettings {
         if let Some(KeyPlace::Member(pointer)) = &self.upstream_key
             && pointer.only_name().is_none()
         {
-            return Err(format!("`upstream_key`: {pointer} is no member at the top"));
+            return Err(format!("`upstream_key`: {pointer} must be a top-level member"));
         }
         if let Some(name) = self.count_headers.iter().find(|name| !may_count(name.0.as_str())) {
             return Err(format!(

@@ -24,7 +24,7 @@ impl FromStr for MethodName {
             .ok()
             .filter(|_| !text.contains(|c: char| c.is_ascii_lowercase()))
             .map(Self)
-            .ok_or_else(|| format!("{text:?} is no method; write it in capitals, such as POST"))
+            .ok_or_else(|| format!("{text:?} is not a method; write it in capitals, such as POST"))
     }
 }
 
@@ -36,7 +36,7 @@ impl FromStr for FieldName {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        text.parse().map(Self).map_err(|_| format!("{text:?} is no name of a header"))
+        text.parse().map(Self).map_err(|_| format!("{text:?} is not a header name"))
     }
 }
 
@@ -138,7 +138,7 @@ where
                 values.push(value);
             }
             if values.is_empty() {
-                return Err(A::Error::custom("the list is empty; leave it out"));
+                return Err(A::Error::custom("the list is empty; remove it"));
             }
             Ok(values)
         }

@@ -55,7 +55,7 @@ impl Ca {
     /// Creates a CA, P-256, valid for `hosts`. Their ports do not count: certificates have none. A
     /// pattern `*.HOST` lets it sign for `HOST` itself too, which constraints cannot exclude.
     pub fn generate(hosts: &[HostPattern]) -> Result<Self, SetupError> {
-        let failed = |error: rcgen::Error| SetupError(format!("no CA can be made: {error}"));
+        let failed = |error: rcgen::Error| SetupError(format!("cannot create a CA: {error}"));
         let key = KeyPair::generate().map_err(failed)?;
         let now = now();
         let mut params = CertificateParams::default();
@@ -90,7 +90,7 @@ impl Ca {
     ) -> Result<Self, SetupError> {
         let facts = constraints::read(&certificate)?;
         if facts.public_key != key.public_key_raw() {
-            return Err(SetupError("the CA's certificate and key are no pair".to_owned()));
+            return Err(SetupError("the CA's certificate and key do not match".to_owned()));
         }
         if facts.not_after <= now() {
             return Err(SetupError(format!("the CA has expired at {}", facts.not_after)));

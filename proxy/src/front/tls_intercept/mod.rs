@@ -45,8 +45,8 @@ impl Interceptor {
         };
         if let Some(host) = ca.uncovered(hosts) {
             return Err(SetupError(format!(
-                "{host} is to be intercepted, and the CA may not sign for it: make one that may \
-                 (remove its two files, then `ca init`), or leave that host out"
+                "the CA may not sign for {host}, which is to be intercepted: create one that may \
+                 (remove its two files, then run `ca init`), or do not intercept that host"
             )));
         }
         let leaves = Leaves::new(ca)?;
@@ -110,14 +110,14 @@ impl Interceptor {
     /// Logs a failed handshake, one hint for each host: an agent that retries would fill the log.
     fn log_failure(&self, host: &str, error: &io::Error) {
         if !is_distrust(error) {
-            tracing::debug!(host, %error, "no TLS with a client");
+            tracing::debug!(host, %error, "TLS with a client failed");
         } else if self.hinted.get(host).is_none() {
             self.hinted.insert(host.to_owned(), ());
             tracing::warn!(
                 host,
                 %error,
                 "a client does not trust the interception CA: give it the certificate that \
-                 `ca export` prints, start it by `run`, or do not intercept this host"
+                 `ca export` prints, start it with `run`, or do not intercept this host"
             );
         }
     }

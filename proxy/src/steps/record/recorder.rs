@@ -56,7 +56,7 @@ impl Recorder {
             && match self.spool.push(data.clone()).await {
                 Ok(()) => true,
                 Err(error) => {
-                    tracing::warn!(%error, "cannot spool an answer; its digest is kept alone");
+                    tracing::warn!(%error, "cannot spool an answer; only its digest is kept");
                     false
                 }
             };
@@ -76,7 +76,7 @@ impl Recorder {
         match self.spool.done().load().await {
             Ok(bytes) => AnswerBody::Kept(bytes),
             Err(error) => {
-                tracing::warn!(%error, "cannot read a spooled answer; its digest is kept alone");
+                tracing::warn!(%error, "cannot read a spooled answer; only its digest is kept");
                 dropped
             }
         }

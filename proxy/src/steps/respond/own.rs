@@ -65,7 +65,7 @@ pub(crate) fn confirmed(execution_id: Uuid) -> Reply {
     let body = Confirmed {
         execution_id,
         released: true,
-        detail: "The next identical call is carried out as a new attempt.",
+        detail: "The next identical call runs as a new attempt.",
     };
     let json = serde_json::to_vec(&body).unwrap_or_default();
     let mut reply = plain(StatusCode::OK, ReplyBody::whole(json));

@@ -14,23 +14,23 @@ pub(super) fn kind(error: &Error) -> (StatusCode, &'static str, &'static str) {
     use StatusCode as S;
     match error {
         Error::Malformed(_) => (S::BAD_REQUEST, "malformed", "The request cannot be understood"),
-        Error::Refused(_) => (S::FORBIDDEN, "refused", "The proxy does not do this"),
+        Error::Refused(_) => (S::FORBIDDEN, "refused", "The proxy refuses this request"),
         Error::UnknownRoute(_) => (S::NOT_FOUND, "unknown-route", "No such route"),
         Error::UnknownScope(_) => (S::NOT_FOUND, "unknown-scope", "No such user, session or goal"),
         Error::ForeignScope(_) => {
-            (S::FORBIDDEN, "foreign-scope", "The session or goal is somebody else's")
+            (S::FORBIDDEN, "foreign-scope", "The session or goal belongs to another user")
         }
         Error::SessionEnded(_) => (S::GONE, "session-ended", "The session has ended"),
         Error::Credentials(_) => {
-            (S::PROXY_AUTHENTICATION_REQUIRED, "credentials", "The proxy needs the session's token")
+            (S::PROXY_AUTHENTICATION_REQUIRED, "credentials", "The session's token is required")
         }
         Error::BodyStalled(_) => (S::REQUEST_TIMEOUT, "body-stalled", "The request body stalled"),
         Error::TooLarge(_) => (S::PAYLOAD_TOO_LARGE, "too-large", "The request body is too large"),
         Error::Misdirected(_) => {
-            (S::MISDIRECTED_REQUEST, "malformed", "The request came to the wrong place")
+            (S::MISDIRECTED_REQUEST, "malformed", "The request was sent to the wrong place")
         }
         Error::Unsupported(_) => (S::NOT_IMPLEMENTED, "unsupported", "Not supported"),
-        Error::Loop => (S::LOOP_DETECTED, "loop", "The request has come back to its proxy"),
+        Error::Loop => (S::LOOP_DETECTED, "loop", "The request has passed this proxy before"),
         Error::Upstream { .. } => (S::BAD_GATEWAY, "upstream-failed", "The tool did not answer"),
         Error::UpstreamTimeout { .. } => {
             (S::GATEWAY_TIMEOUT, "upstream-timeout", "The tool did not answer in time")
@@ -45,9 +45,7 @@ pub(super) fn kind(error: &Error) -> (StatusCode, &'static str, &'static str) {
         Error::NotKept { .. } => {
             (S::GONE, "response-not-kept", "The call took effect; its answer was not kept")
         }
-        Error::QueueFull(_) => {
-            (S::SERVICE_UNAVAILABLE, "queue-full", "Too much is waiting already")
-        }
+        Error::QueueFull(_) => (S::SERVICE_UNAVAILABLE, "queue-full", "Too many calls are waiting"),
         Error::StoreFull(_) => (S::INSUFFICIENT_STORAGE, "store-full", "The disk is full"),
         Error::Internal => (S::INTERNAL_SERVER_ERROR, "internal", "Internal error"),
     }
@@ -92,26 +90,24 @@ pub(super) fn detail(error: &Error, doubt: Option<&Doubt>, verify: Option<&str>)
             "Nothing was sent: the call may be sent again."
         }
         Error::Upstream { .. } | Error::UpstreamTimeout { .. } if doubt.is_some() => {
-            "The request may have been carried out. Look it up before it is sent again; a plain \
-             repeat of it is held back."
+            "The request may have been carried out. Look it up before you send it again; a plain \
+             repeat is held back."
         }
         Error::Upstream { .. } | Error::UpstreamTimeout { .. } => {
             "The request may have been carried out."
         }
-        Error::InProgress(_) => "Ask again later; it is not started twice.",
+        Error::InProgress(_) => "Try again later; the call is not started twice.",
         Error::KeyReuse(_) => "Use a new key for a new call, or send the first request unchanged.",
-        Error::NotKept { status: 0, .. } => {
-            "It was recorded as done by a person's decision; do not send it again."
-        }
-        Error::NotKept { .. } => "Do not send it again; look the result up at the tool.",
+        Error::NotKept { status: 0, .. } => "A person recorded it as done; do not send it again.",
+        Error::NotKept { .. } => "Do not send it again; look up the result at the tool.",
         Error::TooLarge(_) => "Nothing was sent. `serve --max-request` raises the limit.",
         Error::BodyStalled(_) => "Nothing was executed; send the request again.",
         Error::QueueFull(_) => "Nothing was sent; try again shortly.",
         Error::StoreFull(_) => "Nothing was sent; free disk space and try again.",
-        Error::Loop => "Check the proxy settings: it is its own upstream.",
+        Error::Loop => "Check the proxy settings: the proxy is its own upstream.",
         Error::UnknownRoute(_) => "Add a [[route]] to the configuration and reload it.",
         Error::SessionEnded(_) => "Start another session, or set its status to active.",
-        Error::UnknownScope(_) => "Create it first, or leave the header out.",
+        Error::UnknownScope(_) => "Create it first, or remove the header.",
         _ => "",
     };
     let what = error.to_string();
@@ -120,7 +116,7 @@ pub(super) fn detail(error: &Error, doubt: Option<&Doubt>, verify: Option<&str>)
 
 fn doubt_detail(doubt: &Doubt, verify: Option<&str>) -> String {
     let which = if doubt.same_content {
-        "A call with the same content, under another key,"
+        "A call with the same content, under a different key,"
     } else {
         "This call"
     };
@@ -131,14 +127,14 @@ fn doubt_detail(doubt: &Doubt, verify: Option<&str>) -> String {
         }
         None => {
             "An operator can settle it (openclaw-state-engine resolve); Agent-Repeat says that \
-             another call is meant."
+             you mean a different call."
         }
     };
     let how =
         verify.map(|verify| format!(" ({})", verify.trim_end_matches('.'))).unwrap_or_default();
     format!(
-        "{which} was sent at {} and may already have taken effect; last seen: {}. Do not simply \
-         send it again: look up at the tool whether it took effect{how}. {next}",
+        "{which} was sent at {} and may already have taken effect; last seen: {}. Do not send it \
+         again without checking: look up at the tool whether it took effect{how}. {next}",
         doubt.sent_at,
         doubt.last_event.trim_end_matches('.'),
     )

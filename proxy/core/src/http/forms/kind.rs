@@ -66,7 +66,7 @@ pub fn describe(headers: &HeaderMap, body: &[u8]) -> &'static str {
         BodyKind::Json if canonical::json(body).is_some() => {
             "JSON: order of members, spaces and escapes do not matter; numbers as written"
         }
-        BodyKind::Json => "its bytes: JSON that readers read differently",
+        BodyKind::Json => "its bytes: JSON that parsers read differently",
         BodyKind::Form if undisputed(body).is_some() => "form: the decoded pairs in order",
         BodyKind::Multipart { .. } => "multipart: its parts in order, whatever the boundary",
         BodyKind::Form | BodyKind::Raw => "its bytes",
