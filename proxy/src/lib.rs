@@ -3,6 +3,7 @@
 //! One request takes six steps, one file each: `request` (what is asked), `key` (which execution it
 //! means), `claim` (may it run), `forward` (send it), `record` (consume the lease with the outcome),
 //! `respond` (the answer). `service` calls them in that order; there is no other road to them.
+#![warn(missing_docs)]
 
 mod body;
 mod budget;
