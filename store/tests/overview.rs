@@ -1,4 +1,4 @@
-//! Lists for people: sessions with counts, searches, one execution in full, and who was a duplicate.
+//! Lists for people: sessions with counts, searches, one execution in full, and its duplicates.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on must fail")]
 
@@ -119,7 +119,7 @@ async fn a_search_finds_what_its_filter_says() {
 }
 
 #[tokio::test]
-async fn a_detail_tells_all_and_cuts_what_is_long() {
+async fn a_detail_has_every_member_and_cuts_long_ones() {
     let f = Fixture::new();
     let call = f.tool_call("ada", "t", &format!(r#"{{"text":"{}"}}"#, "é".repeat(600))).await;
     let lease = Some(std::time::Duration::from_secs(60));
@@ -139,7 +139,7 @@ async fn a_detail_tells_all_and_cuts_what_is_long() {
     assert!(f.store.reader().execution_detail(uuid::Uuid::nil(), 10).is_err());
 }
 
-/// A database as version 1 left it is migrated, with all that is in it.
+/// A database of version 1 is migrated, with everything in it.
 #[tokio::test]
 async fn a_database_of_the_version_before_is_migrated() {
     let f = Fixture::new();
@@ -173,9 +173,9 @@ async fn a_database_of_the_version_before_is_migrated() {
     store.close().await;
 }
 
-/// An index that is not used is only written.
+/// An index that no query uses only slows writes down.
 #[tokio::test]
-async fn counts_read_indexes_alone() {
+async fn counts_read_only_indexes() {
     let f = Fixture::new();
     let conn = Connection::open(&f.options.path).unwrap();
     let plan = |sql: &str| {
