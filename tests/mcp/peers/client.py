@@ -1,4 +1,4 @@
-"""A client of PyPI's `mcp`: calls tools one after another and prints what came, a JSON line each.
+"""A client of PyPI's `mcp`: calls tools one after another and prints each result as a JSON line.
 
 client.py MODE URL|COMMAND... :: NAME=ARGUMENTS...
 MODE is `legacy` (2025-11-25), `auto`, or a version of the stateless protocol.

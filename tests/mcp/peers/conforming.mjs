@@ -1,5 +1,5 @@
 // A client of the conformance suite, with the protocol's own SDK: calls each tool of the server once,
-// and signs in where it is asked to.
+// and authorizes if the server requires it.
 import { Client } from "@modelcontextprotocol/sdk/client/index.js";
 import { UnauthorizedError } from "@modelcontextprotocol/sdk/client/auth.js";
 import { StreamableHTTPClientTransport } from "@modelcontextprotocol/sdk/client/streamableHttp.js";
@@ -7,7 +7,7 @@ import { ElicitRequestSchema } from "@modelcontextprotocol/sdk/types.js";
 
 const url = new URL(process.argv.at(-1));
 
-// The suite's authorization server asks nobody: it redirects with a code at once.
+// The suite's authorization server asks no user: it redirects with a code immediately.
 let code;
 const kept = {};
 const authProvider = {

@@ -1,4 +1,4 @@
-// A server with all that the conformance suite asks one for, by the protocol's own SDK. It tells its
+// A server with every feature of the conformance suite, built with the protocol's own SDK. It prints its
 // port on stdout.
 import { randomUUID } from "node:crypto";
 import { createServer } from "node:http";
@@ -51,9 +51,9 @@ async function elicit(extra, message, properties, required = []) {
   return extra.sendRequest(request, types.ElicitResultSchema);
 }
 
-const told = ({ action, content }) => `action=${action}, content=${JSON.stringify(content ?? {})}`;
+const summary = ({ action, content }) => `action=${action}, content=${JSON.stringify(content ?? {})}`;
 
-// Each gets the arguments and the call, and gives the content of its result.
+// Each gets the arguments and the call, and returns the content of its result.
 const TOOLS = {
   test_simple_text: () => [text("This is a simple text response for testing.")],
   test_image_content: () => [image],
@@ -96,15 +96,15 @@ const TOOLS = {
       email: { type: "string", description: "User's email address" },
     };
     const answer = await elicit(extra, message, properties, Object.keys(properties));
-    return [text(`User response: ${told(answer)}`)];
+    return [text(`User response: ${summary(answer)}`)];
   },
   async test_elicitation_sep1034_defaults(_, extra) {
-    return [text(`Elicitation completed: ${told(await elicit(extra, "With defaults", DEFAULTS))}`)];
+    return [text(`Elicitation completed: ${summary(await elicit(extra, "With defaults", DEFAULTS))}`)];
   },
   async test_elicitation_sep1330_enums(_, extra) {
-    return [text(`Elicitation completed: ${told(await elicit(extra, "With enums", ENUMS))}`)];
+    return [text(`Elicitation completed: ${summary(await elicit(extra, "With enums", ENUMS))}`)];
   },
-  // Ends its stream; the response is for the client that takes it up again.
+  // Ends its stream. The client gets the response when it resumes the stream.
   async test_reconnection(_, extra) {
     extra.closeSSEStream?.();
     await sleep(100);
@@ -213,7 +213,7 @@ function server() {
   return server;
 }
 
-// The events of all streams, so that a client can take one up again.
+// The events of all streams, so that a client can resume one.
 const events = [];
 const eventStore = {
   async storeEvent(stream, message) {

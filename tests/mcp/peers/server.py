@@ -1,4 +1,4 @@
-"""A server of PyPI's `mcp`. Each effect is one line of the file EFFECTS; it tells its port on stdout.
+"""A server of PyPI's `mcp`. Each effect is one line of the file EFFECTS; it prints its port on stdout.
 
 server.py EFFECTS stdio | json | events
 """
