@@ -4,7 +4,7 @@ import java.net.http.*;
 /** One POST by the JDK's HttpClient, as a user's program would send it: Send URL BODY. */
 class Send {
     public static void main(String[] args) throws Exception {
-        // HttpClient asks a proxy selector only if it is given one.
+        // HttpClient uses a proxy selector only if it gets one.
         var client = HttpClient.newBuilder().proxy(java.net.ProxySelector.getDefault())
             .version(HttpClient.Version.HTTP_1_1).build();
         var request = HttpRequest.newBuilder(URI.create(args[0])).header("Content-Type", "application/json")

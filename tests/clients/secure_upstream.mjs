@@ -1,5 +1,5 @@
 // An https upstream by Node: HTTP/2 and HTTP/1.1. CERTIFICATE and KEY are files. Prints its port;
-// GET /count tells how many other requests came. A POST to /slow is answered once /go was asked.
+// GET /count returns the number of other requests. A POST to /slow is answered after a GET /go.
 import { readFileSync } from "node:fs";
 import { createSecureServer } from "node:http2";
 

@@ -1,9 +1,9 @@
-"""One request by urllib, requests, httpx (`httpx-http2` where it is offered) or aiohttp, as a user's
+"""One request by urllib, requests, httpx (`httpx-http2`: if the server offers it) or aiohttp, as a user's
 program would send it.
 
 send.py LIBRARY METHOD URL BODY [NAME:VALUE ...]: the body as it comes, then a line with the status
-and Idempotency-Status. LIBRARY `requests-retrying` retries 5xx by itself, POST too; `aiohttp-trust-env`
-is aiohttp that was told to read the environment.
+and Idempotency-Status. LIBRARY `requests-retrying` retries 5xx itself, also for POST; `aiohttp-trust-env`
+is aiohttp with `trust_env`.
 """
 
 import os

@@ -1,4 +1,4 @@
-"""httpbin on a free port, which is printed; /count tells how many other requests came."""
+"""httpbin on a free port, which is printed; /count returns the number of other requests."""
 
 import threading
 

@@ -1,6 +1,6 @@
-"""A plugin of pytest: runs each test with the proxy SUITE_PROXY, and writes verdicts to SUITE_VERDICTS.
+"""A pytest plugin that runs each test with the proxy SUITE_PROXY, and writes verdicts to SUITE_VERDICTS.
 
-The suite's own fixtures clear the proxy variables, so that they are set when those are through.
+The suite's own fixtures clear the proxy variables, so this plugin sets them afterwards.
 """
 
 import json
