@@ -1,4 +1,4 @@
-//! What the documents say, held against the code and the binary.
+//! What the documents say, compared with the code and the binary.
 #![expect(
     clippy::unwrap_used,
     reason = "a test stops at the first thing that is not as it must be"
@@ -46,14 +46,14 @@ fn documents() -> Vec<PathBuf> {
     own.chain(files("docs", "md")).collect()
 }
 
-/// The text from the heading `## title` to the next of its level.
+/// The text from the heading `## title` to the next heading of that level.
 fn part<'a>(document: &'a str, title: &str) -> &'a str {
     let heading = format!("\n## {title}\n");
     let (_, rest) = document.split_once(&heading).unwrap_or_else(|| panic!("no part {title:?}"));
     rest.split("\n## ").next().unwrap()
 }
 
-/// The sections of a part whose headings are a code, by their code.
+/// The sections of a part whose headings are codes, by code.
 fn sections(part: &str) -> BTreeMap<String, &str> {
     let sections = part.split("\n### `").skip(1);
     sections
@@ -64,12 +64,12 @@ fn sections(part: &str) -> BTreeMap<String, &str> {
         .collect()
 }
 
-/// The words in backticks.
+/// The texts in backticks.
 fn quoted(text: &str) -> Vec<&str> {
     text.split('`').skip(1).step_by(2).collect()
 }
 
-/// The rows of the tables of a text, as cells; without heads.
+/// The rows of a text's tables, as cells, without the heads.
 fn rows(text: &str) -> Vec<Vec<String>> {
     let lines: Vec<_> = text.lines().collect();
     let is_row = |line: &str| line.starts_with('|');
@@ -126,9 +126,9 @@ fn each_code_of_the_proxy_has_its_section_and_each_section_its_code() {
     let codes = proxy_codes();
     assert_eq!(sections.keys().collect::<Vec<_>>(), codes.keys().collect::<Vec<_>>());
     for (code, statuses) in codes {
-        let told = sections[&code].split("\n- ").next().unwrap();
+        let text = sections[&code].split("\n- ").next().unwrap();
         for status in statuses {
-            assert!(told.contains(&status.to_string()), "{code} is answered with {status}: {told}");
+            assert!(text.contains(&status.to_string()), "{code} is answered with {status}: {text}");
         }
     }
 }
@@ -169,28 +169,28 @@ fn toml_blocks(document: &str) -> Vec<&str> {
 }
 
 #[test]
-fn the_files_keys_are_the_documented_ones() {
+fn the_keys_of_the_configuration_are_the_documented_ones() {
     let document = read("docs/RULES.md");
-    let mut told: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
+    let mut documented: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
     for block in toml_blocks(&document) {
         let mut table = "";
         for line in block.lines() {
             if line.starts_with('[') {
                 table = line;
-                told.entry(table).or_default();
+                documented.entry(table).or_default();
             } else if let Some((key, _)) = line.split_once(" = ") {
-                told.get_mut(table).unwrap().insert(key);
+                documented.get_mut(table).unwrap().insert(key);
             }
         }
     }
-    assert_eq!(told.len(), 6, "{told:?}");
-    for (table, keys) in told {
+    assert_eq!(documented.len(), 6, "{documented:?}");
+    for (table, keys) in documented {
         let (fine, error) = checked(&format!("{table}\nno_such_key = 1\n"));
         assert!(!fine && error.contains("unknown field `no_such_key`"), "{table}: {error}");
         let known = error.split_once("expected ").unwrap().1.split(';').next().unwrap();
         let mut known: BTreeSet<_> = quoted(known).into_iter().collect();
         if table == "[proxy]" {
-            assert!(known.remove("intercept"), "a table of its own");
+            assert!(known.remove("intercept"), "it is a separate table");
         }
         assert_eq!(keys, known, "{table}");
     }
@@ -234,12 +234,12 @@ fn the_readmes_flags_are_those_of_help() {
         let (env, default) = flags.remove(flag).unwrap_or_else(|| panic!("no flag {flag}"));
         assert_eq!(quoted(&row[1]).first().copied(), env.as_deref(), "{flag}");
         if let Some(default) = default {
-            let told = quoted(&row[2]);
+            let default_cell = quoted(&row[2]);
             let first = default.split(' ').next().unwrap();
-            assert_eq!(told.first().copied(), Some(first), "{flag}: {default}");
+            assert_eq!(default_cell.first().copied(), Some(first), "{flag}: {default}");
         }
     }
-    assert!(flags.is_empty(), "the README does not tell of {flags:?}");
+    assert!(flags.is_empty(), "the README does not list {flags:?}");
 }
 
 #[test]
@@ -250,9 +250,10 @@ fn the_readmes_verbs_are_those_of_help() {
         verbs.lines().filter_map(|line| line.split_whitespace().next()).collect();
     let readme = read("README.md");
     let rows = rows(part(&readme, "Command line"));
-    let told: BTreeSet<_> = rows.iter().map(|row| quoted(&row[0])[0]).collect();
-    let told: BTreeSet<_> = told.iter().map(|verb| verb.split(' ').next().unwrap()).collect();
-    assert_eq!(told, verbs.into_iter().filter(|verb| *verb != "help").collect());
+    let documented: BTreeSet<_> = rows.iter().map(|row| quoted(&row[0])[0]).collect();
+    let documented: BTreeSet<_> =
+        documented.iter().map(|verb| verb.split(' ').next().unwrap()).collect();
+    assert_eq!(documented, verbs.into_iter().filter(|verb| *verb != "help").collect());
 }
 
 #[test]
@@ -261,10 +262,10 @@ fn the_api_is_the_documented_one() {
     let discovered = engine.rpc("rpc.discover", &json!({}));
     let document = read("docs/API_VERSION.md");
 
-    let mut told: BTreeMap<String, String> = BTreeMap::new();
+    let mut documented: BTreeMap<String, String> = BTreeMap::new();
     for title in ["Methods of v0.1", "Added since"] {
         for row in rows(part(&document, title)) {
-            told.insert(quoted(&row[0])[0].to_owned(), row[1].clone());
+            documented.insert(quoted(&row[0])[0].to_owned(), row[1].clone());
         }
     }
     let methods: BTreeMap<_, _> = discovered["methods"]
@@ -274,11 +275,11 @@ fn the_api_is_the_documented_one() {
         .map(|method| (method["name"].as_str().unwrap().to_owned(), &method["params"]))
         .collect();
     let names = |methods: Vec<&String>| methods.into_iter().cloned().collect::<BTreeSet<_>>();
-    assert_eq!(names(told.keys().collect()), names(methods.keys().collect()));
+    assert_eq!(names(documented.keys().collect()), names(methods.keys().collect()));
     for (name, params) in methods {
         let known: BTreeSet<_> =
             params.as_array().unwrap().iter().map(|p| p["name"].as_str().unwrap()).collect();
-        for param in quoted(&told[&name]) {
+        for param in quoted(&documented[&name]) {
             let param = param.trim_end_matches('?');
             assert!(known.contains(param), "{name} has no param {param}: {known:?}");
         }
@@ -286,13 +287,13 @@ fn the_api_is_the_documented_one() {
 
     for row in rows(part(&document, "Entities")) {
         let Some(schema) = discovered["components"]["schemas"].get(&row[0]) else { continue };
-        let told: BTreeSet<_> =
+        let documented: BTreeSet<_> =
             quoted(&row[1]).into_iter().map(|field| field.trim_end_matches('?')).collect();
-        assert_eq!(told, fields(schema), "{}", row[0]);
+        assert_eq!(documented, fields(schema), "{}", row[0]);
     }
 }
 
-/// An entity's fields without those that all have.
+/// An entity's fields, without those that every entity has.
 fn fields(schema: &Value) -> BTreeSet<&str> {
     let common = ["id", "created_at", "updated_at"];
     let fields = schema["properties"].as_object().unwrap().keys().map(String::as_str);
@@ -327,7 +328,7 @@ fn headings(document: &str) -> Vec<String> {
         .collect()
 }
 
-/// As the forge makes an anchor of a heading.
+/// The anchor that the forge gives a heading.
 fn slug(heading: &str) -> String {
     let kept = heading.to_lowercase();
     let kept = kept.chars().filter(|c| c.is_alphanumeric() || [' ', '-', '_'].contains(c));
@@ -336,7 +337,7 @@ fn slug(heading: &str) -> String {
 
 /// Comments refer to a section as `docs/SEMANTICS.md, "States"`.
 #[test]
-fn sections_that_the_code_refers_to_are_there() {
+fn sections_that_the_code_refers_to_exist() {
     let mut seen = 0;
     for folder in ["src", "proxy/src", "proxy/core/src", "store/src", "store/core/src"] {
         for path in files(folder, "rs") {
