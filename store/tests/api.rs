@@ -1,4 +1,4 @@
-//! Calls by the API: v0.1's unleased ones, and leases.
+//! Calls through the API: with leases, and without them as in v0.1.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on must fail")]
 
@@ -22,7 +22,7 @@ fn leased(key: &str) -> ExecuteOptions {
     }
 }
 
-fn report(lease: &str, outcome: Knowledge) -> ApiFinish {
+fn api_finish(lease: &str, outcome: Knowledge) -> ApiFinish {
     ApiFinish {
         lease: lease.to_owned(),
         outcome,
@@ -67,7 +67,7 @@ async fn exactly_one_of_many_gets_the_lease_and_waiters_get_the_result() {
         f.store.execute(call.clone(), options)
     }));
     let finishing = async {
-        f.store.finish_by_token(report(&lease, Executed)).await.unwrap();
+        f.store.finish_by_token(api_finish(&lease, Executed)).await.unwrap();
     };
     let (all, ()) = tokio::join!(waiting, finishing);
     for executed in all {
@@ -82,24 +82,24 @@ async fn a_finish_is_fenced_and_may_be_repeated() {
     let f = Fixture::new();
     let call = f.tool_call("u", "send", "{}").await;
     let (id, first) = lease_of(&f, &call, leased("k")).await;
-    f.store.finish_by_token(report(&first, NotExecuted)).await.unwrap();
-    f.store.finish_by_token(report(&first, NotExecuted)).await.unwrap();
+    f.store.finish_by_token(api_finish(&first, NotExecuted)).await.unwrap();
+    f.store.finish_by_token(api_finish(&first, NotExecuted)).await.unwrap();
     assert!(matches!(
-        f.store.finish_by_token(report(&first, Executed)).await,
+        f.store.finish_by_token(api_finish(&first, Executed)).await,
         Err(Error::Stale(_))
     ));
     let (again, second) = lease_of(&f, &call, leased("k")).await;
     assert_eq!(again, id);
     assert!(matches!(
-        f.store.finish_by_token(report(&first, Executed)).await,
+        f.store.finish_by_token(api_finish(&first, Executed)).await,
         Err(Error::Stale(_))
     ));
-    let done = f.store.finish_by_token(report(&second, Executed)).await.unwrap();
+    let done = f.store.finish_by_token(api_finish(&second, Executed)).await.unwrap();
     assert_eq!((done.status, done.attempt), (ExecutionStatus::Completed, 2));
     let kinds: Vec<_> = f.store.reader().events(Some(id), None, None, 100).unwrap();
     assert!(kinds.iter().any(|event| event.kind == EventKind::PossibleDuplicate));
     assert!(matches!(
-        f.store.finish_by_token(report("nonsense", Executed)).await,
+        f.store.finish_by_token(api_finish("nonsense", Executed)).await,
         Err(Error::Invalid { field: "lease", .. })
     ));
 }
@@ -145,8 +145,8 @@ async fn an_expired_lease_is_in_doubt_until_evidence_or_a_decision() {
         f.store.extend_lease(&lease, Duration::from_secs(1)).await,
         Err(Error::LeaseLost(_))
     ));
-    // Evidence overturns the decision.
-    let done = f.store.finish_by_token(report(&lease, Executed)).await.unwrap();
+    // Evidence overrides the verdict.
+    let done = f.store.finish_by_token(api_finish(&lease, Executed)).await.unwrap();
     assert_eq!(done.status, ExecutionStatus::Completed);
     let events = f.store.reader().events(Some(id), None, None, 100).unwrap();
     assert!(events.iter().any(|event| event.kind == EventKind::VerdictOverturned));
@@ -170,7 +170,7 @@ async fn a_lease_whose_end_could_not_be_written_ends_later() {
              BEGIN SELECT RAISE(ABORT, 'no'); END",
         )
         .unwrap();
-    // It ends after the first one was tried.
+    // It ends after the first one has been tried.
     let ended = f.store.await_execution(next, Duration::from_secs(60)).await.unwrap();
     assert_eq!(ended.status, ExecutionStatus::InDoubt);
     assert_eq!(f.store.reader().execution(held).unwrap().status, ExecutionStatus::Running);
@@ -179,7 +179,7 @@ async fn a_lease_whose_end_could_not_be_written_ends_later() {
     assert_eq!(ended.status, ExecutionStatus::InDoubt);
 }
 
-/// An execution whose lease expired, and its lease.
+/// An execution whose lease has expired, and that lease.
 async fn lost(f: &Fixture, call: &ToolCall, key: &str) -> (Uuid, String) {
     let options = ExecuteOptions { lease: Some(Duration::from_secs(1)), ..leased(key) };
     let (id, lease) = lease_of(f, call, options).await;
@@ -193,7 +193,7 @@ fn kinds(f: &Fixture, id: Uuid) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn a_late_report_erases_no_result() {
+async fn a_late_finish_erases_no_result() {
     let f = Fixture::new();
     let call = f.tool_call("u", "send", "{}").await;
     for (key, outcome) in [("u", Unknown), ("n", NotExecuted), ("e", Executed)] {
@@ -207,7 +207,7 @@ async fn a_late_report_erases_no_result() {
             actor: "operator".to_owned(),
         };
         let resolved = f.store.resolve(verdict).await.unwrap();
-        let late = ApiFinish { output: None, ..report(&lease, outcome) };
+        let late = ApiFinish { output: None, ..api_finish(&lease, outcome) };
         let after = f.store.finish_by_token(late.clone()).await.unwrap();
         assert_eq!(after.status, ExecutionStatus::Completed, "{key}");
         assert_eq!(after.output.unwrap().as_str(), resolved.output.unwrap().as_str(), "{key}");
@@ -219,19 +219,19 @@ async fn a_late_report_erases_no_result() {
 }
 
 #[tokio::test]
-async fn what_is_told_of_an_older_attempt_is_kept_once() {
+async fn a_late_finish_of_an_older_attempt_is_kept_once() {
     let f = Fixture::new();
     let call = f.tool_call("u", "send", "{}").await;
     let (id, first) = lease_of(&f, &call, leased("k")).await;
-    f.store.finish_by_token(report(&first, NotExecuted)).await.unwrap();
+    f.store.finish_by_token(api_finish(&first, NotExecuted)).await.unwrap();
     let (_, second) = lease_of(&f, &call, leased("k")).await;
     for outcome in [Unknown, Unknown, Executed, Executed] {
-        let late = f.store.finish_by_token(report(&first, outcome)).await;
+        let late = f.store.finish_by_token(api_finish(&first, outcome)).await;
         assert!(matches!(late, Err(Error::Stale(_))), "{late:?}");
     }
-    f.store.finish_by_token(report(&second, Executed)).await.unwrap();
+    f.store.finish_by_token(api_finish(&second, Executed)).await.unwrap();
     for _ in 0..2 {
-        let other = f.store.finish_by_token(report(&second, NotExecuted)).await;
+        let other = f.store.finish_by_token(api_finish(&second, NotExecuted)).await;
         assert!(matches!(other, Err(Error::Stale(_))), "{other:?}");
     }
     let expected = [
@@ -247,13 +247,13 @@ async fn what_is_told_of_an_older_attempt_is_kept_once() {
 }
 
 #[tokio::test]
-async fn a_lease_lives_on_over_a_restart() {
+async fn a_lease_survives_a_restart() {
     let f = Fixture::new();
     let call = f.tool_call("u", "send", "{}").await;
     let (id, lease) = lease_of(&f, &call, leased("k")).await;
     let f = f.reopen().await;
     assert_eq!(f.store.reader().execution(id).unwrap().status, ExecutionStatus::Running);
-    f.store.finish_by_token(report(&lease, Unknown)).await.unwrap();
+    f.store.finish_by_token(api_finish(&lease, Unknown)).await.unwrap();
     assert_eq!(f.store.reader().execution(id).unwrap().status, ExecutionStatus::InDoubt);
 }
 
@@ -262,7 +262,7 @@ async fn a_mismatch_never_gets_a_lease() {
     let f = Fixture::new();
     let call = f.tool_call("u", "send", r#"{"n":1}"#).await;
     let (id, lease) = lease_of(&f, &call, leased("k")).await;
-    f.store.finish_by_token(report(&lease, NotExecuted)).await.unwrap();
+    f.store.finish_by_token(api_finish(&lease, NotExecuted)).await.unwrap();
     let other = ToolCall { tool_input: Json::parse(r#"{"n":1.0}"#).unwrap(), ..call };
     let executed = f.store.execute(other.clone(), leased("k")).await.unwrap();
     assert_eq!(executed.execution.id, id);
@@ -284,7 +284,7 @@ fn set(id: Uuid, status: ExecutionStatus) -> ExecutionUpdate {
 }
 
 #[tokio::test]
-async fn unleased_executions_take_the_steps_of_v0_1_alone() {
+async fn unleased_executions_only_take_the_steps_of_v0_1() {
     let f = Fixture::new();
     let call = f.tool_call("u", "send", "{}").await;
     let unleased = f.store.create_tool_execution(call.clone()).await.unwrap();
@@ -303,8 +303,8 @@ async fn unleased_executions_take_the_steps_of_v0_1_alone() {
         .await
         .unwrap();
     assert_eq!(busy.execution.status, ExecutionStatus::Pending);
-    let request = f.store.execute(call.clone(), leased("v0.1")).await.unwrap();
-    assert_eq!(request.claim, Some(ApiClaim::Busy { leased: false }));
+    let leased_claim = f.store.execute(call.clone(), leased("v0.1")).await.unwrap();
+    assert_eq!(leased_claim.claim, Some(ApiClaim::Busy { leased: false }));
 
     let (id, _) = lease_of(&f, &call, leased("k")).await;
     let error = f.store.update_tool_execution(set(id, ExecutionStatus::Completed), None).await;
@@ -312,7 +312,7 @@ async fn unleased_executions_take_the_steps_of_v0_1_alone() {
 }
 
 #[tokio::test]
-async fn users_share_nothing_and_places_must_fit() {
+async fn users_share_nothing_and_scopes_must_belong_together() {
     let f = Fixture::new();
     let a = f.tool_call("a", "send", "{}").await;
     let b = f.tool_call("b", "send", "{}").await;

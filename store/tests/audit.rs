@@ -1,4 +1,4 @@
-//! Manual edits of the database are detected.
+//! `verify` finds what was changed in the database by hand.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on must fail")]
 
@@ -13,16 +13,16 @@ use store::state::Knowledge::Executed;
 use support::{Fixture, answer, finish};
 use uuid::Uuid;
 
-/// The findings of `verify` on a stopped database with a completed call, after tampering.
+/// What `verify` finds in a closed database with completed calls, after `sql` tampered with it.
 async fn tampered(sql: &str, head: bool) -> Vec<(String, i64, String)> {
     let f = Fixture::new();
     for key in ["a", "b", "c"] {
         let mut call = f.call(key, key).await;
         call.input = Json::of(key);
-        let report = Finish { answer: Some(answer(key)), ..finish(Executed) };
-        f.store.finish(f.execute(call).await, report).await.unwrap();
+        let finish = Finish { answer: Some(answer(key)), ..finish(Executed) };
+        f.store.finish(f.execute(call).await, finish).await.unwrap();
     }
-    // The same key by the API: it is not a substitute for the proxied call's own.
+    // The same key through the API: it must not replace the key of a proxied call.
     let options = ExecuteOptions { idempotency_key: Some("b".to_owned()), ..Default::default() };
     let place = f.tool_call("ada", "tool", "{}").await;
     f.store.execute(place.clone(), options).await.unwrap();
@@ -39,7 +39,7 @@ async fn tampered(sql: &str, head: bool) -> Vec<(String, i64, String)> {
     report.findings.into_iter().map(|f| (f.table.to_owned(), f.row, f.message)).collect()
 }
 
-/// A channel and a memory; each of them, and the place's session and goal, changed once.
+/// Creates a channel and a memory. Updates each of them, and the call's session and goal, once.
 async fn entities(f: &Fixture, place: &ToolCall) {
     let (user_id, goal, session) = (place.user_id, place.goal_id, place.session_id);
     let new = NewChannel {

@@ -1,4 +1,4 @@
-//! Lists for people: sessions with counts, searches, one execution in full, and duplicates.
+//! Lists for people: sessions with counts, searches, one execution in full, and its duplicates.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on must fail")]
 
@@ -120,7 +120,7 @@ async fn a_search_finds_what_its_filter_says() {
 }
 
 #[tokio::test]
-async fn a_detail_tells_all_and_cuts_what_is_long() {
+async fn a_detail_has_every_member_and_cuts_long_ones() {
     let f = Fixture::new();
     let call = f.tool_call("ada", "t", &format!(r#"{{"text":"{}"}}"#, "é".repeat(600))).await;
     let lease = Some(std::time::Duration::from_secs(60));
@@ -140,7 +140,7 @@ async fn a_detail_tells_all_and_cuts_what_is_long() {
     assert!(f.store.reader().execution_detail(uuid::Uuid::nil(), 10).is_err());
 }
 
-/// A database of version 1 is migrated with all its contents.
+/// A database of version 1 is migrated, with everything in it.
 #[tokio::test]
 async fn a_database_of_the_version_before_is_migrated() {
     let f = Fixture::new();
@@ -163,7 +163,7 @@ async fn a_database_of_the_version_before_is_migrated() {
     };
     let first = Connection::open_in_memory().unwrap();
     first.execute_batch(include_str!("../migrations/0001_init.sql")).unwrap();
-    assert_eq!(schema(&conn), schema(&first), "it is what version 1 created");
+    assert_eq!(schema(&conn), schema(&first), "it is what version 1 made");
     drop(conn);
     let Fixture { store, options, dir: _dir } = f;
     drop(store);
@@ -174,9 +174,9 @@ async fn a_database_of_the_version_before_is_migrated() {
     store.close().await;
 }
 
-/// An unused index only costs writes.
+/// An index that no query uses only slows writes down.
 #[tokio::test]
-async fn counts_read_indexes_alone() {
+async fn counts_read_only_indexes() {
     let f = Fixture::new();
     let conn = Connection::open(&f.options.path).unwrap();
     let plan = |sql: &str| {

@@ -1,5 +1,5 @@
-//! Rules with `repeat = "delivered"`: which of several identical calls a request means; and a
-//! database of a version without them.
+//! Rules with `repeat = "delivered"`: which of several identical calls a request means; and a database
+//! of a version without them.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on must fail")]
 
@@ -24,8 +24,8 @@ fn repeat(run: &str) -> Repeat {
     Repeat { first: holder(1), run: Some(run.to_owned()) }
 }
 
-/// A request of a run: returns the number that it means, after it was executed or replayed.
-async fn request(f: &Fixture, run: &str, outcome: Knowledge) -> u32 {
+/// Makes the call as `run`, and returns the ordinal it got. A call that executes has this outcome.
+async fn claim_ordinal(f: &Fixture, run: &str, outcome: Knowledge) -> u32 {
     let ordinal = f.store.ordinal(&repeat(run)).await.unwrap();
     let mut call = call(f.scope().await, "k", "x");
     call.key.as_mut().unwrap().holder = holder(ordinal);
@@ -40,29 +40,29 @@ fn deliver(f: &Fixture, run: &str, ordinal: u32) {
 }
 
 #[tokio::test]
-async fn a_delivered_call_is_followed_by_a_new_one_and_any_other_by_itself() {
+async fn a_delivered_call_is_followed_by_a_new_one_and_any_other_is_repeated() {
     let f = Fixture::new();
-    assert_eq!(request(&f, "a", Executed).await, 1);
-    assert_eq!(request(&f, "a", Executed).await, 1, "its answer did not arrive");
+    assert_eq!(claim_ordinal(&f, "a", Executed).await, 1);
+    assert_eq!(claim_ordinal(&f, "a", Executed).await, 1, "its answer was not delivered");
     deliver(&f, "a", 1);
-    assert_eq!(request(&f, "a", Executed).await, 2);
+    assert_eq!(claim_ordinal(&f, "a", Executed).await, 2);
     deliver(&f, "a", 1);
     assert_eq!(
-        request(&f, "a", Executed).await,
+        claim_ordinal(&f, "a", Executed).await,
         2,
-        "an old answer that arrives late does not count"
+        "the late delivery of an older answer does not count"
     );
     let f = f.reopen().await;
-    assert_eq!(request(&f, "a", Executed).await, 2);
+    assert_eq!(claim_ordinal(&f, "a", Executed).await, 2);
 }
 
 #[tokio::test]
 async fn what_is_not_known_to_have_run_is_never_delivered() {
     let f = Fixture::new();
     for outcome in [NotExecuted, Unknown] {
-        assert_eq!(request(&f, "a", outcome).await, 1);
+        assert_eq!(claim_ordinal(&f, "a", outcome).await, 1);
         deliver(&f, "a", 1);
-        assert_eq!(request(&f, "a", Unknown).await, 1, "{outcome:?}");
+        assert_eq!(claim_ordinal(&f, "a", Unknown).await, 1, "{outcome:?}");
     }
 }
 
@@ -70,26 +70,26 @@ async fn what_is_not_known_to_have_run_is_never_delivered() {
 async fn a_new_run_is_answered_from_the_record_and_goes_on_from_there() {
     let f = Fixture::new();
     for n in 1..=3 {
-        assert_eq!(request(&f, "a", Executed).await, n);
+        assert_eq!(claim_ordinal(&f, "a", Executed).await, n);
         deliver(&f, "a", n);
     }
     let f = f.reopen().await;
     for n in 1..=2 {
-        assert_eq!(request(&f, "b", Executed).await, n);
+        assert_eq!(claim_ordinal(&f, "b", Executed).await, n);
         deliver(&f, "b", n);
     }
-    // The earlier run continues: its new calls did not exist when the later run started.
-    assert_eq!(request(&f, "a", Executed).await, 4);
-    assert_eq!(request(&f, "b", Executed).await, 3);
+    // The earlier run goes on. When the new one began, its next call did not exist yet.
+    assert_eq!(claim_ordinal(&f, "a", Executed).await, 4);
+    assert_eq!(claim_ordinal(&f, "b", Executed).await, 3);
     deliver(&f, "b", 3);
-    assert_eq!(request(&f, "b", Executed).await, 5);
+    assert_eq!(claim_ordinal(&f, "b", Executed).await, 5);
 }
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(24))]
 
-    /// Whatever the runs do: an undelivered answer is requested again; a run gets the earlier calls in order,
-    /// each once, and then only its own new ones; no number is skipped.
+/// For any runs: a call whose answer was not delivered is repeated. A run sees the earlier calls
+    /// once each, in order, then only its own new calls. No ordinal is skipped.
     #[test]
     fn runs_never_share_a_new_call(steps in prop::collection::vec((0..3_usize, any::<bool>()), 1..40)) {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
@@ -99,23 +99,23 @@ proptest! {
             let (mut created, mut last) = (Vec::new(), 0);
             for (run, arrives) in steps {
                 let name = run.to_string();
-                let ordinal = request(&f, &name, Executed).await;
-                let (known, requested, delivered) =
+                let ordinal = claim_ordinal(&f, &name, Executed).await;
+                let (known, own, delivered) =
                     seen.entry(run).or_insert_with(|| (last, Vec::new(), true));
                 if *delivered {
-                    let nth = requested.len() as u32 + 1;
+                    let nth = own.len() as u32 + 1;
                     if nth <= *known {
                         assert_eq!(ordinal, nth);
-                    } else if *known == 0 && requested.is_empty() {
+                    } else if *known == 0 && own.is_empty() {
                         assert_eq!(ordinal, 1);
                         created.push(ordinal);
                     } else {
-                        assert!(!created.contains(&ordinal), "{ordinal} was somebody's");
+                        assert!(!created.contains(&ordinal), "another run has {ordinal}");
                         created.push(ordinal);
                     }
-                    requested.push(ordinal);
+                    own.push(ordinal);
                 } else {
-                    assert_eq!(Some(&ordinal), requested.last());
+                    assert_eq!(Some(&ordinal), own.last());
                 }
                 assert!(ordinal <= last + 1);
                 last = last.max(ordinal);
@@ -129,7 +129,7 @@ proptest! {
     }
 }
 
-/// Version 2 had no repeats; its calls count as the first ones.
+/// Version 2 had no repeats: each of its calls has ordinal 1.
 #[tokio::test]
 async fn a_database_of_the_version_before_is_migrated() {
     let f = Fixture::new();

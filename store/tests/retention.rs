@@ -1,4 +1,4 @@
-//! Bodies of answers are dropped by their own age.
+//! The body of an answer is dropped once that answer is old enough.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on must fail")]
 
@@ -11,7 +11,7 @@ use rusqlite::Connection;
 use store::state::Knowledge::Executed;
 use support::{Fixture, call};
 
-/// More than one step reads.
+/// More than one step examines.
 const CALLS: usize = 1_200;
 
 fn kept(conn: &Connection) -> Vec<i64> {
@@ -21,7 +21,7 @@ fn kept(conn: &Connection) -> Vec<i64> {
 }
 
 #[tokio::test]
-async fn a_young_answer_of_an_old_call_keeps_none_of_those_behind_it() {
+async fn a_new_answer_of_an_old_call_does_not_keep_later_ones() {
     let f = Fixture::new();
     let scope = f.scope().await;
     join_all((0..CALLS).map(async |n| {
@@ -43,7 +43,7 @@ async fn a_young_answer_of_an_old_call_keeps_none_of_those_behind_it() {
     };
     tokio::time::timeout(Duration::from_secs(60), dropped).await.unwrap();
     conn.execute_batch(age).unwrap();
-    // A dropped body leaves its digest. The only findings are that the bodies were not old enough.
+    // The digests stay. The answers' real times are back, so `verify` misses the bodies, and nothing else.
     let findings = f.store.reader().verify(None).unwrap().findings;
     assert_eq!(findings.len(), CALLS - 1);
     assert!(findings.iter().all(|found| found.message == "its body is missing"), "{findings:?}");

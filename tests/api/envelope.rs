@@ -1,4 +1,4 @@
-//! Around the methods: ids, notifications, batches, bodies that are no JSON.
+//! What all methods share: ids, notifications, batches, and bodies that are not JSON.
 
 use serde_json::{Value, json};
 use testkit::engine;

@@ -1,4 +1,4 @@
-//! What goes in comes out byte for byte: no number and no member is ever rebuilt.
+//! What goes in comes out byte for byte: no number and no member is ever rewritten.
 
 use testkit::engine;
 
@@ -22,9 +22,9 @@ fn json_goes_in_and_out_byte_for_byte() {
         answer["result"]["id"].as_str().unwrap().to_owned()
     };
     let stored = format!(r#""tool_input":{INPUT},"#);
-    let answer = ask_raw(&engine, "create_tool_execution", &call);
+    let answer = rpc_raw(&engine, "create_tool_execution", &call);
     assert!(answer.contains(&stored), "{answer}");
-    let answer = ask_raw(&engine, "execute_tool_idempotent", &call);
+    let answer = rpc_raw(&engine, "execute_tool_idempotent", &call);
     assert!(answer.contains(&stored), "{answer}");
     let execution = id(&answer);
     let reads = [
@@ -36,7 +36,7 @@ fn json_goes_in_and_out_byte_for_byte() {
         ("execute_tool_idempotent", call),
     ];
     for (method, params) in &reads {
-        let answer = ask_raw(&engine, method, params);
+        let answer = rpc_raw(&engine, method, params);
         assert!(answer.contains(&stored), "{method}: {answer}");
     }
 
@@ -50,17 +50,17 @@ fn json_goes_in_and_out_byte_for_byte() {
     ask("update_session", &metadata);
 
     let engine = engine.kill_and_restart();
-    let answer = ask_raw(&engine, "get_tool_execution", &format!(r#"{{"id":"{execution}"}}"#));
+    let answer = rpc_raw(&engine, "get_tool_execution", &format!(r#"{{"id":"{execution}"}}"#));
     assert!(answer.contains(&stored), "{answer}");
     assert!(answer.contains(&format!(r#""output":{INPUT},"#)), "{answer}");
-    let answer = ask_raw(&engine, "get_goal", &format!(r#"{{"id":"{goal}"}}"#));
+    let answer = rpc_raw(&engine, "get_goal", &format!(r#"{{"id":"{goal}"}}"#));
     assert!(answer.contains(&format!(r#""context":{INPUT},"result":{INPUT},"#)), "{answer}");
-    let answer = ask_raw(&engine, "get_session", &format!(r#"{{"id":"{session}"}}"#));
+    let answer = rpc_raw(&engine, "get_session", &format!(r#"{{"id":"{session}"}}"#));
     assert!(answer.contains(&format!(r#""metadata":{INPUT},"context":{INPUT},"#)), "{answer}");
 }
 
-/// The text of an answer that serde itself could not read as numbers of its own.
-fn ask_raw(engine: &testkit::Engine, method: &str, params: &str) -> String {
+/// The text of an answer: its numbers do not fit serde's own types.
+fn rpc_raw(engine: &testkit::Engine, method: &str, params: &str) -> String {
     let body = format!(r#"{{"jsonrpc":"2.0","id":1,"method":"{method}","params":{params}}}"#);
     let answer = engine.try_rpc_text(&body).unwrap().text();
     assert!(answer.starts_with(r#"{"jsonrpc":"2.0","id":1,"result":"#), "{method}: {answer}");
@@ -77,7 +77,7 @@ fn numbers_that_differ_as_written_are_different_inputs() {
         let params = format!(
             r#"{{"user_id":"{user}","session_id":"{session}","goal_id":"{goal}","tool_name":"t","tool_input":{{"n":{input}}}}}"#
         );
-        let answer = ask_raw(&engine, "execute_tool_idempotent", &params);
+        let answer = rpc_raw(&engine, "execute_tool_idempotent", &params);
         let answer: serde_json::Value = serde_json::from_str(&answer).unwrap();
         assert_eq!(answer["result"]["duplicate"], false, "{input}");
         ids.insert(answer["result"]["id"].as_str().unwrap().to_owned());

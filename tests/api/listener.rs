@@ -1,4 +1,4 @@
-//! Who is let in, and what a body may be, over a real socket.
+//! Which clients and bodies the listener accepts, over a real socket.
 
 use testkit::{Client, Engine, Response, engine};
 
@@ -62,8 +62,9 @@ fn foreign_pages_hosts_and_bodies_are_refused() {
     for (line, fields, status, code) in table {
         let answer = send(&engine, line, fields, CALL);
         assert_eq!(answer.status, *status, "{line} {fields:?}: {}", answer.text());
-        let told = answer.json()["error"]["data"]["code"].as_str().unwrap_or_default().to_owned();
-        assert_eq!(told, *code, "{line} {fields:?}");
+        let received =
+            answer.json()["error"]["data"]["code"].as_str().unwrap_or_default().to_owned();
+        assert_eq!(received, *code, "{line} {fields:?}");
         let let_in = answer.header("access-control-allow-origin");
         let foreign = fields.contains(&"Origin: https://app.example");
         assert_eq!(let_in.is_some(), foreign, "{fields:?}");
@@ -85,7 +86,7 @@ fn foreign_pages_hosts_and_bodies_are_refused() {
 }
 
 #[test]
-fn a_token_is_needed_where_one_is_set() {
+fn a_token_is_required_if_one_is_set() {
     let engine = engine!().arg("--no-proxy").env("STATE_ENGINE_TOKEN", "0123456789abcdef").start();
     let right = "Authorization: Bearer 0123456789abcdef";
     let wrong = "Authorization: Bearer 0123456789abcdeF";
@@ -108,7 +109,7 @@ fn a_token_is_needed_where_one_is_set() {
 }
 
 #[test]
-fn limits_are_told() {
+fn a_body_over_a_limit_is_refused() {
     const MIB: usize = 1024 * 1024;
     let engine = engine!().arg("--no-proxy").start();
     let (user, session, goal) = engine.goal("ada");

@@ -1,4 +1,4 @@
-//! Health and metrics. That each metric moves is shown in tests/serve/metrics.rs.
+//! Health and metrics. tests/serve/metrics.rs shows that each metric moves.
 
 use serde_json::json;
 use testkit::{Engine, Request, engine};
@@ -8,7 +8,7 @@ fn get(engine: &Engine, path: &str) -> testkit::Response {
 }
 
 #[test]
-fn health_is_told() {
+fn health_is_reported() {
     let engine = engine!().arg("--no-proxy").start();
     let alive = get(&engine, "/healthz");
     assert_eq!((alive.status, alive.text().as_str()), (200, "ok\n"));
@@ -20,7 +20,7 @@ fn health_is_told() {
 }
 
 #[test]
-fn metrics_are_labelled_by_method_and_by_no_id() {
+fn metrics_are_labelled_by_method_but_not_by_id() {
     let engine = engine!().arg("--no-proxy").start();
     let (user, session, goal) = engine.goal("ada");
     let api = |method: &str, result: &str| {

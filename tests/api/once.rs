@@ -1,4 +1,4 @@
-//! One effect by the state API: whoever asks, and however often, exactly one caller gets the lease.
+//! One effect through the state API: however many callers claim, however often, exactly one gets the lease.
 
 use std::time::Duration;
 
@@ -32,7 +32,7 @@ impl Tool {
     }
 }
 
-fn ask(engine: &Engine, params: &Value) -> Value {
+fn execute(engine: &Engine, params: &Value) -> Value {
     engine.rpc("execute_tool_idempotent", params)
 }
 
@@ -45,13 +45,13 @@ fn a_hundred_racing_callers_get_one_execution_and_after_a_crash_the_same() {
     let engine = engine!().start();
     let tool = Tool::new(&engine);
     let params = tool.call(&json!({"to": "ada"}), &json!({"idempotency_key": "welcome-1"}));
-    let answers = all_at_once(100, |_| ask(&engine, &params));
+    let answers = all_at_once(100, |_| execute(&engine, &params));
     let id = text(&answers[0]["id"]);
     assert!(answers.iter().all(|answer| answer["id"] == *id), "{answers:#?}");
     assert_eq!(answers.iter().filter(|answer| answer["duplicate"] == false).count(), 1);
 
     let engine = engine.kill_and_restart();
-    let again = all_at_once(100, |_| ask(&engine, &params));
+    let again = all_at_once(100, |_| execute(&engine, &params));
     assert!(again.iter().all(|answer| answer["id"] == *id && answer["duplicate"] == true));
     let listed = engine.rpc("list_tool_executions", &json!({"goal_id": tool.goal}));
     assert_eq!(listed.as_array().unwrap().len(), 1);
@@ -67,7 +67,7 @@ fn a_hundred_racing_callers_get_one_lease_and_the_others_its_result() {
         more["wait_ms"] = json!(30_000);
         let params = tool.call(&json!({"to": "ada"}), &more);
         let answers = all_at_once(100, |_| {
-            let answer = ask(&engine, &params);
+            let answer = execute(&engine, &params);
             if answer["claim"] == "execute" {
                 std::thread::sleep(Duration::from_millis(100));
                 let finish = json!({
@@ -96,66 +96,66 @@ fn a_hundred_racing_callers_get_one_lease_over_a_crash_and_the_result_after_anot
         let more = json!({"idempotency_key": "welcome-1", "lease": true, "wait_ms": wait});
         tool.call(&json!({"to": "ada"}), &more)
     };
-    let answers = all_at_once(100, |_| ask(&engine, &params(0)));
+    let answers = all_at_once(100, |_| execute(&engine, &params(0)));
     let leased: Vec<_> = answers.iter().filter(|answer| answer["claim"] == "execute").collect();
     assert_eq!(leased.len(), 1, "{answers:#?}");
     assert!(answers.iter().filter(|answer| answer["claim"] == "busy").count() == 99);
 
     let engine = engine.kill_and_restart();
     let finish = json!({"lease": leased[0]["lease"], "outcome": "executed", "output": 7});
-    // One of the hundred holds the lease, and finishes while the others ask again.
+    // One of the hundred holds the lease, and finishes while the others claim again.
     let answers = all_at_once(100, |n| match n {
         0 => engine.rpc("finish_tool_execution", &finish),
-        _ => ask(&engine, &params(30_000)),
+        _ => execute(&engine, &params(30_000)),
     });
-    let told = |answers: &[Value]| {
+    let replayed = |answers: &[Value]| {
         answers.iter().filter(|one| one["claim"] == "replay" && one["output"] == 7).count()
     };
-    assert_eq!((&answers[0]["status"], told(&answers[1..])), (&json!("completed"), 99));
+    assert_eq!((&answers[0]["status"], replayed(&answers[1..])), (&json!("completed"), 99));
 
     let engine = engine.kill_and_restart();
-    let answers = all_at_once(100, |_| ask(&engine, &params(0)));
-    assert_eq!(told(&answers), 100, "{answers:#?}");
+    let answers = all_at_once(100, |_| execute(&engine, &params(0)));
+    assert_eq!(replayed(&answers), 100, "{answers:#?}");
     assert_eq!(engine.executions(&json!({"origin": "api"})).len(), 1);
 }
 
 #[test]
-fn a_caller_that_does_not_wait_is_told_who_is_busy() {
+fn a_caller_that_does_not_wait_gets_busy() {
     let engine = engine!().start();
     let tool = Tool::new(&engine);
     let leased = tool.call(&json!({"n": 1}), &json!({"idempotency_key": "a", "lease": true}));
-    assert_eq!(ask(&engine, &leased)["claim"], "execute");
-    let busy = ask(&engine, &leased);
+    assert_eq!(execute(&engine, &leased)["claim"], "execute");
+    let busy = execute(&engine, &leased);
     assert_eq!((&busy["claim"], &busy["reason"]), (&json!("busy"), &json!("leased")), "{busy}");
 
-    ask(&engine, &tool.call(&json!({"n": 1}), &json!({"idempotency_key": "b"})));
+    execute(&engine, &tool.call(&json!({"n": 1}), &json!({"idempotency_key": "b"})));
     let unleased = tool.call(&json!({"n": 1}), &json!({"idempotency_key": "b", "lease": true}));
-    let busy = ask(&engine, &unleased);
+    let busy = execute(&engine, &unleased);
     assert_eq!((&busy["claim"], &busy["reason"]), (&json!("busy"), &json!("unleased")), "{busy}");
 }
 
 #[test]
-fn the_holder_gets_its_lease_again_and_nobody_else_does() {
+fn only_the_holder_gets_its_lease_again() {
     let engine = engine!().start();
     let tool = Tool::new(&engine);
     let params = |claim_id: &str| {
         tool.call(&json!({}), &json!({"idempotency_key": "k", "lease": true, "claim_id": claim_id}))
     };
-    let first = ask(&engine, &params("mine"));
+    let first = execute(&engine, &params("mine"));
     assert_eq!(first["claim"], "execute");
-    assert_eq!(ask(&engine, &params("theirs"))["claim"], "busy");
+    assert_eq!(execute(&engine, &params("theirs"))["claim"], "busy");
     let engine = engine.kill_and_restart();
-    let again = ask(&engine, &params("mine"));
+    let again = execute(&engine, &params("mine"));
     assert_eq!(again["claim"], "execute", "its first answer may have been lost: {again}");
-    assert_eq!(ask(&engine, &params("theirs"))["claim"], "busy");
+    assert_eq!(execute(&engine, &params("theirs"))["claim"], "busy");
     let finish = json!({"lease": again["lease"], "outcome": "executed", "output": 1});
     engine.rpc("finish_tool_execution", &finish);
-    let replay = ask(&engine, &params("theirs"));
+    let replay = execute(&engine, &params("theirs"));
     assert_eq!((&replay["claim"], &replay["output"]), (&json!("replay"), &json!(1)));
 }
 
 #[test]
-fn each_outcome_leads_where_it_must() {
+fn each_outcome_leads_to_its_status() {
     let engine = engine!().start();
     let tool = Tool::new(&engine);
     let cases = [
@@ -166,15 +166,15 @@ fn each_outcome_leads_where_it_must() {
     ];
     for (n, (outcome, status, next)) in cases.iter().enumerate() {
         let params = tool.call(&json!({"n": n}), &json!({"lease": true}));
-        let first = ask(&engine, &params);
+        let first = execute(&engine, &params);
         assert_eq!((&first["claim"], &first["attempt"]), (&json!("execute"), &json!(1)), "{first}");
         let mut finish = outcome.clone();
         finish["lease"] = first["lease"].clone();
         let finished = engine.rpc("finish_tool_execution", &finish);
         assert_eq!(finished["status"], *status, "{outcome}");
-        // Repeated with the same outcome: the stored execution.
+        // The same finish again returns the stored execution.
         assert_eq!(engine.rpc("finish_tool_execution", &finish)["status"], *status, "{outcome}");
-        let engine_says = ask(&engine, &params);
+        let engine_says = execute(&engine, &params);
         assert_eq!(engine_says["claim"], *next, "{outcome}");
         assert_eq!(engine_says["id"], first["id"]);
         let attempt = if *next == "execute" { 2 } else { 1 };
@@ -183,10 +183,10 @@ fn each_outcome_leads_where_it_must() {
 }
 
 #[test]
-fn another_outcome_for_a_lease_that_is_over_is_stale() {
+fn another_outcome_for_a_finished_lease_is_stale() {
     let engine = engine!().start();
     let tool = Tool::new(&engine);
-    let first = ask(&engine, &tool.call(&json!({}), &json!({"lease": true})));
+    let first = execute(&engine, &tool.call(&json!({}), &json!({"lease": true})));
     let finish = |outcome: &str| {
         engine
             .try_rpc("finish_tool_execution", &json!({"lease": first["lease"], "outcome": outcome}))
@@ -199,57 +199,58 @@ fn another_outcome_for_a_lease_that_is_over_is_stale() {
 }
 
 #[test]
-fn a_lease_that_runs_out_is_in_doubt_and_its_late_finish_counts() {
+fn an_expired_lease_is_in_doubt_and_its_late_finish_counts() {
     let engine = engine!().start();
     let tool = Tool::new(&engine);
     let params = tool.call(&json!({}), &json!({"lease": true, "lease_ms": 1_000}));
-    let first = ask(&engine, &params);
+    let first = execute(&engine, &params);
     let id = text(&first["id"]);
     let waited = engine.rpc("await_tool_execution", &json!({"id": id, "timeout_ms": 20_000}));
     assert_eq!(waited["status"], "in_doubt", "{waited}");
-    assert_eq!(ask(&engine, &params)["claim"], "in_doubt", "never free again by time");
+    assert_eq!(execute(&engine, &params)["claim"], "in_doubt", "never free again by time");
     let finish = json!({"lease": first["lease"], "outcome": "executed", "output": "sent"});
     assert_eq!(engine.rpc("finish_tool_execution", &finish)["status"], "completed");
-    let replay = ask(&engine, &params);
+    let replay = execute(&engine, &params);
     assert_eq!((&replay["claim"], &replay["output"]), (&json!("replay"), &json!("sent")));
 }
 
 #[test]
-fn an_extended_lease_lives_on_and_revives_its_execution() {
+fn an_extended_lease_stays_valid_and_revives_its_execution() {
     let engine = engine!().start();
     let tool = Tool::new(&engine);
     let params = tool.call(&json!({}), &json!({"lease": true, "lease_ms": 1_000}));
-    let first = ask(&engine, &params);
+    let first = execute(&engine, &params);
     let id = text(&first["id"]);
     engine.rpc("await_tool_execution", &json!({"id": id, "timeout_ms": 20_000}));
     let extend = json!({"lease": first["lease"], "lease_ms": 60_000});
     assert_eq!(engine.rpc("extend_lease", &extend)["status"], "running");
-    assert_eq!(ask(&engine, &params)["claim"], "busy");
+    assert_eq!(execute(&engine, &params)["claim"], "busy");
     engine.rpc("finish_tool_execution", &json!({"lease": first["lease"], "outcome": "executed"}));
     let lost = engine.try_rpc("extend_lease", &extend).unwrap_err();
     assert_eq!((lost.code, &lost.data["code"]), (-32017, &json!("LEASE_LOST")), "{lost:?}");
 }
 
 #[test]
-fn leases_live_on_over_a_crash() {
+fn leases_survive_a_crash() {
     let engine = engine!().start();
     let tool = Tool::new(&engine);
     let params = tool.call(&json!({}), &json!({"idempotency_key": "k", "lease": true}));
-    let first = ask(&engine, &params);
+    let first = execute(&engine, &params);
     let engine = engine.kill_and_restart();
-    assert_eq!(ask(&engine, &params)["claim"], "busy");
+    assert_eq!(execute(&engine, &params)["claim"], "busy");
     let finish = json!({"lease": first["lease"], "outcome": "executed", "output": 1});
     assert_eq!(engine.rpc("finish_tool_execution", &finish)["status"], "completed");
     let engine = engine.kill_and_restart();
-    let replay = ask(&engine, &params);
+    let replay = execute(&engine, &params);
     assert_eq!((&replay["claim"], &replay["output"]), (&json!("replay"), &json!(1)));
 }
 
 #[test]
-fn a_verdict_overturned_by_the_truth_is_kept_as_such() {
+fn a_verdict_that_a_late_finish_overrides_is_kept_in_the_log() {
     let engine = engine!().start();
     let tool = Tool::new(&engine);
-    let first = ask(&engine, &tool.call(&json!({}), &json!({"lease": true, "lease_ms": 1_000})));
+    let first =
+        execute(&engine, &tool.call(&json!({}), &json!({"lease": true, "lease_ms": 1_000})));
     let id = text(&first["id"]);
     engine.rpc("await_tool_execution", &json!({"id": id, "timeout_ms": 20_000}));
     let verdict = json!({
@@ -286,7 +287,7 @@ fn numbers_and_members_come_back_byte_for_byte() {
 }
 
 #[test]
-fn a_mismatch_never_gets_a_lease_and_is_an_error_for_who_asks_so() {
+fn a_mismatch_never_gets_a_lease_and_is_an_error_on_request() {
     let engine = engine!().start();
     let tool = Tool::new(&engine);
     let call = |input: i32, more: &Value| {
@@ -296,8 +297,8 @@ fn a_mismatch_never_gets_a_lease_and_is_an_error_for_who_asks_so() {
         }
         tool.call(&json!({"n": input}), &all)
     };
-    ask(&engine, &call(1, &json!({})));
-    let other = ask(&engine, &call(2, &json!({"lease": true})));
+    execute(&engine, &call(1, &json!({})));
+    let other = execute(&engine, &call(2, &json!({"lease": true})));
     assert_eq!(
         (&other["input_mismatch"], &other["claim"]),
         (&json!(true), &json!("busy")),

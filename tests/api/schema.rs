@@ -1,4 +1,4 @@
-//! Holds answers against the engine's own `OpenRPC` document: the part of JSON Schema that it uses.
+//! Checks answers against the engine's own `OpenRPC` document, with the part of JSON Schema that it uses.
 
 use std::collections::BTreeMap;
 
@@ -22,7 +22,7 @@ impl Document {
         Self { results, schemas: document["components"]["schemas"].clone() }
     }
 
-    /// Fails unless `result` is what the document says that `method` answers.
+    /// Fails unless the document allows `result` as the result of `method`.
     #[track_caller]
     pub(crate) fn check(&self, method: &str, result: &Value) {
         let schema = &self.results[method];

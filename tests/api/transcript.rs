@@ -1,5 +1,5 @@
-//! What went over the socket, as a golden file in `tests/api/golden`. Every answer is also held
-//! against the `OpenRPC` document that the engine gives of itself.
+//! What went over the socket, as a golden file in `tests/api/golden`. Every answer is also checked against
+//! the engine's own `OpenRPC` document.
 
 use std::fmt::Write as _;
 
@@ -12,7 +12,7 @@ pub(crate) struct Transcript {
     pub(crate) engine: Engine,
     document: Document,
     text: String,
-    /// What changes from run to run, and what stands for it.
+    /// What changes from run to run, and what replaces it.
     names: Vec<(String, String)>,
 }
 
@@ -26,12 +26,12 @@ impl Transcript {
 
     /// Shows `value` (an id, a lease) as `<name>` from here on.
     pub(crate) fn name(&mut self, value: &Value, name: &str) -> String {
-        let value = value.as_str().unwrap_or_else(|| panic!("{name} is no text: {value}"));
+        let value = value.as_str().unwrap_or_else(|| panic!("{name} is not a string: {value}"));
         self.names.push((value.to_owned(), format!("<{name}>")));
         value.to_owned()
     }
 
-    /// Calls a method with params as they stand, and gives the result.
+    /// Calls a method with exactly these params, and returns the result.
     #[track_caller]
     pub(crate) fn good(&mut self, what: &str, method: &str, params: &str) -> Value {
         let answer = self.call(what, method, params);
@@ -39,7 +39,7 @@ impl Transcript {
         answer["result"].clone()
     }
 
-    /// Calls a method with params as they stand; the answer must be an error of this number.
+    /// Calls a method with exactly these params. The answer must be an error with this number.
     #[track_caller]
     pub(crate) fn bad(&mut self, what: &str, code: i64, method: &str, params: &str) -> Value {
         let answer = self.call(what, method, params);
@@ -58,7 +58,7 @@ impl Transcript {
         answer
     }
 
-    /// Sends a body as it stands.
+    /// Sends exactly this body.
     #[track_caller]
     pub(crate) fn raw(&mut self, what: &str, body: &str) -> Value {
         let answer = self.engine.try_rpc_text(body).unwrap();
@@ -70,7 +70,7 @@ impl Transcript {
         answer.json()
     }
 
-    /// Compares all of it with the golden file.
+    /// Compares the transcript with the golden file.
     pub(crate) fn golden(self, file: &str) {
         let mut text = self.text;
         for (value, name) in &self.names {

@@ -1,4 +1,4 @@
-//! `doctor`: what it finds on a machine where all is well, and where it is not.
+//! `doctor`: what it finds on a machine without problems, and on machines with some.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -9,7 +9,7 @@ use std::process::{Command, Output};
 use serde_json::Value;
 use testkit::{Builder, Upstream, engine};
 
-/// A PATH with these programs alone, so that the rest of the machine tells nothing.
+/// A PATH with only these programs, so that the rest of the machine does not matter.
 fn path_with(builder: &Builder, programs: &[&str]) -> PathBuf {
     let folder = builder.home().join("bin");
     fs::create_dir_all(&folder).unwrap();
@@ -28,14 +28,14 @@ fn doctor(builder: &Builder, path: &Path, environment: &[(&str, &str)]) -> Outpu
     command.env("PATH", path).envs(environment.iter().copied()).output().unwrap()
 }
 
-/// What was found about one thing: the verdict, what, and the remedy.
+/// The finding about `what`: the verdict, the text, and the remedy.
 fn found(output: &Output, what: &str) -> (String, String, String) {
     let report: Value = serde_json::from_slice(&output.stdout)
         .unwrap_or_else(|error| panic!("{error}: {}", String::from_utf8_lossy(&output.stderr)));
     let text = |finding: &Value, name: &str| finding[name].as_str().unwrap_or_default().to_owned();
     let findings = report["findings"].as_array().unwrap();
     let finding = findings.iter().find(|finding| finding["what"] == what);
-    let finding = finding.unwrap_or_else(|| panic!("nothing of {what}: {report:#}"));
+    let finding = finding.unwrap_or_else(|| panic!("no finding about {what}: {report:#}"));
     (text(finding, "verdict"), text(finding, "found"), text(finding, "remedy"))
 }
 
@@ -47,7 +47,7 @@ fn assert_ok(output: &Output, things: &[&str]) {
 }
 
 #[test]
-fn where_all_is_well_it_says_so_and_leaves_a_sound_store() {
+fn without_problems_it_says_so_and_leaves_a_sound_store() {
     let builder = engine!();
     let path = path_with(&builder, &["curl", "wget"]);
     let output = doctor(&builder, &path, &[]);
@@ -58,21 +58,21 @@ fn where_all_is_well_it_says_so_and_leaves_a_sound_store() {
     let database = builder.database_path().to_str().unwrap();
     assert!(builder.cli(["verify", "--database", database]).status.success());
 
-    // For people: a line each.
+    // For people: one line per finding.
     let mut command = builder.command();
     let output =
         command.args(["doctor", "--database", database]).env("PATH", &path).output().unwrap();
-    let said = String::from_utf8(output.stdout).unwrap();
-    let line = said.lines().find(|line| line.contains("round trip")).unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    let line = text.lines().find(|line| line.contains("round trip")).unwrap();
     assert_eq!(
         line,
         "ok       round trip         a call sent twice acted once, and got the same answer twice"
     );
 }
 
-/// The clients that `cargo xtask test` installs, and those that this machine has.
+/// The clients that `cargo xtask test` installs, and those on this machine.
 #[test]
-fn the_clients_that_are_there_go_through() {
+fn the_installed_clients_go_through_the_engine() {
     let builder = engine!();
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let installed = [
@@ -90,7 +90,7 @@ fn the_clients_that_are_there_go_through() {
     let folders = [bin, root.join("target/venv/bin")];
     let path = folders.into_iter().chain(std::env::split_paths(&machines));
     let path = PathBuf::from(std::env::join_paths(path).unwrap());
-    // Go compiles its library once; `doctor` does not wait for that.
+    // Go compiles its library once. `doctor` does not wait for that.
     let cache = root.join("target/go-cache");
     let cache = cache.to_str().unwrap();
     let go = Command::new("go").args(["build", "net/http"]).env("GOCACHE", cache).status();
@@ -105,7 +105,7 @@ fn the_clients_that_are_there_go_through() {
         .into_iter()
         .chain(["node fetch", "node http", "deno", "bun"])
     {
-        let found = of(client).unwrap_or_else(|| panic!("nothing of {client}: {report:#}"));
+        let found = of(client).unwrap_or_else(|| panic!("no finding about {client}: {report:#}"));
         assert_eq!(
             (&found["verdict"], &found["found"]),
             (&"ok".into(), &"goes through".into()),
@@ -115,7 +115,7 @@ fn the_clients_that_are_there_go_through() {
     for (client, there) in [("go", go.is_ok()), ("java", has("java", &machines))] {
         match of(client) {
             Some(found) => assert_eq!(found["found"], "goes through", "{found}"),
-            None if there => panic!("nothing of {client}: {report:#}"),
+            None if there => panic!("no finding about {client}: {report:#}"),
             None => testkit::untested(&format!("{client}: it is not here")),
         }
     }
@@ -130,7 +130,7 @@ fn has(program: &str, path: &OsStr) -> bool {
 }
 
 #[test]
-fn the_engine_that_runs_is_looked_at_and_left_running() {
+fn a_running_engine_is_examined_and_left_running() {
     let mut engine = engine!().arg("--require-token").start();
     let builder = engine.builder().clone();
     let path = path_with(&builder, &["curl"]);
@@ -148,7 +148,7 @@ fn the_engine_that_runs_is_looked_at_and_left_running() {
     let (verdict, text, remedy) = found(&output, "in doubt");
     assert_eq!((verdict.as_str(), text.as_str()), ("warning", "1 call(s) may have run"));
     assert!(remedy.contains("resolve"), "{remedy}");
-    assert_eq!(output.status.code(), Some(0), "a doubt is no fault of the engine");
+    assert_eq!(output.status.code(), Some(0), "a doubt is not a fault of the engine");
     assert!(engine.is_running());
 }
 
@@ -166,10 +166,10 @@ fn a_client_that_goes_around_is_a_problem_with_a_remedy() {
 }
 
 #[test]
-fn a_file_that_is_no_store_is_a_problem() {
+fn a_file_that_is_not_a_store_is_a_problem() {
     let builder = engine!();
     fs::create_dir_all(builder.database_path().parent().unwrap()).unwrap();
-    fs::write(builder.database_path(), "this is no database, and long enough to be read as one")
+    fs::write(builder.database_path(), "this is not a database, and long enough to be read as one")
         .unwrap();
     let output = doctor(&builder, Path::new("/nowhere"), &[]);
     assert_eq!(output.status.code(), Some(1), "{output:?}");

@@ -1,5 +1,5 @@
-//! The examples of every `--help`, run as they stand there, by a shell: with a real engine where one is
-//! asked, with programs of the same names where somebody else's are named.
+//! The examples of every `--help`, run unchanged by a shell. If an example needs an engine, there is a
+//! real one. Other programs are replaced by scripts of the same names.
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
@@ -11,7 +11,7 @@ use testkit::{Builder, Engine, engine};
 
 const NAME: &str = "openclaw-state-engine";
 
-/// The id that stands in the examples.
+/// The id in the examples.
 const ID: &str = "0197a5b2-7c3e-7d4f-8a6b-1c2d3e4f5a6b";
 
 /// A home with a store in the user's data folder, `agent.db` and the files that the examples name.
@@ -42,7 +42,7 @@ impl Home {
         self.builder.home().join(name)
     }
 
-    /// A line of shell. PATH has the programs above and nothing else, so that `doctor` looks for none.
+    /// Runs a line of shell. PATH has only the programs above, so that `doctor` finds no others.
     fn shell(&self, line: &str) -> Command {
         let mut command = Command::new("/bin/sh");
         let ours = self.builder.command();
@@ -65,7 +65,7 @@ impl Home {
     }
 }
 
-/// The examples of a verb and of those below it.
+/// The examples of a verb and of its subcommands.
 fn examples_of(home: &Home, verb: &str, found: &mut Vec<String>) {
     let help = String::from_utf8(home.run(&format!("{NAME} {verb} --help")).stdout).unwrap();
     let (_, examples) =
@@ -85,7 +85,7 @@ fn examples_of(home: &Home, verb: &str, found: &mut Vec<String>) {
     }
 }
 
-/// Makes a call that is in doubt; the ids of its session and its own.
+/// Makes a call that is in doubt. Returns the ids of its session and of the call.
 fn doubtful(engine: &Engine, user: &str) -> (String, String) {
     let (user, session, goal) = engine.goal(user);
     let call = json!({"user_id": user, "session_id": session, "goal_id": goal, "tool_name": "charge",
@@ -95,11 +95,11 @@ fn doubtful(engine: &Engine, user: &str) -> (String, String) {
     (session, made["id"].as_str().unwrap().to_owned())
 }
 
-/// `serve` runs until it is told to stop.
+/// Runs `serve` until it gets a signal.
 fn serve(home: &Home, line: &str) {
     let ports = if line.contains("--addr") { "" } else { "--addr 127.0.0.1:0" };
     let proxy = if line.contains("--no-proxy") { "" } else { "--proxy-addr 127.0.0.1:0" };
-    // Its own ports may be taken on this machine.
+    // The default ports may be in use on this machine.
     let mut child = home.shell(&format!("exec {line} {ports} {proxy}")).spawn().unwrap();
     let stdout = std::io::BufReader::new(child.stdout.take().unwrap());
     let first = std::io::BufRead::lines(stdout).next();
@@ -123,11 +123,11 @@ fn the_examples_of_every_help_work() {
     assert!(examples.len() > 30, "{examples:#?}");
     let mut take = |verb: &str| {
         let beginning = format!("{NAME} {verb}");
-        let (taken, left): (Vec<_>, _) =
+        let (selected, left): (Vec<_>, _) =
             examples.drain(..).partition(|line: &String| line.starts_with(&beginning));
         examples = left;
-        assert!(!taken.is_empty(), "{verb}");
-        taken
+        assert!(!selected.is_empty(), "{verb}");
+        selected
     };
 
     for line in take("serve") {

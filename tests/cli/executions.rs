@@ -1,4 +1,4 @@
-//! `executions`, `execution` and `verify`: the list, and a doubt that is settled.
+//! `executions`, `execution` and `verify`: the list, and how a doubt is settled.
 
 use serde_json::{Value, json};
 use testkit::engine;
@@ -8,7 +8,7 @@ use crate::{Story, stdout, verb};
 #[test]
 fn executions_are_listed_and_filtered() {
     let running = engine!().start();
-    let story = Story::tell(&running);
+    let story = Story::record(&running);
     let beside = verb(running.builder(), "executions");
     assert_said!(beside, @"
     exit 0
@@ -76,7 +76,7 @@ fn json_lines_hold_one_execution_each_whatever_its_input() {
 #[test]
 fn a_doubt_is_settled_beside_a_server() {
     let running = engine!().start();
-    let story = Story::tell(&running);
+    let story = Story::record(&running);
     let line =
         |more: &str| format!("resolve {} --evidence 'seen in the ledger' {more}", story.doubtful);
     assert_said!(verb(running.builder(), &line("--ran --attempt 2")), @"
@@ -100,7 +100,7 @@ fn a_doubt_is_settled_beside_a_server() {
 #[test]
 fn a_doubt_is_settled_without_a_server() {
     let running = engine!().start();
-    let story = Story::tell(&running);
+    let story = Story::record(&running);
     let stopped = running.kill();
     let line = format!("resolve {} --did-not-run --evidence 'no trace'", story.doubtful);
     assert_said!(verb(&stopped, &line), @"
@@ -120,7 +120,7 @@ fn a_doubt_is_settled_without_a_server() {
 #[test]
 fn verify_says_yes_and_no() {
     let running = engine!().start();
-    Story::tell(&running);
+    Story::record(&running);
     let beside = verb(running.builder(), "verify");
     assert_said!(beside, @"
     exit 0

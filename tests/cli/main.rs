@@ -1,6 +1,6 @@
 //! The command line through the real binary: what it prints, where it prints it, and how it exits.
 //!
-//! Snapshots show whole outputs; ids, times and ports in them are replaced by their kind.
+//! Snapshots show whole outputs. Ids, times and ports in them are replaced by their kind.
 #![expect(
     clippy::unwrap_used,
     reason = "a test stops at the first thing that is not as it must be"
@@ -16,7 +16,7 @@ macro_rules! assert_said {
             (r"/\S*/engine\.db", "[database]"),
             (r"\d+:[0-9a-f]{16,64}", "[seq:hash]"),
             (r"process \d+", "process [pid]"),
-        ]}, { insta::assert_snapshot!($crate::said(&$output), @$expected) });
+        ]}, { insta::assert_snapshot!($crate::shown(&$output), @$expected) });
     };
 }
 
@@ -34,36 +34,36 @@ use serde_json::{Value, json};
 use testkit::{Builder, Engine};
 
 /// Exit code, stdout and stderr.
-fn said(output: &Output) -> String {
+fn shown(output: &Output) -> String {
     let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
-    let mut said = format!("exit {}\n{}", output.status.code().unwrap(), text(&output.stdout));
+    let mut shown = format!("exit {}\n{}", output.status.code().unwrap(), text(&output.stdout));
     if !output.stderr.is_empty() {
-        said.push_str("-- stderr\n");
-        said.push_str(&text(&output.stderr));
+        shown.push_str("-- stderr\n");
+        shown.push_str(&text(&output.stderr));
     }
-    said
+    shown
 }
 
 fn stdout(output: &Output) -> String {
-    assert_eq!(output.status.code(), Some(0), "{}", said(output));
+    assert_eq!(output.status.code(), Some(0), "{}", shown(output));
     String::from_utf8(output.stdout.clone()).unwrap()
 }
 
-/// A verb on the database of `builder`.
+/// Runs a verb on the database of `builder`.
 fn verb(builder: &Builder, line: &str) -> Output {
     let database = builder.database_path().to_str().unwrap();
     builder
         .cli(shlex::split(line).unwrap().iter().map(String::as_str).chain(["--database", database]))
 }
 
-/// One execution of each kind that replay shows, all of one goal.
+/// One execution of each kind that `replay` shows, all of one goal.
 struct Story {
     session: String,
     doubtful: String,
 }
 
 impl Story {
-    fn tell(engine: &Engine) -> Self {
+    fn record(engine: &Engine) -> Self {
         let (user, session, goal) = engine.goal("ada");
         let call = |tool: &str, input: Value, key: &str, lease: bool| {
             let answer = engine.rpc(

@@ -1,4 +1,4 @@
-//! What is printed for people and for programs, and where: help, wrong usage, colour, a closed pipe.
+//! What is printed for people and for programs, and where: help, wrong usage, colour, closed pipes.
 
 use std::fs;
 use std::process::{Command, Stdio};
@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 use serde_json::json;
 use testkit::{Builder, engine};
 
-use crate::{Story, said, stdout, verb};
+use crate::{Story, shown, stdout, verb};
 
 #[test]
 fn help_and_usage() {
@@ -220,7 +220,7 @@ fn a_server_that_holds_the_lock_and_does_not_answer_is_unreachable() {
 }
 
 #[test]
-fn what_is_not_there_is_a_no() {
+fn what_does_not_exist_exits_with_1() {
     let running = engine!().start();
     let nobody = "0197a5b2-7c3e-7d4f-8a6b-1c2d3e4f5a6b";
     let replay = format!("replay --session {nobody}");
@@ -238,13 +238,13 @@ fn what_is_not_there_is_a_no() {
     ");
     let stopped = running.kill();
     let without = [&replay, &resolve].map(|line| verb(&stopped, line));
-    assert_eq!(without.map(|output| said(&output)), beside.map(|output| said(&output)));
+    assert_eq!(without.map(|output| shown(&output)), beside.map(|output| shown(&output)));
 }
 
 #[test]
-fn a_reader_that_has_seen_enough_is_no_error() {
+fn a_reader_that_closes_the_pipe_is_not_an_error() {
     let running = engine!().start();
-    let story = Story::tell(&running);
+    let story = Story::record(&running);
     let database = running.builder().database_path();
     for line in
         [vec!["executions", "--json"], vec!["replay", "--session", &story.session], vec!["verify"]]
@@ -259,14 +259,14 @@ fn a_reader_that_has_seen_enough_is_no_error() {
             .stderr(Stdio::piped())
             .output()
             .unwrap();
-        assert_eq!(said(&output), "exit 0\n", "{line:?}");
+        assert_eq!(shown(&output), "exit 0\n", "{line:?}");
     }
 }
 
 #[test]
 fn colour_is_for_terminals_and_never_against_no_color() {
     let running = engine!().start();
-    let story = Story::tell(&running);
+    let story = Story::record(&running);
     let line = format!("replay --session {}", story.session);
     let shown = |builder: Builder| stdout(&verb(&builder, &line));
     let builder = || running.builder().clone();

@@ -1,4 +1,4 @@
-//! `replay`, of a running server and of a file.
+//! `replay` from a running server and from a file.
 
 use serde_json::Value;
 use testkit::engine;
@@ -8,7 +8,7 @@ use crate::{Story, stdout, verb};
 #[test]
 fn replay_beside_a_server_and_on_the_file_of_a_killed_one() {
     let running = engine!().start();
-    let story = Story::tell(&running);
+    let story = Story::record(&running);
     let line = format!("replay --session {}", story.session);
     let beside = verb(running.builder(), &line);
     assert_said!(beside, @r#"

@@ -1,4 +1,4 @@
-//! `serve` from its start to its end: addresses, the lock of a database, signals, files.
+//! `serve` from start to end: addresses, the lock of a database, signals, files.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -10,7 +10,7 @@ use testkit::engine;
 use crate::{Story, verb};
 
 #[test]
-fn doors_beyond_the_loopback_are_refused_before_anything_is_touched() {
+fn addresses_beyond_the_loopback_are_refused_before_anything_is_touched() {
     let builder = engine!();
     assert_said!(verb(&builder, "serve --addr 0.0.0.0:0"), @"
     exit 2
@@ -37,9 +37,9 @@ fn one_process_owns_a_database() {
 }
 
 #[test]
-fn a_port_in_use_is_said_and_the_store_closed_again() {
-    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let line = format!("serve --no-proxy --addr {}", taken.local_addr().unwrap());
+fn a_port_in_use_is_reported_and_the_store_is_closed_again() {
+    let occupied = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let line = format!("serve --no-proxy --addr {}", occupied.local_addr().unwrap());
     let builder = engine!().env("STATE_ENGINE_LOG", "error");
     assert_said!(verb(&builder, &line), @"
     exit 2
@@ -50,9 +50,9 @@ fn a_port_in_use_is_said_and_the_store_closed_again() {
 }
 
 #[test]
-fn a_signal_ends_it_cleanly() {
+fn a_signal_ends_serve_cleanly() {
     let running = engine!().start();
-    Story::tell(&running);
+    Story::record(&running);
     running.terminate();
     let (status, builder) = running.wait();
     assert_eq!(status.code(), Some(0), "{status}");
@@ -61,9 +61,9 @@ fn a_signal_ends_it_cleanly() {
 }
 
 #[test]
-fn every_file_is_its_owners_alone() {
+fn only_the_owner_can_read_the_files() {
     let running = engine!().start();
-    Story::tell(&running);
+    Story::record(&running);
     let folder = running.builder().database_path().parent().unwrap();
     let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
     assert_eq!(mode(folder), 0o700);

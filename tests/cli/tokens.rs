@@ -1,4 +1,4 @@
-//! Secrets of the command line: tokens of the API and of sessions.
+//! Secrets on the command line: tokens of the API and of sessions.
 
 use serde_json::{Value, json};
 use testkit::engine;
@@ -6,7 +6,7 @@ use testkit::engine;
 use crate::{stdout, verb};
 
 #[test]
-fn what_is_wrong_with_a_secret_is_told_without_it() {
+fn an_error_about_a_secret_does_not_show_it() {
     for (name, value) in [
         ("STATE_ENGINE_TOKEN", "hunter2 and more"),
         ("STATE_ENGINE_UPSTREAM_PROXY", "socks5://ann:hunter2@proxy:1080"),
@@ -14,11 +14,11 @@ fn what_is_wrong_with_a_secret_is_told_without_it() {
         let builder = engine!().env(name, value);
         for line in [vec!["serve"], vec!["run", "--", "true"]] {
             let output = builder.cli(&line);
-            let said = String::from_utf8_lossy(&output.stderr).into_owned();
-            assert_eq!(output.status.code(), Some(2), "{said}");
+            let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+            assert_eq!(output.status.code(), Some(2), "{stderr}");
             assert!(
-                said.contains("invalid value '[redacted]'") && !said.contains("hunter2"),
-                "{said}"
+                stderr.contains("invalid value '[redacted]'") && !stderr.contains("hunter2"),
+                "{stderr}"
             );
         }
     }
@@ -38,7 +38,7 @@ fn a_session_has_one_token() {
 }
 
 #[test]
-fn the_token_of_the_api_is_sent_by_verbs_too() {
+fn the_other_verbs_send_the_token_of_the_api_too() {
     let running = engine!().arg("--token").arg("hunter2").start();
     let line = "executions";
     assert_said!(verb(running.builder(), line), @"

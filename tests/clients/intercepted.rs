@@ -1,14 +1,14 @@
-//! Unchanged clients by https through an opened tunnel, to an upstream by Node that counts.
+//! Unchanged clients that use https through an intercepted tunnel. The upstream is Node, and counts.
 
 use std::io::{BufRead as _, BufReader};
 use std::process::{Child, Command, Stdio};
 
 use testkit::{Builder, Engine, Request, TestCa, engine, wait_until};
 
-use crate::program::{Said, command, here};
+use crate::program::{Printed, command, here};
 use crate::{JSON, went_through};
 
-/// What is sent by each; the second of a pair is the first by the other version of HTTP.
+/// The clients. The second of a pair is the first with the other version of HTTP.
 const CLIENTS: [&str; 7] =
     ["curl", "curl --http1.1", "requests", "httpx", "httpx-http2", "fetch", "undici"];
 
@@ -43,8 +43,8 @@ impl Secure {
         format!("https://localhost:{}{path}", self.port)
     }
 
-    /// Asks it past the engine.
-    fn ask(&self, path: &str) -> String {
+    /// Sends it a GET directly, without the engine.
+    fn get(&self, path: &str) -> String {
         let curl = Command::new("curl")
             .args(["--silent", "--show-error", "--noproxy", "*", "--cacert"])
             .arg(self.ca.file())
@@ -56,10 +56,10 @@ impl Secure {
     }
 
     pub(crate) fn hits(&self) -> usize {
-        self.ask("/count").parse().unwrap()
+        self.get("/count").parse().unwrap()
     }
 
-    /// An engine that opens its tunnels.
+    /// An engine that intercepts its tunnels.
     pub(crate) fn builder(&self) -> Builder {
         let builder = engine!().arg("--intercept").arg("localhost");
         builder.arg("--upstream-ca").arg(self.ca.file())
@@ -73,7 +73,7 @@ impl Drop for Secure {
     }
 }
 
-/// A client that knows the proxy and the CA by its environment.
+/// A client that gets the proxy and the CA from its environment.
 fn https(client: &str, engine: &Engine, url: &str) -> Command {
     let (name, version) = client.split_once(' ').unwrap_or((client, ""));
     let mut command = command(name, engine, "POST", url, JSON);
@@ -93,25 +93,25 @@ fn https(client: &str, engine: &Engine, url: &str) -> Command {
     command
 }
 
-fn send(client: &str, engine: &Engine, url: &str) -> Said {
+fn send(client: &str, engine: &Engine, url: &str) -> Printed {
     let output = https(client, engine, url).output().unwrap();
     assert!(output.status.success(), "{client} {url}: {output:?}");
     if client == "httpx-http2" {
         assert_eq!(String::from_utf8_lossy(&output.stderr).trim(), "HTTP/2");
     }
-    Said::of(&output.stdout)
+    Printed::of(&output.stdout)
 }
 
 #[test]
-fn each_client_is_guarded_by_https() {
+fn each_client_is_guarded_over_https() {
     let upstream = Secure::start();
     for client in CLIENTS {
         let engine = upstream.builder().start();
         let before = upstream.hits();
         let first = send(client, &engine, &upstream.url("/act"));
         first.assert_is(client, 200, "executed");
-        let told = format!("{} HTTP/2.0 POST /act {JSON}", before + 1);
-        assert_eq!(first.body, told, "{client}");
+        let expected = format!("{} HTTP/2.0 POST /act {JSON}", before + 1);
+        assert_eq!(first.body, expected, "{client}");
         let second = send(client, &engine, &upstream.url("/act"));
         second.assert_is(client, 200, "replayed");
         assert_eq!(second.body, first.body, "{client}: replayed byte for byte");
@@ -121,7 +121,7 @@ fn each_client_is_guarded_by_https() {
 }
 
 #[test]
-fn the_same_call_by_either_version_of_http_acts_once() {
+fn the_same_call_over_either_version_of_http_has_one_effect() {
     let upstream = Secure::start();
     let engine = upstream.builder().start();
     let version = |client: &str| {
@@ -137,10 +137,10 @@ fn the_same_call_by_either_version_of_http_acts_once() {
     went_through(&engine, 1);
 }
 
-/// The client is killed while the tool works, the engine after it has answered; the retry gets what
-/// the tool answered, by a CA that has outlived both.
+/// The client is killed while the tool works, and the engine after the tool has answered. The retry gets
+/// the tool's answer, with a CA that survived both kills.
 #[test]
-fn a_retry_by_https_after_kills_acts_once() {
+fn a_retry_over_https_after_kills_has_one_effect() {
     for client in ["curl", "requests", "fetch"] {
         let upstream = Secure::start();
         let builder = upstream.builder();
@@ -153,7 +153,7 @@ fn a_retry_by_https_after_kills_acts_once() {
         wait_until("the tool works", || (upstream.hits() == 1).then_some(()));
         killed.kill().unwrap();
         killed.wait().unwrap();
-        upstream.ask("/go");
+        upstream.get("/go");
         wait_until("the answer is stored", || {
             (engine.proxied().first()?["status"] == "completed").then_some(())
         });
@@ -166,7 +166,7 @@ fn a_retry_by_https_after_kills_acts_once() {
 }
 
 #[test]
-fn https_to_a_host_that_was_not_named_is_the_clients_own() {
+fn https_to_a_host_that_is_not_named_is_not_intercepted() {
     let upstream = Secure::start();
     let engine = engine!().arg("--intercept").arg("elsewhere.example").start();
     let mut hits = 0;
@@ -180,7 +180,7 @@ fn https_to_a_host_that_was_not_named_is_the_clients_own() {
             }
             let output = command.output().unwrap();
             assert!(output.status.success(), "{client}: {output:?}");
-            Said::of(&output.stdout).assert_is(client, 200, "-");
+            Printed::of(&output.stdout).assert_is(client, 200, "-");
             hits += 1;
             assert_eq!(upstream.hits(), hits, "{client}");
         }

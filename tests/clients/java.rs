@@ -1,5 +1,4 @@
-//! Java under `run --java`: its clients send no proxy credentials, and are guarded in the run's session
-//! all the same.
+//! Java under `run --java`: its clients send no proxy credentials, but are guarded in the run's session.
 
 use std::process::{Command, Stdio};
 
@@ -11,19 +10,19 @@ use crate::intercepted::Secure;
 use crate::program::here;
 
 #[test]
-fn java_acts_once_in_the_runs_session_whichever_engine_there_is() {
+fn java_has_one_effect_in_the_runs_session_with_either_engine() {
     let there = Command::new("java").arg("-version").stderr(Stdio::null()).status();
     if !there.is_ok_and(|status| status.success()) {
         return testkit::untested("Java: it is not here");
     }
     let secure = Secure::start();
     let clear = Upstream::start(|_, exchange| exchange.answer(200, &[], b"done"));
-    let brought = engine!()
+    let idle = engine!()
         .env("STATE_ENGINE_INTERCEPT", "localhost")
         .env("STATE_ENGINE_UPSTREAM_CA", secure.ca.file());
     let running = [secure.builder().start(), secure.builder().arg("--require-token").start()];
     for running in [None].into_iter().chain(running.map(Some)) {
-        let builder = running.as_ref().map_or(&brought, |engine| engine.builder()).clone();
+        let builder = running.as_ref().map_or(&idle, |engine| engine.builder()).clone();
         let (before, urls) = (secure.hits(), [clear.url("/act"), secure.url("/act")]);
         let mut run = builder.command();
         run.args(["run", "--session", "by java", "--java", "--database"]);

@@ -1,5 +1,6 @@
 //! Unchanged clients through the real engine: curl, Python's requests and httpx, Node 24's fetch and
-//! undici, against httpbin and an upstream in raw sockets. Each test fails if nothing went through.
+//! undici, against httpbin and an upstream in raw sockets. Each test fails if no call went through
+//! the engine.
 #![expect(clippy::unwrap_used, reason = "a test stops at the first wrong thing")]
 
 mod http_suite;
@@ -11,12 +12,12 @@ mod program;
 use std::io::Read as _;
 use std::process::Child;
 
-use program::{CLIENTS, Httpbin, Said, command, send};
+use program::{CLIENTS, Httpbin, Printed, command, send};
 use testkit::{Engine, Gate, Request, Upstream, engine, wait_until};
 
 const JSON: &str = r#"{"to": "ada", "n": 12345678901234567890}"#;
 
-/// What went through the proxy, and it was something.
+/// Checks that this many executions went through the proxy, and that it is not none.
 fn went_through(engine: &Engine, executions: usize) {
     let proxied = engine.proxied();
     assert_eq!(proxied.len(), executions, "{proxied:#?}");
@@ -24,7 +25,7 @@ fn went_through(engine: &Engine, executions: usize) {
 }
 
 #[test]
-fn httpbin_answers_once() {
+fn httpbin_gets_each_call_once() {
     let httpbin = Httpbin::start();
     for client in CLIENTS {
         let engine = engine!().start();
@@ -45,18 +46,18 @@ fn httpbin_answers_once() {
 }
 
 #[test]
-fn httpbin_statuses_mean_what_the_table_says() {
+fn httpbin_statuses_have_the_outcomes_of_the_table() {
     let httpbin = Httpbin::start();
     for client in CLIENTS {
         let engine = engine!().start();
         let before = httpbin.hits();
-        let ask = |path: &str| send(client, &engine, "POST", &httpbin.url(path), JSON);
-        ask("/status/201").assert_is(client, 201, "executed");
-        ask("/status/201").assert_is(client, 201, "replayed");
-        ask("/status/404").assert_is(client, 404, "not-executed");
-        ask("/status/404").assert_is(client, 404, "not-executed");
-        ask("/status/500").assert_is(client, 500, "in-doubt");
-        ask("/status/500").assert_is(client, 424, "in-doubt");
+        let post = |path: &str| send(client, &engine, "POST", &httpbin.url(path), JSON);
+        post("/status/201").assert_is(client, 201, "executed");
+        post("/status/201").assert_is(client, 201, "replayed");
+        post("/status/404").assert_is(client, 404, "not-executed");
+        post("/status/404").assert_is(client, 404, "not-executed");
+        post("/status/500").assert_is(client, 500, "in-doubt");
+        post("/status/500").assert_is(client, 424, "in-doubt");
         assert_eq!(httpbin.hits() - before, 4, "{client}");
         went_through(&engine, 3);
     }
@@ -83,9 +84,9 @@ fn httpbin_reads_pass_with_redirects_compression_and_chunks() {
     }
 }
 
-/// The client is killed while the tool works; its retry gets what the tool answered.
+/// The client is killed while the tool works. Its retry gets the tool's answer.
 #[test]
-fn a_killed_client_gets_the_stored_answer_by_its_retry() {
+fn a_killed_client_gets_the_stored_answer_when_it_retries() {
     for client in CLIENTS {
         let gate = Gate::new();
         let held = gate.clone();
@@ -125,9 +126,9 @@ fn an_upstream_that_resets_truncates_or_closes_is_hit_once() {
         });
         let engine = engine!().start();
         for path in ["/reset", "/close", "/truncate"] {
-            let ask = || send(client, &engine, "POST", &upstream.url(path), JSON);
-            ask().assert_is(client, 502, "in-doubt");
-            ask().assert_is(client, 424, "in-doubt");
+            let post = || send(client, &engine, "POST", &upstream.url(path), JSON);
+            post().assert_is(client, 502, "in-doubt");
+            post().assert_is(client, 424, "in-doubt");
         }
         assert_eq!(upstream.hits(), 3, "{client}");
         went_through(&engine, 3);
@@ -180,9 +181,13 @@ fn events_reach_the_client_before_the_stream_ends() {
         assert_eq!(first, b"data: one\n\n", "{client}");
         gate.open();
         let rest = child.wait_with_output().unwrap();
-        let said = Said::of(&rest.stdout);
-        assert_eq!((said.status, said.word.as_str()), (200, "executing"), "{client}: {said:?}");
-        assert_eq!(said.body, "data: two\n\n", "{client}");
+        let printed = Printed::of(&rest.stdout);
+        assert_eq!(
+            (printed.status, printed.word.as_str()),
+            (200, "executing"),
+            "{client}: {printed:?}"
+        );
+        assert_eq!(printed.body, "data: two\n\n", "{client}");
         let again = send(client, &engine, "POST", &upstream.url("/agent"), JSON);
         again.assert_is(client, 200, "replayed");
         assert_eq!(again.body, "data: one\n\ndata: two\n\n", "{client}");
@@ -198,11 +203,11 @@ fn read_some(child: &mut Child, length: usize) -> Vec<u8> {
 }
 
 #[test]
-fn a_client_that_retries_server_errors_by_itself_acts_once() {
+fn a_client_that_retries_server_errors_itself_has_one_effect() {
     let upstream = Upstream::start(|_, exchange| exchange.answer(500, &[], b"oh"));
     let engine = engine!().start();
-    let said = send("requests-retrying", &engine, "POST", &upstream.url("/pay"), JSON);
-    said.assert_is("requests-retrying", 424, "in-doubt");
+    let printed = send("requests-retrying", &engine, "POST", &upstream.url("/pay"), JSON);
+    printed.assert_is("requests-retrying", 424, "in-doubt");
     assert_eq!(upstream.hits(), 1);
     went_through(&engine, 1);
 }

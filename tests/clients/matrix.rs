@@ -1,9 +1,9 @@
-//! Which unchanged clients are guarded under `run`: each is started as a user would start it, its effects
-//! are counted at the tool and in the engine's record, and docs/CLIENTS.md says what came out.
+//! Which unchanged clients are guarded under `run`. Each is started as a user would start it. Its effects
+//! are counted at the tool and in the engine's record, and docs/CLIENTS.md has the results.
 //!
-//! The engine requires tokens, as one that `run` brings does: a client that sends no credentials is not
+//! The engine requires tokens, as one that `run` starts does: a client that sends no credentials is not
 //! guarded. `UPDATE_DOCS=1` writes the table. A client that is not on this machine is named on stderr and
-//! its row stays as it is; in CI that fails.
+//! its row stays as it is. In CI, that fails the test.
 
 use std::ffi::OsString;
 use std::fmt;
@@ -19,16 +19,16 @@ use testkit::{Engine, Upstream};
 
 use crate::intercepted::Secure;
 
-/// One client, and what is known of it beforehand.
+/// A client, and how to run it.
 struct Client {
     name: &'static str,
-    /// The program and its arguments; `URL` and `BODY` stand for these, `@FILE` for a file of the tree.
+    /// The program and its arguments; `URL` and `BODY` are replaced, `@FILE` is a file of the tree.
     call: &'static [&'static str],
     java: bool,
-    /// It reaches the loopback directly, whatever the environment says: it is asked for a host that
-    /// only the user's own proxy knows.
+    /// The client ignores the proxy for loopback addresses. It gets a URL whose host only the upstream
+    /// proxy knows.
     by_name: bool,
-    /// What to do where it is not guarded, or what to know.
+    /// What to do if it is not guarded, or what to know.
     note: &'static str,
 }
 
@@ -118,27 +118,27 @@ fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// What came of the same call twice.
+/// What happened to two runs of the same call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Came {
-    /// In the session of its run.
+enum Outcome {
+    /// One effect, recorded in the session of its run.
     Guarded,
-    /// It acted twice, and the engine knows nothing of it.
-    Around,
-    /// It acted never.
-    NotAtAll,
+    /// Two effects, and nothing in the engine's record.
+    Unguarded,
+    /// No effect.
+    Failed,
     Otherwise {
         effects: usize,
         recorded: usize,
     },
 }
 
-impl fmt::Display for Came {
+impl fmt::Display for Outcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Guarded => f.write_str("guarded"),
-            Self::Around => f.write_str("**not guarded**"),
-            Self::NotAtAll => f.write_str("**fails**"),
+            Self::Unguarded => f.write_str("**not guarded**"),
+            Self::Failed => f.write_str("**fails**"),
             Self::Otherwise { effects, recorded } => {
                 write!(f, "{effects} effects, {recorded} recorded")
             }
@@ -147,7 +147,7 @@ impl fmt::Display for Came {
 }
 
 impl Client {
-    /// The call, or what of it is not on this machine.
+    /// The command line, or the program or file of it that this machine does not have.
     fn words(&self, url: &str, body: &str) -> Result<Vec<OsString>, String> {
         let mut words = Vec::new();
         for word in self.call {
@@ -171,9 +171,9 @@ impl Client {
         }
     }
 
-    /// The same call twice under one `run`.
+    /// Makes the same call twice under one `run`, and returns the output.
     ///
-    /// The user trusts `ca` already: what goes around the engine must not fail for want of it.
+    /// The client trusts `ca`, so that calls past the engine do not fail because of it.
     fn twice(&self, engine: &Engine, ca: &Path, url: &str, body: &str) -> Result<String, String> {
         let words = self.words(url, body)?;
         let mut run = engine.builder().command();
@@ -184,7 +184,7 @@ impl Client {
             run.arg("--java");
         }
         run.args(["--", "sh", "-c", "\"$@\"; \"$@\"", "sh"]).args(words);
-        // Go keeps what it has compiled; a home of its own would make it begin anew.
+        // Go caches its builds in the home folder: with a new home it would compile everything again.
         if let Some(home) = std::env::var_os("HOME").filter(|_| self.by_name) {
             run.env("HOME", home);
         }
@@ -199,8 +199,8 @@ impl Client {
     }
 }
 
-/// What was counted, at the tool and in the record.
-fn came(engine: &Engine, effects: usize, url: &str) -> Came {
+/// Compares the tool's count with the executions in the record.
+fn outcome(engine: &Engine, effects: usize, url: &str) -> Outcome {
     let recorded = engine.executions(&json!({"origin": "proxy"}));
     let here = |one: &&serde_json::Value| {
         let of_run = || {
@@ -210,10 +210,10 @@ fn came(engine: &Engine, effects: usize, url: &str) -> Came {
         one["tool_input"]["url"] == url && of_run()
     };
     match (effects, recorded.iter().filter(here).count()) {
-        (1, 1) => Came::Guarded,
-        (2, 0) => Came::Around,
-        (0, 0) => Came::NotAtAll,
-        (effects, recorded) => Came::Otherwise { effects, recorded },
+        (1, 1) => Outcome::Guarded,
+        (2, 0) => Outcome::Unguarded,
+        (0, 0) => Outcome::Failed,
+        (effects, recorded) => Outcome::Otherwise { effects, recorded },
     }
 }
 
@@ -221,15 +221,15 @@ const SESSION: &str = "matrix";
 
 const HEAD: &str = "| client | http:// | https:// | what to know |\n|---|---|---|---|\n";
 
-/// .config/nextest.toml shows it also where the test passes.
+/// .config/nextest.toml shows it even if the test passes.
 #[expect(clippy::print_stderr, reason = "the report of a test")]
 fn say(what: &str) {
     eprintln!("{what}");
 }
 
-/// A proxy of the user's own, which knows one host: as it answers clear HTTP by itself, and leads tunnels
-/// to `secure`.
-fn users_proxy(secure: u16) -> Upstream {
+/// The upstream proxy, which knows one host. It answers clear HTTP itself, and connects every tunnel to
+/// `secure`.
+fn upstream_proxy(secure: u16) -> Upstream {
     Upstream::start(move |request, exchange| {
         if request.method() != "CONNECT" {
             return exchange.answer(200, &[], b"done");
@@ -248,54 +248,54 @@ fn users_proxy(secure: u16) -> Upstream {
     })
 }
 
-/// The tools, and the engines before them.
+/// The tools, and the engines in front of them.
 struct Bench {
     clear: Upstream,
     secure: Secure,
     proxy: Upstream,
     direct: Engine,
-    chained: Engine,
+    proxied: Engine,
 }
 
 impl Bench {
     fn new() -> Self {
         let secure = Secure::start();
-        let proxy = users_proxy(secure.port);
-        let chain = format!("http://{}", proxy.addr);
+        let proxy = upstream_proxy(secure.port);
+        let proxy_url = format!("http://{}", proxy.addr);
         let strict = || secure.builder().arg("--require-token");
-        let chained = strict().arg("--intercept").arg("tool.example");
+        let proxied = strict().arg("--intercept").arg("tool.example");
         Self {
             clear: Upstream::start(|_, exchange| exchange.answer(200, &[], b"done")),
             direct: strict().start(),
-            chained: chained.arg("--upstream-proxy").arg(chain).start(),
+            proxied: proxied.arg("--upstream-proxy").arg(proxy_url).start(),
             secure,
             proxy,
         }
     }
 
-    /// What comes of the same call twice, over http and https; else what is not here.
-    fn put_to_the_test(&self, client: &Client) -> Result<[Came; 2], String> {
+    /// Tries the same call twice over http, then over https. An error names what is not on this machine.
+    fn try_client(&self, client: &Client) -> Result<[Outcome; 2], String> {
         let (path, body) = (client.path(), "{\"to\": \"ada\"}");
         let (engine, tool, urls) = if client.by_name {
             let urls = ["http", "https"].map(|scheme| format!("{scheme}://tool.example{path}"));
-            (&self.chained, &self.proxy, urls)
+            (&self.proxied, &self.proxy, urls)
         } else {
             (&self.direct, &self.clear, [self.clear.url(&path), self.secure.url(&path)])
         };
-        let mut outcome = [Came::NotAtAll; 2];
+        let mut outcome = [Outcome::Failed; 2];
         for (url, outcome) in urls.iter().zip(&mut outcome) {
             let secure = url.starts_with("https:");
             let before = self.secure.hits();
-            let said = client.twice(engine, &self.secure.ca.file(), url, body)?;
+            let output = client.twice(engine, &self.secure.ca.file(), url, body)?;
             let effects = if secure {
                 self.secure.hits() - before
             } else {
                 tool.received().iter().filter(|one| one.target().ends_with(&path)).count()
             };
-            *outcome = came(engine, effects, url);
+            *outcome = self::outcome(engine, effects, url);
             say(&format!("{} {url}: {outcome}", client.name));
-            if *outcome != Came::Guarded {
-                say(&said);
+            if *outcome != Outcome::Guarded {
+                say(&output);
             }
         }
         Ok(outcome)
@@ -303,27 +303,27 @@ impl Bench {
 }
 
 #[test]
-fn the_table_of_guarded_clients_is_what_comes_out() {
+fn the_table_of_guarded_clients_is_true() {
     let bench = Bench::new();
     let file = root().join("docs/CLIENTS.md");
     let document = fs::read_to_string(&file).unwrap();
     let (before, rest) = document.split_once(HEAD).expect("docs/CLIENTS.md has the table");
     let end = rest.find("\n\n").map_or(rest.len(), |end| end + 1);
-    let (told, after) = rest.split_at(end);
+    let (old, after) = rest.split_at(end);
     let (mut table, mut untested) = (String::new(), Vec::new());
     for client in CLIENTS {
         let row = format!("| {} | ", client.name);
-        let told_now = match bench.put_to_the_test(client) {
+        let row_now = match bench.try_client(client) {
             Ok([http, https]) => format!("{row}{http} | {https} | {} |\n", client.note),
             Err(missing) => {
                 untested.push(format!("{} ({missing} is not here)", client.name));
-                let kept = told.lines().find(|line| line.starts_with(&row));
+                let kept = old.lines().find(|line| line.starts_with(&row));
                 let kept =
                     kept.map_or_else(|| format!("{row}not tested | not tested | |"), str::to_owned);
                 kept + "\n"
             }
         };
-        table.push_str(&told_now);
+        table.push_str(&row_now);
     }
     if !untested.is_empty() {
         testkit::untested(&untested.join(", "));
@@ -331,13 +331,13 @@ fn the_table_of_guarded_clients_is_what_comes_out() {
     if std::env::var_os("UPDATE_DOCS").is_some() {
         fs::write(&file, format!("{before}{HEAD}{table}{after}")).unwrap();
     } else {
-        assert_eq!(told, table, "docs/CLIENTS.md differs: UPDATE_DOCS=1 updates it");
+        assert_eq!(old, table, "docs/CLIENTS.md differs: UPDATE_DOCS=1 updates it");
     }
 }
 
-/// A client that is looked for must be one that could be there.
+/// The paths of the clients in this tree must be right.
 #[test]
-fn what_npm_and_pip_install_is_there() {
+fn what_npm_and_pip_install_exists() {
     for client in CLIENTS {
         if client.call[0].starts_with('@') {
             let words = client.words("URL", "BODY");

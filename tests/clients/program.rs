@@ -1,4 +1,4 @@
-//! Clients as users have them, each told of the proxy by its environment alone.
+//! Clients as users have them, each with the proxy only in its environment.
 
 use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
@@ -11,20 +11,20 @@ pub(crate) const CLIENTS: [&str; 5] = ["curl", "requests", "httpx", "fetch", "un
 
 pub(crate) fn here(path: &str) -> PathBuf {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(path);
-    assert!(path.exists(), "{} is not there: `cargo xtask test` installs it", path.display());
+    assert!(path.exists(), "{} does not exist: `cargo xtask test` installs it", path.display());
     path
 }
 
-/// What a client printed of an answer.
+/// What a client printed about an answer.
 #[derive(Debug)]
-pub(crate) struct Said {
+pub(crate) struct Printed {
     pub(crate) body: String,
     pub(crate) status: u16,
     /// The first word of `Idempotency-Status`, or `-`.
     pub(crate) word: String,
 }
 
-impl Said {
+impl Printed {
     pub(crate) fn of(stdout: &[u8]) -> Self {
         let text = String::from_utf8_lossy(stdout);
         let text = text.strip_suffix('\n').unwrap_or(&text);
@@ -41,7 +41,7 @@ impl Said {
     }
 }
 
-/// One request by `client`, which knows the proxy by its environment.
+/// One request by `client`, which gets the proxy from its environment.
 pub(crate) fn command(
     client: &str,
     engine: &Engine,
@@ -99,13 +99,13 @@ pub(crate) fn command(
 }
 
 /// Runs one request to its end.
-pub(crate) fn send(client: &str, engine: &Engine, method: &str, url: &str, body: &str) -> Said {
+pub(crate) fn send(client: &str, engine: &Engine, method: &str, url: &str, body: &str) -> Printed {
     let output = command(client, engine, method, url, body).output().unwrap();
     assert!(output.status.success(), "{client} {method} {url}: {output:?}");
-    Said::of(&output.stdout)
+    Printed::of(&output.stdout)
 }
 
-/// httpbin in a process of its own.
+/// httpbin in its own process.
 pub(crate) struct Httpbin {
     child: Child,
     pub(crate) port: u16,
@@ -129,7 +129,7 @@ impl Httpbin {
         format!("http://127.0.0.1:{}{path}", self.port)
     }
 
-    /// How many requests came.
+    /// The number of requests it received.
     pub(crate) fn hits(&self) -> usize {
         let mut client = Client::connect(([127, 0, 0, 1], self.port).into()).unwrap();
         client.ask(&Request::get(&self.url("/count"))).text().parse().unwrap()

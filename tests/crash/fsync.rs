@@ -1,4 +1,4 @@
-//! An answer is given after its fsync, or not at all; a kill cannot show that, counting can.
+//! An answer is sent after its fsync, or not at all. A kill cannot show that, so the tests count fsyncs.
 
 use std::cell::Cell;
 use std::path::Path;
@@ -16,7 +16,7 @@ fn watched(builder: Builder) -> (Builder, Shim) {
     (shim.preload(builder), shim)
 }
 
-/// How many fsyncs came before each answer, and how many must have.
+/// Each answer, with the number of fsyncs before it and the number that it needs.
 fn fsyncs_before_answers(engine: &Engine, shim: &Shim) -> Vec<(String, u64, u64)> {
     let upstream = Upstream::echo();
     let mut found = Vec::new();
@@ -28,7 +28,7 @@ fn fsyncs_before_answers(engine: &Engine, shim: &Shim) -> Vec<(String, u64, u64)
     let (user, session, goal) = engine.goal("ada");
     for n in 0..10 {
         let post = Request::post(&upstream.url("/"), n.to_string());
-        // Intent, then outcome: two commits that cannot be one.
+        // The claim, then the outcome: two commits that cannot be one.
         measure(format!("POST {n}"), 2, &|| engine.send(&post).assert_is(200, "executed"));
         let put = Request::new("PUT", &upstream.url("/")).body(n.to_string());
         measure(format!("PUT {n}"), 1, &|| engine.send(&put).assert_is(200, "executed"));
@@ -107,7 +107,7 @@ fn calls_at_once_share_their_fsyncs() {
     assert!(syncs < calls, "{syncs} fsyncs for {calls} calls of two commits each");
 }
 
-/// Ends only by itself: a failed fsync is never tried again on pages that only look clean.
+/// The engine exits by itself: it never repeats a failed fsync, because the pages only look clean.
 fn ends_by_itself(engine: Engine, shim: &Shim) -> Builder {
     let (status, builder) = engine.wait();
     assert!(!status.success(), "it ended as if nothing had happened");
@@ -118,7 +118,7 @@ fn ends_by_itself(engine: Engine, shim: &Shim) -> Builder {
 }
 
 #[test]
-fn a_failed_fsync_of_claims_sends_nothing() {
+fn a_failed_fsync_of_a_claim_sends_nothing() {
     let upstream = Upstream::echo();
     let (builder, shim) = watched(engine!());
     let engine = builder.start();
@@ -160,7 +160,7 @@ fn a_failed_fsync_of_outcomes_answers_nobody() {
     let engine = ends_by_itself(engine, &shim).start();
     assert!(engine.executions(&json!({"origin": "proxy", "status": "running"})).is_empty());
     for i in 0..CALLS {
-        // What a failed fsync leaves behind is the kernel's to say; that it ran twice is not.
+        // The kernel decides what a failed fsync leaves on disk. A second effect would be the engine's fault.
         let retry = engine.send(&call(i));
         assert!(["in-doubt", "replayed"].contains(&retry.word()), "{retry:?}");
     }
@@ -168,7 +168,7 @@ fn a_failed_fsync_of_outcomes_answers_nobody() {
 }
 
 #[test]
-fn whichever_fsync_fails_what_was_answered_is_kept() {
+fn whichever_fsync_fails_answered_calls_are_kept() {
     let (builder, shim) = watched(engine!());
     let engine = builder.start();
     let (user, session, goal) = engine.goal("ada");
@@ -207,7 +207,7 @@ fn whichever_fsync_fails_what_was_answered_is_kept() {
     }
 }
 
-/// Fills the store until a new call is refused; how many calls got in.
+/// Fills the store until a new call is refused. Returns the number of accepted calls.
 fn fill(engine: &Engine, upstream: &Upstream) -> usize {
     for n in 0..2_000 {
         let answer = engine.post(&upstream.url("/big"), &n.to_string());
@@ -219,7 +219,7 @@ fn fill(engine: &Engine, upstream: &Upstream) -> usize {
     panic!("the disk is never full");
 }
 
-/// A full disk refuses what is new, of every class, and records what is in flight.
+/// On a full disk, new calls of every class are refused, and calls in flight are recorded.
 fn full_disk(builder: &Builder, restart: &Builder) {
     let gate = Gate::new();
     let held = gate.clone();

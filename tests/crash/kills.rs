@@ -1,12 +1,12 @@
-//! The process is killed by SIGKILL at a named place, fifty times and more, and started again:
+//! The process is killed by SIGKILL at a failpoint, at least fifty times, and started again:
 //!
 //! - after the claim is on disk, before the request is sent;
-//! - after the request is sent, before the answer is there;
-//! - after the answer is there, before it is on disk;
-//! - after it is on disk, before the caller has it.
+//! - after the request is sent, before the answer arrives;
+//! - after the answer has arrived, before it is on disk;
+//! - after the answer is on disk, before the caller has it.
 //!
-//! Each time three calls race towards the place. What a caller was told must still be so; what
-//! nobody was told may have happened once, and never twice; nothing of the proxy's stays `running`.
+//! Each time three calls race to the failpoint. An answer that a caller got must still be true. A call
+//! without an answer may have run once, and never twice. No proxied call stays `running`.
 #![expect(clippy::print_stdout, reason = "it reports what it counted")]
 
 use std::fs;
@@ -22,7 +22,7 @@ struct Story {
     upstream: Upstream,
     builder: Builder,
     ids: [String; 3],
-    /// What the retries of calls that nobody was told of got.
+    /// What the retries of unanswered calls got.
     doubts: usize,
     replays: usize,
     fresh: usize,
@@ -59,7 +59,7 @@ impl Story {
             .header("Agent-Session", &self.ids[1])
     }
 
-    /// Runs calls into the place, and looks at the store that is left.
+    /// Runs calls into the failpoint, and checks the store that is left.
     fn round(&mut self, round: usize) {
         let passage = round % RACING + 1;
         let armed = self
@@ -69,10 +69,10 @@ impl Story {
             .env("STATE_ENGINE_FAILPOINT_LOG", self.log());
         let engine = armed.start();
         let proxy = engine.proxy;
-        let (told, finished) = std::thread::scope(|scope| {
+        let (answers, finished) = std::thread::scope(|scope| {
             let by_api = scope.spawn(|| self.finish_by_api(&engine, round));
-            let told = all_at_once(RACING, |caller| self.call(round, caller).try_via(proxy));
-            (told, by_api.join().unwrap())
+            let answers = all_at_once(RACING, |caller| self.call(round, caller).try_via(proxy));
+            (answers, by_api.join().unwrap())
         });
         let (status, _) = engine.wait();
         assert!(!status.success(), "it was to be killed: {status}");
@@ -84,14 +84,14 @@ impl Story {
             let kept = engine.rpc("get_tool_execution", &json!({"id": id}));
             assert_eq!((&kept["status"], &kept["output"]), (&json!("completed"), &output));
         }
-        for (caller, told) in told.into_iter().enumerate() {
-            let told = told.ok().filter(|answer| answer.whole);
-            self.check(&engine, &self.call(round, caller), told.as_ref());
+        for (caller, answer) in answers.into_iter().enumerate() {
+            let answer = answer.ok().filter(|answer| answer.whole);
+            self.check(&engine, &self.call(round, caller), answer.as_ref());
         }
         engine.kill();
     }
 
-    /// A call under a lease; its id and output, where the finish was acknowledged.
+    /// Makes a leased call. Returns its id and output if the finish was acknowledged.
     fn finish_by_api(&self, engine: &Engine, round: usize) -> Option<(String, Value)> {
         let [user, session, goal] = &self.ids;
         let ask = |method: &str, params: Value| {
@@ -113,13 +113,13 @@ impl Story {
         Some((finished["id"].as_str()?.to_owned(), output))
     }
 
-    fn check(&mut self, engine: &Engine, request: &Request, told: Option<&Response>) {
+    fn check(&mut self, engine: &Engine, request: &Request, answer: Option<&Response>) {
         let before = self.upstream.hits_with(&request.body);
         let retry = engine.send(request);
         let expected = [b"did ", request.body.as_slice()].concat();
-        match (told, retry.word()) {
-            (Some(told), word) => {
-                assert_eq!((told.status, &told.body), (200, &expected), "{told:?}");
+        match (answer, retry.word()) {
+            (Some(answer), word) => {
+                assert_eq!((answer.status, &answer.body), (200, &expected), "{answer:?}");
                 assert_eq!(word, "replayed", "an acknowledged result is lost: {retry:?}");
                 self.acknowledged += 1;
             }
@@ -191,7 +191,7 @@ fn killed_between_commit_and_reply() {
 }
 
 #[test]
-fn a_plain_build_has_no_such_places() {
+fn a_plain_build_has_no_failpoints() {
     let upstream = Upstream::echo();
     let engine = testkit::engine!().env("STATE_ENGINE_FAILPOINT", "after-claim").start();
     engine.post(&upstream.url("/"), "x").assert_is(200, "executed");

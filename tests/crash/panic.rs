@@ -1,10 +1,10 @@
-//! A panic of a thread of the store ends the process: nothing that it holds can be trusted.
+//! A panic of a store thread ends the process: nothing that it holds can be trusted.
 
 use testkit::{Builder, Engine, Request, Upstream, engine_with_failpoints};
 
 const PANIC: &str = "STATE_ENGINE_TEST_PANIC";
 
-/// It ended by its own word for it; how it is started without the panic.
+/// Checks that the engine ended because of the panic. Returns the builder to start it without one.
 fn ended(engine: Engine) -> Builder {
     let log = engine.builder().home().join("engine.log");
     let (status, builder) = engine.wait();
@@ -19,9 +19,9 @@ fn a_panic_of_the_writer_ends_the_process_and_claims_nothing() {
     let upstream = Upstream::echo();
     let engine = engine_with_failpoints!().env(PANIC, "writer").start();
     let request = Request::post(&upstream.url("/"), "x");
-    // Who waits may hear that the engine stops, before it is gone.
-    let told = request.try_via(engine.proxy);
-    assert!(!told.as_ref().is_ok_and(|told| told.status != 503), "{told:?}");
+    // The waiting caller may still get a 503 before the process is gone.
+    let answer = request.try_via(engine.proxy);
+    assert!(!answer.as_ref().is_ok_and(|answer| answer.status != 503), "{answer:?}");
     let engine = ended(engine).start();
     assert_eq!(upstream.hits(), 0);
     engine.send(&request).assert_is(200, "executed");
@@ -33,12 +33,13 @@ fn a_panic_of_the_checkpointer_ends_the_process_and_loses_nothing() {
     let upstream = Upstream::start(move |_, exchange| exchange.answer(200, &[], &big));
     let engine = engine_with_failpoints!().env(PANIC, "checkpointer").start();
     let call = |n: usize| Request::post(&upstream.url("/"), n.to_string());
-    // 16 MiB in the log call it.
-    let told = (0..8).take_while(|n| call(*n).try_via(engine.proxy).is_ok_and(|told| told.whole));
-    let told = told.count();
-    assert!((1..8).contains(&told), "{told}");
+    // 16 MiB in the log start a checkpoint.
+    let answered =
+        (0..8).take_while(|n| call(*n).try_via(engine.proxy).is_ok_and(|answer| answer.whole));
+    let answered = answered.count();
+    assert!((1..8).contains(&answered), "{answered}");
     let engine = ended(engine).start();
-    for n in 0..told {
+    for n in 0..answered {
         engine.send(&call(n)).assert_is(200, "replayed");
     }
 }

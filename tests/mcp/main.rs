@@ -1,4 +1,4 @@
-//! Tool calls of MCP through the real binary: servers in raw sockets, on stdio and behind TLS, and real
+//! MCP tool calls through the real binary: servers in raw sockets, on stdio and behind TLS, and real
 //! peers.
 #![expect(
     clippy::unwrap_used,

@@ -1,4 +1,4 @@
-//! Tool calls of MCP over HTTPS: inside of an intercepted tunnel, and by a route.
+//! MCP tool calls over HTTPS: in an intercepted tunnel, and through a route.
 
 use std::fs;
 
@@ -15,11 +15,11 @@ struct Bed {
 impl Bed {
     fn new() -> Self {
         let server = Upstream::start(|request, exchange| {
-            let asked: Value = serde_json::from_slice(&request.body).unwrap();
-            let said = json!({"jsonrpc": "2.0", "id": asked["id"],
+            let call: Value = serde_json::from_slice(&request.body).unwrap();
+            let result = json!({"jsonrpc": "2.0", "id": call["id"],
                               "result": {"content": [{"type": "text", "text": "sent"}]}});
             let fields = [("Content-Type", "application/json")];
-            exchange.answer(200, &fields, said.to_string().as_bytes());
+            exchange.answer(200, &fields, result.to_string().as_bytes());
         });
         let ca = TestCa::new();
         let secured = ca.sign(&["localhost"]).before(server.addr, Ending::Told);
@@ -57,15 +57,18 @@ fn call(id: &Value, base: &str) -> Request {
 }
 
 #[test]
-fn the_same_call_by_any_road_has_one_effect_and_its_own_id() {
+fn the_same_call_on_any_path_has_one_effect_and_its_own_id() {
     let bed = Bed::new();
     bed.in_the_tunnel(&json!(1)).assert_is(200, "executed");
     for (id, answer) in
         [(json!("two"), bed.in_the_tunnel(&json!("two"))), (json!(3), bed.by_route(&json!(3)))]
     {
         answer.assert_is(200, "replayed");
-        let said = answer.json();
-        assert_eq!((&said["id"], &said["result"]["content"][0]["text"]), (&id, &json!("sent")));
+        let response = answer.json();
+        assert_eq!(
+            (&response["id"], &response["result"]["content"][0]["text"]),
+            (&id, &json!("sent"))
+        );
     }
     assert_eq!(bed.server.hits(), 1);
     let recorded = bed.engine.proxied();

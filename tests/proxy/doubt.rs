@@ -1,4 +1,4 @@
-//! A call that may have taken effect: who may send it again, and how it is settled.
+//! A call in doubt: who may send it again, and how it is settled.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use serde_json::json;
 use testkit::{Client, Engine, Request, Response, Upstream, engine};
 
-/// Answers the first `broken` requests with 500, then 200 with their number.
+/// Answers the first `broken` requests with 500, later ones with 200 and their number.
 fn breaks_first(broken: usize) -> Upstream {
     let count = Arc::new(AtomicUsize::new(0));
     Upstream::start(move |_, exchange| {
@@ -34,7 +34,7 @@ fn member(answer: &Response, name: &str) -> String {
 }
 
 #[test]
-fn the_problem_tells_all_that_is_needed_to_settle_it() {
+fn the_problem_has_all_that_is_needed_to_settle_the_doubt() {
     let upstream = breaks_first(1);
     let engine = engine!().start();
     let request = Request::post(&upstream.url("/pay"), "1 EUR");
@@ -88,7 +88,7 @@ fn a_token_by_header_runs_one_more_attempt_and_only_one() {
 }
 
 #[test]
-fn two_that_redeem_at_once_are_one_attempt() {
+fn two_callers_that_redeem_at_once_get_one_attempt() {
     let upstream = breaks_first(1);
     let engine = engine!().start();
     let request = Request::post(&upstream.url("/pay"), "1 EUR");
@@ -102,7 +102,7 @@ fn two_that_redeem_at_once_are_one_attempt() {
 }
 
 #[test]
-fn a_token_is_good_for_the_doubt_it_was_given_for_and_no_other() {
+fn a_token_releases_only_its_own_doubt() {
     let upstream = breaks_first(3);
     let engine = engine!().start();
     let request = Request::post(&upstream.url("/pay"), "1 EUR");
@@ -110,7 +110,7 @@ fn a_token_is_good_for_the_doubt_it_was_given_for_and_no_other() {
     let token = first.header("idempotency-retry-token").unwrap().to_owned();
     let redeeming = request.clone().header("Idempotency-Retry-Token", &token);
     engine.send(&redeeming).assert_is(500, "in-doubt");
-    // The second attempt is in doubt too, and the first one's token does not open it.
+    // The second attempt is in doubt too. The token of the first one does not release it.
     in_doubt(&engine, &redeeming);
     let other = Request::post(&upstream.url("/pay"), "2 EUR");
     engine.send(&other).assert_is(500, "in-doubt");
@@ -159,7 +159,7 @@ fn confirm_works_in_origin_form_in_absolute_form_and_in_a_tunnel() {
 }
 
 #[test]
-fn a_released_doubt_is_taken_by_the_same_content_under_a_fresh_key() {
+fn a_released_doubt_runs_for_the_same_content_under_a_fresh_key() {
     let upstream = breaks_first(1);
     let engine = engine!().start();
     let keyed = |key: &str| Request::post(&upstream.url("/pay"), "1 EUR").key(key);
@@ -178,7 +178,7 @@ fn a_released_doubt_is_taken_by_the_same_content_under_a_fresh_key() {
 }
 
 #[test]
-fn confirm_refuses_what_is_no_token_and_what_is_no_post() {
+fn confirm_refuses_bad_tokens_and_methods_other_than_post() {
     let engine = engine!().start();
     let url = format!("http://{}/confirm/nonsense", engine.proxy);
     for method in ["POST", "GET"] {
@@ -205,9 +205,9 @@ fn the_guard_holds_the_same_content_under_any_key_while_in_doubt() {
         let doubt = in_doubt(&engine, request);
         assert_eq!(doubt.parameter("reason"), Some("same-content"), "{doubt:?}");
         assert_eq!(member(&doubt, "execution_id"), id);
-        assert!(!doubt.text().contains("answer 1"), "stored data is told: {}", doubt.text());
+        assert!(!doubt.text().contains("answer 1"), "stored data leaked: {}", doubt.text());
     }
-    // Not the same: other content, another session, or said to be another wish.
+    // Different calls: other content, another session, or an `Agent-Repeat`.
     engine
         .send(&Request::post_json(&upstream.url("/pay"), r#"{"eur": 2}"#))
         .assert_is(200, "executed");
@@ -217,7 +217,7 @@ fn the_guard_holds_the_same_content_under_any_key_while_in_doubt() {
 }
 
 #[test]
-fn the_guard_holds_also_what_was_refused_under_its_own_key_before() {
+fn the_guard_holds_a_call_whose_own_key_was_refused_before() {
     let count = AtomicUsize::new(0);
     let upstream = Upstream::start(move |_, exchange| {
         let status = [429, 500, 200][count.fetch_add(1, Ordering::SeqCst)];
@@ -253,7 +253,7 @@ fn another_principal_gets_no_token_and_no_answer() {
     assert_eq!(held.parameter("reason"), Some("same-content"));
     assert!(held.json()["retry_token"].is_null(), "{}", held.text());
     assert!(held.json()["confirm_url"].is_null(), "{}", held.text());
-    // Even with the first one's token.
+    // Not even with the first principal's token.
     let token = first.header("idempotency-retry-token").unwrap();
     in_doubt(&engine, &as_principal("two").header("Idempotency-Retry-Token", token));
     let id = member(&held, "execution_id");
@@ -266,7 +266,7 @@ fn another_principal_gets_no_token_and_no_answer() {
 }
 
 #[test]
-fn a_verdict_settles_it() {
+fn a_verdict_settles_a_doubt() {
     for (verdict, status) in [("executed", "completed"), ("not_executed", "failed")] {
         let upstream = breaks_first(1);
         let engine = engine!().start();

@@ -1,4 +1,4 @@
-//! Duplicates: what tells two calls apart by their content, and the replay of the first answer.
+//! Duplicates: which contents make two calls different, and the replay of the first answer.
 
 use std::thread;
 use std::time::Duration;
@@ -41,8 +41,8 @@ fn a_replay_is_the_first_answer_byte_for_byte() {
     assert_eq!(again.body, body);
     assert_eq!(again.header("date"), Some("Tue, 15 Nov 1994 08:12:31 GMT"));
     assert_eq!(again.header("set-cookie"), None, "a cookie is never stored");
-    assert!(again.parameter("omitted").is_some(), "and that is said: {again:?}");
-    // In wire order; the case of names, which means nothing, is not kept.
+    assert!(again.parameter("omitted").is_some(), "the omission is reported: {again:?}");
+    // In wire order. The case of names has no meaning and is not kept.
     let fields = |answer: &testkit::Response| -> Vec<(String, String)> {
         let fields = answer.upstream_fields().into_iter();
         let fields = fields.map(|(name, value)| (name.to_ascii_lowercase(), value));
@@ -119,7 +119,7 @@ fn a_new_signature_is_the_same_caller() {
 }
 
 #[test]
-fn inputs_that_some_reader_may_tell_apart_are_different_calls() {
+fn inputs_that_some_reader_may_distinguish_are_different_calls() {
     let upstream = Upstream::echo();
     let engine = engine!().start();
     let url = upstream.url("/p");
@@ -169,7 +169,7 @@ fn inputs_that_some_reader_may_tell_apart_are_different_calls() {
 }
 
 #[test]
-fn agent_repeat_says_that_it_is_another_wish() {
+fn agent_repeat_makes_it_a_different_call() {
     let upstream = Upstream::echo();
     let engine = engine!().start();
     let toggle = Request::post(&upstream.url("/light"), "on");
@@ -203,7 +203,7 @@ fn secrets_of_a_request_are_neither_stored_nor_logged() {
     assert!(!stored.contains("s3cr3t-"), "{stored}");
     thread::sleep(Duration::from_millis(50));
     let log = engine.log();
-    assert!(!log.contains("s3cr3t-"), "the log tells a secret");
+    assert!(!log.contains("s3cr3t-"), "a secret is in the log");
     let sent = upstream.only();
     assert_eq!(sent.header("authorization"), Some("Bearer s3cr3t-bearer"));
     assert_eq!(sent.header("cookie"), Some("sid=s3cr3t-cookie"));

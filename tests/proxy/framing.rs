@@ -1,8 +1,8 @@
-//! Targets, framing and header rules: nothing malformed reaches a tool.
+//! Targets, framing and header fields: nothing malformed reaches a tool.
 
 use testkit::{Client, Request, Response, Upstream, engine};
 
-/// Sends bytes as they are; `None`: the proxy closed without an answer.
+/// Sends these bytes. `None`: the proxy closed without an answer.
 fn raw(engine: &testkit::Engine, bytes: impl AsRef<[u8]>) -> Option<Response> {
     let mut client = Client::connect(engine.proxy).unwrap();
     let _ = client.write(bytes);
@@ -55,7 +55,7 @@ fn malformed_requests_get_a_4xx_or_501_and_reach_nobody() {
         ("TRACE", request(&format!("TRACE {url}"), "\r\n"), &[405]),
     ];
     for (name, bytes, statuses) in cases {
-        // hyper closes without a word where a body cannot be read: no answer is no clean answer.
+        // If hyper cannot read a body, it closes the connection without an answer.
         if let Some(answer) = raw(&engine, bytes) {
             assert!(statuses.contains(&answer.status), "{name}: {answer:?} {}", answer.text());
         } else {
@@ -68,7 +68,7 @@ fn malformed_requests_get_a_4xx_or_501_and_reach_nobody() {
 }
 
 #[test]
-fn an_origin_form_request_is_told_what_the_port_is() {
+fn an_origin_form_request_gets_a_hint_about_the_port() {
     let engine = engine!().start();
     let mut client = Client::connect(engine.proxy).unwrap();
     client
@@ -101,7 +101,7 @@ fn the_uris_authority_wins_over_host() {
 }
 
 #[test]
-fn te_wins_over_length_and_the_body_is_framed_anew() {
+fn te_wins_over_length_and_the_body_is_framed_again() {
     let upstream = Upstream::echo();
     let engine = engine!().start();
     let smuggled = format!(
@@ -166,7 +166,7 @@ fn hop_by_hop_fields_stay_on_their_hop() {
 }
 
 #[test]
-fn path_and_query_bytes_reach_the_tool_as_they_came() {
+fn path_and_query_bytes_reach_the_tool_unchanged() {
     let upstream = Upstream::echo();
     let engine = engine!().start();
     for path in [
@@ -204,7 +204,7 @@ fn expect_is_answered_by_the_proxy_and_not_passed_on() {
 }
 
 #[test]
-fn a_refusal_by_policy_comes_before_the_body_is_asked_for() {
+fn a_refusal_by_policy_comes_before_the_body_is_requested() {
     let engine = engine!().arg("--max-request").arg("1MiB").start();
     for head in [
         "POST http://169.254.169.254/ HTTP/1.1\r\nHost: 169.254.169.254\r\nContent-Length: 5\r\n"
@@ -219,8 +219,8 @@ fn a_refusal_by_policy_comes_before_the_body_is_asked_for() {
         let mut client = Client::connect(engine.proxy).unwrap();
         client.write(format!("{head}Expect: 100-continue\r\n\r\n")).unwrap();
         let first = client.wire.read_head().unwrap().unwrap();
-        let told = [" 403", " 404", " 413"].iter().any(|status| first.line.contains(status));
-        assert!(told, "{head} {first:?}");
+        let refused = [" 403", " 404", " 413"].iter().any(|status| first.line.contains(status));
+        assert!(refused, "{head} {first:?}");
     }
 }
 

@@ -1,4 +1,4 @@
-//! Explicit keys: what they are scoped to, and what is refused of them.
+//! Explicit keys: what they are scoped to, and which ones are refused.
 
 use testkit::{Request, Upstream, engine};
 
@@ -12,9 +12,9 @@ fn another_input_under_the_same_key_is_refused_before_anything_is_sent() {
     let other = engine.send(&Request::post_json(&url, r#"{"amount": 2}"#).key("order-7"));
     other.assert_problem(422, "key-reuse");
     assert_eq!(other.word(), "key-reuse");
-    assert!(!other.text().contains("amount"), "no stored data is told: {}", other.text());
+    assert!(!other.text().contains("amount"), "stored data leaked: {}", other.text());
     assert_eq!(upstream.hits(), 1);
-    // Quotes around a key are no part of it; space and member order are no part of the input.
+    // Quotes around a key do not belong to it. Space and the order of members do not belong to the input.
     let same = Request::post_json(&url, "{ \"amount\":1 }").key("\"order-7\"");
     engine.send(&same).assert_is(200, "replayed");
     assert_eq!(upstream.hits(), 1);

@@ -1,4 +1,4 @@
-//! Limits: what is too large, too slow or too much is told so, and nothing is truncated.
+//! Limits: what is too large, too slow or too much gets an error, and nothing is truncated.
 
 use std::time::Duration;
 
@@ -77,7 +77,7 @@ fn a_slow_head_is_given_up() {
     let engine = engine!().start();
     let mut client = Client::connect(engine.proxy).unwrap();
     client.write("POST http://127.0.0.1:9/ HTTP/1.1\r\nHost: 127").unwrap();
-    // hyper may say 408 or just close; it may not keep the connection.
+    // hyper may answer 408 or just close. It must not keep the connection.
     client.wire.stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
     match client.wire.read_head() {
         Ok(Some(head)) => assert!(head.line.contains(" 408"), "{head:?}"),
@@ -87,7 +87,7 @@ fn a_slow_head_is_given_up() {
 }
 
 #[test]
-fn an_answer_over_the_stores_limit_flows_and_its_duplicate_is_told() {
+fn an_answer_over_the_stores_limit_flows_and_its_duplicate_gets_a_problem() {
     const SIZE: usize = 9 * MIB;
     let upstream = Upstream::start(|_, exchange| {
         exchange.answer(201, &[("Location", "/made/1")], &vec![b'a'; SIZE]);
@@ -141,7 +141,7 @@ fn a_slow_reader_holds_up_nobody_else() {
 }
 
 #[test]
-fn a_waiter_is_told_when_its_wait_is_over() {
+fn a_waiter_gets_a_problem_when_its_wait_is_over() {
     let gate = Gate::new();
     let held = gate.clone();
     let upstream = Upstream::start(move |_, exchange| {
@@ -178,13 +178,13 @@ fn while_another_program_writes_new_calls_are_refused_and_outcomes_wait() {
 
     let new = Request::post(&upstream.url("/"), "new");
     let user = json!({"username": "ada"});
-    let (proxied, told) = std::thread::scope(|scope| {
+    let (proxied, busy) = std::thread::scope(|scope| {
         let proxied = scope.spawn(|| engine.send(&new));
-        let told = engine.try_rpc("create_user", &user).unwrap_err();
-        (proxied.join().unwrap(), told)
+        let busy = engine.try_rpc("create_user", &user).unwrap_err();
+        (proxied.join().unwrap(), busy)
     });
     proxied.assert_problem(503, "queue-full");
-    assert_eq!((told.code, &told.data["code"]), (-32016, &json!("BUSY")), "{told:?}");
+    assert_eq!((busy.code, &busy.data["code"]), (-32016, &json!("BUSY")), "{busy:?}");
     assert_eq!(upstream.hits(), 1, "nothing was sent");
 
     foreign.leave();

@@ -1,4 +1,4 @@
-//! The proxy through the real binary: what one request, one key and one connection get, byte by byte.
+//! The proxy through the real binary: what a request, a key and a connection get, byte by byte.
 #![expect(
     clippy::unwrap_used,
     reason = "a test stops at the first thing that is not as it must be"

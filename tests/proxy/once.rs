@@ -1,4 +1,4 @@
-//! One effect: identical calls that race, retry and come back after a crash reach the tool once.
+//! One effect: identical calls that race, are retried or come again after a crash reach the tool once.
 
 use std::time::Duration;
 
@@ -158,7 +158,7 @@ fn a_crash_while_the_tool_runs_leaves_the_call_in_doubt() {
 }
 
 #[test]
-fn a_drained_stop_ends_with_status_0_and_loses_nothing() {
+fn a_graceful_shutdown_ends_with_status_0_and_loses_nothing() {
     let gate = Gate::new();
     let upstream = Upstream::start(after_gate(&gate));
     let engine = engine!().start();
@@ -167,7 +167,7 @@ fn a_drained_stop_ends_with_status_0_and_loses_nothing() {
     client.write(request.to_proxy()).unwrap();
     upstream.wait_for_hits(1);
     engine.terminate();
-    wait_until("no new connection is taken", || Client::connect(engine.proxy).err());
+    wait_until("no new connection is accepted", || Client::connect(engine.proxy).err());
     gate.open();
     client.answer("POST").unwrap().assert_is(201, "executed");
     let (status, builder) = engine.wait();

@@ -12,7 +12,7 @@ enum Row {
     Unknown,
 }
 
-/// Sends a call twice and once more under a key; checks what became of it.
+/// Sends a call twice, and checks its outcome and what the repeat gets.
 fn check(
     name: &str,
     row: Row,
@@ -50,7 +50,7 @@ fn check(
     }
 }
 
-/// SDKs that see these leave the retry to someone who knows.
+/// These fields keep SDKs from retrying on their own.
 fn assert_no_automatic_retry(answer: &Response) {
     assert_eq!(answer.header("x-should-retry"), Some("false"), "{answer:?}");
     assert_eq!(answer.header("stripe-should-retry"), Some("false"), "{answer:?}");
@@ -132,7 +132,7 @@ fn answers_that_break_off_are_unknown() {
 }
 
 #[test]
-fn a_gateway_problem_tells_whether_bytes_left() {
+fn a_gateway_problem_says_whether_bytes_were_sent() {
     let upstream = Upstream::start(|_, exchange| exchange.reset());
     let engine = engine!().start();
     let broken = engine.post(&upstream.url("/"), "x");
@@ -193,7 +193,7 @@ fn a_refusal_is_passed_on_again_under_an_explicit_key_too() {
 }
 
 #[test]
-fn a_close_delimited_body_is_whole_where_a_fin_ends_it() {
+fn a_close_delimited_body_is_whole_if_a_fin_ends_it() {
     check("close-delimited", Row::Executed, 200, |exchange| {
         exchange.write("HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\n\r\nall of it");
         exchange.close();
@@ -230,7 +230,7 @@ fn no_redirect_is_followed_and_nothing_is_decompressed() {
 }
 
 #[test]
-fn followers_get_the_leaders_outcome_whatever_it_is() {
+fn duplicates_get_the_running_calls_outcome_whatever_it_is() {
     type Script = fn(&mut Exchange);
     let cases: [(u16, Script, u16); 4] = [
         (404, |exchange| exchange.answer(404, &[], b"gone"), 404),
@@ -270,9 +270,9 @@ fn followers_get_the_leaders_outcome_whatever_it_is() {
     }
 }
 
-/// A bug of the engine's own in one call costs that call, which may have been sent, and nothing else.
+/// A bug of the engine in one call leaves that call in doubt, and nothing else: it may have been sent.
 #[test]
-fn a_panic_behind_the_claim_leaves_the_call_in_doubt_and_the_engine_alive() {
+fn a_panic_after_the_claim_leaves_the_call_in_doubt_and_the_engine_alive() {
     let upstream = Upstream::echo();
     let builder = engine_with_failpoints!().env("STATE_ENGINE_FAILPOINT", "after-claim");
     let engine = builder.env("STATE_ENGINE_FAILPOINT_PANICS", "1").start();

@@ -1,4 +1,4 @@
-//! What is sent each time: reads, repeatable methods, hosts and forms that are not guarded.
+//! What is sent each time: reads, repeatable methods, and hosts and requests that are not guarded.
 
 use testkit::{Request, Upstream, engine};
 
@@ -102,7 +102,7 @@ fn a_passed_host_is_never_keyed() {
 }
 
 #[test]
-fn grpc_and_streaming_uploads_are_told_to_be_unguarded() {
+fn grpc_and_streaming_uploads_are_reported_as_unguarded() {
     let upstream = Upstream::echo();
     let engine = engine!().start();
     for _ in 0..2 {

@@ -1,5 +1,5 @@
-//! A rule with `repeat = "delivered"`: the same call is another one once the answer before it has
-//! arrived, a retry while it has not, and a new run of the agent is answered from the record first.
+//! A rule with `repeat = "delivered"`. Once its answer was delivered, the same call is a new one; until
+//! then it is a retry. A new run of the agent is first answered from the record.
 
 use std::net::Shutdown;
 use std::process::Stdio;
@@ -20,7 +20,7 @@ fn post(upstream: &Upstream, run: &str, body: &str) -> Request {
         .header("Agent-Run", run)
 }
 
-/// The word of `Idempotency-Status`, by a connection of its own that is closed in good order.
+/// The word of `Idempotency-Status`, over a new connection that is closed cleanly.
 #[track_caller]
 fn send(engine: &Engine, request: &Request) -> String {
     word(&engine.send(request))
@@ -31,19 +31,19 @@ fn word(answer: &Response) -> String {
     status.split(';').next().unwrap_or_default().to_owned()
 }
 
-/// By a connection that is kept.
-fn ask(client: &mut Client, request: &Request) -> Response {
+/// Sends a request on a kept connection.
+fn send_on(client: &mut Client, request: &Request) -> Response {
     client.write(request.to_proxy()).unwrap();
     client.answer("POST").unwrap()
 }
 
 #[test]
-fn on_off_on_acts_three_times_over_one_connection() {
+fn on_off_on_has_three_effects_over_one_connection() {
     let upstream = Upstream::echo();
     let engine = builder().start();
     let mut client = Client::connect(engine.proxy).unwrap();
     for (n, body) in ["on", "off", "on", "on"].into_iter().enumerate() {
-        let answer = ask(&mut client, &post(&upstream, "1", body));
+        let answer = send_on(&mut client, &post(&upstream, "1", body));
         answer.assert_is(200, "executed");
         assert_eq!(answer.text(), format!("{} POST /lamp {body}", n + 1));
     }
@@ -53,17 +53,17 @@ fn on_off_on_acts_three_times_over_one_connection() {
         .iter()
         .map(|execution| execution["idempotency_key"].as_str().unwrap().to_owned())
         .collect();
-    assert_eq!(keys.len(), 4, "each has a key of its own: {keys:?}");
+    assert_eq!(keys.len(), 4, "each has its own key: {keys:?}");
 }
 
 #[test]
-fn a_connection_that_was_closed_in_good_order_has_delivered() {
+fn a_connection_that_was_closed_cleanly_has_delivered() {
     let upstream = Upstream::echo();
     let engine = builder().start();
     for n in 1..=5 {
         assert_eq!(send(&engine, &post(&upstream, "1", "on")), "executed", "{n}");
     }
-    // Programs that nobody here wrote, with a connection a call.
+    // Real programs, each with one connection per call.
     for n in 6..=8 {
         let curl = std::process::Command::new("curl")
             .args(["-sS", "-d", "on", "-H", "Agent-Session: lamps", "-x"])
@@ -76,11 +76,11 @@ fn a_connection_that_was_closed_in_good_order_has_delivered() {
 }
 
 #[test]
-fn an_answer_that_was_not_taken_is_given_again() {
+fn an_answer_that_was_not_read_is_replayed() {
     let upstream = Upstream::echo();
     let engine = builder().start();
     let request = post(&upstream, "1", "on");
-    // It says that it will send no more, and is gone without having read a byte.
+    // The client shuts down its write side, then closes without reading a byte.
     let mut half = Client::connect(engine.proxy).unwrap();
     half.write(request.to_proxy()).unwrap();
     half.wire.stream.shutdown(Shutdown::Write).unwrap();
@@ -92,9 +92,9 @@ fn an_answer_that_was_not_taken_is_given_again() {
     assert_eq!(upstream.hits(), 2);
 }
 
-/// Closed with the answer unread, a connection is reset: so it is when its program was killed.
+/// A connection that is closed with its answer unread is reset. A killed program leaves one like that.
 #[test]
-fn a_connection_that_was_reset_has_not_delivered_in_a_tunnel_neither() {
+fn a_connection_that_was_reset_has_not_delivered_also_in_a_tunnel() {
     for tunnel in [false, true] {
         let upstream = Upstream::echo();
         let engine = builder().start();
@@ -120,7 +120,7 @@ fn a_connection_that_was_reset_has_not_delivered_in_a_tunnel_neither() {
 }
 
 #[test]
-fn a_client_that_hangs_up_gets_its_answer_by_the_retry() {
+fn a_client_that_hangs_up_gets_its_answer_when_it_retries() {
     let gate = Gate::new();
     let held = gate.clone();
     let upstream = Upstream::start(move |_, exchange| {
@@ -141,15 +141,15 @@ fn a_client_that_hangs_up_gets_its_answer_by_the_retry() {
     assert_eq!(upstream.hits(), 1);
 }
 
-/// Killed before it could see the connection's end, the engine does not know of the delivery.
+/// An engine that is killed before the connection ends does not learn of the delivery.
 #[test]
 fn a_restart_forgets_no_delivery_that_was_recorded() {
     let upstream = Upstream::echo();
     let engine = builder().start();
     let mut client = Client::connect(engine.proxy).unwrap();
-    ask(&mut client, &post(&upstream, "1", "on")).assert_is(200, "executed");
-    ask(&mut client, &post(&upstream, "1", "on")).assert_is(200, "executed");
-    // The connection is open: of the second answer nothing is known.
+    send_on(&mut client, &post(&upstream, "1", "on")).assert_is(200, "executed");
+    send_on(&mut client, &post(&upstream, "1", "on")).assert_is(200, "executed");
+    // The connection is open: the engine does not know whether the second answer was delivered.
     let engine = engine.kill_and_restart();
     assert_eq!(send(&engine, &post(&upstream, "1", "on")), "replayed");
     assert_eq!(send(&engine, &post(&upstream, "1", "on")), "executed");
@@ -166,29 +166,29 @@ fn a_new_run_is_answered_from_the_record_first() {
     let engine = engine.kill_and_restart();
     let mut client = Client::connect(engine.proxy).unwrap();
     for n in 1..=3 {
-        let answer = ask(&mut client, &post(&upstream, "2", "on"));
+        let answer = send_on(&mut client, &post(&upstream, "2", "on"));
         answer.assert_is(200, "replayed");
         assert_eq!(answer.text(), format!("{n} POST /lamp on"), "in order");
     }
-    ask(&mut client, &post(&upstream, "2", "on")).assert_is(200, "executed");
-    ask(&mut client, &post(&upstream, "2", "on")).assert_is(200, "executed");
+    send_on(&mut client, &post(&upstream, "2", "on")).assert_is(200, "executed");
+    send_on(&mut client, &post(&upstream, "2", "on")).assert_is(200, "executed");
     assert_eq!(upstream.hits(), 5);
 }
 
 #[test]
-fn a_refusal_is_no_delivery_and_a_key_or_a_repeat_says_more() {
+fn a_refusal_does_not_count_as_delivered_and_a_key_or_a_repeat_decides() {
     let upstream = Upstream::start(|request, exchange| match request.body.as_slice() {
         b"bad" => exchange.answer(422, &[], b"no"),
         b"dark" => exchange.answer(500, &[], b"oh"),
         _ => exchange.answer(200, &[], b"done"),
     });
     let engine = builder().start();
-    // Refused: the same execution is tried again, so that a restart finds one call and not two.
+    // Refused: the retry is a new attempt of the same execution, so a restart finds one call, not two.
     for _ in 0..2 {
         assert_eq!(send(&engine, &post(&upstream, "1", "bad")), "not-executed");
     }
     assert_eq!(engine.proxied().len(), 1);
-    // In doubt: nobody gets past it by asking again.
+    // In doubt: sending the call again does not get past it.
     assert_eq!(send(&engine, &post(&upstream, "1", "dark")), "in-doubt");
     engine.send(&post(&upstream, "1", "dark")).assert_is(424, "in-doubt");
     for header in ["Idempotency-Key", "Agent-Repeat"] {
@@ -198,9 +198,9 @@ fn a_refusal_is_no_delivery_and_a_key_or_a_repeat_says_more() {
     }
 }
 
-/// `run` names each run by the proxy's credentials, which an unchanged program sends by itself.
+/// `run` puts the run's name into the proxy credentials, which an unchanged program sends.
 #[test]
-fn a_program_that_is_started_again_goes_on_where_it_stopped() {
+fn a_restarted_program_goes_on_where_it_stopped() {
     let upstream = Upstream::echo();
     let engine = builder().start();
     let toggle = "for n in 1 2 3; do curl -sS -d on $URL || exit 9; echo; done";
@@ -211,9 +211,9 @@ fn a_program_that_is_started_again_goes_on_where_it_stopped() {
         let ran = command.env("URL", upstream.url("/lamp")).stdin(Stdio::null()).output().unwrap();
         String::from_utf8(ran.stdout).unwrap()
     };
-    let said =
+    let expected =
         |n: &[usize]| n.iter().map(|n| format!("{n} POST /lamp on\n")).collect::<Vec<_>>().concat();
-    assert_eq!(run(&format!("{toggle}; exit 1").replace("1 2 3", "1 2")), said(&[1, 2]));
-    assert_eq!(run(toggle), said(&[1, 2, 3]));
+    assert_eq!(run(&format!("{toggle}; exit 1").replace("1 2 3", "1 2")), expected(&[1, 2]));
+    assert_eq!(run(toggle), expected(&[1, 2, 3]));
     assert_eq!(upstream.hits(), 3);
 }

@@ -1,9 +1,9 @@
-//! Whose call it is: scope by headers and by proxy credentials, and required tokens.
+//! The scope of a call, by headers and by proxy credentials; and required tokens.
 
 use serde_json::{Value, json};
 use testkit::{Client, Engine, Request, Response, Upstream, engine};
 
-/// Basic credentials, as a client makes them of `http://USER:PASSWORD@host`.
+/// Basic credentials, as a client builds them from `http://USER:PASSWORD@host`.
 fn basic(user: &str, password: &str) -> String {
     const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     let text = format!("{user}:{password}");
@@ -25,7 +25,7 @@ fn execution(engine: &Engine, answer: &Response) -> Value {
 }
 
 #[test]
-fn without_scope_a_call_is_locals_in_the_session_default() {
+fn without_scope_a_call_belongs_to_local_in_the_session_default() {
     let upstream = Upstream::echo();
     let engine = engine!().start();
     let made = execution(&engine, &engine.post(&upstream.url("/"), "x"));
@@ -38,7 +38,7 @@ fn without_scope_a_call_is_locals_in_the_session_default() {
 }
 
 #[test]
-fn a_name_makes_a_session_or_finds_it_and_a_uuid_finds_it() {
+fn a_name_creates_or_finds_a_session_and_a_uuid_finds_it() {
     let upstream = Upstream::echo();
     let engine = engine!().start();
     let request = Request::post(&upstream.url("/"), "x").header("Agent-Session", "trip to Rome");
@@ -50,7 +50,7 @@ fn a_name_makes_a_session_or_finds_it_and_a_uuid_finds_it() {
     engine
         .send(&Request::post(&upstream.url("/"), "x").header("Agent-Session", session))
         .assert_is(200, "replayed");
-    // The same call in another session is another call.
+    // The same call in another session is a different call.
     engine
         .send(&Request::post(&upstream.url("/"), "x").header("Agent-Session", "trip to Oslo"))
         .assert_is(200, "executed");
@@ -84,7 +84,7 @@ fn proxy_credentials_name_the_session_too() {
 }
 
 #[test]
-fn users_sessions_and_goals_must_be_there_and_belong_together() {
+fn users_sessions_and_goals_must_exist_and_belong_together() {
     let upstream = Upstream::echo();
     let engine = engine!().start();
     let (user, session, goal) = engine.goal("ada");
@@ -142,7 +142,7 @@ fn two_users_never_share_a_key_or_a_result() {
 }
 
 #[test]
-fn reads_carry_no_header_of_ours() {
+fn reads_carry_no_header_of_the_engine() {
     let upstream = Upstream::echo();
     let engine = engine!().start();
     let request = Request::get(&upstream.url("/"))
@@ -190,16 +190,16 @@ fn required_tokens_are_checked_and_bind_the_session() {
     assert!((400..500).contains(&refused.status), "{refused:?}");
     let other_session = engine.send(&good.clone().header("Agent-Session", "oslo"));
     assert!((400..500).contains(&other_session.status), "{other_session:?}");
-    // It holds over a restart: the secret is the store's.
+    // The token survives a restart: the store has its secret.
     let engine = engine.kill_and_restart();
     engine.send(&good).assert_is(200, "replayed");
     assert_eq!(upstream.hits(), 1);
     assert_eq!(upstream.only().header("proxy-authorization"), None);
 }
 
-/// So a client that can send no credentials is led to the proxy: `src/launch/java_port.rs`.
+/// `src/launch/java_port.rs` leads clients to the proxy that cannot send credentials themselves.
 #[test]
-fn all_that_comes_in_a_tunnel_to_the_proxy_itself_has_its_credentials() {
+fn every_call_in_a_tunnel_to_the_proxy_itself_has_the_tunnels_credentials() {
     let upstream = Upstream::echo();
     let engine = engine!().arg("--require-token").start();
     let database = engine.builder().database_path().to_str().unwrap().to_owned();

@@ -1,4 +1,4 @@
-//! Streams flow as they come, and end only once they are on disk; everything else is held whole.
+//! Streams flow as they arrive, and end only once they are on disk. Other answers are held back whole.
 
 use std::time::{Duration, Instant};
 
@@ -8,7 +8,7 @@ use testkit::{
 
 const EVENTS: [&str; 3] = ["data: one\n\n", "data: two\n\n", "data: three\n\n"];
 
-/// Sends one event, and the others once the gate is open.
+/// Sends one event, and the others after the gate opens.
 fn event_stream(exchange: &mut Exchange, gate: &Gate) {
     exchange.begin_chunked(200, &[("Content-Type", "text/event-stream")]);
     exchange.chunk(EVENTS[0]);
@@ -23,7 +23,7 @@ fn streaming(gate: &Gate) -> Upstream {
     Upstream::start(move |_, exchange| event_stream(exchange, &gate))
 }
 
-/// Reads until this much of a body came.
+/// Reads until `length` bytes of the body have arrived.
 fn read_until(client: &mut Client, framing: &mut Framing, length: usize) -> Vec<u8> {
     let mut body = Vec::new();
     while body.len() < length {
@@ -65,7 +65,7 @@ fn events_flow_before_the_stream_ends() {
         let (rest, whole) = client.wire.read_rest(framing);
         assert!(whole, "{kind}");
         assert_eq!(rest, b"second\n", "{kind}");
-        // The end was held until the outcome was on disk: a kill at once loses nothing.
+        // The end was held back until the outcome was on disk: an immediate kill loses nothing.
         let engine = engine.kill_and_restart();
         let again = engine.send(&request);
         again.assert_is(200, "replayed");
@@ -74,7 +74,7 @@ fn events_flow_before_the_stream_ends() {
 }
 
 #[test]
-fn a_chunked_answer_that_is_no_stream_is_held_whole() {
+fn a_chunked_answer_that_does_not_stream_is_held_back_whole() {
     let gate = Gate::new();
     let held = gate.clone();
     let upstream = Upstream::start(move |_, exchange| {
@@ -102,7 +102,7 @@ fn a_chunked_answer_that_is_no_stream_is_held_whole() {
 }
 
 #[test]
-fn trailers_are_passed_stored_and_replayed_to_whoever_takes_them() {
+fn trailers_are_passed_stored_and_replayed_to_clients_that_read_them() {
     let upstream = Upstream::start(|_, exchange| {
         exchange
             .begin_chunked(200, &[("Content-Type", "application/x-ndjson"), ("Trailer", "X-Sum")]);
@@ -180,7 +180,7 @@ fn a_hundred_callers_of_a_stream_get_the_same_bytes_and_one_that_leaves_changes_
 }
 
 #[test]
-fn a_leader_that_leaves_its_stream_cancels_nothing() {
+fn a_first_caller_that_leaves_its_stream_cancels_nothing() {
     let gate = Gate::new();
     let upstream = streaming(&gate);
     let engine = engine!().start();
@@ -218,7 +218,7 @@ fn a_stream_that_breaks_off_breaks_off_for_its_caller_and_is_in_doubt() {
     }
 }
 
-/// A client of HTTP/1.0 is told no length and knows the end by that of the connection.
+/// For an HTTP/1.0 client there is no length: the end of the connection is the end of the answer.
 #[test]
 fn an_answer_that_breaks_off_never_ends_cleanly_for_http_1_0() {
     let upstream = Upstream::start(|received, exchange| {
@@ -268,17 +268,17 @@ fn an_engine_killed_in_a_stream_leaves_it_in_doubt() {
     assert_eq!(upstream.hits(), 1);
 }
 
-/// An empty body ends with the head: its client must not see that before the outcome is on disk.
+/// An empty body ends with the head. The client must not see it before the outcome is on disk.
 #[test]
-fn an_engine_killed_before_the_commit_has_told_nobody_of_an_empty_stream() {
+fn an_engine_killed_before_the_commit_has_not_answered_with_an_empty_stream() {
     let upstream = Upstream::start(|_, exchange| {
         exchange.answer(200, &[("Content-Type", "text/event-stream")], b"");
     });
     let builder = engine_with_failpoints!();
     let engine = builder.clone().env("STATE_ENGINE_FAILPOINT", "before-commit").start();
     let request = Request::post(&upstream.url("/agent"), "go");
-    let told = request.try_via(engine.proxy);
-    assert!(told.is_err(), "{told:?}");
+    let answer = request.try_via(engine.proxy);
+    assert!(answer.is_err(), "{answer:?}");
     assert!(!engine.wait().0.success(), "it was to be killed");
     builder.start().send(&request).assert_problem(424, "in-doubt");
     assert_eq!(upstream.hits(), 1);
@@ -312,9 +312,9 @@ fn a_read_that_breaks_off_does_not_end_cleanly() {
 }
 
 #[test]
-fn a_client_of_a_read_that_leaves_frees_the_upstream() {
-    let (told, gone) = std::sync::mpsc::channel();
-    let told = std::sync::Mutex::new(told);
+fn a_client_that_leaves_a_read_frees_the_upstream() {
+    let (elapsed, gone) = std::sync::mpsc::channel();
+    let elapsed = std::sync::Mutex::new(elapsed);
     let upstream = Upstream::start(move |_, exchange| {
         exchange.begin_chunked(200, &[("Content-Type", "text/event-stream")]);
         exchange.chunk(EVENTS[0]);
@@ -323,7 +323,7 @@ fn a_client_of_a_read_that_leaves_frees_the_upstream() {
             exchange.chunk(EVENTS[1]);
             std::thread::sleep(Duration::from_millis(5));
         }
-        told.lock().unwrap().send(start.elapsed() < testkit::PATIENCE).unwrap();
+        elapsed.lock().unwrap().send(start.elapsed() < testkit::PATIENCE).unwrap();
         exchange.close();
     });
     let engine = engine!().start();

@@ -1,4 +1,5 @@
-//! CONNECT: clear HTTP in a tunnel is guarded, anything else is blind and counted; and what may be dialled.
+//! CONNECT: clear HTTP in a tunnel is guarded, anything else passes blindly and is counted. Also: which
+//! addresses may be dialled.
 
 use std::io::Read;
 use std::net::{SocketAddr, TcpListener};
@@ -41,7 +42,7 @@ fn two_posts_in_one_tunnel_are_two_guarded_requests() {
 }
 
 #[test]
-fn connect_by_http_1_0_without_a_host_is_taken() {
+fn connect_over_http_1_0_without_a_host_is_accepted() {
     let upstream = Upstream::echo();
     let engine = engine!().start();
     let mut client = Client::connect(engine.proxy).unwrap();
@@ -53,7 +54,7 @@ fn connect_by_http_1_0_without_a_host_is_taken() {
 }
 
 #[test]
-fn an_inner_host_that_is_not_the_tunnels_is_misdirected() {
+fn a_host_inside_that_is_not_the_tunnels_is_misdirected() {
     let upstream = Upstream::echo();
     let elsewhere = Upstream::echo();
     let engine = engine!().start();
@@ -81,8 +82,8 @@ fn proxy_authorization_inside_a_tunnel_stays_inside() {
 }
 
 #[test]
-fn what_is_no_http_passes_blind_both_ways() {
-    // A stand-in for TLS: the client speaks first, with the byte of a TLS handshake.
+fn other_protocols_than_http_pass_blindly_both_ways() {
+    // Like TLS: the client speaks first, with the first byte of a TLS handshake.
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let addr = listener.local_addr().unwrap();
     let server = std::thread::spawn(move || {
@@ -101,26 +102,26 @@ fn what_is_no_http_passes_blind_both_ways() {
 }
 
 #[test]
-fn a_server_that_speaks_first_is_blind() {
+fn a_tunnel_whose_server_speaks_first_is_blind() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let addr = listener.local_addr().unwrap();
     let server = std::thread::spawn(move || {
         let (mut stream, _) = listener.accept().unwrap();
         std::io::Write::write_all(&mut stream, b"220 mail\r\n").unwrap();
-        let mut said = [0; 9];
-        stream.read_exact(&mut said).unwrap();
-        said
+        let mut reply = [0; 9];
+        stream.read_exact(&mut reply).unwrap();
+        reply
     });
     let engine = engine!().start();
     let mut tunnel = open(&engine, &addr.to_string());
     assert_eq!(tunnel.wire.read_bytes(10).unwrap(), b"220 mail\r\n");
-    // It would be a method of HTTP, but the server spoke first.
+    // These bytes could be an HTTP method, but the server spoke first.
     tunnel.write(b"POST / x\n").unwrap();
     assert_eq!(&server.join().unwrap(), b"POST / x\n");
 }
 
 #[test]
-fn a_tunnel_to_nobody_is_a_502_that_says_so() {
+fn a_tunnel_to_a_closed_port_is_a_502_that_says_so() {
     let addr = {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         listener.local_addr().unwrap()
@@ -193,7 +194,7 @@ fn the_api_cannot_be_reached_through_the_proxy() {
     let url = format!("http://{}/", engine.api);
     let call = r#"{"jsonrpc":"2.0","id":1,"method":"create_user","params":{"username":"eve"}}"#;
     engine.send(&Request::post_json(&url, call)).assert_problem(403, "refused");
-    // It was not run: the name is free.
+    // The call did not run: the name is free.
     engine.rpc("create_user", &serde_json::json!({"username": "eve"}));
 }
 
@@ -221,14 +222,14 @@ fn a_request_that_comes_back_is_a_loop() {
 }
 
 #[test]
-fn an_upgrade_passes_unguarded_and_is_told_so() {
+fn an_upgrade_passes_unguarded_and_its_answer_says_so() {
     let upstream = Upstream::start(|request, exchange: &mut Exchange| {
         assert_eq!(request.header("upgrade"), Some("websocket"), "{request:?}");
         exchange.write(
             "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n",
         );
-        let said = exchange.wire.read_bytes(4).unwrap();
-        exchange.write([b"got ", &said[..]].concat());
+        let received = exchange.wire.read_bytes(4).unwrap();
+        exchange.write([b"got ", &received[..]].concat());
         exchange.close();
     });
     let engine = engine!().start();
@@ -241,12 +242,12 @@ fn an_upgrade_passes_unguarded_and_is_told_so() {
     let head = client.wire.read_head().unwrap().unwrap();
     assert!(head.line.contains(" 101"), "{head:?}");
     assert!(
-        head.get("idempotency-status").is_some_and(|told| told.starts_with("bypassed")),
+        head.get("idempotency-status").is_some_and(|status| status.starts_with("bypassed")),
         "{head:?}"
     );
     client.write("ping").unwrap();
-    let (said, _) = client.wire.read_rest(testkit::Framing::Close);
-    assert_eq!(said, b"got ping");
+    let (received, _) = client.wire.read_rest(testkit::Framing::Close);
+    assert_eq!(received, b"got ping");
 }
 
 #[test]
@@ -272,7 +273,7 @@ fn tunnels_are_counted_by_host() {
     tunnel.write(b"\x16\x03\x01").unwrap();
     let _accepted = upstream.accept().unwrap();
     drop(tunnel);
-    // What is no call is one row a minute; a stop writes what has gathered.
+    // Tunnels are summed up in one row a minute. At shutdown the rest is written.
     let database = engine.builder().database_path().to_owned();
     engine.terminate();
     let (_, builder) = engine.wait();

@@ -31,7 +31,7 @@ fn clear_http_goes_out_in_absolute_form_and_is_guarded() {
     let sent = proxy.only();
     assert_eq!(sent.header("host"), Some("tool.invalid:8080"));
     assert_eq!(sent.header("proxy-authorization"), Some(BASIC), "ours, not the client's");
-    // Reads too, over the kept connection, and without a port where it is the scheme's own.
+    // Reads too, over the kept connection, and without a port if it is the scheme's default.
     for _ in 0..2 {
         let read = engine.send(&Request::get("http://tool.invalid/read"));
         assert_eq!((read.status, read.text().as_str()), (200, "http://tool.invalid/read"));
@@ -41,16 +41,16 @@ fn clear_http_goes_out_in_absolute_form_and_is_guarded() {
 }
 
 #[test]
-fn tunnels_go_through_it_by_connect() {
+fn tunnels_go_through_the_upstream_proxy_by_connect() {
     let tool = Upstream::echo();
     let proxy = Upstream::forward_proxy(tool.addr);
     let engine = serve(&proxy);
     let (mut client, head) = Client::tunnel(engine.proxy, "tool.invalid:443", "").unwrap();
     assert!(head.line.contains(" 200"), "{head:?}");
     client.ask(&Request::post("http://tool.invalid:443/act", "x")).assert_is(200, "executed");
-    let asked = proxy.only();
-    assert_eq!((asked.method(), asked.target()), ("CONNECT", "tool.invalid:443"));
-    assert_eq!(asked.header("proxy-authorization"), Some(BASIC));
+    let connect = proxy.only();
+    assert_eq!((connect.method(), connect.target()), ("CONNECT", "tool.invalid:443"));
+    assert_eq!(connect.header("proxy-authorization"), Some(BASIC));
     let sent = tool.only();
     assert_eq!((sent.target(), sent.header("proxy-authorization")), ("/act", None));
 
@@ -60,9 +60,9 @@ fn tunnels_go_through_it_by_connect() {
     assert!(refused.text().contains("403") && !refused.text().contains("ann"), "{refused:?}");
 }
 
-/// The user's proxy would connect wherever it is told to.
+/// The upstream proxy itself would connect to any address.
 #[test]
-fn nobody_reaches_a_metadata_service_through_it() {
+fn nobody_reaches_a_metadata_service_through_the_upstream_proxy() {
     let tool = Upstream::echo();
     let proxy = Upstream::forward_proxy(tool.addr);
     let engine = serve(&proxy);
@@ -85,12 +85,12 @@ fn the_loopback_and_exempt_hosts_are_reached_directly() {
     engine.post(&tool.url("/act"), "x").assert_is(200, "executed");
     assert_eq!(engine.post(&elsewhere.url("/act"), "x").text(), "direct");
     let named = engine.post("http://direct.example/act", "x");
-    assert_eq!(named.status, 502, "no such host, and the proxy is not asked");
+    assert_eq!(named.status, 502, "no such host, and the proxy is not used");
     assert_eq!(proxy.hits(), 0);
 }
 
 #[test]
-fn run_takes_the_proxy_of_the_environment() {
+fn run_uses_the_proxy_of_the_environment() {
     let proxy = Upstream::forward_proxy(SocketAddr::from(([127, 0, 0, 1], 9)));
     let builder = engine!();
     let post = "curl -sS -d x http://tool.invalid/act";
@@ -104,18 +104,22 @@ fn run_takes_the_proxy_of_the_environment() {
         (text(&ran.stdout), text(&ran.stderr))
     };
     let theirs = format!("http://{USER_INFO}@{}", proxy.addr);
-    let (said, told) = run(&[("HTTP_PROXY", theirs.clone()), ("NO_PROXY", "a.corp".to_owned())]);
-    assert!(said.starts_with("http://tool.invalid/acthttp://tool.invalid/act\n"), "{said} {told}");
+    let (output, warnings) =
+        run(&[("HTTP_PROXY", theirs.clone()), ("NO_PROXY", "a.corp".to_owned())]);
+    assert!(
+        output.starts_with("http://tool.invalid/acthttp://tool.invalid/act\n"),
+        "{output} {warnings}"
+    );
     assert_eq!(proxy.hits(), 1, "the second call was a duplicate");
-    assert!(!said.contains("p%40ss"), "the program needs not know it: {said}");
+    assert!(!output.contains("p%40ss"), "the program need not know the password: {output}");
     for name in ["no_proxy", "NO_PROXY"] {
-        assert!(said.lines().any(|line| line == format!("{name}=a.corp")), "{said}");
+        assert!(output.lines().any(|line| line == format!("{name}=a.corp")), "{output}");
     }
-    assert!(told.contains("a.corp"), "unguarded hosts are told: {told}");
+    assert!(warnings.contains("a.corp"), "unguarded hosts are reported: {warnings}");
 
-    // The engine that runs goes its own way, and the user is told so.
+    // The running engine does not use it, and the user gets a warning.
     let _engine = builder.start();
-    let (_, told) = run(&[("HTTP_PROXY", theirs)]);
-    assert!(told.contains("--upstream-proxy") && !told.contains("ann"), "{told}");
+    let (_, warnings) = run(&[("HTTP_PROXY", theirs)]);
+    assert!(warnings.contains("--upstream-proxy") && !warnings.contains("ann"), "{warnings}");
     assert_eq!(proxy.hits(), 1);
 }

@@ -1,4 +1,4 @@
-//! `config` and `explain`: what they say is what the proxy then does.
+//! `config` and `explain`: the proxy does what they say.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
@@ -39,7 +39,7 @@ ignore = "/sent_at"
 "#;
 
 #[test]
-fn what_is_explained_is_what_happens() {
+fn the_proxy_does_what_explain_says() {
     let upstream = fine();
     let builder = configured(&upstream, RULES);
     let engine = builder.start();
@@ -47,9 +47,9 @@ fn what_is_explained_is_what_happens() {
     let json = "Content-Type: application/json";
     let ask = |body: &str| {
         let secret = "Authorization: Bearer hunter2";
-        let told = explained(&builder, &["POST", &url, body, "-H", json, "-H", secret]);
-        assert!(!told.to_string().contains("hunter2"), "{told}");
-        told
+        let explanation = explained(&builder, &["POST", &url, body, "-H", json, "-H", secret]);
+        assert!(!explanation.to_string().contains("hunter2"), "{explanation}");
+        explanation
     };
     let fresh = ask(r#"{"to":"ada","sent_at":1}"#);
     assert_eq!(
@@ -77,13 +77,13 @@ fn what_is_explained_is_what_happens() {
     assert_eq!(ask(r#"{"to":"bob"}"#)["now"], "execute");
     assert_eq!(upstream.hits(), 1);
 
-    // Without a server the file tells.
+    // Without a server, `explain` reads the file.
     let _ = engine.kill();
     assert_eq!(ask(r#"{"to":"ada","sent_at":3}"#)["now"], "replay");
 }
 
 #[test]
-fn tables_and_roads_are_explained() {
+fn tables_and_routes_are_explained() {
     let upstream = fine();
     let builder = configured(&upstream, RULES);
     let stripe = explained(&builder, &["POST", "https://api.stripe.com/v1/charges", "amount=1"]);
@@ -102,14 +102,14 @@ fn tables_and_roads_are_explained() {
 }
 
 #[test]
-fn every_example_of_the_page_is_fine() {
+fn every_example_of_the_page_is_valid() {
     let page = include_str!("../../docs/RULES.md");
     let upstream = fine();
     let mut examples = 0;
     for block in page.split("```toml\n").skip(1) {
         let toml = block.split("```").next().unwrap();
         let builder = configured(&upstream, toml);
-        // One of them holds a secret.
+        // One of the examples has a secret.
         let file = builder.home().join("engine.toml");
         fs::set_permissions(file, fs::Permissions::from_mode(0o600)).unwrap();
         let (status, _, err) = cli(&builder, &["config", "check"]);

@@ -1,4 +1,4 @@
-//! The file as a whole: where it is found, what is wrong in it, and what a reload changes.
+//! The configuration file as a whole: where it is found, which errors it can have, what a reload changes.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
@@ -9,7 +9,7 @@ use testkit::{Engine, Request, Upstream, engine};
 use super::{configured, decided, fine, reconfigure};
 
 #[test]
-fn a_configuration_that_is_wrong_is_told_before_a_port_opens() {
+fn a_wrong_configuration_is_reported_before_a_port_opens() {
     let upstream = fine();
     let (status, log) =
         configured(&upstream, "[proxy]\nmax_reqest = 1\n").try_start().err().unwrap();
@@ -66,7 +66,7 @@ fn a_hangup_changes_the_rules_and_drops_no_connection() {
 }
 
 #[test]
-fn a_token_that_is_changed_takes_a_new_start() {
+fn a_changed_token_needs_a_restart() {
     let upstream = fine();
     let file = |token: &str| format!("[server]\ntoken = \"{token}\"\n");
     let builder = configured(&upstream, &file("the-first-of-two-tokens-for-this-api"));
@@ -79,7 +79,7 @@ fn a_token_that_is_changed_takes_a_new_start() {
 }
 
 #[test]
-fn what_may_have_run_is_in_doubt_once_its_rule_says_that_it_may_run_but_once() {
+fn a_call_that_may_have_run_is_in_doubt_once_its_rule_says_once() {
     let upstream = Upstream::start(|_, exchange| exchange.answer(500, &[], b"who knows"));
     let builder = configured(&upstream, "[[rule]]\neffect = \"idempotent\"\n");
     let file = builder.home().join("engine.toml");
@@ -100,7 +100,7 @@ fn what_may_have_run_is_in_doubt_once_its_rule_says_that_it_may_run_but_once() {
 }
 
 #[test]
-fn a_doubt_is_one_under_a_rule_that_names_another_place_of_the_key() {
+fn a_doubt_holds_under_a_rule_that_finds_the_key_elsewhere() {
     let upstream = Upstream::start(|_, exchange| exchange.answer(500, &[], b"who knows"));
     let builder = configured(&upstream, "");
     let file = builder.home().join("engine.toml");
@@ -133,7 +133,7 @@ fn private_networks_can_be_refused() {
         assert!(refused.text().contains("refuse_private"), "{host}: {}", refused.text());
     }
     assert!(engine.proxied().is_empty());
-    // This machine is another matter.
+    // This machine is not a private network.
     engine.post(&upstream.url("/a"), "a").assert_is(200, "executed");
 }
 

@@ -1,4 +1,4 @@
-//! Upstreams that honour keys: an unknown outcome settles itself by a send with the same key.
+//! Upstreams that honour keys: a repeat with the same key settles an unknown outcome.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
@@ -7,7 +7,7 @@ use testkit::{Gate, Received, Request, Upstream, wait_until};
 
 use super::{configured, reconfigure};
 
-/// The key of a request at either place.
+/// The key of a request, from either header.
 fn key_of(request: &Received) -> String {
     let in_body = || {
         let body: serde_json::Value = serde_json::from_slice(&request.body).ok()?;
@@ -17,7 +17,7 @@ fn key_of(request: &Received) -> String {
     header.map(str::to_owned).or_else(in_body).unwrap_or_default()
 }
 
-/// A tool that acts once a key; how often it acted for each.
+/// A tool with one effect per key, and the number of requests for each key.
 fn honours(drops: usize) -> (Upstream, Arc<Mutex<HashMap<String, usize>>>) {
     let acted: Arc<Mutex<HashMap<String, usize>>> = Arc::default();
     let (ledger, dropped) = (Arc::clone(&acted), Mutex::new(0));
@@ -81,7 +81,7 @@ fn a_killed_engine_sends_the_same_key() {
 }
 
 #[test]
-fn a_clients_own_key_is_left_as_it_is() {
+fn a_clients_own_key_is_not_changed() {
     let (upstream, _) = honours(1);
     let rules = "[[rule]]\neffect = \"keyed\"\nupstream_key = \"X-Key\"\n";
     let engine = configured(&upstream, rules).start();
@@ -97,7 +97,7 @@ fn a_clients_own_key_is_left_as_it_is() {
 }
 
 #[test]
-fn a_fresh_key_under_a_rules_own_is_no_second_call() {
+fn a_fresh_key_next_to_a_rules_key_is_not_a_second_call() {
     let (upstream, acted) = honours(4);
     let rules = "[[rule]]\neffect = \"keyed\"\nkey = \"/order/id\"\n";
     let engine = configured(&upstream, rules).start();
@@ -106,7 +106,7 @@ fn a_fresh_key_under_a_rules_own_is_no_second_call() {
         let request = Request::post_json(&upstream.url("/pay"), body);
         engine.send(&random.map_or(request.clone(), |key| request.key(key)))
     };
-    // A library draws a key for each try, for the first alone, or for the second alone.
+    // A library sets a key on each try, only on the first, or only on the second.
     for (id, tries) in
         [(1, [Some("r-1"), Some("r-2")]), (2, [Some("r-3"), None]), (3, [None, Some("r-4")])]
     {
@@ -117,7 +117,7 @@ fn a_fresh_key_under_a_rules_own_is_no_second_call() {
         assert_eq!(held.header("idempotency-key"), Some(id.to_string().as_str()));
     }
     assert_eq!(upstream.hits(), 3);
-    // Without any, the engine's own settles it, as it would have settled the third.
+    // Without the library's key, the engine's own key settles it, as it would have settled the third.
     order(4, None).assert_problem(502, "upstream-failed");
     order(4, None).assert_is(201, "executed");
     order(3, None).assert_is(201, "executed");
@@ -125,7 +125,7 @@ fn a_fresh_key_under_a_rules_own_is_no_second_call() {
 }
 
 #[test]
-fn another_key_upstream_than_that_of_the_first_try_settles_nothing() {
+fn an_upstream_key_that_differs_from_the_first_trys_settles_nothing() {
     let (upstream, _) = honours(2);
     let rules = "[[rule]]\neffect = \"keyed\"\nupstream_key = \"X-Key\"\n";
     let builder = configured(&upstream, rules);
@@ -136,7 +136,7 @@ fn another_key_upstream_than_that_of_the_first_try_settles_nothing() {
         let request = Request::post_json(&upstream.url("/pay"), format!("[{key:?}]"));
         engine.send(&request.header(place, key))
     };
-    // The client's own goes upstream as it is; with its key elsewhere the engine adds one.
+    // The client's own key goes upstream unchanged. If its key is elsewhere, the engine adds one.
     for (key, first, second) in [("k-1", theirs, ours), ("k-2", ours, theirs)] {
         send(first, key).assert_problem(502, "upstream-failed");
         send(second, key).assert_problem(424, "in-doubt");
@@ -145,7 +145,7 @@ fn another_key_upstream_than_that_of_the_first_try_settles_nothing() {
     reconfigure(&engine, &file, &rules.replace("X-Key", "X-Other"));
     send(ours, "k-2").assert_problem(424, "in-doubt");
     assert_eq!(upstream.hits(), 2);
-    // What the first try did is what settles it.
+    // Only the key of the first try settles it.
     reconfigure(&engine, &file, rules);
     send(theirs, "k-1").assert_is(201, "executed");
     send(ours, "k-2").assert_is(201, "executed");
@@ -166,7 +166,7 @@ fn another_key_of_the_client_for_the_same_call_settles_nothing() {
     };
     let lost = send("own-1", None);
     lost.assert_problem(502, "upstream-failed");
-    // By its token the next attempt goes out under another key, and is lost too.
+    // With the retry token the next attempt has another key, and its answer is lost too.
     let token = lost.json()["retry_token"].as_str().unwrap().to_owned();
     send("own-2", Some(&token)).assert_problem(502, "upstream-failed");
     send("own-1", None).assert_problem(424, "in-doubt");
@@ -176,7 +176,7 @@ fn another_key_of_the_client_for_the_same_call_settles_nothing() {
 }
 
 #[test]
-fn a_key_of_the_client_beside_a_rules_own_is_a_key_nonetheless() {
+fn a_clients_key_next_to_a_rules_key_still_counts_as_a_key() {
     let (upstream, _) = honours(0);
     let rules = "[[rule]]\neffect = \"keyed\"\nkey = \"/id\"\nupstream_key = \"X-Key\"\n";
     let engine = configured(&upstream, rules).start();
@@ -203,7 +203,7 @@ fn a_key_can_be_a_member_of_the_body() {
     assert_eq!(sent, format!(r#"{{"idempotency_key":"{id}", "amount": 1.50 }}"#));
     assert_eq!(acted.lock().unwrap().len(), 1);
 
-    // Where there is no room for one, nothing would tell a repeat apart: it is guarded as usual.
+    // If the body cannot hold a key, the tool cannot recognize a repeat: the call is guarded as `once`.
     let (upstream, _) = honours(1);
     let text = Request::post(&upstream.url("/pay"), "no JSON");
     engine.send(&text).assert_problem(502, "upstream-failed");
@@ -237,5 +237,5 @@ fn a_conflict_and_an_old_key_leave_it_in_doubt() {
     engine.post(&upstream.url("/old"), "a").assert_problem(502, "upstream-failed");
     engine.post(&upstream.url("/old"), "a").assert_problem(424, "in-doubt");
     assert_eq!(upstream.hits(), 3);
-    wait_until("both are told", || (engine.proxied().len() == 2).then_some(()));
+    wait_until("both are recorded", || (engine.proxied().len() == 2).then_some(()));
 }

@@ -1,4 +1,4 @@
-//! The configuration file through the real binary: rules, routes, reload, and what explains them.
+//! The configuration file through the real binary: rules, routes, reload, `config` and `explain`.
 #![expect(
     clippy::unwrap_used,
     reason = "a test stops at the first thing that is not as it must be"
@@ -19,7 +19,7 @@ use std::path::Path;
 use serde_json::{Value, json};
 use testkit::{Builder, Engine, Upstream, engine, wait_until};
 
-/// An engine with this configuration file; `UPSTREAM` in it stands for the upstream's host and port.
+/// An engine with this configuration file; `UPSTREAM` in it is replaced by the upstream's host and port.
 fn configured(upstream: &Upstream, toml: &str) -> Builder {
     let builder = engine!();
     let file = builder.home().join("engine.toml");
@@ -27,13 +27,13 @@ fn configured(upstream: &Upstream, toml: &str) -> Builder {
     builder.arg("--config").arg(file)
 }
 
-/// Gives a running engine another configuration file; returns when it is taken.
+/// Gives a running engine another configuration file. Returns once it is loaded.
 fn reconfigure(engine: &Engine, file: &Path, toml: &str) {
-    let taken = || engine.log().matches("configuration reloaded").count();
-    let before = taken();
+    let reloads = || engine.log().matches("configuration reloaded").count();
+    let before = reloads();
     fs::write(file, toml).unwrap();
     engine.hang_up();
-    wait_until("the file is taken", || (taken() > before).then_some(()));
+    wait_until("the file is loaded", || (reloads() > before).then_some(()));
 }
 
 fn fine() -> Upstream {

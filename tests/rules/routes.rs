@@ -17,7 +17,7 @@ to = "http://UPSTREAM"
 token = "0123456789abcdef0123456789abcdef"
 "#;
 
-/// As a client sends it whose base URL is the route's.
+/// Sends `request` as a client does whose base URL is the route's.
 fn by_route(engine: &Engine, request: &Request) -> Response {
     let mut client = Client::connect(engine.proxy).unwrap();
     client.write(request.to_origin()).unwrap();
@@ -29,7 +29,7 @@ fn at(engine: &Engine, path: &str) -> String {
 }
 
 #[test]
-fn the_same_call_by_any_road_is_one() {
+fn the_same_call_on_any_path_is_one_call() {
     let upstream = fine();
     let engine = configured(&upstream, ROUTES).start();
     let body = "to=ada";
@@ -43,7 +43,7 @@ fn the_same_call_by_any_road_is_one() {
 
     let direct = Request::post(&upstream.url("/v1/send?a=%2F"), body);
     engine.send(&direct).assert_is(200, "replayed");
-    // A client that is given the proxy as its proxy too asks for the route in absolute form.
+    // A client that also uses the engine as its proxy requests the route in absolute form.
     engine.send(&routed).assert_is(200, "replayed");
     let authority = upstream.addr.to_string();
     let (mut tunnel, _) = Client::tunnel(engine.proxy, &authority, "").unwrap();
@@ -63,7 +63,7 @@ fn secured(upstream: &Upstream, ca: &TestCa, names: &[&str]) -> (Engine, String)
 }
 
 #[test]
-fn a_route_to_https_is_the_same_call_as_inside_of_tls() {
+fn a_call_by_a_route_to_https_is_the_same_as_in_an_intercepted_tunnel() {
     let upstream = fine();
     let ca = TestCa::new();
     let (engine, authority) = secured(&upstream, &ca, &["localhost"]);
@@ -93,7 +93,7 @@ fn a_route_to_a_wrong_certificate_sends_nothing() {
 }
 
 #[test]
-fn a_redirect_is_passed_as_it_is() {
+fn a_redirect_is_passed_unchanged() {
     let upstream = Upstream::start(|_, exchange| {
         exchange.answer(303, &[("Location", "/v1/sent/7")], b"");
     });
@@ -114,7 +114,7 @@ fn a_web_page_reaches_no_route() {
     send("Origin", "https://evil.example").assert_problem(403, "refused");
     send("Origin", "null").assert_problem(403, "refused");
     send("Sec-Fetch-Site", "cross-site").assert_problem(403, "refused");
-    // A name that was made to lead here is not the proxy's.
+    // A host name that only resolves to this address is not the proxy's name.
     let rebound =
         Request::post(&format!("http://evil.example:{}/to/mail/send", engine.proxy.port()), "a");
     assert_eq!(by_route(&engine, &rebound).status, 421);
@@ -123,7 +123,7 @@ fn a_web_page_reaches_no_route() {
 }
 
 #[test]
-fn a_route_with_a_token_is_reached_with_it_alone() {
+fn a_route_with_a_token_is_reached_only_with_it() {
     let upstream = fine();
     let engine = configured(&upstream, ROUTES).start();
     let send = |path: &str| by_route(&engine, &Request::post(&at(&engine, path), "a"));

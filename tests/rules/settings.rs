@@ -1,4 +1,4 @@
-//! Each setting of a rule: what an upstream sees, how often, and what the caller is told.
+//! Each setting of a rule: what an upstream sees, how often, and what the caller gets.
 
 use std::fs;
 
@@ -52,7 +52,7 @@ fn effects_are_what_a_rule_says() {
     post("/sets/1").assert_is(200, "executed");
     assert_eq!(upstream.hits(), 5);
 
-    // A rule that names no method says nothing of what a GET does.
+    // A rule without a method does not change what a GET does.
     let read = Request::get(&upstream.url("/rest"));
     assert_eq!(engine.send(&read).word(), "");
     assert_eq!(engine.send(&read).word(), "");
@@ -92,7 +92,7 @@ fn a_key_is_where_a_rule_says() {
     header("7", "b").assert_problem(422, "key-reuse");
     header("8", "a").assert_is(200, "executed");
 
-    // The rule's own place counts more than a key that a library draws for each try.
+    // The rule's key wins over a key that a library sets on each try.
     let body = |random: &str, text: &str| {
         engine.send(&Request::post_json(&upstream.url("/body"), text).key(random))
     };
@@ -105,7 +105,7 @@ fn a_key_is_where_a_rule_says() {
 }
 
 #[test]
-fn only_what_counts_tells_two_calls_apart() {
+fn only_what_counts_makes_calls_different() {
     let upstream = fine();
     let engine = configured(
         &upstream,
@@ -134,7 +134,7 @@ fn only_what_counts_tells_two_calls_apart() {
     ignored(1, "ada").assert_is(200, "executed");
     ignored(2, "ada").assert_is(200, "replayed");
     ignored(3, "bob").assert_is(200, "executed");
-    // What is sent is what the client wrote.
+    // The upstream gets what the client wrote.
     assert!(upstream.received()[1].body.windows(3).any(|part| part == b"bob"));
 
     json("/select", r#"{"to":"a","text":"b","n":1}"#).assert_is(200, "executed");
@@ -191,7 +191,7 @@ fn a_session_can_be_the_principal() {
 }
 
 #[test]
-fn a_doubt_is_told_as_its_rule_says() {
+fn a_doubt_is_answered_as_its_rule_says() {
     let upstream = Upstream::start(|_, exchange| exchange.answer(500, &[], b"oops"));
     let engine = configured(
         &upstream,
@@ -241,7 +241,7 @@ fn a_success_that_is_a_refusal_runs_again() {
 }
 
 #[test]
-fn a_body_that_is_not_stored_is_told_by_its_digest() {
+fn a_body_that_is_not_stored_is_identified_by_its_digest() {
     let upstream = Upstream::start(|_, exchange| exchange.answer(200, &[], b"a private answer"));
     let rules = "[[rule]]\npath = \"/private\"\nstore_body = false\n";
     let engine = configured(&upstream, rules).start();
@@ -276,7 +276,7 @@ fn files(folder: &std::path::Path) -> Vec<(String, u64)> {
 }
 
 #[test]
-fn an_mcp_tool_is_no_other_call() {
+fn an_mcp_tool_is_not_a_different_call() {
     let upstream = fine();
     let engine =
         configured(&upstream, "[[rule]]\nmcp_tool = \"send_*\"\neffect = \"read\"\n").start();

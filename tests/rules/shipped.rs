@@ -1,11 +1,11 @@
-//! The shipped table of upstreams that honour keys, against those hosts' names: a proxy of the test
-//! leads their tunnels to an upstream of the test.
+//! The shipped table of upstreams that honour keys, with the real hosts' names: an upstream proxy of the
+//! test connects their tunnels to an upstream of the test.
 
 use std::fs;
 
 use testkit::{Ending, Engine, Received, Request, Response, TestCa, Trusting, Upstream, engine};
 
-/// A service under its own name, which an engine intercepts.
+/// A service under its real name, which an engine intercepts.
 struct Service {
     engine: Engine,
     upstream: Upstream,
@@ -13,7 +13,7 @@ struct Service {
 }
 
 impl Service {
-    /// It loses its first answer. `toml`: the engine's configuration.
+    /// The service loses its first answer. `toml`: the engine's configuration.
     fn new(host: &'static str, toml: &str) -> Self {
         let lost = std::sync::atomic::AtomicBool::new(false);
         let upstream = Upstream::start(move |_, exchange| {
@@ -52,7 +52,7 @@ impl Service {
         client.tunnel(self.engine.proxy, &authority, self.host, "").unwrap().0.ask(request)
     }
 
-    /// What the upstream got, each time.
+    /// The key in each request to the upstream.
     fn got(&self, key: impl Fn(&Received) -> Option<String>) -> Vec<Option<String>> {
         self.upstream.received().iter().map(key).collect()
     }
@@ -67,7 +67,7 @@ fn in_body(request: &Received) -> Option<String> {
     body["idempotency_key"].as_str().map(str::to_owned)
 }
 
-/// A lost answer is fetched by a send with the same key, which stands where that service reads it.
+/// A lost answer is fetched by a repeat with the same key, at the place where the service reads it.
 #[track_caller]
 fn assert_settles(
     host: &'static str,
@@ -98,7 +98,7 @@ fn a_lost_answer_of_a_known_service_is_fetched_with_the_same_key() {
 }
 
 #[test]
-fn the_clients_own_key_is_left_as_it_is() {
+fn the_clients_own_key_is_not_changed() {
     let service = Service::new("api.stripe.com", "");
     let request = service.request("/v1/charges").header("Idempotency-Key", "own");
     service.send(&request).assert_problem(502, "upstream-failed");

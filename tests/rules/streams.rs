@@ -1,4 +1,4 @@
-//! Rules about streams: of answers, of requests, and of clients that leave them.
+//! Rules about streams: answers, requests, and clients that leave them.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use testkit::{Client, Gate, Request, Upstream, wait_until};
 use super::configured;
 
 #[test]
-fn a_rule_calls_an_answer_a_stream() {
+fn a_rule_says_that_an_answer_streams() {
     let gate = Gate::new();
     let shut = gate.clone();
     let upstream = Upstream::start(move |_, exchange| {
@@ -23,7 +23,7 @@ fn a_rule_calls_an_answer_a_stream() {
     client.write(request.to_proxy()).unwrap();
     let head = client.head().unwrap();
     let mut framing = Client::framing(&head, "POST");
-    // It comes although the answer has not ended.
+    // The event arrives although the answer has not ended.
     let first = client.wire.read_piece(&mut framing).unwrap().unwrap();
     assert_eq!(first, b"first ");
     gate.open();
@@ -36,7 +36,7 @@ fn a_rule_calls_an_answer_a_stream() {
 }
 
 #[test]
-fn a_rule_calls_an_answer_no_stream() {
+fn a_rule_says_that_an_answer_does_not_stream() {
     let upstream = Upstream::start(|request, exchange| {
         exchange.begin_chunked(200, &[("Content-Type", "text/event-stream")]);
         exchange.chunk("data: one\n\n");
@@ -49,7 +49,7 @@ fn a_rule_calls_an_answer_no_stream() {
     });
     let rules = "[[rule]]\npath = \"/held/**\"\nstream = false\n";
     let engine = configured(&upstream, rules).start();
-    // Nothing of a held answer comes before all of it is there: one that is cut is a problem.
+    // No part of a held answer is sent before all of it has arrived: a cut answer becomes a problem.
     engine.post(&upstream.url("/held/cut"), "a").assert_problem(502, "upstream-failed");
     let whole = engine.post(&upstream.url("/held/whole"), "a");
     whole.assert_is(200, "executed");
@@ -65,7 +65,7 @@ fn a_rule_calls_an_answer_no_stream() {
 }
 
 #[test]
-fn a_request_that_streams_passes_unguarded_and_is_told_so() {
+fn a_request_that_streams_passes_unguarded_and_its_answer_says_so() {
     let upstream = Upstream::start(|request, exchange| exchange.answer(200, &[], &request.body));
     let rules = "[[rule]]\nname = \"upload\"\npath = \"/upload\"\nstream_request = true\n";
     let engine = configured(&upstream, rules).start();
@@ -79,7 +79,7 @@ fn a_request_that_streams_passes_unguarded_and_is_told_so() {
 }
 
 #[test]
-fn a_client_that_leaves_cancels_only_where_a_rule_says_so() {
+fn a_client_that_leaves_cancels_only_if_a_rule_says_so() {
     let (cancelled, gate) = (Gate::new(), Gate::new());
     let (seen, shut) = (cancelled.clone(), gate.clone());
     let upstream = Upstream::start(move |request, exchange| {
@@ -115,7 +115,7 @@ fn a_client_that_leaves_cancels_only_where_a_rule_says_so() {
 }
 
 #[test]
-fn a_client_that_leaves_a_tool_call_of_mcp_cancels_it_where_a_rule_says_so() {
+fn a_client_that_leaves_an_mcp_tool_call_cancels_it_if_a_rule_says_so() {
     let cancelled = Gate::new();
     let seen = cancelled.clone();
     let upstream = Upstream::start(move |_, exchange| {

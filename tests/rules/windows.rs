@@ -1,4 +1,4 @@
-//! Spans of time in rules, by a wall clock that the test moves.
+//! Durations in rules, with a wall clock that the test moves.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use testkit::{Request, Shim, Upstream};
 
 use super::configured;
 
-/// Just before and just behind three hours.
+/// Just before and just after three hours.
 const BEFORE: Duration = Duration::from_mins(179);
 const BEHIND: Duration = Duration::from_mins(181);
 

@@ -1,4 +1,4 @@
-//! What the program is given by its environment, and what it is not.
+//! What is in the environment of the program, and what is not.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -15,7 +15,7 @@ use super::{err, executions, out, run, within};
 /// Runs a line of shell under `run` with these flags, and `$URL` and further variables.
 fn shell(builder: &Builder, flags: &[&str], variables: &[(&str, &str)], line: &str) -> Output {
     let mut command = run(builder, flags);
-    // What this machine's own user has set says nothing here.
+    // Variables of this machine's own user must not matter.
     for name in BUNDLE.iter().chain(&EXTRA).chain(&["SSL_CERT_DIR", "JAVA_TOOL_OPTIONS"]) {
         command.env_remove(name);
     }
@@ -25,9 +25,9 @@ fn shell(builder: &Builder, flags: &[&str], variables: &[(&str, &str)], line: &s
     ran
 }
 
-/// Java's clients send no proxy credentials. curl stands for them here; tests/clients/java.rs has Java.
+/// Java's clients send no proxy credentials. Here curl replaces them; tests/clients/java.rs has Java.
 #[test]
-fn the_port_for_java_needs_no_credentials_and_is_of_this_run_alone() {
+fn the_port_for_java_needs_no_credentials_and_belongs_to_this_run_only() {
     let line = "port=${JAVA_TOOL_OPTIONS##*-Dhttp.proxyPort=}; port=${port%% *}; echo $port\n\
                 for i in 1 2; do curl -sS -x http://127.0.0.1:$port -d hello $URL; echo; done\n\
                 curl -sS -o /dev/null -w '%{http_code}\\n' -d hello http://127.0.0.1:$port/\n\
@@ -39,12 +39,12 @@ fn the_port_for_java_needs_no_credentials_and_is_of_this_run_alone() {
         let builder = running.as_ref().map_or_else(|| engine!(), |engine| engine.builder().clone());
         let url = upstream.url("/act");
         let ran = shell(&builder, &["--session", "trip", "--java"], &[("URL", &url)], line);
-        let said = out(&ran);
-        let said: Vec<_> = said.lines().collect();
-        assert_eq!(said[1..3], ["1 POST /act hello", "1 POST /act hello"], "{}", err(&ran));
-        assert_eq!(said[3], "421", "it is for proxy requests alone");
+        let output = out(&ran);
+        let lines: Vec<_> = output.lines().collect();
+        assert_eq!(lines[1..3], ["1 POST /act hello", "1 POST /act hello"], "{}", err(&ran));
+        assert_eq!(lines[3], "421", "it only accepts proxy requests");
         assert_eq!(upstream.hits(), 1);
-        TcpStream::connect(("127.0.0.1", said[0].parse().unwrap())).expect_err("it is closed");
+        TcpStream::connect(("127.0.0.1", lines[0].parse().unwrap())).expect_err("it is closed");
 
         let engine = running.unwrap_or_else(|| builder.start());
         let execution = &engine.proxied()[0];
@@ -52,11 +52,11 @@ fn the_port_for_java_needs_no_credentials_and_is_of_this_run_alone() {
         assert_eq!(session["metadata"]["name"], "trip");
         let events = engine.rpc("list_events", &json!({"execution_id": execution["id"]}));
         let claimed = events.as_array().unwrap().iter().find(|event| event["kind"] == "claimed");
-        assert_eq!(claimed.unwrap()["detail"]["run"], said[4], "{events}");
+        assert_eq!(claimed.unwrap()["detail"]["run"], lines[4], "{events}");
     }
 }
 
-/// A client that is killed with its answer unread has not got it, by that port neither.
+/// A client that is killed with its answer unread did not get it. The port for Java passes that on.
 #[test]
 fn the_port_for_java_passes_on_that_a_client_was_killed() {
     let builder = engine!();
@@ -79,7 +79,7 @@ def ask(read):
     if read:
         print(wire.recv(65536).split(b"\r\n\r\n")[1].decode(), flush=True)
     wire.close()
-# Closed with the answer unread, the kernel resets the connection, as it does for the killed.
+# The answer is unread, so the kernel resets the connection, as it does for a killed program.
 for read in (False, True, True):
     ask(read)
 "#;
@@ -91,19 +91,19 @@ for read in (False, True, True):
     assert_eq!(executions(&builder).len(), 2);
 }
 
-/// The engine keeps its files to their owner and opens many: the program next to it does as its user says.
+/// The engine's files are private, and it opens many. The program keeps its user's umask and limit.
 #[test]
 fn the_programs_umask_and_its_limit_of_open_files_are_not_the_engines() {
     let builder = engine!();
     let mut users = Command::new("sh");
     users.args(["-c", "umask 027; ulimit -Sn 300; exec \"$0\" \"$@\""]);
-    let told = run(&builder, &["--", "sh", "-c", "umask; ulimit -Sn"]);
-    let told = within(users, &told).stdin(Stdio::null()).output().unwrap();
-    assert_eq!(out(&told), "0027\n300\n", "{}", err(&told));
+    let ran = run(&builder, &["--", "sh", "-c", "umask; ulimit -Sn"]);
+    let ran = within(users, &ran).stdin(Stdio::null()).output().unwrap();
+    assert_eq!(out(&ran), "0027\n300\n", "{}", err(&ran));
 }
 
 #[test]
-fn the_token_of_the_state_api_is_not_the_programs_unless_it_is_shared() {
+fn the_program_gets_the_token_of_the_state_api_only_if_it_is_shared() {
     let ask = "echo \"[$STATE_ENGINE_TOKEN]\"\n\
                curl -s -o /dev/null -w '%{http_code}' --noproxy '*' -H 'Content-Type: application/json' \
                -H \"Authorization: Bearer $STATE_ENGINE_TOKEN\" \
@@ -124,7 +124,7 @@ fn the_token_of_the_state_api_is_not_the_programs_unless_it_is_shared() {
     }
 }
 
-/// As docs/RUN.md tells them.
+/// The variables in docs/RUN.md.
 const BUNDLE: [&str; 13] = [
     "SSL_CERT_FILE",
     "REQUESTS_CA_BUNDLE",
@@ -142,21 +142,21 @@ const BUNDLE: [&str; 13] = [
 ];
 const EXTRA: [&str; 2] = ["NODE_EXTRA_CA_CERTS", "DENO_CERT"];
 
-/// The certificates of a file, without their lines.
+/// The certificates of a file, without line breaks.
 fn certificates(pem: &str) -> BTreeSet<String> {
     let blocks = pem.split("-----BEGIN CERTIFICATE-----").skip(1);
     let body = |block: &str| block.split("-----END").next().unwrap().split_whitespace().collect();
     blocks.map(body).collect()
 }
 
-/// What a program found: its environment, and the certificate files that this names.
+/// What a program sees: its environment, and the certificate files that it names.
 struct Found {
     environment: Vec<(String, String)>,
     folder: PathBuf,
 }
 
 impl Found {
-    /// `flags` come before the program; its environment has `variables` beforehand.
+    /// Runs a program under `run`, which itself has `variables` in its environment.
     fn by(builder: &Builder, variables: &[(&str, &str)]) -> Self {
         let folder = builder.home().join("found");
         let line = "mkdir -p $OUT; env >$OUT/environment\n\
@@ -181,7 +181,7 @@ impl Found {
 }
 
 #[test]
-fn where_https_is_intercepted_the_program_trusts_whom_it_trusted_and_the_engine() {
+fn if_https_is_intercepted_the_program_also_trusts_the_engine() {
     let builder = engine!().env("STATE_ENGINE_INTERCEPT", "tool.example");
     let [system, users, nodes] = [TestCa::new(), TestCa::new(), TestCa::new()];
     let files = [&system, &users, &nodes].map(|ca| ca.file().to_str().unwrap().to_owned());
@@ -229,7 +229,7 @@ fn where_https_is_intercepted_the_program_trusts_whom_it_trusted_and_the_engine(
 fn the_systems_roots_stay_trusted() {
     let builder = engine!().env("STATE_ENGINE_INTERCEPT", "tool.example");
     let bundle = Found::by(&builder, &[]).certificates("bundle.pem");
-    // Where Debian, and where others keep them.
+    // The paths of Debian and of other systems.
     let places = ["/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt"];
     let Some(system) = places.iter().find_map(|place| fs::read_to_string(place).ok()) else {
         return testkit::untested("the system's roots: they are in neither place that is known");
@@ -239,9 +239,9 @@ fn the_systems_roots_stay_trusted() {
     assert!(system.is_subset(&bundle), "{} of {}", bundle.len(), system.len());
 }
 
-/// All that is not about certificates, whether https is intercepted or not.
+/// All variables that are not about certificates, with https intercepted and not.
 #[test]
-fn what_would_lead_around_the_engine_is_set_or_unset() {
+fn variables_that_lead_around_the_engine_are_set_or_unset() {
     let found = Found::by(
         &engine!(),
         &[
@@ -263,7 +263,7 @@ fn what_would_lead_around_the_engine_is_set_or_unset() {
         assert_eq!(found.get(name), Some("b.example,a.example"), "{name}");
     }
     assert_eq!(found.get("NODE_USE_ENV_PROXY"), Some("1"));
-    // Nothing is intercepted: nobody's trust is touched.
+    // Nothing is intercepted: no certificate variable changes.
     assert_eq!(found.get("SSL_CERT_DIR"), Some("/my/own"));
     for name in BUNDLE.iter().chain(&EXTRA) {
         assert_eq!(found.get(name), None, "{name}");

@@ -1,5 +1,5 @@
-//! `run`: an unchanged program is guarded, by the engine that runs or by one that is brought along;
-//! its signals, its status, and what becomes of its session.
+//! `run`: an unchanged program is guarded, by the running engine or by one that `run` starts. Its signals,
+//! its status, and the end of its session.
 #![expect(
     clippy::unwrap_used,
     reason = "a test stops at the first thing that is not as it must be"
@@ -39,7 +39,7 @@ fn err(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
 }
 
-/// All executions of the store, which nobody serves, newest first.
+/// All executions of the store, newest first. No engine may run.
 fn executions(builder: &Builder) -> Vec<Value> {
     let database = builder.database_path().to_str().unwrap();
     let listed = builder.cli(["executions", "--json", "--database", database]);
@@ -49,7 +49,7 @@ fn executions(builder: &Builder) -> Vec<Value> {
 
 const POST: &str = "curl -sS -d hello $URL; echo";
 
-/// `outer`, with the program of `inner`, its arguments and its environment behind it.
+/// `outer`, followed by the program of `inner` and its arguments, with its environment.
 fn within(mut outer: Command, inner: &Command) -> Command {
     outer.arg(inner.get_program()).args(inner.get_args());
     for (name, value) in inner.get_envs() {
@@ -62,17 +62,17 @@ fn within(mut outer: Command, inner: &Command) -> Command {
 }
 
 #[test]
-fn an_unchanged_program_acts_once_and_its_session_is_completed() {
+fn an_unchanged_program_has_one_effect_and_its_session_is_completed() {
     let (builder, upstream) = (engine!(), Upstream::echo());
     let ran = shell(&builder, "trip", &upstream, &format!("{POST}; {POST}"));
     assert_eq!(ran.status.code(), Some(0), "{}", err(&ran));
     assert_eq!(out(&ran), "1 POST /act hello\n1 POST /act hello\n");
-    assert_eq!(err(&ran), "", "nothing is to be told");
+    assert_eq!(err(&ran), "", "there is nothing to report");
     assert_eq!(upstream.hits(), 1);
     let sent = upstream.only();
     assert!(sent.header("proxy-authorization").is_none() && sent.header("via").is_some());
 
-    // It was completed: the same call in the next session of this name is another.
+    // The session was completed: the same call in the next session of this name is a new call.
     let again = shell(&builder, "trip", &upstream, POST);
     assert_eq!(out(&again), "2 POST /act hello\n");
     let recorded = executions(&builder);
@@ -81,7 +81,7 @@ fn an_unchanged_program_acts_once_and_its_session_is_completed() {
 }
 
 #[test]
-fn a_failed_run_is_gone_on_with_by_the_next_one() {
+fn the_next_run_continues_a_failed_one() {
     let (builder, upstream) = (engine!(), Upstream::echo());
     let first =
         shell(&builder, "trip", &upstream, &format!("{POST}; echo $STATE_ENGINE_RUN; exit 7"));
@@ -93,8 +93,8 @@ fn a_failed_run_is_gone_on_with_by_the_next_one() {
     assert_eq!((first[0], second[0]), ("1 POST /act hello", "1 POST /act hello"));
     assert_eq!(upstream.hits(), 1);
 
-    // The run was recorded with the claim.
-    assert_ne!(first[1], second[1], "each run is told apart");
+    // The event of the claim has the run.
+    assert_ne!(first[1], second[1], "each run has its own id");
     let engine = builder.start();
     let execution = &engine.proxied()[0];
     let events = engine.rpc("list_events", &json!({"execution_id": execution["id"]}));
@@ -105,11 +105,11 @@ fn a_failed_run_is_gone_on_with_by_the_next_one() {
 }
 
 #[test]
-fn without_a_name_each_run_has_a_session_of_its_own_that_is_told() {
+fn without_a_name_each_run_has_its_own_session_and_prints_its_name() {
     let (builder, upstream) = (engine!(), Upstream::echo());
     let first = shell(&builder, "", &upstream, &format!("{POST}; exit 1"));
-    let told = err(&first);
-    let name = told.split("--session ").nth(1).unwrap().split(')').next().unwrap();
+    let stderr = err(&first);
+    let name = stderr.split("--session ").nth(1).unwrap().split(')').next().unwrap();
     assert_eq!(out(&shell(&builder, "", &upstream, POST)), "2 POST /act hello\n");
     assert_eq!(out(&shell(&builder, name, &upstream, POST)), "1 POST /act hello\n");
 }
@@ -131,7 +131,7 @@ fn the_status_of_the_program_is_passed_on() {
 }
 
 #[test]
-fn wrong_usage_is_told_before_anything_runs() {
+fn wrong_usage_is_reported_before_anything_runs() {
     let builder = engine!();
     let refused = |args: &[&str]| {
         let ran = run(&builder, args).output().unwrap();
@@ -149,7 +149,7 @@ fn wrong_usage_is_told_before_anything_runs() {
     assert!(!err(&ran).contains("hunter2"));
 }
 
-/// The lines that a program prints, as it prints them.
+/// The lines that a program prints, while it runs.
 struct Lines(std::io::Lines<BufReader<std::process::ChildStdout>>);
 
 impl Lines {
@@ -164,7 +164,7 @@ impl Lines {
 }
 
 #[test]
-fn signals_reach_the_program_and_its_answer_to_them_counts() {
+fn signals_reach_the_program_and_its_reaction_counts() {
     let builder = engine!();
     for signal in [Signal::INT, Signal::TERM, Signal::HUP, Signal::QUIT, Signal::USR1] {
         let wait = "trap 'echo got; exit 40' INT TERM HUP QUIT USR1; echo ready; while :; do sleep 0.05; done";
@@ -177,9 +177,9 @@ fn signals_reach_the_program_and_its_answer_to_them_counts() {
     }
 }
 
-/// `nohup run … &`, and a background job of a script: what was ignored stays ignored, for both.
+/// As under `nohup run … &`, or in a script's background job: an ignored signal stays ignored, for both.
 #[test]
-fn a_signal_that_was_ignored_stays_so() {
+fn an_ignored_signal_stays_ignored() {
     let builder = engine!();
     let wait = "echo ready; read line; echo still here";
     let command = run(&builder, &["--session", "s", "--", "sh", "-c", wait]);
@@ -194,7 +194,7 @@ fn a_signal_that_was_ignored_stays_so() {
     assert_eq!(child.wait().unwrap().code(), Some(0));
 }
 
-/// Ctrl-C at a terminal goes to the whole foreground group; the program must see it once.
+/// Ctrl-C at a terminal goes to the whole foreground group. The program must get it once.
 #[test]
 fn ctrl_c_at_a_terminal_is_one_signal() {
     let builder = engine!();
@@ -206,12 +206,12 @@ fn ctrl_c_at_a_terminal_is_one_signal() {
         sys.stdin.readline()\n\
         print('seen', len(seen), flush=True)\n\
         sys.exit(len(seen) + 50)\n";
-    // The line typed after Ctrl-C is read only after both signals would have come.
+    // The line after Ctrl-C is read only once both signals would have arrived.
     let terminal = "import os, pty, sys\n\
         pid, tty = pty.fork()\n\
         if pid == 0: os.execv(sys.argv[1], sys.argv[1:])\n\
-        said = b''\n\
-        while b'ready' not in said: said += os.read(tty, 1000)\n\
+        output = b''\n\
+        while b'ready' not in output: output += os.read(tty, 1000)\n\
         os.write(tty, b'\\x03')\n\
         os.write(tty, b'more\\n')\n\
         _, status = os.waitpid(pid, 0)\n\
@@ -224,17 +224,17 @@ fn ctrl_c_at_a_terminal_is_one_signal() {
 }
 
 #[test]
-fn the_engine_that_runs_is_used_and_left_running() {
+fn a_running_engine_is_used_and_left_running() {
     let upstream = Upstream::echo();
     let mut engine = engine!().arg("--require-token").start();
     let builder = engine.builder().clone();
     let ran =
         shell(&builder, "trip", &upstream, &format!("{POST}; echo $STATE_ENGINE_URL $http_proxy"));
     assert!(ran.status.success(), "{}", err(&ran));
-    let said = out(&ran);
+    let output = out(&ran);
     let (api, proxy) = (format!("http://{}", engine.api), format!("@{}", engine.proxy));
-    assert!(said.starts_with("1 POST /act hello\n") && said.contains(&api), "{said}");
-    assert!(said.trim_end().ends_with(&proxy), "{said}");
+    assert!(output.starts_with("1 POST /act hello\n") && output.contains(&api), "{output}");
+    assert!(output.trim_end().ends_with(&proxy), "{output}");
     assert!(engine.is_running());
     let execution = &engine.proxied()[0];
     let session = engine.rpc("get_session", &json!({"id": execution["session_id"]}));
@@ -252,9 +252,9 @@ fn an_engine_without_a_proxy_cannot_guard() {
     assert!(err(&ran).contains("--no-proxy"), "{}", err(&ran));
 }
 
-/// The engine that the first `run` has brought serves the second to its end.
+/// The engine that the first `run` started serves the second one to its end.
 #[test]
-fn an_engine_that_was_brought_stays_for_those_who_use_it() {
+fn an_engine_that_run_started_stays_while_others_use_it() {
     let (builder, upstream) = (engine!(), Upstream::echo());
     let line = "echo $STATE_ENGINE_URL; read go; curl -sS -d $STATE_ENGINE_SESSION $URL; echo";
     let start = |session: &str| {
@@ -263,26 +263,26 @@ fn an_engine_that_was_brought_stays_for_those_who_use_it() {
         command.spawn().unwrap()
     };
     let mut first = start("first");
-    let mut first_said = Lines::of(&mut first);
-    let api = first_said.0.next().unwrap().unwrap();
+    let mut first_output = Lines::of(&mut first);
+    let api = first_output.0.next().unwrap().unwrap();
     let mut second = start("second");
-    let mut second_said = Lines::of(&mut second);
-    second_said.expect(&api);
+    let mut second_output = Lines::of(&mut second);
+    second_output.expect(&api);
     let go = |child: &mut Child| child.stdin.take().unwrap().write_all(b"\n").unwrap();
     go(&mut first);
-    first_said.expect("1 POST /act first");
-    let mut told = BufReader::new(first.stderr.take().unwrap()).lines();
+    first_output.expect("1 POST /act first");
+    let mut stderr = BufReader::new(first.stderr.take().unwrap()).lines();
     assert!(
-        told.next().unwrap().unwrap().contains("waiting for another run that uses this engine")
+        stderr.next().unwrap().unwrap().contains("waiting for another run that uses this engine")
     );
     go(&mut second);
-    second_said.expect("2 POST /act second");
+    second_output.expect("2 POST /act second");
     assert_eq!(second.wait().unwrap().code(), Some(0));
     assert_eq!(first.wait().unwrap().code(), Some(0));
     assert_eq!(executions(&builder).len(), 2);
 }
 
-/// The program is killed while the tool works, and so is `run`: the outcome is not lost.
+/// The program is killed while the tool works, and `run` too. The outcome is not lost.
 #[test]
 fn a_killed_run_leaves_its_call_in_doubt() {
     let builder = engine!();
@@ -300,7 +300,7 @@ fn a_killed_run_leaves_its_call_in_doubt() {
     assert_eq!(upstream.hits(), 1);
 }
 
-/// A call whose program went away is recorded before `run` ends.
+/// A call whose program has exited is recorded before `run` ends.
 #[test]
 fn a_call_that_outlives_its_program_is_recorded() {
     let builder = engine!();

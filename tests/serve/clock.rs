@@ -1,5 +1,5 @@
-//! The window of a key, the life of a key in the tool and retention run by the wall clock, and by no jump
-//! of it.
+//! The window of a key, the life of a key in the tool, and retention follow the wall clock, but not its
+//! jumps.
 
 use std::time::Duration;
 
@@ -10,12 +10,12 @@ const MINUTE: Duration = Duration::from_secs(60);
 const DAY: Duration = Duration::from_secs(86_400);
 
 #[test]
-fn windows_run_out_by_the_wall_clock() {
+fn windows_end_by_the_wall_clock() {
     let upstream = Upstream::echo();
     let builder = engine!();
     let shim = Shim::build(builder.home());
     let mut engine = shim.preload(builder).start();
-    // Each with how long its key is held.
+    // Each path, with the time that its key is held.
     let calls = [
         (Request::post(&upstream.url("/act"), "x"), 10 * MINUTE),
         (Request::post(&upstream.url("/act"), "x").header("Agent-Session", "nightly"), DAY),
@@ -41,7 +41,7 @@ fn windows_run_out_by_the_wall_clock() {
 }
 
 #[test]
-fn no_key_expires_by_a_jump_of_the_wall_clock() {
+fn no_key_expires_because_the_wall_clock_jumps() {
     let upstream = Upstream::echo();
     let builder = engine!();
     let shim = Shim::build(builder.home());
@@ -54,13 +54,13 @@ fn no_key_expires_by_a_jump_of_the_wall_clock() {
     for _ in 0..3 {
         engine.send(&call).assert_is(200, "replayed");
     }
-    assert!(jumped(), "and it is told");
+    assert!(jumped(), "the jump is reported");
     let ready = engine.http(&Request::get(&format!("http://{}/readyz", engine.api)));
     assert!(ready.text().contains("the wall clock jumped forward"), "{}", ready.text());
     assert_eq!(upstream.hits(), 1);
 }
 
-/// With rules, and a shim before it.
+/// An engine with these rules, and the shim that moves its clock.
 fn ruled(rules: &str) -> (Builder, Shim) {
     let builder = engine!();
     let file = builder.home().join("engine.toml");
@@ -82,7 +82,7 @@ fn no_restart_prolongs_the_life_of_a_key_in_the_tool() {
         upstream.wait_for_hits(sent);
         engine.kill();
     }
-    // Within 12 hours of the second time, and not of the first.
+    // Within 12 hours of the second send, but not of the first.
     shim.wall_ahead(13 * 60 * MINUTE);
     builder.start().send(&request).assert_problem(424, "in-doubt");
     assert_eq!(upstream.hits(), 2);
@@ -95,7 +95,7 @@ fn assert_verified(engine: &Engine) {
 }
 
 #[test]
-fn what_is_old_is_dropped_but_for_what_is_in_doubt() {
+fn old_executions_are_dropped_unless_they_are_in_doubt() {
     let upstream = Upstream::start(|request, exchange| {
         let status = if request.target().ends_with("/doubt") { 500 } else { 200 };
         exchange.answer(status, &[], b"the answer");

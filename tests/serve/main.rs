@@ -1,4 +1,4 @@
-//! A running engine: what it refuses to start with, its bounds, its metrics and its clock.
+//! A running engine: the starts that it refuses, its bounds, its metrics and its clock.
 #![expect(
     clippy::unwrap_used,
     reason = "a test stops at the first thing that is not as it must be"

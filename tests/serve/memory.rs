@@ -1,4 +1,4 @@
-//! Memory and disk stay within bounds; measured on the process as the kernel counts it.
+//! Memory and disk stay within bounds, measured by what the kernel counts for the process.
 #![expect(clippy::print_stdout, reason = "it reports what it counted")]
 
 use std::io::{Read as _, Write as _};
@@ -15,7 +15,7 @@ const KIB: u64 = 1 << 10;
 const MIB: u64 = 1 << 20;
 const MINUTE: Duration = Duration::from_mins(1);
 
-/// In MiB.
+/// Resident memory in MiB.
 fn resident(engine: &Engine) -> u64 {
     engine.memory_kib("VmRSS") / KIB
 }
@@ -51,8 +51,8 @@ fn an_idle_engine_is_small() {
     engine.post(&upstream.url("/"), "x").assert_is(200, "executed");
     thread::sleep(Duration::from_millis(500));
     let anonymous = engine.memory_kib("RssAnon") / KIB;
-    println!("idle: {} MiB, of which {anonymous} MiB are no mapped files", resident(&engine));
-    // The code of a debug build is mapped from a file of many MiB; release counts it all.
+    println!("idle: {} MiB, of which {anonymous} MiB are not mapped files", resident(&engine));
+    // In a debug build the mapped program file has many MiB. A release build counts all of it.
     let counted = if cfg!(debug_assertions) { anonymous } else { resident(&engine) };
     assert!(counted <= 15, "{counted} MiB");
 }
@@ -75,7 +75,7 @@ fn a_large_download_passes_in_little_memory() {
     let (mut total, mut most) = (0, 0);
     let mut buffer = vec![0; 1 << 20];
     let mut next = MIB;
-    // A little of the body came with the head and stays in the client's buffer.
+    // The start of the body arrived with the head and is in the client's buffer.
     let all = (CHUNKS - 1) * MIB;
     while total < all {
         let n = client.wire.stream.read(&mut buffer).unwrap();
@@ -143,7 +143,7 @@ fn walk(folder: &std::path::Path) -> Vec<std::path::PathBuf> {
     found
 }
 
-/// Both ends of each connection are in this process and the engine's, which raises its own limit.
+/// This process has one end of each connection, and the engine, which raises its own limit, the other.
 fn raise_open_files(needed: u64) {
     let limit = getrlimit(Resource::Nofile);
     let maximum = limit.maximum.unwrap_or(u64::MAX);
@@ -151,7 +151,7 @@ fn raise_open_files(needed: u64) {
     setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit }).unwrap();
 }
 
-/// Nothing was said, and no end either.
+/// The connection has neither data nor an end.
 fn is_open(client: &Client) -> bool {
     client.wire.stream.set_nonblocking(true).unwrap();
     let silent = client.wire.stream.peek(&mut [0]);
@@ -166,7 +166,8 @@ fn ten_thousand_connections_stay_open_for_an_idle_minute_and_are_cheap() {
     let engine = engine!().start();
     let request = Request::get(&upstream.url("/"));
     let (opened, idle) = mpsc::channel();
-    // Each is looked at after its own minute, however long the others take to open: the idle limit is 75 s.
+    // Each connection is checked a minute after it was opened, however long the others take. The idle limit
+    // is 75 s.
     let looked_at = thread::spawn(move || {
         let looked_at = |(n, (client, answered)): (usize, (Client, Instant))| {
             thread::sleep((answered + MINUTE).saturating_duration_since(Instant::now()));
@@ -192,7 +193,7 @@ fn ten_thousand_connections_stay_open_for_an_idle_minute_and_are_cheap() {
 }
 
 #[test]
-fn a_foreign_reader_that_pins_the_log_is_told_of() {
+fn a_foreign_reader_that_pins_the_log_is_reported() {
     const PIECE: usize = 7 << 20;
     let upstream = Upstream::start(|_, exchange| exchange.answer(200, &[], &vec![b'a'; PIECE]));
     let engine = engine!().start();
@@ -220,7 +221,7 @@ fn a_foreign_reader_that_pins_the_log_is_told_of() {
     assert_eq!(ready().status, 200, "it still takes calls");
 
     reader.leave();
-    wait_until("the log begins anew", || {
+    wait_until("the log starts again", || {
         call();
         (!pinned()).then_some(())
     });

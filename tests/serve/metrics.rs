@@ -1,5 +1,5 @@
-//! Each metric that `/metrics` tells of moves when what it counts happens; a metric that no case here
-//! moves fails the test.
+//! Each metric of `/metrics` moves when what it counts happens. If no case here moves a metric, the test
+//! fails.
 
 use std::cell::RefCell;
 use std::collections::BTreeSet;
@@ -11,7 +11,7 @@ use testkit::{
     Builder, Client, Engine, Gate, Request, Shim, Upstream, all_at_once, engine, wait_until,
 };
 
-/// The metrics that were seen to move, by their names in `# TYPE`.
+/// The metrics that have moved, by their names in `# TYPE`.
 #[derive(Default)]
 struct Moved(RefCell<BTreeSet<String>>);
 
@@ -25,7 +25,7 @@ impl Moved {
         self.read(engine, name, "", &[])
     }
 
-    /// Waits until a gauge rises from zero, and does what lets it fall again.
+    /// Waits until a gauge rises from zero, then does what makes it fall again.
     fn rises(&self, engine: &Engine, name: &str, release: impl FnOnce()) {
         wait_until(name, || (self.gauge(engine, name) > 0.0).then_some(()));
         release();
@@ -36,7 +36,7 @@ impl Moved {
         wait_until(name, || (self.gauge(engine, name) == 0.0).then_some(()));
     }
 
-    /// `act` adds to each of these: name, suffix, a label.
+    /// `act` increases each of these: name, suffix, a label.
     #[track_caller]
     fn counts(&self, engine: &Engine, counters: &[(&str, &str, &str)], act: impl FnOnce()) {
         let all = || -> Vec<f64> {
@@ -52,7 +52,7 @@ impl Moved {
         }
     }
 
-    /// `act` is answered by the proxy with this decision, a word of `Idempotency-Status`.
+    /// The proxy answers `act` with this decision, a word of `Idempotency-Status`.
     #[track_caller]
     fn decides(&self, engine: &Engine, decision: &str, act: impl FnOnce()) {
         let label = format!("decision=\"{decision}\"");
@@ -87,14 +87,14 @@ fn every_metric_moves() {
     let (upstream, passed) = (upstream(&gate), Upstream::echo());
     let engine = shim.preload(builder).arg("--pass").arg(passed.addr.to_string()).start();
 
-    what_became_of_calls(&moved, &engine, &upstream, &passed);
-    what_runs_and_waits(&moved, &engine, &upstream, &gate);
-    requests_to_both_doors(&moved, &engine, &upstream);
+    outcomes_of_calls(&moved, &engine, &upstream, &passed);
+    running_and_waiting_calls(&moved, &engine, &upstream, &gate);
+    requests_to_both_listeners(&moved, &engine, &upstream);
     the_writer(&moved, &engine, &upstream, &shim);
     the_clock(&moved, &engine, &upstream, &shim);
     let names = names(&engine);
     the_files(&moved, engine);
-    one_that_may_not_wait(&moved);
+    a_call_that_may_not_wait(&moved);
     a_full_store(&moved);
 
     let unmoved: Vec<_> = names.difference(&moved.0.borrow()).cloned().collect();
@@ -109,7 +109,7 @@ fn names(engine: &Engine) -> BTreeSet<String> {
     named.map(|line| line.split(' ').next().unwrap().to_owned()).collect()
 }
 
-fn what_became_of_calls(moved: &Moved, engine: &Engine, upstream: &Upstream, passed: &Upstream) {
+fn outcomes_of_calls(moved: &Moved, engine: &Engine, upstream: &Upstream, passed: &Upstream) {
     let send = |request: Request| drop(engine.send(&request));
     let post = |path: &str| Request::post(&upstream.url(path), "x");
     moved.decides(engine, "executed", || send(post("/act")));
@@ -125,7 +125,7 @@ fn what_became_of_calls(moved: &Moved, engine: &Engine, upstream: &Upstream, pas
     moved.counts(engine, &[("upstream_duration_seconds", "_count", "")], || send(post("/again")));
 }
 
-fn what_runs_and_waits(moved: &Moved, engine: &Engine, upstream: &Upstream, gate: &Gate) {
+fn running_and_waiting_calls(moved: &Moved, engine: &Engine, upstream: &Upstream, gate: &Gate) {
     let held = Request::post(&upstream.url("/held"), "x");
     let ask = || {
         let mut client = Client::connect(engine.proxy).unwrap();
@@ -143,7 +143,7 @@ fn what_runs_and_waits(moved: &Moved, engine: &Engine, upstream: &Upstream, gate
     moved.falls(engine, "claims_in_flight");
 }
 
-fn requests_to_both_doors(moved: &Moved, engine: &Engine, upstream: &Upstream) {
+fn requests_to_both_listeners(moved: &Moved, engine: &Engine, upstream: &Upstream) {
     let proxied = |decision: &'static str, act: &dyn Fn()| {
         let label = format!("decision=\"{decision}\"");
         moved.counts(engine, &[("proxy_requests", "_total", &label)], act);
@@ -153,7 +153,7 @@ fn requests_to_both_doors(moved: &Moved, engine: &Engine, upstream: &Upstream) {
     proxied("tunnel", &|| {
         let authority = upstream.addr.to_string();
         let (mut tunnel, _) = Client::tunnel(engine.proxy, &authority, "").unwrap();
-        // No HTTP: a blind tunnel, which is counted once it is over.
+        // Not HTTP: a blind tunnel, which is counted once it has ended.
         tunnel.write([0x16, 3, 1, 0, 1]).unwrap();
         drop(tunnel);
         let label = "decision=\"tunnel\"";
@@ -184,7 +184,7 @@ fn the_writer(moved: &Moved, engine: &Engine, upstream: &Upstream, shim: &Shim) 
     let seen = AtomicBool::new(false);
     std::thread::scope(|scope| {
         let (proxy, seen) = (engine.proxy, &seen);
-        // The queue is there only while calls wait for a commit: they come until it was seen.
+        // The queue is not empty only while calls wait for a commit. Calls are made until it was seen.
         scope.spawn(move || {
             for round in (0..50).take_while(|_| !seen.load(Ordering::Relaxed)) {
                 all_at_once(8, |n| drop(post(&format!("slow {round} {n}")).via(proxy)));
@@ -205,7 +205,7 @@ fn the_clock(moved: &Moved, engine: &Engine, upstream: &Upstream, shim: &Shim) {
     shim.wall_ahead(Duration::ZERO);
 }
 
-/// What was written is in the log; a stop moves it into the file.
+/// Writes are in the WAL. A shutdown moves them into the database file.
 fn the_files(moved: &Moved, engine: Engine) {
     let (log, file) =
         (moved.gauge(&engine, "wal_size_bytes"), moved.gauge(&engine, "store_size_bytes"));
@@ -216,7 +216,7 @@ fn the_files(moved: &Moved, engine: Engine) {
     assert!(moved.gauge(&engine, "store_size_bytes") > file);
 }
 
-fn one_that_may_not_wait(moved: &Moved) {
+fn a_call_that_may_not_wait(moved: &Moved) {
     let gate = Gate::new();
     let upstream = upstream(&gate);
     let engine = engine!().arg("--max-wait").arg("0s").start();

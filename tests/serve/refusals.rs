@@ -1,5 +1,5 @@
-//! What `serve` cannot start with: one line that says why and what to do, before a port is open, and
-//! the exit code of what is wrong with the call.
+//! What `serve` cannot start with: before a port is open it prints one line with the reason and the remedy,
+//! and exits with 2.
 
 use std::fs;
 use std::net::TcpListener;
@@ -9,7 +9,7 @@ use std::process::{Command, Output, Stdio};
 
 use testkit::{Builder, engine};
 
-/// `serve` on `database` with further words.
+/// `serve` on `database` with further arguments.
 fn serve(builder: &Builder, database: &Path, words: &[&str]) -> Output {
     let mut command = builder.command();
     command.env("STATE_ENGINE_LOG", "error");
@@ -17,25 +17,25 @@ fn serve(builder: &Builder, database: &Path, words: &[&str]) -> Output {
     command.stdin(Stdio::null()).output().unwrap()
 }
 
-/// On two free ports.
+/// Addresses on two free ports.
 const FREE: [&str; 4] = ["--addr", "127.0.0.1:0", "--proxy-addr", "127.0.0.1:0"];
 
 #[track_caller]
 fn refused(output: &Output, why: &str, remedy: &str) {
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert_eq!((output.status.code(), &*output.stdout), (Some(2), &b""[..]), "{said}");
-    assert!(said.starts_with("error: ") && said.lines().count() == 1, "{said}");
-    assert!(said.contains(why) && said.contains(remedy), "{said}");
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert_eq!((output.status.code(), &*output.stdout), (Some(2), &b""[..]), "{stderr}");
+    assert!(stderr.starts_with("error: ") && stderr.lines().count() == 1, "{stderr}");
+    assert!(stderr.contains(why) && stderr.contains(remedy), "{stderr}");
 }
 
 #[test]
-fn a_port_that_cannot_be_had_names_its_flag() {
+fn an_error_about_a_port_in_use_names_its_flag() {
     let builder = engine!();
-    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
-    let taken = taken.local_addr().unwrap().to_string();
+    let occupied = TcpListener::bind("127.0.0.1:0").unwrap();
+    let occupied = occupied.local_addr().unwrap().to_string();
     for (flag, words) in [
-        ("--addr", ["--addr", &taken, "--proxy-addr", "127.0.0.1:0"]),
-        ("--proxy-addr", ["--addr", "127.0.0.1:0", "--proxy-addr", &taken]),
+        ("--addr", ["--addr", &occupied, "--proxy-addr", "127.0.0.1:0"]),
+        ("--proxy-addr", ["--addr", "127.0.0.1:0", "--proxy-addr", &occupied]),
     ] {
         let output = serve(&builder, builder.database_path(), &words);
         refused(&output, "Address already in use", &format!("choose another with {flag}"));
@@ -43,7 +43,7 @@ fn a_port_that_cannot_be_had_names_its_flag() {
 }
 
 #[test]
-fn a_place_where_no_database_can_be() {
+fn a_path_that_cannot_hold_a_database() {
     let builder = engine!();
     let file = builder.home().join("file");
     fs::write(&file, "").unwrap();
@@ -58,9 +58,9 @@ fn a_place_where_no_database_can_be() {
     }
 }
 
-/// As another user than root, whom no mode keeps out.
+/// Runs as a user other than root, because no file mode keeps root out.
 #[test]
-fn a_folder_that_is_somebody_elses() {
+fn a_folder_of_another_user() {
     let builder = engine!();
     let folder = builder.home().join("theirs");
     fs::create_dir(&folder).unwrap();
@@ -69,7 +69,7 @@ fn a_folder_that_is_somebody_elses() {
     let database = folder.join("engine.db");
     let mut command = builder.command();
     if rustix::process::geteuid().is_root() {
-        // Where it lies, nobody may have no way to.
+        // The user `nobody` may not be able to reach the folder of the build.
         let copy = builder.home().join("engine");
         fs::copy(command.get_program(), &copy).unwrap();
         command = Command::new("setpriv");
@@ -81,7 +81,7 @@ fn a_folder_that_is_somebody_elses() {
 }
 
 #[test]
-fn a_file_that_is_no_store_of_this_version() {
+fn a_file_that_is_not_a_store_of_this_version() {
     let builder = engine!();
     let path = |name: &str| builder.home().join(name);
     fs::write(path("text.db"), "no database, and long enough to be read as one ".repeat(20))
@@ -119,7 +119,7 @@ fn a_file_that_is_no_store_of_this_version() {
 }
 
 #[test]
-fn one_database_by_two_names_has_one_owner() {
+fn one_database_under_two_names_has_one_owner() {
     let builder = engine!();
     let engine = builder.start();
     let link = builder.home().join("link.db");
@@ -141,10 +141,10 @@ it.commit()";
     let user = serde_json::json!({"username": "ada"});
     let call =
         serde_json::json!({"jsonrpc": "2.0", "id": 1, "method": "create_user", "params": user});
-    assert!(engine.try_rpc_text(&call.to_string()).is_err(), "nobody is told of anything");
+    assert!(engine.try_rpc_text(&call.to_string()).is_err(), "no answer arrives");
     let (status, builder) = engine.wait();
     assert!(!status.success(), "{status}");
-    // It begins anew behind what is there, and `verify` names the row.
+    // The new engine appends to what is there, and `verify` names the row.
     let engine = builder.start();
     engine.rpc("create_user", &user);
     let database = engine.builder().database_path().as_os_str();
@@ -153,7 +153,7 @@ it.commit()";
 }
 
 #[test]
-fn a_disk_without_any_room() {
+fn a_full_disk() {
     let builder = engine!();
     let disk = builder.home().join("disk");
     fs::create_dir(&disk).unwrap();

@@ -1,7 +1,7 @@
-//! A database that an earlier build wrote: it opens, its calls are not sent again, and it verifies.
+//! A database of an earlier version: it opens, its calls are not sent again, and `verify` finds nothing.
 //!
-//! The fixture is the file that version 0.2.0 left at a clean stop. It had guarded two calls, lost the
-//! answer to a third, and served three by the API, one of them with an unknown outcome.
+//! The fixture is the file that version 0.2.0 left at a clean shutdown. It had guarded two calls, lost the
+//! answer to a third, and served three API calls, one of them with an unknown outcome.
 
 use std::fs;
 use std::io;
@@ -10,13 +10,13 @@ use flate2::read::GzDecoder;
 use serde_json::{Value, json};
 use testkit::{Builder, Request, Shim, engine};
 
-/// A minute after the fixture's newest event, in seconds since 1970: its keys are still held.
+/// A minute after the fixture's newest event, in seconds since 1970. Its keys are still held then.
 const STOPPED: u64 = 1_796_030_853;
 
 /// The last line of the log as `verify` of version 0.2.0 printed it.
 const HEAD: &str = "21:5f828a64e3d5ea13769f1c29365e154b58101b96bfa3e206d9af658abe2aff3c";
 
-/// Where the tool of the fixture listened; nothing listens there now.
+/// The address of the fixture's tool. Nothing listens there now.
 const TOOL: &str = "http://127.0.0.1:18099";
 
 fn on_fixture() -> Builder {
@@ -50,7 +50,7 @@ fn guarded_calls_of_version_0_2_0_are_not_sent_again() {
 }
 
 #[test]
-fn calls_by_the_api_of_version_0_2_0_are_known() {
+fn api_calls_of_version_0_2_0_are_known() {
     let engine = on_fixture().start();
     let call = |key: Option<&str>| {
         engine.rpc(

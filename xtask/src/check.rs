@@ -1,15 +1,15 @@
 //! `cargo xtask check`: everything that must hold before a change is submitted. CI runs this and
 //! nothing else.
 
-use crate::command::{beside, cargo, program, root, run};
+use crate::command::{cargo, in_parallel, program, root, run};
 use crate::{install, test, tools, venv, words};
 
 /// Format, lints, dependencies, documentation, then all tests.
 pub(crate) fn check() -> anyhow::Result<()> {
     tools::require()?;
     run("format", cargo().args(["fmt", "--all", "--check"]))?;
-    // Installing waits for the network, and the compiler does not.
-    let (installed, checked) = beside(install::everything, || {
+    // The installation waits for the network while the compiler works.
+    let (installed, checked) = in_parallel(install::everything, || {
         lints()?;
         words::check(&["*.md"])?; // To check every file: words::check(&[])?
         deny()?;
@@ -23,7 +23,7 @@ pub(crate) fn check() -> anyhow::Result<()> {
 fn lints() -> anyhow::Result<()> {
     let all = ["clippy", "--workspace", "--all-targets", "--features", "failpoints"];
     run("lints", cargo().args(all).args(["--", "-D", "warnings"]))?;
-    // The tests are the same with failpoints and without; what they test is not.
+    // The tests are the same with failpoints and without, but the code under test is not.
     let built = ["clippy", "--workspace", "--lib", "--bins", AS_FOR_TESTS];
     run("lints, without failpoints", cargo().args(built).args(["--", "-D", "warnings"]))
 }
@@ -35,11 +35,11 @@ fn documentation() -> anyhow::Result<()> {
     run("documentation", &mut doc)
 }
 
-/// There are no examples. Asked for them, cargo counts in the features that tests need of libraries,
-/// so that each library is compiled once and not once for each selection.
+/// There are no examples. With this flag, cargo also selects the features that tests need, so that it
+/// compiles each library once, not once per selection of features.
 pub(crate) const AS_FOR_TESTS: &str = "--examples";
 
-/// Bans, licences and sources; advisories would need a database from outside.
+/// Bans, licences and sources. Advisories would need an external database.
 pub(crate) fn deny() -> anyhow::Result<()> {
     let mut deny = if tools::succeeds(&["cargo-deny", "--version"]) {
         program("cargo-deny", &root())

@@ -1,4 +1,4 @@
-//! Runs programs where the tree is.
+//! Runs programs in the tree.
 
 use std::env;
 use std::ffi::OsStr;
@@ -14,17 +14,17 @@ pub(crate) fn root() -> PathBuf {
     manifest.parent().expect("xtask is a folder of the workspace").to_owned()
 }
 
-/// The folder for what is built or installed; `.gitignore` names it.
+/// The folder for everything that is built or installed. `.gitignore` names it.
 pub(crate) fn target() -> PathBuf {
     root().join("target")
 }
 
-/// Cargo, as this process was started by.
+/// The cargo that started this process.
 pub(crate) fn cargo() -> Command {
     let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     cargo.current_dir(root());
-    // `cargo xtask` sets them to this package's. ring's build script looks at them: all above it would
-    // be compiled again after each cargo of another parent.
+    // `cargo xtask` sets these to this package's values. ring's build script reads them: everything that
+    // depends on ring would be compiled again after each cargo with another parent.
     for (name, _) in env::vars_os() {
         let text = name.to_string_lossy();
         if text.starts_with("CARGO_PKG_") || text.starts_with("CARGO_MANIFEST_") {
@@ -34,7 +34,7 @@ pub(crate) fn cargo() -> Command {
     cargo
 }
 
-/// A program that is run in `folder`.
+/// A command that runs a program in `folder`.
 pub(crate) fn program(name: impl AsRef<OsStr>, folder: &Path) -> Command {
     let mut program = Command::new(name);
     program.current_dir(folder);
@@ -51,7 +51,7 @@ pub(crate) fn run(title: &str, command: &mut Command) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// As [`run`], for work beside other work: the output is part of the error and shown nowhere else.
+/// Like [`run`], for parallel work: the output is only shown as a part of the error.
 pub(crate) fn quiet(title: &str, command: &mut Command) -> anyhow::Result<()> {
     eprintln!("==> {title}");
     let (succeeded, output) = captured(title, command)?;
@@ -61,7 +61,7 @@ pub(crate) fn quiet(title: &str, command: &mut Command) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Runs `command` to its end; whether it succeeded, and what it wrote to stdout and then to stderr.
+/// Runs `command` to its end. Returns whether it succeeded, and its stdout followed by its stderr.
 pub(crate) fn captured(title: &str, command: &mut Command) -> anyhow::Result<(bool, String)> {
     let command = command.stdin(Stdio::null());
     let output = command.output().with_context(|| format!("{title}: cannot be started"))?;
@@ -69,8 +69,8 @@ pub(crate) fn captured(title: &str, command: &mut Command) -> anyhow::Result<(bo
     Ok((output.status.success(), String::from_utf8_lossy(&text).into_owned()))
 }
 
-/// Does both at once, and returns when both have ended.
-pub(crate) fn beside<A: Send, B>(
+/// Runs both at once, and returns when both have ended.
+pub(crate) fn in_parallel<A: Send, B>(
     one: impl FnOnce() -> A + Send,
     other: impl FnOnce() -> B,
 ) -> (A, B) {

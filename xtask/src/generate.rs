@@ -2,7 +2,7 @@
 
 use crate::command::{cargo, run, target};
 
-/// `ts-client/src/wire.ts`; the test that compares it with the types writes it, when told to.
+/// Writes `ts-client/src/wire.ts`, with the test that otherwise compares it with the types.
 pub(crate) fn generate() -> anyhow::Result<()> {
     let mut test = cargo();
     test.env("STATE_ENGINE_GENERATE", "1").args(["test", "--quiet", "--bin"]);

@@ -30,7 +30,7 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Verb {
     Test(test::Args),
-    /// Measure the engine beside no proxy, a bare hop and, with --peers, other people's programs
+    /// Compare the engine with no proxy, a bare hop and, with --peers, other programs
     #[command(disable_help_flag = true)]
     Bench {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
@@ -46,7 +46,7 @@ enum Verb {
     Deny,
 }
 
-/// Optimized: the load generator, the upstream and the hop must not be what is slow.
+/// Optimized, so that the load generator, the upstream and the hop are not the slow part.
 fn bench(args: &[String]) -> anyhow::Result<()> {
     let mut bench = cargo();
     bench.args(["run", "--quiet", "--release", "--package", "bench", "--"]);

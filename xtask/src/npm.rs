@@ -1,26 +1,26 @@
-//! The npm packages: installed, and tested.
+//! Installs and tests the npm packages.
 
 use std::fs;
 
 use anyhow::{Context as _, ensure};
 
-use crate::command::{beside, captured, program, quiet, root};
+use crate::command::{captured, in_parallel, program, quiet, root};
 
-/// Its `npm test` builds what the other packages use.
+/// The package whose `npm test` builds what the other packages use.
 const CLIENT: &str = "ts-client";
 
-/// The other npm packages with tests of their own: each lane goes beside the other.
+/// The other npm packages with their own tests. The lanes run in parallel.
 const LANES: [&[&str]; 2] = [
     &["tests/idempotency-stress", "examples/failure-demo", "examples/email-agent"],
     &["integrations/openclaw", "dashboard"],
 ];
 
-/// Those with tests of their own.
+/// The packages with their own tests.
 pub(crate) fn packages() -> impl Iterator<Item = &'static str> {
     [CLIENT].into_iter().chain(LANES.into_iter().flatten().copied())
 }
 
-/// `node_modules` of `package` has what its lock file says; installed again when that changes.
+/// Installs what the lock file of `package` pins into its `node_modules`, unless it is installed already.
 pub(crate) fn ci(package: &str) -> anyhow::Result<()> {
     let folder = root().join(package);
     let lock = fs::read(folder.join("package-lock.json")).context("package-lock.json")?;
@@ -33,7 +33,7 @@ pub(crate) fn ci(package: &str) -> anyhow::Result<()> {
     fs::write(installed, lock).context("node_modules")
 }
 
-/// Each is shown when it is over; all of them run, whichever fails.
+/// Shows each package when it has ended. All of them run, even if one fails.
 pub(crate) fn test() -> anyhow::Result<()> {
     let test = |package: &&'static str| {
         let title = format!("{package}: npm test");
@@ -43,7 +43,7 @@ pub(crate) fn test() -> anyhow::Result<()> {
     };
     let lane = |lane: &[&'static str]| lane.iter().map(test).collect::<anyhow::Result<Vec<_>>>();
     let client = lane(&[CLIENT])?;
-    let (one, other) = beside(|| lane(LANES[0]), || lane(LANES[1]));
+    let (one, other) = in_parallel(|| lane(LANES[0]), || lane(LANES[1]));
     let failed: Vec<_> = client.into_iter().chain(one?).chain(other?).flatten().collect();
     ensure!(failed.is_empty(), "npm test failed in {}", failed.join(", "));
     Ok(())

@@ -15,11 +15,11 @@ const PLUGIN: &str = "integrations/openclaw";
 /// Test the OpenClaw plugin against the real gateway, in a few minutes
 ///
 /// Installs the pinned gateway (650 MB) and Node 24 under target/, starts it on the loopback with a scripted
-/// model, and kills it where it hurts. Prints a table, and puts it into integrations/openclaw/STATUS.md
-/// where every case passed.
+/// model, and kills it at the critical points. Prints a table, and writes it to
+/// integrations/openclaw/STATUS.md if every case passed.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// Run only the cases whose names contain this; STATUS.md is left alone then
+    /// Run only the cases whose names contain this; STATUS.md is not written then
     #[arg(long, value_name = "TEXT")]
     only: Option<String>,
 }
@@ -38,12 +38,12 @@ pub(crate) fn test(args: &Args) -> anyhow::Result<()> {
     run("the plugin under the real gateway", &mut cases)
 }
 
-/// Node 24, as the tests with real clients have it: the gateway refuses older ones.
+/// The Node 24 of the tests with real clients. The gateway refuses older versions.
 fn node() -> std::path::PathBuf {
     root().join("tests/clients/node_modules/node/bin/node")
 }
 
-/// Its folder first, so that scripts of packages run by it too.
+/// A PATH with its folder first, so that scripts of packages use it too.
 fn path_with_node() -> anyhow::Result<OsString> {
     let node = node();
     let folder = node.parent().expect("it is in a folder").to_owned();
@@ -51,7 +51,7 @@ fn path_with_node() -> anyhow::Result<OsString> {
     Ok(env::join_paths([folder].into_iter().chain(env::split_paths(&rest)))?)
 }
 
-/// Installs what `e2e/gateway/package-lock.json` pins into `folder`, unless it is there.
+/// Installs what `e2e/gateway/package-lock.json` pins into `folder`, unless it is installed already.
 fn install(folder: &Path) -> anyhow::Result<()> {
     let pinned = root().join(PLUGIN).join("e2e/gateway");
     let lock =

@@ -1,4 +1,4 @@
-//! Sources of Python packages, for the tests that their wheels leave out.
+//! Downloads sources of Python packages, for tests that are not in their wheels.
 
 use std::fs;
 use std::path::Path;
@@ -7,8 +7,8 @@ use anyhow::Context as _;
 
 use crate::command::{program, quiet, root, target};
 
-/// `target/NAME` has the unpacked source of the one package that `requirements` names with its hash;
-/// unpacked again when that file changes. `python` is what unpacks it.
+/// Unpacks the source of the package in `requirements`, which has its hash, into `target/NAME`. Does it
+/// again only if that file has changed. Uses the interpreter `python`.
 pub(crate) fn unpacked(name: &str, requirements: &str, python: &Path) -> anyhow::Result<()> {
     let list = root().join(requirements);
     let wanted = fs::read(&list).with_context(|| requirements.to_owned())?;

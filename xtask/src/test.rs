@@ -6,7 +6,7 @@ use std::thread;
 use anyhow::{Context as _, ensure};
 
 use crate::check::AS_FOR_TESTS;
-use crate::command::{beside, cargo, run, target};
+use crate::command::{cargo, in_parallel, run, target};
 use crate::{install, npm, tools};
 
 /// Run all tests of the tree: Rust, doctests, real clients, npm packages
@@ -19,7 +19,7 @@ pub(crate) struct Args {
 
 pub(crate) fn test(args: &Args) -> anyhow::Result<()> {
     tools::require()?;
-    let (installed, built) = beside(install::everything, build);
+    let (installed, built) = in_parallel(install::everything, build);
     built?;
     installed?;
     let rust = test_rust(&args.runner);
@@ -32,7 +32,7 @@ pub(crate) fn test(args: &Args) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The engine with failpoints, which tests kill at named points, and all tests with the plain one.
+/// Builds the engine with failpoints, at which tests kill it, and all tests with the plain engine.
 fn build() -> anyhow::Result<()> {
     let name = "openclaw-state-engine";
     let mut build = cargo();
@@ -40,7 +40,7 @@ fn build() -> anyhow::Result<()> {
     run("build with failpoints", build.arg("--target-dir").arg(target()))?;
     let folder = target().join("failpoints");
     fs::create_dir_all(&folder)?;
-    // Never in place: a test of another run may be executing the old one.
+    // Not in place: a test of another run may be executing the old one.
     let fresh = folder.join("fresh");
     fs::copy(target().join("debug").join(name), &fresh)?;
     fs::rename(fresh, folder.join(name)).context("target/failpoints")?;
@@ -53,11 +53,11 @@ fn test_rust(runner: &[String]) -> anyhow::Result<()> {
     let mut tests = cargo();
     if tools::succeeds(&["cargo-nextest", "nextest", "--version"]) {
         tests.args(["nextest", "run", "--workspace"]);
-        // A test waits for processes and deadlines about as long as it computes.
+        // Tests wait for processes and deadlines about half of the time.
         let cores = thread::available_parallelism().map_or(1, usize::from);
         tests.env("NEXTEST_TEST_THREADS", (2 * cores).to_string());
     } else {
-        eprintln!("cargo-nextest is not here: cargo test is slower (cargo install cargo-nextest)");
+        eprintln!("cargo-nextest is missing: cargo test is slower (cargo install cargo-nextest)");
         tests.args(["test", "--workspace", "--all-targets", "--no-fail-fast"]);
     }
     tests.arg("--target-dir").arg(target());

@@ -1,12 +1,12 @@
-//! What the tests need of the machine, and how to get what is missing.
+//! Checks the programs that the tests need on this machine, and says how to install missing ones.
 
 use std::process::{Command, Stdio};
 
 use anyhow::bail;
 
-/// A program that must be there.
+/// A program that the tests need.
 struct Tool {
-    /// A call of it that succeeds where it is there and complete.
+    /// A command that succeeds if the program is installed and complete.
     probe: &'static [&'static str],
     why: &'static str,
     how: &'static str,
@@ -55,12 +55,12 @@ const TOOLS: &[Tool] = &[
     },
     Tool {
         probe: &["openssl", "version"],
-        why: "it looks at the certificates that the engine signs",
+        why: "tests check the engine's certificates with it",
         how: "apt-get install openssl",
     },
 ];
 
-/// Refuses where a tool is missing, and names each with its remedy.
+/// Fails if a tool is missing, and names each with its remedy.
 pub(crate) fn require() -> anyhow::Result<()> {
     let missing: Vec<_> = TOOLS
         .iter()
@@ -68,12 +68,12 @@ pub(crate) fn require() -> anyhow::Result<()> {
         .map(|tool| format!("  {}: {}\n    {}", tool.probe[0], tool.why, tool.how))
         .collect();
     if !missing.is_empty() {
-        bail!("the tests need what is not here:\n{}", missing.join("\n"));
+        bail!("the tests need programs that are missing:\n{}", missing.join("\n"));
     }
     Ok(())
 }
 
-/// The call can be made, and ends with 0.
+/// Whether the command can be started and exits with 0.
 pub(crate) fn succeeds(call: &[&str]) -> bool {
     Command::new(call[0])
         .args(&call[1..])

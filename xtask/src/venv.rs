@@ -1,4 +1,4 @@
-//! Virtual environments of Python under `target/`.
+//! Python's virtual environments under `target/`.
 
 use std::fs;
 use std::path::PathBuf;
@@ -7,7 +7,7 @@ use anyhow::Context as _;
 
 use crate::command::{program, quiet, root, target};
 
-/// `target/NAME` has what the file `requirements` lists; installed again when that file changes.
+/// Installs what the file `requirements` lists into `target/NAME`, unless it is installed already.
 pub(crate) fn with(name: &str, requirements: &str) -> anyhow::Result<PathBuf> {
     let list = root().join(requirements);
     let wanted = fs::read(&list).with_context(|| requirements.to_owned())?;

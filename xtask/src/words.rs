@@ -105,7 +105,7 @@ impl Word {
 }
 
 impl List {
-    /// The line, the word as it is written, and what to say instead; an identifier once a file.
+    /// The line, the word as written, and the word to use instead. An identifier is found once per file.
     fn find(&self, source: &str, language: Language) -> Vec<(usize, String, &str)> {
         let (mut found, mut names) = (Vec::new(), BTreeSet::new());
         for piece in pieces(source, language) {
@@ -127,7 +127,7 @@ impl List {
         found
     }
 
-    /// The text of a piece as words, without what is allowed; lines stay lines.
+    /// The text of a piece as words, without the allowed texts. Line breaks stay.
     fn searched(&self, piece: &Piece) -> String {
         if piece.kind != Kind::Identifiers {
             let allowed = self.allow.iter();
@@ -180,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn words_of_a_pattern_may_stand_on_two_lines() {
+    fn words_of_a_pattern_can_be_on_two_lines() {
         let text = "An engine that is brought\n  along\n";
         assert_eq!(found(text, Language::Markdown), ["1: brought along -> started"]);
         let code = "fn f() {}\n    /// An engine that is brought\n    /// along.\n";
@@ -188,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn code_in_prose_and_targets_of_links_are_not_looked_at() {
+    fn code_in_prose_and_targets_of_links_are_not_checked() {
         let text =
             "A `told` [link](docs/told.md).\n\n```sh\ntold\n```\n\n~~~\ntold\n~~~\n\nIs told.\n";
         assert_eq!(found(text, Language::Markdown), ["11: told -> said"]);
@@ -207,7 +207,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_only_for_identifiers_is_fine_in_prose() {
+    fn words_for_identifiers_only_are_fine_in_prose() {
         assert!(found("// It is taken.\nfn f() { g(\"taken\") }\n", Language::Rust).is_empty());
     }
 

@@ -1,5 +1,5 @@
-//! The chart and tables of docs/TRANSACTIONS.md, printed from `next` over every state that can be
-//! reached and every event.
+//! The chart and tables of docs/TRANSACTIONS.md, printed from `next` for every reachable state and every
+//! event.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
@@ -15,7 +15,7 @@ const END: &str = "<!-- table:end -->\n";
 /// `n`: the newest attempt of a leased state. The tables hold for every n.
 const N: u32 = 7;
 
-/// An event and its name in the header of a table.
+/// An event and its name in a table's head.
 type Named = (Event, &'static str);
 
 fn set_events() -> Vec<Named> {
@@ -32,7 +32,7 @@ fn finish_events(attempt: u32) -> Vec<Named> {
     ]
 }
 
-/// Three events without an attempt, then those with one.
+/// Three events that name no attempt, then the others that do.
 fn other_events(attempt: u32) -> Vec<Named> {
     vec![
         (Event::Claim, "claim"),
@@ -49,7 +49,7 @@ fn all_events(attempt: u32) -> Vec<Named> {
     [set_events(), other_events(attempt), finish_events(attempt)].concat()
 }
 
-/// The same state at another attempt. A state that was never leased has no attempt.
+/// The same state at another attempt. A state that was never leased stays as it is.
 fn at(state: State, n: u32) -> State {
     match state {
         State::Running { prior, .. } => State::Running { attempt: n, prior },
@@ -62,7 +62,7 @@ fn at(state: State, n: u32) -> State {
     }
 }
 
-/// Every state that an execution of a class comes to, all of them at attempt N.
+/// Every state that an execution of a class can reach, each at attempt N.
 fn reachable(class: EffectClass) -> Vec<State> {
     let mut found = vec![State::Running { attempt: N, prior: NotExecuted }];
     if class == EffectClass::Once {
@@ -90,7 +90,7 @@ fn knowledge(known: Knowledge) -> &'static str {
     }
 }
 
-/// A state in words; `n + 1` if it is one attempt further.
+/// A state in words; `n + 1` if its attempt is the next one.
 fn words(state: State) -> String {
     let n = match state.attempt() {
         0 => " (v0.1)",
@@ -119,7 +119,7 @@ fn words(state: State) -> String {
     }
 }
 
-/// The rows: each state, with the classes whose executions come to it.
+/// The rows: each state, with the classes whose executions reach it.
 fn states() -> Vec<(State, Vec<EffectClass>)> {
     let mut rows: Vec<(State, Vec<EffectClass>)> = Vec::new();
     for class in EffectClass::ALL {
@@ -181,7 +181,7 @@ fn table(title: &str, events: &[Named]) -> String {
     text
 }
 
-/// What leads from one status on the wire to another.
+/// The events that lead from one status on the wire to another.
 fn chart() -> String {
     let mut edges: BTreeMap<(&str, &str), BTreeSet<&str>> = BTreeMap::new();
     for (state, classes) in states() {
@@ -245,9 +245,9 @@ fn another_attempt_than_the_newest_changes_nothing() {
     }
 }
 
-/// Guarantees that the tables imply, checked on their own.
+/// Promises that follow from the tables, checked on their own.
 #[test]
-fn doubt_ends_by_evidence_or_decision_alone() {
+fn doubt_ends_only_by_evidence_or_decision() {
     for (state, classes) in states() {
         let State::InDoubt { released, .. } = state else { continue };
         for (event, name) in all_events(N) {
@@ -266,7 +266,7 @@ fn doubt_ends_by_evidence_or_decision_alone() {
 }
 
 #[test]
-fn what_ran_is_never_forgotten() {
+fn an_executed_attempt_is_never_forgotten() {
     for (state, classes) in states() {
         if state.outcome() != Some(Executed) {
             continue;

@@ -1,4 +1,4 @@
-//! A store in a temporary folder, and calls for it.
+//! A store in its own folder, and calls to make on it.
 
 #![allow(dead_code, reason = "each test file uses its part")]
 
@@ -41,7 +41,7 @@ impl Fixture {
         Self { store: Store::open(&options).unwrap(), options, dir }
     }
 
-    /// A call by the API, in a new place.
+    /// An API call, with its own session and goal.
     pub(crate) async fn tool_call(&self, user: &str, tool: &str, input: &str) -> ToolCall {
         let new = NewUser { username: user.to_owned(), display_name: None, email: None };
         let user_id = match self.store.create_user(new).await {
@@ -139,7 +139,7 @@ pub(crate) fn answer(body: &str) -> Answer {
         omitted_cookies: false,
         body: AnswerBody::Kept(bytes::Bytes::copy_from_slice(body.as_bytes())),
         trailers: Vec::new(),
-        // Never old enough for retention.
+        // Too new for retention to drop.
         received_at: Timestamp::from_micros(4_102_444_800_000_000),
     }
 }

@@ -176,7 +176,7 @@ fn channels() {
     let unknown = format!(r#"{{"channel":{{"id":"{NOBODY}"}}}}"#);
     t.bad("unknown", -32002, "update_channel", &unknown);
     t.good("of a user", "list_channels", &format!(r#"{{"user_id":"{user}"}}"#));
-    t.bad("of nobody said", -32602, "list_channels", "{}");
+    t.bad("no user given", -32602, "list_channels", "{}");
     t.golden("channels");
 }
 

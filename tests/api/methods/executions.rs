@@ -110,8 +110,8 @@ fn leases() {
         |outcome: &str, more: &str| format!(r#"{{"lease":"{lease}","outcome":"{outcome}"{more}}}"#);
     let executed = finish("executed", r#","output":{"n":1.50}"#);
     s.t.good("it ran", "finish_tool_execution", &executed);
-    s.t.good("told again", "finish_tool_execution", &executed);
-    s.t.bad("told otherwise", -32013, "finish_tool_execution", &finish("not_executed", ""));
+    s.t.good("finished again", "finish_tool_execution", &executed);
+    s.t.bad("finished otherwise", -32013, "finish_tool_execution", &finish("not_executed", ""));
     s.t.bad("an unknown word", -32602, "finish_tool_execution", &finish("perhaps", ""));
     s.t.good("its result for others", "execute_tool_idempotent", &params);
     s.t.bad("the lease is spent", -32017, "extend_lease", &extend);

@@ -1,4 +1,4 @@
-//! Each method, good and bad, v0.1's and the added ones.
+//! Each method with good and bad params, those of v0.1 and the later ones.
 
 mod entities;
 mod executions;
@@ -31,7 +31,7 @@ impl Scene {
         Self { t, user, session, goal }
     }
 
-    /// The params of a tool call, with further ones behind.
+    /// The params of a tool call, followed by `more`.
     fn call(&self, input: &str, more: &str) -> String {
         let Self { user, session, goal, .. } = self;
         format!(
@@ -49,7 +49,7 @@ impl Scene {
     }
 }
 
-/// An id of something that is not there.
+/// The id of something that does not exist.
 fn id(id: &str) -> String {
     format!(r#"{{"id":"{id}"}}"#)
 }

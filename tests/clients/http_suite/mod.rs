@@ -1,6 +1,5 @@
-//! A suite that knows nothing of us: the tests of Python's requests, once against their own servers and
-//! once with the engine between. The verdicts are the same, but for those that no proxy leaves as they
-//! are.
+//! The test suite of Python's requests, once against its own servers and once through the engine. The
+//! verdicts are the same, except for tests that fail through any proxy.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -13,10 +12,10 @@ use testkit::engine;
 const FILES: [&str; 3] =
     ["tests/test_requests.py", "tests/test_lowlevel.py", "tests/test_testserver.py"];
 
-/// They need a network with an address that swallows packets.
+/// Tests that need a network with an address that drops packets.
 const LEFT_OUT: &str = "not connect_timeout and not timeout_connect";
 
-/// Tests, by the start of their name, that pass without a proxy and fail with any, and why.
+/// Tests, by the start of their name, that pass without a proxy and fail through any proxy, and why.
 const NOT_THROUGH_A_PROXY: [(&str, &str); 11] = [
     ("TestRequests::test_errors[http://doesnotexist", "a refused connection is an answer of 502"),
     ("TestRequests::test_errors[http://localhost:1-", "a refused connection is an answer of 502"),
@@ -24,7 +23,7 @@ const NOT_THROUGH_A_PROXY: [(&str, &str); 11] = [
     ("test_chunked_encoding_error", "half a header is an answer of 502 (RFC 9112, 8)"),
     ("test_conflicting_content_lengths", "they are an answer of 502 (RFC 9112, 6.3)"),
     ("TestPreparingURLs::test_redirecting_to_bad_url", "a bad URL is an answer of 400"),
-    ("test_chunked_upload_uses_only_specified", "Host is made anew (RFC 9112, 3.2.2)"),
+    ("test_chunked_upload_uses_only_specified", "the proxy sets Host (RFC 9112, 3.2.2)"),
     ("TestRequests::test_proxy_authorization_preserved", "it is for the proxy (RFC 9110, 11.7.2)"),
     ("test_proxy_env_vars_override_default[all_proxy", "all_proxy alone is meant to be set"),
     ("test_use_proxy_from_environment", "another proxy is meant to be set"),
@@ -33,11 +32,11 @@ const NOT_THROUGH_A_PROXY: [(&str, &str); 11] = [
 
 fn here(path: &str) -> PathBuf {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(path);
-    assert!(path.exists(), "{} is not there: `cargo xtask test` installs it", path.display());
+    assert!(path.exists(), "{} does not exist: `cargo xtask test` installs it", path.display());
     path
 }
 
-/// The one folder that the source was unpacked to.
+/// The only folder in the unpacked source.
 fn source() -> PathBuf {
     let mut found = fs::read_dir(here("target/http-suite")).unwrap().map(|one| one.unwrap().path());
     found.find(|path| path.is_dir()).unwrap()
@@ -59,7 +58,7 @@ fn verdicts(proxy: Option<&str>) -> BTreeMap<String, String> {
         pytest.env("SUITE_PROXY", proxy);
     }
     let output = pytest.output().unwrap();
-    // 0 is passed, 1 is that tests failed; all else is that they did not run.
+    // 0: passed; 1: some tests failed; anything else: they did not run.
     assert!(matches!(output.status.code(), Some(0 | 1)), "{output:?}");
     let lines = fs::read_to_string(file).unwrap();
     lines.lines().map(|line| serde_json::from_str::<(String, String)>(line).unwrap()).collect()

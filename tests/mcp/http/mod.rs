@@ -1,5 +1,5 @@
-//! Tool calls of MCP over HTTP, against a server in raw sockets that counts: one effect whatever the
-//! id, complete where the response was seen, and answers that an MCP client reads.
+//! MCP tool calls over HTTP, against a server in raw sockets that counts: one effect whatever the id,
+//! complete once the response was seen, and answers that an MCP client can read.
 
 mod once;
 mod outcomes;
@@ -27,12 +27,12 @@ fn call(upstream: &Upstream, id: impl Into<Value>, name: &str) -> Request {
         .header("Mcp-Session-Id", &format!("session-of-{id}").replace('"', ""))
 }
 
-fn asked(request: &Received) -> Value {
+fn message_in(request: &Received) -> Value {
     serde_json::from_slice(&request.body).unwrap_or_default()
 }
 
 fn result(request: &Received, text: &str) -> Value {
-    json!({"jsonrpc": "2.0", "id": asked(request)["id"],
+    json!({"jsonrpc": "2.0", "id": message_in(request)["id"],
            "result": {"content": [{"type": "text", "text": text}]}})
 }
 
@@ -47,7 +47,7 @@ fn event(message: &Value) -> String {
 
 const EVENTS: [(&str, &str); 1] = [("Content-Type", "text/event-stream")];
 
-/// Answers every call in JSON.
+/// A server that answers every call in JSON.
 fn plain() -> Upstream {
     Upstream::start(|request, exchange| answer_json(exchange, 200, &result(request, "sent")))
 }
@@ -58,7 +58,7 @@ fn text_of(answer: &Response) -> String {
     json["result"]["content"][0]["text"].as_str().unwrap_or_else(|| panic!("{json}")).to_owned()
 }
 
-/// The one message of an answer, in JSON or in the last event of a stream.
+/// The message of an answer, from its JSON or from the last event of its stream.
 #[track_caller]
 fn message_of(answer: &Response) -> Value {
     assert_eq!(answer.status, 200, "{answer:?}");
@@ -70,7 +70,7 @@ fn message_of(answer: &Response) -> Value {
     serde_json::from_str(data.unwrap_or_else(|| panic!("no event: {text}"))).unwrap()
 }
 
-/// A tool error of the engine's that says `code`.
+/// Checks that the answer is the engine's tool error with this `code`.
 #[track_caller]
 fn assert_tool_error(answer: &Response, id: &Value, code: &str) -> Value {
     let json = message_of(answer);

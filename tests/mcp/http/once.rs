@@ -1,11 +1,11 @@
-//! One effect whatever the id, and a replay that the caller reads.
+//! One effect whatever the id, and a replay that the caller can read.
 
 use serde_json::json;
 use testkit::{Client, Gate, Request, Upstream, engine};
 
 use super::{
-    EVENTS, answer_json, asked, assert_tool_error, call, call_body, event, message, message_of,
-    only_execution, plain, result, text_of,
+    EVENTS, answer_json, assert_tool_error, call, call_body, event, message, message_in,
+    message_of, only_execution, plain, result, text_of,
 };
 
 #[test]
@@ -32,9 +32,9 @@ fn a_retry_under_a_new_id_has_one_effect_and_its_own_id() {
     assert_eq!(upstream.hits(), 2);
 }
 
-/// Outside of MCP a header of this name is one like any other.
+/// Outside MCP, a header of this name is an ordinary header.
 #[test]
-fn a_header_that_is_named_like_mcps_tells_other_requests_apart() {
+fn a_header_with_mcps_name_makes_other_requests_different() {
     let upstream = Upstream::echo();
     let engine = engine!().start();
     let of = |tenant: &str| {
@@ -47,7 +47,7 @@ fn a_header_that_is_named_like_mcps_tells_other_requests_apart() {
 }
 
 #[test]
-fn a_replay_comes_in_a_form_that_the_caller_reads() {
+fn a_replay_has_a_form_that_the_caller_can_read() {
     let upstream = Upstream::start(|request, exchange| {
         exchange.begin_chunked(200, &EVENTS);
         let progress = json!({"jsonrpc": "2.0", "method": "notifications/progress",
@@ -71,7 +71,7 @@ fn a_replay_comes_in_a_form_that_the_caller_reads() {
     again.assert_is(200, "replayed");
     assert_eq!(again.header("content-type"), Some("text/event-stream"));
     assert_eq!(message_of(&again)["id"], 3);
-    assert!(!again.text().contains("progress"), "old progress is not told again");
+    assert!(!again.text().contains("progress"), "old progress is not sent again");
     assert_eq!(upstream.hits(), 1);
 }
 
@@ -105,18 +105,18 @@ fn a_duplicate_of_a_running_call_waits_and_gets_its_own_id() {
     assert_eq!(upstream.hits(), 1);
 }
 
-/// A tool's error that its caller never saw is told to the retry; one that it saw is not.
+/// A tool's error that its caller never saw is replayed to the retry. One that it saw is not.
 #[test]
-fn an_error_that_did_not_arrive_is_replayed_once() {
+fn an_error_that_was_not_delivered_is_replayed_once() {
     let gate = Gate::new();
     let held = gate.clone();
     let upstream = Upstream::start(move |request, exchange| {
-        let answer = json!({"jsonrpc": "2.0", "id": asked(request)["id"],
+        let answer = json!({"jsonrpc": "2.0", "id": message_in(request)["id"],
                             "result": {"content": [], "isError": true}});
         exchange.begin_chunked(200, &EVENTS);
         exchange.chunk(": begun\n\n");
         held.wait();
-        if asked(request)["id"] == 1 {
+        if message_in(request)["id"] == 1 {
             for _ in 0..50 {
                 exchange.chunk(": still there\n\n");
                 std::thread::sleep(std::time::Duration::from_millis(5));
@@ -138,7 +138,7 @@ fn an_error_that_did_not_arrive_is_replayed_once() {
     retry.assert_is(200, "replayed");
     assert_eq!((retry.json()["id"].clone(), upstream.hits()), (json!(2), 1));
     engine.send(&call(&upstream, 3, "send")).assert_is(200, "executing");
-    assert_eq!(upstream.hits(), 2, "it was told, and asked again");
+    assert_eq!(upstream.hits(), 2, "it was replayed, and then called again");
 }
 
 #[test]

@@ -4,16 +4,16 @@ use serde_json::json;
 use testkit::{Request, Upstream, engine};
 
 use super::{
-    EVENTS, answer_json, asked, assert_tool_error, call, call_body, event, message, message_of,
-    only_execution, result, text_of,
+    EVENTS, answer_json, assert_tool_error, call, call_body, event, message, message_in,
+    message_of, only_execution, result, text_of,
 };
 
 #[test]
 fn a_result_that_asks_for_input_is_not_final() {
     let upstream = Upstream::start(|request, exchange| {
-        let asked = asked(request);
-        let answer = if asked["params"]["inputResponses"].is_null() {
-            json!({"jsonrpc": "2.0", "id": asked["id"],
+        let sent = message_in(request);
+        let answer = if sent["params"]["inputResponses"].is_null() {
+            json!({"jsonrpc": "2.0", "id": sent["id"],
                    "result": {"resultType": "input_required", "requestState": "s",
                               "inputRequests": {"ok": {"method": "elicitation/create"}}}})
         } else {
@@ -36,17 +36,17 @@ fn a_result_that_asks_for_input_is_not_final() {
     assert_eq!(upstream.hits(), 3);
 }
 
-/// The table of docs/SEMANTICS.md, over JSON and over events.
+/// The table of docs/SEMANTICS.md, in JSON and in events.
 #[test]
-fn results_and_errors_mean_what_the_table_says() {
+fn results_and_errors_have_the_outcomes_of_the_table() {
     let upstream = Upstream::start(|request, exchange| {
-        let asked = asked(request);
-        let name = asked["params"]["name"].as_str().unwrap().to_owned();
+        let sent = message_in(request);
+        let name = sent["params"]["name"].as_str().unwrap().to_owned();
         let (how, code) = name.split_once('.').unwrap();
         let answer = match code.parse::<i64>() {
-            Ok(code) => json!({"jsonrpc": "2.0", "id": asked["id"],
+            Ok(code) => json!({"jsonrpc": "2.0", "id": sent["id"],
                                "error": {"code": code, "message": "no"}}),
-            Err(_) => json!({"jsonrpc": "2.0", "id": asked["id"],
+            Err(_) => json!({"jsonrpc": "2.0", "id": sent["id"],
                              "result": {"content": [], "isError": true}}),
         };
         if how == "json" {
@@ -90,7 +90,7 @@ fn results_and_errors_mean_what_the_table_says() {
 #[test]
 fn in_doubt_is_a_tool_error_with_a_way_out() {
     let upstream = Upstream::start(|request, exchange| {
-        if asked(request)["id"] == 1 {
+        if message_in(request)["id"] == 1 {
             exchange.close();
         } else {
             answer_json(exchange, 200, &result(request, "second attempt"));
@@ -141,9 +141,9 @@ fn a_stream_that_ends_without_the_response_is_unknown() {
     }
 }
 
-/// A length in its head does not cut off what the engine has to say behind it.
+/// A `Content-Length` in the head does not cut off the message that the engine appends.
 #[test]
-fn a_stream_of_known_length_without_the_response_is_told_of_too() {
+fn a_stream_of_known_length_without_the_response_gets_an_error_too() {
     let upstream = Upstream::start(|_, exchange| {
         let progress = json!({"jsonrpc": "2.0", "method": "notifications/progress",
                               "params": {"progressToken": 1, "progress": 1}});
@@ -157,13 +157,13 @@ fn a_stream_of_known_length_without_the_response_is_told_of_too() {
     assert_eq!(upstream.hits(), 1);
 }
 
-/// Over the store's limit a response is not kept, and known for what it is.
+/// A response over the store's limit is not kept, but its outcome is known.
 #[test]
-fn a_response_that_is_too_large_to_be_kept_took_effect() {
+fn a_response_that_is_too_large_to_keep_counts_as_executed() {
     const SIZE: usize = 9 << 20;
     let upstream = Upstream::start(|request, exchange| {
         exchange.begin_chunked(200, &EVENTS);
-        // A request of the server's own of that size is no response.
+        // A request from the server of that size is not a response.
         let sampling = json!({"jsonrpc": "2.0", "id": 1, "method": "sampling/createMessage",
                               "params": {"result": "y".repeat(SIZE)}});
         for message in [sampling, result(request, &"x".repeat(SIZE))] {
@@ -189,7 +189,7 @@ fn a_response_that_is_too_large_to_be_kept_took_effect() {
 }
 
 #[test]
-fn a_server_that_accepts_and_says_nothing_leaves_the_call_in_doubt() {
+fn a_server_that_accepts_and_never_answers_leaves_the_call_in_doubt() {
     let upstream = Upstream::start(|_, exchange| exchange.answer(202, &[], b""));
     let engine = engine!().start();
     let first = engine.send(&call(&upstream, 1, "send"));

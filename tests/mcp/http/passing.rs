@@ -1,12 +1,12 @@
-//! What is not a tool call, and what a trusted server says of its tools.
+//! What is not a tool call, and what a trusted server says about its tools.
 
 use serde_json::{Value, json};
 use testkit::{Request, Upstream, engine};
 
-use super::{EVENTS, answer_json, asked, call, call_body, event, message, plain, result};
+use super::{EVENTS, answer_json, call, call_body, event, message, message_in, plain, result};
 
 #[test]
-fn what_is_no_tool_call_passes_byte_for_byte_and_unrecorded() {
+fn other_messages_than_tool_calls_pass_byte_for_byte_and_unrecorded() {
     let upstream = Upstream::start(|_, exchange| {
         exchange.answer(
             200,
@@ -60,18 +60,18 @@ fn an_ordinary_json_rpc_api_is_compared_whole() {
     assert_eq!(upstream.hits(), 3);
 }
 
-/// Hints are believed of servers that the configuration trusts, and once they have been told.
+/// The engine uses the hints of servers that the configuration trusts, once it has seen them.
 #[test]
-fn a_trusted_servers_hints_decide_where_no_rule_does() {
+fn a_trusted_servers_hints_decide_if_no_rule_does() {
     let upstream = Upstream::start(|request, exchange| {
-        let asked = asked(request);
-        if asked["method"] == "tools/list" {
+        let sent = message_in(request);
+        if sent["method"] == "tools/list" {
             let tools = json!([
                 {"name": "look", "annotations": {"readOnlyHint": true}},
                 {"name": "set", "annotations": {"idempotentHint": true}},
                 {"name": "ruled", "annotations": {"readOnlyHint": true}},
             ]);
-            let list = json!({"jsonrpc": "2.0", "id": asked["id"], "result": {"tools": tools}});
+            let list = json!({"jsonrpc": "2.0", "id": sent["id"], "result": {"tools": tools}});
             exchange.begin_chunked(200, &EVENTS);
             exchange.chunk(event(&list));
             exchange.end_chunked(&[]);

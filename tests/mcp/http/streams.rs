@@ -6,14 +6,14 @@ use testkit::{Client, Gate, Request, Upstream, engine};
 use super::{EVENTS, call, event, only_execution, result, text_of};
 
 #[test]
-fn the_event_with_the_response_is_held_until_it_is_on_disk_and_no_longer() {
+fn the_event_with_the_response_is_held_back_until_it_is_on_disk_and_no_longer() {
     let gate = Gate::new();
     let gate_of_tool = gate.clone();
     let upstream = Upstream::start(move |request, exchange| {
         exchange.begin_chunked(200, &EVENTS);
         exchange.chunk(event(&json!({"jsonrpc": "2.0", "method": "notifications/message"})));
         exchange.chunk(event(&result(request, "done")));
-        // The stream goes on: that is not what the call waits for.
+        // The stream goes on. The call does not wait for its end.
         gate_of_tool.wait();
         exchange.end_chunked(&[]);
     });
@@ -33,8 +33,7 @@ fn the_event_with_the_response_is_held_until_it_is_on_disk_and_no_longer() {
     gate.open();
 }
 
-/// 2025-11-25: the server ends the call's stream and sends the response where the client takes it up
-/// again.
+/// 2025-11-25: the server ends the call's stream, and sends the response when the client resumes it.
 #[test]
 fn a_response_on_the_sessions_other_stream_completes_the_call() {
     let upstream = Upstream::start(|request, exchange| {
@@ -77,7 +76,7 @@ fn a_response_on_the_sessions_other_stream_completes_the_call() {
     assert_eq!((&again.json()["id"], text_of(&again).as_str()), (&json!(7), "late"));
 }
 
-/// A stream that nobody ends holds up no stop.
+/// An open stream does not delay the shutdown.
 #[test]
 fn an_open_session_stream_ends_with_the_engine() {
     let upstream = Upstream::start(|_, exchange| {

@@ -1,11 +1,11 @@
-//! The verdicts of MCP's conformance suite, with the engine between and without.
+//! The verdicts of MCP's conformance suite, with and without the engine.
 
 use testkit::engine;
 
 use super::programs::{Sdk, Server};
 use super::{Place, calls, programs};
 
-/// What a test counts on: without an engine none of the verdicts is bad, and so many are good.
+/// Checks the verdicts without an engine: none is bad, and at least this many are good.
 #[track_caller]
 fn assert_good(verdicts: &[String], at_least: usize) {
     let bad: Vec<_> = verdicts.iter().filter(|one| one.ends_with("FAILURE")).collect();
@@ -14,8 +14,8 @@ fn assert_good(verdicts: &[String], at_least: usize) {
     assert!(good >= at_least, "{verdicts:#?}");
 }
 
-/// The same verdicts through the engine as without it: all kinds of content, messages of the tool
-/// while it works, questions of the tool to the client, streams that are taken up again.
+/// The same verdicts through the engine as without it: all kinds of content, messages of a tool while it
+/// works, requests of a tool to the client, and resumed streams.
 #[test]
 fn the_conformance_suite_gives_the_same_verdicts() {
     let place = Place::new();
@@ -30,9 +30,9 @@ fn the_conformance_suite_gives_the_same_verdicts() {
     assert!(unsettled.is_empty(), "{unsettled:#?}");
 }
 
-/// The same of `PyPI`'s server, which has only some of what the suite asks for.
+/// The same with `PyPI`'s server, which has only some of the suite's features.
 #[test]
-fn the_conformance_suite_finds_as_much_in_another_server() {
+fn the_conformance_suite_gives_the_same_verdicts_on_another_server() {
     let place = Place::new();
     let server = Server::of(Sdk::Python, &place.effects, "events");
     let without = programs::conformance(None, &server.url);
@@ -43,10 +43,10 @@ fn the_conformance_suite_finds_as_much_in_another_server() {
     assert!(!calls(&engine).is_empty(), "it went through the engine");
 }
 
-/// The protocol's own SDK as a client: one whose response comes on the session's other stream, one
-/// that is asked in the middle of a call, and those that sign in first.
+/// The protocol's own SDK as the client: with a response on the session's other stream, with a request to
+/// the client during a call, and with an authorization first.
 #[test]
-fn a_client_conforms_through_the_engine_as_without_it() {
+fn a_client_conforms_through_the_engine_as_it_does_without() {
     for (scenario, verdicts, calls_tools) in [
         ("initialize", 1, false),
         ("tools_call", 1, true),

@@ -1,4 +1,4 @@
-//! Client, server, wrapper and engine are killed in turn; nothing is repeated.
+//! Client, server, wrapper and engine are killed in turn. Nothing is repeated.
 
 use std::fs;
 use std::path::PathBuf;
@@ -6,10 +6,10 @@ use std::process::{Child, Command};
 
 use testkit::{Engine, engine_with_failpoints, wait_until};
 
-use super::programs::{Sdk, Server, ask, client, stdio_server, wrapped};
+use super::programs::{Sdk, Server, client, run_client, stdio_server, wrapped};
 use super::{CROSSED, Case, MODES, PEERS, Place, SEND, calls, cases, url};
 
-/// The client is killed while the tool works: its next run finds what the tool answered.
+/// The client is killed while the tool works. Its next run gets the tool's answer.
 #[test]
 fn a_killed_client_finds_the_result() {
     for case in cases() {
@@ -21,14 +21,14 @@ fn a_killed_client_finds_the_result() {
         killed.kill().unwrap();
         killed.wait().unwrap();
         place.go();
-        let said = case.ask(&engine, &server, &["slow"]);
-        assert_eq!(said.texts(), ["at last"], "{case:?}");
+        let printed = case.run_client(&engine, &server, &["slow"]);
+        assert_eq!(printed.texts(), ["at last"], "{case:?}");
         assert_eq!(place.effects(), ["slow"], "{case:?}");
     }
 }
 
-/// The server is killed while its tool works: whether it ran is known to nobody, and the model is
-/// told so.
+/// The server is killed while its tool works. Nobody knows whether the tool ran, and the client gets an
+/// error that says so.
 #[test]
 fn a_killed_server_leaves_the_call_in_doubt() {
     for case in cases().filter(|case| !case.resumable()) {
@@ -38,15 +38,15 @@ fn a_killed_server_leaves_the_call_in_doubt() {
         let waiting = case.client(&engine, &server, &["slow"]).spawn().unwrap();
         wait_until("the tool works", || (!place.effects().is_empty()).then_some(()));
         server.child.kill().unwrap();
-        let said = wait_until_told(waiting, &engine);
-        assert!(said.contains("may have been carried out"), "{case:?}: {said}");
+        let printed = wait_for_result(waiting, &engine);
+        assert!(printed.contains("may have been carried out"), "{case:?}: {printed}");
         assert_eq!(calls(&engine)[0]["status"], "in_doubt", "{case:?}");
         assert_eq!(place.effects(), ["slow"], "{case:?}");
     }
 }
 
-/// A server whose events have ids may still send the response on another stream: that is waited for
-/// while the client asks for it, and what is not known at the engine's end is in doubt.
+/// A server whose events have ids may still send the response on another stream. The engine waits for it
+/// as long as the client does. A call without an outcome at the engine's shutdown is in doubt.
 #[test]
 fn a_killed_server_that_could_resume_is_waited_for() {
     for case in cases().filter(Case::resumable) {
@@ -70,8 +70,8 @@ fn a_killed_server_that_could_resume_is_waited_for() {
     }
 }
 
-/// The text of the only result of a client. Its server is gone, so that it may not end by itself.
-fn wait_until_told(mut client: Child, engine: &Engine) -> String {
+/// The text of the client's only result. Its server is gone, so the client may not end by itself.
+fn wait_for_result(mut client: Child, engine: &Engine) -> String {
     use std::io::BufRead as _;
 
     wait_until("the engine has noticed", || {
@@ -86,7 +86,7 @@ fn wait_until_told(mut client: Child, engine: &Engine) -> String {
     result["text"].as_str().unwrap().to_owned()
 }
 
-/// The engine is killed while the tool works: after its start the call is in doubt, not repeated.
+/// The engine is killed while the tool works. After its restart the call is in doubt, and not repeated.
 #[test]
 fn a_killed_engine_repeats_nothing() {
     for case in cases() {
@@ -99,15 +99,18 @@ fn a_killed_engine_repeats_nothing() {
         let _ = waiting.kill();
         let _ = waiting.wait();
         place.go();
-        let said = case.ask(&engine, &server, &["slow"]);
-        assert_eq!(said.results[0]["isError"], true, "{case:?}: {said:?}");
-        assert!(said.texts()[0].contains("may already have taken effect"), "{case:?}: {said:?}");
+        let printed = case.run_client(&engine, &server, &["slow"]);
+        assert_eq!(printed.results[0]["isError"], true, "{case:?}: {printed:?}");
+        assert!(
+            printed.texts()[0].contains("may already have taken effect"),
+            "{case:?}: {printed:?}"
+        );
         assert_eq!(place.effects(), ["slow"], "{case:?}");
     }
 }
 
-/// And the server of the wrapper, whose call runs to its end before.
-pub(crate) fn a_kill_takes_the_wrapper_with_it(
+/// A kill of the client also ends the wrapper and its server, whose call first runs to its end.
+pub(crate) fn a_kill_ends_the_wrapper_too(
     sdk: Sdk,
     mode: &str,
     server: &[String],
@@ -121,13 +124,13 @@ pub(crate) fn a_kill_takes_the_wrapper_with_it(
     killed.wait().unwrap();
     place.go();
     wait_until("the call is over", || (calls(engine).last()?["status"] != "running").then_some(()));
-    let said = ask(sdk, None, mode, server, &["slow"]);
-    assert_eq!(said.texts(), ["at last"], "{sdk:?} {mode}: it ran to its end and was recorded");
+    let printed = run_client(sdk, None, mode, server, &["slow"]);
+    assert_eq!(printed.texts(), ["at last"], "{sdk:?} {mode}: it ran to its end and was recorded");
     assert_eq!(place.effects().len(), before + 1, "{sdk:?} {mode}");
 }
 
-/// The server of the wrapper is killed while its tool works. (By sessions: a client that asks for the
-/// stateless protocol first does not wait long for a server that is slow to start.)
+/// The wrapper's server is killed while its tool works. Only with sessions: a client that first tries the
+/// stateless protocol does not wait long for a server that starts slowly.
 #[test]
 fn a_killed_stdio_server_leaves_the_call_in_doubt() {
     for (sdk, server) in PEERS {
@@ -145,13 +148,13 @@ fn a_killed_stdio_server_leaves_the_call_in_doubt() {
         let _ = waiting.kill();
         let _ = waiting.wait();
         place.go();
-        let said = ask(sdk, None, mode, &server, &["slow"]);
-        assert!(said.texts()[0].contains("may already have taken effect"), "{at}: {said:?}");
+        let printed = run_client(sdk, None, mode, &server, &["slow"]);
+        assert!(printed.texts()[0].contains("may already have taken effect"), "{at}: {printed:?}");
         assert_eq!(place.effects(), ["slow"], "{at}");
     }
 }
 
-/// The one that was started by exactly these words.
+/// Kills the process that was started with exactly this command line.
 fn kill_the_process_of(words: &[String]) {
     let command: String = words.iter().flat_map(|word| [word, "\0"]).collect();
     let is_it = |pid: &std::ffi::OsStr| {
@@ -164,7 +167,7 @@ fn kill_the_process_of(words: &[String]) {
     assert!(Command::new("kill").arg("-KILL").arg(pid).status().unwrap().success());
 }
 
-/// Kills the engine at a named place inside a call, over HTTP or on stdio, and calls again.
+/// Kills the engine at a failpoint in a call, over HTTP or on stdio, and makes the call again.
 #[track_caller]
 fn assert_survives(point: &str, (sdk, peer): (Sdk, Sdk), mode: &str, on_stdio: bool) {
     let at = format!("{point}: {sdk:?} of {peer:?}, {mode}");
@@ -185,18 +188,18 @@ fn assert_survives(point: &str, (sdk, peer): (Sdk, Sdk), mode: &str, on_stdio: b
 
     let engine = place.builder.start();
     let proxy_of = (!on_stdio).then_some(&engine);
-    let said = ask(sdk, proxy_of, mode, &server, &[SEND]);
+    let printed = run_client(sdk, proxy_of, mode, &server, &[SEND]);
     if point == "before-reply" {
-        assert_eq!(said.texts(), ["sent 1 to ada"], "{at}");
+        assert_eq!(printed.texts(), ["sent 1 to ada"], "{at}");
     } else {
-        assert!(said.texts()[0].contains("may already have taken effect"), "{at}: {said:?}");
+        assert!(printed.texts()[0].contains("may already have taken effect"), "{at}: {printed:?}");
     }
     let effects: &[&str] = if point == "after-claim" { &[] } else { &["send ada 1"] };
     assert_eq!(place.effects(), effects, "{at}");
     assert_eq!(calls(&engine).len(), 1, "{at}");
 }
 
-/// Those that a tool call passes and no other message.
+/// The failpoints that only tool calls reach.
 const POINTS: [&str; 3] = ["after-claim", "before-commit", "before-reply"];
 
 #[test]

@@ -1,6 +1,6 @@
-//! Real peers of MCP through the real engine: `PyPI`'s `mcp` and crates.io's `rmcp`, each as client and
-//! server of both, over HTTP and stdio and in both protocols, `server-everything`, and the conformance
-//! suite. Effects are counted by the server.
+//! Real MCP peers through the real engine: `PyPI`'s `mcp` and crates.io's `rmcp`, each as
+//! client and server of both, over HTTP and stdio and in both protocols; `server-everything`; and the
+//! conformance suite. The server counts the effects.
 
 mod calls;
 mod conformance;
@@ -11,15 +11,15 @@ use std::fs;
 use std::path::PathBuf;
 use std::process::Command;
 
-use programs::{Said, Sdk, Server, ask, client};
+use programs::{Printed, Sdk, Server, client, run_client};
 use testkit::{Builder, Engine, engine};
 
 const SEND: &str = r#"send={"to":"ada","n":1}"#;
 
-/// The versions that both clients choose: by sessions, and stateless.
+/// The versions that both clients choose: with sessions, and stateless.
 const MODES: [(&str, &str); 2] = [("legacy", "2025-11-25"), ("auto", "2026-07-28")];
 
-/// Each protocol over each form of answer would be twice as many starts of a client.
+/// Testing each protocol with each form of answer would start twice as many clients.
 const PAIRS: [(&str, &str, &str); 2] =
     [("json", "auto", "2026-07-28"), ("events", "legacy", "2025-11-25")];
 
@@ -31,7 +31,7 @@ const PEERS: [(Sdk, Sdk); 4] = [
     (Sdk::Rust, Sdk::Python),
 ];
 
-/// Beside `PEERS`: each client and each server in both protocols.
+/// In addition to `PEERS`: each client and each server in both protocols.
 const CROSSED: [(&str, &str); 4] = [MODES[0], MODES[0], MODES[1], MODES[1]];
 
 /// All versions that `rmcp` speaks.
@@ -55,7 +55,7 @@ fn cases() -> impl Iterator<Item = Case> {
 }
 
 impl Case {
-    /// Its server gives the events of a stream ids, and may so send the response on another one.
+    /// Its server gives the events of a stream ids, so it may send the response on another stream.
     fn resumable(&self) -> bool {
         matches!(self.server, Sdk::Rust) && self.mode == "legacy"
     }
@@ -69,8 +69,8 @@ impl Case {
     }
 
     #[track_caller]
-    fn ask(&self, engine: &Engine, server: &Server, calls: &[&str]) -> Said {
-        ask(self.client, Some(engine), self.mode, &url(server), calls)
+    fn run_client(&self, engine: &Engine, server: &Server, calls: &[&str]) -> Printed {
+        run_client(self.client, Some(engine), self.mode, &url(server), calls)
     }
 }
 

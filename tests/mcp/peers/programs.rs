@@ -1,4 +1,4 @@
-//! MCP clients and servers that nobody here wrote, each as a process.
+//! MCP clients and servers of other projects, each as a process.
 
 use std::fs;
 use std::io::{BufRead as _, BufReader};
@@ -10,7 +10,7 @@ use testkit::Engine;
 
 pub(crate) fn here(path: &str) -> PathBuf {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(path);
-    assert!(path.exists(), "{} is not there: `cargo xtask test` installs it", path.display());
+    assert!(path.exists(), "{} does not exist: `cargo xtask test` installs it", path.display());
     path
 }
 
@@ -22,13 +22,12 @@ fn node() -> PathBuf {
     here("tests/clients/node_modules/.bin/node")
 }
 
-/// Whose client or server it is. Both take the same words, print the same lines and have the same
-/// tools.
+/// The SDK of a client or server. Both have the same arguments, output and tools.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Sdk {
-    /// `mcp` of `PyPI`.
+    /// `mcp` from `PyPI`.
     Python,
-    /// `rmcp` of crates.io.
+    /// `rmcp` from crates.io.
     Rust,
 }
 
@@ -58,14 +57,14 @@ impl Sdk {
     }
 }
 
-/// The tests of its package make cargo build it, beside the engine.
+/// Cargo builds it next to the engine, because its package has tests.
 fn rmcp_peer() -> PathBuf {
     let path = Path::new(env!("CARGO_BIN_EXE_openclaw-state-engine")).with_file_name("rmcp-peer");
-    assert!(path.exists(), "{} is not there: cargo build -p rmcp-peer", path.display());
+    assert!(path.exists(), "{} does not exist: cargo build -p rmcp-peer", path.display());
     path
 }
 
-/// A command that knows no proxy.
+/// A command without a proxy in its environment.
 fn plain(program: impl AsRef<std::ffi::OsStr>) -> Command {
     let mut command = Command::new(program);
     for (name, _) in std::env::vars_os() {
@@ -78,7 +77,7 @@ fn plain(program: impl AsRef<std::ffi::OsStr>) -> Command {
     command
 }
 
-/// A command that knows the engine's proxy by its environment alone.
+/// A command with the engine's proxy only in its environment.
 fn guarded(mut command: Command, engine: Option<&Engine>) -> Command {
     if let Some(engine) = engine {
         let proxy = format!("http://{}", engine.proxy);
@@ -103,17 +102,17 @@ impl Server {
         let words = sdk.server(effects, how);
         let mut command = plain(&words[0]);
         command.args(&words[1..]);
-        Self::telling_its_port(command)
+        Self::printing_its_port(command)
     }
 
-    /// With all that the conformance suite asks a server for, by the protocol's own SDK.
+    /// A server with every feature of the conformance suite, built with the protocol's own SDK.
     pub(crate) fn conforming() -> Self {
         let mut command = plain(node());
         command.arg(here("tests/mcp/peers/conforming_server.mjs"));
-        Self::telling_its_port(command)
+        Self::printing_its_port(command)
     }
 
-    fn telling_its_port(mut command: Command) -> Self {
+    fn printing_its_port(mut command: Command) -> Self {
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
         let mut port = String::new();
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut port).unwrap();
@@ -121,7 +120,7 @@ impl Server {
         Self { child, url }
     }
 
-    /// `@modelcontextprotocol/server-everything`, over HTTP at a port that was free.
+    /// `@modelcontextprotocol/server-everything`, over HTTP on a free port.
     pub(crate) fn everything() -> Self {
         let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let mut command = plain(node());
@@ -149,7 +148,7 @@ pub(crate) fn stdio_server(sdk: Sdk, effects: &Path) -> Vec<String> {
     sdk.server(effects, "stdio")
 }
 
-/// The same of `server-everything`.
+/// The command of `server-everything` on stdio.
 pub(crate) fn stdio_everything() -> Vec<String> {
     let words = [node(), here(EVERYTHING), "stdio".into()];
     words.iter().map(|word| word.display().to_string()).collect()
@@ -179,12 +178,12 @@ pub(crate) fn client(
 
 /// What a client printed: first its protocol version, then the results.
 #[derive(Debug)]
-pub(crate) struct Said {
+pub(crate) struct Printed {
     pub(crate) version: String,
     pub(crate) results: Vec<Value>,
 }
 
-impl Said {
+impl Printed {
     #[track_caller]
     pub(crate) fn of(output: &Output) -> Self {
         let lines = String::from_utf8_lossy(&output.stdout);
@@ -202,16 +201,16 @@ impl Said {
 
 /// Runs a client to its end.
 #[track_caller]
-pub(crate) fn ask(
+pub(crate) fn run_client(
     sdk: Sdk,
     engine: Option<&Engine>,
     mode: &str,
     server: &[String],
     calls: &[&str],
-) -> Said {
+) -> Printed {
     let output = client(sdk, engine, mode, server, calls).output().unwrap();
     assert!(output.status.success(), "{output:?}");
-    Said::of(&output)
+    Printed::of(&output)
 }
 
 /// The verdicts of the conformance suite about a server, by check.
@@ -242,7 +241,7 @@ pub(crate) fn client_conformance(engine: Option<&Engine>, scenario: &str) -> Vec
         .stdout(Stdio::null())
         .stderr(Stdio::null());
     let mut suite = command.spawn().unwrap();
-    // The scenario's server then waits for all its connections, the engine's idle ones too.
+    // The scenario's server then waits for all connections to close, also the engine's idle ones.
     let results = match scenario.split_once('/') {
         Some((part, _)) => folder.path().join(part),
         None => folder.path().to_owned(),
@@ -256,8 +255,8 @@ pub(crate) fn client_conformance(engine: Option<&Engine>, scenario: &str) -> Vec
     verdicts(&results)
 }
 
-/// `scenario check STATUS` of each check, sorted, each once: how often one is made can be a race of
-/// the client's streams. Scenarios come without time in their names.
+/// `scenario check STATUS` of each check, sorted and without duplicates: how often a check runs can depend
+/// on a race of the client's streams. The time is cut off the scenarios' names.
 fn verdicts(folder: &Path) -> Vec<String> {
     let mut all = Vec::new();
     for found in fs::read_dir(folder).unwrap().flatten() {

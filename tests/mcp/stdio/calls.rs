@@ -1,4 +1,4 @@
-//! Calls and other messages of a session that goes well, and what is decided about them.
+//! Calls and other messages of a session without failures, and what the wrapper does with them.
 
 use std::fs;
 
@@ -7,7 +7,7 @@ use serde_json::json;
 use super::{Place, executions, text};
 
 #[test]
-fn a_retry_has_one_effect_over_restarts_of_wrapper_and_engine() {
+fn a_retry_has_one_effect_across_restarts_of_wrapper_and_engine() {
     let place = Place::new();
     let engine = place.builder.start();
     let mut session = place.start();
@@ -32,7 +32,7 @@ fn a_retry_has_one_effect_over_restarts_of_wrapper_and_engine() {
 }
 
 #[test]
-fn without_an_engine_it_brings_one_along() {
+fn without_an_engine_the_wrapper_starts_one() {
     let place = Place::new();
     for id in 1..3 {
         let mut session = place.start();
@@ -58,7 +58,7 @@ fn all_other_messages_pass_byte_for_byte() {
     }
     session.say("no json\n");
     assert_eq!(session.line(), "{\"not\": \"json\"}\n");
-    // What could be a call in disguise is not let through.
+    // A message that could be a disguised call is not passed on.
     session.say("[{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"tools/call\",\"params\":{\"name\":\"act\"}}]\n");
     assert_eq!(session.answer()["error"]["code"], -32_600);
     assert_eq!(place.effects(), 0);
@@ -81,7 +81,7 @@ fn progress_flows_while_the_response_is_awaited() {
 }
 
 #[test]
-fn a_tools_error_is_told_and_may_be_asked_again() {
+fn a_tool_error_is_passed_on_and_the_call_can_run_again() {
     let place = Place::new();
     let engine = place.builder.start();
     let mut session = place.start();
@@ -126,7 +126,7 @@ fn rules_hold_for_a_server_on_stdio() {
 }
 
 #[test]
-fn a_read_only_tool_is_believed_of_a_trusted_server_alone() {
+fn a_read_only_hint_counts_only_from_a_trusted_server() {
     for (trusted, effects) in [("test", 2), ("other", 1)] {
         let place = Place::configured(&format!("[mcp]\ntrust = [\"{trusted}\"]\n"));
         let engine = place.builder.start();

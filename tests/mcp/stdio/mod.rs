@@ -1,5 +1,5 @@
-//! `mcp -- CMD`: a server on stdio behind the wrapper, the real binary, and a client that writes
-//! lines. The server keeps a file of its effects.
+//! `mcp -- CMD`: a server on stdio behind the wrapper, which is the real binary, and a client that writes
+//! lines. The server writes its effects to a file.
 
 mod calls;
 mod processes;
@@ -12,8 +12,8 @@ use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use serde_json::{Value, json};
 use testkit::{Builder, Engine, engine, wait_until};
 
-/// A server in Python's standard library. It does what a call's `do` says, and writes each effect
-/// down before it answers.
+/// A server that only uses Python's standard library. It does what a call's `do` says, and records each
+/// effect before it answers.
 const SERVER: &str = r#"
 import json, os, sys, time
 effects = sys.argv[1]
@@ -22,24 +22,24 @@ def say(message):
 print("server is up", file=sys.stderr, flush=True)
 for line in sys.stdin:
     try:
-        asked = json.loads(line)
+        message = json.loads(line)
     except ValueError:
         say({"not": "json"}); continue
-    if isinstance(asked, dict) and asked.get("method") == "tools/list":
-        say({"jsonrpc": "2.0", "id": asked["id"], "result": {"tools": [
+    if isinstance(message, dict) and message.get("method") == "tools/list":
+        say({"jsonrpc": "2.0", "id": message["id"], "result": {"tools": [
             {"name": "act", "inputSchema": {}, "annotations": {"readOnlyHint": True}}]}})
         continue
-    if not isinstance(asked, dict) or asked.get("method") != "tools/call":
+    if not isinstance(message, dict) or message.get("method") != "tools/call":
         sys.stdout.write("echo  " + line); sys.stdout.flush(); continue
-    args = asked["params"].get("arguments", {})
+    args = message["params"].get("arguments", {})
     with open(effects, "a") as file:
-        file.write(json.dumps(asked["params"].get("arguments")) + "\n")
+        file.write(json.dumps(message["params"].get("arguments")) + "\n")
     do = args.get("do", "answer")
     if do == "die":
         os._exit(7)
     if do == "hang":
         open(effects + ".hangs", "w").close()
-        sys.stdin.read(); time.sleep(20)  # not for ever, once the wrapper is gone
+        sys.stdin.read(); time.sleep(20)  # not forever, once the wrapper is gone
     if do == "wait":
         say({"jsonrpc": "2.0", "method": "notifications/progress", "params": {"progress": 1}})
         while not os.path.exists(effects + ".go"): time.sleep(0.01)
@@ -47,7 +47,7 @@ for line in sys.stdin:
         text = json.dumps({k: v for k, v in os.environ.items() if "prox" in k.lower() or k.startswith("STATE_") or "CERT" in k or "CA_" in k})
     else:
         text = "did it"
-    say({"jsonrpc": "2.0", "id": asked["id"],
+    say({"jsonrpc": "2.0", "id": message["id"],
          "result": {"content": [{"type": "text", "text": text}], "isError": do == "fail"}})
 "#;
 
@@ -66,8 +66,8 @@ impl Place {
         Self { builder, server, effects }
     }
 
-    /// With a configuration, which an engine that the wrapper brings along finds too: it stands in
-    /// the folder that this works in.
+    /// With a configuration file. It is in the working folder, so that an engine that the wrapper starts
+    /// finds it too.
     fn configured(toml: &str) -> Self {
         let place = Self::new();
         let file = place.builder.home().join("openclaw-state-engine.toml");
@@ -154,7 +154,7 @@ impl Session {
         self.answer()
     }
 
-    /// Closes stdin; the exit code.
+    /// Closes stdin and returns the exit code.
     fn end(mut self) -> Option<i32> {
         drop(self.stdin.take());
         self.exit_code()

@@ -50,7 +50,7 @@ fn a_killed_wrapper_leaves_its_call_in_doubt_until_it_is_confirmed() {
 }
 
 #[test]
-fn a_killed_engine_is_no_silent_success() {
+fn a_call_does_not_succeed_if_the_engine_was_killed() {
     let place = Place::new();
     let engine = place.builder.start();
     let mut session = place.start();
@@ -67,7 +67,7 @@ fn a_killed_engine_is_no_silent_success() {
 }
 
 #[test]
-fn a_client_that_leaves_stops_nothing() {
+fn a_client_that_leaves_does_not_stop_the_call() {
     let place = Place::new();
     let engine = place.builder.start();
     let mut session = place.start();
@@ -83,7 +83,7 @@ fn a_client_that_leaves_stops_nothing() {
 }
 
 #[test]
-fn the_server_finds_the_proxy_and_its_stderr_is_ours() {
+fn the_server_gets_the_proxy_and_shares_the_wrappers_stderr() {
     let place = Place::new();
     let engine = place.builder.start();
     let mut wrapper = place.wrapper();
@@ -103,7 +103,7 @@ fn the_server_finds_the_proxy_and_its_stderr_is_ours() {
 }
 
 #[test]
-fn the_server_is_told_whom_to_trust() {
+fn the_server_gets_the_cas_to_trust() {
     let place = Place::new();
     let engine = place.builder.clone().arg("--intercept").arg("mail.example").start();
     let mut session = place.start();
@@ -129,7 +129,7 @@ fn a_signal_reaches_the_server() {
 }
 
 #[test]
-fn what_cannot_be_run_is_told_as_a_shell_does() {
+fn a_command_that_cannot_run_exits_as_in_a_shell() {
     let place = Place::new();
     let _engine = place.builder.start();
     let run = |program: &Path| {

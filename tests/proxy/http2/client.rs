@@ -1,4 +1,4 @@
-//! HTTP/2 of the client: a call is the same by either version.
+//! HTTP/2 from the client: a call is the same over either version.
 
 use std::net::SocketAddr;
 
@@ -13,11 +13,11 @@ use super::frames::{CANCEL, NO_ERROR};
 use super::{echo, intercepting, tunnel};
 
 #[test]
-fn a_grpc_server_is_told_that_trailers_are_read() {
+fn a_grpc_server_learns_that_trailers_are_read() {
     let ca = TestCa::new();
     let acceptor = TlsAcceptor::from(ca.sign(&["localhost"]).server(&["h2"]));
     let engine = intercepting(&ca);
-    let heard = block_on(async {
+    let received = block_on(async {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let addr = listener.local_addr().unwrap();
         let server = tokio::spawn(async move {
@@ -35,15 +35,15 @@ fn a_grpc_server_is_told_that_trailers_are_read() {
                 .header("content-type", "application/grpc")
                 .body(())
                 .unwrap();
-        let (status, headers, _) = ask(&sender, request, "x").await;
+        let (status, headers, _) = send(&sender, request, "x").await;
         assert_eq!((status, word(&headers)), (StatusCode::OK, "bypassed"));
         server.await.unwrap()
     });
-    assert_eq!(heard.get("te").unwrap(), "trailers");
+    assert_eq!(received.get("te").unwrap(), "trailers");
 }
 
 #[test]
-fn half_a_request_is_none() {
+fn half_a_request_is_never_sent() {
     let ca = TestCa::new();
     let (upstream, behind_tls) = echo(&ca);
     let engine = intercepting(&ca);
@@ -55,14 +55,14 @@ fn half_a_request_is_none() {
             let request = call(&url).method(Method::POST).body(()).unwrap();
             let (answer, mut stream) = half.send_request(request, false).unwrap();
             stream.send_data(Bytes::from_static(b"a half"), false).unwrap();
-            // Frames keep their order: once this is answered, the half is there.
+            // Frames stay in order: this answer means that the half request has arrived.
             let between = call(&url).method(Method::POST).body(()).unwrap();
-            ask(&sender, between, "another").await;
+            send(&sender, between, "another").await;
             stream.send_reset(code.into());
             assert!(answer.await.is_err());
-            // What was begun is over when the next call is answered: the whole one is the first effect.
+            // The unfinished request ended before this answer: the whole request is the first effect.
             let request = call(&url).method(Method::POST).body(()).unwrap();
-            let (status, headers, _) = ask(&sender, request, "a half and the rest").await;
+            let (status, headers, _) = send(&sender, request, "a half and the rest").await;
             assert_eq!(status, 200);
             assert!(["executed", "replayed"].contains(&word(&headers)));
         }
@@ -71,7 +71,7 @@ fn half_a_request_is_none() {
     assert_eq!(bodies, [b"another".to_vec(), b"a half and the rest".to_vec()]);
 }
 
-/// A client's HTTP/2 connection inside of an opened tunnel.
+/// A client's HTTP/2 connection in an intercepted tunnel.
 async fn http2(engine: &Engine, to: SocketAddr) -> SendRequest<Bytes> {
     let authority = format!("localhost:{}", to.port());
     let (opened, head) = Client::tunnel(engine.proxy, &authority, "").unwrap();
@@ -83,17 +83,17 @@ async fn http2(engine: &Engine, to: SocketAddr) -> SendRequest<Bytes> {
     sender
 }
 
-async fn ask(
+async fn send(
     sender: &SendRequest<Bytes>,
     request: Request<()>,
     body: &'static str,
 ) -> (StatusCode, HeaderMap, String) {
-    let (status, headers, said, _) = ask_whole(sender, request, body).await;
-    (status, headers, said)
+    let (status, headers, text, _) = send_with_trailers(sender, request, body).await;
+    (status, headers, text)
 }
 
-/// With the trailers of the answer.
-async fn ask_whole(
+/// Also returns the trailers of the answer.
+async fn send_with_trailers(
     sender: &SendRequest<Bytes>,
     request: Request<()>,
     body: &'static str,
@@ -104,14 +104,14 @@ async fn ask_whole(
         stream.send_data(body.into(), true).unwrap();
     }
     let (head, mut body) = answer.await.unwrap().into_parts();
-    let mut said = Vec::new();
+    let mut bytes = Vec::new();
     while let Some(piece) = body.data().await {
         let piece = piece.unwrap();
         let _ = body.flow_control().release_capacity(piece.len());
-        said.extend_from_slice(&piece);
+        bytes.extend_from_slice(&piece);
     }
     let trailers = body.trailers().await.unwrap();
-    (head.status, head.headers, String::from_utf8(said).unwrap(), trailers)
+    (head.status, head.headers, String::from_utf8(bytes).unwrap(), trailers)
 }
 
 fn word(headers: &HeaderMap) -> &str {
@@ -124,16 +124,16 @@ fn call(url: &str) -> hyper::http::request::Builder {
 }
 
 #[test]
-fn a_call_is_the_same_by_either_version() {
+fn a_call_is_the_same_over_either_version() {
     let ca = TestCa::new();
     let (upstream, secured) = echo(&ca);
     let engine = intercepting(&ca);
     let url = format!("https://localhost:{}/act", secured.port());
-    // HTTP/2 may make several fields of one Cookie; the principal is the same.
+    // HTTP/2 may split `Cookie` into several fields. The principal is the same.
     let first = block_on(async {
         let sender = http2(&engine, secured).await;
         let request = call(&url).header("cookie", "a=1").header("cookie", "b=2");
-        ask(&sender, request.body(()).unwrap(), "x").await
+        send(&sender, request.body(()).unwrap(), "x").await
     });
     assert_eq!((first.0, word(&first.1)), (StatusCode::OK, "executed"));
     assert_eq!(upstream.only().header("cookie"), Some("a=1; b=2"));
@@ -145,7 +145,7 @@ fn a_call_is_the_same_by_either_version() {
 }
 
 #[test]
-fn streams_of_one_connection_act_once() {
+fn identical_calls_in_streams_of_one_connection_run_once() {
     let ca = TestCa::new();
     let (upstream, secured) = echo(&ca);
     let engine = intercepting(&ca);
@@ -156,7 +156,7 @@ fn streams_of_one_connection_act_once() {
             .map(|_| {
                 let (sender, url) = (sender.clone(), url.clone());
                 tokio::spawn(async move {
-                    let answer = ask(&sender, call(&url).body(()).unwrap(), "x").await;
+                    let answer = send(&sender, call(&url).body(()).unwrap(), "x").await;
                     assert_eq!((answer.0, &*answer.2), (StatusCode::OK, "1 POST /act x"));
                     word(&answer.1).to_owned()
                 })
@@ -172,7 +172,7 @@ fn streams_of_one_connection_act_once() {
     assert_eq!(upstream.hits(), 1);
 }
 
-/// In HTTP/2 no client has to say that it takes trailers.
+/// An HTTP/2 client need not announce that it reads trailers.
 #[test]
 fn trailers_come_with_a_replay_as_with_the_first_answer() {
     let ca = TestCa::new();
@@ -186,10 +186,10 @@ fn trailers_come_with_a_replay_as_with_the_first_answer() {
     let url = format!("https://localhost:{}/act", secured.port());
     block_on(async {
         let sender = http2(&engine, secured).await;
-        for told in ["executed", "replayed"] {
+        for word in ["executed", "replayed"] {
             let request = call(&url).body(()).unwrap();
-            let (status, headers, said, trailers) = ask_whole(&sender, request, "x").await;
-            assert_eq!((status, word(&headers), &*said), (StatusCode::OK, told, "data"));
+            let (status, headers, text, trailers) = send_with_trailers(&sender, request, "x").await;
+            assert_eq!((status, self::word(&headers), &*text), (StatusCode::OK, word, "data"));
             assert_eq!(trailers.unwrap()["x-sum"], "7");
         }
     });
@@ -205,16 +205,16 @@ fn another_authority_and_tunnels_in_tunnels_are_refused() {
     block_on(async {
         let sender = http2(&engine, secured).await;
         let elsewhere = call("https://elsewhere.example/act").body(()).unwrap();
-        assert_eq!(ask(&sender, elsewhere, "x").await.0, StatusCode::MISDIRECTED_REQUEST);
+        assert_eq!(send(&sender, elsewhere, "x").await.0, StatusCode::MISDIRECTED_REQUEST);
         let two = call(&url).header("host", "elsewhere.example").body(()).unwrap();
-        assert_eq!(ask(&sender, two, "x").await.0, StatusCode::MISDIRECTED_REQUEST);
+        assert_eq!(send(&sender, two, "x").await.0, StatusCode::MISDIRECTED_REQUEST);
         let clear = call(&url.replace("https:", "http:")).body(()).unwrap();
-        assert_eq!(ask(&sender, clear, "x").await.0, StatusCode::NOT_IMPLEMENTED);
+        assert_eq!(send(&sender, clear, "x").await.0, StatusCode::NOT_IMPLEMENTED);
         let connect = Request::builder().method(Method::CONNECT).uri("elsewhere.example:443");
-        let connect = ask(&sender, connect.body(()).unwrap(), "").await;
+        let connect = send(&sender, connect.body(()).unwrap(), "").await;
         assert_eq!(connect.0, StatusCode::NOT_IMPLEMENTED);
-        // The connection is none the worse for it.
-        assert_eq!(ask(&sender, call(&url).body(()).unwrap(), "x").await.0, StatusCode::OK);
+        // The connection still works.
+        assert_eq!(send(&sender, call(&url).body(()).unwrap(), "x").await.0, StatusCode::OK);
     });
     assert_eq!(upstream.hits(), 1);
 }

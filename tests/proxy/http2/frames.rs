@@ -1,4 +1,4 @@
-//! An upstream that speaks HTTP/2 in raw frames, and breaks off where a test says.
+//! An upstream that speaks HTTP/2 in raw frames, and breaks off where a test wants it.
 
 use std::io;
 use std::net::SocketAddr;
@@ -14,17 +14,17 @@ use tokio_rustls::server::TlsStream;
 /// What an upstream does when a request has begun (RFC 9113, 6 and 8.7).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Act {
-    /// 200 with the body that came.
+    /// 200 with the request's body.
     Answer,
     /// `RST_STREAM` with this code.
     Reset(u32),
     /// A part of an answer, then `RST_STREAM` with this code.
     Half(u32),
-    /// GOAWAY whose last stream comes before this one, then the end.
+    /// GOAWAY whose last stream is an earlier one, then the connection closes.
     GoAwayBefore,
-    /// GOAWAY whose last stream is this one, then the end without its answer.
+    /// GOAWAY whose last stream is this one, then the connection closes without an answer.
     GoAwayBehind,
-    /// The end, without a word.
+    /// The connection closes without an answer.
     Drop,
 }
 
@@ -43,7 +43,7 @@ const END_STREAM: u8 = 1;
 const END_HEADERS: u8 = 4;
 const ACK: u8 = 1;
 
-/// Speaks HTTP/2 in raw frames and does with request number `n` what `acts[n]` says.
+/// Speaks HTTP/2 in raw frames and treats request number `n` as `acts[n]` says.
 pub(crate) struct Http2 {
     pub(crate) addr: SocketAddr,
     ledger: Arc<Ledger>,

@@ -1,5 +1,5 @@
-//! HTTP/2 on either side of the engine: what an upstream's word about a stream proves, and that a
-//! call is the same by either version.
+//! HTTP/2 on either side of the engine: what the end of an upstream's stream proves, and that a call is
+//! the same over either version.
 
 mod client;
 mod frames;
@@ -24,7 +24,7 @@ fn post(engine: &Engine, upstream: &Http2, body: &str) -> Response {
     tunnel(engine, upstream.addr).ask(&testkit::Request::post(&upstream.url("/act"), body))
 }
 
-/// An echo behind TLS that speaks HTTP/1.1 alone.
+/// An echo behind TLS that only speaks HTTP/1.1.
 fn echo(ca: &TestCa) -> (Upstream, SocketAddr) {
     let upstream = Upstream::echo();
     let secured = ca.sign(&["localhost"]).before(upstream.addr, Ending::Told);

@@ -1,4 +1,4 @@
-//! HTTP/2 to the upstream: what its word about a stream proves.
+//! HTTP/2 to the upstream: what the end of a stream proves.
 
 use testkit::{TestCa, all_at_once, engine_with_failpoints};
 
@@ -37,14 +37,14 @@ fn a_refused_stream_was_not_executed() {
 }
 
 #[test]
-fn a_stream_behind_the_last_one_was_not_executed_and_is_sent_elsewhere() {
+fn a_stream_after_the_last_one_was_not_executed_and_is_sent_elsewhere() {
     let ca = TestCa::new();
     let upstream = Http2::start(&ca, &[Act::Answer, Act::GoAwayBefore]);
     let engine = intercepting(&ca);
     let got = tunnel(&engine, upstream.addr).ask(&testkit::Request::get(&upstream.url("/")));
     assert_eq!(got.status, 200);
-    // By a kept connection that is said to be over, or by a new one if it took longer than that is
-    // trusted for: whichever, one effect and a proper answer.
+    // The engine uses the kept connection, or a new one if the kept one is too old. Either way there is
+    // one effect and a proper answer.
     let answer = post(&engine, &upstream, "x");
     if upstream.begun() == 3 {
         answer.assert_is(200, "executed");
@@ -63,7 +63,7 @@ fn anything_else_that_happens_to_a_stream_leaves_it_in_doubt() {
         &[Act::Reset(CANCEL)] as &'static [Act],
         &[Act::Reset(INTERNAL_ERROR)],
         &[Act::Half(INTERNAL_ERROR)],
-        // hyper takes this one for an end in good order.
+        // hyper treats this as a clean end.
         &[Act::Half(NO_ERROR)],
         &[Act::GoAwayBehind],
         &[Act::Drop],
@@ -94,7 +94,7 @@ fn a_read_that_breaks_off_does_not_end_cleanly() {
 }
 
 #[test]
-fn killed_after_the_send_it_is_in_doubt_by_either_version() {
+fn a_call_is_in_doubt_after_a_kill_over_either_version() {
     let ca = TestCa::new();
     let (by_http1, behind_tls) = echo(&ca);
     let by_http2 = Http2::start(&ca, &[]);
@@ -105,7 +105,7 @@ fn killed_after_the_send_it_is_in_doubt_by_either_version() {
         let call = testkit::Request::post(&format!("https://localhost:{}/", to.port()), "x");
         let mut client = tunnel(&engine, to);
         client.write(call.to_origin()).unwrap();
-        assert!(client.answer("POST").is_err(), "nobody is told of anything");
+        assert!(client.answer("POST").is_err(), "no answer arrives");
         let (status, _) = engine.wait();
         assert!(!status.success(), "it was to be killed: {status}");
         let engine = builder.start();

@@ -1,4 +1,4 @@
-//! The engine's own CA: its files, and what its constraints keep it from.
+//! The engine's own CA: its files, and what its constraints forbid.
 
 use std::process::{Command, Output};
 
@@ -6,7 +6,7 @@ use testkit::{Builder, Ending, TestCa, Trusting, Upstream, engine, text_of};
 
 use super::{Bed, path};
 
-/// `ca` with its database.
+/// Runs `ca` on the builder's database.
 fn ca(builder: &Builder, args: &[&str]) -> Output {
     let database = ["--database", path(builder.database_path())];
     builder.cli(["ca"].iter().chain(args).chain(&database))
@@ -18,7 +18,7 @@ fn init(builder: &Builder, hosts: &str) {
 }
 
 #[test]
-fn a_ca_of_files_outlives_the_engine() {
+fn a_ca_in_files_outlives_the_engine() {
     let upstream = Upstream::echo();
     let own = TestCa::new();
     let secured = own.sign(&["localhost"]).before(upstream.addr, Ending::Told);
@@ -42,7 +42,7 @@ fn a_ca_of_files_outlives_the_engine() {
 }
 
 #[test]
-fn a_ca_is_made_for_the_hosts_of_the_file() {
+fn a_ca_is_created_for_the_hosts_of_the_file() {
     let builder = engine!();
     let file = builder.home().join("engine.toml");
     let none = ca(&builder, &["init"]);
@@ -61,9 +61,9 @@ fn a_ca_that_does_not_fit_is_refused_with_the_remedy() {
     let again = ca(&builder, &["init", "--intercept", "localhost"]);
     assert_eq!(again.status.code(), Some(2), "{again:?}");
     assert!(String::from_utf8_lossy(&again.stderr).contains("already"), "{again:?}");
-    let (status, said) = builder.try_start().err().unwrap();
+    let (status, stderr) = builder.try_start().err().unwrap();
     assert_eq!(status.code(), Some(2));
-    assert!(said.contains("localhost") && said.contains("ca init"), "{said}");
+    assert!(stderr.contains("localhost") && stderr.contains("ca init"), "{stderr}");
     let files = ["ca.pem", "ca.key"].map(|file| builder.database_path().with_file_name(file));
     std::fs::remove_file(&files[0]).unwrap();
     assert!(builder.try_start().err().unwrap().1.contains("restore"));
@@ -74,14 +74,14 @@ fn a_ca_that_does_not_fit_is_refused_with_the_remedy() {
 }
 
 #[test]
-fn the_ca_cannot_pass_for_a_host_outside_of_its_constraints() {
+fn the_ca_cannot_sign_for_a_host_outside_its_constraints() {
     let builder = engine!();
     init(&builder, "localhost");
     let [pem, key] =
         ["ca.pem", "ca.key"].map(|file| text_of(&builder.database_path().with_file_name(file)));
     let stolen = TestCa::from_pem(&pem, &key);
     let upstream = Upstream::echo();
-    for (name, taken) in [("localhost", true), ("bank.example", false), ("127.0.0.1", false)] {
+    for (name, accepted) in [("localhost", true), ("bank.example", false), ("127.0.0.1", false)] {
         let port = stolen.sign(&[name]).before(upstream.addr, Ending::Told).port();
         let curl = Command::new("curl")
             .args(["--silent", "--show-error", "--noproxy", "*", "--cacert"])
@@ -91,7 +91,7 @@ fn the_ca_cannot_pass_for_a_host_outside_of_its_constraints() {
             .arg(format!("https://{name}:{port}/"))
             .output()
             .unwrap();
-        assert_eq!(curl.status.code(), Some(if taken { 0 } else { 60 }), "{name}: {curl:?}");
+        assert_eq!(curl.status.code(), Some(if accepted { 0 } else { 60 }), "{name}: {curl:?}");
         let openssl = Command::new("openssl")
             .args(["s_client", "-verify_return_error", "-connect"])
             .arg(format!("127.0.0.1:{port}"))
@@ -100,7 +100,7 @@ fn the_ca_cannot_pass_for_a_host_outside_of_its_constraints() {
             .stdin(std::process::Stdio::null())
             .output()
             .unwrap();
-        assert_eq!(openssl.status.success(), taken, "{name}: {openssl:?}");
+        assert_eq!(openssl.status.success(), accepted, "{name}: {openssl:?}");
         let python = "import socket,ssl,sys;n,p,f=sys.argv[1:];\
              c=ssl.create_default_context(cafile=f);\
              c.wrap_socket(socket.create_connection(('127.0.0.1',int(p))),server_hostname=n)";
@@ -108,11 +108,11 @@ fn the_ca_cannot_pass_for_a_host_outside_of_its_constraints() {
             .args(["-c", python, name, &port.to_string(), path(&stolen.file())])
             .output()
             .unwrap();
-        assert_eq!(python.status.success(), taken, "{name}: {python:?}");
+        assert_eq!(python.status.success(), accepted, "{name}: {python:?}");
         let rustls = Trusting::new(&pem, &[]);
         let stream = std::net::TcpStream::connect(("127.0.0.1", port)).unwrap();
         let rustls = testkit::block_on(async { rustls.secure(stream, name).await.map(drop) });
-        assert_eq!(rustls.is_ok(), taken, "{name}: {rustls:?}");
+        assert_eq!(rustls.is_ok(), accepted, "{name}: {rustls:?}");
     }
 }
 
@@ -124,7 +124,7 @@ fn the_engine_does_not_trust_its_own_ca() {
     let stolen = TestCa::from_pem(&text_of(&pem), &text_of(&key));
     let upstream = Upstream::echo();
     let secured = stolen.sign(&["localhost"]).before(upstream.addr, Ending::Told);
-    // Put among the trusted by a file, and by the environment that stands for the system's.
+    // Add the CA by a file, and by the environment variable that replaces the system's CAs.
     let engine = builder
         .arg("--intercept")
         .arg("localhost")

@@ -1,4 +1,4 @@
-//! Calls inside of an opened tunnel: guarded, scoped, kept apart from clear ones.
+//! Calls in an intercepted tunnel: guarded, scoped, and different from calls over clear HTTP.
 
 use std::process::Command;
 
@@ -7,7 +7,7 @@ use testkit::{Client, Ending, Framing, Request, Upstream};
 use super::{Bed, path, trusting};
 
 #[test]
-fn a_call_inside_of_tls_is_guarded() {
+fn a_call_in_an_intercepted_tunnel_is_guarded() {
     let bed = Bed::new(Upstream::echo());
     let mut tunnel = bed.tunnel();
     let call = Request::post(&bed.url("/act?q=%2F"), "a")
@@ -30,10 +30,10 @@ fn a_call_inside_of_tls_is_guarded() {
 }
 
 #[test]
-fn https_and_http_are_two_places() {
+fn https_and_http_are_different_origins() {
     let bed = Bed::new(Upstream::echo());
     bed.post("/act", "a").assert_is(200, "executed");
-    // Clear HTTP in a tunnel to an intercepted host is guarded as it is elsewhere.
+    // Clear HTTP in a tunnel to an intercepted host is guarded, as in any other tunnel.
     let clear = bed.upstream.url("/act").replace("127.0.0.1", "localhost");
     let authority = format!("localhost:{}", bed.upstream.addr.port());
     let (mut tunnel, _) = Client::tunnel(bed.engine.proxy, &authority, "").unwrap();
@@ -44,7 +44,7 @@ fn https_and_http_are_two_places() {
 }
 
 #[test]
-fn the_tunnels_scope_is_that_of_its_requests() {
+fn requests_in_a_tunnel_have_the_tunnels_scope() {
     let bed = Bed::with(Upstream::echo(), Ending::Told, |builder| builder.arg("--require-token"));
     let builder = bed.engine.builder();
     let token = builder.cli(["token", "nightly", "--database", path(builder.database_path())]);
@@ -86,11 +86,11 @@ fn an_answer_that_ends_without_close_notify_is_truncated() {
     cut.post("/", "x").assert_problem(424, "in-doubt");
     assert_eq!(cut.upstream.hits(), 1);
 
-    let told = Bed::with(script(), Ending::Told, |builder| builder);
-    let answer = told.post("/", "x");
+    let clean = Bed::with(script(), Ending::Told, |builder| builder);
+    let answer = clean.post("/", "x");
     answer.assert_is(200, "executed");
     assert_eq!(answer.text(), "all of it");
-    let events = told.engine.rpc("list_events", &serde_json::json!({})).to_string();
+    let events = clean.engine.rpc("list_events", &serde_json::json!({})).to_string();
     assert!(!events.contains("unverified"), "{events}");
 }
 
@@ -101,8 +101,8 @@ fn an_upgrade_passes_through_the_opened_tunnel() {
         exchange.write(
             "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n",
         );
-        let said = exchange.wire.read_bytes(4).unwrap();
-        exchange.write([b"got ", &said[..]].concat());
+        let received = exchange.wire.read_bytes(4).unwrap();
+        exchange.write([b"got ", &received[..]].concat());
         exchange.close();
     });
     let bed = Bed::new(upstream);
@@ -125,7 +125,7 @@ fn sessions_resume() {
     let connect = || {
         let (mut tunnel, kind) =
             client.tunnel(bed.engine.proxy, &bed.authority(), "localhost", "").unwrap();
-        // The tickets come behind the handshake, and so before this answer.
+        // The tickets follow the handshake, so they arrive before this answer.
         assert_eq!(tunnel.ask(&Request::get(&bed.url("/"))).status, 200);
         format!("{kind:?}")
     };

@@ -36,7 +36,7 @@ impl Bed {
         format!("https://{}{path}", self.authority())
     }
 
-    /// A client that trusts the engine's CA, in a tunnel of its own.
+    /// A client that trusts the engine's CA, in a new tunnel.
     fn tunnel(&self) -> Client {
         let client = trusting(&self.engine);
         client.tunnel(self.engine.proxy, &self.authority(), "localhost", "").unwrap().0

@@ -7,7 +7,7 @@ use testkit::{Client, Ending, Request, TestCa, Trusting, Upstream, engine, wait_
 use super::{Bed, path, trusting};
 
 #[test]
-fn an_inner_host_that_is_not_the_tunnels_is_misdirected() {
+fn a_host_inside_that_is_not_the_tunnels_is_misdirected() {
     let bed = Bed::new(Upstream::echo());
     let call = Request::post("https://elsewhere.example/", "x");
     let clear = Request::post(&bed.url("/").replace("https:", "http:"), "x");
@@ -22,7 +22,7 @@ fn an_inner_host_that_is_not_the_tunnels_is_misdirected() {
 }
 
 #[test]
-fn another_name_in_tls_than_in_connect_is_told_and_connect_decides() {
+fn if_tls_names_a_different_host_from_connect_connect_decides_and_it_is_reported() {
     let ca = TestCa::new();
     let upstream = Upstream::echo();
     let secured = ca.sign(&["localhost", "127.0.0.1"]).before(upstream.addr, Ending::Told);
@@ -32,7 +32,7 @@ fn another_name_in_tls_than_in_connect_is_told_and_connect_decides() {
         .arg("--upstream-ca")
         .arg(ca.file())
         .start();
-    // The certificate is for the host of CONNECT: a client that wants another one does not take it.
+    // The certificate is for the host of CONNECT. A client that expects another host refuses it.
     let authority = format!("127.0.0.1:{}", secured.port());
     let client = trusting(&engine);
     let misled = client.tunnel(engine.proxy, &authority, "localhost", "");
@@ -75,7 +75,7 @@ fn a_wrong_certificate_is_refused_and_nothing_is_sent() {
 }
 
 #[test]
-fn a_ca_may_be_for_one_host_alone() {
+fn a_ca_may_be_for_a_single_host() {
     let ca = TestCa::new();
     let upstream = Upstream::echo();
     let secured = ca.sign(&["localhost", "127.0.0.1"]).before(upstream.addr, Ending::Told);
@@ -93,17 +93,17 @@ fn a_ca_may_be_for_one_host_alone() {
 }
 
 #[test]
-fn what_is_no_tls_passes_an_intercepted_host_blindly() {
+fn other_protocols_than_tls_pass_blindly_to_an_intercepted_host() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
     let engine = engine!().arg("--intercept").arg("localhost").start();
     let (mut tunnel, _) = Client::tunnel(engine.proxy, &format!("localhost:{port}"), "").unwrap();
     tunnel.write("SSH-2.0-x\r\n").unwrap();
     let (mut server, _) = listener.accept().unwrap();
-    let mut said = [0; 11];
-    std::io::Read::read_exact(&mut server, &mut said).unwrap();
-    assert_eq!(&said, b"SSH-2.0-x\r\n");
-    // A client that waits for the server to speak first is given one to listen to.
+    let mut banner = [0; 11];
+    std::io::Read::read_exact(&mut server, &mut banner).unwrap();
+    assert_eq!(&banner, b"SSH-2.0-x\r\n");
+    // If the client waits for the server to speak first, the tunnel passes blindly.
     let (mut tunnel, _) = Client::tunnel(engine.proxy, &format!("localhost:{port}"), "").unwrap();
     let (mut server, _) = listener.accept().unwrap();
     std::io::Write::write_all(&mut server, b"220 mail\r\n").unwrap();
@@ -111,18 +111,18 @@ fn what_is_no_tls_passes_an_intercepted_host_blindly() {
 }
 
 #[test]
-fn a_client_that_distrusts_the_ca_is_told_of_once() {
+fn a_client_that_distrusts_the_ca_is_reported_once() {
     let bed = Bed::new(Upstream::echo());
     let client = Trusting::new(TestCa::new().pem(), &[]);
     for _ in 0..3 {
         let refused = client.tunnel(bed.engine.proxy, &bed.authority(), "localhost", "");
         assert!(refused.is_err_and(|error| error.to_string().contains("certificate")));
     }
-    let told = || bed.engine.log().matches("does not trust the interception CA").count();
-    wait_until("the log tells", || (told() > 0).then_some(()));
-    // A handshake that succeeds comes behind the others.
+    let logged = || bed.engine.log().matches("does not trust the interception CA").count();
+    wait_until("the log reports it", || (logged() > 0).then_some(()));
+    // This handshake succeeds, and comes after the others.
     bed.post("/", "x").assert_is(200, "executed");
-    assert_eq!(told(), 1, "{}", bed.engine.log());
+    assert_eq!(logged(), 1, "{}", bed.engine.log());
 }
 
 #[test]

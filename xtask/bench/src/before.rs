@@ -1,4 +1,4 @@
-//! Two builds of the engine, row by row, in one run.
+//! Compares two builds of the engine, row by row, in one run.
 
 use std::fmt;
 
@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::report::Line;
 
-/// What the names of the other build's rows begin with.
+/// The prefix of the names of the other build's rows.
 pub(super) const PREFIX: &str = "before: ";
 
 /// A row of both builds at one number of connections.
@@ -16,7 +16,7 @@ pub(super) struct Compared {
     connections: usize,
     /// Median calls per second, this build over the one before.
     ratio: f64,
-    /// Even the best round of this build was below the worst of the one before.
+    /// The best round of this build was slower than the worst round of the one before.
     worse: bool,
 }
 

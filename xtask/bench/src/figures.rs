@@ -1,4 +1,4 @@
-//! What the noise of a machine cannot touch: fsyncs for a call, memory, the time of a restart.
+//! Figures that do not depend on the machine's noise: fsyncs per call, memory, the time of a restart.
 
 use std::io::Write as _;
 use std::path::Path;
@@ -7,13 +7,12 @@ use std::time::{Duration, Instant};
 use anyhow::ensure;
 use testkit::{Builder, Engine, Request, Shim};
 
-use super::load::Span;
+use super::load::{Numbers, Span};
 use super::report::{Goal, Report};
 use super::rows::{self, Bed, Row};
 use super::servers::Upstream;
-use super::shape::Numbers;
 
-/// Fsyncs for a fresh call by each door, on runs of their own.
+/// Fsyncs for a fresh call through the API and through the proxy, in separate runs.
 pub(super) fn count_fsyncs(
     report: &mut Report,
     binary: &str,
@@ -32,7 +31,7 @@ pub(super) fn count_fsyncs(
             let run = row.run(connections, span, upstream, Some(&engine))?;
             let per_call = (shim.syncs() - before) as f64 / run.answers as f64;
             let what = format!("fsyncs for a call, {name}, c = {connections}");
-            // A checkpoint's own fsyncs are no part of a commit: a tenth is left for them.
+            // A checkpoint's own fsyncs do not belong to a commit: the goal leaves a tenth for them.
             if let Some(goals) = goals {
                 report.goals.push(Goal::at_most(
                     &what,
@@ -47,7 +46,7 @@ pub(super) fn count_fsyncs(
             report.figures.insert(what, per_call);
         }
     }
-    // A slow disk: what one commit a call gives is c = 1, where none can be shared.
+    // A slow disk. At c = 1 no commit is shared: each call has its own.
     shim.delay_us(2_000);
     let row = find(&rows, "guarded fresh")?;
     let alone = row.run(1, span, upstream, Some(&engine))?.per_second();
@@ -69,7 +68,7 @@ fn find<'a>(rows: &'a [Row], name: &str) -> anyhow::Result<&'a Row> {
         .ok_or_else(|| anyhow::anyhow!("no row {name}"))
 }
 
-/// What the disk alone gives at that hour: a guarded call at one connection waits for two of these.
+/// The speed of the disk during this run: a guarded call on one connection waits for two of these appends.
 pub(super) fn disk(report: &mut Report, folder: &Path, span: Span) -> anyhow::Result<()> {
     const PAGES: [u8; 14 * 1024] = [1; 14 * 1024];
     let mut file = tempfile::tempfile_in(folder)?;
@@ -86,7 +85,7 @@ pub(super) fn disk(report: &mut Report, folder: &Path, span: Span) -> anyhow::Re
     Ok(())
 }
 
-/// The memory of an engine that has nothing to do.
+/// The memory of an idle engine.
 pub(super) fn idle_memory(report: &mut Report, binary: &str) {
     let engine = Builder::new(binary).start();
     std::thread::sleep(Duration::from_secs(1));
@@ -95,8 +94,8 @@ pub(super) fn idle_memory(report: &mut Report, binary: &str) {
     report.goals.push(Goal::at_most("idle memory, MiB", mib, 15.0));
 }
 
-/// From the start of the process, after a kill under load, to the first answer from the store: with the
-/// log that the load left, and once more with none, which is what the checkpoint is beside.
+/// The time from the start of the process, after a kill under load, to the first answer from the store.
+/// Once with the WAL that the load left, and once without one: the difference is the checkpoint.
 pub(super) fn restart(
     report: &mut Report,
     bed: &Bed,
@@ -125,7 +124,7 @@ pub(super) fn restart(
     Ok(())
 }
 
-/// The started engine, and after how many milliseconds it had answered from its store.
+/// Starts the engine. Returns it, and the milliseconds until it had answered from its store.
 fn first_answer(
     builder: &Builder,
     bed: &Bed,
@@ -135,7 +134,7 @@ fn first_answer(
     let engine = builder.start();
     let known = bed.proxy_shape(&engine, upstream, Numbers::Below(bed.stored));
     let number = format!("{:014}", bed.stored / 2);
-    let text = known.request.replace(super::shape::PLACE, &number);
+    let text = known.request.replace(super::load::PLACE, &number);
     let mut client = testkit::Client::connect(engine.proxy)?;
     client.write(text)?;
     let answer = client.answer("POST")?;

@@ -1,9 +1,9 @@
-//! What the rows must show, each as a ratio of one run.
+//! The goals of the rows, each as a ratio of one run.
 
 use super::CONNECTIONS;
 use super::report::{Goal, Line, Report};
 
-/// Puts the goals that are ratios of rows before those that were counted.
+/// Inserts the goals that are ratios of rows before those of the counted figures.
 pub(super) fn judge(report: &mut Report) {
     type Measure = fn(&Line) -> f64;
     const RATE: Measure = |line| line.per_second[0];

@@ -1,5 +1,5 @@
-//! `cargo xtask bench`: the engine beside no proxy, a bare hop and other people's programs, in one
-//! run of interleaved rounds. A row whose answers or hits were wrong is not shown.
+//! `cargo xtask bench`: compares the engine with no proxy, a bare hop and other programs, in one run of
+//! interleaved rounds. A row with wrong answers or hits is not shown.
 
 mod before;
 mod figures;
@@ -10,7 +10,6 @@ mod process;
 mod report;
 mod rows;
 mod servers;
-mod shape;
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -24,14 +23,13 @@ use anyhow::{Context as _, bail, ensure};
 use clap::Parser;
 use testkit::Engine;
 
-use self::load::Span;
+use self::load::{Numbers, PLACE, Shape, Span};
 use self::process::Cost;
 use self::report::{Report, Rounds};
 use self::rows::{Bed, Effects, Row};
 use self::servers::{Hop, Upstream};
-use self::shape::{Numbers, PLACE, Shape};
 
-/// Measure the engine beside no proxy, a bare hop and, with --peers, other people's programs
+/// Compare the engine with no proxy, a bare hop and, with --peers, other programs
 #[derive(Debug, Parser)]
 #[command(bin_name = "cargo xtask bench")]
 struct Args {
@@ -43,7 +41,7 @@ struct Args {
     #[arg(long, value_name = "FILE")]
     before: Option<PathBuf>,
 
-    /// A minute instead of a quarter of an hour: short rounds, and no store of 1,000,000
+    /// Run for a minute instead of a quarter of an hour: short rounds, and no store of 1,000,000
     #[arg(long)]
     quick: bool,
 }
@@ -90,18 +88,18 @@ fn build(root: &Path) -> anyhow::Result<String> {
     Ok(target.join("release/openclaw-state-engine").display().to_string())
 }
 
-/// Measures a row; of an engine, with its costs.
+/// Measures a row; for an engine, with its costs.
 type Measure<'a> = dyn FnMut(&Row, Option<&Engine>) -> anyhow::Result<()> + 'a;
 
 struct Bench<'a> {
     rounds: usize,
     span: Span,
     binary: &'a str,
-    /// Another build of it, to compare with.
+    /// Another build of the engine, to compare with.
     before: Option<String>,
     upstream: &'a Upstream,
     hop: Hop,
-    /// Stores by their size in words.
+    /// Stores, by the text of their size.
     beds: Vec<(&'static str, Bed)>,
     peers: Vec<peers::Peer>,
     missing: Vec<String>,
@@ -193,7 +191,7 @@ impl<'a> Bench<'a> {
             measure(&row, None)?;
         }
         for (label, bed) in &self.beds {
-            // A small store would grow under the load: each round gets a copy of it.
+            // A small store would grow under the load, so each round gets a copy of it.
             if *label == "10,000" {
                 self.small_store(bed, label, round, measure)?;
             } else {
@@ -206,8 +204,8 @@ impl<'a> Bench<'a> {
         Ok(())
     }
 
-    /// The rows of a copy of `bed`, for this build and the one before it. Who is first changes from
-    /// round to round: the second finds a warmer machine.
+    /// The rows of a copy of `bed`, for this build and the one before it. The order changes from round to
+    /// round, because the second build finds a warmer machine.
     fn small_store(
         &self,
         bed: &Bed,
@@ -285,7 +283,7 @@ fn say(text: &str) {
     print!("{text}");
 }
 
-#[expect(clippy::print_stderr, reason = "a run takes minutes: people want to see it move")]
+#[expect(clippy::print_stderr, reason = "a run takes minutes: people want to see progress")]
 fn note(text: &str) {
     eprintln!("bench: {text}");
 }

@@ -1,4 +1,4 @@
-//! Other people's programs for the same job, installed and started for one run.
+//! Other programs for the same job, installed and started for one run.
 
 use std::fs;
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -11,13 +11,13 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, bail, ensure};
 use testkit::{Request, Trusting};
 
+use super::load::{Expect, Numbers, PLACE, Shape, Tunnel};
 use super::rows::{Effects, Row};
 use super::servers::Upstream;
-use super::shape::{Expect, Numbers, PLACE, Shape, Tunnel};
 
 const MITMPROXY: &str = "mitmproxy==11.0.2";
 
-/// A started peer; dropping it ends it.
+/// A started peer. Dropping it ends its processes.
 pub(super) struct Peer {
     pub(super) rows: Vec<Row>,
     children: Vec<Child>,
@@ -32,7 +32,7 @@ impl Drop for Peer {
     }
 }
 
-/// Starts what can be had; what cannot is said, with the reason.
+/// Starts the peers that this machine can run. Also returns the others, with the reasons.
 pub(super) fn start(root: &Path, upstream: &Upstream) -> (Vec<Peer>, Vec<String>) {
     let mut peers = Vec::new();
     let mut missing = Vec::new();
@@ -97,7 +97,7 @@ fn restate(root: &Path, folder: &Path) -> anyhow::Result<Peer> {
         shape.expect = Expect::Echo;
         shape
     };
-    // What the duplicates repeat.
+    // The calls that the duplicates repeat.
     for number in 0..KNOWN {
         let request = shape(Numbers::Below(1)).request.replace(PLACE, &format!("{number:014}"));
         let body = request.split("\r\n\r\n").nth(1).unwrap_or_default().to_owned();
@@ -118,7 +118,7 @@ fn restate(root: &Path, folder: &Path) -> anyhow::Result<Peer> {
     Ok(peer)
 }
 
-/// The program itself, in the package of this platform; the one in `.bin` would outlive its end.
+/// The program itself, from the package of this platform. A kill of the script in `.bin` would not end it.
 fn restate_server(packages: &Path) -> anyhow::Result<PathBuf> {
     fs::read_dir(packages)?
         .flatten()
@@ -185,7 +185,7 @@ fn squid(folder: &Path, upstream: &Upstream) -> anyhow::Result<Peer> {
     let addr = free_addr()?;
     let home = folder.join("squid");
     fs::create_dir_all(&home)?;
-    // It leaves root's rights, and must write its log and pid file as the user that is left.
+    // squid drops root's rights, and must write its log and pid file as its own user.
     let mut open = fs::metadata(&home)?.permissions();
     std::os::unix::fs::PermissionsExt::set_mode(&mut open, 0o777);
     fs::set_permissions(&home, open)?;
@@ -222,7 +222,7 @@ fn proxy_rows(name: &str, addr: SocketAddr, upstream: &Upstream) -> Vec<Row> {
     vec![row("POST", post), row("GET", get)]
 }
 
-/// The same by TLS in a tunnel, with whoever holds a certificate that `ca` has signed.
+/// The same over TLS in a tunnel, to a server with a certificate that `ca` has signed.
 fn secured_rows(name: &str, addr: SocketAddr, upstream: &Upstream, ca: &str) -> Vec<Row> {
     let trusting = Trusting::new(ca, &["http/1.1"]);
     let tunnel = Tunnel { host: "localhost", port: upstream.secured.port(), trusting };
@@ -239,7 +239,7 @@ fn secured_rows(name: &str, addr: SocketAddr, upstream: &Upstream, ca: &str) -> 
     ]
 }
 
-/// An address that was free a moment ago.
+/// An address that was free just now.
 fn free_addr() -> anyhow::Result<SocketAddr> {
     Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?)
 }
@@ -255,8 +255,8 @@ fn finish(command: &mut Command) -> anyhow::Result<()> {
     let shown = command.get_program().display().to_string();
     let output = command.stdin(Stdio::null()).output().context(shown.clone())?;
     if !output.status.success() {
-        let said = String::from_utf8_lossy(&output.stderr);
-        bail!("{shown}: {}: {}", output.status, said.lines().last().unwrap_or_default());
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        bail!("{shown}: {}: {}", output.status, stderr.lines().last().unwrap_or_default());
     }
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! What a process costs, as the kernel counts it.
+//! The costs of a process, as the kernel counts them.
 
 use std::fs;
 
@@ -9,9 +9,9 @@ use anyhow::Context as _;
 pub(super) struct Cost {
     /// User and system time, in seconds.
     pub(super) cpu: f64,
-    /// Bytes that it caused to be written to disks.
+    /// Bytes that it wrote to disks.
     pub(super) written: u64,
-    /// Bytes that it had to wait for from disks; not what the system had in memory.
+    /// Bytes that it read from disks, without those that the system had in memory.
     pub(super) read: u64,
 }
 

@@ -19,16 +19,16 @@ pub(super) struct Line {
     pub(super) p50: f64,
     pub(super) p99: f64,
     pub(super) p999: f64,
-    /// The engine's CPU time for a call, in microseconds; not of peers.
+    /// The engine's CPU time for a call, in microseconds. Peers have none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) cpu_us: Option<f64>,
     /// Bytes that the engine wrote for a call.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) written: Option<f64>,
-    /// Bytes that came from the disk for a call.
+    /// Bytes that were read from the disk for a call.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) read: Option<f64>,
-    /// Answers whose bodies were right, in all rounds; the upstream's count agreed.
+    /// Answers with the right body, in all rounds. The upstream's count agreed.
     pub(super) verified: u64,
 }
 
@@ -83,13 +83,13 @@ pub(super) fn median(mut values: Vec<f64>) -> f64 {
     }
 }
 
-/// A figure of bench.md beside what was measured.
+/// A goal, next to what was measured.
 #[derive(Debug, Clone, Serialize)]
 pub(super) struct Goal {
     pub(super) what: String,
     pub(super) measured: f64,
     pub(super) wanted: f64,
-    /// The measured value must be at least that; else at most.
+    /// The measured value must be at least `wanted`; otherwise at most.
     pub(super) at_least: bool,
     pub(super) reached: bool,
 }
@@ -104,7 +104,7 @@ impl Goal {
     }
 }
 
-/// All that one run of the benchmark found.
+/// The results of one run of the benchmark.
 #[derive(Debug, Default, Serialize)]
 pub(super) struct Report {
     pub(super) machine: String,
@@ -116,12 +116,12 @@ pub(super) struct Report {
     /// Figures by name: counts of fsyncs, memory, the time of a restart.
     pub(super) figures: BTreeMap<String, f64>,
     pub(super) goals: Vec<Goal>,
-    /// Rows beside those of another build, if one was given.
+    /// Rows compared with those of another build, if one was given.
     pub(super) compared: Vec<super::before::Compared>,
 }
 
 impl Report {
-    /// The line of a row, where it was measured.
+    /// The line of a row, if it was measured.
     pub(super) fn find(&self, name: &str, connections: usize) -> Option<&Line> {
         self.lines.iter().find(|line| line.name == name && line.connections == connections)
     }

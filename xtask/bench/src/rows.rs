@@ -1,4 +1,4 @@
-//! What is measured: who is asked, how, and what the upstream must have seen of it.
+//! What is measured: the server, the call, and the hits that the upstream must have counted.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -9,9 +9,8 @@ use anyhow::{Context as _, ensure};
 use serde_json::json;
 use testkit::{Builder, Engine, Request, Trusting};
 
-use super::load::{self, Run, Span};
+use super::load::{self, Numbers, PLACE, Run, Shape, Span, Tunnel};
 use super::servers::Upstream;
-use super::shape::{Numbers, PLACE, Shape, Tunnel};
 
 /// What the upstream, or the store, must have counted after a run.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -33,7 +32,7 @@ pub(super) struct Row {
 }
 
 impl Row {
-    /// Runs it once; an error where one answer is wrong or the upstream saw more or less than it must.
+    /// Runs it once. Fails if an answer is wrong or the upstream did not count the expected hits.
     pub(super) fn run(
         &self,
         connections: usize,
@@ -69,42 +68,42 @@ pub(super) fn executions(engine: &Engine) -> u64 {
     counts.values().filter_map(serde_json::Value::as_u64).sum()
 }
 
-/// How many calls by TLS are stored for the duplicates of them.
+/// The number of calls over TLS that are stored, so that duplicates of them can be made.
 pub(super) const SECURED: u64 = 200;
 
-/// An engine on an empty store, which opens the tunnels to the upstream.
+/// An engine on an empty store, which intercepts the tunnels to the upstream.
 pub(super) fn builder(binary: &str, upstream: &Upstream) -> Builder {
     let builder = Builder::new(binary).arg("--intercept").arg("localhost");
     builder.arg("--upstream-ca").arg(upstream.ca.file())
 }
 
-/// A tunnel through the engine, opened by it.
+/// A tunnel through the engine, which intercepts it.
 fn tunnel(engine: &Engine, upstream: &Upstream) -> Tunnel {
     let ca = engine.http(&Request::get(&format!("http://{}/ca.pem", engine.api))).text();
     let trusting = Trusting::new(&ca, &["http/1.1"]);
     Tunnel { host: "localhost", port: upstream.secured.port(), trusting }
 }
 
-/// An engine with a store of known size, and the calls that it has not yet seen.
+/// An engine with a store of known size, and the number of its next new call.
 pub(super) struct Bed {
     pub(super) builder: Builder,
-    /// How many calls of each door are stored: those below.
+    /// The number of stored API calls, and of proxied calls: the calls with numbers below this one.
     pub(super) stored: u64,
     ids: [String; 3],
     next: Arc<AtomicU64>,
 }
 
 impl Bed {
-    /// Fills an empty store with `size` executions, half of them by each door.
+    /// Fills an empty store with `size` executions, half through the API and half through the proxy.
     pub(super) fn fill(builder: Builder, size: u64, upstream: &Upstream) -> anyhow::Result<Self> {
         let engine = builder.start();
         let (user, session, goal) = engine.goal("bench");
         let next = Arc::new(AtomicU64::new(0));
         let bed = Self { builder, stored: size / 2, ids: [user, session, goal], next };
         let span = Span { warm: Duration::ZERO, measured: Duration::from_hours(1) };
-        for door in [Self::proxy_shape, Self::api_fresh_shape] {
+        for shape_of in [Self::proxy_shape, Self::api_fresh_shape] {
             let next = Arc::new(AtomicU64::new(0));
-            let shape = door(&bed, &engine, upstream, Numbers::Fill { next, end: bed.stored });
+            let shape = shape_of(&bed, &engine, upstream, Numbers::Fill { next, end: bed.stored });
             let addr =
                 if shape.request.starts_with("POST http") { engine.proxy } else { engine.api };
             let run = load::run(addr, &shape, 64, span).context("fill the store")?;
@@ -113,16 +112,16 @@ impl Bed {
         bed.next.store(bed.stored, std::sync::atomic::Ordering::Relaxed);
         let all = Numbers::Fill { next: Arc::new(AtomicU64::new(0)), end: SECURED };
         let secured = bed.secured_shape(&tunnel(&engine, upstream), all);
-        load::run(engine.proxy, &secured, 16, span).context("fill the store by TLS")?;
+        load::run(engine.proxy, &secured, 16, span).context("fill the store over TLS")?;
         let stored = bed.stored * 2 + SECURED;
-        ensure!(executions(&engine) == stored, "the store has another size");
+        ensure!(executions(&engine) == stored, "the store has a different size");
         engine.terminate();
         let (status, _) = engine.wait();
         ensure!(status.success(), "the engine ended with {status}");
         Ok(bed)
     }
 
-    /// A copy of the stopped store in a folder of its own.
+    /// A copy of the closed store in its own folder.
     pub(super) fn copy(&self, binary: &str, upstream: &Upstream) -> anyhow::Result<Self> {
         let builder = builder(binary, upstream);
         let to = builder.database_path().parent().context("a database has a folder")?;
@@ -196,7 +195,7 @@ impl Bed {
         Shape::post(&format!("http://{}/post", upstream.addr), &host, numbers)
     }
 
-    /// The same by TLS, in a tunnel.
+    /// The same call over TLS, in a tunnel.
     fn secured_shape(&self, tunnel: &Tunnel, numbers: Numbers) -> Shape {
         let authority = tunnel.authority();
         let head = format!("Host: {authority}\r\nAgent-Session: {}\r\n", self.ids[1]);
@@ -215,8 +214,8 @@ impl Bed {
              \"user_id\":\"{user}\",\"session_id\":\"{session}\",\"goal_id\":\"{goal}\",\
              \"tool_name\":\"send_email\",\"tool_input\":{{\"to\":\"{PLACE}@example.com\"}},{key}}}}}"
         );
-        let told = format!("\"duplicate\":{duplicate}");
+        let claim = format!("\"duplicate\":{duplicate}");
         let to = format!("{PLACE}@example.com");
-        Shape::rpc(engine.api, &body, numbers, &[&key, &told, &to])
+        Shape::rpc(engine.api, &body, numbers, &[&key, &claim, &to])
     }
 }

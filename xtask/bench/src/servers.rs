@@ -1,4 +1,4 @@
-//! The upstream that all rows share, and the hop that they are compared with: hyper and nothing else.
+//! The upstream that all rows share, and the bare hop that they are compared with. Both only use hyper.
 
 use std::convert::Infallible;
 use std::future::Future;
@@ -17,10 +17,10 @@ use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
 use tokio_rustls::TlsAcceptor;
 
-/// Answers a POST with its body and a GET with its path in 512 bytes; counts both.
+/// Answers a POST with its body and a GET with its path in 512 bytes, and counts both.
 pub(super) struct Upstream {
     pub(super) addr: SocketAddr,
-    /// The same behind TLS, for `localhost`, with a certificate that `ca` has signed.
+    /// The address of the same server behind TLS, for `localhost`, with a certificate that `ca` has signed.
     pub(super) secured: SocketAddr,
     pub(super) ca: TestCa,
     hits: Arc<AtomicU64>,
@@ -57,7 +57,7 @@ impl Upstream {
     }
 }
 
-/// A forward proxy that does nothing but forward: what a hop costs at the least.
+/// A proxy that only forwards: the minimum cost of a hop.
 pub(super) struct Hop {
     pub(super) addr: SocketAddr,
     _runtime: Runtime,

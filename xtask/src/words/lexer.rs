@@ -1,6 +1,6 @@
 //! Cuts the names, comments and strings out of Rust, JavaScript and TypeScript.
 //!
-//! It knows only as much of them as that takes, and never fails: in code that it misreads, a word may be
+//! It knows only the syntax that this needs, and never fails. In code that it misreads, a word may be
 //! missed, or found where there is none.
 
 use std::sync::LazyLock;
@@ -39,11 +39,11 @@ struct Lexer {
     at: usize,
     /// Line breaks before `at`.
     breaks: usize,
-    /// Brackets that are open.
+    /// The number of open brackets.
     depth: usize,
-    /// The newest word or sign.
+    /// The last word or sign.
     before: String,
-    /// The line break after the newest line comment, where another one continues it.
+    /// The line break after the last line comment. A comment on the next line continues it.
     comment: Option<usize>,
     /// `let` or `for` was read, and its pattern has not ended.
     pattern: bool,
@@ -147,7 +147,7 @@ impl Lexer {
         quote.to_string().clone_into(&mut self.before);
     }
 
-    /// The text up to the end, which is not read; escapes are spaces.
+    /// The text up to `end`, which is not read. Escapes become spaces.
     fn text_until(&mut self, end: impl Fn(&Self) -> bool) -> String {
         let mut text = String::new();
         while self.at < self.chars.len() && !end(self) {
@@ -162,7 +162,7 @@ impl Lexer {
         text
     }
 
-    /// What a format string names in braces is code.
+    /// Pushes a message. What a format string has in braces is code.
     fn message(&mut self, line: usize, text: &str) {
         static VALUES: LazyLock<Regex> =
             LazyLock::new(|| Regex::new(r"\{[^{}\s]*\}").expect("a pattern"));
@@ -204,7 +204,7 @@ impl Lexer {
         "'".clone_into(&mut self.before);
     }
 
-    /// The text of a template up to its end or to code in it, which `sign` leads back from.
+    /// The text of a template, up to its end or to code in it. At the end of that code, `sign` goes on here.
     fn template(&mut self) {
         let line = self.breaks + 1;
         self.bump();
@@ -262,7 +262,7 @@ impl Lexer {
             _ => {}
         }
         self.enum_named |= self.before == "enum";
-        // `mut` and its like stand between the word that declares and the name.
+        // `mut` and similar words are between the word that declares and the name.
         if !matches!(word.as_str(), "mut" | "ref" | "pub" | "readonly") {
             self.before = word;
         }
@@ -308,7 +308,7 @@ impl Lexer {
                 if self.peek(0) == '{' && self.enum_named {
                     (self.enum_named, self.variants) = (false, Some(self.depth));
                 }
-                // `impl Trait for Type {`: no pattern.
+                // `impl Trait for Type {` has no pattern.
                 self.pattern &= self.before != "for"
                     && !self.before.starts_with(char::is_uppercase)
                     || self.peek(0) != '{';

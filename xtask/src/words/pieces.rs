@@ -16,7 +16,7 @@ pub(crate) enum Language {
 }
 
 impl Language {
-    /// By the ending of the file's name; `None` where its text is not checked.
+    /// The language by the ending of the file's name. `None` if its text is not checked.
     pub(crate) fn of(file: &str) -> Option<Self> {
         match Path::new(file).extension()?.to_str()? {
             "rs" => Some(Self::Rust),

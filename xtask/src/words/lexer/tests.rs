@@ -1,4 +1,4 @@
-//! What the lexer cuts out.
+//! Tests of what the lexer cuts out.
 
 use super::super::pieces::{Language, pieces};
 use super::Kind;
@@ -45,7 +45,7 @@ fn line_comments_are_joined() {
 }
 
 #[test]
-fn block_comments_nest_in_rust_alone() {
+fn block_comments_nest_only_in_rust() {
     let source = "/* a /* b */ c */ fn d() {}";
     assert_eq!(texts(source, Language::Rust, Kind::Docs), ["a  b  c"]);
     assert_eq!(texts("/** a\n * b */", Language::Script, Kind::Docs), ["a\n b"]);

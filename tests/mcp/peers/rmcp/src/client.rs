@@ -1,4 +1,4 @@
-//! Calls tools one after another and prints what came.
+//! Calls tools one after another and prints the results.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -12,7 +12,7 @@ use rmcp::{ClientHandler, ClientLifecycleMode, ClientServiceExt as _, RoleClient
 use serde_json::{Value, json};
 use tokio::process::Command;
 
-/// Keeps the progress of the call that runs.
+/// Collects the progress of the running call.
 #[derive(Clone, Default)]
 struct Watcher {
     config: ClientConfig,
@@ -64,7 +64,7 @@ pub(crate) async fn call(mode: &str, server: &[&str], calls: &[&str]) -> anyhow:
     Ok(())
 }
 
-/// rmcp's own HTTP client, which asks the environment for a proxy as any reqwest does.
+/// rmcp's own HTTP client, which reads the proxy from the environment, as every reqwest does.
 async fn connect(
     watcher: Watcher,
     lifecycle: ClientLifecycleMode,

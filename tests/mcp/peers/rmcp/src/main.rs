@@ -5,7 +5,7 @@
 //! rmcp-peer call MODE URL|COMMAND... :: NAME=ARGUMENTS...
 //! ```
 //!
-//! Each effect is one line of the file EFFECTS; over HTTP the server tells its port on stdout. The
+//! Each effect is one line of the file EFFECTS; over HTTP the server prints its port on stdout. The
 //! client prints a JSON line for its protocol version and one for each result. MODE is `legacy`
 //! (2025-11-25), `auto`, or a version.
 #![expect(clippy::print_stdout, reason = "the tests read what it prints")]

@@ -32,7 +32,7 @@ impl Peer {
         assert!(matches!(written, Ok(Ok(()))), "{}", self.effects.display());
     }
 
-    /// Has its effect, and answers when the file EFFECTS.go is there.
+    /// Has its effect, and answers once the file EFFECTS.go exists.
     async fn slow(&self, context: &RequestContext<RoleServer>) -> CallToolResult {
         self.effect("slow");
         if let Some(token) = context.meta.get_progress_token() {
@@ -43,11 +43,11 @@ impl Peer {
         while !Path::new(&go).exists() {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
-        said("at last")
+        text_result("at last")
     }
 }
 
-fn said(text: &str) -> CallToolResult {
+fn text_result(text: &str) -> CallToolResult {
     CallToolResult::success(vec![ContentBlock::text(text)])
 }
 
@@ -89,7 +89,7 @@ impl ServerHandler for Peer {
                     return Err(ErrorData::invalid_params("no `to`", None));
                 };
                 self.effect(&format!("send {to} {n}"));
-                said(&format!("sent {n} to {to}"))
+                text_result(&format!("sent {n} to {to}"))
             }
             "fail" => {
                 self.effect("fail");
@@ -98,7 +98,7 @@ impl ServerHandler for Peer {
             "slow" => self.slow(&context).await,
             "look" => {
                 self.effect("look");
-                said("seen")
+                text_result("seen")
             }
             _ => return Err(ErrorData::invalid_params("no such tool", None)),
         };
@@ -112,7 +112,7 @@ pub(crate) async fn over_stdio(effects: &str) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// JSON where an answer is all that a call has to say, and sessions are not kept; else events.
+/// `json`: answers without events are JSON, and there are no sessions. Otherwise: events.
 pub(crate) async fn over_http(effects: &str, json: bool) -> anyhow::Result<()> {
     let peer = Peer { effects: effects.into() };
     let config = StreamableHttpServerConfig::default()

@@ -1,4 +1,4 @@
-//! The peer without the engine: what the tests through the engine count is what it does.
+//! The peer without the engine: shows that a repeated call has two effects.
 #![expect(clippy::unwrap_used, reason = "a test stops at the first wrong thing")]
 
 use std::fs;
@@ -20,9 +20,9 @@ fn twice(mode: &str, server: &[&str]) -> Vec<String> {
     String::from_utf8(output.stdout).unwrap().lines().map(str::to_owned).collect()
 }
 
-fn assert_two_effects(effects: &std::path::Path, version: &str, said: &[String]) {
+fn assert_two_effects(effects: &std::path::Path, version: &str, lines: &[String]) {
     let result = r#"{"isError":false,"progress":[],"text":"sent 1 to ada"}"#;
-    assert_eq!(said, [format!(r#"{{"version":"{version}"}}"#).as_str(), result, result]);
+    assert_eq!(lines, [format!(r#"{{"version":"{version}"}}"#).as_str(), result, result]);
     assert_eq!(fs::read_to_string(effects).unwrap(), "send ada 1\nsend ada 1\n");
 }
 
@@ -30,8 +30,8 @@ fn assert_two_effects(effects: &std::path::Path, version: &str, said: &[String])
 fn the_same_call_has_two_effects_over_stdio() {
     let home = tempfile::tempdir().unwrap();
     let effects = home.path().join("effects");
-    let said = twice("auto", &[PEER, "serve", effects.to_str().unwrap(), "stdio"]);
-    assert_two_effects(&effects, "2026-07-28", &said);
+    let lines = twice("auto", &[PEER, "serve", effects.to_str().unwrap(), "stdio"]);
+    assert_two_effects(&effects, "2026-07-28", &lines);
 }
 
 #[test]
@@ -46,9 +46,9 @@ fn the_same_call_has_two_effects_over_http() {
             .unwrap();
         let mut port = String::new();
         BufReader::new(server.stdout.take().unwrap()).read_line(&mut port).unwrap();
-        let said = twice("legacy", &[&format!("http://127.0.0.1:{}/mcp", port.trim())]);
+        let lines = twice("legacy", &[&format!("http://127.0.0.1:{}/mcp", port.trim())]);
         server.kill().unwrap();
         server.wait().unwrap();
-        assert_two_effects(&effects, "2025-11-25", &said);
+        assert_two_effects(&effects, "2025-11-25", &lines);
     }
 }
