@@ -3,9 +3,9 @@
 use std::io::{BufRead as _, BufReader};
 use std::process::{Child, Command, Stdio};
 
-use testkit::{Builder, Engine, Request, TestCa, engine, wait_until};
+use testkit::{Builder, Engine, Request, TestCa, engine, here, wait_until};
 
-use crate::program::{Said, command, here};
+use crate::program::{Said, command};
 use crate::{JSON, went_through};
 
 /// What is sent by each; the second of a pair is the first by the other version of HTTP.

@@ -4,11 +4,10 @@
 use std::process::{Command, Stdio};
 
 use serde_json::json;
-use testkit::{Upstream, engine};
+use testkit::{Upstream, engine, here};
 
 use crate::JSON;
 use crate::intercepted::Secure;
-use crate::program::here;
 
 #[test]
 fn java_acts_once_in_the_runs_session_whichever_engine_there_is() {
