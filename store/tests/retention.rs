@@ -43,7 +43,8 @@ async fn a_new_answer_of_an_old_call_does_not_keep_later_ones() {
     };
     tokio::time::timeout(Duration::from_secs(60), dropped).await.unwrap();
     conn.execute_batch(age).unwrap();
-    // The digests stay. The answers' real times are back, so `verify` misses the bodies, and nothing else.
+    // With their real times the answers are too young to be dropped: `verify` misses their bodies, and finds
+    // nothing else.
     let findings = f.store.reader().verify(None).unwrap().findings;
     assert_eq!(findings.len(), CALLS - 1);
     assert!(findings.iter().all(|found| found.message == "its body is missing"), "{findings:?}");

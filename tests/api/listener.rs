@@ -109,7 +109,7 @@ fn a_token_is_required_if_one_is_set() {
 }
 
 #[test]
-fn a_body_over_a_limit_is_refused() {
+fn a_body_over_a_limit_gets_an_error() {
     const MIB: usize = 1024 * 1024;
     let engine = engine!().arg("--no-proxy").start();
     let (user, session, goal) = engine.goal("ada");

@@ -9,10 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use serde_json::Value;
-
-fn root() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-}
+use testkit::root;
 
 /// The dependencies of a package of the workspace; without those of tests where `built` is set.
 fn dependencies(package: &str, built: bool) -> Vec<String> {

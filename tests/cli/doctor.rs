@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use serde_json::Value;
-use testkit::{Builder, Upstream, engine};
+use testkit::{Builder, Upstream, engine, here, root};
 
 /// A PATH with only these programs, so that the rest of the machine does not matter.
 fn path_with(builder: &Builder, programs: &[&str]) -> PathBuf {
@@ -74,7 +74,6 @@ fn without_problems_it_says_so_and_leaves_a_sound_store() {
 #[test]
 fn the_installed_clients_go_through_the_engine() {
     let builder = engine!();
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let installed = [
         ("node", "tests/clients/node_modules/node/bin/node"),
         ("deno", "tests/clients/node_modules/deno/deno"),
@@ -83,15 +82,14 @@ fn the_installed_clients_go_through_the_engine() {
     let bin = builder.home().join("bin");
     fs::create_dir(&bin).unwrap();
     for (name, file) in installed {
-        assert!(root.join(file).exists(), "{file}: `cargo xtask test` installs it");
-        symlink(root.join(file), bin.join(name)).unwrap();
+        symlink(here(file), bin.join(name)).unwrap();
     }
     let machines = std::env::var_os("PATH").unwrap();
-    let folders = [bin, root.join("target/venv/bin")];
+    let folders = [bin, here("target/venv/bin")];
     let path = folders.into_iter().chain(std::env::split_paths(&machines));
     let path = PathBuf::from(std::env::join_paths(path).unwrap());
     // Go compiles its library once. `doctor` does not wait for that.
-    let cache = root.join("target/go-cache");
+    let cache = root().join("target/go-cache");
     let cache = cache.to_str().unwrap();
     let go = Command::new("go").args(["build", "net/http"]).env("GOCACHE", cache).status();
 

@@ -10,7 +10,7 @@ fn executions_are_listed_and_filtered() {
     let running = engine!().start();
     let story = Story::record(&running);
     let beside = verb(running.builder(), "executions");
-    assert_said!(beside, @"
+    assert_output!(beside, @"
     exit 0
     ID                                    STATUS     ATTEMPT  CREATED              TOOL        KEY
     [id]  running    1        [date and time]  charge      charge-4
@@ -19,12 +19,12 @@ fn executions_are_listed_and_filtered() {
     [id]  completed  1        [date and time]  charge      charge-1
     [id]  pending    0        [date and time]  send_email  welcome-email-001
     ");
-    assert_said!(verb(running.builder(), "executions --status in_doubt"), @"
+    assert_output!(verb(running.builder(), "executions --status in_doubt"), @"
     exit 0
     ID                                    STATUS    ATTEMPT  CREATED              TOOL    KEY
     [id]  in_doubt  1        [date and time]  charge  charge-3
     ");
-    assert_said!(verb(running.builder(), "executions --limit 2"), @"
+    assert_output!(verb(running.builder(), "executions --limit 2"), @"
     exit 0
     ID                                    STATUS    ATTEMPT  CREATED              TOOL    KEY
     [id]  running   1        [date and time]  charge  charge-4
@@ -32,15 +32,15 @@ fn executions_are_listed_and_filtered() {
     -- stderr
     There are more than 2: raise --limit to see them.
     ");
-    assert_said!(verb(running.builder(), "executions --tool charge --limit 1 --status failed"), @"
+    assert_output!(verb(running.builder(), "executions --tool charge --limit 1 --status failed"), @"
     exit 0
     ID                                    STATUS  ATTEMPT  CREATED              TOOL    KEY
     [id]  failed  1        [date and time]  charge  charge-2
     ");
-    assert_said!(verb(running.builder(), "executions --tool nothing"), @"
+    assert_output!(verb(running.builder(), "executions --tool nothing"), @"
     exit 0
     ");
-    assert_said!(verb(running.builder(), "executions --status done"), @r#"
+    assert_output!(verb(running.builder(), "executions --status done"), @r#"
     exit 2
     -- stderr
     error: invalid value 'done' for '--status <STATUS>': "done" is not one of pending, running, completed, failed, cancelled, in_doubt
@@ -79,16 +79,16 @@ fn a_doubt_is_settled_beside_a_server() {
     let story = Story::record(&running);
     let line =
         |more: &str| format!("resolve {} --evidence 'seen in the ledger' {more}", story.doubtful);
-    assert_said!(verb(running.builder(), &line("--ran --attempt 2")), @"
+    assert_output!(verb(running.builder(), &line("--ran --attempt 2")), @"
     exit 1
     -- stderr
     the execution is in_doubt at attempt 1, not in doubt at attempt 2
     ");
-    assert_said!(verb(running.builder(), &line(r#"--ran --attempt 1 --output '{"id":7}'"#)), @"
+    assert_output!(verb(running.builder(), &line(r#"--ran --attempt 1 --output '{"id":7}'"#)), @"
     exit 0
     Execution [id] is now completed (executed).
     ");
-    assert_said!(verb(running.builder(), &line("--did-not-run")), @"
+    assert_output!(verb(running.builder(), &line("--did-not-run")), @"
     exit 1
     -- stderr
     Execution [id] is not in doubt: it is completed.
@@ -103,11 +103,11 @@ fn a_doubt_is_settled_without_a_server() {
     let story = Story::record(&running);
     let stopped = running.kill();
     let line = format!("resolve {} --did-not-run --evidence 'no trace'", story.doubtful);
-    assert_said!(verb(&stopped, &line), @"
+    assert_output!(verb(&stopped, &line), @"
     exit 0
     Execution [id] is now failed (not executed).
     ");
-    assert_said!(verb(&stopped, &line), @"
+    assert_output!(verb(&stopped, &line), @"
     exit 1
     -- stderr
     Execution [id] is not in doubt: it is failed.
@@ -122,7 +122,7 @@ fn verify_says_yes_and_no() {
     let running = engine!().start();
     Story::record(&running);
     let beside = verb(running.builder(), "verify");
-    assert_said!(beside, @"
+    assert_output!(beside, @"
     exit 0
     Head: [seq:hash]
     12 event(s) and 5 execution(s) checked, 0 problem(s) found.

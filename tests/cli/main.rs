@@ -6,7 +6,7 @@
     reason = "a test stops at the first thing that is not as it must be"
 )]
 
-macro_rules! assert_said {
+macro_rules! assert_output {
     ($output:expr, @$expected:literal) => {
         insta::with_settings!({filters => vec![
             (r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", "[id]"),

@@ -11,7 +11,7 @@ use crate::{Story, shown, stdout, verb};
 #[test]
 fn help_and_usage() {
     let builder = engine!();
-    assert_said!(builder.cli(["--help"]), @"
+    assert_output!(builder.cli(["--help"]), @"
     exit 0
     A sidecar for AI agents: their tool calls become durable, and a duplicate never acts twice
 
@@ -50,7 +50,7 @@ fn help_and_usage() {
       openclaw-state-engine serve
       openclaw-state-engine executions --status in_doubt
     ");
-    assert_said!(builder.cli(["nonsense"]), @"
+    assert_output!(builder.cli(["nonsense"]), @"
     exit 2
     -- stderr
     error: unrecognized subcommand 'nonsense'
@@ -59,14 +59,14 @@ fn help_and_usage() {
 
     For more information, try '--help'.
     ");
-    assert_said!(builder.cli(["serve", "--max-request", "5MB"]), @r#"
+    assert_output!(builder.cli(["serve", "--max-request", "5MB"]), @r#"
     exit 2
     -- stderr
     error: invalid value '5MB' for '--max-request <SIZE>': unknown unit "MB": use B, KiB, MiB or GiB
 
     For more information, try '--help'.
     "#);
-    assert_said!(verb(&builder, "resolve 0197a5b2-7c3e-7d4f-8a6b-1c2d3e4f5a6b --evidence x"), @"
+    assert_output!(verb(&builder, "resolve 0197a5b2-7c3e-7d4f-8a6b-1c2d3e4f5a6b --evidence x"), @"
     exit 2
     -- stderr
     error: the following required arguments were not provided:
@@ -83,7 +83,7 @@ fn help_and_usage() {
 #[test]
 fn help_of_serve() {
     let builder = engine!();
-    assert_said!(builder.cli(["serve", "-h"]), @"
+    assert_output!(builder.cli(["serve", "-h"]), @"
     exit 0
     Run the engine: the state API and the proxy over one database
 
@@ -145,7 +145,7 @@ fn help_of_serve() {
 #[test]
 fn help_of_resolve() {
     let builder = engine!();
-    assert_said!(builder.cli(["resolve", "-h"]), @r#"
+    assert_output!(builder.cli(["resolve", "-h"]), @r#"
     exit 0
     Settle an execution that is in doubt: it ran, or it did not
 
@@ -184,7 +184,7 @@ fn help_of_resolve() {
 #[test]
 fn without_a_database_there_is_nothing_to_read() {
     let builder = engine!();
-    assert_said!(verb(&builder, "executions"), @"
+    assert_output!(verb(&builder, "executions"), @"
     exit 2
     -- stderr
     error: no database at [database]: start the server, or name a different file with --database
@@ -206,7 +206,7 @@ fn a_server_that_holds_the_lock_and_does_not_answer_is_unreachable() {
     let holder =
         json!({"pid": std::process::id(), "api": format!("http://{gone}"), "version": "0"});
     fs::write(format!("{}.lock", builder.database_path().display()), holder.to_string()).unwrap();
-    assert_said!(verb(&builder, "executions"), @"
+    assert_output!(verb(&builder, "executions"), @"
     exit 3
     -- stderr
     error: the server at http://127.0.0.1:[port]/ cannot be reached: Connection refused (os error 111)
@@ -226,12 +226,12 @@ fn what_does_not_exist_exits_with_1() {
     let replay = format!("replay --session {nobody}");
     let resolve = format!("resolve {nobody} --ran --evidence x");
     let beside = [&replay, &resolve].map(|line| verb(running.builder(), line));
-    assert_said!(beside[0], @"
+    assert_output!(beside[0], @"
     exit 1
     -- stderr
     No session has the id [id].
     ");
-    assert_said!(beside[1], @"
+    assert_output!(beside[1], @"
     exit 1
     -- stderr
     No execution has the id [id].

@@ -11,7 +11,7 @@ fn replay_beside_a_server_and_on_the_file_of_a_killed_one() {
     let story = Story::record(&running);
     let line = format!("replay --session {}", story.session);
     let beside = verb(running.builder(), &line);
-    assert_said!(beside, @r#"
+    assert_output!(beside, @r#"
     exit 0
     ╔═══════════════════════════════════════╗
     ║            SESSION REPLAY             ║

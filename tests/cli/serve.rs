@@ -12,12 +12,12 @@ use crate::{Story, verb};
 #[test]
 fn addresses_beyond_the_loopback_are_refused_before_anything_is_touched() {
     let builder = engine!();
-    assert_said!(verb(&builder, "serve --addr 0.0.0.0:0"), @"
+    assert_output!(verb(&builder, "serve --addr 0.0.0.0:0"), @"
     exit 2
     -- stderr
     error: --addr 0.0.0.0:0 can be reached by other machines: set a token with --token or STATE_ENGINE_TOKEN
     ");
-    assert_said!(verb(&builder, "serve --addr 127.0.0.1:0 --proxy-addr 0.0.0.0:0"), @"
+    assert_output!(verb(&builder, "serve --addr 127.0.0.1:0 --proxy-addr 0.0.0.0:0"), @"
     exit 2
     -- stderr
     error: --proxy-addr 0.0.0.0:0 can be reached by other machines: add --require-token
@@ -29,7 +29,7 @@ fn addresses_beyond_the_loopback_are_refused_before_anything_is_touched() {
 fn one_process_owns_a_database() {
     let running = engine!().start();
     let second = verb(running.builder(), "serve --addr 127.0.0.1:0 --proxy-addr 127.0.0.1:0");
-    assert_said!(second, @"
+    assert_output!(second, @"
     exit 2
     -- stderr
     error: the database is in use by process [pid] (version 0.2.0, API http://127.0.0.1:[port]); stop it, or name another file with --database
@@ -41,7 +41,7 @@ fn a_port_in_use_is_reported_and_the_store_is_closed_again() {
     let occupied = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let line = format!("serve --no-proxy --addr {}", occupied.local_addr().unwrap());
     let builder = engine!().env("STATE_ENGINE_LOG", "error");
-    assert_said!(verb(&builder, &line), @"
+    assert_output!(verb(&builder, &line), @"
     exit 2
     -- stderr
     error: cannot listen on 127.0.0.1:[port] (choose another with --addr): Address already in use (os error 98)

@@ -41,7 +41,7 @@ fn a_session_has_one_token() {
 fn the_other_verbs_send_the_token_of_the_api_too() {
     let running = engine!().arg("--token").arg("hunter2").start();
     let line = "executions";
-    assert_said!(verb(running.builder(), line), @"
+    assert_output!(verb(running.builder(), line), @"
     exit 2
     -- stderr
     error: the server requires a token: use --token or STATE_ENGINE_TOKEN

@@ -3,9 +3,9 @@
 use std::io::{BufRead as _, BufReader};
 use std::process::{Child, Command, Stdio};
 
-use testkit::{Builder, Engine, Request, TestCa, engine, wait_until};
+use testkit::{Builder, Engine, Request, TestCa, engine, here, wait_until};
 
-use crate::program::{Printed, command, here};
+use crate::program::{Printed, command};
 use crate::{JSON, went_through};
 
 /// The clients. The second of a pair is the first with the other version of HTTP.

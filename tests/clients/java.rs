@@ -3,11 +3,10 @@
 use std::process::{Command, Stdio};
 
 use serde_json::json;
-use testkit::{Upstream, engine};
+use testkit::{Upstream, engine, here};
 
 use crate::JSON;
 use crate::intercepted::Secure;
-use crate::program::here;
 
 #[test]
 fn java_has_one_effect_in_the_runs_session_with_either_engine() {

@@ -8,14 +8,11 @@
 use std::ffi::OsString;
 use std::fmt;
 use std::fs;
-use std::io::copy;
-use std::net::{Shutdown, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
-use std::thread;
 
 use serde_json::json;
-use testkit::{Engine, Upstream};
+use testkit::{Engine, Upstream, root};
 
 use crate::intercepted::Secure;
 
@@ -113,10 +110,6 @@ const CLIENTS: &[Client] = &[
         )
     },
 ];
-
-fn root() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-}
 
 /// What happened to two runs of the same call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -234,17 +227,7 @@ fn upstream_proxy(secure: u16) -> Upstream {
         if request.method() != "CONNECT" {
             return exchange.answer(200, &[], b"done");
         }
-        exchange.write("HTTP/1.1 200 OK\r\n\r\n");
-        let to = TcpStream::connect(("127.0.0.1", secure)).unwrap();
-        let (mut back, mut there) = (to.try_clone().unwrap(), to);
-        let (mut from, mut out) =
-            (exchange.wire.stream.try_clone().unwrap(), exchange.wire.stream.try_clone().unwrap());
-        thread::spawn(move || {
-            let _ = copy(&mut back, &mut out);
-            let _ = out.shutdown(Shutdown::Both);
-        });
-        let _ = copy(&mut from, &mut there);
-        exchange.close();
+        exchange.lead_to(([127, 0, 0, 1], secure).into());
     })
 }
 

@@ -1,19 +1,12 @@
 //! Clients as users have them, each with the proxy only in its environment.
 
 use std::io::{BufRead as _, BufReader};
-use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
-use testkit::{Client, Engine, Request};
+use testkit::{Client, Engine, Request, here};
 
 /// Programs and libraries that are tested.
 pub(crate) const CLIENTS: [&str; 5] = ["curl", "requests", "httpx", "fetch", "undici"];
-
-pub(crate) fn here(path: &str) -> PathBuf {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(path);
-    assert!(path.exists(), "{} does not exist: `cargo xtask test` installs it", path.display());
-    path
-}
 
 /// What a client printed about an answer.
 #[derive(Debug)]
@@ -51,7 +44,7 @@ pub(crate) fn command(
 ) -> Command {
     let mut command = match client {
         "curl" => {
-            let mut curl = Command::new("curl");
+            let mut curl = testkit::command("curl");
             curl.args([
                 "--silent",
                 "--show-error",
@@ -69,23 +62,18 @@ pub(crate) fn command(
             curl
         }
         "fetch" | "undici" => {
-            let mut node = Command::new(here("tests/clients/node_modules/node/bin/node"));
+            let mut node = testkit::command(here("tests/clients/node_modules/node/bin/node"));
             node.arg(here("tests/clients/send.mjs")).args([client, method, url, body]);
             node.arg("Content-Type:application/json");
             node
         }
         _ => {
-            let mut python = Command::new(here("target/venv/bin/python"));
+            let mut python = testkit::command(here("target/venv/bin/python"));
             python.arg(here("tests/clients/send.py")).args([client, method, url, body]);
             python.arg("Content-Type:application/json");
             python
         }
     };
-    for (name, _) in std::env::vars_os() {
-        if name.to_string_lossy().to_ascii_lowercase().ends_with("_proxy") {
-            command.env_remove(name);
-        }
-    }
     let proxy = format!("http://{}", engine.proxy);
     command
         .env("http_proxy", &proxy)

@@ -3,7 +3,9 @@
 use std::fs;
 use std::path::PathBuf;
 
-use crate::{files, root};
+use testkit::root;
+
+use crate::files;
 
 fn documents() -> Vec<PathBuf> {
     let own =

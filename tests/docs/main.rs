@@ -11,9 +11,7 @@ mod reference;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-fn root() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-}
+use testkit::root;
 
 fn read(path: impl AsRef<Path>) -> String {
     let path = root().join(path);

@@ -1,23 +1,7 @@
 //! The scope of a call, by headers and by proxy credentials; and required tokens.
 
 use serde_json::{Value, json};
-use testkit::{Client, Engine, Request, Response, Upstream, engine};
-
-/// Basic credentials, as a client builds them from `http://USER:PASSWORD@host`.
-fn basic(user: &str, password: &str) -> String {
-    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    let text = format!("{user}:{password}");
-    let mut coded = String::from("Basic ");
-    for group in text.as_bytes().chunks(3) {
-        let bits = group.iter().fold(0_u32, |bits, byte| bits << 8 | u32::from(*byte));
-        let bits = bits << (8 * (3 - group.len()));
-        for digit in 0..4 {
-            let at = (bits >> (18 - 6 * digit)) & 63;
-            coded.push(if digit > group.len() { '=' } else { char::from(DIGITS[at as usize]) });
-        }
-    }
-    coded
-}
+use testkit::{Client, Engine, Request, Response, Upstream, basic, engine};
 
 fn execution(engine: &Engine, answer: &Response) -> Value {
     let id = answer.header("agent-execution-id").unwrap_or_else(|| panic!("{answer:?}"));

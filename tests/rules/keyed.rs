@@ -145,7 +145,7 @@ fn an_upstream_key_that_differs_from_the_first_trys_settles_nothing() {
     reconfigure(&engine, &file, &rules.replace("X-Key", "X-Other"));
     send(ours, "k-2").assert_problem(424, "in-doubt");
     assert_eq!(upstream.hits(), 2);
-    // Only the key of the first try settles it.
+    // A repeat with the key of the first try settles it.
     reconfigure(&engine, &file, rules);
     send(theirs, "k-1").assert_is(201, "executed");
     send(ours, "k-2").assert_is(201, "executed");
@@ -203,7 +203,7 @@ fn a_key_can_be_a_member_of_the_body() {
     assert_eq!(sent, format!(r#"{{"idempotency_key":"{id}", "amount": 1.50 }}"#));
     assert_eq!(acted.lock().unwrap().len(), 1);
 
-    // If the body cannot hold a key, the tool cannot recognize a repeat: the call is guarded as `once`.
+    // If the body cannot hold a key, the tool cannot recognize a repeat: the call is guarded as usual.
     let (upstream, _) = honours(1);
     let text = Request::post(&upstream.url("/pay"), "no JSON");
     engine.send(&text).assert_problem(502, "upstream-failed");

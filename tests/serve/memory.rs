@@ -9,7 +9,9 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-use testkit::{Client, Engine, Foreign, Framing, Gate, Request, Upstream, engine, wait_until};
+use testkit::{
+    Client, Engine, Foreign, Framing, Gate, Request, Upstream, engine, files, wait_until,
+};
 
 const KIB: u64 = 1 << 10;
 const MIB: u64 = 1 << 20;
@@ -125,22 +127,9 @@ fn large_posts_at_once_are_spooled_and_a_kill_leaves_nothing_of_them() {
     drop(streams);
     gate.open();
     let folder = builder.database_path().parent().unwrap();
-    for entry in walk(folder) {
-        let name = entry.display().to_string();
+    for (name, _) in files(folder) {
         assert!(name.contains("engine.db"), "{name} is left");
     }
-}
-
-fn walk(folder: &std::path::Path) -> Vec<std::path::PathBuf> {
-    let mut found = Vec::new();
-    for entry in std::fs::read_dir(folder).unwrap().flatten() {
-        if entry.path().is_dir() {
-            found.extend(walk(&entry.path()));
-        } else {
-            found.push(entry.path());
-        }
-    }
-    found
 }
 
 /// This process has one end of each connection, and the engine, which raises its own limit, the other.

@@ -184,7 +184,7 @@ fn the_writer(moved: &Moved, engine: &Engine, upstream: &Upstream, shim: &Shim) 
     let seen = AtomicBool::new(false);
     std::thread::scope(|scope| {
         let (proxy, seen) = (engine.proxy, &seen);
-        // The queue is not empty only while calls wait for a commit. Calls are made until it was seen.
+        // Calls are in the queue only while they wait for a commit. Make calls until the queue was seen.
         scope.spawn(move || {
             for round in (0..50).take_while(|_| !seen.load(Ordering::Relaxed)) {
                 all_at_once(8, |n| drop(post(&format!("slow {round} {n}")).via(proxy)));

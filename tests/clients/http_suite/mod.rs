@@ -3,11 +3,11 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
 use std::thread;
 
-use testkit::engine;
+use testkit::{engine, here};
 
 const FILES: [&str; 3] =
     ["tests/test_requests.py", "tests/test_lowlevel.py", "tests/test_testserver.py"];
@@ -29,12 +29,6 @@ const NOT_THROUGH_A_PROXY: [(&str, &str); 11] = [
     ("test_use_proxy_from_environment", "another proxy is meant to be set"),
     ("TestPreparingURLs::test_different_connection_pool_for_tls_settings_verify", "pools by host"),
 ];
-
-fn here(path: &str) -> PathBuf {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(path);
-    assert!(path.exists(), "{} does not exist: `cargo xtask test` installs it", path.display());
-    path
-}
 
 /// The only folder in the unpacked source.
 fn source() -> PathBuf {

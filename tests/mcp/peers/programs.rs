@@ -6,13 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 
 use serde_json::Value;
-use testkit::Engine;
-
-pub(crate) fn here(path: &str) -> PathBuf {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(path);
-    assert!(path.exists(), "{} does not exist: `cargo xtask test` installs it", path.display());
-    path
-}
+use testkit::{Engine, here};
 
 fn python() -> PathBuf {
     here("target/venv-mcp/bin/python")
@@ -66,13 +60,7 @@ fn rmcp_peer() -> PathBuf {
 
 /// A command without a proxy in its environment.
 fn plain(program: impl AsRef<std::ffi::OsStr>) -> Command {
-    let mut command = Command::new(program);
-    for (name, _) in std::env::vars_os() {
-        let text = name.to_string_lossy();
-        if text.to_ascii_lowercase().ends_with("_proxy") || text.starts_with("STATE_ENGINE_") {
-            command.env_remove(&name);
-        }
-    }
+    let mut command = testkit::command(program);
     command.stdin(Stdio::null());
     command
 }

@@ -84,13 +84,7 @@ impl Place {
     }
 
     fn wrapper(&self) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_openclaw-state-engine"));
-        for (name, _) in std::env::vars_os() {
-            let text = name.to_string_lossy();
-            if text.starts_with("STATE_ENGINE_") || text.to_ascii_lowercase().ends_with("_proxy") {
-                command.env_remove(&name);
-            }
-        }
+        let mut command = testkit::command(env!("CARGO_BIN_EXE_openclaw-state-engine"));
         command
             .arg("mcp")
             .arg("--database")

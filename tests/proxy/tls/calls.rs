@@ -1,8 +1,6 @@
 //! Calls in an intercepted tunnel: guarded, scoped, and different from calls over clear HTTP.
 
-use std::process::Command;
-
-use testkit::{Client, Ending, Framing, Request, Upstream};
+use testkit::{Client, Ending, Framing, Request, Upstream, basic};
 
 use super::{Bed, path, trusting};
 
@@ -49,8 +47,7 @@ fn requests_in_a_tunnel_have_the_tunnels_scope() {
     let builder = bed.engine.builder();
     let token = builder.cli(["token", "nightly", "--database", path(builder.database_path())]);
     let token = String::from_utf8(token.stdout).unwrap();
-    let basic = base64(&format!("nightly:{}", token.trim()));
-    let fields = format!("Proxy-Authorization: Basic {basic}\r\n");
+    let fields = format!("Proxy-Authorization: {}\r\n", basic("nightly", token.trim()));
     let client = trusting(&bed.engine);
     let refused = client.tunnel(bed.engine.proxy, &bed.authority(), "localhost", "");
     assert!(refused.is_err_and(|error| error.to_string().contains("407")));
@@ -60,17 +57,6 @@ fn requests_in_a_tunnel_have_the_tunnels_scope() {
     let session = bed.engine.proxied()[0]["session_id"].clone();
     let session = bed.engine.rpc("get_session", &serde_json::json!({ "id": session }));
     assert_eq!(session["metadata"]["name"], "nightly");
-}
-
-fn base64(text: &str) -> String {
-    let mut encoded = Command::new("openssl")
-        .args(["base64", "-A"])
-        .stdin(std::process::Stdio::piped())
-        .stdout(std::process::Stdio::piped())
-        .spawn()
-        .unwrap();
-    std::io::Write::write_all(&mut encoded.stdin.take().unwrap(), text.as_bytes()).unwrap();
-    String::from_utf8(encoded.wait_with_output().unwrap().stdout).unwrap()
 }
 
 #[test]

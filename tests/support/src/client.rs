@@ -17,6 +17,22 @@ pub fn path_of(url: &str) -> &str {
     if path.is_empty() { "/" } else { path }
 }
 
+/// Basic credentials, as a client makes them of `http://USER:PASSWORD@host`.
+pub fn basic(user: &str, password: &str) -> String {
+    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let text = format!("{user}:{password}");
+    let mut coded = String::from("Basic ");
+    for group in text.as_bytes().chunks(3) {
+        let bits = group.iter().fold(0_u32, |bits, byte| bits << 8 | u32::from(*byte));
+        let bits = bits << (8 * (3 - group.len()));
+        for digit in 0..4 {
+            let at = (bits >> (18 - 6 * digit)) & 63;
+            coded.push(if digit > group.len() { '=' } else { char::from(DIGITS[at as usize]) });
+        }
+    }
+    coded
+}
+
 /// A request in absolute form, as an HTTP proxy gets it.
 #[derive(Debug, Clone)]
 pub struct Request {

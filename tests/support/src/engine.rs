@@ -119,13 +119,7 @@ impl Builder {
 
     /// The binary, in an environment without proxies and with a home of its own.
     pub fn command(&self) -> Command {
-        let mut command = Command::new(&self.binary);
-        for (name, _) in std::env::vars_os() {
-            let text = name.to_string_lossy();
-            if text.starts_with("STATE_ENGINE_") || text.to_ascii_lowercase().ends_with("_proxy") {
-                command.env_remove(&name);
-            }
-        }
+        let mut command = crate::command(&self.binary);
         command.env("HOME", self.home.path()).env("XDG_DATA_HOME", self.home.path().join("data"));
         command.envs(self.env.iter().map(|(name, value)| (name, value)));
         command
@@ -319,26 +313,12 @@ impl Engine {
 
     /// What still lies in the store's folder.
     pub fn files(&self) -> Vec<(String, u64)> {
-        files(self.builder.database.parent().unwrap())
+        crate::files(self.builder.database.parent().unwrap())
     }
 }
 
 fn address(url: &str) -> Option<SocketAddr> {
     url.strip_prefix("http://")?.trim_end_matches('/').parse().ok()
-}
-
-fn files(folder: &Path) -> Vec<(String, u64)> {
-    let mut found = Vec::new();
-    for entry in fs::read_dir(folder).unwrap().flatten() {
-        let path = entry.path();
-        if path.is_dir() {
-            found.extend(files(&path));
-        } else {
-            let size = entry.metadata().map(|meta| meta.len()).unwrap_or_default();
-            found.push((path.display().to_string(), size));
-        }
-    }
-    found
 }
 
 impl Drop for Engine {

@@ -21,14 +21,21 @@ fn tunnel(request: &Received, exchange: &mut Exchange, tool: SocketAddr) {
     if request.target().starts_with("refused") {
         return exchange.answer(403, &[], b"not for you");
     }
-    exchange.write("HTTP/1.1 200 Connection established\r\n\r\n");
-    let (mut from, mut to) =
-        (exchange.wire.stream.try_clone().unwrap(), TcpStream::connect(tool).unwrap());
-    let (mut back, mut out) = (to.try_clone().unwrap(), from.try_clone().unwrap());
-    thread::spawn(move || {
-        let _ = copy(&mut back, &mut out);
-        let _ = out.shutdown(Shutdown::Both);
-    });
-    let _ = copy(&mut from, &mut to);
-    exchange.close();
+    exchange.lead_to(tool);
+}
+
+impl Exchange {
+    /// Opens the tunnel that was asked for, to `tool`, and ends with it.
+    pub fn lead_to(&mut self, tool: SocketAddr) {
+        self.write("HTTP/1.1 200 Connection established\r\n\r\n");
+        let (mut from, mut to) =
+            (self.wire.stream.try_clone().unwrap(), TcpStream::connect(tool).unwrap());
+        let (mut back, mut out) = (to.try_clone().unwrap(), from.try_clone().unwrap());
+        thread::spawn(move || {
+            let _ = copy(&mut back, &mut out);
+            let _ = out.shutdown(Shutdown::Both);
+        });
+        let _ = copy(&mut from, &mut to);
+        self.close();
+    }
 }

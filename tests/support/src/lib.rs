@@ -1,7 +1,8 @@
-//! For whole-binary tests: the engine as a process, an upstream that does what a script says and
+//! The harness of all Rust tests: the engine as a process, an upstream that does what a script says and
 //! keeps what it received, and a client that shows every byte of an answer.
 //!
-//! Everything blocks, each with a deadline of [`PATIENCE`]: a test that hangs is a test that fails.
+//! Everything blocks, each with a deadline of [`PATIENCE`]: a test that hangs is a test that fails. What
+//! has the proxy in its own process finds upstreams and answers on tokio in [`on_tokio`].
 #![expect(
     clippy::unwrap_used,
     reason = "a test stops at the first thing that is not as it must be"
@@ -12,6 +13,8 @@ mod engine;
 mod foreign;
 mod forward_proxy;
 mod gate;
+pub mod on_tokio;
+mod place;
 mod shim;
 mod tls;
 mod upstream;
@@ -19,10 +22,11 @@ mod wire;
 
 use std::time::Duration;
 
-pub use client::{Client, Request, Response, origin_of, path_of};
+pub use client::{Client, Request, Response, basic, origin_of, path_of};
 pub use engine::{Builder, Engine, RpcError};
 pub use foreign::Foreign;
 pub use gate::{Gate, all_at_once, wait_until};
+pub use place::{command, files, here, root};
 pub use shim::Shim;
 pub use tls::{Ending, Identity, TestCa, Trusting, block_on, text_of};
 pub use upstream::{Exchange, Received, Upstream};
@@ -51,13 +55,7 @@ macro_rules! engine {
 /// The binary built with the feature `failpoints`, with an empty store of its own.
 #[macro_export]
 macro_rules! engine_with_failpoints {
-    () => {{
-        let binary =
-            concat!(env!("CARGO_MANIFEST_DIR"), "/target/failpoints/openclaw-state-engine");
-        assert!(
-            std::path::Path::new(binary).exists(),
-            "{binary} is not there: `cargo xtask test` builds it"
-        );
-        $crate::Builder::new(binary)
-    }};
+    () => {
+        $crate::Builder::new($crate::here("target/failpoints/openclaw-state-engine"))
+    };
 }
