@@ -64,9 +64,12 @@ fn each_code_of_the_proxy_has_its_section_and_each_section_its_code() {
     let codes = proxy_codes();
     assert_eq!(sections.keys().collect::<Vec<_>>(), codes.keys().collect::<Vec<_>>());
     for (code, statuses) in codes {
-        let told = sections[&code].split("\n- ").next().unwrap();
+        let answer = sections[&code].split("\n- ").next().unwrap();
         for status in statuses {
-            assert!(told.contains(&status.to_string()), "{code} is answered with {status}: {told}");
+            assert!(
+                answer.contains(&status.to_string()),
+                "{code} is answered with {status}: {answer}"
+            );
         }
     }
 }
@@ -81,7 +84,7 @@ fn each_code_of_the_api_has_its_section_and_each_section_its_code() {
     for (variant, code) in codes {
         let code = code.trim_matches('"');
         assert!(unused.remove(code), "no section {code}");
-        let told = sections[code].split("\n- ").next().unwrap();
+        let answer = sections[code].split("\n- ").next().unwrap();
         let name = statuses.get(&variant).and_then(|named| named.strip_prefix("StatusCode::"));
         // What is refused before it is read as JSON-RPC is known by its status.
         let expected = match (name, numbers[&variant].as_str()) {
@@ -89,7 +92,10 @@ fn each_code_of_the_api_has_its_section_and_each_section_its_code() {
             (Some(name), number) => vec![status(name).to_string(), number.to_owned()],
             (None, number) => vec![number.to_owned()],
         };
-        assert!(expected.iter().all(|one| told.contains(one)), "{code} is {expected:?}: {told}");
+        assert!(
+            expected.iter().all(|one| answer.contains(one)),
+            "{code} is {expected:?}: {answer}"
+        );
     }
     assert!(unused.is_empty(), "no code is {unused:?}");
 }

@@ -28,26 +28,26 @@ fn toml_blocks(document: &str) -> Vec<&str> {
 #[test]
 fn the_files_keys_are_the_documented_ones() {
     let document = read("docs/RULES.md");
-    let mut told: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
+    let mut documented: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
     for block in toml_blocks(&document) {
         let mut table = "";
         for line in block.lines() {
             if line.starts_with('[') {
                 table = line;
-                told.entry(table).or_default();
+                documented.entry(table).or_default();
             } else if let Some((key, _)) = line.split_once(" = ") {
-                told.get_mut(table).unwrap().insert(key);
+                documented.get_mut(table).unwrap().insert(key);
             }
         }
     }
-    assert_eq!(told.len(), 6, "{told:?}");
-    for (table, keys) in told {
+    assert_eq!(documented.len(), 6, "{documented:?}");
+    for (table, keys) in documented {
         let (fine, error) = checked(&format!("{table}\nno_such_key = 1\n"));
         assert!(!fine && error.contains("unknown field `no_such_key`"), "{table}: {error}");
         let known = error.split_once("expected ").unwrap().1.split(';').next().unwrap();
         let mut known: BTreeSet<_> = quoted(known).into_iter().collect();
         if table == "[proxy]" {
-            assert!(known.remove("intercept"), "a table of its own");
+            assert!(known.remove("intercept"), "its own table");
         }
         assert_eq!(keys, known, "{table}");
     }
@@ -91,12 +91,12 @@ fn the_readmes_flags_are_those_of_help() {
         let (env, default) = flags.remove(flag).unwrap_or_else(|| panic!("no flag {flag}"));
         assert_eq!(quoted(&row[1]).first().copied(), env.as_deref(), "{flag}");
         if let Some(default) = default {
-            let told = quoted(&row[2]);
+            let documented = quoted(&row[2]);
             let first = default.split(' ').next().unwrap();
-            assert_eq!(told.first().copied(), Some(first), "{flag}: {default}");
+            assert_eq!(documented.first().copied(), Some(first), "{flag}: {default}");
         }
     }
-    assert!(flags.is_empty(), "the README does not tell of {flags:?}");
+    assert!(flags.is_empty(), "the README does not mention {flags:?}");
 }
 
 #[test]
@@ -107,9 +107,10 @@ fn the_readmes_verbs_are_those_of_help() {
         verbs.lines().filter_map(|line| line.split_whitespace().next()).collect();
     let readme = read("README.md");
     let rows = rows(part(&readme, "Command line"));
-    let told: BTreeSet<_> = rows.iter().map(|row| quoted(&row[0])[0]).collect();
-    let told: BTreeSet<_> = told.iter().map(|verb| verb.split(' ').next().unwrap()).collect();
-    assert_eq!(told, verbs.into_iter().filter(|verb| *verb != "help").collect());
+    let documented: BTreeSet<_> = rows.iter().map(|row| quoted(&row[0])[0]).collect();
+    let documented: BTreeSet<_> =
+        documented.iter().map(|verb| verb.split(' ').next().unwrap()).collect();
+    assert_eq!(documented, verbs.into_iter().filter(|verb| *verb != "help").collect());
 }
 
 #[test]
@@ -118,10 +119,10 @@ fn the_api_is_the_documented_one() {
     let discovered = engine.rpc("rpc.discover", &json!({}));
     let document = read("docs/API_VERSION.md");
 
-    let mut told: BTreeMap<String, String> = BTreeMap::new();
+    let mut documented: BTreeMap<String, String> = BTreeMap::new();
     for title in ["Methods of v0.1", "Added since"] {
         for row in rows(part(&document, title)) {
-            told.insert(quoted(&row[0])[0].to_owned(), row[1].clone());
+            documented.insert(quoted(&row[0])[0].to_owned(), row[1].clone());
         }
     }
     let methods: BTreeMap<_, _> = discovered["methods"]
@@ -131,11 +132,11 @@ fn the_api_is_the_documented_one() {
         .map(|method| (method["name"].as_str().unwrap().to_owned(), &method["params"]))
         .collect();
     let names = |methods: Vec<&String>| methods.into_iter().cloned().collect::<BTreeSet<_>>();
-    assert_eq!(names(told.keys().collect()), names(methods.keys().collect()));
+    assert_eq!(names(documented.keys().collect()), names(methods.keys().collect()));
     for (name, params) in methods {
         let known: BTreeSet<_> =
             params.as_array().unwrap().iter().map(|p| p["name"].as_str().unwrap()).collect();
-        for param in quoted(&told[&name]) {
+        for param in quoted(&documented[&name]) {
             let param = param.trim_end_matches('?');
             assert!(known.contains(param), "{name} has no param {param}: {known:?}");
         }
@@ -143,9 +144,9 @@ fn the_api_is_the_documented_one() {
 
     for row in rows(part(&document, "Entities")) {
         let Some(schema) = discovered["components"]["schemas"].get(&row[0]) else { continue };
-        let told: BTreeSet<_> =
+        let documented: BTreeSet<_> =
             quoted(&row[1]).into_iter().map(|field| field.trim_end_matches('?')).collect();
-        assert_eq!(told, fields(schema), "{}", row[0]);
+        assert_eq!(documented, fields(schema), "{}", row[0]);
     }
 }
 

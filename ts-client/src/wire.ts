@@ -40,7 +40,7 @@ export type Origin = "api" | "proxy";
 export type EffectClass = "once" | "idempotent" | "keyed";
 
 /**
- * What is known of an attempt, or of an execution over all its attempts. Ordered: the more
+ * What is known about an attempt, or about an execution over all its attempts. Ordered: the more
  * certain an effect, the greater, so that the join of two attempts is their maximum.
  */
 export type Outcome = "not_executed" | "unknown" | "executed";
@@ -186,7 +186,7 @@ export type Goal = {
    */
   context: JsonObject,
   /**
-   * What came of it.
+   * Its outcome.
    */
   result: Json | null,
   /**
@@ -272,7 +272,7 @@ export type ToolExecution = {
    */
   attempt: number,
   /**
-   * What is known of its effect, once it is terminal or in doubt.
+   * What is known about its effect, once it is terminal or in doubt.
    */
   outcome: Outcome | null,
   /**
@@ -580,7 +580,7 @@ export type ExecutedTool = {
    */
   attempt: number,
   /**
-   * What is known of its effect, once it is terminal or in doubt.
+   * What is known about its effect, once it is terminal or in doubt.
    */
   outcome: Outcome | null,
   /**
@@ -690,7 +690,7 @@ export type ExecutionSummary = {
    */
   attempt: number,
   /**
-   * What is known of the effect.
+   * What is known about the effect.
    */
   outcome: Outcome | null,
   /**
@@ -909,7 +909,7 @@ export type ExecutionDetail = {
    */
   attempt: number,
   /**
-   * What is known of the effect.
+   * What is known about the effect.
    */
   outcome: Outcome | null,
   /**

@@ -21,7 +21,7 @@ use self::collectors::StoreCollector;
 use super::activity::Activity;
 use super::error::Code;
 
-/// The decisions about calls, each with series of its own, in the order of the activity.
+/// The decisions about calls, in the order of the activity. Each has its own series.
 const CALLS: [Decision; 8] = [
     Decision::Executed,
     Decision::Replayed,

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-/// What became of a request to the proxy, or of a duplicate of an execution.
+/// The decision about a request to the proxy, or about a duplicate of an execution.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Decision {
     /// It only reads and was passed on.

@@ -163,7 +163,7 @@ pub fn next(state: State, event: Event, class: EffectClass) -> Result<State, Ill
 
         (State::Running { attempt, prior }, Event::Lost) => lost(attempt, prior),
 
-        // No more is known of the earlier attempts than of this one.
+        // No more is known about the earlier attempts than about this one.
         (State::Failed { attempt, known: Unknown, .. }, Event::Doubt) => {
             State::InDoubt { attempt, prior: Unknown, released: false }
         }
@@ -242,7 +242,7 @@ impl State {
         }
     }
 
-    /// What is known of the effect; `None` while it has not ended.
+    /// What is known about the effect; `None` while it has not ended.
     pub const fn outcome(self) -> Option<Knowledge> {
         match self {
             Self::Pending | Self::Working | Self::Running { .. } | Self::Cancelled => None,

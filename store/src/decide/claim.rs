@@ -45,7 +45,7 @@ pub(crate) struct Granted {
 /// The cases of a claim, by what is stored.
 #[derive(Debug)]
 pub(crate) enum ClaimCase {
-    /// No execution stands in the way: it is a new one.
+    /// No execution prevents it: it is a new one.
     Nothing,
     /// An execution that runs again.
     Again(Brief),

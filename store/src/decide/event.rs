@@ -52,13 +52,13 @@ impl NewEvent {
 pub(crate) struct Detail<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) status: Option<ExecutionStatus>,
-    /// The reported outcome, or what is known of it.
+    /// The reported outcome, or what is known about it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) outcome: Option<Knowledge>,
-    /// What is known of a failure, if it differs from what was reported.
+    /// What is known about a failure, if it differs from what was reported.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) known: Option<Knowledge>,
-    /// What is known of the earlier unsettled attempts, unless none of them executed.
+    /// What is known about the earlier unsettled attempts, unless none of them executed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) prior: Option<Knowledge>,
     #[serde(skip_serializing_if = "std::ops::Not::not")]

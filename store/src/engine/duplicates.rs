@@ -104,10 +104,10 @@ mod tests {
         duplicates.note(id, "replayed");
         duplicates.note(id, "replayed");
         duplicates.note(id, "coalesced");
-        let taken = duplicates.take_due();
-        assert_eq!(taken[0].0, id);
-        assert_eq!(taken[0].1.answered["replayed"], 2);
-        assert_eq!(taken[0].1.times.len(), 3);
+        let due = duplicates.take_due();
+        assert_eq!(due[0].0, id);
+        assert_eq!(due[0].1.answered["replayed"], 2);
+        assert_eq!(due[0].1.times.len(), 3);
         duplicates.note(id, "replayed");
         assert!(duplicates.take_due().is_empty());
         assert_eq!(duplicates.take_all().len(), 1);

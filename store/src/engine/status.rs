@@ -121,14 +121,14 @@ impl Status {
     /// Takes the counts of the minute by kind and name, and resets them.
     pub(crate) fn take_counts(&self) -> Vec<((&'static str, String), u64)> {
         let mut counts = lock(&self.counts);
-        let mut taken: Vec<_> = counts
+        let mut minute: Vec<_> = counts
             .iter_mut()
             .flat_map(|(kind, counted)| {
                 counted.minute.drain().map(|(what, count)| ((*kind, what), count))
             })
             .collect();
-        taken.sort_unstable();
-        taken
+        minute.sort_unstable();
+        minute
     }
 
     pub(crate) fn decisions(&self) -> HashMap<&'static str, u64> {

@@ -1,4 +1,4 @@
-//! Every SQL statement, by name. Columns of one entity stand in one order everywhere.
+//! Every SQL statement, by name. The columns of an entity are in the same order everywhere.
 
 /// Takes the write lock at once, so that a job cannot conflict with another writer halfway.
 pub(crate) const BEGIN: &str = "BEGIN IMMEDIATE";
@@ -466,7 +466,7 @@ pub(crate) const VERIFY_KEYS: &str =
     "SELECT hex(key), execution, key FROM keys WHERE key > ?1 ORDER BY key LIMIT ?2";
 pub(crate) const VERIFY_KEY: &str = "SELECT execution, window FROM keys WHERE key = unhex(?1)";
 /// The last event by which an execution took a key, and whether its events record keys at all.
-pub(crate) const VERIFY_TAKEN: &str = "SELECT
+pub(crate) const VERIFY_LAST_CLAIM: &str = "SELECT
     MAX(CASE WHEN detail ->> 'key' = ?2 THEN seq END), MAX(CASE WHEN attempt <= 1 THEN detail ->> 'asked' IS NOT NULL END)
   FROM events WHERE execution = ?1 AND kind IN ('created', 'claimed') AND json_valid(detail)";
 

@@ -213,7 +213,7 @@ pub(crate) fn execution(row: &Row<'_>) -> Result<(i64, Execution)> {
     Ok((row.get(0)?, execution))
 }
 
-/// What is known of the effect, from the status and the column `known` of a failure.
+/// What is known about the effect, from the status and the column `known` of a failure.
 const fn outcome(status: ExecutionStatus, known: Option<Knowledge>) -> Option<Knowledge> {
     match status {
         ExecutionStatus::Completed => Some(Knowledge::Executed),

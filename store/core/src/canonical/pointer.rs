@@ -19,7 +19,7 @@ impl Pointer {
         (!step.contains('/')).then(|| unescaped(step))
     }
 
-    /// The value in a text from [`super::json`], as it stands there.
+    /// The value in a text from [`super::json`], as it is written there.
     pub fn get<'a>(&self, canonical: &'a str) -> Option<&'a str> {
         let mut at = 0;
         for step in &self.steps {
@@ -257,7 +257,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_pointer_says_what_one_is() {
+    fn an_invalid_pointer_is_refused_with_the_syntax() {
         for bad in ["", "amount", "/~", "/a~2", "/~~0", "$.amount"] {
             assert!(bad.parse::<Pointer>().unwrap_err().contains("/amount"), "{bad}");
         }

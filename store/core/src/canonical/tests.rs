@@ -219,7 +219,7 @@ fn the_form_is_frozen() {
     }
 }
 
-/// A JSON value as a test knows it: numbers are texts, members stand in any order.
+/// A JSON value as a test knows it: numbers are texts, members are in any order.
 #[derive(Debug, Clone, PartialEq)]
 enum Value {
     Word(&'static str),
@@ -347,7 +347,7 @@ proptest! {
     }
 
     #[test]
-    fn one_byte_changed_is_no_json_or_another_value(
+    fn one_byte_changed_gives_invalid_json_or_another_value(
         value in value(),
         at in any::<prop::sample::Index>(),
         byte in any::<u8>(),

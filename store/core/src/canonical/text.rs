@@ -155,7 +155,7 @@ impl Rewriter<'_> {
         Some(())
     }
 
-    /// What stands behind `\u`: one unit, or a surrogate pair. A lone surrogate has no canonical
+    /// What follows `\u`: one unit, or a surrogate pair. A lone surrogate has no canonical
     /// form, since readers make different things of it.
     fn code_point(&mut self) -> Option<char> {
         let unit = self.unit()?;
@@ -267,7 +267,7 @@ fn utf16_order(a: &str, b: &str) -> Ordering {
 }
 
 /// Orders characters as their UTF-16 code units are ordered: surrogates, and so all characters
-/// beyond U+FFFF, stand before U+E000.
+/// beyond U+FFFF, sort before U+E000.
 fn utf16_rank(character: char) -> u32 {
     match u32::from(character) {
         private_or_later @ 0xe000..=0xffff => private_or_later + 0x11_0000,

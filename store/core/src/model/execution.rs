@@ -80,7 +80,7 @@ pub struct Execution {
     pub updated_at: Timestamp,
     /// The number of the newest attempt, from 1; 0 if it was never leased.
     pub attempt: u32,
-    /// What is known of its effect, once it is terminal or in doubt.
+    /// What is known about its effect, once it is terminal or in doubt.
     pub outcome: Option<Knowledge>,
     /// How it was submitted.
     pub origin: Origin,

@@ -58,7 +58,7 @@ pub struct Goal {
     /// An object of the client's own.
     #[cfg_attr(feature = "typescript", ts(type = "JsonObject"))]
     pub context: Json,
-    /// What came of it.
+    /// Its outcome.
     pub result: Option<Json>,
     /// When work on it started.
     pub started_at: Option<Timestamp>,
@@ -96,13 +96,13 @@ pub struct GoalUpdate {
     /// The same, at length; null removes it.
     #[serde(default, deserialize_with = "nullable")]
     pub description: Option<Option<String>>,
-    /// How far it is. Starts and ends its times, where they are not set.
+    /// How far it is. Sets its start and end times unless they are set.
     pub status: Option<GoalStatus>,
     /// How urgent it is.
     pub priority: Option<Priority>,
     /// Replaces all of the context.
     pub context: Option<Json>,
-    /// What came of it; null removes it.
+    /// Its outcome; null removes it.
     #[serde(default, deserialize_with = "nullable")]
     pub result: Option<Option<Json>>,
     /// When work on it started.

@@ -1,7 +1,7 @@
 use super::words::words;
 
 words! {
-    /// What is known of an attempt, or of an execution over all its attempts. Ordered: the more
+    /// What is known about an attempt, or about an execution over all its attempts. Ordered: the more
     /// certain an effect, the greater, so that the join of two attempts is their maximum.
     #[cfg_attr(feature = "typescript", ts(rename = "Outcome"))]
     Knowledge {

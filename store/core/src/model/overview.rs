@@ -71,7 +71,7 @@ pub struct ExecutionSummary {
     pub status: ExecutionStatus,
     /// The number of the newest attempt; 0 where it was never leased.
     pub attempt: u32,
-    /// What is known of the effect.
+    /// What is known about the effect.
     pub outcome: Option<Knowledge>,
     /// How it was submitted.
     pub origin: Origin,

@@ -69,7 +69,7 @@ fn a_page(conn: &Connection, last: &mut i64, walked: &mut Walked<'_>) -> Result<
             );
             walked.wrong("executions", row, message);
         }
-        keys::verify_taken(conn, row, &record.keys, walked)?;
+        keys::verify_keys_of(conn, row, &record.keys, walked)?;
     }
     Ok(seen)
 }
@@ -118,7 +118,7 @@ impl ExecutionRow {
             ));
         }
         (record.is_complete() && is != *logged).then(|| {
-            "its end, what is known of it, or whether it was decided or released differs from what was \
+            "its end, what is known about it, or whether it was decided or released differs from what was \
              recorded"
                 .to_owned()
         })

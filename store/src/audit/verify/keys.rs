@@ -31,8 +31,8 @@ fn a_page(conn: &Connection, last: &mut Vec<u8>, walked: &mut Walked<'_>) -> Res
         if execution < walked.whole_from {
             continue;
         }
-        let (taken, is_complete) = last_taken(conn, execution, &key)?;
-        if taken.is_none() && is_complete {
+        let (claimed, is_complete) = last_claim_of(conn, execution, &key)?;
+        if claimed.is_none() && is_complete {
             walked.wrong("keys", execution, format!("it never took the key {key}"));
         }
     }
@@ -41,7 +41,7 @@ fn a_page(conn: &Connection, last: &mut Vec<u8>, walked: &mut Walked<'_>) -> Res
 
 /// Checks that each key that an execution took still names it with the recorded window, or an execution that
 /// took it later.
-pub(super) fn verify_taken(
+pub(super) fn verify_keys_of(
     conn: &Connection,
     execution: i64,
     keys: &[LoggedKey],
@@ -63,8 +63,8 @@ pub(super) fn verify_taken(
                 "the window of its key differs from what was recorded"
             }
             Some((holder, _)) => {
-                let (taken, is_complete) = last_taken(conn, holder, &logged.key)?;
-                if !is_complete || taken.is_some_and(|later| later > logged.seq) {
+                let (claimed, is_complete) = last_claim_of(conn, holder, &logged.key)?;
+                if !is_complete || claimed.is_some_and(|later| later > logged.seq) {
                     continue;
                 }
                 "its key names another execution"
@@ -76,12 +76,12 @@ pub(super) fn verify_taken(
 }
 
 /// The last event by which an execution took a key, and whether its events record keys at all.
-fn last_taken(
+fn last_claim_of(
     conn: &Connection,
     execution: i64,
     key: &str,
 ) -> rusqlite::Result<(Option<i64>, bool)> {
-    conn.prepare_cached(queries::VERIFY_TAKEN)?.query_row(params![execution, key], |row| {
+    conn.prepare_cached(queries::VERIFY_LAST_CLAIM)?.query_row(params![execution, key], |row| {
         Ok((row.get(0)?, row.get::<_, Option<bool>>(1)?.unwrap_or(false)))
     })
 }

@@ -163,9 +163,9 @@ async fn a_waiter_of_an_attempt_does_not_get_the_outcome_of_the_one_before() {
     assert_eq!((ended.unwrap().outcome, second.attempt()), (NotExecuted, 2));
     let Ok(Claim::Busy(waiter)) = waits else { panic!("{waits:?}") };
     let finish = store.finish(second, report(Executed, b"done".to_vec()));
-    let (heard, ended) = tokio::join!(waiter.settled(), finish);
-    let heard = heard.map(|settled| (settled.attempt, settled.outcome));
-    assert_eq!(heard, Some((2, ended.unwrap().outcome)));
+    let (received, ended) = tokio::join!(waiter.settled(), finish);
+    let received = received.map(|settled| (settled.attempt, settled.outcome));
+    assert_eq!(received, Some((2, ended.unwrap().outcome)));
     store.close().await;
 }
 
