@@ -1,8 +1,15 @@
-//! The invariants of ARCHITECTURE.md: who may know whom, and where SQL stands.
+//! The invariants of ARCHITECTURE.md: who may know whom, where SQL stands, how far a file reaches and how
+//! long it is.
 #![expect(
     clippy::unwrap_used,
     reason = "a test stops at the first thing that is not as it must be"
 )]
+
+mod circles;
+mod names;
+mod paths;
+mod sizes;
+mod walk;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -11,16 +18,32 @@ use std::process::Command;
 use serde_json::Value;
 use testkit::root;
 
-/// The dependencies of a package of the workspace; without those of tests where `built` is set.
-fn dependencies(package: &str, built: bool) -> Vec<String> {
+/// The packages of the workspace, as cargo knows them.
+fn packages() -> Vec<Value> {
     let output = Command::new(env!("CARGO"))
         .args(["metadata", "--format-version", "1", "--no-deps", "--offline"])
         .current_dir(root())
         .output()
         .unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    let metadata: Value = serde_json::from_slice(&output.stdout).unwrap();
-    let packages = metadata["packages"].as_array().unwrap();
+    let mut metadata: Value = serde_json::from_slice(&output.stdout).unwrap();
+    serde_json::from_value(metadata["packages"].take()).unwrap()
+}
+
+/// The root files of all libraries and programs, from the root of the tree.
+fn crate_roots() -> Vec<PathBuf> {
+    let targets = packages().into_iter().flat_map(|mut package| {
+        serde_json::from_value::<Vec<Value>>(package["targets"].take()).unwrap()
+    });
+    let built = |target: &Value| target["kind"][0] == "lib" || target["kind"][0] == "bin";
+    let file = |target: Value| Path::new(target["src_path"].as_str().unwrap()).to_owned();
+    let roots = targets.filter(built).map(file);
+    roots.map(|file| file.strip_prefix(root()).unwrap().to_owned()).collect()
+}
+
+/// The dependencies of a package of the workspace; without those of tests where `built` is set.
+fn dependencies(package: &str, built: bool) -> Vec<String> {
+    let packages = packages();
     let package = packages.iter().find(|found| found["name"] == package).unwrap();
     let dependencies = package["dependencies"].as_array().unwrap();
     let names: Vec<_> = dependencies
@@ -87,7 +110,7 @@ fn sources(folder: &str) -> Vec<(PathBuf, String)> {
     while let Some(folder) = folders.pop() {
         for entry in fs::read_dir(folder).unwrap() {
             let path = entry.unwrap().path();
-            if path.is_dir() {
+            if path.is_dir() && !path.ends_with("node_modules") {
                 folders.push(path);
             } else if path.extension().is_some_and(|ending| ending == "rs") {
                 let text = fs::read_to_string(&path).unwrap();

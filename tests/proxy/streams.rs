@@ -91,7 +91,7 @@ fn a_chunked_answer_that_does_not_stream_is_held_back_whole() {
     upstream.wait_for_hits(1);
     client.wire.stream.set_read_timeout(Some(Duration::from_millis(200))).unwrap();
     assert!(client.wire.read_head().is_err(), "nothing comes before all of it");
-    client.wire.stream.set_read_timeout(Some(testkit::PATIENCE)).unwrap();
+    client.wire.stream.set_read_timeout(Some(testkit::DEADLINE)).unwrap();
     gate.open();
     let answer = client.answer("POST").unwrap();
     answer.assert_is(200, "executed");
@@ -319,11 +319,11 @@ fn a_client_that_leaves_a_read_frees_the_upstream() {
         exchange.begin_chunked(200, &[("Content-Type", "text/event-stream")]);
         exchange.chunk(EVENTS[0]);
         let start = Instant::now();
-        while exchange.peer_is_there().unwrap_or(false) && start.elapsed() < testkit::PATIENCE {
+        while exchange.peer_is_there().unwrap_or(false) && start.elapsed() < testkit::DEADLINE {
             exchange.chunk(EVENTS[1]);
             std::thread::sleep(Duration::from_millis(5));
         }
-        elapsed.lock().unwrap().send(start.elapsed() < testkit::PATIENCE).unwrap();
+        elapsed.lock().unwrap().send(start.elapsed() < testkit::DEADLINE).unwrap();
         exchange.close();
     });
     let engine = engine!().start();
@@ -331,5 +331,5 @@ fn a_client_that_leaves_a_read_frees_the_upstream() {
     client.write(Request::get(&upstream.url("/events")).to_proxy()).unwrap();
     client.head().unwrap();
     drop(client);
-    assert!(gone.recv_timeout(testkit::PATIENCE).unwrap());
+    assert!(gone.recv_timeout(testkit::DEADLINE).unwrap());
 }

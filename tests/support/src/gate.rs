@@ -2,7 +2,8 @@ use std::sync::{Arc, Barrier, Condvar, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::PATIENCE;
+/// How long anything may take before the test fails.
+pub const DEADLINE: Duration = Duration::from_secs(40);
 
 /// Holds whoever waits at it until the test opens it; stays open.
 #[derive(Clone, Default)]
@@ -20,7 +21,7 @@ impl Gate {
 
     pub fn wait(&self) {
         let open = self.0.0.lock().unwrap();
-        let (open, _) = self.0.1.wait_timeout_while(open, PATIENCE, |open| !*open).unwrap();
+        let (open, _) = self.0.1.wait_timeout_while(open, DEADLINE, |open| !*open).unwrap();
         assert!(*open, "nobody opened the gate");
     }
 }
@@ -49,7 +50,7 @@ pub fn wait_until<T>(what: &str, mut found: impl FnMut() -> Option<T>) -> T {
         if let Some(found) = found() {
             return found;
         }
-        assert!(start.elapsed() < PATIENCE, "waited in vain: {what}");
+        assert!(start.elapsed() < DEADLINE, "waited in vain: {what}");
         thread::sleep(Duration::from_millis(5));
     }
 }

@@ -1,7 +1,7 @@
 //! The harness of all Rust tests: the engine as a process, an upstream that does what a script says and
 //! keeps what it received, and a client that shows every byte of an answer.
 //!
-//! Everything blocks, each with a deadline of [`PATIENCE`]: a test that hangs is a test that fails. What
+//! Everything blocks, each with a deadline of [`DEADLINE`]: a test that hangs is a test that fails. What
 //! has the proxy in its own process finds upstreams and answers on tokio in [`on_tokio`].
 #![expect(
     clippy::unwrap_used,
@@ -20,20 +20,15 @@ mod tls;
 mod upstream;
 mod wire;
 
-use std::time::Duration;
-
 pub use client::{Client, Request, Response, basic, origin_of, path_of};
 pub use engine::{Builder, Engine, RpcError};
 pub use foreign::Foreign;
-pub use gate::{Gate, all_at_once, wait_until};
+pub use gate::{DEADLINE, Gate, all_at_once, wait_until};
 pub use place::{command, files, here, root};
 pub use shim::Shim;
 pub use tls::{Ending, Identity, TestCa, Trusting, block_on, text_of};
 pub use upstream::{Exchange, Received, Upstream};
 pub use wire::{Framing, Head, Wire};
-
-/// How long anything may take before the test fails.
-pub const PATIENCE: Duration = Duration::from_secs(40);
 
 /// Says what of a test cannot be shown on this machine. In CI (`CI=true`) it fails instead: there
 /// nothing may pass untested.

@@ -6,7 +6,7 @@ use std::sync::{Arc, Condvar, Mutex};
 use std::thread;
 use std::time::Duration;
 
-use crate::PATIENCE;
+use crate::gate::DEADLINE;
 use crate::wire::{Framing, Head, Wire};
 
 /// A request as it reached the upstream.
@@ -113,7 +113,7 @@ impl Upstream {
         let (received, _) = self
             .ledger
             .came
-            .wait_timeout_while(received, PATIENCE, |received| received.len() < n)
+            .wait_timeout_while(received, DEADLINE, |received| received.len() < n)
             .unwrap();
         assert!(received.len() >= n, "{} of {n} requests came: {received:#?}", received.len());
     }
