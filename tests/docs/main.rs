@@ -68,5 +68,5 @@ fn rows(text: &str) -> Vec<Vec<String>> {
 
 #[test]
 fn the_architecture_is_short() {
-    assert!(read("ARCHITECTURE.md").lines().count() <= 150);
+    assert!(read("ARCHITECTURE.md").lines().count() <= 180);
 }
