@@ -145,17 +145,17 @@ fn has_sql(text: &str) -> Option<&'static str> {
 }
 
 #[test]
-fn sql_stands_in_one_drawer() {
-    let drawer = Path::new("store/src/sqlite");
+fn sql_is_in_one_folder() {
+    let sql_folder = Path::new("store/src/sqlite");
     for folder in ["src", "proxy/src", "proxy/core/src", "store/src", "store/core/src"] {
         for (path, text) in sources(folder) {
-            if !path.starts_with(drawer) {
+            if !path.starts_with(sql_folder) {
                 assert_eq!(has_sql(&text), None, "{}", path.display());
             }
         }
     }
-    let queries = fs::read_to_string(root().join(drawer).join("queries.rs")).unwrap();
-    assert!(has_sql(&queries).is_some(), "the drawer is not where it was");
+    let queries = fs::read_to_string(root().join(sql_folder).join("queries.rs")).unwrap();
+    assert!(has_sql(&queries).is_some(), "the folder has moved");
 }
 
 #[test]

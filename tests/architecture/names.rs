@@ -42,7 +42,7 @@ impl Crate {
     }
 
     fn add_file(&mut self, path: &Path, folder: &Path, parent: usize, load: Load<'_>) -> usize {
-        let text = load(path).unwrap_or_else(|| panic!("{} is not there", path.display()));
+        let text = load(path).unwrap_or_else(|| panic!("{} does not exist", path.display()));
         let syntax =
             syn::parse_file(&text).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
         self.files.push(path.to_owned());

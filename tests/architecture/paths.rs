@@ -91,7 +91,7 @@ impl Paths {
         paths.insert(path);
     }
 
-    /// Names with `::` between, wherever they stand in tokens that nobody parses; in quotes too, where
+    /// Names with `::` between, anywhere in tokens that are not parsed; in quotes too, where
     /// these are an attribute's.
     fn scan(&mut self, tokens: TokenStream, quoted: bool) {
         let mut names: Vec<String> = Vec::new();
@@ -159,7 +159,7 @@ impl<'ast> Visit<'ast> for Paths {
         }
     }
 
-    /// A module of its own.
+    /// A module in its own file.
     fn visit_item_mod(&mut self, _: &'ast ItemMod) {}
 
     fn visit_item_use(&mut self, item: &'ast ItemUse) {

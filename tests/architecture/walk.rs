@@ -16,7 +16,7 @@ const SECTION: &str = "A call, hop by hop";
 const WALKS: usize = 2;
 const FEWEST_HOPS: usize = 8;
 
-/// The file and the name of each numbered line; the line where it is no hop.
+/// The file and the name of each numbered line; the line itself if it is not a hop.
 fn hops(walk: &str) -> Result<Vec<(&str, &str)>, &str> {
     let numbered = |line: &&str| {
         line.split_once(". ").is_some_and(|(number, _)| number.parse::<usize>().is_ok())
@@ -31,7 +31,7 @@ fn hop(line: &str) -> Option<(&str, &str)> {
     Some((file, name))
 }
 
-/// What a file declares: `name`, and `Type::name` of what stands in an `impl` or a trait.
+/// What a file declares: `name`, and `Type::name` of the items in an `impl` or a trait.
 fn declared(source: &str) -> BTreeSet<String> {
     let mut names = BTreeSet::new();
     add_declared(&syn::parse_file(source).unwrap().items, &mut names);

@@ -22,7 +22,7 @@ impl Bed {
             exchange.answer(200, &fields, result.to_string().as_bytes());
         });
         let ca = TestCa::new();
-        let secured = ca.sign(&["localhost"]).before(server.addr, Ending::Told);
+        let secured = ca.sign(&["localhost"]).before(server.addr, Ending::Clean);
         let authority = format!("localhost:{}", secured.port());
         let builder =
             engine!().arg("--intercept").arg("localhost").arg("--upstream-ca").arg(ca.file());

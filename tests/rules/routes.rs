@@ -53,7 +53,7 @@ fn the_same_call_on_any_path_is_one_call() {
 
 /// A route to an upstream behind TLS that has a certificate of `ca` for `names`.
 fn secured(upstream: &Upstream, ca: &TestCa, names: &[&str]) -> (Engine, String) {
-    let port = ca.sign(names).before(upstream.addr, Ending::Told).port();
+    let port = ca.sign(names).before(upstream.addr, Ending::Clean).port();
     let authority = format!("localhost:{port}");
     let builder = engine!().arg("--intercept").arg("localhost").arg("--upstream-ca").arg(ca.file());
     let file = builder.home().join("engine.toml");

@@ -24,7 +24,7 @@ impl Service {
             }
         });
         let ca = TestCa::new();
-        let secured = ca.sign(&[host]).before(upstream.addr, Ending::Told);
+        let secured = ca.sign(&[host]).before(upstream.addr, Ending::Clean);
         let theirs = Upstream::forward_proxy(secured);
         let builder = engine!();
         let file = builder.home().join("engine.toml");

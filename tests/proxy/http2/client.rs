@@ -181,7 +181,7 @@ fn trailers_come_with_a_replay_as_with_the_first_answer() {
         exchange.chunk("data");
         exchange.end_chunked(&[("X-Sum", "7")]);
     });
-    let secured = ca.sign(&["localhost"]).before(upstream.addr, Ending::Told);
+    let secured = ca.sign(&["localhost"]).before(upstream.addr, Ending::Clean);
     let engine = intercepting(&ca);
     let url = format!("https://localhost:{}/act", secured.port());
     block_on(async {

@@ -27,6 +27,6 @@ fn post(engine: &Engine, upstream: &Http2, body: &str) -> Response {
 /// An echo behind TLS that only speaks HTTP/1.1.
 fn echo(ca: &TestCa) -> (Upstream, SocketAddr) {
     let upstream = Upstream::echo();
-    let secured = ca.sign(&["localhost"]).before(upstream.addr, Ending::Told);
+    let secured = ca.sign(&["localhost"]).before(upstream.addr, Ending::Clean);
     (upstream, secured)
 }

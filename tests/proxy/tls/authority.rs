@@ -21,7 +21,7 @@ fn init(builder: &Builder, hosts: &str) {
 fn a_ca_in_files_outlives_the_engine() {
     let upstream = Upstream::echo();
     let own = TestCa::new();
-    let secured = own.sign(&["localhost"]).before(upstream.addr, Ending::Told);
+    let secured = own.sign(&["localhost"]).before(upstream.addr, Ending::Clean);
     let builder =
         engine!().arg("--intercept").arg("localhost").arg("--upstream-ca").arg(own.file());
     init(&builder, "localhost,*.tools.example");
@@ -82,7 +82,7 @@ fn the_ca_cannot_sign_for_a_host_outside_its_constraints() {
     let stolen = TestCa::from_pem(&pem, &key);
     let upstream = Upstream::echo();
     for (name, accepted) in [("localhost", true), ("bank.example", false), ("127.0.0.1", false)] {
-        let port = stolen.sign(&[name]).before(upstream.addr, Ending::Told).port();
+        let port = stolen.sign(&[name]).before(upstream.addr, Ending::Clean).port();
         let curl = Command::new("curl")
             .args(["--silent", "--show-error", "--noproxy", "*", "--cacert"])
             .arg(stolen.file())
@@ -123,7 +123,7 @@ fn the_engine_does_not_trust_its_own_ca() {
     let [pem, key] = ["ca.pem", "ca.key"].map(|file| builder.database_path().with_file_name(file));
     let stolen = TestCa::from_pem(&text_of(&pem), &text_of(&key));
     let upstream = Upstream::echo();
-    let secured = stolen.sign(&["localhost"]).before(upstream.addr, Ending::Told);
+    let secured = stolen.sign(&["localhost"]).before(upstream.addr, Ending::Clean);
     // Add the CA by a file, and by the environment variable that replaces the system's CAs.
     let engine = builder
         .arg("--intercept")

@@ -43,7 +43,7 @@ fn https_and_http_are_different_origins() {
 
 #[test]
 fn requests_in_a_tunnel_have_the_tunnels_scope() {
-    let bed = Bed::with(Upstream::echo(), Ending::Told, |builder| builder.arg("--require-token"));
+    let bed = Bed::with(Upstream::echo(), Ending::Clean, |builder| builder.arg("--require-token"));
     let builder = bed.engine.builder();
     let token = builder.cli(["token", "nightly", "--database", path(builder.database_path())]);
     let token = String::from_utf8(token.stdout).unwrap();
@@ -72,7 +72,7 @@ fn an_answer_that_ends_without_close_notify_is_truncated() {
     cut.post("/", "x").assert_problem(424, "in-doubt");
     assert_eq!(cut.upstream.hits(), 1);
 
-    let clean = Bed::with(script(), Ending::Told, |builder| builder);
+    let clean = Bed::with(script(), Ending::Clean, |builder| builder);
     let answer = clean.post("/", "x");
     answer.assert_is(200, "executed");
     assert_eq!(answer.text(), "all of it");

@@ -17,7 +17,7 @@ struct Bed {
 
 impl Bed {
     fn new(upstream: Upstream) -> Self {
-        Self::with(upstream, Ending::Told, |builder| builder)
+        Self::with(upstream, Ending::Clean, |builder| builder)
     }
 
     fn with(upstream: Upstream, ending: Ending, change: impl Fn(Builder) -> Builder) -> Self {

@@ -25,7 +25,7 @@ fn a_host_inside_that_is_not_the_tunnels_is_misdirected() {
 fn if_tls_names_a_different_host_from_connect_connect_decides_and_it_is_reported() {
     let ca = TestCa::new();
     let upstream = Upstream::echo();
-    let secured = ca.sign(&["localhost", "127.0.0.1"]).before(upstream.addr, Ending::Told);
+    let secured = ca.sign(&["localhost", "127.0.0.1"]).before(upstream.addr, Ending::Clean);
     let engine = engine!()
         .arg("--intercept")
         .arg("localhost,127.0.0.1")
@@ -57,7 +57,7 @@ fn a_wrong_certificate_is_refused_and_nothing_is_sent() {
         engine!().arg("--intercept").arg("localhost").arg("--upstream-ca").arg(ca.file()).start();
     for (why, identity) in table {
         let authority =
-            format!("localhost:{}", identity.before(upstream.addr, Ending::Told).port());
+            format!("localhost:{}", identity.before(upstream.addr, Ending::Clean).port());
         let (mut tunnel, _) =
             trusting(&engine).tunnel(engine.proxy, &authority, "localhost", "").unwrap();
         let url = format!("https://{authority}/");
@@ -78,7 +78,7 @@ fn a_wrong_certificate_is_refused_and_nothing_is_sent() {
 fn a_ca_may_be_for_a_single_host() {
     let ca = TestCa::new();
     let upstream = Upstream::echo();
-    let secured = ca.sign(&["localhost", "127.0.0.1"]).before(upstream.addr, Ending::Told);
+    let secured = ca.sign(&["localhost", "127.0.0.1"]).before(upstream.addr, Ending::Clean);
     let named = format!("localhost={}", path(&ca.file()));
     let engine =
         engine!().arg("--intercept").arg("localhost,127.0.0.1").arg("--upstream-ca").arg(named);
@@ -129,7 +129,7 @@ fn a_client_that_distrusts_the_ca_is_reported_once() {
 fn without_interception_tls_is_blind_and_there_is_no_ca() {
     let ca = TestCa::new();
     let upstream = Upstream::echo();
-    let secured = ca.sign(&["localhost"]).before(upstream.addr, Ending::Told);
+    let secured = ca.sign(&["localhost"]).before(upstream.addr, Ending::Clean);
     let engine = engine!().start();
     let client = Trusting::new(ca.pem(), &["http/1.1"]);
     let authority = format!("localhost:{}", secured.port());

@@ -108,7 +108,7 @@ impl Request {
         bytes
     }
 
-    /// Sends it to the proxy on a connection of its own and reads the whole answer.
+    /// Sends it to the proxy on a new connection and reads the whole answer.
     pub fn via(&self, proxy: SocketAddr) -> Response {
         self.try_via(proxy).unwrap()
     }
@@ -154,7 +154,7 @@ impl Client {
         }
     }
 
-    /// A whole answer to a request with this method; one that breaks off is told by `whole`.
+    /// A whole answer to a request with this method; `whole` is false if it breaks off.
     pub fn answer(&mut self, method: &str) -> io::Result<Response> {
         let head = self.head()?;
         Ok(self.rest(head, method))

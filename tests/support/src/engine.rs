@@ -51,7 +51,7 @@ impl Builder {
         self
     }
 
-    /// On another database than the one in the folder of its own.
+    /// Uses this database instead of the one in its folder.
     #[must_use]
     pub fn database(mut self, path: impl Into<PathBuf>) -> Self {
         self.database = path.into();
@@ -66,15 +66,15 @@ impl Builder {
         &self.database
     }
 
-    /// Starts it and waits until both doors are open.
+    /// Starts it and waits until both listeners are open.
     pub fn start(&self) -> Engine {
         self.try_start().unwrap_or_else(|(status, log)| panic!("{status}\n{log}"))
     }
 
-    /// As [`Self::start`]; the status and what it wrote, where it ends first.
+    /// As [`Self::start`]; the status and the log, if it ends first.
     pub fn try_start(&self) -> Result<Engine, (ExitStatus, String)> {
         let log = self.home.path().join("engine.log");
-        let said_before = fs::read(&log).map_or(0, |log| log.len());
+        let log_before = fs::read(&log).map_or(0, |log| log.len());
         let log_file = fs::OpenOptions::new().create(true).append(true).open(&log).unwrap();
         let mut child = self
             .command()
@@ -89,7 +89,7 @@ impl Builder {
             .spawn()
             .unwrap();
         let lock = PathBuf::from(format!("{}.lock", self.database.display()));
-        let found = wait_until("the engine opens its doors", || {
+        let found = wait_until("the engine opens its listeners", || {
             if let Some(status) = child.try_wait().unwrap() {
                 return Some(Err((status, fs::read_to_string(&log).unwrap_or_default())));
             }
@@ -101,9 +101,9 @@ impl Builder {
             let proxy = if self.args.iter().any(|arg| arg == "--no-proxy") {
                 api
             } else {
-                let said = fs::read(&log).ok()?.split_off(said_before);
-                let said = String::from_utf8_lossy(&said).into_owned();
-                let line = said.lines().find_map(|line| line.strip_prefix("Proxy "))?.trim();
+                let output = fs::read(&log).ok()?.split_off(log_before);
+                let output = String::from_utf8_lossy(&output).into_owned();
+                let line = output.lines().find_map(|line| line.strip_prefix("Proxy "))?.trim();
                 address(line.split(' ').next()?)?
             };
             Some(Ok((api, proxy)))
@@ -117,7 +117,7 @@ impl Builder {
         self.command().args(args).stdin(Stdio::null()).output().unwrap()
     }
 
-    /// The binary, in an environment without proxies and with a home of its own.
+    /// The binary, in an environment without proxies and with its own home folder.
     pub fn command(&self) -> Command {
         let mut command = crate::command(&self.binary);
         command.env("HOME", self.home.path()).env("XDG_DATA_HOME", self.home.path().join("data"));
@@ -292,7 +292,7 @@ impl Engine {
             .sum()
     }
 
-    /// Sends a request through the proxy, on a connection of its own.
+    /// Sends a request through the proxy, on a new connection.
     #[track_caller]
     pub fn send(&self, request: &Request) -> Response {
         request.via(self.proxy)

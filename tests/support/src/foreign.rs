@@ -4,7 +4,7 @@ use std::io::Read as _;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
-/// Holds a database with a transaction of its own.
+/// Keeps a transaction open on a database, as another program.
 #[derive(Debug)]
 pub struct Foreign(Child);
 

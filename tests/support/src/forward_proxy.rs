@@ -7,8 +7,8 @@ use std::thread;
 use crate::upstream::{Exchange, Received, Upstream};
 
 impl Upstream {
-    /// A proxy that answers clear HTTP with what was asked for, and leads every tunnel to `tool`, but
-    /// for those to hosts that begin with `refused`.
+    /// A proxy that answers clear HTTP with the request target, and connects every tunnel to `tool`,
+    /// except those to hosts that begin with `refused`.
     pub fn forward_proxy(tool: SocketAddr) -> Self {
         Self::start(move |request, exchange| match request.method() {
             "CONNECT" => tunnel(request, exchange, tool),

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 /// How long anything may take before the test fails.
 pub const DEADLINE: Duration = Duration::from_secs(40);
 
-/// Holds whoever waits at it until the test opens it; stays open.
+/// Blocks callers until the test opens it. It stays open.
 #[derive(Clone, Default)]
 pub struct Gate(Arc<(Mutex<bool>, Condvar)>);
 
@@ -26,7 +26,7 @@ impl Gate {
     }
 }
 
-/// Runs `work` in `n` threads that start together; the results stand in the threads' order.
+/// Runs `work` in `n` threads that start together; the results are in the order of the threads.
 pub fn all_at_once<T: Send>(n: usize, work: impl Fn(usize) -> T + Sync) -> Vec<T> {
     let start = Barrier::new(n);
     thread::scope(|scope| {

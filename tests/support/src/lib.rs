@@ -39,7 +39,7 @@ pub fn untested(what: &str) {
     eprintln!("NOT TESTED: {what}");
 }
 
-/// The binary under test, with an empty store of its own.
+/// The binary under test, with its own empty store.
 #[macro_export]
 macro_rules! engine {
     () => {
@@ -47,7 +47,7 @@ macro_rules! engine {
     };
 }
 
-/// The binary built with the feature `failpoints`, with an empty store of its own.
+/// The binary built with the feature `failpoints`, with its own empty store.
 #[macro_export]
 macro_rules! engine_with_failpoints {
     () => {

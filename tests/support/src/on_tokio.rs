@@ -11,7 +11,7 @@ use tokio::io::{
 };
 use tokio::net::{TcpListener, TcpStream};
 
-/// Sends `raw` on a connection of its own and reads the answer.
+/// Sends `raw` on a new connection and reads the answer.
 pub async fn ask(address: SocketAddr, raw: impl AsRef<[u8]>) -> Answer {
     let mut stream = TcpStream::connect(address).await.unwrap();
     stream.write_all(raw.as_ref()).await.unwrap();

@@ -1,4 +1,4 @@
-//! The tree, and the machine that a test finds itself on.
+//! The tree, and the machine that a test runs on.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -14,7 +14,7 @@ pub fn root() -> &'static Path {
 #[track_caller]
 pub fn here(path: &str) -> PathBuf {
     let path = root().join(path);
-    assert!(path.exists(), "{} is not there: `cargo xtask test` makes it", path.display());
+    assert!(path.exists(), "{} does not exist: `cargo xtask test` creates it", path.display());
     path
 }
 

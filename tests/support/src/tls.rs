@@ -52,7 +52,7 @@ impl TestCa {
     pub fn new() -> Self {
         let key = KeyPair::generate().unwrap();
         let mut params = CertificateParams::default();
-        // Each has a name of its own: one that is unknown must not look like another that is known.
+        // Each has its own name: an unknown CA must not look like a known one.
         let name = format!("a test's own CA {:?}", &key.public_key_raw()[..8]);
         params.distinguished_name.push(DnType::CommonName, name);
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
@@ -104,8 +104,8 @@ impl TestCa {
 /// How the server's side of TLS behaves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ending {
-    /// What is behind closes: so does TLS, with `close_notify`.
-    Told,
+    /// When the server behind it closes, TLS ends with `close_notify`.
+    Clean,
     /// The connection is closed without it.
     Cut,
 }
@@ -149,7 +149,7 @@ async fn serve(
     let mut secured = acceptor.accept(stream).await?;
     let mut plain = tokio::net::TcpStream::connect(behind).await?;
     match ending {
-        Ending::Told => drop(copy_bidirectional(&mut secured, &mut plain).await),
+        Ending::Clean => drop(copy_bidirectional(&mut secured, &mut plain).await),
         Ending::Cut => {
             let (mut from_client, mut to_client) = tokio::io::split(secured);
             let (mut from_plain, mut to_plain) = plain.split();

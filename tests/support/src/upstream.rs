@@ -34,7 +34,7 @@ impl Received {
 #[derive(Default)]
 struct Ledger {
     received: Mutex<Vec<Received>>,
-    came: Condvar,
+    arrived: Condvar,
 }
 
 /// Listens until the test's process ends.
@@ -68,7 +68,7 @@ impl Upstream {
         upstream
     }
 
-    /// Answers each request with 200, its number and what it said.
+    /// Answers each request with 200, its number, method, target and body.
     pub fn echo() -> Self {
         let count = Mutex::new(0_u64);
         Self::start(move |request, exchange| {
@@ -77,8 +77,8 @@ impl Upstream {
                 *count += 1;
                 *count
             };
-            let said = String::from_utf8_lossy(&request.body);
-            let body = format!("{number} {} {} {said}", request.method(), request.target());
+            let text = String::from_utf8_lossy(&request.body);
+            let body = format!("{number} {} {} {text}", request.method(), request.target());
             exchange.answer(200, &[("X-Tool", "Echo")], body.as_bytes());
         })
     }
@@ -91,7 +91,7 @@ impl Upstream {
         self.ledger.received.lock().unwrap().len()
     }
 
-    /// How many requests with this body came.
+    /// How many requests with this body arrived.
     pub fn hits_with(&self, body: &[u8]) -> usize {
         self.ledger.received.lock().unwrap().iter().filter(|one| one.body == body).count()
     }
@@ -100,22 +100,22 @@ impl Upstream {
         self.ledger.received.lock().unwrap().clone()
     }
 
-    /// The only request that came.
+    /// The only request that arrived.
     pub fn only(&self) -> Received {
         let received = self.received();
         assert_eq!(received.len(), 1, "{received:#?}");
         received.into_iter().next().unwrap()
     }
 
-    /// Waits until `n` requests came in all.
+    /// Waits until `n` requests have arrived in all.
     pub fn wait_for_hits(&self, n: usize) {
         let received = self.ledger.received.lock().unwrap();
         let (received, _) = self
             .ledger
-            .came
+            .arrived
             .wait_timeout_while(received, DEADLINE, |received| received.len() < n)
             .unwrap();
-        assert!(received.len() >= n, "{} of {n} requests came: {received:#?}", received.len());
+        assert!(received.len() >= n, "{} of {n} requests arrived: {received:#?}", received.len());
     }
 }
 
@@ -135,7 +135,7 @@ fn serve(stream: TcpStream, ledger: &Ledger, script: &dyn Fn(&Received, &mut Exc
         let received = Received { head, body, trailers: std::mem::take(&mut wire.trailers) };
         let mut kept = ledger.received.lock().unwrap();
         kept.push(received.clone());
-        ledger.came.notify_all();
+        ledger.arrived.notify_all();
         drop(kept);
         let mut exchange = Exchange { wire, open: true };
         script(&received, &mut exchange);
@@ -191,7 +191,7 @@ impl Exchange {
         self.write(format!("0\r\n{fields}\r\n"));
     }
 
-    /// Bytes as they are. A peer that went away is no failure of the upstream's.
+    /// Bytes as they are. A peer that has left is not an error of the upstream.
     pub fn write(&mut self, bytes: impl AsRef<[u8]>) {
         if self.wire.write(bytes).is_err() {
             self.open = false;

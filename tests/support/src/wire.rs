@@ -52,7 +52,7 @@ pub enum Framing {
 }
 
 impl Framing {
-    /// Of a message with a body; `otherwise` where the head tells no length.
+    /// Of a message with a body; `otherwise` if the head has no length.
     pub fn of(head: &Head, otherwise: Self) -> Self {
         if head.get("transfer-encoding").is_some_and(|value| value.ends_with("chunked")) {
             return Self::Chunked;
