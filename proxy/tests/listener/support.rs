@@ -1,4 +1,4 @@
-//! A store, a proxy before it, and an upstream that does what a test tells it to.
+//! A store, a proxy before it, and an upstream that a test scripts.
 
 use std::net::SocketAddr;
 use std::pin::Pin;
@@ -19,7 +19,7 @@ pub(crate) struct Engine {
     pub(crate) store: Store,
     pub(crate) folder: TempDir,
     pub(crate) shutdown: CancellationToken,
-    pub(crate) serving: JoinHandle<()>,
+    pub(crate) task: JoinHandle<()>,
 }
 
 impl Engine {
@@ -38,11 +38,11 @@ impl Engine {
         let proxy = Proxy::new(config).unwrap();
         let shutdown = CancellationToken::new();
         let stop = shutdown.clone();
-        let serving = tokio::spawn(async move { proxy.serve(listener, stop).await });
-        Self { address, store, folder, shutdown, serving }
+        let task = tokio::spawn(async move { proxy.serve(listener, stop).await });
+        Self { address, store, folder, shutdown, task }
     }
 
-    /// Sends `raw` on a connection of its own and reads the answer.
+    /// Sends `raw` on a new connection and reads the answer.
     pub(crate) async fn ask(&self, raw: impl AsRef<[u8]>) -> Answer {
         let mut stream = TcpStream::connect(self.address).await.unwrap();
         stream.write_all(raw.as_ref()).await.unwrap();
@@ -140,7 +140,7 @@ impl Answer {
     }
 
     /// The word of `Idempotency-Status`.
-    pub(crate) fn told(&self) -> &str {
+    pub(crate) fn status_word(&self) -> &str {
         self.header("idempotency-status").unwrap_or("").split(';').next().unwrap_or("")
     }
 
