@@ -16,7 +16,7 @@ pub(crate) struct Engine {
     pub(crate) store: Store,
     pub(crate) folder: TempDir,
     pub(crate) shutdown: CancellationToken,
-    pub(crate) serving: JoinHandle<()>,
+    pub(crate) task: JoinHandle<()>,
 }
 
 impl Engine {
@@ -35,11 +35,11 @@ impl Engine {
         let proxy = Proxy::new(config).unwrap();
         let shutdown = CancellationToken::new();
         let stop = shutdown.clone();
-        let serving = tokio::spawn(async move { proxy.serve(listener, stop).await });
-        Self { address, store, folder, shutdown, serving }
+        let task = tokio::spawn(async move { proxy.serve(listener, stop).await });
+        Self { address, store, folder, shutdown, task }
     }
 
-    /// Sends `raw` on a connection of its own and reads the answer.
+    /// Sends `raw` on a new connection and reads the answer.
     pub(crate) async fn ask(&self, raw: impl AsRef<[u8]>) -> Answer {
         ask(self.address, raw).await
     }

@@ -104,7 +104,7 @@ impl Answer {
     }
 
     /// The word of `Idempotency-Status`.
-    pub fn told(&self) -> &str {
+    pub fn status_word(&self) -> &str {
         self.header("idempotency-status").unwrap_or("").split(';').next().unwrap_or("")
     }
 
