@@ -195,7 +195,7 @@ pub type Observer = Arc<dyn Fn(&Observation) + Send + Sync>;
 /// One answered request, for metrics.
 #[derive(Debug, Clone, Copy)]
 pub struct Observation {
-    /// What became of it.
+    /// How it ended.
     pub outcome: Outcome,
     /// From the request's head to the answer's head.
     pub duration: Duration,
@@ -203,7 +203,7 @@ pub struct Observation {
     pub upstream: Option<Duration>,
 }
 
-/// What became of a request.
+/// How a request ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Outcome {
     /// It was a call, passed on, or a tunnel.

@@ -63,7 +63,7 @@ pub(crate) struct TunnelRules {
     pub(crate) interceptor: Option<Interceptor>,
 }
 
-/// What is known of calls that are not over.
+/// The calls that are not over.
 #[derive(Debug)]
 pub(crate) struct Calls {
     /// One permit for each guarded call that may be in flight.

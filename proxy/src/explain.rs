@@ -66,7 +66,7 @@ pub struct ExplainedCall {
     pub class: &'static str,
     /// The name that it is recorded under.
     pub tool: String,
-    /// `None`: each request is an execution of its own, or its session does not exist yet.
+    /// `None`: each request is its own execution, or its session does not exist yet.
     pub key: Option<String>,
     /// The client chose the key.
     pub explicit: bool,
@@ -88,7 +88,7 @@ pub struct Part {
     pub part: &'static str,
     /// Without secrets.
     pub value: String,
-    /// Whether it tells two calls apart.
+    /// Whether it distinguishes two calls.
     pub counts: bool,
 }
 

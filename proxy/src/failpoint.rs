@@ -33,7 +33,7 @@ mod armed {
         if point.name != name || point.passed.fetch_add(1, Ordering::SeqCst) + 1 != point.passage {
             return;
         }
-        tell(name);
+        log(name);
         assert!(!point.panics, "the failpoint {name} was to panic");
         let _ =
             rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::KILL);
@@ -52,7 +52,7 @@ mod armed {
         Some(Point { name: name.to_owned(), passage, passed: AtomicU64::new(0), panics })
     }
 
-    fn tell(name: &str) {
+    fn log(name: &str) {
         let Some(path) = std::env::var_os("STATE_ENGINE_FAILPOINT_LOG") else { return };
         if let Ok(mut log) = std::fs::OpenOptions::new().create(true).append(true).open(path) {
             let _ = writeln!(log, "{name}");

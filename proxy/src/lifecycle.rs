@@ -10,7 +10,7 @@ use tokio_util::task::TaskTracker;
 /// Where a proxy is in its life.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Phase {
-    Serving,
+    Running,
     /// Connections end with their request.
     Draining,
     /// Connections end now.
@@ -50,7 +50,7 @@ impl Lifecycle {
 
     pub(crate) fn phase(&self) -> Phase {
         match self.phase.load(Ordering::Acquire) {
-            0 => Phase::Serving,
+            0 => Phase::Running,
             1 => Phase::Draining,
             _ => Phase::Closing,
         }

@@ -125,7 +125,7 @@ impl From<hyper::Result<()>> for End {
     }
 }
 
-/// Runs a connection to its end. `wind_down` tells it to end with its request.
+/// Runs a connection to its end. `wind_down` makes it end with its request.
 async fn run<C>(
     context: &ProxyContext,
     turn: &Turn,
@@ -149,7 +149,7 @@ where
             let _ = (draining.as_mut().poll(cx), closing.as_mut().poll(cx));
         }
         match lifecycle.phase() {
-            Phase::Serving => {}
+            Phase::Running => {}
             Phase::Draining if winding_down => {}
             Phase::Draining => {
                 winding_down = true;

@@ -1,4 +1,4 @@
-//! What a request knows of the connection that it came by.
+//! What a request knows about its connection.
 
 use std::sync::Arc;
 

@@ -45,8 +45,8 @@ async fn accept(context: &Arc<ProxyContext>, listener: &TcpListener) {
             slot: slot.into(),
             abort: reset,
         };
-        let serving = connection::serve(Arc::clone(context), stream, client);
-        context.lifecycle.connections.spawn(serving);
+        let connection = connection::serve(Arc::clone(context), stream, client);
+        context.lifecycle.connections.spawn(connection);
     }
 }
 
@@ -77,7 +77,7 @@ async fn sweep(context: &ProxyContext) {
 }
 
 /// Connections end with their request. Calls run to their end, whether their clients wait or not.
-/// Tunnels, which have no end of their own, are closed last.
+/// Tunnels, which do not end by themselves, are closed last.
 async fn drain(context: &ProxyContext) {
     let lifecycle = &context.lifecycle;
     lifecycle.drain();

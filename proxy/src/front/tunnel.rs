@@ -9,7 +9,7 @@
 //! ends here, and its requests are guarded like those in clear.
 //!
 //! A tunnel to the proxy itself is a connection to it that has credentials from its beginning:
-//! requests inside, CONNECT too, need none of their own.
+//! requests inside, CONNECT too, need no further ones.
 
 use std::io;
 use std::sync::Arc;
@@ -61,7 +61,7 @@ pub(crate) async fn open(
         spawn(context, link, to_proxy(Arc::clone(context), client, metadata.credentials, slot));
         return Ok(own::connected());
     }
-    // The user's own proxy would connect wherever it is told to.
+    // The user's own proxy would connect to any address.
     context.upstreams.dialer.guard.check_literal(&authority)?;
     context.tunnels.check_port(&authority)?;
     let intercepted =

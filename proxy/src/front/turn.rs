@@ -9,7 +9,7 @@ use super::delivery::PendingDelivery;
 pub(super) const IDLE: u8 = 0;
 /// Some bytes of a request's head have come.
 pub(super) const HEAD: u8 = 1;
-/// A request is being answered. Its body has limits of its own.
+/// A request is being answered. Its body has its own limits.
 pub(super) const EXCHANGE: u8 = 2;
 /// The connection no longer carries HTTP.
 pub(super) const UPGRADED: u8 = 3;

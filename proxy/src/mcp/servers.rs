@@ -1,4 +1,4 @@
-//! What the proxy knows of MCP servers, and of calls that wait for their responses.
+//! What the proxy knows about MCP servers, and about calls that wait for their responses.
 
 use std::sync::Arc;
 
@@ -7,7 +7,7 @@ use proxy_core::mcp::tool_hints::Hints;
 use super::sessions::Sessions;
 use super::undelivered::Undelivered;
 
-/// What the proxy knows of MCP servers, and of calls that wait for their responses.
+/// What the proxy knows about MCP servers, and about calls that wait for their responses.
 #[derive(Debug)]
 pub(crate) struct McpServers {
     /// What trusted servers say of their tools.

@@ -28,14 +28,14 @@ use crate::steps::respond::problem;
 use crate::steps::states::{Recorded, Running};
 use crate::upstream::response_body::UpstreamBody;
 
-/// Passes a stream on as it comes, from a task of its own: the client may leave.
+/// Passes a stream on as it comes, from a separate task: the client may leave.
 pub(crate) fn stream(
     answering: AnswerInProgress,
     caller: Arc<Caller>,
     source: UpstreamBody,
 ) -> Exchange<Recorded> {
     let AnswerInProgress { mut running, mut head, facts, took } = answering;
-    // If no response comes, what is known of the call is added behind the upstream's own bytes.
+    // If no response comes, what is known about the call is added after the upstream's own bytes.
     remove_where(&mut head.headers, |name| name == "content-length");
     let (sender, body) = channel(None);
     let client = StreamClient::new(&running, sender, None);
@@ -292,7 +292,7 @@ fn without_response(
     (Finish { error: Some(detail.clone()), last_event: detail, ..finish }, error)
 }
 
-/// Ends a stream with a result that says what is known of the call.
+/// Ends a stream with a result that says what is known about the call.
 async fn end_with_problem(
     exchange: &Exchange<()>,
     error: &Error,

@@ -96,7 +96,7 @@ impl Watch {
             Self::Session(_) | Self::Endless | Self::Nothing => return ReplyBody::upstream(source),
         };
         let (sender, body) = channel(source.size_hint().exact());
-        // A stream that has no end of its own must not hold up the engine's.
+        // A stream that does not end by itself must not hold up the engine's shutdown.
         let stop = match inspection {
             Inspection::List { .. } => context.lifecycle.closing.clone(),
             Inspection::Responses(..) | Inspection::Nowhere => context.lifecycle.draining.clone(),

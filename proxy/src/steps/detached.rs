@@ -12,7 +12,7 @@ use tokio_util::task::task_tracker::TaskTrackerToken;
 
 type Work<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 
-/// A future that moves to a task of its own when it is dropped before it is done.
+/// A future that moves to a separate task when it is dropped before it is done.
 pub(crate) struct Detached<T: Send + 'static> {
     work: Option<Work<T>>,
     tracker: TaskTracker,
@@ -68,7 +68,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn work_outlives_whoever_waited_for_it() {
+    async fn work_outlives_anyone_who_waits_for_it() {
         let tracker = TaskTracker::new();
         let (go, done) = (Arc::new(Notify::new()), Arc::new(AtomicBool::new(false)));
         let (go2, done2) = (Arc::clone(&go), Arc::clone(&done));

@@ -101,7 +101,7 @@ impl CallLabel {
         self.rule.as_ref()?.answer.verify.as_deref()
     }
 
-    /// What the caller may know of a doubt: no token if the rule leaves the decision to an
+    /// What the caller may know about a doubt: no token if the rule leaves the decision to an
     /// operator.
     pub(crate) fn visible<'a>(&self, doubt: &'a Doubt) -> Cow<'a, Doubt> {
         match &self.rule {

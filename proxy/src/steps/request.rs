@@ -80,7 +80,7 @@ fn count_forward(parts: &mut Parts) -> bool {
 }
 
 /// Reads the body and decides for good. A request that is guarded whatever its body says is refused
-/// before its body is asked for, if its scope is not there.
+/// before its body is read, if its scope does not exist.
 pub(crate) async fn read_body(received: Exchange<Received>) -> Step<Buffered> {
     let (mut exchange, Received { request, body, decision }) = received.split();
     let context = Arc::clone(&exchange.context);

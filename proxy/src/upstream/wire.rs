@@ -52,7 +52,7 @@ pub(crate) struct WireCounters {
     opened: Instant,
     written: AtomicU64,
     /// When bytes came last, in milliseconds after `opened`.
-    heard: AtomicU64,
+    received_at: AtomicU64,
     /// The count of written bytes from which a flush passes the failpoint `after-send`.
     armed: AtomicU64,
 }
@@ -62,7 +62,7 @@ impl Default for WireCounters {
         Self {
             opened: Instant::now(),
             written: AtomicU64::new(0),
-            heard: AtomicU64::new(0),
+            received_at: AtomicU64::new(0),
             armed: AtomicU64::new(u64::MAX),
         }
     }
@@ -76,12 +76,12 @@ impl WireCounters {
 
     /// How long nothing has come.
     pub(super) fn silence(&self) -> Duration {
-        let heard = Duration::from_millis(self.heard.load(Ordering::Acquire));
-        self.opened.elapsed().saturating_sub(heard)
+        let received_at = Duration::from_millis(self.received_at.load(Ordering::Acquire));
+        self.opened.elapsed().saturating_sub(received_at)
     }
 
-    fn hear(&self) {
-        self.heard.store(self.opened.elapsed().as_millis() as u64, Ordering::Release);
+    fn note_receipt(&self) {
+        self.received_at.store(self.opened.elapsed().as_millis() as u64, Ordering::Release);
     }
 
     /// From here on a flush passes the failpoint `after-send`.
@@ -125,7 +125,7 @@ impl AsyncRead for CountedStream {
         let before = buf.filled().len();
         let polled = Pin::new(&mut this.io).poll_read(cx, buf);
         if buf.filled().len() > before {
-            this.wire.hear();
+            this.wire.note_receipt();
         }
         polled
     }

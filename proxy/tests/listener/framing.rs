@@ -1,5 +1,5 @@
-//! How answers are framed: what the tool's own framing was decides nothing about ours, and a body that
-//! breaks off never looks whole.
+//! How answers are framed: what the tool's own framing was decides nothing about ours, and a body
+//! that breaks off never looks whole.
 
 use std::sync::Arc;
 
@@ -9,8 +9,8 @@ use tokio::sync::Notify;
 
 use crate::support::{Answer, Engine, Upstream, get, post};
 
-/// RFC 9112, 6.3: a transfer coding overrides a length. Kept, the length would make of what is behind
-/// it the next answer on the client's connection.
+/// RFC 9112, 6.3: a transfer coding overrides a length. Kept, the length would make of what is
+/// behind it the next answer on the client's connection.
 #[tokio::test]
 async fn a_length_that_a_transfer_coding_overrides_is_not_passed_on() {
     let engine = Engine::start().await;
@@ -32,18 +32,19 @@ async fn a_length_that_a_transfer_coding_overrides_is_not_passed_on() {
             (post(tool.address, "/act", "", kind), "replayed"),
             (get(tool.address, "/read", ""), ""),
         ];
-        for (call, told) in calls {
+        for (call, status) in calls {
             client.write_all(call.as_bytes()).await.unwrap();
             let answer = Answer::read(&mut client).await;
             assert_eq!((answer.status, answer.text()), (200, "0123456789"), "{kind} {answer:?}");
-            assert!(answer.told().starts_with(told), "{answer:?}");
+            assert!(answer.told().starts_with(status), "{answer:?}");
             assert_ne!(answer.header("content-length"), Some("3"), "{answer:?}");
         }
         assert_eq!(tool.hits(), 2);
     }
 }
 
-/// A tool that speaks HTTP/1.0, ends its answer with the connection, and resets that once it is let.
+/// A tool that speaks HTTP/1.0, ends its answer with the connection, and resets that once it is
+/// let.
 async fn breaking(kind: &'static str, size: usize, go: &Arc<Notify>) -> Upstream {
     let go = Arc::clone(go);
     Upstream::start(move |_, mut stream| {
@@ -171,9 +172,9 @@ async fn a_reason_phrase_is_replayed() {
         ("HTTP/1.1 201 Created\r\nContent-Length: 0\r\n\r\n", "HTTP/1.1 201 Created"),
     ] {
         let tool = Upstream::saying(raw).await;
-        for told in ["executed", "replayed"] {
+        for status in ["executed", "replayed"] {
             let answer = engine.post(&tool, "", "x").await;
-            assert_eq!(answer.told(), told);
+            assert_eq!(answer.told(), status);
             assert_eq!(answer.head.lines().next(), Some(line));
             assert!(!answer.head.contains("reason"), "{}", answer.head);
         }
@@ -190,13 +191,13 @@ async fn a_head_under_a_rule_is_replayed_with_its_length_and_without_a_body() {
     let tool = Upstream::saying("HTTP/1.1 200 OK\r\nContent-Length: 4096\r\n\r\n").await;
     let mut client = BufReader::new(TcpStream::connect(engine.address).await.unwrap());
     let head = get(tool.address, "/", "").replacen("GET", "HEAD", 1);
-    for told in ["executed", "replayed", "replayed"] {
+    for status in ["executed", "replayed", "replayed"] {
         client.write_all(head.as_bytes()).await.unwrap();
-        // A body would stand before the next head.
+        // A body would come before the next head.
         let head = crate::support::read_head(&mut client).await;
         let answer = Answer { status: 0, head, body: Vec::new(), whole: true };
         assert!(answer.head.starts_with("HTTP/1.1 200"), "{answer:?}");
-        assert_eq!((answer.told(), answer.header("content-length")), (told, Some("4096")));
+        assert_eq!((answer.told(), answer.header("content-length")), (status, Some("4096")));
     }
     assert_eq!(tool.hits(), 1);
 }
@@ -220,13 +221,13 @@ async fn a_replay_comes_in_a_coding_that_the_client_takes() {
         })
     })
     .await;
-    for (accept, told, body) in [
+    for (accept, status, body) in [
         ("gzip", "executed", ZIPPED),
         ("gzip", "replayed", ZIPPED),
         ("identity", "replayed", &b"plain"[..]),
     ] {
         let answer = engine.post(&tool, &format!("Accept-Encoding: {accept}\r\n"), "x").await;
-        assert_eq!((answer.told(), &answer.body[..]), (told, body), "{answer:?}");
+        assert_eq!((answer.told(), &answer.body[..]), (status, body), "{answer:?}");
         assert_eq!(answer.header("content-encoding").is_some(), body == ZIPPED);
         assert_eq!(answer.header("etag").unwrap().starts_with("W/"), body != ZIPPED);
     }

@@ -212,7 +212,7 @@ async fn a_refused_connection_is_not_executed() {
 }
 
 #[tokio::test]
-async fn those_who_wait_for_a_call_that_is_refused_are_told_the_same() {
+async fn those_who_wait_for_a_refused_call_get_the_same_answer() {
     let engine = Arc::new(Engine::with(|config| config.access.refuse_loopback = true).await);
     let calls: Vec<_> = (0..50)
         .map(|_| {
@@ -241,7 +241,7 @@ async fn a_stalled_body_is_given_up() {
 }
 
 #[tokio::test]
-async fn a_follower_that_waits_too_long_is_told_so() {
+async fn a_follower_that_waits_too_long_gets_in_progress() {
     let timeouts = Timeouts { max_wait: Duration::from_millis(50), ..Timeouts::default() };
     let engine = Arc::new(Engine::with(|config| config.timeouts = timeouts).await);
     let tool = Upstream::start(move |_, stream| {

@@ -64,7 +64,7 @@ async fn those_who_wait_are_bounded() {
     let leader = ask();
     reached(&tool, 1).await;
 
-    // One of the two waits, whichever came first; the other is told at once.
+    // One of the two waits, whichever came first; the other is refused at once.
     let (mut one, mut other) = (ask(), ask());
     let (refused, waits) = tokio::select! {
         answer = &mut one => (answer.unwrap(), other),

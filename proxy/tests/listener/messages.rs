@@ -76,7 +76,7 @@ async fn a_broken_stream_ends_broken_and_in_doubt() {
 }
 
 #[tokio::test]
-async fn an_answer_over_the_limit_flows_and_is_told_by_digest_later() {
+async fn an_answer_over_the_limit_flows_and_is_known_by_digest_later() {
     let engine = Engine::start().await;
     let size = store::MAX_KEPT_BODY + 100_000;
     let tool = Upstream::start(move |_, mut stream| {
@@ -139,9 +139,9 @@ async fn the_tool_sees_none_of_ours() {
 #[tokio::test]
 async fn a_field_of_the_tools_own_that_is_named_like_ours_reaches_it_and_counts() {
     let (engine, tool) = (Engine::start().await, Upstream::echo().await);
-    for (tenant, told) in [("a", "executed"), ("b", "executed"), ("a", "replayed")] {
+    for (tenant, status) in [("a", "executed"), ("b", "executed"), ("a", "replayed")] {
         let answer = engine.post(&tool, &format!("Agent-Tenant: {tenant}\r\n"), "x").await;
-        assert_eq!(answer.told(), told);
+        assert_eq!(answer.told(), status);
         assert!(answer.text().contains(&format!("Agent-Tenant: {tenant}")), "{}", answer.text());
     }
 }

@@ -93,7 +93,7 @@ async fn connect_by_http_1_0_without_host_is_accepted() {
     let (engine, tool) = (Engine::start().await, Upstream::saying(OK).await);
     let mut inside = tunnel(&engine, &format!("CONNECT {} HTTP/1.0\r\n\r\n", tool.address)).await;
     let raw = get(tool.address, "/", "").replacen(&format!("http://{}", tool.address), "", 1);
-    // In two parts: the first alone does not tell what the tunnel carries.
+    // In two parts: the first alone does not show what the tunnel carries.
     inside.write_all(&raw.as_bytes()[..2]).await.unwrap();
     inside.flush().await.unwrap();
     tokio::task::yield_now().await;
@@ -133,7 +133,7 @@ async fn other_protocols_are_carried_blindly() {
 }
 
 #[tokio::test]
-async fn an_upgrade_is_passed_through_and_told_so() {
+async fn an_upgrade_is_passed_through_and_says_so() {
     let engine = Engine::start().await;
     let tool = Upstream::start(|seen, mut stream| {
         Box::pin(async move {
@@ -159,7 +159,7 @@ async fn an_upgrade_is_passed_through_and_told_so() {
 }
 
 #[tokio::test]
-async fn own_ports_and_metadata_are_refused_by_every_road() {
+async fn own_ports_and_metadata_are_refused_by_every_path() {
     let engine = Engine::start().await;
     let port = engine.address.port();
     for host in [
@@ -254,8 +254,8 @@ async fn required_tokens_are_required_in_tunnels_too() {
     assert_eq!(Answer::read(&mut inside).await.told(), "replayed");
 }
 
-/// A browser's request or a client's that knows its server speaks HTTP/2 without TLS: no request that
-/// could be guarded, and never taken for one of HTTP/1.
+/// A browser's request or a client's that knows its server speaks HTTP/2 without TLS: no request
+/// that could be guarded, and never treated as HTTP/1.
 #[tokio::test]
 async fn http2_in_clear_is_carried_blindly() {
     const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
@@ -280,7 +280,7 @@ async fn tunnels_lead_to_the_ports_that_are_allowed() {
     let refused = engine.ask(&connect).await;
     assert_eq!(refused.status, 403);
     assert!(refused.json()["detail"].as_str().unwrap().contains("connect_ports"));
-    // Clear HTTP needs no tunnel, and the engine's own address is no upstream.
+    // Clear HTTP needs no tunnel, and the engine's own address is not an upstream.
     assert_eq!(engine.ask(get(host, "/", "")).await.status, 200);
     tunnel(&engine, &format!("CONNECT {} HTTP/1.1\r\n\r\n", engine.address)).await;
     let engine = Engine::with(|config| config.access.connect_ports = vec![443, host.port()]).await;

@@ -71,9 +71,9 @@ async fn a_client_that_is_only_slow_cancels_nothing() {
     })
     .await;
     let done = Arc::new(Notify::new());
-    let told = Arc::clone(&done);
+    let notify = Arc::clone(&done);
     let tool = Upstream::start(move |_, mut stream| {
-        let told = Arc::clone(&told);
+        let notify = Arc::clone(&notify);
         Box::pin(async move {
             let head = format!(
                 "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nContent-Length: {SIZE}\r\n\r\n"
@@ -84,7 +84,7 @@ async fn a_client_that_is_only_slow_cancels_nothing() {
             let _ = stream.write_all(&vec![b'x'; SIZE - 1]).await;
             let cancelled = timeout(Duration::from_millis(300), stream.read_u8()).await;
             let ended = stream.write_all(b"x").await;
-            told.notify_one();
+            notify.notify_one();
             (cancelled.is_err() && ended.is_ok()).then_some(stream)
         })
     })

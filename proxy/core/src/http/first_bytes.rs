@@ -13,7 +13,7 @@ pub enum FirstBytes {
     Undecided,
 }
 
-/// The longest method that is taken for one, in bytes.
+/// The longest text that can be a method, in bytes.
 const LONGEST_METHOD: usize = 64;
 /// The longest request line, in bytes.
 const LONGEST_LINE: usize = 80 * 1024;

@@ -59,7 +59,7 @@ impl HostName {
     }
 }
 
-/// A host as an address, if it is one. IPv6 stands in brackets.
+/// A host as an address, if it is one. IPv6 is in brackets.
 fn address_of(host: &str) -> Option<IpAddr> {
     match host.strip_prefix('[') {
         Some(rest) => rest.strip_suffix(']')?.parse::<Ipv6Addr>().ok().map(IpAddr::V6),
@@ -197,7 +197,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_pattern_says_what_one_is() {
+    fn a_refused_pattern_gets_an_example_of_a_right_one() {
         for bad in [
             "",
             "*",

@@ -4,7 +4,7 @@ use percent_encoding::percent_decode_str;
 
 use crate::http::own_fields::OURS_IN_REQUESTS;
 
-/// Request fields that never tell two calls apart (docs/SEMANTICS.md, "When two inputs are the
+/// Request fields that never distinguish two calls (docs/SEMANTICS.md, "When two inputs are the
 /// same"). Everything that neither this nor the rules below name counts.
 const NOISE: &[&str] = &[
     // Hop-by-hop.
@@ -82,7 +82,7 @@ const CREDENTIAL_PARAMETERS: &[&str] = &[
     "x-goog-credential",
 ];
 
-/// Whether a request field tells two calls apart. `name` is in lower case.
+/// Whether a request field distinguishes two calls. `name` is in lower case.
 ///
 /// `Content-Encoding` counts here. A caller that undid the coding leaves it out.
 pub fn counts(name: &str) -> bool {
@@ -95,7 +95,7 @@ pub fn counts(name: &str) -> bool {
 }
 
 /// Whether a field is one of MCP's. On a tool call it repeats the body, or names its version or its
-/// session, and tells no two calls apart. `name` is in lower case.
+/// session, and distinguishes no calls. `name` is in lower case.
 pub(crate) fn is_of_mcp(name: &str) -> bool {
     name.starts_with("mcp-")
 }

@@ -41,7 +41,7 @@ impl fmt::Debug for Route {
 }
 
 impl Route {
-    /// The name, as it stands in the path.
+    /// The name, as in the path.
     pub fn name(&self) -> &str {
         &self.name
     }
@@ -134,7 +134,7 @@ pub fn resolve(
 }
 
 /// Whether a server that decodes `path` would find a segment in it that leads up. Some servers
-/// treat a backslash as a slash, and ignore what stands behind a semicolon.
+/// treat a backslash as a slash, and ignore what follows a semicolon.
 fn climbs(path: &str) -> bool {
     let decoded: Vec<u8> = percent_decode_str(path).collect();
     decoded

@@ -100,7 +100,7 @@ impl Target {
         self.path_and_query.split('?').next().unwrap_or_default()
     }
 
-    /// What stands behind the first `?`.
+    /// What follows the first `?`.
     pub fn query(&self) -> Option<&str> {
         self.path_and_query.split_once('?').map(|(_, query)| query)
     }

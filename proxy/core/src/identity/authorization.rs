@@ -1,5 +1,6 @@
-//! Whom an Authorization field names that clients create anew for each request. With a signature,
-//! or the response to a nonce, each try of a client would be the call of another principal.
+//! The principal of an Authorization field that a client creates for each request. With a
+//! signature, or the response to a nonce, each try of a client would be the call of another
+//! principal.
 
 /// The parts of the field that are the same in all tries of a client, by name. `None`: all of it
 /// is, or it does not follow its RFC, so that the whole field is the principal.
@@ -75,7 +76,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_drawn_anew_is_left_out() {
+    fn what_each_request_draws_is_left_out() {
         for (field, want) in [
             (
                 "AWS4-HMAC-SHA256 Credential=AKID/20260131/eu-west-1/sns/aws4_request, \

@@ -46,7 +46,7 @@ impl BodyDigests {
         Ok(Self { counted, content, literal, decoded })
     }
 
-    /// The digests of what a tool call means, which its id and `_meta` are no part of. `headers`
+    /// The digests of what a tool call means, without its id and `_meta`. `headers`
     /// are the request's.
     pub fn of_tool_call(
         headers: &HeaderMap,

@@ -58,7 +58,7 @@ pub enum SessionTokens<'a> {
     Required(&'a dyn Fn(&str, &str) -> bool),
 }
 
-/// Reads the request's own `Proxy-Authorization`. Where no token is required, another scheme than
+/// Reads the request's own `Proxy-Authorization`. If no token is required, a scheme other than
 /// Basic is ignored: another proxy may need it.
 pub(super) fn own_credentials(
     headers: &HeaderMap,
@@ -86,7 +86,7 @@ pub(super) fn own_credentials(
     }
 }
 
-/// Checks the token, and that no header names another scope than the credentials do.
+/// Checks the token, and that no header names a different scope from the credentials.
 pub(super) fn check_token(
     credentials: Option<&ProxyCredentials>,
     named: &ScopeRequest,

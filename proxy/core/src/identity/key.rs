@@ -75,7 +75,7 @@ pub type KeyedDigest<'a> = dyn Fn(&str, &[u8]) -> Result<Digest, store_core::Err
 /// What the store compares calls by. [`store_core::call::Call`] says what each part is for.
 #[derive(Debug, Clone)]
 pub struct CallIdentity {
-    /// `None`: each request is an execution of its own (class `idempotent` without an explicit
+    /// `None`: each request is its own execution (class `idempotent` without an explicit
     /// key).
     pub key: Option<CallKey>,
     /// Equal for two calls under one key with the same input.
@@ -191,8 +191,8 @@ fn located(encoder: Encoder, input: &KeyInput<'_>) -> Encoder {
         .field(input.head.target.authority.port.to_be_bytes())
 }
 
-/// The digest of a request, whoever sends it: method, URL, counted header fields, body, counted
-/// trailers.
+/// The digest of a request, independent of its sender: method, URL, counted header fields, body,
+/// counted trailers.
 fn request_digest(input: &KeyInput<'_>, body: Digest, counts: &dyn Fn(&str) -> bool) -> Digest {
     let head = input.head;
     let in_head =

@@ -40,7 +40,7 @@ pub struct RequestMetadata {
 /// request came inside a tunnel.
 ///
 /// Where tokens are required, a missing or wrong one is refused (407), and so is a header that
-/// names another scope than the credentials do (403).
+/// names a different scope from the credentials (403).
 pub fn read_metadata(
     headers: &HeaderMap,
     tunnel: Option<&ProxyCredentials>,

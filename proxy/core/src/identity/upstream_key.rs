@@ -26,8 +26,8 @@ pub struct CallKeys {
 /// own goes. `body` is the request's as it came. `None`: it is too large to be searched. `tool_key`
 /// is the key that a tool call names.
 ///
-/// If nothing tells a repeat apart upstream, the call becomes one of the class `once`. That is so
-/// if the upstream's place has no room for a key, or holds the client's key while another place
+/// If the upstream cannot recognise a repeat, the call becomes one of the class `once`. That is so
+/// if the upstream's place cannot hold a key, or holds the client's key while another place
 /// names the call: the next try may then carry another key upstream.
 pub fn find_keys(
     guarded: &mut Guarded,

@@ -63,7 +63,7 @@ pub struct BodyToKeep<'a> {
 }
 
 /// `{method, url, headers, body}` with everything masked that is known or named as a secret. Only
-/// header fields that count are kept. Digest and size stand in for a body that is not kept, is not
+/// header fields that count are kept. Digest and size replace a body that is not kept, is not
 /// text, is encoded, or holds a secret that cannot be cut out.
 pub fn input_json(
     head: RequestHead<'_>,

@@ -125,7 +125,7 @@ fn masked_path<'a>(host: &str, path: &'a str) -> Cow<'a, str> {
 }
 
 /// A header's value that may be a URL, such as that of `Referer`, masked as in [`masked_url`]. What
-/// stands before an `@` of its authority is masked too.
+/// comes before an `@` in its authority is masked too.
 pub(super) fn masked_link(value: &str) -> String {
     let (link, parameters) = value.split_at(value.find(['?', '#']).unwrap_or(value.len()));
     let parameters = match parameters.split_at_checked(1) {

@@ -148,7 +148,7 @@ mod tests {
     type Row<'a> = (&'a [(&'a str, &'a str)], &'a str, &'a str);
 
     #[test]
-    fn an_ordinary_json_rpc_api_is_not_taken_for_mcp() {
+    fn an_ordinary_json_rpc_api_is_not_mcp() {
         let call = r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"a"}}"#;
         let pay = r#"{"jsonrpc":"2.0","id":1,"method":"pay","params":{"name":"a"}}"#;
         let init = r#"{"jsonrpc":"2.0","id":1,"method":"initialize","params":{}}"#;

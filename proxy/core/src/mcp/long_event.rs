@@ -212,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn other_fields_are_no_data() {
+    fn other_fields_are_not_data() {
         assert!(read("datas: {\"result\":1}\n\n", 3).is_none());
         assert!(read(": data: {\"result\":1}\n\n", 3).is_none());
         let spread = "data\ndata:{\r\ndata:  \"result\":1}\ndata:\n\n";

@@ -40,7 +40,7 @@ pub struct ToolCall {
     pub key: Option<String>,
     /// The client speaks the stateless protocol, whose results name their type.
     pub stateless: bool,
-    /// What tells it apart from other calls of its server, as canonical JSON: all of `params` but
+    /// What distinguishes it from other calls of its server, as canonical JSON: all of `params` but
     /// `_meta`.
     pub meaning: String,
 }
@@ -142,7 +142,7 @@ mod tests {
     }
 
     #[test]
-    fn id_and_meta_tell_no_calls_apart() {
+    fn id_and_meta_do_not_distinguish_calls() {
         let first = call(
             r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"send",
             "arguments":{"to":"ada","n":1},"_meta":{"progressToken":1}}}"#,
@@ -181,7 +181,7 @@ mod tests {
     }
 
     #[test]
-    fn what_may_be_read_in_two_ways_is_no_call() {
+    fn what_may_be_read_in_two_ways_is_not_a_call() {
         for text in [
             r#"[{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"a"}}]"#,
             r#"{"jsonrpc":"2.0","id":1,"method":"tools/list","method":"tools/call","params":{"name":"a"}}"#,

@@ -11,7 +11,7 @@ use store_core::state::Knowledge;
 /// What the response to a call says (docs/SEMANTICS.md, "What an upstream's answer means").
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ToolOutcome {
-    /// What is known of the call.
+    /// What is known about the call.
     pub outcome: Knowledge,
     /// The tool ran and reported an error.
     pub tool_error: bool,

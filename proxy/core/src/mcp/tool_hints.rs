@@ -117,8 +117,8 @@ fn tools(message: &[u8]) -> Option<Vec<(String, Option<Hint>)>> {
     let response: ListResponse<'_> = serde_json::from_slice(message).ok()?;
     let list: ToolList<'_> = serde_json::from_str(response.result?.get()).ok()?;
     let hint = |annotations: &RawValue| {
-        let said: Annotations = serde_json::from_str(annotations.get()).ok()?;
-        match (said.read_only_hint, said.idempotent_hint) {
+        let hints: Annotations = serde_json::from_str(annotations.get()).ok()?;
+        match (hints.read_only_hint, hints.idempotent_hint) {
             (Some(true), _) => Some(Hint::ReadOnly),
             (_, Some(true)) => Some(Hint::Idempotent),
             _ => None,

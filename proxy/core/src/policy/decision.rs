@@ -46,7 +46,7 @@ pub enum PassReason {
     PassedHost(HostPattern),
     /// The request asks to switch to another protocol.
     Upgrade,
-    /// gRPC frames messages of its own inside both bodies: no answer can be replayed.
+    /// gRPC frames its own messages inside both bodies: no answer can be replayed.
     Grpc,
     /// A rule with `stream_request`.
     StreamRequest(Arc<Rule>),
@@ -108,7 +108,7 @@ pub struct Guarded {
     /// The configured rule that matches the call.
     pub rule: Option<Arc<Rule>>,
     /// The key that the upstream gets. Only for the class `keyed`, and without a lifetime also for
-    /// a call of the class `once` that has a key at this place, which tells no two calls apart.
+    /// a call of the class `once` that has a key at this place, which distinguishes no calls.
     pub upstream: Option<UpstreamKey>,
     /// The call is a tool call of MCP.
     pub is_tool_call: bool,
@@ -127,14 +127,14 @@ impl Guarded {
         rule.into_iter().chain(self.upstream.as_ref().map(|upstream| &upstream.place))
     }
 
-    /// Whether a header field holds a key, so that it tells no two calls apart. `name` is in lower
+    /// Whether a header field holds a key, so that it distinguishes no calls. `name` is in lower
     /// case.
     fn is_key(&self, name: &str) -> bool {
         self.key_places()
             .any(|place| matches!(place, KeyPlace::Header(header) if header.as_str() == name))
     }
 
-    /// Whether a header field tells two calls apart. `name` is in lower case.
+    /// Whether a header field distinguishes two calls. `name` is in lower case.
     pub fn counts(&self, name: &str) -> bool {
         let usually = || self.counts_without_rule(name);
         self.rule.as_ref().map_or_else(usually, |rule| {

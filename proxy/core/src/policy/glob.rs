@@ -175,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_path_says_what_one_is() {
+    fn a_refused_path_gets_an_example_of_a_right_one() {
         for bad in ["", "v1", "*", "/a?b=1", "/a b", "/ä"] {
             assert!(bad.parse::<PathPattern>().unwrap_err().contains("write a path"), "{bad}");
         }

@@ -14,7 +14,7 @@ use crate::http::head::RequestHead;
 /// How long an upstream remembers a key, unless the table or a rule says otherwise.
 pub(crate) const LIFETIME: Duration = Duration::from_hours(12);
 
-/// Where a key stands in a request.
+/// Where a key is in a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum KeyPlace {
     /// In a header field.

@@ -25,7 +25,7 @@ pub struct Rule {
     pub tool: Option<String>,
     /// Which execution a call means.
     pub keys: KeyRules,
-    /// What tells two calls apart.
+    /// What distinguishes two calls.
     pub input: InputRules,
     pub(super) upstream_key: UpstreamKeyRules,
     /// What an answer means, and what is kept of it.
@@ -55,7 +55,7 @@ pub struct KeyRules {
     pub principal: Principal,
 }
 
-/// Which parts of a request tell two calls apart.
+/// Which parts of a request distinguish two calls.
 #[derive(Debug, Clone, PartialEq)]
 pub struct InputRules {
     /// Parts of the body that do not count.
@@ -165,12 +165,12 @@ impl Rule {
 }
 
 impl InputRules {
-    /// Whether the rule makes a header field tell calls apart. `name` is in lower case.
+    /// Whether the rule makes a header field distinguish calls. `name` is in lower case.
     pub(super) fn makes_count(&self, name: &str) -> bool {
         self.count_headers.iter().any(|other| other.0.as_str() == name)
     }
 
-    /// Whether the rule keeps a header field from telling calls apart. `name` is in lower case.
+    /// Whether the rule keeps a header field from distinguishing calls. `name` is in lower case.
     pub(super) fn ignores(&self, name: &str) -> bool {
         self.ignore_headers.iter().any(|other| other.0.as_str() == name)
     }

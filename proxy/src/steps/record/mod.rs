@@ -28,7 +28,7 @@ use crate::mcp::stream_reply;
 use crate::upstream::response_body::UpstreamBody;
 use crate::upstream::send::AnswerHead;
 
-/// Records what became of a call. An answer that flows is recorded by a task of its own, which
+/// Records the outcome of a call. An answer that flows is recorded by a separate task, which
 /// holds the end of the answer until then.
 pub(crate) async fn record(sent: Exchange<Sent>) -> Exchange<Recorded> {
     let (exchange, Sent { running, result }) = sent.split();
@@ -133,7 +133,7 @@ fn may_hold_response(head: &response::Parts) -> bool {
         && media_type(&head.headers).is_some_and(|media| media.essence_str() == "text/event-stream")
 }
 
-/// Records an answer that broke off. `body` is what came of it.
+/// Records an answer that broke off. `body` is what arrived.
 async fn settle_broken(
     answering: AnswerInProgress,
     body: AnswerBody,

@@ -101,7 +101,7 @@ impl Recorder {
     }
 }
 
-/// What became of a body that was to be held.
+/// How far a body that was to be held has been read.
 pub(super) enum HeldBody {
     /// It came to its end, with these trailers.
     Whole(Option<HeaderMap>),
@@ -117,7 +117,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn chunked_json_is_no_stream() {
+    fn chunked_json_is_not_a_stream() {
         let stream = |value: &'static str| {
             let mut headers = HeaderMap::new();
             headers.insert(CONTENT_TYPE, HeaderValue::from_static(value));

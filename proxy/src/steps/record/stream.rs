@@ -26,7 +26,7 @@ pub(super) struct FlowingBody {
     pub(super) next: Option<Bytes>,
 }
 
-/// Passes an answer on as it comes, from a task of its own: the client may leave.
+/// Passes an answer on as it comes, from a separate task: the client may leave.
 pub(super) fn stream(answering: AnswerInProgress, flow: FlowingBody) -> Exchange<Recorded> {
     let AnswerInProgress { mut running, head, facts, took } = answering;
     let (sender, body) = channel(flow.length);

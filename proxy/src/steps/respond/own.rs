@@ -29,7 +29,7 @@ pub(crate) fn options() -> Reply {
     reply
 }
 
-/// TRACE, or another method than POST on `/confirm/`.
+/// TRACE, or a method other than POST on `/confirm/`.
 pub(crate) fn not_allowed(allowed: &'static str) -> Reply {
     let mut reply = plain(StatusCode::METHOD_NOT_ALLOWED, ReplyBody::empty());
     allow(&mut reply, allowed);

@@ -1,8 +1,8 @@
 //! Multipart bodies (RFC 2046, 5.1) without their boundary, which clients draw at random.
 //!
 //! Stricter than any library, on purpose: libraries skip what they do not expect, so that two
-//! bodies which some server tells apart would be equal. A body is compared raw if anything stands
-//! before the first or behind the last delimiter, or only looks like a delimiter.
+//! bodies that mean different things to some server would be equal. A body is compared raw if
+//! anything comes before the first or after the last delimiter, or only looks like a delimiter.
 
 use std::io::{self, Read};
 
@@ -107,9 +107,9 @@ impl Scan<'_> {
     fn take(&mut self, count: usize) -> io::Result<Vec<u8>> {
         while self.ahead.len() - self.at < count && self.more()? {}
         let end = self.ahead.len().min(self.at + count);
-        let taken = self.ahead[self.at..end].to_vec();
+        let bytes = self.ahead[self.at..end].to_vec();
         self.at = end;
-        Ok(taken)
+        Ok(bytes)
     }
 
     fn more(&mut self) -> io::Result<bool> {

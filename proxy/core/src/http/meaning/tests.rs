@@ -2,7 +2,7 @@ use super::*;
 
 /// docs/SEMANTICS.md, "When two inputs are the same", point 5, case by case.
 #[test]
-fn what_tells_two_calls_apart() {
+fn fields_that_distinguish_two_calls() {
     let noise = "connection proxy-connection keep-alive te upgrade content-length \
         transfer-encoding trailer expect host user-agent accept accept-encoding accept-language \
         accept-charset date authorization proxy-authorization cookie x-api-key api-key \

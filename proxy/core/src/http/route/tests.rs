@@ -32,7 +32,7 @@ fn a_route_is_the_target_that_it_stands_for() {
 }
 
 #[test]
-fn a_token_stands_before_the_name() {
+fn a_token_comes_before_the_name() {
     let token = Some("0123456789abcdef");
     let none = HeaderMap::new();
     let url = |path| found("http://h", token, path, &none);
@@ -73,7 +73,7 @@ fn pages_and_climbers_are_refused() {
 }
 
 #[test]
-fn what_is_no_upstream_says_what_one_is() {
+fn a_refused_upstream_gets_an_example_of_a_right_one() {
     for to in
         ["api.example.com", "ftp://h", "https://", "https://u@h", "http://h/a?b", "http://h:0"]
     {

@@ -156,7 +156,7 @@ fn posts_that_only_read() {
 }
 
 #[test]
-fn a_body_is_asked_for_only_where_it_decides() {
+fn a_body_is_needed_only_if_it_decides() {
     let policy = policy();
     let post = Method::POST;
     for (url, list, needed) in [
@@ -278,7 +278,7 @@ fn every_row_has_a_source_and_lower_case() {
 proptest! {
     #[test]
     fn a_document_with_a_mutation_never_reads(before in "[{}()\"#a-c \n,\\\\]{0,12}", after in "[{}()\"#a-c \n,]{0,12}") {
-        // Whatever stands around it: as an operation of its own it is seen.
+        // Whatever surrounds it: as a separate operation it is seen.
         let document = format!("{{ a }}\n{before}\nmutation M {{ b }}\n{after}");
         let head = headers(&[("content-type", "application/graphql")]);
         if graphql::only_queries(&head, document.as_bytes()) {

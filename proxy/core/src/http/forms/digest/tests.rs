@@ -219,7 +219,7 @@ fn large_parts_are_read_as_a_stream() {
     let content = "0123456789abcde\r\n".repeat(200_000);
     let parts = [part("file", &content), part("b", &"-".repeat(100_000))];
     let body = multipart("-------", &parts);
-    // A boundary of dashes stands in the content too, so it is compared raw; another is not.
+    // A boundary of dashes is in the content too, so it is compared raw; another is not.
     assert!(multipart::digest(&mut Cursor::new(&body), "-------").unwrap().is_none());
     let body = multipart("bound", &parts);
     let whole = multipart::digest(&mut Cursor::new(&body), "bound").unwrap().unwrap();
