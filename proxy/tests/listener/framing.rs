@@ -36,7 +36,7 @@ async fn a_length_that_a_transfer_coding_overrides_is_not_passed_on() {
             client.write_all(call.as_bytes()).await.unwrap();
             let answer = Answer::read(&mut client).await;
             assert_eq!((answer.status, answer.text()), (200, "0123456789"), "{kind} {answer:?}");
-            assert!(answer.told().starts_with(status), "{answer:?}");
+            assert!(answer.status_word().starts_with(status), "{answer:?}");
             assert_ne!(answer.header("content-length"), Some("3"), "{answer:?}");
         }
         assert_eq!(tool.hits(), 2);
@@ -107,8 +107,8 @@ async fn an_empty_stream_is_held_until_it_is_recorded() {
     ] {
         let tool = Upstream::saying(raw).await;
         let answer = engine.ask(post(tool.address, path, "", "x")).await;
-        assert_eq!(answer.told(), "executed", "not `executing`: {answer:?}");
-        assert_eq!(engine.ask(post(tool.address, path, "", "x")).await.told(), "replayed");
+        assert_eq!(answer.status_word(), "executed", "not `executing`: {answer:?}");
+        assert_eq!(engine.ask(post(tool.address, path, "", "x")).await.status_word(), "replayed");
     }
 }
 
@@ -174,7 +174,7 @@ async fn a_reason_phrase_is_replayed() {
         let tool = Upstream::saying(raw).await;
         for status in ["executed", "replayed"] {
             let answer = engine.post(&tool, "", "x").await;
-            assert_eq!(answer.told(), status);
+            assert_eq!(answer.status_word(), status);
             assert_eq!(answer.head.lines().next(), Some(line));
             assert!(!answer.head.contains("reason"), "{}", answer.head);
         }
@@ -197,7 +197,7 @@ async fn a_head_under_a_rule_is_replayed_with_its_length_and_without_a_body() {
         let head = crate::support::read_head(&mut client).await;
         let answer = Answer { status: 0, head, body: Vec::new(), whole: true };
         assert!(answer.head.starts_with("HTTP/1.1 200"), "{answer:?}");
-        assert_eq!((answer.told(), answer.header("content-length")), (status, Some("4096")));
+        assert_eq!((answer.status_word(), answer.header("content-length")), (status, Some("4096")));
     }
     assert_eq!(tool.hits(), 1);
 }
@@ -227,7 +227,7 @@ async fn a_replay_comes_in_a_coding_that_the_client_takes() {
         ("identity", "replayed", &b"plain"[..]),
     ] {
         let answer = engine.post(&tool, &format!("Accept-Encoding: {accept}\r\n"), "x").await;
-        assert_eq!((answer.told(), &answer.body[..]), (status, body), "{answer:?}");
+        assert_eq!((answer.status_word(), &answer.body[..]), (status, body), "{answer:?}");
         assert_eq!(answer.header("content-encoding").is_some(), body == ZIPPED);
         assert_eq!(answer.header("etag").unwrap().starts_with("W/"), body != ZIPPED);
     }

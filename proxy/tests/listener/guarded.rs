@@ -17,12 +17,12 @@ const OK: &str =
 async fn a_repeat_is_answered_from_the_store() {
     let (engine, tool) = (Engine::start().await, Upstream::saying(OK).await);
     let first = engine.post(&tool, "", "pay 5").await;
-    assert_eq!((first.status, first.text(), first.told()), (201, "done", "executed"));
+    assert_eq!((first.status, first.text(), first.status_word()), (201, "done", "executed"));
     assert!(first.header("set-cookie").is_some());
     assert!(first.header("idempotency-key").unwrap().starts_with("auto:POST127.0.0.1:"));
 
     let second = engine.post(&tool, "", "pay 5").await;
-    assert_eq!((second.status, second.text(), second.told()), (201, "done", "replayed"));
+    assert_eq!((second.status, second.text(), second.status_word()), (201, "done", "replayed"));
     assert_eq!(second.header("idempotent-replayed"), Some("true"));
     assert_eq!(second.header("set-cookie"), None);
     assert!(second.header("idempotency-status").unwrap().ends_with("omitted=set-cookie"));
@@ -32,8 +32,8 @@ async fn a_repeat_is_answered_from_the_store() {
     }
     assert_eq!(tool.hits(), 1);
 
-    assert_eq!(engine.post(&tool, "", "pay 6").await.told(), "executed");
-    assert_eq!(engine.post(&tool, "Agent-Repeat: 2\r\n", "pay 5").await.told(), "executed");
+    assert_eq!(engine.post(&tool, "", "pay 6").await.status_word(), "executed");
+    assert_eq!(engine.post(&tool, "Agent-Repeat: 2\r\n", "pay 5").await.status_word(), "executed");
     assert_eq!(tool.hits(), 3);
 }
 
@@ -65,7 +65,7 @@ async fn a_hundred_at_once_act_once() {
     for call in calls {
         let answer = call.await.unwrap();
         assert_eq!((answer.status, answer.text()), (201, "done"));
-        words.push(answer.told().to_owned());
+        words.push(answer.status_word().to_owned());
     }
     assert_eq!(tool.hits(), 1);
     assert_eq!(words.iter().filter(|word| *word == "executed").count(), 1);
@@ -75,11 +75,11 @@ async fn a_hundred_at_once_act_once() {
 async fn an_explicit_key_belongs_to_one_input() {
     let (engine, tool) = (Engine::start().await, Upstream::saying(OK).await);
     let key = "Idempotency-Key: \"k-1\"\r\n";
-    assert_eq!(engine.post(&tool, key, "a").await.told(), "executed");
+    assert_eq!(engine.post(&tool, key, "a").await.status_word(), "executed");
     let again = engine.post(&tool, key, "a").await;
-    assert_eq!((again.told(), again.header("idempotency-key")), ("replayed", Some("k-1")));
+    assert_eq!((again.status_word(), again.header("idempotency-key")), ("replayed", Some("k-1")));
     let other = engine.post(&tool, key, "b").await;
-    assert_eq!((other.status, other.told()), (422, "key-reuse"));
+    assert_eq!((other.status, other.status_word()), (422, "key-reuse"));
     assert_eq!(other.json()["type"], "urn:openclaw-state-engine:key-reuse");
     let bad = engine.post(&tool, "Idempotency-Key: a\r\nIdempotency-Key: b\r\n", "a").await;
     assert_eq!(bad.status, 400);
@@ -120,7 +120,10 @@ async fn a_refusal_is_passed_on_and_may_be_tried_again() {
     let tool = Upstream::saying("HTTP/1.1 404 Not Found\r\nContent-Length: 2\r\n\r\nno").await;
     for attempt in 1..=2 {
         let answer = engine.post(&tool, "", "x").await;
-        assert_eq!((answer.status, answer.text(), answer.told()), (404, "no", "not-executed"));
+        assert_eq!(
+            (answer.status, answer.text(), answer.status_word()),
+            (404, "no", "not-executed")
+        );
         let status = answer.header("idempotency-status").unwrap();
         assert!(status.contains(&format!("attempt={attempt}")), "{status}");
     }
@@ -143,12 +146,12 @@ async fn an_unknown_outcome_is_held_until_it_is_released() {
     })
     .await;
     let first = engine.post(&tool, "", "pay").await;
-    assert_eq!((first.status, first.text(), first.told()), (500, "oops", "in-doubt"));
+    assert_eq!((first.status, first.text(), first.status_word()), (500, "oops", "in-doubt"));
     assert_eq!(first.header("x-should-retry"), Some("false"));
     assert!(first.header("idempotency-retry-token").is_some());
 
     let held = engine.post(&tool, "", "pay").await;
-    assert_eq!((held.status, held.told()), (424, "in-doubt"));
+    assert_eq!((held.status, held.status_word()), (424, "in-doubt"));
     assert_eq!(held.header("stripe-should-retry"), Some("false"));
     let problem = held.json();
     assert_eq!(problem["execution_id"].as_str(), first.header("agent-execution-id"));
@@ -169,9 +172,9 @@ async fn an_unknown_outcome_is_held_until_it_is_released() {
         assert_eq!(confirmed.status, 200, "{confirmed:?}");
     }
     let released = engine.post(&tool, "", "pay").await;
-    assert_eq!((released.status, released.told()), (201, "executed"));
+    assert_eq!((released.status, released.status_word()), (201, "executed"));
     assert!(released.header("idempotency-status").unwrap().contains("attempt=2"));
-    assert_eq!(engine.post(&tool, "", "pay").await.told(), "replayed");
+    assert_eq!(engine.post(&tool, "", "pay").await.status_word(), "replayed");
     assert_eq!(tool.hits(), 2);
 }
 
@@ -190,12 +193,12 @@ async fn a_retry_token_in_a_header_runs_one_more_attempt() {
     })
     .await;
     let first = engine.post(&tool, "", "pay").await;
-    assert_eq!((first.status, first.told()), (502, "in-doubt"));
+    assert_eq!((first.status, first.status_word()), (502, "in-doubt"));
     assert_eq!(first.json()["sent"], "maybe");
     let token = first.header("idempotency-retry-token").unwrap();
     let retry = format!("Idempotency-Retry-Token: {token}\r\n");
-    assert_eq!(engine.post(&tool, &retry, "pay").await.told(), "executed");
-    assert_eq!(engine.post(&tool, &retry, "pay").await.told(), "replayed");
+    assert_eq!(engine.post(&tool, &retry, "pay").await.status_word(), "executed");
+    assert_eq!(engine.post(&tool, &retry, "pay").await.status_word(), "replayed");
     assert_eq!(tool.hits(), 2);
 }
 
@@ -205,7 +208,7 @@ async fn a_refused_connection_is_not_executed() {
     let closed = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
     for attempt in ["attempt=1", "attempt=2"] {
         let answer = engine.ask(post(closed, "/", "", "x")).await;
-        assert_eq!((answer.status, answer.told()), (502, "not-executed"));
+        assert_eq!((answer.status, answer.status_word()), (502, "not-executed"));
         assert_eq!(answer.json()["sent"], "never");
         assert!(answer.header("idempotency-status").unwrap().contains(attempt));
     }
@@ -224,7 +227,7 @@ async fn those_who_wait_for_a_refused_call_get_the_same_answer() {
         .collect();
     for call in calls {
         let answer = call.await.unwrap();
-        assert_eq!((answer.status, answer.told()), (403, ""), "{}", answer.head);
+        assert_eq!((answer.status, answer.status_word()), (403, ""), "{}", answer.head);
         assert_eq!(answer.json()["type"], "urn:openclaw-state-engine:refused");
     }
 }
@@ -236,7 +239,7 @@ async fn a_stalled_body_is_given_up() {
     let tool = Upstream::saying(OK).await;
     let raw = post(tool.address, "/act", "", "whole");
     let answer = engine.ask(&raw[..raw.len() - 1]).await;
-    assert_eq!((answer.status, answer.told()), (408, "not-executed"));
+    assert_eq!((answer.status, answer.status_word()), (408, "not-executed"));
     assert_eq!(tool.hits(), 0);
 }
 
@@ -257,7 +260,7 @@ async fn a_follower_that_waits_too_long_gets_in_progress() {
         tokio::task::yield_now().await;
     }
     let answer = engine.post(&tool, "", "x").await;
-    assert_eq!((answer.status, answer.told()), (409, "in-progress"));
+    assert_eq!((answer.status, answer.status_word()), (409, "in-progress"));
     assert!(answer.header("retry-after").is_some());
     leading.abort();
 }
@@ -267,11 +270,11 @@ async fn puts_run_each_time() {
     let (engine, tool) = (Engine::start().await, Upstream::saying(OK).await);
     let put = post(tool.address, "/item", "", "v").replacen("POST", "PUT", 1);
     for _ in 0..2 {
-        assert_eq!(engine.ask(&put).await.told(), "executed");
+        assert_eq!(engine.ask(&put).await.status_word(), "executed");
     }
     let keyed = put.replacen("Host:", "Idempotency-Key: p\r\nHost:", 1);
-    assert_eq!(engine.ask(&keyed).await.told(), "executed");
-    assert_eq!(engine.ask(&keyed).await.told(), "replayed");
+    assert_eq!(engine.ask(&keyed).await.status_word(), "executed");
+    assert_eq!(engine.ask(&keyed).await.status_word(), "replayed");
     assert_eq!(tool.hits(), 3);
 }
 
@@ -297,9 +300,9 @@ async fn a_drain_lets_calls_end() {
     }
     engine.shutdown.cancel();
     assert_eq!(idle.read(&mut [0]).await.unwrap(), 0);
-    assert!(!engine.serving.is_finished());
+    assert!(!engine.task.is_finished());
     go.notify_one();
     assert_eq!(Answer::read(&mut client).await.status, 201);
-    engine.serving.await.unwrap();
+    engine.task.await.unwrap();
     assert!(TcpStream::connect(engine.address).await.is_err());
 }

@@ -46,9 +46,9 @@ async fn calls_in_flight_are_bounded() {
     is_queue_full(&engine.post(&tool, "", "two").await);
     assert_eq!(tool.hits(), 1);
     go.add_permits(2);
-    assert_eq!(first.await.unwrap().told(), "executed");
-    assert_eq!(engine.post(&tool, "", "two").await.told(), "executed");
-    assert_eq!(engine.post(&tool, "", "one").await.told(), "replayed");
+    assert_eq!(first.await.unwrap().status_word(), "executed");
+    assert_eq!(engine.post(&tool, "", "two").await.status_word(), "executed");
+    assert_eq!(engine.post(&tool, "", "one").await.status_word(), "replayed");
     assert_eq!(tool.hits(), 2);
 }
 
@@ -72,8 +72,8 @@ async fn those_who_wait_are_bounded() {
     };
     is_queue_full(&refused);
     go.add_permits(1);
-    assert_eq!(leader.await.unwrap().told(), "executed");
-    assert_eq!(waits.await.unwrap().told(), "coalesced");
+    assert_eq!(leader.await.unwrap().status_word(), "executed");
+    assert_eq!(waits.await.unwrap().status_word(), "coalesced");
     assert_eq!(tool.hits(), 1);
 }
 
@@ -131,11 +131,11 @@ async fn bodies_that_come_in_are_bounded() {
             break;
         }
     }
-    assert_eq!(engine.post(&tool, "", "small").await.told(), "executed");
+    assert_eq!(engine.post(&tool, "", "small").await.status_word(), "executed");
     slow.write_all(rest.as_bytes()).await.unwrap();
-    assert_eq!(Answer::read(&mut slow).await.told(), "executed");
-    assert_eq!(engine.post(&tool, "", &format!("again{body}")).await.told(), "executed");
-    assert_eq!(engine.post(&tool, "", &body).await.told(), "replayed");
+    assert_eq!(Answer::read(&mut slow).await.status_word(), "executed");
+    assert_eq!(engine.post(&tool, "", &format!("again{body}")).await.status_word(), "executed");
+    assert_eq!(engine.post(&tool, "", &body).await.status_word(), "replayed");
 }
 
 #[tokio::test]
@@ -144,9 +144,9 @@ async fn bodies_on_disk_are_bounded() {
     let engine = Engine::with(|config| config.spool.quota = 300_000).await;
     // Up to 256 KiB of it may be in memory, as the pieces come.
     let refused = engine.post(&tool, "", &"b".repeat(600_000)).await;
-    assert_eq!((refused.status, refused.told()), (507, "not-executed"), "{}", refused.head);
+    assert_eq!((refused.status, refused.status_word()), (507, "not-executed"), "{}", refused.head);
     assert_eq!(refused.json()["type"], "urn:openclaw-state-engine:store-full");
     assert_eq!(tool.hits(), 0);
     // What was refused has given its room back.
-    assert_eq!(engine.post(&tool, "", &"b".repeat(290_000)).await.told(), "executed");
+    assert_eq!(engine.post(&tool, "", &"b".repeat(290_000)).await.status_word(), "executed");
 }

@@ -19,7 +19,7 @@ async fn a_truncated_answer_is_no_answer() {
     })
     .await;
     let first = engine.post(&tool, "", "x").await;
-    assert_eq!((first.status, first.told()), (502, "in-doubt"));
+    assert_eq!((first.status, first.status_word()), (502, "in-doubt"));
     assert_eq!(engine.post(&tool, "", "x").await.status, 424);
     assert_eq!(tool.hits(), 1);
 }
@@ -54,7 +54,7 @@ async fn a_stream_flows_and_its_end_waits_for_the_commit() {
         assert_ne!(client.read_buf(&mut begun).await.unwrap(), 0);
     }
     let replay = engine.post(&tool, "", "x").await;
-    assert_eq!((replay.told(), replay.text()), ("replayed", "data: a\n\ndata: b\n\n"));
+    assert_eq!((replay.status_word(), replay.text()), ("replayed", "data: a\n\ndata: b\n\n"));
     assert_eq!(tool.hits(), 1);
 }
 
@@ -104,11 +104,11 @@ async fn large_requests_are_spooled_and_limited() {
     let tool = Upstream::echo().await;
     let body = "y".repeat(1_500_000);
     let first = engine.post(&tool, "", &body).await;
-    assert_eq!((first.status, first.told()), (200, "executed"));
+    assert_eq!((first.status, first.status_word()), (200, "executed"));
     assert!(first.body.ends_with(body.as_bytes()));
-    assert_eq!(engine.post(&tool, "", &body).await.told(), "replayed");
+    assert_eq!(engine.post(&tool, "", &body).await.status_word(), "replayed");
     let refused = engine.post(&tool, "", &"y".repeat(2_000_001)).await;
-    assert_eq!((refused.status, refused.told()), (413, "not-executed"));
+    assert_eq!((refused.status, refused.status_word()), (413, "not-executed"));
     assert_eq!(tool.hits(), 1);
     let left: Vec<_> = std::fs::read_dir(engine.folder.path())
         .unwrap()
@@ -141,7 +141,7 @@ async fn a_field_of_the_tools_own_that_is_named_like_ours_reaches_it_and_counts(
     let (engine, tool) = (Engine::start().await, Upstream::echo().await);
     for (tenant, status) in [("a", "executed"), ("b", "executed"), ("a", "replayed")] {
         let answer = engine.post(&tool, &format!("Agent-Tenant: {tenant}\r\n"), "x").await;
-        assert_eq!(answer.told(), status);
+        assert_eq!(answer.status_word(), status);
         assert!(answer.text().contains(&format!("Agent-Tenant: {tenant}")), "{}", answer.text());
     }
 }

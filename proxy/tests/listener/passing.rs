@@ -73,12 +73,12 @@ async fn two_posts_in_one_tunnel_are_guarded_as_in_absolute_form() {
         let raw = post(host, "/act", "", body).replacen(&format!("http://{host}"), "", 1);
         inside.write_all(raw.as_bytes()).await.unwrap();
         let answer = Answer::read(&mut inside).await;
-        assert_eq!((answer.status, answer.told()), (200, "executed"));
+        assert_eq!((answer.status, answer.status_word()), (200, "executed"));
         keys.push(answer.header("idempotency-key").unwrap().to_owned());
     }
     assert_ne!(keys[0], keys[1]);
     let absolute = engine.post(&tool, "", "a").await;
-    assert_eq!(absolute.told(), "replayed");
+    assert_eq!(absolute.status_word(), "replayed");
     assert_eq!(absolute.header("idempotency-key"), Some(keys[0].as_str()));
     assert_eq!(tool.hits(), 2);
 
@@ -151,7 +151,7 @@ async fn an_upgrade_is_passed_through_and_says_so() {
     let headers = "Connection: Upgrade\r\nUpgrade: websocket\r\n";
     client.write_all(get(tool.address, "/ws", headers).as_bytes()).await.unwrap();
     let answer = Answer::read(&mut client).await;
-    assert_eq!((answer.status, answer.told()), (101, "bypassed"));
+    assert_eq!((answer.status, answer.status_word()), (101, "bypassed"));
     client.write_all(b"ping").await.unwrap();
     let mut pong = Vec::new();
     client.read_to_end(&mut pong).await.unwrap();
@@ -246,12 +246,12 @@ async fn required_tokens_are_required_in_tunnels_too() {
     let token = engine.store.session_token("mine");
     let basic = BASE64_STANDARD.encode(format!("mine:{token}"));
     let credentials = format!("Proxy-Authorization: Basic {basic}\r\n");
-    assert_eq!(engine.post(&tool, &credentials, "x").await.told(), "executed");
+    assert_eq!(engine.post(&tool, &credentials, "x").await.status_word(), "executed");
     let mut inside =
         tunnel(&engine, &format!("CONNECT {host} HTTP/1.1\r\n{credentials}\r\n")).await;
     let raw = post(host, "/act", "", "x").replacen(&format!("http://{host}"), "", 1);
     inside.write_all(raw.as_bytes()).await.unwrap();
-    assert_eq!(Answer::read(&mut inside).await.told(), "replayed");
+    assert_eq!(Answer::read(&mut inside).await.status_word(), "replayed");
 }
 
 /// A browser's request or a client's that knows its server speaks HTTP/2 without TLS: no request

@@ -46,9 +46,9 @@ async fn a_tool_that_falls_silent_is_given_up_and_the_call_is_in_doubt() {
         let (engine, tool) = (engine(timeouts).await, silent(raw).await);
         let first = engine.post(&tool, "", "x").await;
         is_timeout(&first);
-        assert_eq!(first.told(), "in-doubt");
+        assert_eq!(first.status_word(), "in-doubt");
         let second = engine.post(&tool, "", "x").await;
-        assert_eq!((second.status, second.told()), (424, "in-doubt"));
+        assert_eq!((second.status, second.status_word()), (424, "in-doubt"));
         assert_eq!(tool.hits(), 1);
         let read = engine.ask(get(tool.address, "/", "")).await;
         if raw.is_empty() {
