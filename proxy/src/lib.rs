@@ -83,9 +83,9 @@ pub use crate::config::{
     TlsConfig,
 };
 pub use crate::error::SetupError;
-pub use crate::explain::{ExplainRequest as Asked, ExplainedCall, Explanation, Part, explain};
+pub use crate::explain::{ExplainRequest, ExplainedCall, Explanation, Part, explain};
 pub use crate::front::tls_intercept::ca::Ca;
 pub use crate::front::tls_intercept::constraints::CaFacts;
 pub use crate::proxy::Proxy;
-pub use crate::upstream::egress_proxy::{EgressProxies as Chain, EgressProxy as Hop};
+pub use crate::upstream::egress_proxy::{EgressProxies, EgressProxy};
 pub use crate::upstream::tls::UpstreamCa;

@@ -38,7 +38,7 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: Args, printer: &mut Printer) -> anyhow::Result<ExitStatus> {
-    let request = proxy::Asked {
+    let request = proxy::ExplainRequest {
         method: args.method.parse().map_err(|_| anyhow!("not a method: {}", args.method))?,
         url: args.url,
         headers: args.headers.iter().map(|field| header(field)).collect::<Result<_, _>>()?,

@@ -14,7 +14,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::bail;
-use proxy::{Chain, HostPattern, Route, Rule, UpstreamCa};
+use proxy::{EgressProxies, HostPattern, Route, Rule, UpstreamCa};
 
 use self::file::File;
 pub(crate) use self::flags::{Flags, Target, parse};
@@ -72,7 +72,7 @@ pub(crate) struct ProxyConfig {
 /// Where calls may go, and how.
 #[derive(Debug, Clone)]
 pub(crate) struct UpstreamConfig {
-    pub(crate) proxy: Option<Chain>,
+    pub(crate) proxy: Option<EgressProxies>,
     /// Certificates besides those of the system.
     pub(crate) trusted: Vec<UpstreamCa>,
     pub(crate) refuse_loopback: bool,
@@ -204,7 +204,7 @@ impl UpstreamConfig {
         let trusted = layers.list(&settings::UPSTREAM_CA)?;
         let ports = layers.list(&settings::CONNECT_PORTS)?;
         Ok(Self {
-            proxy: hop.map(|hop| Chain::new(Some(hop.clone()), Some(hop), &direct)),
+            proxy: hop.map(|hop| EgressProxies::new(Some(hop.clone()), Some(hop), &direct)),
             trusted: trusted.into_iter().map(UpstreamCa::from).collect(),
             refuse_loopback: layers.one(&settings::REFUSE_LOOPBACK)?,
             refuse_private: layers.one(&settings::REFUSE_PRIVATE)?,

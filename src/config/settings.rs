@@ -6,7 +6,7 @@
 
 use std::net::SocketAddr;
 
-use proxy::{Hop, HostPattern, Span};
+use proxy::{EgressProxy, HostPattern, Span};
 
 use super::setting::{Declared, Setting, ValueForm};
 use super::values::{FilePath, LogFormat, Port, Size, Token, TrustedCa};
@@ -112,7 +112,7 @@ settings! {
         .form(ValueForm::Number).list();
 
     /// Proxy for outgoing calls: http://[USER:PASSWORD@]HOST:PORT
-    UPSTREAM_PROXY: Hop = "proxy.upstream_proxy"
+    UPSTREAM_PROXY: EgressProxy = "proxy.upstream_proxy"
         .flag("upstream-proxy", "URL", "STATE_ENGINE_UPSTREAM_PROXY").help_order(18)
         .form(ValueForm::Number).secret();
 

@@ -6,7 +6,7 @@ use std::num::NonZeroU16;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
-use proxy::{Hop, HostPattern, Span, UpstreamCa};
+use proxy::{EgressProxy, HostPattern, Span, UpstreamCa};
 use subtle::ConstantTimeEq as _;
 
 use super::setting::SettingValue;
@@ -203,7 +203,7 @@ impl SettingValue for Port {}
 impl SettingValue for Token {}
 impl SettingValue for LogFormat {}
 
-impl SettingValue for Hop {
+impl SettingValue for EgressProxy {
     fn holds_secret(&self) -> bool {
         self.has_credentials()
     }

@@ -97,13 +97,13 @@ impl AttachedEngine {
             format!("the engine at {api} has no proxy: start it without --no-proxy")
         })?;
         let proxy = address(&proxy).to_owned();
-        let own_proxy = upstream_proxy.hops().any(|hop| hop.address() == proxy);
+        let own_proxy = upstream_proxy.all().any(|other| other.address() == proxy);
         let mut notes = Vec::new();
-        if let Some(hop) = upstream_proxy.hops().next().filter(|_| !own_proxy) {
+        if let Some(users) = upstream_proxy.all().next().filter(|_| !own_proxy) {
             notes.push(format!(
                 "warning: the engine at {api} does not use the proxy {}: start it with serve \
                  --upstream-proxy",
-                hop.address()
+                users.address()
             ));
         }
         let reader = Reader::open(database)?;
@@ -213,8 +213,8 @@ fn config(
     if let Some(token) = target.token() {
         config.api.token = Some(token);
     }
-    if let Some(chain) = upstream_proxy.chain() {
-        config.proxy.upstream.proxy = Some(chain);
+    if let Some(proxies) = upstream_proxy.egress_proxies() {
+        config.proxy.upstream.proxy = Some(proxies);
     }
     Ok(config)
 }

@@ -2,28 +2,28 @@
 //! next.
 
 use anyhow::anyhow;
-use proxy::{Chain, Hop};
+use proxy::{EgressProxies, EgressProxy};
 
 use super::variables::{self, Variables};
 
 /// How calls leave this machine.
 #[derive(Debug, Default)]
 pub(crate) struct UpstreamProxies {
-    http: Option<Hop>,
-    https: Option<Hop>,
+    http: Option<EgressProxy>,
+    https: Option<EgressProxy>,
     no_proxy: String,
 }
 
 impl UpstreamProxies {
     /// The configured proxies.
-    pub(crate) fn hops(&self) -> impl Iterator<Item = &Hop> {
+    pub(crate) fn all(&self) -> impl Iterator<Item = &EgressProxy> {
         self.http.iter().chain(&self.https)
     }
 
     /// As the engine is configured with it; `None` if no proxy is configured.
-    pub(crate) fn chain(&self) -> Option<Chain> {
-        self.hops().next()?;
-        Some(Chain::new(self.http.clone(), self.https.clone(), &self.no_proxy))
+    pub(crate) fn egress_proxies(&self) -> Option<EgressProxies> {
+        self.all().next()?;
+        Some(EgressProxies::new(self.http.clone(), self.https.clone(), &self.no_proxy))
     }
 }
 
@@ -39,13 +39,13 @@ pub(crate) fn configured(
             let value = inherited.get(*name).filter(|value| !value.is_empty())?;
             Some((*name, value))
         })?;
-        let hop = url.parse::<Hop>().map_err(|why| anyhow!("{name}: {why}"));
+        let hop = url.parse::<EgressProxy>().map_err(|why| anyhow!("{name}: {why}"));
         Some(hop)
     };
     let (http, https) = match flag {
         Some("none") => (None, None),
         Some(url) => {
-            let hop: Hop = url.parse().map_err(|why| anyhow!("--upstream-proxy: {why}"))?;
+            let hop: EgressProxy = url.parse().map_err(|why| anyhow!("--upstream-proxy: {why}"))?;
             (Some(hop.clone()), Some(hop))
         }
         None => (
@@ -60,39 +60,40 @@ pub(crate) fn configured(
 mod tests {
     use super::*;
 
-    fn configured_hops(
+    fn configured_from(
         variables: &[(&str, &str)],
         flag: Option<&str>,
     ) -> Result<[String; 2], String> {
         let variables = variables.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned())).collect();
         let upstream_proxy = configured(&variables, flag).map_err(|error| error.to_string())?;
-        let shown = |hop: &Option<Hop>| hop.as_ref().map_or("-".to_owned(), Hop::address);
+        let shown =
+            |hop: &Option<EgressProxy>| hop.as_ref().map_or("-".to_owned(), EgressProxy::address);
         Ok([shown(&upstream_proxy.http), shown(&upstream_proxy.https)])
     }
 
     #[test]
     fn the_users_proxy_is_never_dropped_silently() {
-        let configured_hops = |variables: &[_], flag| configured_hops(variables, flag).unwrap();
-        assert_eq!(configured_hops(&[], None), ["-", "-"]);
+        let configured_from = |variables: &[_], flag| configured_from(variables, flag).unwrap();
+        assert_eq!(configured_from(&[], None), ["-", "-"]);
         assert_eq!(
-            configured_hops(&[("HTTP_PROXY", "http://a:1"), ("http_proxy", "b:2")], None),
+            configured_from(&[("HTTP_PROXY", "http://a:1"), ("http_proxy", "b:2")], None),
             ["b:2", "-"]
         );
-        assert_eq!(configured_hops(&[("HTTPS_PROXY", "http://a:1")], None), ["-", "a:1"]);
+        assert_eq!(configured_from(&[("HTTPS_PROXY", "http://a:1")], None), ["-", "a:1"]);
         assert_eq!(
-            configured_hops(&[("ALL_PROXY", "http://a:1"), ("https_proxy", "b:2")], None),
+            configured_from(&[("ALL_PROXY", "http://a:1"), ("https_proxy", "b:2")], None),
             ["a:1", "b:2"]
         );
         assert_eq!(
-            configured_hops(&[("HTTP_PROXY", "http://a:1")], Some("http://c:3")),
+            configured_from(&[("HTTP_PROXY", "http://a:1")], Some("http://c:3")),
             ["c:3", "c:3"]
         );
-        assert_eq!(configured_hops(&[("ALL_PROXY", "socks5://a:1")], Some("none")), ["-", "-"]);
+        assert_eq!(configured_from(&[("ALL_PROXY", "socks5://a:1")], Some("none")), ["-", "-"]);
     }
 
     #[test]
     fn a_proxy_that_cannot_be_used_is_an_error_with_a_remedy() {
-        let why = configured_hops(&[("ALL_PROXY", "socks5h://ann:secret@a:1")], None).unwrap_err();
+        let why = configured_from(&[("ALL_PROXY", "socks5h://ann:secret@a:1")], None).unwrap_err();
         assert!(why.starts_with("ALL_PROXY: ") && why.contains("--upstream-proxy none"), "{why}");
         assert!(!why.contains("secret"), "{why}");
     }
