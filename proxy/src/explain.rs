@@ -25,6 +25,7 @@ use proxy_core::settings::Settings;
 use serde::Serialize;
 use store::Reader;
 use store::call::Foreseen;
+use store::model::EffectClass;
 use uuid::Uuid;
 
 use crate::body::buffer::BufferedBody;
@@ -45,10 +46,10 @@ pub struct ExplainRequest {
 }
 
 /// What would happen to a request.
-#[derive(Debug, Clone, Default, Serialize)]
+#[derive(Debug, Clone, Serialize)]
 pub struct Explanation {
-    /// `guarded`, `passed` or `bypassed`.
-    pub decision: &'static str,
+    /// Whether it would be guarded.
+    pub decision: Treatment,
     /// What decided.
     pub rule: String,
     /// What is needed for the proxy to see the request.
@@ -59,11 +60,41 @@ pub struct Explanation {
     pub call: Option<ExplainedCall>,
 }
 
+/// How a request is treated.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Treatment {
+    /// It is recorded, and duplicates of it are answered.
+    Guarded,
+    /// It only reads.
+    Passed,
+    /// It may act, and the engine does not look at it.
+    Bypassed,
+}
+
+/// What a guarded call would get now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Prospect {
+    /// It would run.
+    Execute,
+    /// It would run, as another attempt.
+    ExecuteAgain,
+    /// It would wait for the running call.
+    Wait,
+    /// It would get the stored answer.
+    Replay,
+    /// It would be held back.
+    InDoubt,
+    /// It would be refused: its key belongs to another request.
+    KeyReuse,
+}
+
 /// How a guarded call is guarded.
-#[derive(Debug, Clone, Default, Serialize)]
+#[derive(Debug, Clone, Serialize)]
 pub struct ExplainedCall {
-    /// `once`, `idempotent` or `keyed`.
-    pub class: &'static str,
+    /// What repeating it would do.
+    pub class: EffectClass,
     /// The name that it is recorded under.
     pub tool: String,
     /// `None`: each request is its own execution, or its session does not exist yet.
@@ -74,9 +105,8 @@ pub struct ExplainedCall {
     pub window_s: Option<u64>,
     /// What the key is derived from, and what of the request is left out.
     pub parts: Vec<Part>,
-    /// What would happen now: `execute`, `execute-again`, `wait`, `replay`, `in-doubt`,
-    /// `key-reuse`.
-    pub now: &'static str,
+    /// What would happen now.
+    pub now: Prospect,
     /// The execution that decides that.
     pub execution_id: Option<Uuid>,
 }
@@ -137,11 +167,12 @@ async fn explain_request(
     };
     let rule = guarded.why.to_string();
     let call = explain_call(reader, received, body, guarded, tool).await?;
-    Ok(Explanation { decision: "guarded", rule, needs, call: Some(call) })
+    Ok(Explanation { decision: Treatment::Guarded, rule, needs, call: Some(call) })
 }
 
 fn passed(reason: &PassReason, needs: Option<String>) -> Explanation {
-    let decision = if reason.bypass().is_some() { "bypassed" } else { "passed" };
+    let bypassed = reason.bypass().is_some();
+    let decision = if bypassed { Treatment::Bypassed } else { Treatment::Passed };
     Explanation { decision, rule: reason.to_string(), needs, call: None }
 }
 
@@ -168,7 +199,7 @@ async fn explain_call(
     tool: Option<ToolRequest>,
 ) -> Result<ExplainedCall, Error> {
     let mut parts = key_parts(&request, &body, &guarded);
-    let class = guarded.class.as_str();
+    let class = guarded.class;
     let scope = match reader {
         Some(reader) => reader.scope(&request.metadata.scope)?,
         None => None,
@@ -180,7 +211,16 @@ async fn explain_call(
         parts.push(Part { part: "session", value, counts: true });
         let named = guarded.rule.as_ref().and_then(|rule| rule.tool.as_deref());
         let tool = tool_name(named, &request.parts.method, &request.target);
-        return Ok(ExplainedCall { class, tool, parts, now: "execute", ..Default::default() });
+        return Ok(ExplainedCall {
+            class,
+            tool,
+            key: None,
+            explicit: false,
+            window_s: None,
+            parts,
+            now: Prospect::Execute,
+            execution_id: None,
+        });
     };
     parts.push(Part { part: "session", value: session, counts: true });
     let digest = |label: &str, bytes: &[u8]| reader.keyed_digest(label, bytes);
@@ -205,16 +245,16 @@ fn foresee(
         parts.push(Part { part: "upstream key", value, counts: false });
     }
     let (now, execution_id) = match reader.foresee(&call)? {
-        Foreseen::Execute => ("execute", None),
-        Foreseen::ExecuteAgain(id) => ("execute-again", Some(id)),
-        Foreseen::Wait(id) => ("wait", Some(id)),
-        Foreseen::Replay(id) => ("replay", Some(id)),
-        Foreseen::InDoubt { execution_id, .. } => ("in-doubt", Some(execution_id)),
-        Foreseen::Mismatch(id) => ("key-reuse", Some(id)),
+        Foreseen::Execute => (Prospect::Execute, None),
+        Foreseen::ExecuteAgain(id) => (Prospect::ExecuteAgain, Some(id)),
+        Foreseen::Wait(id) => (Prospect::Wait, Some(id)),
+        Foreseen::Replay(id) => (Prospect::Replay, Some(id)),
+        Foreseen::InDoubt { execution_id, .. } => (Prospect::InDoubt, Some(execution_id)),
+        Foreseen::Mismatch(id) => (Prospect::KeyReuse, Some(id)),
     };
     let key = call.key.as_ref();
     Ok(ExplainedCall {
-        class: call.class.as_str(),
+        class: call.class,
         tool: call.tool_name,
         key: key.map(|key| key.text.clone()),
         explicit: key.is_some_and(|key| key.explicit),

@@ -83,7 +83,9 @@ pub use crate::config::{
     TlsConfig,
 };
 pub use crate::error::SetupError;
-pub use crate::explain::{ExplainRequest, ExplainedCall, Explanation, Part, explain};
+pub use crate::explain::{
+    ExplainRequest, ExplainedCall, Explanation, Part, Prospect, Treatment, explain,
+};
 pub use crate::front::tls_intercept::ca::Ca;
 pub use crate::front::tls_intercept::constraints::CaFacts;
 pub use crate::proxy::Proxy;

@@ -2,8 +2,9 @@ use std::fs;
 use std::io::Read as _;
 
 use anyhow::{Context as _, anyhow};
-use proxy::{Explanation, explain};
+use proxy::{Explanation, Prospect, Treatment, explain};
 use store::Reader;
+use store::model::EffectClass;
 
 use crate::config::{Config, Flags};
 use crate::exit::ExitStatus;
@@ -90,9 +91,9 @@ fn body(given: Option<String>) -> anyhow::Result<Vec<u8>> {
 
 fn print(explanation: &Explanation, printer: &mut Printer) -> anyhow::Result<()> {
     let decision = match explanation.decision {
-        "passed" => "passed: it only reads, and nothing is stored",
-        "bypassed" => "passed unguarded, and the answer says so",
-        _ => "guarded",
+        Treatment::Passed => "passed: it only reads, and nothing is stored",
+        Treatment::Bypassed => "passed unguarded, and the answer says so",
+        Treatment::Guarded => "guarded",
     };
     printer.line(format_args!("Decision  {decision}"))?;
     printer.line(format_args!("Rule      {}", explanation.rule))?;
@@ -111,7 +112,7 @@ fn print(explanation: &Explanation, printer: &mut Printer) -> anyhow::Result<()>
             };
             printer.line(format_args!("Key       {key} ({kind}{window})"))?;
         }
-        None if call.class == "idempotent" => {
+        None if call.class == EffectClass::Idempotent => {
             printer.line("Key       none: each request is its own execution")?;
         }
         None => printer.line("Key       created with the session")?,
@@ -129,14 +130,15 @@ fn print(explanation: &Explanation, printer: &mut Printer) -> anyhow::Result<()>
     Ok(())
 }
 
-fn outcome_now(word: &str) -> &str {
-    match word {
-        "execute" => "it would run",
-        "execute-again" => "it would run as one more attempt",
-        "wait" => "it would wait for the running call",
-        "replay" => "it would be answered from the store",
-        "in-doubt" => "it would be held back: the same call may already have taken effect (424)",
-        "key-reuse" => "it would be refused: its key belongs to a different request (422)",
-        other => other,
+fn outcome_now(prospect: Prospect) -> &'static str {
+    match prospect {
+        Prospect::Execute => "it would run",
+        Prospect::ExecuteAgain => "it would run as one more attempt",
+        Prospect::Wait => "it would wait for the running call",
+        Prospect::Replay => "it would be answered from the store",
+        Prospect::InDoubt => {
+            "it would be held back: the same call may already have taken effect (424)"
+        }
+        Prospect::KeyReuse => "it would be refused: its key belongs to a different request (422)",
     }
 }
