@@ -42,6 +42,8 @@ pub(crate) struct Config {
 pub(crate) struct DatabaseConfig {
     pub(crate) path: PathBuf,
     pub(crate) max_page_count: Option<u64>,
+    /// How long an answer that did not arrive is remembered.
+    pub(crate) undelivered_for: Duration,
 }
 
 /// The settings of the state API.
@@ -103,7 +105,11 @@ impl TryFrom<Flags> for Config {
         let layers = Layers::new(&written, file, &database)?;
         let config = Self {
             file: file.map(|file| file.path.clone()),
-            database: DatabaseConfig { path: database, max_page_count },
+            database: DatabaseConfig {
+                path: database,
+                max_page_count,
+                undelivered_for: layers.one(&settings::UNDELIVERED_FOR)?.0,
+            },
             api: ApiConfig::new(&layers)?,
             proxy: ProxyConfig::new(&layers, file)?,
             log_format: layers.one(&settings::LOG_FORMAT)?,

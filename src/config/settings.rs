@@ -81,6 +81,10 @@ settings! {
         .flag("max-wait", "DURATION", "STATE_ENGINE_MAX_WAIT").help_order(25)
         .form(ValueForm::Number).default("300s");
 
+    /// How long an answer that did not arrive is remembered: an equal call under another key gets it
+    UNDELIVERED_FOR: Span = "proxy.undelivered_for"
+        .form(ValueForm::Number).default("10m");
+
     /// Host whose calls are audited and never keyed, such as a local model server; can be repeated
     PASS: HostPattern = "proxy.pass"
         .flag("pass", "HOST[:PORT]", "STATE_ENGINE_PASS").help_order(14)

@@ -42,6 +42,7 @@ pub(crate) fn open_store(config: &Config) -> Result<Store, store::Error> {
     raise_open_files();
     let mut options = Options::new(&config.database.path);
     options.max_page_count = config.database.max_page_count;
+    options.undelivered_for = config.database.undelivered_for;
     Store::open(&options)
 }
 

@@ -18,6 +18,9 @@ pub enum Claim {
     Execute(Lease),
     /// The call took effect before; this is its outcome.
     Replay(Arc<Settled>),
+    /// An equal call of the session took effect before, under another key, and its answer did not arrive: this
+    /// is that answer. The call's key names that execution from now on.
+    Undelivered(Arc<Settled>),
     /// The call is running now.
     Busy(Waiter),
     /// The call may have taken effect before.
@@ -35,6 +38,7 @@ impl Claim {
         match answer {
             ClaimAnswer::Execute(granted) => Self::Execute(Lease::new(granted)),
             ClaimAnswer::Replay(settled) => Self::Replay(settled),
+            ClaimAnswer::Undelivered(settled) => Self::Undelivered(settled),
             ClaimAnswer::Busy(running) => Self::Busy(Waiter::subscribe(live, running)),
             ClaimAnswer::InDoubt(doubt) => Self::InDoubt(doubt),
             ClaimAnswer::Mismatch { execution_id } => Self::Mismatch { execution_id },

@@ -5,7 +5,7 @@
 //!
 //! ```
 //! # use std::time::Duration;
-//! # use store::call::{Answer, AnswerBody, Call, CallDigests, CallKey, Claim, Finish, ScopeRequest};
+//! # use store::call::{Answer, AnswerBody, Call, CallDigests, CallKey, Claim, Finish, ScopeRequest, Undelivered};
 //! # use store::key::{Digest, HolderKey};
 //! # use store::model::{EffectClass, Json, Timestamp};
 //! # use store::state::Knowledge;
@@ -31,12 +31,15 @@
 //! #         fingerprint: content,
 //! #         content,
 //! #         literal: content,
+//! #         ruled: content,
+//! #         legacy: content,
 //! #         principal: content,
 //! #         repeat: None,
 //! #     },
 //! #     run: None,
 //! #     upstream_key: None,
 //! #     retry_token: None,
+//! #     undelivered: Undelivered::Replay,
 //! #     rule: "default".to_owned(),
 //! # };
 //! # let finish = Finish {

@@ -1,6 +1,10 @@
 //! The options of [`crate::Store::open`].
 
 use std::path::PathBuf;
+use std::time::Duration;
+
+/// [`Options::undelivered_for`], by default.
+const UNDELIVERED_FOR: Duration = Duration::from_mins(10);
 
 /// The options of [`crate::Store::open`].
 #[derive(Debug, Clone)]
@@ -13,6 +17,8 @@ pub struct Options {
     pub max_page_count: Option<u64>,
     /// Disk space reserved for the outcomes of running calls when the disk is full, in bytes.
     pub reserve_bytes: u64,
+    /// How long an answer that did not arrive is remembered: an equal call in that time is its retry.
+    pub undelivered_for: Duration,
 }
 
 impl Options {
@@ -23,6 +29,7 @@ impl Options {
             max_queue: 8_192,
             max_page_count: None,
             reserve_bytes: 64 * 1024 * 1024,
+            undelivered_for: UNDELIVERED_FOR,
         }
     }
 }

@@ -151,7 +151,10 @@ async fn a_database_of_the_version_before_is_migrated() {
     conn.execute_batch(
         "DROP INDEX executions_unusual; DROP INDEX executions_duplicated;
          DROP INDEX sessions_by_activity; DROP TABLE repeats;
-         DROP INDEX executions_in_doubt_literal; ALTER TABLE executions DROP COLUMN literal;
+         DROP INDEX executions_guarding; DROP INDEX executions_guarding_literal; DROP INDEX executions_guarding_ruled;
+         ALTER TABLE executions DROP COLUMN guard; ALTER TABLE executions DROP COLUMN ruled;
+         ALTER TABLE keys DROP COLUMN fingerprint;
+         ALTER TABLE executions DROP COLUMN literal;
          ALTER TABLE executions DROP COLUMN upstream_key; ALTER TABLE executions DROP COLUMN duplicates;
          PRAGMA user_version = 1",
     )

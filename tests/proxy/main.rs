@@ -18,4 +18,5 @@ mod scope;
 mod streams;
 mod tls;
 mod tunnel;
+mod undelivered;
 mod upstream_proxy;

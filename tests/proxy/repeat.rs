@@ -141,6 +141,39 @@ fn a_client_that_hangs_up_gets_its_answer_when_it_retries() {
     assert_eq!(upstream.hits(), 1);
 }
 
+/// Several answers may be on their way to one run at once: each one's fate counts, not only the last
+/// one's. The lost one is given up while its call runs, so that it ends together with its retry.
+#[test]
+fn a_repeat_at_once_after_a_retry_is_a_new_call() {
+    let gates = std::sync::Arc::new(std::sync::Mutex::new(Gate::new()));
+    let current = std::sync::Arc::clone(&gates);
+    let upstream = Upstream::start(move |_, exchange| {
+        let gate = current.lock().unwrap().clone();
+        gate.wait();
+        exchange.answer(200, &[], b"done");
+    });
+    let engine = builder().start();
+    for n in 1..=40 {
+        let gate = Gate::new();
+        *gates.lock().unwrap() = gate.clone();
+        let request = post(&upstream, "1", &format!("on {n}"));
+        let mut lost = Client::connect(engine.proxy).unwrap();
+        lost.write(request.to_proxy()).unwrap();
+        upstream.wait_for_hits(2 * n - 1);
+        lost.wire.stream.shutdown(Shutdown::Both).unwrap();
+        let mut retry = Client::connect(engine.proxy).unwrap();
+        retry.write(request.to_proxy()).unwrap();
+        wait_until("the retry waits", || {
+            (engine.metric("state_engine_duplicates_waiting", &[]) >= 1.0).then_some(())
+        });
+        gate.open();
+        assert_eq!(word(&retry.answer("POST").unwrap()), "coalesced");
+        drop(retry);
+        assert_eq!(send(&engine, &request), "executed", "{n}");
+        assert_eq!(upstream.hits(), 2 * n);
+    }
+}
+
 /// An engine that is killed before the connection ends does not learn of the delivery.
 #[test]
 fn a_restart_forgets_no_delivery_that_was_recorded() {

@@ -221,9 +221,13 @@ fn a_stream_that_breaks_off_breaks_off_for_its_caller_and_is_in_doubt() {
 /// For an HTTP/1.0 client there is no length: the end of the connection is the end of the answer.
 #[test]
 fn an_answer_that_breaks_off_never_ends_cleanly_for_http_1_0() {
-    let upstream = Upstream::start(|received, exchange| {
+    // The client has read the head before the answer breaks off: a reset may overtake what was written.
+    let (head_was_read, read) = std::sync::mpsc::channel();
+    let read = std::sync::Mutex::new(read);
+    let upstream = Upstream::start(move |received, exchange| {
         exchange.begin_chunked(200, &[("Content-Type", "text/event-stream")]);
         exchange.chunk(EVENTS[0]);
+        read.lock().unwrap().recv().unwrap();
         if received.target() == "/breaks" { exchange.close() } else { exchange.end_chunked(&[]) }
     });
     let engine = engine!().start();
@@ -238,6 +242,7 @@ fn an_answer_that_breaks_off_never_ends_cleanly_for_http_1_0() {
                 ))
                 .unwrap();
             let head = client.head().unwrap();
+            head_was_read.send(()).unwrap();
             let answer = client.rest(head, method);
             assert_eq!((answer.status, answer.header("content-length")), (200, None));
             assert_eq!(

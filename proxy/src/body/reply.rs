@@ -9,6 +9,7 @@ use hyper::HeaderMap;
 use hyper::body::{Body as HttpBody, Frame, SizeHint};
 
 use super::channel::ChannelBody;
+use crate::front::delivery::PendingDelivery;
 use crate::front::turn::TurnGuard;
 use crate::upstream::response_body::UpstreamBody;
 
@@ -18,6 +19,8 @@ pub(crate) struct ReplyBody {
     source: ReplySource,
     /// Held until hyper is done with the body.
     turn: Option<TurnGuard>,
+    /// Whether the answer arrives, if the body says it.
+    delivery: Option<PendingDelivery>,
 }
 
 #[derive(Debug)]
@@ -33,30 +36,46 @@ impl ReplyBody {
     }
 
     pub(crate) fn whole(bytes: impl Into<Bytes>) -> Self {
-        Self { source: ReplySource::Whole(bytes.into()), turn: None }
+        Self::from(ReplySource::Whole(bytes.into()))
     }
 
     /// A whole body with trailers. Its length is not announced, since only chunks carry trailers.
     pub(crate) fn with_trailers(bytes: Bytes, trailers: HeaderMap) -> Self {
-        Self {
-            source: ReplySource::Channel(ChannelBody::with_trailers(bytes, trailers)),
-            turn: None,
-        }
+        Self::from(ReplySource::Channel(ChannelBody::with_trailers(bytes, trailers)))
     }
 
     pub(crate) fn upstream(body: UpstreamBody) -> Self {
-        Self { source: ReplySource::Upstream(body), turn: None }
+        Self::from(ReplySource::Upstream(body))
     }
 
     pub(crate) fn channel(body: ChannelBody) -> Self {
-        Self { source: ReplySource::Channel(body), turn: None }
+        Self::from(ReplySource::Channel(body))
     }
 
-    /// Keeps the exchange on its connection open until hyper is done with this body.
+    /// Keeps the exchange on its connection open until hyper is done with this body. `delivery`: the
+    /// answer did not arrive if the body is dropped before its end.
     #[must_use]
-    pub(crate) fn during(mut self, turn: TurnGuard) -> Self {
-        self.turn = Some(turn);
-        self
+    pub(crate) fn during(self, turn: TurnGuard, delivery: Option<PendingDelivery>) -> Self {
+        let mut body = Self { turn: Some(turn), delivery, ..self };
+        body.hand_over();
+        body
+    }
+}
+
+impl From<ReplySource> for ReplyBody {
+    fn from(source: ReplySource) -> Self {
+        Self { source, turn: None, delivery: None }
+    }
+}
+
+impl ReplyBody {
+    /// Hands the answer's fate to its connection once the last part was read.
+    fn hand_over(&mut self) {
+        if self.is_end_stream()
+            && let (Some(turn), Some(delivery)) = (&self.turn, self.delivery.take())
+        {
+            turn.expect(delivery);
+        }
     }
 }
 
@@ -68,12 +87,17 @@ impl HttpBody for ReplyBody {
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
-        match &mut self.get_mut().source {
+        let this = self.get_mut();
+        let frame = match &mut this.source {
             ReplySource::Whole(bytes) if bytes.is_empty() => Poll::Ready(None),
             ReplySource::Whole(bytes) => Poll::Ready(Some(Ok(Frame::data(std::mem::take(bytes))))),
             ReplySource::Upstream(body) => Pin::new(body).poll_frame(cx),
             ReplySource::Channel(body) => body.poll_piece(cx),
+        };
+        if this.delivery.is_some() && !matches!(frame, Poll::Ready(Some(Err(_)))) {
+            this.hand_over();
         }
+        frame
     }
 
     fn is_end_stream(&self) -> bool {

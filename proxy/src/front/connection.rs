@@ -15,6 +15,7 @@ use hyper_util::rt::{TokioExecutor, TokioIo};
 use proxy_core::error::Error;
 use tokio::io::{AsyncRead, AsyncWrite};
 
+use super::delivery::Proof;
 use super::dispatch;
 use super::idle_timeout::{ClientTimeouts, IdleTimeout};
 use super::link::{ClientLink, ConnectionSlot, Tunnel};
@@ -45,7 +46,7 @@ pub(crate) struct Client<I> {
     /// The tunnel that the connection is inside of.
     pub(crate) tunnel: Option<Arc<Tunnel>>,
     pub(crate) protocol: Protocol,
-    pub(crate) slot: ConnectionSlot,
+    pub(crate) slot: Arc<ConnectionSlot>,
     /// Closes the connection if an answer broke off that ends with the connection (HTTP/1.0): a
     /// proper close would make it look whole (RFC 9112, 8). Inside TLS a missing `close_notify`
     /// says so. A clear tunnel has no means to say it.
@@ -162,13 +163,10 @@ where
     })
     .await;
     // To a client on another machine the network may still hold what the client never got.
-    let is_local =
-        || context.own.addresses.proxy.iter().all(|own| own.ip().to_canonical().is_loopback());
-    if end == End::Proper
-        && is_local()
-        && let Some(pending) = turn.arrived_by_close()
-    {
-        context.store.delivered(pending.delivery().clone());
+    if end == End::Proper {
+        let own = &context.own.addresses.proxy;
+        let is_local = own.iter().all(|own| own.ip().to_canonical().is_loopback());
+        turn.ended(if is_local { Proof::Certain } else { Proof::Likely });
     }
     end
 }
@@ -180,9 +178,7 @@ async fn answer(
     request: Request<Incoming>,
 ) -> Response<ReplyBody> {
     let started = Instant::now();
-    if let Some(pending) = link.turn.arrived() {
-        context.store.delivered(pending.delivery().clone());
-    }
+    link.turn.next_request();
     if request.version() == Version::HTTP_10 {
         link.turn.end_by_close();
     }
@@ -194,16 +190,22 @@ async fn answer(
         None => problem::problem(&context, &Error::Internal, None),
     };
     let Reply { response, outcome, upstream, delivery } = reply;
-    if let Some(delivery) = delivery {
-        link.turn.expect(context.calls.deliveries.begin(delivery));
-    }
+    // On a connection with many requests at once the body knows whether the client takes all of it.
+    let carried = if link.turn.running.is_some() {
+        delivery
+    } else {
+        if let Some(delivery) = delivery {
+            link.turn.expect(delivery);
+        }
+        None
+    };
     let status = response.status().as_u16();
     if has_body && status >= 400 {
         link.turn.leave_unread();
     }
     tracing::debug!(decision = outcome.as_str(), status, "answered");
     (context.observer)(&Observation { outcome, duration: started.elapsed(), upstream });
-    response.map(|body| body.during(turn))
+    response.map(|body| body.during(turn, carried))
 }
 
 /// A future whose panic becomes `None`: it ends one request and not the process.

@@ -1,80 +1,266 @@
-//! Answers of which it matters whether they arrive: rules with `repeat = "delivered"`.
+//! Whether answers arrive (docs/SEMANTICS.md, "What a duplicate gets").
+//!
+//! An answer arrived if its client sends another request on the same connection afterwards, or closes
+//! the connection properly, or leaves it open and idle for a while. It did not arrive if the client
+//! hung up before it was written, or the connection broke. A call whose answer did not arrive is
+//! remembered by its content in the store, also while it still runs.
 
 use std::collections::HashMap;
 use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use store::key::HolderKey;
-use store::{Delivery, Repeat};
+use store::call::CallDigests;
+use store::{Delivery, Repeat, Store};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
 
-/// How long a call waits for the fate of the answer before it. A client that closes a connection
-/// and opens another one may be served on the new one first. A client that has timed out keeps the
-/// old one open, or resets it.
+use super::peer::Peer;
+
+/// How long an identical call waits for the fate of the answer before it, where only proof counts
+/// (`repeat = "delivered"`). A client that closes a connection and opens another one may be served
+/// on the new one first. A client that has timed out keeps the old one open, or resets it.
 const GRACE: Duration = Duration::from_millis(100);
 
-/// Who gets the answers: the first call's key, and the run of the agent.
-type Recipient = (HolderKey, Option<String>);
+/// How long a call waits for the fate of an answer whose connection the client has closed: the time
+/// in which a busy machine reads what the system knows already.
+const CLOSED_GRACE: Duration = Duration::from_secs(2);
 
-/// The answers that were given and of which it is not known yet whether they arrived, by recipient.
+/// An answer on an open and idle connection has arrived after this time. A client that gives up
+/// closes its connection.
+const ARRIVED_AFTER: Duration = Duration::from_secs(1);
+
+/// What answers are looked up by: a digest of the content of their calls, or of the recipient.
+type Tag = [u8; 16];
+
+/// The answers that are owed or on their way.
 #[derive(Debug, Default)]
-pub(crate) struct Deliveries(Mutex<HashMap<Recipient, CancellationToken>>);
+pub(crate) struct Deliveries(Mutex<HashMap<Tag, Vec<Arc<OwedAnswer>>>>);
 
-/// An answer on its way. Its fate is known when this is dropped.
+/// The client of a call, as long as the call is answered.
+#[derive(Debug)]
+pub(crate) struct Caller {
+    peer: Peer,
+    left: AtomicBool,
+}
+
+/// A client that waits for an answer. If it is dropped before its end, the client has left.
+pub(crate) struct Waiting(Option<Arc<Caller>>);
+
+/// An answer that is owed to a client, or on its way.
+#[derive(Debug)]
+struct OwedAnswer {
+    execution_id: Uuid,
+    /// The number of the call among identical ones, if its rule counts them.
+    repeat: Option<Delivery>,
+    tags: Vec<Tag>,
+    client: Arc<Caller>,
+    /// When it was handed to the connection.
+    given: Mutex<Option<Instant>>,
+    /// The store knows its fate.
+    noted: AtomicBool,
+    known: CancellationToken,
+}
+
+/// An answer that is owed to a client, or on its way. If it is dropped, it did not arrive.
 pub(crate) struct PendingDelivery {
-    delivery: Delivery,
-    settled: CancellationToken,
+    answer: Arc<OwedAnswer>,
     all: Arc<Deliveries>,
+    store: Store,
 }
 
 impl fmt::Debug for PendingDelivery {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.delivery.fmt(f)
+        self.answer.fmt(f)
     }
 }
 
-fn recipient(repeat: &Repeat) -> Recipient {
-    (repeat.first, repeat.run.clone())
+/// How it is known that an answer arrived.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Proof {
+    /// The client acted on it: it sent another request, or closed its local connection.
+    Certain,
+    /// Nothing speaks against it.
+    Likely,
+}
+
+impl Caller {
+    /// Whether the client still wants its answer. Its connection may live on where it does not
+    /// (HTTP/2).
+    fn is_there(&self) -> bool {
+        !self.left.load(Ordering::Acquire) && self.peer.is_open()
+    }
+}
+
+impl Waiting {
+    pub(crate) fn new(peer: &Peer) -> (Self, Arc<Caller>) {
+        let client = Arc::new(Caller { peer: peer.clone(), left: AtomicBool::new(false) });
+        (Self(Some(Arc::clone(&client))), client)
+    }
+
+    /// The client has what it waited for.
+    pub(crate) fn end(mut self) {
+        self.0 = None;
+    }
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        if let Some(client) = &self.0 {
+            client.left.store(true, Ordering::Release);
+        }
+    }
+}
+
+/// The contents by which the store may find a call, each once.
+fn contents(digests: &CallDigests) -> Vec<Tag> {
+    let mut tags = vec![digests.content.short()];
+    for other in [&digests.ruled, &digests.literal] {
+        if !tags.contains(&other.short()) {
+            tags.push(other.short());
+        }
+    }
+    tags
 }
 
 impl Deliveries {
-    /// Registers an answer that is about to be given.
-    pub(crate) fn begin(self: &Arc<Self>, delivery: Delivery) -> PendingDelivery {
-        let settled = CancellationToken::new();
-        self.lock().insert(recipient(&delivery.repeat), settled.clone());
-        PendingDelivery { delivery, settled, all: Arc::clone(self) }
+    /// Registers an answer that is owed to `client` from now on.
+    pub(crate) fn begin(
+        self: &Arc<Self>,
+        store: &Store,
+        client: &Arc<Caller>,
+        execution_id: Uuid,
+        digests: &CallDigests,
+        repeat: Option<Delivery>,
+    ) -> PendingDelivery {
+        let mut tags = contents(digests);
+        tags.extend(repeat.as_ref().map(|delivery| delivery.repeat.tag()));
+        let answer = Arc::new(OwedAnswer {
+            execution_id,
+            repeat,
+            tags,
+            client: Arc::clone(client),
+            given: Mutex::default(),
+            noted: AtomicBool::new(false),
+            known: CancellationToken::new(),
+        });
+        let mut pending = self.lock();
+        for tag in &answer.tags {
+            pending.entry(*tag).or_default().push(Arc::clone(&answer));
+        }
+        drop(pending);
+        PendingDelivery { answer, all: Arc::clone(self), store: store.clone() }
     }
 
-    /// Waits a moment until the last answer to this recipient has arrived or was lost. If that is
-    /// not known then, the call is a retry.
-    pub(crate) async fn settle(&self, repeat: &Repeat) {
-        let pending = self.lock().get(&recipient(repeat)).cloned();
-        if let Some(settled) = pending {
-            let _ = timeout(GRACE, settled.cancelled()).await;
+    /// Finds out what is known about the answers to calls of this content, before a call is claimed: the
+    /// store then knows it as well.
+    pub(crate) async fn settle(&self, store: &Store, digests: &CallDigests) {
+        for answer in self.of(&contents(digests)) {
+            if answer.client.is_there() {
+                continue;
+            }
+            if answer.given_at().is_some() {
+                let _ = timeout(CLOSED_GRACE, answer.known.cancelled()).await;
+            } else if answer.note() {
+                store.undelivered(answer.execution_id);
+            }
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<Recipient, CancellationToken>> {
+    /// Waits a moment until the answers to this recipient have arrived or were lost. If that is not
+    /// known then, the call is a retry.
+    pub(crate) async fn settle_repeat(&self, repeat: &Repeat) {
+        let all_known = async {
+            for answer in self.of(&[repeat.tag()]) {
+                answer.known.cancelled().await;
+            }
+        };
+        let _ = timeout(GRACE, all_known).await;
+    }
+
+    /// Notes the answers that lie on idle connections for a while. To be called every second.
+    pub(crate) fn sweep(&self, store: &Store) {
+        let all: Vec<_> = self.lock().values().flatten().map(Arc::clone).collect();
+        for answer in all {
+            let is_old = answer.given_at().is_some_and(|given| given.elapsed() >= ARRIVED_AFTER);
+            if is_old && answer.client.is_there() && answer.note() {
+                store.arrived(answer.execution_id);
+            }
+        }
+    }
+
+    fn of(&self, tags: &[Tag]) -> Vec<Arc<OwedAnswer>> {
+        let pending = self.lock();
+        tags.iter().filter_map(|tag| pending.get(tag)).flatten().map(Arc::clone).collect()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<Tag, Vec<Arc<OwedAnswer>>>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
+impl OwedAnswer {
+    fn given_at(&self) -> Option<Instant> {
+        *self.given.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// True for the first one who notes the answer's fate.
+    fn note(&self) -> bool {
+        !self.noted.swap(true, Ordering::AcqRel)
+    }
+}
+
 impl PendingDelivery {
-    pub(crate) fn delivery(&self) -> &Delivery {
-        &self.delivery
+    /// The answer is handed to the connection.
+    pub(crate) fn give(&self) {
+        let mut given = self.answer.given.lock().unwrap_or_else(PoisonError::into_inner);
+        given.get_or_insert_with(Instant::now);
+    }
+
+    /// The answer arrived.
+    pub(crate) fn arrived(self, proof: Proof) {
+        if self.answer.note() {
+            self.store.arrived(self.answer.execution_id);
+        }
+        if proof == Proof::Certain
+            && let Some(delivery) = &self.answer.repeat
+        {
+            self.store.delivered(delivery.clone());
+        }
+    }
+
+    /// It says nothing about the call whether this answer arrives.
+    pub(crate) fn forget(self) {
+        self.answer.note();
+    }
+
+    /// Whether the client is there, as far as the system knows.
+    pub(crate) fn is_awaited(&self) -> bool {
+        self.answer.client.is_there()
+    }
+
+    /// Whether it still matters if the answer arrives.
+    pub(crate) fn matters(&self) -> bool {
+        self.answer.repeat.is_some() || !self.answer.noted.load(Ordering::Acquire)
     }
 }
 
 impl Drop for PendingDelivery {
     fn drop(&mut self) {
-        self.settled.cancel();
+        if self.answer.note() {
+            self.store.undelivered(self.answer.execution_id);
+        }
+        self.answer.known.cancel();
         let mut pending = self.all.lock();
-        let recipient = recipient(&self.delivery.repeat);
-        // A later answer to the same recipient may have taken the place.
-        if pending.get(&recipient).is_some_and(CancellationToken::is_cancelled) {
-            pending.remove(&recipient);
+        for tag in &self.answer.tags {
+            if let Some(answers) = pending.get_mut(tag) {
+                answers.retain(|answer| !Arc::ptr_eq(answer, &self.answer));
+                if answers.is_empty() {
+                    pending.remove(tag);
+                }
+            }
         }
     }
 }

@@ -6,6 +6,7 @@ use proxy_core::http::target::{Authority, Scheme};
 use proxy_core::identity::credentials::ProxyCredentials;
 use tokio::sync::OwnedSemaphorePermit;
 
+use super::peer::Peer;
 use super::turn::Turn;
 
 /// A client's connection, as its requests see it.
@@ -15,7 +16,7 @@ pub(crate) struct ClientLink {
     /// The tunnel that the connection is inside of.
     pub(crate) tunnel: Option<Arc<Tunnel>>,
     /// Counts the connection. Also held by what outlives the HTTP on it.
-    pub(crate) slot: ConnectionSlot,
+    pub(crate) slot: Arc<ConnectionSlot>,
 }
 
 /// A tunnel that HTTP is spoken inside.
@@ -36,8 +37,12 @@ pub(crate) struct TunnelTarget {
     pub(crate) credentials: Option<ProxyCredentials>,
 }
 
-/// A permit to have a client connection open.
-pub(crate) type ConnectionSlot = Arc<OwnedSemaphorePermit>;
+/// A client's TCP connection: the permit to have it open, and what is known about its other end.
+#[derive(Debug)]
+pub(crate) struct ConnectionSlot {
+    pub(crate) peer: Peer,
+    pub(crate) _permit: OwnedSemaphorePermit,
+}
 
 impl ClientLink {
     /// The credentials that the tunnel's CONNECT carried.

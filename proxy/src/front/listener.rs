@@ -8,6 +8,8 @@ use tokio::time::{Instant, interval, sleep, timeout_at};
 use tokio_util::sync::CancellationToken;
 
 use super::connection::{self, Protocol};
+use super::link::ConnectionSlot;
+use super::peer::ClientStream;
 use crate::context::ProxyContext;
 
 /// How long to wait after a connection could not be accepted (no file descriptors left).
@@ -28,6 +30,7 @@ pub(crate) async fn serve(
     tokio::select! {
         () = accept(&context, &listener) => {}
         () = sweep(&context) => {}
+        () = sweep_deliveries(&context) => {}
         () = shutdown.cancelled() => {}
     }
     drop(listener);
@@ -39,21 +42,16 @@ async fn accept(context: &Arc<ProxyContext>, listener: &TcpListener) {
     while let Ok(slot) = Arc::clone(&context.lifecycle.slots).acquire_owned().await {
         let stream = next(listener).await;
         let _ = stream.set_nodelay(true);
+        let stream = ClientStream::new(stream);
         let client = connection::Client {
             tunnel: None,
             protocol: Protocol::Http1,
-            slot: slot.into(),
-            abort: reset,
+            slot: Arc::new(ConnectionSlot { peer: stream.peer(), _permit: slot }),
+            abort: ClientStream::reset,
         };
         let connection = connection::serve(Arc::clone(context), stream, client);
         context.lifecycle.connections.spawn(connection);
     }
-}
-
-/// Closes a connection so that its client sees that something is missing.
-fn reset(stream: TcpStream) {
-    let _ = stream.set_zero_linger();
-    drop(stream);
 }
 
 async fn next(listener: &TcpListener) -> TcpStream {
@@ -73,6 +71,14 @@ async fn sweep(context: &ProxyContext) {
     loop {
         ticks.tick().await;
         context.upstreams.pool.sweep();
+    }
+}
+
+async fn sweep_deliveries(context: &ProxyContext) {
+    let mut ticks = interval(Duration::from_secs(1));
+    loop {
+        ticks.tick().await;
+        context.calls.deliveries.sweep(&context.store);
     }
 }
 

@@ -7,6 +7,7 @@ mod dispatch;
 mod idle_timeout;
 pub(crate) mod link;
 pub(crate) mod listener;
+pub(crate) mod peer;
 mod rewind;
 pub(crate) mod tls_intercept;
 mod tunnel;

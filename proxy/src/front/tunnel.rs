@@ -97,7 +97,7 @@ async fn to_proxy(
     context: Arc<ProxyContext>,
     client: OnUpgrade,
     credentials: Option<ProxyCredentials>,
-    slot: ConnectionSlot,
+    slot: Arc<ConnectionSlot>,
 ) {
     let Ok(client) = client.await else { return };
     let tunnel = Tunnel::ToProxy(credentials);
@@ -110,7 +110,7 @@ async fn serve<I>(
     io: I,
     tunnel: Tunnel,
     protocol: Protocol,
-    slot: ConnectionSlot,
+    slot: Arc<ConnectionSlot>,
 ) where
     I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
@@ -125,7 +125,7 @@ struct UpstreamTunnel {
     intercepted: bool,
     /// `None`: not dialled yet.
     upstream: Option<TcpStream>,
-    slot: ConnectionSlot,
+    slot: Arc<ConnectionSlot>,
 }
 
 impl UpstreamTunnel {

@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::delivery::PendingDelivery;
+use super::delivery::{PendingDelivery, Proof};
 
 /// Between two requests.
 pub(super) const IDLE: u8 = 0;
@@ -27,8 +27,8 @@ pub(crate) struct Turn {
     pub(super) closed: AtomicBool,
     /// The client may recognise the end of an answer only by that of the connection (HTTP/1.0).
     by_close: AtomicBool,
-    /// The answer that was given last, if it matters whether it arrives.
-    pending: Mutex<Option<PendingDelivery>>,
+    /// The answers that were given, and of which it matters whether they arrive.
+    pending: Mutex<Vec<PendingDelivery>>,
 }
 
 impl Turn {
@@ -57,34 +57,43 @@ impl Turn {
         }
     }
 
-    /// Watches whether the answer that is about to be given arrives.
+    /// Watches whether an answer arrives that is about to be given. On a connection with many
+    /// requests at once: that was given.
     pub(crate) fn expect(&self, delivery: PendingDelivery) {
-        // With many requests at once none of them says anything about another's answer.
-        if self.running.is_none() {
-            *self.lock_pending() = Some(delivery);
+        delivery.give();
+        let mut pending = self.lock_pending();
+        pending.retain(PendingDelivery::matters);
+        pending.push(delivery);
+    }
+
+    /// A request's head is complete: the answers before it have arrived if the client began to send
+    /// only after they were written. Called before [`Self::begin`]. With many requests at once none
+    /// of them says anything about another's answer.
+    pub(crate) fn next_request(&self) {
+        if self.running.is_none() && self.whose.load(Ordering::Acquire) == HEAD {
+            self.take_pending().into_iter().for_each(|answer| answer.arrived(Proof::Certain));
         }
     }
 
-    /// A request's head is complete: the answer before it has arrived if the client began to send
-    /// only after that answer was written. Called before [`Self::begin`].
-    pub(crate) fn arrived(&self) -> Option<PendingDelivery> {
-        let pending = self.lock_pending().take();
-        pending.filter(|_| self.whose.load(Ordering::Acquire) == HEAD)
+    /// The connection has ended properly: its answers have arrived if the client closed its side no
+    /// sooner than they were written. `proof`: what its close proves.
+    pub(crate) fn ended(&self, proof: Proof) {
+        if self.running.is_some() || self.closed.load(Ordering::Acquire) {
+            let proof = if self.running.is_some() { Proof::Likely } else { proof };
+            self.take_pending().into_iter().for_each(|answer| answer.arrived(proof));
+        }
     }
 
-    /// The connection has ended properly: the last answer has arrived if the client closed its side
-    /// no sooner than that answer was written.
-    pub(crate) fn arrived_by_close(&self) -> Option<PendingDelivery> {
-        let pending = self.lock_pending().take();
-        pending.filter(|_| self.closed.load(Ordering::Acquire))
+    fn take_pending(&self) -> Vec<PendingDelivery> {
+        std::mem::take(&mut *self.lock_pending())
     }
 
-    fn lock_pending(&self) -> MutexGuard<'_, Option<PendingDelivery>> {
+    fn lock_pending(&self) -> MutexGuard<'_, Vec<PendingDelivery>> {
         self.pending.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(super) fn expects_delivery(&self) -> bool {
-        self.lock_pending().is_some()
+        self.lock_pending().iter().any(PendingDelivery::matters)
     }
 
     /// The client may take the end of the connection for the end of an answer.
@@ -115,6 +124,13 @@ impl Turn {
 /// Lives as long as the answer's body.
 #[derive(Debug)]
 pub(crate) struct TurnGuard(Arc<Turn>);
+
+impl TurnGuard {
+    /// [`Turn::expect`].
+    pub(crate) fn expect(&self, delivery: PendingDelivery) {
+        self.0.expect(delivery);
+    }
+}
 
 impl Drop for TurnGuard {
     fn drop(&mut self) {

@@ -1,5 +1,7 @@
 //! Connections whose two ends have agreed to speak something else than HTTP.
 
+use std::sync::Arc;
+
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
 use tokio::io::copy_bidirectional;
@@ -12,7 +14,7 @@ pub(crate) async fn join(
     client: OnUpgrade,
     upstream: OnUpgrade,
     closing: CancellationToken,
-    _slot: ConnectionSlot,
+    _slot: Arc<ConnectionSlot>,
 ) {
     let (Ok(client), Ok(upstream)) = tokio::join!(client, upstream) else { return };
     let (mut client, mut upstream) = (TokioIo::new(client), TokioIo::new(upstream));

@@ -4,7 +4,6 @@
 pub(crate) mod servers;
 pub(crate) mod sessions;
 pub(crate) mod stream_reply;
-pub(crate) mod undelivered;
 pub(crate) mod watch;
 
 pub use proxy_core::http::meaning::is_secret_name as is_secret_variable;

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use proxy_core::mcp::tool_hints::Hints;
 
 use super::sessions::Sessions;
-use super::undelivered::Undelivered;
 
 /// What the proxy knows about MCP servers, and about calls that wait for their responses.
 #[derive(Debug)]
@@ -13,16 +12,11 @@ pub(crate) struct McpServers {
     /// What trusted servers say of their tools.
     pub(crate) hints: Arc<Hints>,
     pub(crate) sessions: Arc<Sessions>,
-    pub(crate) undelivered: Undelivered,
 }
 
 impl McpServers {
     /// `trusted`: the servers whose hints are believed.
     pub(crate) fn new(trusted: &[String]) -> Self {
-        Self {
-            hints: Arc::new(Hints::new(trusted)),
-            sessions: Arc::default(),
-            undelivered: Undelivered::default(),
-        }
+        Self { hints: Arc::new(Hints::new(trusted)), sessions: Arc::default() }
     }
 }

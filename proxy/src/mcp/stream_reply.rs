@@ -21,6 +21,7 @@ use tokio::time::timeout;
 use super::sessions::{ExpectedResponse, SessionResponse};
 use crate::body::channel::channel;
 use crate::body::reply::ReplyBody;
+use crate::front::delivery::{PendingDelivery, Proof};
 use crate::steps::exchange::Exchange;
 use crate::steps::record::client::StreamClient;
 use crate::steps::record::facts::{AnswerFacts, AnswerInProgress};
@@ -35,6 +36,8 @@ pub(crate) fn stream(
     source: UpstreamBody,
 ) -> Exchange<Recorded> {
     let AnswerInProgress { mut running, mut head, facts, took } = answering;
+    // The response arrives before the stream ends.
+    let delivery = running.delivery.take();
     // If no response comes, what is known about the call is added after the upstream's own bytes.
     remove_where(&mut head.headers, |name| name == "content-length");
     let (sender, body) = channel(None);
@@ -50,6 +53,7 @@ pub(crate) fn stream(
         resumable: false,
         long: None,
         expected,
+        delivery,
     };
     exchange.context.lifecycle.calls.spawn(pump(running, facts, stream, client));
     exchange
@@ -65,6 +69,8 @@ struct ToolStream {
     /// An event that is too large to be held.
     long: Option<LongEvent>,
     expected: Option<ExpectedResponse>,
+    /// Whether the response arrives.
+    delivery: Option<PendingDelivery>,
 }
 
 /// How the wait for the response ended.
@@ -181,6 +187,7 @@ async fn pump(
         }
         StreamEvent::Elsewhere(response) => {
             if record_elsewhere(running, &facts, &stream.caller, response).await {
+                stream.delivery.take().into_iter().for_each(PendingDelivery::forget);
                 stream.pass_rest(client).await;
             }
         }
@@ -193,16 +200,18 @@ async fn end_with(
     running: Exchange<Running>,
     finish: Finish,
     held: Bytes,
-    stream: ToolStream,
+    mut stream: ToolStream,
     mut client: StreamClient,
 ) {
-    if !client.is_there() {
-        stream.caller.leave();
-    }
     let (exchange, settled) = running.settle(finish).await;
+    let delivery = stream.delivery.take();
+    let delivery = delivery.filter(|delivery| client.is_there() && delivery.is_awaited());
     match settled {
         Ok(_) => {
             client.send(held).await;
+            // Where the client was gone, it was dropped above: the response did not arrive.
+            let took = client.is_there();
+            delivery.filter(|_| took).into_iter().for_each(|one| one.arrived(Proof::Likely));
             stream.pass_rest(client).await;
         }
         Err(error) => end_with_problem(&exchange, &error, None, client).await,
@@ -235,8 +244,10 @@ async fn end_without(
     mut client: StreamClient,
     broke: Option<io::Error>,
 ) {
-    let ToolStream { caller, cutter, resumable, expected, source, .. } = stream;
+    let ToolStream { caller, cutter, resumable, expected, source, delivery, .. } = stream;
     drop(source);
+    // What the client gets here says nothing about an effect.
+    delivery.into_iter().for_each(PendingDelivery::forget);
     if let Some(expected) = expected.filter(|_| resumable) {
         client.send(cutter.rest()).await;
         match broke {

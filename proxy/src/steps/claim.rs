@@ -4,9 +4,9 @@ use std::ops::ControlFlow::{Break, Continue};
 use std::sync::Arc;
 
 use proxy_core::error::Error;
-use proxy_core::mcp::caller::{Caller, KeyAndInput};
 use store::call::{Claim, Settled, Waiter};
 use store::decision::Decision;
+use store::model::EffectClass;
 use store::{Clock as _, SystemClock};
 use tokio::sync::{OwnedSemaphorePermit, TryAcquireError};
 use tokio::time::timeout;
@@ -23,14 +23,14 @@ use crate::failpoint;
 /// duplicates need no more than this.
 pub(crate) fn admit(identified: Exchange<Identified>) -> Step<Admitted> {
     let (exchange, identified) = identified.split();
-    let caller = exchange.label.mcp.as_deref();
-    match ended_before(&exchange.context, &identified, caller.and_then(Caller::identity)) {
+    match ended_before(&exchange.context, &identified) {
         Ok(None) => {}
         Ok(Some(settled)) => {
             let request = identified.request;
             let format = AnswerFormat::of(&request.parts);
             let of = Original::Settled(settled);
-            let duplicate = Duplicate { of, target: request.target, format };
+            let digests = Box::new(identified.identity.digests);
+            let duplicate = Duplicate { of, target: request.target, digests, format };
             return Break(exchange.with(Stop::Duplicate(duplicate)));
         }
         Err(error) => return Break(exchange.with(Stop::Failed(error))),
@@ -46,13 +46,9 @@ pub(crate) fn admit(identified: Exchange<Identified>) -> Step<Admitted> {
 fn ended_before(
     context: &ProxyContext,
     identified: &Identified,
-    tool_call: Option<KeyAndInput>,
 ) -> Result<Option<Arc<Settled>>, Error> {
     let Some(key) = &identified.identity.key else { return Ok(None) };
-    if let Some(settled) = context.store.replay(key, &identified.identity.digests.fingerprint)? {
-        return Ok(Some(settled));
-    }
-    Ok(tool_call.and_then(|which| context.calls.mcp.undelivered.take(&which)))
+    Ok(context.store.replay(key, &identified.identity.digests)?)
 }
 
 /// A place among the guarded calls in flight. There are as many as the store has room for outcomes.
@@ -66,12 +62,21 @@ fn take_place(context: &ProxyContext) -> Result<OwnedSemaphorePermit, Error> {
 /// Claims the call in one durable commit.
 pub(crate) async fn claim(admitted: Exchange<Admitted>) -> Step<Claimed> {
     let (mut exchange, Admitted { call, mut outbound, place }) = admitted.split();
+    let digests = call.digests;
+    let acts = outbound.class != EffectClass::Idempotent;
+    if acts {
+        let context = &exchange.context;
+        context.calls.deliveries.settle(&context.store, &digests).await;
+    }
     let of = match exchange.context.store.claim(call).await {
         Err(error) => return Break(exchange.with(Stop::Failed(error.into()))),
         Ok(Claim::Execute(lease)) => {
             failpoint::hit("after-claim");
             exchange.label.execution_id = Some(lease.execution_id());
             exchange.label.attempt = lease.attempt();
+            if acts || exchange.repeat.is_some() {
+                exchange.owe(lease.execution_id(), &digests);
+            }
             outbound.add_key(lease.execution_id());
             let running = Running {
                 lease,
@@ -83,35 +88,41 @@ pub(crate) async fn claim(admitted: Exchange<Admitted>) -> Step<Claimed> {
             return Continue(exchange.with(Claimed { running, outbound }));
         }
         Ok(Claim::Replay(settled)) => Original::Settled(settled),
+        Ok(Claim::Undelivered(settled)) => Original::Undelivered(settled),
         Ok(Claim::Busy(waiter)) => Original::Running(waiter),
         Ok(Claim::InDoubt(doubt)) => Original::InDoubt(doubt),
         Ok(Claim::Mismatch { execution_id }) => Original::OtherRequest(execution_id),
     };
     let format = AnswerFormat::of(&outbound.head);
-    let duplicate = Duplicate { of, target: outbound.target, format };
+    let digests = Box::new(digests);
+    let duplicate = Duplicate { of, target: outbound.target, digests, format };
     Break(exchange.with(Stop::Duplicate(duplicate)))
 }
 
 /// Answers a duplicate. That of a running call waits for the outcome, whatever it is.
 pub(crate) async fn answer_duplicate(duplicate: Exchange<Duplicate>) -> Reply {
-    let (mut exchange, Duplicate { of, target, format }) = duplicate.split();
+    let (mut exchange, Duplicate { of, target, digests, format }) = duplicate.split();
     let context = Arc::clone(&exchange.context);
     let store = &context.store;
-    let label = &mut exchange.label;
+    exchange.label.undelivered = matches!(of, Original::Undelivered(_));
     let answered = match of {
-        Original::Settled(settled) => {
+        Original::Settled(settled) | Original::Undelivered(settled) => {
             store.count(Decision::Replayed, &target.authority.host);
             store.duplicate(settled.execution_id, Decision::Replayed);
+            exchange.give_again(settled.execution_id, &digests);
+            let label = &mut exchange.label;
             label.settle(&settled);
             stored::answer(&context, &settled, Decision::Replayed, label, &format)
         }
         Original::Running(waiter) => {
             let execution_id = waiter.execution_id;
-            label.execution_id = Some(execution_id);
+            exchange.label.execution_id = Some(execution_id);
             let settled = wait(&context, waiter).await;
             let decision = if settled.is_ok() { Decision::Coalesced } else { Decision::InProgress };
             store.duplicate(execution_id, decision);
             settled.and_then(|settled| {
+                exchange.give_again(execution_id, &digests);
+                let label = &mut exchange.label;
                 label.settle(&settled);
                 stored::answer(&context, &settled, Decision::Coalesced, label, &format)
             })

@@ -33,7 +33,7 @@ pub(crate) async fn identify(buffered: Exchange<Buffered>) -> Step<Identified> {
         Ok((identified, delivery))
     };
     let derived = derived.await.map(|(identified, delivery)| {
-        exchange.delivery = delivery;
+        exchange.repeat = delivery;
         exchange.label.key = identified.label_key();
         exchange.label.rule.clone_from(&identified.guarded.rule);
         identified
@@ -80,9 +80,6 @@ pub(crate) async fn derive(
         tool: &tool_name,
         keyed_digest,
     })?;
-    if let (Some(tool), Some(key)) = (&tool, &identity.key) {
-        tool.caller.identify((key.holder, identity.digests.fingerprint));
-    }
     let adds_key = keys.adds;
     Ok(Identified { request, body, scope, guarded, tool_name, identity, adds_key })
 }
@@ -124,7 +121,7 @@ async fn number_repeat(
     identified: &mut Identified,
 ) -> Result<Option<Delivery>, Error> {
     let Some(repeat) = identified.repeat() else { return Ok(None) };
-    context.calls.deliveries.settle(&repeat).await;
+    context.calls.deliveries.settle_repeat(&repeat).await;
     let ordinal = context.store.ordinal(&repeat).await?;
     let user_id = identified.scope.user_id;
     Ok(identified.identity.key.as_mut().map(|call_key| {

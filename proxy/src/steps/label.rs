@@ -21,6 +21,8 @@ pub(crate) struct CallLabel {
     pub(crate) execution_id: Option<Uuid>,
     pub(crate) attempt: u32,
     pub(crate) rule: Option<Arc<Rule>>,
+    /// The answer is that of an equal call, which did not arrive.
+    pub(crate) undelivered: bool,
     /// Who waits for the response to a tool call of MCP.
     pub(crate) mcp: Option<Arc<Caller>>,
 }
@@ -70,7 +72,8 @@ impl CallLabel {
         if self.attempt > 0 {
             let _ = write!(text, "; attempt={}", self.attempt);
         }
-        if let Some(reason) = status.reason {
+        let reason = status.reason.or(self.undelivered.then_some("undelivered"));
+        if let Some(reason) = reason {
             let _ = write!(text, "; reason={reason}");
         }
         if status.omitted_cookies {

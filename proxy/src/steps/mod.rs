@@ -30,6 +30,7 @@ use self::reply::Reply;
 use self::respond::own;
 use self::states::{Received, Stop};
 use crate::context::ProxyContext;
+use crate::front::delivery::Waiting;
 use crate::front::link::ClientLink;
 
 /// Answers a request for an upstream: guards it, or passes it on.
@@ -50,7 +51,8 @@ pub(crate) async fn answer(
         }
         decision => decision,
     };
-    let received = Exchange::new(context, Received { decision, ..received });
+    let (waiting, client) = Waiting::new(&link.slot.peer);
+    let received = Exchange::new(context, &client, Received { decision, ..received });
     // Boxed, so that a request that passes does not carry the state of a guarded one.
     let guarded = Box::pin(async {
         match guard(received).await {
@@ -58,7 +60,9 @@ pub(crate) async fn answer(
             Break(stopped) => stop::answer(stopped, link).await,
         }
     });
-    guarded.await
+    let reply = guarded.await;
+    waiting.end();
+    reply
 }
 
 /// A guarded call, from its request to its answer.

@@ -36,6 +36,8 @@ impl Identified {
         let ReceivedRequest { target, parts: head, metadata, .. } = request;
         let BufferedBody { bytes: body, trailers, .. } = body;
         let class = guarded.class;
+        let undelivered = guarded.rule.as_ref().map(|rule| rule.keys.undelivered);
+        let undelivered = undelivered.unwrap_or_default();
         let call = Call {
             scope,
             tool_name,
@@ -45,6 +47,7 @@ impl Identified {
             run: metadata.run,
             upstream_key,
             retry_token: metadata.retry_token,
+            undelivered,
             rule: guarded.why.into_owned(),
             key: identity.key,
         };

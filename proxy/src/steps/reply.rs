@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use hyper::Response;
-use store::Delivery;
 
 use crate::body::reply::ReplyBody;
 use crate::config::Outcome;
+use crate::front::delivery::PendingDelivery;
 
 /// An answer, and what is to be known about it.
 #[derive(Debug)]
@@ -15,8 +15,8 @@ pub(crate) struct Reply {
     pub(crate) outcome: Outcome,
     /// How long the upstream took to the head of its answer.
     pub(crate) upstream: Option<Duration>,
-    /// What is recorded once the answer has arrived.
-    pub(crate) delivery: Option<Delivery>,
+    /// Whether it arrives, if that matters.
+    pub(crate) delivery: Option<PendingDelivery>,
 }
 
 impl Reply {
@@ -28,11 +28,13 @@ impl Reply {
         Self { response, outcome, upstream, delivery: None }
     }
 
-    /// Adds a delivery, if the answer says that the call took effect. Whether it did, the store
-    /// knows.
-    pub(crate) fn delivers(self, delivery: Option<Delivery>) -> Self {
-        let reports =
-            matches!(self.outcome, Outcome::Decided(decision) if decision.reports_effect());
-        Self { delivery: delivery.filter(|_| reports), ..self }
+    /// Adds whether the answer arrives, if it says that the call took effect. Whether it did, the
+    /// store knows.
+    pub(crate) fn delivers(self, delivery: Option<PendingDelivery>) -> Self {
+        if matches!(self.outcome, Outcome::Decided(decision) if decision.reports_effect()) {
+            return Self { delivery, ..self };
+        }
+        delivery.into_iter().for_each(PendingDelivery::forget);
+        self
     }
 }

@@ -16,7 +16,7 @@ use proxy_core::policy::decision::{Guarded, HeadDecision, PassReason};
 use proxy_core::policy::keyed::KeyPlace;
 use proxy_core::received::ReceivedRequest;
 use store::Lease;
-use store::call::{Call, Doubt, Scope, Settled, Waiter};
+use store::call::{Call, CallDigests, Doubt, Scope, Settled, Waiter};
 use store::model::{EffectClass, Timestamp};
 use tokio::sync::OwnedSemaphorePermit;
 use uuid::Uuid;
@@ -147,6 +147,7 @@ pub(crate) enum Stop {
 pub(crate) struct Duplicate {
     pub(crate) of: Original,
     pub(crate) target: Target,
+    pub(crate) digests: Box<CallDigests>,
     pub(crate) format: AnswerFormat,
 }
 
@@ -155,6 +156,8 @@ pub(crate) struct Duplicate {
 pub(crate) enum Original {
     /// It has ended.
     Settled(Arc<Settled>),
+    /// It has ended, under another key, and its answer did not arrive.
+    Undelivered(Arc<Settled>),
     /// It runs.
     Running(Waiter),
     /// It may have taken effect.

@@ -63,8 +63,17 @@ pub struct Call {
     pub upstream_key: Option<UpstreamKey>,
     /// `Idempotency-Retry-Token`, if given. A spent or foreign one is ignored.
     pub retry_token: Option<String>,
+    /// What it gets if an equal call took effect and the answer did not arrive.
+    pub undelivered: Undelivered,
     /// The rule that applied. For the audit.
     pub rule: String,
+}
+
+impl CallDigests {
+    /// Whether a stored fingerprint is that of the same input.
+    pub fn is_fingerprint(&self, stored: [u8; 16]) -> bool {
+        stored == self.fingerprint.short() || stored == self.legacy.short()
+    }
 }
 
 /// The digests of a [`Call`].
@@ -76,10 +85,27 @@ pub struct CallDigests {
     pub content: Digest,
     /// `content` with all keys left in, since a rule that names the place of a key may come and go.
     pub literal: Digest,
+    /// `content` by today's rule: without the parts that it ignores.
+    pub ruled: Digest,
+    /// `fingerprint` as earlier versions computed it.
+    pub legacy: Digest,
     /// Of its credentials.
     pub principal: Digest,
     /// Of `Agent-Repeat`, if given.
     pub repeat: Option<Digest>,
+}
+
+/// What a call gets if an equal one of its session took effect, under another key, and its answer did not
+/// arrive.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Undelivered {
+    /// The answer: the call is a retry.
+    #[default]
+    Replay,
+    /// Nothing until a person or the caller decides: it is held as in doubt.
+    Hold,
+    /// It runs: the client does not wait for answers.
+    Run,
 }
 
 /// The idempotency key that the upstream of a [`Call`] receives.

@@ -27,8 +27,34 @@ pub(crate) struct Brief {
     pub(crate) error: Option<String>,
     pub(crate) upstream_key: Option<String>,
     pub(crate) content: Option<[u8; 16]>,
+    /// Whether it holds back other calls with its content.
+    pub(crate) guard: Option<Guard>,
     /// In microseconds. `None`: forever, or it was not found by a key.
     pub(crate) window: Option<i64>,
+    /// The fingerprint of the calls with the key by which it was found, if the key is a further name of it.
+    pub(crate) named_for: Option<[u8; 16]>,
+}
+
+/// Why an execution holds back other calls with its content.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Guard {
+    /// The outcome of an attempt is unknown, and not settled.
+    Doubt,
+    /// Its answer was given, and it is not known yet whether it arrived. Holds nothing back.
+    Given,
+    /// Its answer did not arrive, or its client left while it runs.
+    Undelivered,
+}
+
+impl Guard {
+    pub(crate) const fn from_number(number: i64) -> Option<Self> {
+        Some(match number {
+            1 => Self::Doubt,
+            2 => Self::Given,
+            3 => Self::Undelivered,
+            _ => return None,
+        })
+    }
 }
 
 impl Brief {

@@ -3,18 +3,18 @@
 use std::sync::Arc;
 
 use store_core::Error;
-use store_core::call::{Answer, Call, Doubt, Foreseen, Settled};
+use store_core::call::{Answer, Call, Doubt, Foreseen, Settled, Undelivered};
 use store_core::key::Digest;
 use store_core::model::{Actor, EffectClass, EventKind, Origin, Timestamp};
 use store_core::state::{self, Event, Knowledge, State};
 use uuid::Uuid;
 
-use crate::decide::brief::{Brief, Running};
+use crate::decide::brief::{Brief, Guard, Running};
 use crate::decide::context::Context;
 use crate::decide::event::Detail;
 use crate::decide::execution::{CREATED, Created, KeyRow, NewExecution, Terms};
-use crate::decide::plan::{Change, Decision, Effect, NewAttempt, Plan, micros};
-use crate::decide::{answer, doubt};
+use crate::decide::plan::{Change, Decision, Effect, NewAttempt, Plan};
+use crate::decide::{answer, doubt, guard};
 
 /// The answer to a claim.
 #[derive(Debug)]
@@ -23,6 +23,8 @@ pub(crate) enum ClaimAnswer {
     Execute(Granted),
     /// The call took effect before.
     Replay(Arc<Settled>),
+    /// An equal call took effect before, under another key, and its answer did not arrive.
+    Undelivered(Arc<Settled>),
     /// The call is running now.
     Busy(Running),
     /// The call may have taken effect before.
@@ -52,6 +54,10 @@ pub(crate) enum ClaimCase {
     Busy(Brief),
     Replay(Brief),
     Doubtful(Brief, FoundBy),
+    /// It is the retry of a call whose answer did not arrive, or that runs and whose client has left.
+    Undelivered(Brief),
+    /// Held back as in doubt, with no way to release it.
+    Held(Brief),
     Mismatch(Brief),
 }
 
@@ -100,7 +106,8 @@ pub(crate) fn by_holder(
 }
 
 fn case_of(holder: Brief, call: &Call) -> ClaimCase {
-    if holder.fingerprint != Some(call.digests.fingerprint.short()) {
+    let of_key = holder.named_for.or(holder.fingerprint);
+    if !of_key.is_some_and(|stored| call.digests.is_fingerprint(stored)) {
         let same_content = holder.content == Some(call.digests.content.short());
         return match holder.state {
             // Under other rules it was the same call.
@@ -129,17 +136,32 @@ fn case_of(holder: Brief, call: &Call) -> ClaimCase {
 }
 
 impl ClaimCase {
-    /// Second step, for calls that would run: whether [`Self::guarded`] needs the executions in doubt that
-    /// have the call's content.
+    /// Second step, for calls that would run: whether [`Self::guarded`] needs the executions that hold back
+    /// calls with this content.
     pub(crate) fn needs_doubt_guard(&self, call: &Call) -> bool {
         matches!(self, Self::Nothing | Self::Again(_)) && doubt::guards(call)
     }
 
-    /// The case after the doubt guard. `in_doubt`: all executions in doubt that have the call's content.
-    pub(crate) fn guarded(self, in_doubt: Vec<Brief>, call: &Call) -> Self {
-        match doubt::same_call(in_doubt, call) {
-            Some(hit) => Self::Doubtful(hit, FoundBy::Content),
-            None => self,
+    /// The case after the guard by content. `guarding`: all executions that hold back calls with this content.
+    /// `undelivered_since`: answers that were given earlier are forgotten.
+    pub(crate) fn guarded(
+        self,
+        guarding: Vec<Brief>,
+        call: &Call,
+        undelivered_since: Option<Timestamp>,
+    ) -> Self {
+        let Some(hit) = guard::same_call(guarding, call, undelivered_since) else { return self };
+        match hit.guard {
+            Some(Guard::Undelivered)
+                if call.undelivered == Undelivered::Replay && doubt::is_own(&hit, call) =>
+            {
+                Self::Undelivered(hit)
+            }
+            // Its newest attempt runs, and an earlier one may have run as well.
+            Some(Guard::Doubt) if matches!(hit.state, State::InDoubt { .. }) => {
+                Self::Doubtful(hit, FoundBy::Content)
+            }
+            _ => Self::Held(hit),
         }
     }
 
@@ -147,6 +169,7 @@ impl ClaimCase {
     pub(crate) fn needs_answer(&self) -> Option<i64> {
         match self {
             Self::Replay(holder) => Some(holder.row),
+            Self::Undelivered(hit) if hit.state.is_terminal() => Some(hit.row),
             _ => None,
         }
     }
@@ -169,6 +192,10 @@ pub(crate) fn decide<'a>(
             Decision::only(ClaimAnswer::Replay(settled))
         }
         ClaimCase::Doubtful(hit, found_by) => in_doubt(hit, found_by, call, context)?,
+        ClaimCase::Undelivered(hit) => guard::redeliver(&hit, stored, call),
+        ClaimCase::Held(hit) => {
+            Decision::only(ClaimAnswer::InDoubt(guard::doubt_of(&hit, context)))
+        }
         ClaimCase::Mismatch(holder) => {
             Decision::only(ClaimAnswer::Mismatch { execution_id: holder.id })
         }
@@ -183,6 +210,9 @@ pub(crate) fn foresee(case: ClaimCase, call: &Call, now: Timestamp) -> Foreseen 
         ClaimCase::Busy(holder) => Foreseen::Wait(holder.id),
         ClaimCase::Replay(holder) => Foreseen::Replay(holder.id),
         ClaimCase::Mismatch(holder) => Foreseen::Mismatch(holder.id),
+        ClaimCase::Undelivered(hit) if hit.state.is_terminal() => Foreseen::Replay(hit.id),
+        ClaimCase::Undelivered(hit) => Foreseen::Wait(hit.id),
+        ClaimCase::Held(hit) => Foreseen::InDoubt { execution_id: hit.id, same_content: true },
         ClaimCase::Doubtful(hit, found_by) => {
             let released = matches!(hit.state, State::InDoubt { released: true, .. })
                 && doubt::is_own(&hit, call);
@@ -261,8 +291,7 @@ fn grant<'a>(
     terms: &Digest,
     detail: Detail<'a>,
 ) {
-    let key =
-        call.key.as_ref().map(|key| KeyRow { holder: &key.holder, window: key.window.map(micros) });
+    let key = call.key.as_ref().map(KeyRow::first);
     if let Some(key) = key {
         plan.change(Change::Key(key));
     }

@@ -2,7 +2,6 @@
 
 use store_core::Error;
 use store_core::call::{Call, Doubt};
-use store_core::key::Digest;
 use store_core::model::{Actor, EffectClass, EventKind, Timestamp};
 use store_core::state::{self, Event, State};
 use uuid::Uuid;
@@ -15,12 +14,6 @@ use crate::decide::plan::{Decision, Plan};
 /// Whether a call is held back by one that may have had the same effect.
 pub(super) fn guards(call: &Call) -> bool {
     call.class != EffectClass::Idempotent
-}
-
-/// The execution that may have had the effect of a call, among those in doubt that have its content.
-pub(super) fn same_call(in_doubt: Vec<Brief>, call: &Call) -> Option<Brief> {
-    let repeat = call.digests.repeat.as_ref().map(Digest::short);
-    in_doubt.into_iter().find(|hit| repeat.is_none() || repeat == hit.repeat)
 }
 
 /// Whether it was claimed with the same credentials.

@@ -131,12 +131,16 @@ impl Detail<'_> {
 
     /// The terms of the attempt, and the key that names its execution from now on.
     pub(super) fn on_terms(self, terms: &Digest, key: Option<KeyRow<'_>>) -> Self {
-        Self {
-            terms: Some(terms.hex(16)),
-            key: key.map(|key| hex(key.holder.as_bytes())),
-            window: key.and_then(|key| key.window),
-            ..self
+        let detail = Self { terms: Some(terms.hex(16)), ..self };
+        match key {
+            Some(key) => detail.naming(key),
+            None => detail,
         }
+    }
+
+    /// The key that names the execution from now on.
+    pub(super) fn naming(self, key: KeyRow<'_>) -> Self {
+        Self { key: Some(hex(key.holder.as_bytes())), window: key.window, ..self }
     }
 }
 

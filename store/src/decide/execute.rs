@@ -153,7 +153,7 @@ fn insert<'a>(
     };
     let terms = Terms::of_api(EffectClass::Once, key.map(|key| key.fingerprint.short()));
     let id = created.id;
-    let key = key.map(|key| KeyRow { holder: &key.holder, window: None });
+    let key = key.map(|key| KeyRow { holder: &key.holder, window: None, named_for: None });
     let detail = Detail { created: Some(created.digest().hex(CREATED)), ..Detail::default() }
         .on_terms(&terms.digest(), key);
     let lease_ms = lease.map(|(ttl, _)| millis(ttl));

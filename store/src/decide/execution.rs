@@ -1,10 +1,12 @@
 //! The row of a new execution: the columns that never change, and the terms of its first attempt.
 
-use store_core::call::Call;
+use store_core::call::{Call, CallKey};
 use store_core::key::{Digest, Encoder, HolderKey};
 use store_core::model::{EffectClass, Origin, Timestamp};
 use store_core::state::State;
 use uuid::Uuid;
+
+use crate::decide::plan::micros;
 
 /// How many bytes of [`Created::digest`] are logged. Earlier versions logged 32 bytes of another digest.
 pub(crate) const CREATED: usize = 16;
@@ -46,6 +48,8 @@ pub(crate) struct Terms<'a> {
     pub(crate) literal: Option<[u8; 16]>,
     pub(crate) rule: Option<&'a str>,
     pub(crate) upstream_key: Option<&'a str>,
+    /// Only if it differs from the content.
+    pub(crate) ruled: Option<[u8; 16]>,
 }
 
 /// A key, and how long it is held after its execution became terminal.
@@ -54,37 +58,60 @@ pub(crate) struct KeyRow<'a> {
     pub(crate) holder: &'a HolderKey,
     /// In microseconds. `None`: forever.
     pub(crate) window: Option<i64>,
+    /// The fingerprint of its calls, if the key is a further name of its execution.
+    pub(crate) named_for: Option<[u8; 16]>,
+}
+
+impl<'a> KeyRow<'a> {
+    /// The key of a call whose execution it names first, or that runs again.
+    pub(super) fn first(key: &'a CallKey) -> Self {
+        Self { holder: &key.holder, window: key.window.map(micros), named_for: None }
+    }
 }
 
 impl<'a> Terms<'a> {
     /// The terms of a proxied call.
     pub(super) fn of(call: &'a Call) -> Self {
         let content = call.digests.content.short();
+        let other = |digest: &Digest| Some(digest.short()).filter(|digest| *digest != content);
         Self {
             class: call.class,
             fingerprint: Some(call.digests.fingerprint.short()),
             content: Some(content),
-            literal: Some(call.digests.literal.short()).filter(|literal| *literal != content),
+            literal: other(&call.digests.literal),
             rule: Some(&call.rule),
             upstream_key: call.upstream_key.as_ref().map(|key| key.source.as_str()),
+            ruled: other(&call.digests.ruled),
         }
     }
 
     /// The terms of a call by the API, whose content is not compared.
     pub(super) const fn of_api(class: EffectClass, fingerprint: Option<[u8; 16]>) -> Self {
-        Self { class, fingerprint, content: None, literal: None, rule: None, upstream_key: None }
+        Self {
+            class,
+            fingerprint,
+            content: None,
+            literal: None,
+            rule: None,
+            upstream_key: None,
+            ruled: None,
+        }
     }
 
     /// A digest over all fields.
     pub(crate) fn digest(&self) -> Digest {
-        Encoder::new("asked/v1")
+        let fields = Encoder::new("asked/v1")
             .field(self.class.number().to_be_bytes())
             .optional(self.fingerprint)
             .optional(self.content)
             .optional(self.literal)
             .optional(self.rule)
-            .optional(self.upstream_key)
-            .finish()
+            .optional(self.upstream_key);
+        // Left out where it says nothing, so that the digests of earlier versions stay the same.
+        match self.ruled {
+            Some(ruled) => fields.field(ruled).finish(),
+            None => fields.finish(),
+        }
     }
 }
 

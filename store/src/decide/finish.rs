@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use store_core::Error;
 use store_core::call::{Doubt, Finish, Settled};
-use store_core::model::{Actor, EventKind};
+use store_core::model::{Actor, EffectClass, EventKind};
 use store_core::state::{self, Event, Knowledge, State};
 
 use crate::decide::answer::AnswerRow;
@@ -27,12 +27,19 @@ pub(crate) fn decide<'a>(
     let event = Event::Finish { attempt, outcome: finish.outcome, tool_error: finish.tool_error };
     let next = state::next(execution.state, event, execution.class)?;
     let mut plan = Plan::about(execution);
+    let gives_answer = next.is_terminal()
+        && next.outcome() == Some(Knowledge::Executed)
+        && execution.class != EffectClass::Idempotent;
+    if gives_answer {
+        plan.effect(Effect::Given(execution.id));
+    }
     let reported = Reported {
         outcome: finish.outcome,
         output: None,
         error: finish.error.as_deref(),
         last_event: &finish.last_event,
         sent_at: finish.sent_at,
+        gives_answer,
     };
     plan.finish(execution.state, next, reported);
     let answer = finish.answer.as_ref().map(AnswerRow::of);

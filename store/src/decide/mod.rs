@@ -14,6 +14,7 @@ pub(crate) mod event;
 pub(crate) mod execute;
 pub(crate) mod execution;
 pub(crate) mod finish;
+pub(crate) mod guard;
 pub(crate) mod plan;
 pub(crate) mod repeat;
 pub(crate) mod settle;

@@ -6,6 +6,7 @@ use std::time::Duration;
 use store_core::call::Settled;
 use store_core::model::{Actor, EventKind, ExecutionStatus, Timestamp};
 use store_core::state::{Knowledge, State};
+use uuid::Uuid;
 
 use crate::decide::answer::AnswerRow;
 use crate::decide::brief::Brief;
@@ -77,6 +78,10 @@ pub(crate) enum Change<'a> {
     NoAnswer,
     /// The execution takes a key.
     Key(KeyRow<'a>),
+    /// The answer is given to another client.
+    Given,
+    /// The answer did not arrive, or the client has left.
+    Undelivered,
     /// The session is in use. Written at most once a second.
     Touch { session: i64 },
 }
@@ -101,6 +106,8 @@ pub(crate) struct Reported<'a> {
     pub(crate) error: Option<&'a str>,
     pub(crate) last_event: &'a str,
     pub(crate) sent_at: Option<Timestamp>,
+    /// It ran, and its answer is about to be given to a client that may never get it.
+    pub(crate) gives_answer: bool,
 }
 
 /// The columns that v0.1 updates.
@@ -130,6 +137,8 @@ pub(crate) enum Effect {
     InDoubt(i64),
     /// A stored outcome was overturned: cached replays are invalid.
     ReplaysChanged,
+    /// The answer of this execution is about to be given.
+    Given(Uuid),
 }
 
 impl<'a> Plan<'a> {
@@ -174,6 +183,17 @@ impl<'a> Plan<'a> {
         self.events.push(NewEvent::attempt(kind, state.attempt(), actor, &detail));
     }
 
+    /// Logs an event that changes no state.
+    pub(super) fn log_only(
+        &mut self,
+        kind: EventKind,
+        attempt: u32,
+        actor: Actor,
+        detail: &Detail<'_>,
+    ) {
+        self.events.push(NewEvent::attempt(kind, attempt, actor, detail));
+    }
+
     pub(super) fn change(&mut self, change: Change<'a>) {
         self.changes.push(change);
     }
@@ -196,8 +216,8 @@ impl<'a> Plan<'a> {
     }
 }
 
-/// The window of a key, as columns and the log store it.
-pub(super) fn micros(window: Duration) -> i64 {
+/// A length of time, as columns and the log store it.
+pub(crate) fn micros(window: Duration) -> i64 {
     i64::try_from(window.as_micros()).unwrap_or(i64::MAX)
 }
 

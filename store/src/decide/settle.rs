@@ -121,6 +121,7 @@ pub(crate) fn settle<'a>(
         error,
         last_event: finish.outcome.as_str(),
         sent_at: None,
+        gives_answer: false,
     };
     plan.finish(execution.state, next, reported);
     let detail =

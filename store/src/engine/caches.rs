@@ -7,6 +7,7 @@ use crate::decide::brief::Place;
 use crate::engine::new_call_predictor::NewCallPredictor;
 use crate::engine::replays::Replays;
 use crate::engine::scopes::Scopes;
+use crate::engine::unconfirmed::Unconfirmed;
 
 /// How many places of API calls are cached.
 const MAX_PLACES: usize = 10_000;
@@ -18,6 +19,7 @@ pub(crate) struct Caches {
     /// The row numbers of (user, session, goal), which never change.
     pub(crate) places: Cache<(Uuid, Uuid, Uuid), Place>,
     pub(crate) new_calls: NewCallPredictor,
+    pub(crate) unconfirmed: Unconfirmed,
 }
 
 impl Default for Caches {
@@ -27,6 +29,7 @@ impl Default for Caches {
             replays: Replays::default(),
             places: Cache::new(MAX_PLACES),
             new_calls: NewCallPredictor::default(),
+            unconfirmed: Unconfirmed::default(),
         }
     }
 }

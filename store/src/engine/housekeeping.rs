@@ -12,7 +12,7 @@ use crate::engine::timer::Every;
 use crate::engine::writer::Writer;
 use crate::sqlite::error::Fail;
 use crate::sqlite::transaction::Transaction;
-use crate::sqlite::{duplicates, executions, retention};
+use crate::sqlite::{claims, duplicates, executions, retention};
 
 /// The end of a lease that could not be written is retried after this long.
 const LEASE_RETRY: Duration = Duration::from_secs(1);
@@ -51,6 +51,13 @@ impl Housekeeping {
         }
         if self.every_minute.due() {
             flush_counts(writer);
+            let age = Duration::from_micros(writer.undelivered_for.unsigned_abs());
+            writer.caches.unconfirmed.forget(age);
+            run_now(
+                writer,
+                "answers that did not arrive are remembered",
+                claims::forget_undelivered,
+            );
         }
         if self.every_hour.due() {
             run_now(writer, "old events are kept for another hour", retention::prune_events);

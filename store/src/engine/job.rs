@@ -15,10 +15,19 @@ use crate::sqlite::error::{self, Fail};
 pub(crate) enum Lane {
     /// Refused while the queue or the disk is full: claims, and whatever else can be repeated.
     Ordinary,
+    /// As ordinary, but it may wait for the next group, for a second at most: it is not worth its own commit.
+    Deferred,
     /// A finish by the API: refused while the queue is full, accepted while the disk is full.
     ApiFinish,
     /// The outcome of a proxied call: never refused. Bounded by the number of running calls.
     Finish,
+}
+
+impl Lane {
+    /// The job records what a call did: it must not be lost.
+    pub(crate) const fn is_outcome(self) -> bool {
+        matches!(self, Self::ApiFinish | Self::Finish)
+    }
 }
 
 /// A job whose result type the writer does not know.
@@ -172,12 +181,12 @@ impl WriterHandle {
         T: Send + 'static,
         F: FnMut(&mut Write<'_>) -> Result<T, Fail> + Send + 'static,
     {
-        if lane == Lane::Ordinary && self.status.full.load(Ordering::Relaxed) {
+        if !lane.is_outcome() && self.status.full.load(Ordering::Relaxed) {
             return Err(Error::Full);
         }
         let permit = match lane {
             Lane::Finish => None,
-            Lane::Ordinary | Lane::ApiFinish => {
+            Lane::Ordinary | Lane::Deferred | Lane::ApiFinish => {
                 Some(Arc::clone(&self.capacity).try_acquire_owned().map_err(|_| Error::Busy)?)
             }
         };

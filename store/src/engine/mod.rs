@@ -17,5 +17,6 @@ pub(crate) mod run;
 pub(crate) mod scopes;
 pub(crate) mod status;
 pub(crate) mod timer;
+pub(crate) mod unconfirmed;
 pub(crate) mod write;
 pub(crate) mod writer;

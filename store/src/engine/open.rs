@@ -11,6 +11,7 @@ use store_core::Error;
 
 use crate::audit::events::Head;
 use crate::clock::{Clock, TimeKeeper};
+use crate::decide::plan::micros;
 use crate::engine::caches::Caches;
 use crate::engine::checkpoint::{self, Checkpoints};
 use crate::engine::job::WriterHandle;
@@ -74,6 +75,7 @@ pub(crate) fn start(options: &Options, clock: Arc<dyn Clock>) -> Result<Engine, 
         head,
         memory: Memory::default(),
         reserve,
+        undelivered_for: micros(options.undelivered_for),
         checkpoints,
         caches: Arc::clone(&caches),
         parked: Vec::new(),

@@ -7,7 +7,7 @@ use tokio::sync::oneshot;
 
 use crate::engine::checkpoint;
 use crate::engine::housekeeping::{self, Housekeeping};
-use crate::engine::job::{Job, Message};
+use crate::engine::job::{Job, Lane, Message};
 use crate::engine::writer::Writer;
 
 /// The maximum number of jobs in a transaction: limits what a crash can lose, and how long the first job
@@ -48,27 +48,30 @@ pub(crate) fn run(mut writer: Writer, messages: &Receiver<Message>) {
     let _ = stopped.send(());
 }
 
-/// Waits for a job, at most until something is due, then takes all that are queued.
+/// Waits for a job that cannot wait, at most until something is due, then takes all that are queued.
 fn gather(
     messages: &Receiver<Message>,
     due: Option<Instant>,
 ) -> (Vec<Box<dyn Job>>, Option<oneshot::Sender<()>>) {
     let mut group = Vec::new();
     let wait = due.map_or(IDLE, |due| due.saturating_duration_since(Instant::now()).min(IDLE));
-    let mut next = match messages.recv_timeout(wait) {
-        Ok(message) => Some(message),
-        Err(RecvTimeoutError::Timeout) => None,
-        Err(RecvTimeoutError::Disconnected) => return (group, Some(oneshot::channel().0)),
-    };
-    while let Some(message) = next {
-        match message {
-            Message::Job(job, _permit) => group.push(job),
-            Message::Stop(reply) => return (group, Some(reply)),
+    let until = Instant::now() + wait;
+    let mut is_urgent = false;
+    while group.len() < MAX_GROUP {
+        let left = if is_urgent {
+            Duration::ZERO
+        } else {
+            until.saturating_duration_since(Instant::now())
+        };
+        match messages.recv_timeout(left) {
+            Ok(Message::Job(job, _permit)) => {
+                is_urgent |= job.lane() != Lane::Deferred;
+                group.push(job);
+            }
+            Ok(Message::Stop(reply)) => return (group, Some(reply)),
+            Err(RecvTimeoutError::Timeout) => break,
+            Err(RecvTimeoutError::Disconnected) => return (group, Some(oneshot::channel().0)),
         }
-        if group.len() == MAX_GROUP {
-            break;
-        }
-        next = messages.try_recv().ok();
     }
     (group, None)
 }

@@ -43,6 +43,8 @@ pub(crate) struct Writer {
     pub(crate) head: Head,
     pub(crate) memory: Memory,
     pub(crate) reserve: Reserve,
+    /// How long an answer that did not arrive is remembered, in microseconds.
+    pub(crate) undelivered_for: i64,
     pub(crate) checkpoints: Checkpoints,
     pub(crate) caches: Arc<Caches>,
     /// Outcomes that could not be written for lack of space. Retried until they are on disk.
@@ -74,7 +76,7 @@ impl Writer {
                 // FULL, NOMEM and others may have rolled back the whole transaction: no job is done,
                 // and none may be lost. Outcomes come first.
                 tracing::warn!(%error, jobs = group.len(), "group commit failed; committing one by one");
-                group.sort_by_key(|job| job.lane() == Lane::Ordinary);
+                group.sort_by_key(|job| !job.lane().is_outcome());
                 for job in group {
                     self.commit_one(job);
                 }
@@ -84,7 +86,7 @@ impl Writer {
 
     /// Refuses jobs that were queued when the disk became full: the space that is left is for outcomes.
     fn admit(&self, mut job: Box<dyn Job>) -> Option<Box<dyn Job>> {
-        if !self.status.full.load(Ordering::Relaxed) || job.lane() != Lane::Ordinary {
+        if !self.status.full.load(Ordering::Relaxed) || job.lane().is_outcome() {
             return Some(job);
         }
         job.refuse(Error::Full);
@@ -143,7 +145,7 @@ impl Writer {
 
     /// Refuses a job that can be repeated. An outcome is parked instead, and housekeeping retries it.
     fn postpone(&mut self, mut job: Box<dyn Job>, error: &rusqlite::Error) {
-        if job.lane() != Lane::Ordinary && severity(error) != Severity::Statement {
+        if job.lane().is_outcome() && severity(error) != Severity::Statement {
             self.parked.push(job);
             return;
         }
@@ -162,6 +164,7 @@ impl Writer {
         let context = Context {
             now,
             expiry: !self.status.jumped.load(Ordering::Relaxed),
+            undelivered_for: self.undelivered_for,
             secret: &self.secret,
         };
         let tx = Transaction::new(&self.conn, context, &mut self.memory.touched);
@@ -225,6 +228,7 @@ impl Writer {
             Effect::InFlight(by) => Status::add(&self.status.in_flight, by),
             Effect::InDoubt(by) => Status::add(&self.status.in_doubt, by),
             Effect::ReplaysChanged => self.caches.replays.forget(),
+            Effect::Given(execution_id) => self.caches.unconfirmed.add(execution_id),
         }
     }
 }

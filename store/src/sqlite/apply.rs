@@ -58,9 +58,12 @@ impl Transaction<'_> {
             Change::Unleased(unleased) => self.unleased(row, &unleased),
             Change::Answer(answer) => self.answer(row, &answer),
             Change::NoAnswer => self.execute(queries::ANSWER_DELETE, [row]),
-            Change::Key(key) => {
-                self.execute(queries::KEY_PUT, params![key.holder.as_bytes(), row, key.window])
-            }
+            Change::Key(key) => self.execute(
+                queries::KEY_PUT,
+                params![key.holder.as_bytes(), row, key.window, key.named_for],
+            ),
+            Change::Given => self.execute(queries::GUARD_GIVEN, [row]),
+            Change::Undelivered => self.execute(queries::GUARD_UNDELIVERED, [row]),
             Change::Touch { session } => self.touch(session),
         }
     }
@@ -89,6 +92,7 @@ impl Transaction<'_> {
             terms.fingerprint,
             terms.content,
             terms.literal,
+            terms.ruled,
             created.principal,
             created.repeat,
             terms.rule,
@@ -115,6 +119,7 @@ impl Transaction<'_> {
                 terms.class.number(),
                 terms.content,
                 terms.literal,
+                terms.ruled,
             ],
         )
     }
@@ -122,11 +127,14 @@ impl Transaction<'_> {
     fn finish(&self, row: i64, state: State, reported: &Reported<'_>) -> rusqlite::Result<()> {
         let mut statement = self.conn.prepare_cached(queries::FINISH_PUT)?;
         bind_state(&mut statement, row, state, self.context.now)?;
-        statement.raw_bind_parameter(11, reported.outcome.number())?;
-        statement.raw_bind_parameter(12, reported.output)?;
-        statement.raw_bind_parameter(13, reported.error)?;
-        statement.raw_bind_parameter(14, reported.last_event)?;
-        statement.raw_bind_parameter(15, reported.sent_at.map(Timestamp::as_micros))?;
+        if reported.gives_answer {
+            statement.raw_bind_parameter(11, GUARD_GIVEN)?;
+        }
+        statement.raw_bind_parameter(12, reported.outcome.number())?;
+        statement.raw_bind_parameter(13, reported.output)?;
+        statement.raw_bind_parameter(14, reported.error)?;
+        statement.raw_bind_parameter(15, reported.last_event)?;
+        statement.raw_bind_parameter(16, reported.sent_at.map(Timestamp::as_micros))?;
         statement.raw_execute().map(drop)
     }
 
@@ -166,7 +174,13 @@ impl Transaction<'_> {
     }
 }
 
-/// Binds parameters 1 to 10 of a statement that writes a state.
+/// What parameter 11 makes of the column `guard`: see `guard_after` in queries.rs.
+const GUARD_KEPT: i64 = 0;
+const GUARD_DOUBT: i64 = 1;
+const GUARD_GIVEN: i64 = 2;
+const GUARD_ENDED: i64 = 3;
+
+/// Binds parameters 1 to 11 of a statement that writes a state.
 fn bind_state(
     statement: &mut Statement<'_>,
     row: i64,
@@ -193,5 +207,11 @@ fn bind_state(
     statement.raw_bind_parameter(7, released)?;
     statement.raw_bind_parameter(8, ended)?;
     statement.raw_bind_parameter(9, now.as_micros())?;
-    statement.raw_bind_parameter(10, ended)
+    statement.raw_bind_parameter(10, ended)?;
+    let guard = match state {
+        State::InDoubt { .. } => GUARD_DOUBT,
+        _ if state.is_terminal() => GUARD_ENDED,
+        _ => GUARD_KEPT,
+    };
+    statement.raw_bind_parameter(11, guard)
 }

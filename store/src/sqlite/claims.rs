@@ -8,14 +8,15 @@ use store_core::model::Timestamp;
 use uuid::Uuid;
 
 use crate::decide::claim::{self, ClaimAnswer, ClaimCase};
-use crate::decide::{doubt, finish};
+use crate::decide::plan::Effect;
+use crate::decide::{doubt, finish, guard};
 use crate::sqlite::error::Fail;
-use crate::sqlite::transaction::Transaction;
-use crate::sqlite::{answers, facts};
+use crate::sqlite::transaction::{AfterCommit, Transaction};
+use crate::sqlite::{answers, facts, queries, rows};
 
 /// Claims a call.
 pub(crate) fn claim(tx: &mut Transaction<'_>, call: &Call) -> Result<ClaimAnswer, Fail> {
-    let case = case_of(tx.conn, call, tx.context.key_expiry())?;
+    let case = case_of(tx.conn, call, tx.context.key_expiry(), tx.context.undelivered_since())?;
     let stored = match case.needs_answer() {
         Some(row) => answers::get(tx.conn, row)?,
         None => None,
@@ -30,13 +31,15 @@ pub(crate) fn foresee(
     call: &Call,
     now: Timestamp,
 ) -> rusqlite::Result<Foreseen> {
-    Ok(claim::foresee(case_of(conn, call, Some(now))?, call, now))
+    // Housekeeping drops what is forgotten, within a minute.
+    Ok(claim::foresee(case_of(conn, call, Some(now), None)?, call, now))
 }
 
 fn case_of(
     conn: &Connection,
     call: &Call,
     expiry: Option<Timestamp>,
+    undelivered_since: Option<Timestamp>,
 ) -> rusqlite::Result<ClaimCase> {
     let holder = match &call.key {
         Some(key) => facts::holder(conn, &key.holder)?,
@@ -44,7 +47,7 @@ fn case_of(
     };
     let case = claim::by_holder(holder, call, expiry);
     if case.needs_doubt_guard(call) {
-        Ok(case.guarded(facts::in_doubt(conn, call)?, call))
+        Ok(case.guarded(facts::guarding(conn, call)?, call, undelivered_since))
     } else {
         Ok(case)
     }
@@ -68,4 +71,45 @@ pub(crate) fn redeem(tx: &mut Transaction<'_>, token: &str) -> Result<Uuid, Fail
     let execution = facts::brief(tx.conn, id)?;
     let decision = doubt::redeem(&execution, attempt)?;
     Ok(tx.carry_out(decision)?)
+}
+
+/// Records that the answer of a call arrived.
+pub(crate) fn arrived(tx: &mut Transaction<'_>, id: Uuid) -> Result<(), Fail> {
+    tx.conn.prepare_cached(queries::GUARD_ARRIVED)?.execute([id.as_bytes()])?;
+    Ok(())
+}
+
+/// Records that the answer of a call is given again.
+pub(crate) fn given(tx: &mut Transaction<'_>, id: Uuid) -> Result<(), Fail> {
+    tx.conn.prepare_cached(queries::GUARD_GIVEN_AGAIN)?.execute([id.as_bytes()])?;
+    Ok(())
+}
+
+/// Records that the answer of a call did not arrive, or that its client left while it runs.
+pub(crate) fn undelivered(tx: &mut Transaction<'_>, id: Uuid) -> Result<(), Fail> {
+    let execution = facts::brief(tx.conn, id)?;
+    if let Some(plan) = guard::undelivered(&execution) {
+        tx.apply(plan)?;
+    }
+    Ok(())
+}
+
+/// At the start: whether the last answers of the process before arrived, nobody will ever know. They count as
+/// not delivered, as those that did not arrive.
+pub(crate) fn left_undelivered(tx: &mut Transaction<'_>) -> rusqlite::Result<Vec<AfterCommit>> {
+    tx.conn.prepare_cached(queries::GUARD_AT_START)?.execute([])?;
+    tx.conn
+        .prepare_cached(queries::UNDELIVERED)?
+        .query_map([], |row| {
+            Ok(AfterCommit::Execution(row.get(0)?, Effect::Given(rows::uuid(row, 1)?)))
+        })?
+        .collect()
+}
+
+/// Ends the memory of answers that did not arrive long ago.
+pub(crate) fn forget_undelivered(tx: &mut Transaction<'_>) -> Result<(), Fail> {
+    if let Some(since) = tx.context.undelivered_since() {
+        tx.conn.prepare_cached(queries::GUARD_EXPIRE)?.execute([since.as_micros()])?;
+    }
+    Ok(())
 }

@@ -4,12 +4,12 @@ use rusqlite::Row;
 use store_core::model::{EffectClass, ExecutionStatus, Origin};
 use store_core::state::{Knowledge, State};
 
-use crate::decide::brief::Brief;
+use crate::decide::brief::{Brief, Guard};
 use crate::decide::execution::{Created, Terms};
 use crate::sqlite::rows::{optional_time, optional_word, time, uuid, word};
 
 /// The first column after those of a [`Brief`].
-pub(crate) const BEHIND_BRIEF: usize = 25;
+pub(crate) const BEHIND_BRIEF: usize = 27;
 
 pub(crate) fn brief(row: &Row<'_>) -> rusqlite::Result<Brief> {
     Ok(Brief {
@@ -32,7 +32,9 @@ pub(crate) fn brief(row: &Row<'_>) -> rusqlite::Result<Brief> {
         error: row.get(21)?,
         upstream_key: row.get(22)?,
         content: row.get(23)?,
-        window: row.get(24)?,
+        guard: optional_word(row, 24, Guard::from_number)?,
+        window: row.get(25)?,
+        named_for: row.get(26)?,
     })
 }
 
@@ -80,5 +82,6 @@ pub(crate) fn terms<'a>(row: &'a Row<'_>, at: usize) -> rusqlite::Result<Terms<'
         literal: row.get(at + 3)?,
         rule: row.get_ref(at + 4)?.as_str_or_null()?,
         upstream_key: row.get_ref(at + 5)?.as_str_or_null()?,
+        ruled: row.get(at + 6)?,
     })
 }

@@ -14,7 +14,7 @@ use crate::decide::settle::{self, ReportCase};
 use crate::decide::start::{self, AtStart, LeftRunning};
 use crate::sqlite::error::Fail;
 use crate::sqlite::transaction::{AfterCommit, Transaction};
-use crate::sqlite::{facts, queries, rows};
+use crate::sqlite::{claims, facts, queries, rows};
 
 /// Records a call without a key; returns its row.
 pub(crate) fn create(tx: &mut Transaction<'_>, call: &ToolCall, place: Place) -> Result<i64, Fail> {
@@ -100,6 +100,9 @@ pub(crate) fn update(
 
 /// Logs the start, and recovers what an earlier process left running.
 pub(crate) fn recover(tx: &mut Transaction<'_>) -> Result<(), Fail> {
+    for given in claims::left_undelivered(tx)? {
+        tx.after(given);
+    }
     let running = running(tx)?;
     tx.event(start::boot(&running));
     for left in running {

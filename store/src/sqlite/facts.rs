@@ -3,7 +3,7 @@
 use rusqlite::{Connection, OptionalExtension, params};
 use store_core::Error;
 use store_core::call::Call;
-use store_core::key::HolderKey;
+use store_core::key::{Digest, HolderKey};
 use store_core::model::Execution;
 use uuid::Uuid;
 
@@ -40,13 +40,12 @@ pub(crate) fn execution(conn: &Connection, id: Uuid) -> rusqlite::Result<Executi
     execution.map(|(_, execution)| execution)
 }
 
-/// The executions in doubt that have a call's content, under any key.
-pub(crate) fn in_doubt(conn: &Connection, call: &Call) -> rusqlite::Result<Vec<Brief>> {
-    conn.prepare_cached(queries::BRIEF_IN_DOUBT)?
-        .query_map(
-            [call.digests.content.short(), call.digests.literal.short()],
-            execution_rows::brief,
-        )?
+/// The executions that hold back calls with a call's content, under any key.
+pub(crate) fn guarding(conn: &Connection, call: &Call) -> rusqlite::Result<Vec<Brief>> {
+    let digests = &call.digests;
+    let contents = [&digests.content, &digests.ruled, &digests.literal].map(Digest::short);
+    conn.prepare_cached(queries::BRIEF_GUARDING)?
+        .query_map(contents, execution_rows::brief)?
         .collect()
 }
 

@@ -8,6 +8,7 @@ const STEPS: &[M<'_>] = &[
     M::up(include_str!("../../migrations/0003_repeats.sql")),
     M::up(include_str!("../../migrations/0004_upstream_key.sql")),
     M::up(include_str!("../../migrations/0005_literal.sql")),
+    M::up(include_str!("../../migrations/0006_guard.sql")),
 ];
 
 /// The version that this program reads and writes.

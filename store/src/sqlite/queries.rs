@@ -261,56 +261,87 @@ pub(crate) const SESSION_LATEST_GOAL: &str =
 
 pub(crate) const EXECUTION_INSERT: &str = "INSERT INTO executions
   (uuid, user, session, goal, origin, class, status, attempt, lease_ms, claim_id, tool, input, idempotency_key,
-   fingerprint, content, literal, principal, repeat, rule, upstream_key, started_at, created_at, updated_at)
+   fingerprint, content, literal, ruled, principal, repeat, rule, upstream_key, started_at, created_at,
+   updated_at)
   VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22,
-   ?22)";
+   ?23, ?23)";
 /// The columns of [`crate::decide::brief::Brief`].
 macro_rules! brief_columns {
     () => {
         "e.id, e.uuid, e.session, e.status, e.attempt, e.prior, e.known, e.decided, e.released, e.told, e.class,
          e.lease_ms, e.claim_id, e.fingerprint, e.principal, e.repeat, e.last_event, e.first_sent_at,
-         e.sent_at, e.started_at, e.ended_at, e.error, e.upstream_key, e.content"
+         e.sent_at, e.started_at, e.ended_at, e.error, e.upstream_key, e.content, e.guard"
     };
 }
 pub(crate) const BRIEF_BY_UUID: &str =
-    concat!("SELECT ", brief_columns!(), ", NULL FROM executions e WHERE e.uuid = ?1");
+    concat!("SELECT ", brief_columns!(), ", NULL, NULL FROM executions e WHERE e.uuid = ?1");
 pub(crate) const BRIEF_BY_ID: &str =
-    concat!("SELECT ", brief_columns!(), ", NULL FROM executions e WHERE e.id = ?1");
+    concat!("SELECT ", brief_columns!(), ", NULL, NULL FROM executions e WHERE e.id = ?1");
 pub(crate) const BRIEF_BY_KEY: &str = concat!(
     "SELECT ",
     brief_columns!(),
-    ", k.window FROM keys k JOIN executions e ON e.id = k.execution WHERE k.key = ?1"
+    ", k.window, k.fingerprint FROM keys k JOIN executions e ON e.id = k.execution WHERE k.key = ?1"
 );
-/// The executions in doubt with the content ?1, or with the content ?2 that includes the keys.
-pub(crate) const BRIEF_IN_DOUBT: &str = concat!(
+/// The executions that hold back calls of the content ?1, ?2 (under its rule) or ?3 (keys included).
+pub(crate) const BRIEF_GUARDING: &str = concat!(
     "SELECT ",
     brief_columns!(),
-    ", NULL FROM executions e WHERE e.content IN (?1, ?2) AND e.status = 5 UNION ALL SELECT ",
+    ", NULL, NULL FROM executions e WHERE e.content IN (?1, ?2, ?3) AND e.guard IS NOT NULL UNION ALL SELECT ",
     brief_columns!(),
-    ", NULL FROM executions e WHERE e.literal = ?2 AND e.status = 5"
+    ", NULL, NULL FROM executions e WHERE e.ruled = ?2 AND e.guard IS NOT NULL UNION ALL SELECT ",
+    brief_columns!(),
+    ", NULL, NULL FROM executions e WHERE e.literal = ?3 AND e.guard IS NOT NULL"
 );
+/// Nothing is held back any more because of how the answer fared: ?1 got it.
+pub(crate) const GUARD_ARRIVED: &str =
+    "UPDATE executions SET guard = NULL WHERE uuid = ?1 AND guard IN (2, 3)";
+pub(crate) const GUARD_GIVEN_AGAIN: &str =
+    "UPDATE executions SET guard = 2 WHERE uuid = ?1 AND guard = 3";
+pub(crate) const GUARD_GIVEN: &str = "UPDATE executions SET guard = 2 WHERE id = ?1";
+pub(crate) const GUARD_UNDELIVERED: &str = "UPDATE executions SET guard = 3 WHERE id = ?1";
+/// Whether an answer arrived that was given by an earlier process, nobody will ever know.
+pub(crate) const GUARD_AT_START: &str = "UPDATE executions SET guard = 3 WHERE guard = 2";
+pub(crate) const UNDELIVERED: &str = "SELECT id, uuid FROM executions WHERE guard = 3";
+/// Ends the memory of answers that were given before ?1 and did not arrive.
+pub(crate) const GUARD_EXPIRE: &str =
+    "UPDATE executions SET guard = NULL WHERE guard IN (2, 3) AND ended_at < ?1";
 /// All holders of a key's text: the range of its prefix.
 pub(crate) const HOLDERS_OF_TEXT: &str = "SELECT k.execution, e.user, e.ended_at, k.window
   FROM keys k JOIN executions e ON e.id = k.execution WHERE k.key >= ?1 AND k.key < ?2";
-pub(crate) const KEY_PUT: &str = "INSERT INTO keys (key, execution, window) VALUES (?1, ?2, ?3)
-     ON CONFLICT (key) DO UPDATE SET execution = excluded.execution, window = excluded.window";
+pub(crate) const KEY_PUT: &str =
+    "INSERT INTO keys (key, execution, window, fingerprint) VALUES (?1, ?2, ?3, ?4)
+     ON CONFLICT (key) DO UPDATE SET execution = excluded.execution, window = excluded.window,
+     fingerprint = excluded.fingerprint";
 pub(crate) const RUNNING: &str =
     "SELECT id, origin, attempt, lease_ms FROM executions WHERE status = 1 AND attempt > 0";
+/// What a new state makes of the column `guard`. ?11: 0 leaves it, 1 starts a doubt, 2 ends with an answer that
+/// is about to be given, 3 ends it.
+macro_rules! guard_after {
+    () => {
+        "guard = CASE ?11 WHEN 0 THEN guard WHEN 1 THEN 1 WHEN 2 THEN COALESCE(NULLIF(guard, 1), 2) END"
+    };
+}
 /// Writes a state that `state::next` returned.
-pub(crate) const STATE_PUT: &str = "UPDATE executions SET
-  status = ?2, attempt = ?3, prior = ?4, known = ?5, decided = ?6, released = ?7, ended_at = ?8, updated_at = ?9,
-  completed_at = ?10 WHERE id = ?1";
+pub(crate) const STATE_PUT: &str = concat!(
+    "UPDATE executions SET status = ?2, attempt = ?3, prior = ?4, known = ?5, decided = ?6, released = ?7,
+  ended_at = ?8, updated_at = ?9, completed_at = ?10, ",
+    guard_after!(),
+    " WHERE id = ?1"
+);
 /// Starts another attempt. With ?6 the previous one is in doubt: it may have been sent when it started.
 pub(crate) const ATTEMPT_PUT: &str = "UPDATE executions SET
   told = NULL, lease_ms = ?2, claim_id = ?3, started_at = ?4, sent_at = NULL, rule = COALESCE(?5, rule),
   first_sent_at = COALESCE(first_sent_at, CASE WHEN ?6 THEN started_at END),
   fingerprint = COALESCE(?7, fingerprint), upstream_key = ?8, class = ?9, content = ?10, literal = ?11,
-  error = NULL, output = NULL WHERE id = ?1";
+  ruled = ?12, error = NULL, output = NULL WHERE id = ?1";
 /// [`STATE_PUT`], with the report of the lease holder.
-pub(crate) const FINISH_PUT: &str = "UPDATE executions SET
-  status = ?2, attempt = ?3, prior = ?4, known = ?5, decided = ?6, released = ?7, ended_at = ?8, updated_at = ?9,
-  completed_at = ?10, told = ?11, output = ?12, error = ?13, last_event = ?14, sent_at = ?15,
-  first_sent_at = COALESCE(first_sent_at, ?15) WHERE id = ?1";
+pub(crate) const FINISH_PUT: &str = concat!(
+    "UPDATE executions SET status = ?2, attempt = ?3, prior = ?4, known = ?5, decided = ?6, released = ?7,
+  ended_at = ?8, updated_at = ?9, completed_at = ?10, told = ?12, output = ?13, error = ?14, last_event = ?15,
+  sent_at = ?16, first_sent_at = COALESCE(first_sent_at, ?16), ",
+    guard_after!(),
+    " WHERE id = ?1"
+);
 pub(crate) const REPORTED_PUT: &str = "UPDATE executions SET told = ?2 WHERE id = ?1";
 pub(crate) const OUTPUT: &str = "SELECT output FROM executions WHERE id = ?1";
 pub(crate) const LAST_EVENT_PUT: &str = "UPDATE executions SET last_event = ?2 WHERE id = ?1";
@@ -343,7 +374,7 @@ pub(crate) const ANSWER_UNDECIDED: &str = concat!(
 pub(crate) const BRIEF_AND_ANSWER_BY_KEY: &str = concat!(
     "SELECT ",
     brief_columns!(),
-    ", k.window, ",
+    ", k.window, k.fingerprint, ",
     answer_columns!(),
     " FROM keys k JOIN executions e ON e.id = k.execution LEFT JOIN answers a ON a.execution = e.id
   WHERE k.key = ?1"
@@ -445,7 +476,7 @@ pub(crate) const MEMORY_ROWS: &str =
 /// The columns of an execution that `verify` compares with its events.
 pub(crate) const VERIFY_EXECUTIONS: &str = "SELECT e.id, e.status, e.attempt, e.prior, e.known, e.decided,
     e.released, e.ended_at, e.output, e.error,
-    e.class, e.fingerprint, e.content, e.literal, e.rule, e.upstream_key,
+    e.class, e.fingerprint, e.content, e.literal, e.rule, e.upstream_key, e.ruled,
     e.uuid, e.user, e.session, e.goal, e.origin, e.tool, e.input, e.idempotency_key, e.principal, e.repeat,
     e.created_at,
     a.status, a.headers, a.trailers, a.cookies, a.size, a.received_at, a.sha256, a.body
@@ -468,7 +499,7 @@ pub(crate) const VERIFY_KEY: &str = "SELECT execution, window FROM keys WHERE ke
 /// The last event by which an execution took a key, and whether its events record keys at all.
 pub(crate) const VERIFY_LAST_CLAIM: &str = "SELECT
     MAX(CASE WHEN detail ->> 'key' = ?2 THEN seq END), MAX(CASE WHEN attempt <= 1 THEN detail ->> 'asked' IS NOT NULL END)
-  FROM events WHERE execution = ?1 AND kind IN ('created', 'claimed') AND json_valid(detail)";
+  FROM events WHERE execution = ?1 AND kind IN ('created', 'claimed', 'named') AND json_valid(detail)";
 
 /// Drops the bodies of a range of answers that are old and not in doubt.
 pub(crate) const RETENTION_BODIES: &str = "UPDATE answers SET body = NULL

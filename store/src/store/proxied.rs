@@ -4,8 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use store_core::Error;
-use store_core::call::{Call, CallKey, Finish, Scope, ScopeRequest, Settled};
-use store_core::key::Digest;
+use store_core::call::{Call, CallDigests, CallKey, Finish, Scope, ScopeRequest, Settled};
 use store_core::model::Timestamp;
 use store_core::state::State;
 use uuid::Uuid;
@@ -16,6 +15,8 @@ use crate::engine::job::Lane;
 use crate::engine::replays::Replay;
 use crate::engine::write::Write;
 use crate::lease::{self, Lease};
+use crate::sqlite::error::Fail;
+use crate::sqlite::transaction::Transaction;
 use crate::sqlite::{answers, claims, scope};
 use crate::store::Store;
 
@@ -48,7 +49,9 @@ impl Store {
         match &claim {
             Ok(Claim::Execute(_)) => self.0.caches.new_calls.saw_new(),
             // If the writer cannot write, known calls can still be read.
-            Ok(Claim::Replay(_)) | Err(_) => self.0.caches.new_calls.saw_known(),
+            Ok(Claim::Replay(_) | Claim::Undelivered(_)) | Err(_) => {
+                self.0.caches.new_calls.saw_known();
+            }
             Ok(Claim::Busy(_) | Claim::InDoubt(_) | Claim::Mismatch { .. }) => {}
         }
         claim
@@ -60,7 +63,7 @@ impl Store {
     pub fn replay(
         &self,
         key: &CallKey,
-        fingerprint: &Digest,
+        digests: &CallDigests,
     ) -> Result<Option<Arc<Settled>>, Error> {
         // After a jump of the wall clock only the writer decides what has expired.
         if self.0.writer.status().jumped.load(Ordering::Relaxed) {
@@ -79,7 +82,7 @@ impl Store {
             },
         };
         self.0.caches.new_calls.saw_known();
-        Ok((replay.fingerprint == fingerprint.short()).then_some(replay.settled))
+        Ok(digests.is_fingerprint(replay.fingerprint).then_some(replay.settled))
     }
 
     fn completed(&self, key: &CallKey, now: Timestamp) -> Result<Option<Replay>, Error> {
@@ -88,7 +91,7 @@ impl Store {
             matches!(found.state, State::Completed { .. }) && !found.is_free(now)
         });
         Ok(completed.map(|(found, answer)| Replay {
-            fingerprint: found.fingerprint.unwrap_or_default(),
+            fingerprint: found.named_for.or(found.fingerprint).unwrap_or_default(),
             settled: Arc::new(answer::settled(&found, answer)),
             free_at: found.free_at(),
         }))
@@ -108,6 +111,40 @@ impl Store {
             writer.finish(id, attempt, unknown).await?;
         }
         settled
+    }
+
+    /// Notes that a client got the answer of a call, or another answer that reports its outcome: an equal
+    /// call under another key is a new one from now on. Claims that are sent later know it. Does not wait;
+    /// a crash within a second may lose it.
+    pub fn arrived(&self, execution_id: Uuid) {
+        if self.0.caches.unconfirmed.remove(execution_id) {
+            self.note(move |tx| claims::arrived(tx, execution_id));
+        }
+    }
+
+    /// Notes that the answer of a call is given again, to another client: until that one lost it as well, an
+    /// equal call under another key is a new one. Claims that are sent later know it. Does not wait.
+    pub fn given(&self, execution_id: Uuid) {
+        if self.0.caches.unconfirmed.contains(execution_id) {
+            self.note(move |tx| claims::given(tx, execution_id));
+        }
+    }
+
+    /// Notes that the answer of a call did not arrive, or that its client left while it runs: the next equal
+    /// call of its session, under whatever key, is its retry. Claims that are sent later know it. Does not
+    /// wait. A crash forgets no answer that did not arrive.
+    pub fn undelivered(&self, execution_id: Uuid) {
+        self.note(move |tx| claims::undelivered(tx, execution_id));
+    }
+
+    fn note(
+        &self,
+        mut work: impl FnMut(&mut Transaction<'_>) -> Result<(), Fail> + Send + 'static,
+    ) {
+        let work = move |write: &mut Write<'_>| work(&mut write.tx);
+        if let Err(error) = self.0.writer.post(Lane::Deferred, work) {
+            tracing::debug!(%error, "the fate of an answer was not recorded");
+        }
     }
 
     /// Redeems a retry token: the next identical call runs. Repeating it changes nothing. A token that is

@@ -30,6 +30,15 @@ pub struct Delivery {
 }
 
 impl Repeat {
+    /// Equal for the same series of calls and run.
+    pub fn tag(&self) -> [u8; 16] {
+        Encoder::new("repeat-tag/v1")
+            .field(self.first.as_bytes())
+            .optional(self.run.as_ref())
+            .finish()
+            .short()
+    }
+
     fn run_digest(&self) -> [u8; 16] {
         Encoder::new("repeat-run/v1").optional(self.run.as_ref()).finish().short()
     }
@@ -62,7 +71,7 @@ impl Store {
             };
             repeats::delivered(&mut write.tx, &delivered)
         };
-        if let Err(error) = self.0.writer.post(Lane::Ordinary, work) {
+        if let Err(error) = self.0.writer.post(Lane::Deferred, work) {
             tracing::debug!(%error, "a delivery was not recorded");
         }
     }

@@ -66,6 +66,7 @@ async fn an_attempt_ends_under_the_rule_that_sent_it() {
         // The resumed run is in another session: the content differs, the key is the same.
         call.digests.content = Digest::of(format!("resumed {key}").as_bytes());
         call.digests.literal = call.digests.content;
+        call.digests.ruled = call.digests.content;
         let lease = f.execute(call.clone()).await;
         assert_eq!(lease.attempt(), 2);
         let in_doubt = second == EffectClass::Once;

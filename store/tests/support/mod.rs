@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use store::call::{
     Answer, AnswerBody, Call, CallDigests, CallKey, Claim, Finish, Scope, ScopeRequest, Settled,
-    UpstreamKey,
+    Undelivered, UpstreamKey,
 };
 use store::key::{Digest, HolderKey};
 use store::model::{EffectClass, Json, NewGoal, NewSession, NewUser, Timestamp, ToolCall};
@@ -102,12 +102,15 @@ pub(crate) fn call(scope: Scope, key: &str, input: &str) -> Call {
             fingerprint: Digest::of(input.as_bytes()),
             content: Digest::of(format!("content {input}").as_bytes()),
             literal: Digest::of(format!("content {input}").as_bytes()),
+            ruled: Digest::of(format!("content {input}").as_bytes()),
+            legacy: Digest::of(input.as_bytes()),
             principal: Digest::of(b"nobody"),
             repeat: None,
         },
         run: None,
         upstream_key: None,
         retry_token: None,
+        undelivered: Undelivered::Replay,
         rule: "default".to_owned(),
     }
 }

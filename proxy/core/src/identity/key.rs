@@ -112,8 +112,17 @@ pub fn derive(input: &KeyInput<'_>) -> Result<CallIdentity, store_core::Error> {
     } else {
         content
     };
-    let [content, literal] = [content, literal].map(|request| in_session(input, &request));
-    let digests = CallDigests { fingerprint: request, content, literal, principal, repeat };
+    let [content, literal, ruled] =
+        [content, literal, request].map(|request| in_session(input, &request));
+    let digests = CallDigests {
+        fingerprint: request,
+        content,
+        literal,
+        ruled,
+        legacy: request,
+        principal,
+        repeat,
+    };
     Ok(CallIdentity { key, digests })
 }
 

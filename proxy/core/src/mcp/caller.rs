@@ -1,12 +1,8 @@
 //! The caller of a tool: who waits for the response, and in which format.
 
-use std::sync::OnceLock;
-use std::sync::atomic::{AtomicBool, Ordering};
-
 use bytes::Bytes;
 use http::header::{CONTENT_TYPE, HeaderMap, HeaderValue};
 use serde_json::value::RawValue;
-use store_core::key::{Digest, HolderKey};
 use store_core::state::Knowledge;
 
 use super::head::{self, ReplyFormat};
@@ -18,9 +14,6 @@ use crate::http::forms::kind::{BodyKind, body_kind, decoded};
 use crate::http::hop_by_hop::remove_where;
 use crate::http::target::Target;
 
-/// Which call a caller means: the holder of its key, and the fingerprint of its input.
-pub type KeyAndInput = (HolderKey, Digest);
-
 /// The caller of a tool.
 #[derive(Debug)]
 pub struct Caller {
@@ -29,10 +22,6 @@ pub struct Caller {
     format: ReplyFormat,
     /// The session on whose other streams the response may come.
     session: Option<SessionKey>,
-    /// Known once the key is derived.
-    identity: OnceLock<KeyAndInput>,
-    /// The caller has left before its answer came.
-    left: AtomicBool,
 }
 
 impl Caller {
@@ -43,34 +32,12 @@ impl Caller {
             stateless: call.stateless,
             format: head::reply_format(headers),
             session: SessionKey::of(headers, target).filter(|_| !call.stateless),
-            identity: OnceLock::new(),
-            left: AtomicBool::new(false),
         }
     }
 
     /// The id of its request, in canonical form.
     pub fn id(&self) -> &RawValue {
         &self.id
-    }
-
-    /// Sets which call it means.
-    pub fn identify(&self, identity: KeyAndInput) {
-        let _ = self.identity.set(identity);
-    }
-
-    /// Which call it means. `None`: the call has no key.
-    pub fn identity(&self) -> Option<KeyAndInput> {
-        self.identity.get().copied()
-    }
-
-    /// Remembers that the caller has left.
-    pub fn leave(&self) {
-        self.left.store(true, Ordering::Release);
-    }
-
-    /// Whether the caller has left.
-    pub fn has_left(&self) -> bool {
-        self.left.load(Ordering::Acquire)
     }
 
     /// The session on whose other streams the response may come.

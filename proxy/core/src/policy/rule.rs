@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use http::Method;
 use serde::Deserialize;
+use store_core::call::Undelivered;
 
 use super::glob::{NamePattern, PathPattern};
 use super::keyed::KeyPlace;
@@ -51,6 +52,8 @@ pub struct KeyRules {
     pub window: Option<Duration>,
     /// What the same call again means.
     pub repeat: Repeat,
+    /// What an equal call under another key gets if the answer did not arrive.
+    pub undelivered: Undelivered,
     /// Whose call it is.
     pub principal: Principal,
 }

@@ -16,6 +16,26 @@ use crate::duration::{Span, with_unit};
 use crate::http::host_pattern::HostPattern;
 use crate::http::meaning::may_count;
 
+/// [`store_core::call::Undelivered`], as the file writes it.
+#[derive(Clone, Copy, Default, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Undelivered {
+    #[default]
+    Replay,
+    Hold,
+    Run,
+}
+
+impl From<Undelivered> for store_core::call::Undelivered {
+    fn from(written: Undelivered) -> Self {
+        match written {
+            Undelivered::Replay => Self::Replay,
+            Undelivered::Hold => Self::Hold,
+            Undelivered::Run => Self::Run,
+        }
+    }
+}
+
 impl<'de> Deserialize<'de> for Rule {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
         RuleSettings::deserialize(from)?.try_into().map_err(D::Error::custom)
@@ -47,6 +67,7 @@ struct RuleSettings {
     #[serde(deserialize_with = "with_unit")]
     window: Option<Span>,
     repeat: Repeat,
+    undelivered: Undelivered,
     principal: Principal,
     on_unknown: OnUnknown,
     failed_if: BTreeMap<Field, Scalar>,
@@ -130,6 +151,7 @@ impl TryFrom<RuleSettings> for Rule {
                 place: settings.key,
                 window: settings.window.map(|span| span.0),
                 repeat: settings.repeat,
+                undelivered: settings.undelivered.into(),
                 principal: settings.principal,
             },
             input: InputRules {

@@ -57,15 +57,9 @@ impl Exchange<Running> {
         failpoint::hit("before-commit");
         let (exchange, Running { lease, _place: place, .. }) = self.split();
         let execution_id = lease.execution_id();
-        let tool_error = finish.tool_error;
         let settled = exchange.context.store.finish(lease, finish).await;
         drop(place);
         failpoint::hit("before-reply");
-        if let Ok(settled) = &settled
-            && tool_error
-        {
-            exchange.remember_undelivered(settled);
-        }
         let settled = settled.map_err(|error| {
             tracing::error!(%error, %execution_id, "outcome not recorded");
             Error::Upstream {
@@ -74,17 +68,6 @@ impl Exchange<Running> {
             }
         });
         (exchange, settled)
-    }
-}
-
-impl Exchange<()> {
-    /// Remembers a tool's error if its caller has left.
-    fn remember_undelivered(&self, settled: &Arc<Settled>) {
-        if let Some(caller) = self.label.mcp.as_ref().filter(|caller| caller.has_left())
-            && let Some(which) = caller.identity()
-        {
-            self.context.calls.mcp.undelivered.remember(which, settled);
-        }
     }
 }
 

@@ -86,6 +86,10 @@ log_words! {
         Duplicates "duplicates",
         /// An answer was delivered completely.
         Delivered "delivered",
+        /// An answer did not arrive, or the client left before there was one.
+        Undelivered "undelivered",
+        /// The key of a retry names the execution from now on.
+        Named "named",
         /// The engine started.
         Boot "boot",
         /// The wall clock jumped forward.

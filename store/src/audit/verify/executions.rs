@@ -77,7 +77,7 @@ fn a_page(conn: &Connection, last: &mut i64, walked: &mut Walked<'_>) -> Result<
 impl ExecutionRow {
     /// Reads a row of [`queries::VERIFY_EXECUTIONS`].
     fn read(row: &rusqlite::Row<'_>) -> rusqlite::Result<Self> {
-        let created = execution_rows::created(row, 16)?;
+        let created = execution_rows::created(row, 17)?;
         let text = |at: usize| -> rusqlite::Result<Option<Digest>> {
             Ok(row.get_ref(at)?.as_str_or_null()?.map(|text| Digest::of(text.as_bytes())))
         };
@@ -88,7 +88,7 @@ impl ExecutionRow {
             error: text(9)?,
             created: created.digest(),
             terms: execution_rows::terms(row, 10)?.digest(),
-            answer: AnswerRow::read(row, 27),
+            answer: AnswerRow::read(row, 28),
         })
     }
 

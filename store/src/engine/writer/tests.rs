@@ -8,7 +8,7 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use store_core::Error;
 use store_core::call::{
-    Answer, AnswerBody, Call, CallDigests, CallKey, Finish, Scope, ScopeRequest,
+    Answer, AnswerBody, Call, CallDigests, CallKey, Finish, Scope, ScopeRequest, Undelivered,
 };
 use store_core::key::{Digest, HolderKey};
 use store_core::model::{EffectClass, EventKind, ExecutionStatus, Json, NewUser, Timestamp, User};
@@ -70,12 +70,15 @@ fn call(scope: &Scope, key: &str, input: &str) -> Call {
             fingerprint: Digest::of(key.as_bytes()),
             content: Digest::of(key.as_bytes()),
             literal: Digest::of(key.as_bytes()),
+            ruled: Digest::of(key.as_bytes()),
+            legacy: Digest::of(key.as_bytes()),
             principal: Digest::of(b"nobody"),
             repeat: None,
         },
         run: None,
         upstream_key: None,
         retry_token: None,
+        undelivered: Undelivered::Replay,
         rule: "default".to_owned(),
     }
 }

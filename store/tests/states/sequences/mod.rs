@@ -44,6 +44,7 @@ impl Place {
         }
         call.digests.content = Digest::of(name.as_bytes());
         call.digests.literal = call.digests.content;
+        call.digests.ruled = call.digests.content;
         call.class = class;
         call.upstream_key =
             (class == EffectClass::Keyed).then(|| upstream_key("engine idempotency-key", 12));

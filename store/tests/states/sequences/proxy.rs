@@ -91,6 +91,8 @@ impl Subject {
         finish.answer = (outcome != NotExecuted).then(|| answer("an answer"));
         finish.error = tool_error.then(|| "no".to_owned());
         let settled = store.finish(lease, finish).await.unwrap();
+        // Otherwise a claim after the restart would be the retry of an answer that did not arrive.
+        store.arrived(settled.execution_id);
         let went = self.advance(Event::Finish { attempt, outcome, tool_error }, "finish");
         prop_assert!(went);
         prop_assert_eq!(settled.doubt.is_some(), matches!(self.state, Some(State::InDoubt { .. })));
