@@ -1,5 +1,5 @@
 //! Answers that did not arrive: the next equal call is a retry, with a fresh key, with fresh
-//! credentials, over a crash. After one that arrived it is a call of its own.
+//! credentials, over a crash. After one that arrived it is another call.
 
 use std::net::Shutdown;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -125,7 +125,7 @@ fn after_an_answer_that_arrived_there_are_as_many_effects_as_calls() {
     assert_eq!(upstream.hits(), 60);
 }
 
-/// Twins: equal calls at the same time under keys of their own, whose clients both wait.
+/// Twins: equal calls at the same time under different keys, whose clients both wait.
 #[test]
 fn twins_both_act_and_a_client_that_left_has_none() {
     let gate = Gate::new();
@@ -154,7 +154,7 @@ fn twins_both_act_and_a_client_that_left_has_none() {
 }
 
 #[test]
-fn fresh_credentials_are_held_and_another_wish_runs() {
+fn fresh_credentials_are_held_and_another_repeat_runs() {
     let gate = Gate::new();
     let upstream = held(&gate, 4);
     let engine = engine!().start();
