@@ -29,7 +29,9 @@
 //! #     class: EffectClass::Once,
 //! #     digests: CallDigests {
 //! #         fingerprint: content,
+//! #         legacy: content,
 //! #         content,
+//! #         ruled: content,
 //! #         literal: content,
 //! #         principal: content,
 //! #         repeat: None,

@@ -5,8 +5,7 @@ use std::io::{self, Cursor};
 use http::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderValue};
 use store_core::key::Digest;
 
-use crate::http::forms::digest::{BodyReader, body_digest};
-use crate::http::forms::selection::FieldSelection;
+use crate::http::forms::digest::{BodyReader, body_digests, raw_digest};
 use crate::mcp::message::ToolCall;
 use crate::policy::decision::Guarded;
 
@@ -15,35 +14,39 @@ use crate::policy::decision::Guarded;
 pub struct BodyDigests {
     /// Of the parts that count under the rule, in canonical form.
     pub counted: Digest,
-    /// Of all parts except keys, without regard to the rule.
+    /// The same as version 0.2.0 derived it.
+    pub legacy: Digest,
+    /// Of all parts except keys and what a client draws for each try, without regard to the rule.
     pub content: Digest,
-    /// Of all parts, keys included.
+    /// Of the parts of `content` that count under the rule.
+    pub ruled: Digest,
+    /// `content` with the keys that a rule or a table places.
     pub literal: Digest,
-    /// Gzip was undone for the digests, so `Content-Encoding` no longer counts.
+    /// The content coding was undone for the digests, so `Content-Encoding` no longer counts.
     pub decoded: bool,
 }
 
 impl BodyDigests {
-    /// Reads a body, once for each digest that differs. `sha256` is that of the body as it came.
-    /// Blocks where the reader does.
+    /// Reads a body once. `sha256` is that of the body as it came. Blocks where the reader does.
     pub fn read(
         headers: &HeaderMap,
         body: &mut dyn BodyReader,
         sha256: Digest,
         guarded: &Guarded,
     ) -> io::Result<Self> {
-        let (counted, decoded) = body_digest(headers, body, sha256, &guarded.selection())?;
-        let content = if guarded.rule.as_ref().is_some_and(|rule| rule.input.alters_input()) {
-            body_digest(headers, body, sha256, &guarded.keyless_selection())?.0
-        } else {
-            counted
-        };
-        let literal = if guarded.keyless_selection().without.is_empty() {
-            content
-        } else {
-            body_digest(headers, body, sha256, &FieldSelection::default())?.0
-        };
-        Ok(Self { counted, content, literal, decoded })
+        let selections = [
+            guarded.counted_parts(),
+            guarded.legacy_parts(),
+            guarded.content_parts(),
+            guarded.ruled_parts(),
+            guarded.literal_parts(),
+        ];
+        let ([counted, legacy, content, ruled, literal], decoded) =
+            body_digests(headers, body, sha256, &selections)?;
+        // Version 0.2.0 undid gzip alone.
+        let undone_since = decoded && is_aws_chunked(headers);
+        let legacy = if undone_since { raw_digest(headers, sha256) } else { legacy };
+        Ok(Self { counted, legacy, content, ruled, literal, decoded })
     }
 
     /// The digests of what a tool call means, without its id and `_meta`. `headers`
@@ -60,4 +63,11 @@ impl BodyDigests {
         let read = Self::read(&json, &mut Cursor::new(meaning), sha256, guarded)?;
         Ok(Self { decoded: headers.contains_key(CONTENT_ENCODING), ..read })
     }
+}
+
+/// Whether the outermost content coding is AWS's, which signs each chunk.
+fn is_aws_chunked(headers: &HeaderMap) -> bool {
+    headers
+        .get(CONTENT_ENCODING)
+        .is_some_and(|value| value.as_bytes().to_ascii_lowercase().starts_with(b"aws-chunked"))
 }

@@ -4,15 +4,19 @@
 use std::time::Duration;
 
 use http::Method;
-use http::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderValue};
+use http::header::{AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderValue};
 use store_core::call::{CallDigests, CallKey, Scope};
 use store_core::key::{Digest, Encoder, HolderKey, derived_text};
 use store_core::model::{EffectClass, Timestamp};
 use uuid::Uuid;
 
+use crate::http::field_words::times_a_signature;
 use crate::http::forms::kind::media_type;
 use crate::http::head::RequestHead;
+use crate::http::signatures::{Signing, is_signature};
 use crate::http::target::Target;
+use crate::http::tries::describes_a_try;
+use crate::identity::authorization;
 use crate::identity::body_digests::BodyDigests;
 use crate::identity::metadata::RequestMetadata;
 use crate::identity::principal::principal_parts;
@@ -91,30 +95,56 @@ pub fn tool_name(rule: Option<&str>, method: &Method, target: &Target) -> String
 /// whether the request came in absolute form or through a tunnel.
 pub fn derive(input: &KeyInput<'_>) -> Result<CallIdentity, store_core::Error> {
     let principal = principal(input)?;
-    let request = request_digest(input, input.body.counted, &|name| input.guarded.counts(name));
+    let (guarded, body) = (input.guarded, &input.body);
+    let signing = input.head.target.query().map(Signing::of_query);
+    let signs = |name: &str| signing.is_some_and(|signing| signing.has(name));
+    let target = input.head.target;
+    let counted_url =
+        target.without_parameters(|name| signs(name) || guarded.ignores_parameter(name));
+    let content_url = target.without_parameters(|name| signs(name) || describes_a_try(name));
+    let is_signed = is_signed(input.head.headers);
+    let counts = |name: &str| {
+        guarded.counts(name)
+            && !(is_signed && times_a_signature(name) && !guarded.makes_count(name))
+    };
+    let request = request_digest(input, &counted_url, body.counted, &counts);
+    let fingerprint =
+        request_digest(input, &counted_url, body.counted, &|name| guarded.fingerprints(name));
+    let legacy = request_digest(input, &target.path_and_query, body.legacy, &|name| {
+        guarded.counted_before(name)
+    });
     let repeat =
         input.metadata.repeat.as_ref().map(|value| Encoder::new("repeat/v1").field(value).finish());
-    let key = match (&input.metadata.key, input.guarded.class) {
+    let key = match (&input.metadata.key, guarded.class) {
         (Some(text), _) => Some(explicit(input, text, &principal)),
         (None, EffectClass::Idempotent) => None,
         (None, _) => Some(derived(input, &request, &principal, repeat.as_ref())),
     };
-    let content = match &input.guarded.rule {
-        Some(rule) if rule.input.alters_input() => {
-            let counted = |name: &str| input.guarded.counts_without_rule(name);
-            request_digest(input, input.body.content, &counted)
-        }
-        _ => request,
+    let in_session = |url: &str, body: Digest, counts: &dyn Fn(&str) -> bool| {
+        in_session(input, &request_digest(input, url, body, counts))
     };
-    let literal = if input.guarded.key_places().next().is_some() {
-        let counted = |name: &str| input.guarded.counts_literally(name);
-        request_digest(input, input.body.literal, &counted)
+    let content = in_session(&content_url, body.content, &|name| guarded.is_content(name));
+    let ruled = if guarded.alters_input() {
+        let url = target.without_parameters(|name| {
+            signs(name) || describes_a_try(name) || guarded.ignores_parameter(name)
+        });
+        in_session(&url, body.ruled, &|name| guarded.fingerprints(name))
     } else {
         content
     };
-    let [content, literal] = [content, literal].map(|request| in_session(input, &request));
-    let digests = CallDigests { fingerprint: request, content, literal, principal, repeat };
+    let literal = if guarded.key_places().next().is_some() {
+        in_session(&content_url, body.literal, &|name| guarded.is_literal(name))
+    } else {
+        content
+    };
+    let digests = CallDigests { fingerprint, legacy, content, ruled, literal, principal, repeat };
     Ok(CallIdentity { key, digests })
+}
+
+/// Whether the request has a signature, in its Authorization or in a field that is named so.
+fn is_signed(headers: &HeaderMap) -> bool {
+    headers.keys().any(|name| is_signature(name.as_str()))
+        || headers.get(AUTHORIZATION).is_some_and(|value| authorization::signs(value.as_bytes()))
 }
 
 /// The digest of a request within its session.
@@ -186,11 +216,16 @@ fn located(encoder: Encoder, input: &KeyInput<'_>) -> Encoder {
 
 /// The digest of a request, independent of its sender: method, URL, counted header fields, body,
 /// counted trailers.
-fn request_digest(input: &KeyInput<'_>, body: Digest, counts: &dyn Fn(&str) -> bool) -> Digest {
+fn request_digest(
+    input: &KeyInput<'_>,
+    url: &str,
+    body: Digest,
+    counts: &dyn Fn(&str) -> bool,
+) -> Digest {
     let head = input.head;
     let in_head =
         |name: &str| counts(name) && !(input.body.decoded && name == CONTENT_ENCODING.as_str());
-    let encoder = located(Encoder::new("request/v1"), input).field(&head.target.path_and_query);
+    let encoder = located(Encoder::new("request/v1"), input).field(url);
     let encoder = counted_fields(encoder, head.headers, &in_head).field(body.as_bytes());
     counted_fields(encoder, input.trailers, counts).finish()
 }

@@ -78,7 +78,9 @@ fn keyed(case: &Case) -> CallIdentity {
         metadata: &metadata,
         body: BodyDigests {
             counted: Digest::of(case.body.as_bytes()),
+            legacy: Digest::of(case.body.as_bytes()),
             content: Digest::of(case.body.as_bytes()),
+            ruled: Digest::of(case.body.as_bytes()),
             literal: Digest::of(case.body.as_bytes()),
             decoded: case.decoded,
         },
@@ -118,7 +120,7 @@ const INPUT: &str = "fingerprint content";
 #[test]
 fn what_a_key_hangs_on() {
     type Change = (&'static str, fn(&mut Case), &'static str, &'static str);
-    let changes: [Change; 25] = [
+    let changes: [Change; 31] = [
         ("nothing", |_| {}, "", ""),
         ("user", |c| c.user = 9, "key content", "key content"),
         ("session", |c| c.session = 9, "key content", "content"),
@@ -133,7 +135,23 @@ fn what_a_key_hangs_on() {
         ("body", |c| c.body = "other", ALL, INPUT),
         ("counted header", |c| c.headers.push(("x-amz-target", "A")), ALL, INPUT),
         ("content type", |c| c.headers[0].1 = "text/html", ALL, INPUT),
-        ("trailer", |c| c.trailers.push(("x-sum", "1")), ALL, INPUT),
+        ("account", |c| c.headers.push(("x-tenant-id", "A")), ALL, INPUT),
+        ("other header", |c| c.headers.push(("x-mode", "A")), "key", ""),
+        ("trailer", |c| c.trailers.push(("x-sum", "1")), "key", ""),
+        ("retry", |c| c.headers.push(("x-retry-count", "1")), "", ""),
+        ("proof", |c| c.headers.push(("dpop", "e.y.J")), "", ""),
+        (
+            "signature of a query",
+            |c| c.target.path_and_query = "/send?a=1&timestamp=7&signature=ab".to_owned(),
+            "",
+            "",
+        ),
+        (
+            "key in a query",
+            |c| c.target.path_and_query = "/send?a=1&request_id=7".to_owned(),
+            "key fingerprint",
+            "fingerprint",
+        ),
         ("noise trailer", |c| c.trailers.push(("digest", "1")), "", ""),
         ("credentials", |c| c.headers[1].1 = "Bearer b", "key principal", "key principal"),
         ("cookie", |c| c.headers.push(("cookie", "a=b")), "key principal", "key principal"),
@@ -178,7 +196,7 @@ fn order_and_case_of_headers_do_not_matter_and_order_of_values_does() {
     let with = |list: &[(&'static str, &'static str)]| {
         let mut case = case();
         case.headers = list.to_vec();
-        keyed(&case).digests.fingerprint
+        keyed(&case).key.unwrap().text
     };
     assert_eq!(with(&[("x-a", "1"), ("x-b", "2")]), with(&[("X-B", "2"), ("X-A", "1")]));
     assert_ne!(with(&[("x-a", "1"), ("x-a", "2")]), with(&[("x-a", "2"), ("x-a", "1")]));
@@ -192,7 +210,7 @@ fn a_header_and_a_trailer_are_not_the_same() {
     let (mut header, mut trailer) = (case(), case());
     header.headers.push(("x-a", "1"));
     trailer.trailers.push(("x-a", "1"));
-    assert_ne!(keyed(&header).digests.fingerprint, keyed(&trailer).digests.fingerprint);
+    assert_ne!(keyed(&header).key.unwrap().text, keyed(&trailer).key.unwrap().text);
 }
 
 #[test]
