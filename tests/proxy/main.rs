@@ -7,6 +7,7 @@
 mod doubt;
 mod duplicates;
 mod framing;
+mod headers;
 mod http2;
 mod keys;
 mod limits;
@@ -15,7 +16,9 @@ mod outcomes;
 mod passing;
 mod repeat;
 mod scope;
+mod signatures;
 mod streams;
 mod tls;
+mod tries;
 mod tunnel;
 mod upstream_proxy;
