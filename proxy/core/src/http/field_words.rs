@@ -110,7 +110,7 @@ fn is_forwarded(words: &[&str]) -> bool {
         .is_some_and(|at| words[at + 1..].first().is_none_or(|next| FORWARDED.contains(next)))
 }
 
-/// Whether a field proves that one try is fresh, or that a person or a payment stands behind it. Its
+/// Whether a field proves that one try is fresh, or that a person or a payment authorises it. Its
 /// value is as secret as a credential. `name` is in lower case.
 pub(crate) fn is_proof(name: &str) -> bool {
     const PROOFS: &[&str] = &[

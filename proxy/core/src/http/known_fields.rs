@@ -69,22 +69,10 @@ pub(super) const KNOWN_FIELDS: &[(&str, &str)] = &[
     ("x-restli-method", "https://learn.microsoft.com/linkedin/shared/api-guide/concepts/methods"),
     ("content-profile", "https://docs.postgrest.org/en/stable/references/api/schemas.html"),
     ("x-hasura-role", "https://hasura.io/docs/2.0/auth/authorization/roles-variables/"),
-    (
-        "ce-id",
-        "https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/bindings/http-protocol-binding.md",
-    ),
-    (
-        "ce-source",
-        "https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/bindings/http-protocol-binding.md",
-    ),
-    (
-        "ce-subject",
-        "https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/bindings/http-protocol-binding.md",
-    ),
-    (
-        "ce-type",
-        "https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/bindings/http-protocol-binding.md",
-    ),
+    ("ce-id", "https://github.com/cloudevents/spec/tree/v1.0.2/cloudevents/bindings"),
+    ("ce-source", "https://github.com/cloudevents/spec/tree/v1.0.2/cloudevents/bindings"),
+    ("ce-subject", "https://github.com/cloudevents/spec/tree/v1.0.2/cloudevents/bindings"),
+    ("ce-type", "https://github.com/cloudevents/spec/tree/v1.0.2/cloudevents/bindings"),
     // The version of an API, which gives a body its meaning.
     ("stripe-version", "https://docs.stripe.com/api/versioning"),
     ("x-github-api-version", "https://docs.github.com/rest/about-the-rest-api/api-versions"),

@@ -53,7 +53,7 @@ fn is_counter(words: &[&str]) -> bool {
     }
 }
 
-/// What proves that a try is fresh, or that a person stands behind it.
+/// What proves that a try is fresh, or that a person authorises it.
 fn is_proof(words: &[&str]) -> bool {
     const WORDS: &[&str] = &[
         "captcha",

@@ -56,7 +56,7 @@ const SUBJECTS: &[&str] = &[
 
 /// A token that was read. Its signature was not verified.
 pub(super) enum Token {
-    /// It has no time and no id of its own, so that all of it lasts.
+    /// It has neither a time nor an id, so that all of it lasts.
     Lasting,
     /// One of many. These claims are the same in all tokens of its owner; there may be none.
     OneOfMany(Parts),

@@ -1,4 +1,4 @@
-//! Undoes `aws-chunked`, a content coding in which each chunk has a signature of its own.
+//! Undoes `aws-chunked`, a content coding in which each chunk has its own signature.
 //!
 //! Source: <https://docs.aws.amazon.com/AmazonS3/latest/API/sigv4-streaming.html>
 
