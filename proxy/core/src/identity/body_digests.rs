@@ -5,25 +5,18 @@ use std::io::{self, Cursor};
 use http::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderValue};
 use store_core::key::Digest;
 
-use crate::http::forms::digest::{BodyReader, body_digests, raw_digest};
+use crate::http::forms::digest::{BodyReader, body_digests};
 use crate::mcp::message::ToolCall;
+use crate::policy::comparison::Comparison;
 use crate::policy::decision::Guarded;
 
 /// The digests of one body.
 #[derive(Debug, Clone, Copy)]
 pub struct BodyDigests {
-    /// Of the parts that count under the rule, in canonical form.
-    pub counted: Digest,
-    /// The same as version 0.2.0 derived it.
-    pub legacy: Digest,
-    /// Of all parts except keys and what a client draws for each try, without regard to the rule.
-    pub content: Digest,
-    /// Of the parts of `content` that count under the rule.
-    pub ruled: Digest,
-    /// `content` with the keys that a rule or a table places.
-    pub literal: Digest,
+    /// One for each comparison.
+    pub(super) digests: [Digest; Comparison::ALL.len()],
     /// The content coding was undone for the digests, so `Content-Encoding` no longer counts.
-    pub decoded: bool,
+    pub(super) decoded: bool,
 }
 
 impl BodyDigests {
@@ -34,19 +27,9 @@ impl BodyDigests {
         sha256: Digest,
         guarded: &Guarded,
     ) -> io::Result<Self> {
-        let selections = [
-            guarded.counted_parts(),
-            guarded.legacy_parts(),
-            guarded.content_parts(),
-            guarded.ruled_parts(),
-            guarded.literal_parts(),
-        ];
-        let ([counted, legacy, content, ruled, literal], decoded) =
-            body_digests(headers, body, sha256, &selections)?;
-        // Version 0.2.0 undid gzip alone.
-        let undone_since = decoded && is_aws_chunked(headers);
-        let legacy = if undone_since { raw_digest(headers, sha256) } else { legacy };
-        Ok(Self { counted, legacy, content, ruled, literal, decoded })
+        let selections = Comparison::ALL.map(|comparison| guarded.compares_parts(comparison));
+        let (digests, decoded) = body_digests(headers, body, sha256, &selections)?;
+        Ok(Self { digests, decoded })
     }
 
     /// The digests of what a tool call means, without its id and `_meta`. `headers`
@@ -63,11 +46,4 @@ impl BodyDigests {
         let read = Self::read(&json, &mut Cursor::new(meaning), sha256, guarded)?;
         Ok(Self { decoded: headers.contains_key(CONTENT_ENCODING), ..read })
     }
-}
-
-/// Whether the outermost content coding is AWS's, which signs each chunk.
-fn is_aws_chunked(headers: &HeaderMap) -> bool {
-    headers
-        .get(CONTENT_ENCODING)
-        .is_some_and(|value| value.as_bytes().to_ascii_lowercase().starts_with(b"aws-chunked"))
 }

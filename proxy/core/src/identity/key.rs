@@ -4,22 +4,19 @@
 use std::time::Duration;
 
 use http::Method;
-use http::header::{AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderValue};
+use http::header::HeaderMap;
 use store_core::call::{CallDigests, CallKey, Scope};
 use store_core::key::{Digest, Encoder, HolderKey, derived_text};
 use store_core::model::{EffectClass, Timestamp};
 use uuid::Uuid;
 
-use crate::http::field_words::times_a_signature;
-use crate::http::forms::kind::media_type;
 use crate::http::head::RequestHead;
-use crate::http::signatures::{Signing, is_signature};
 use crate::http::target::Target;
-use crate::http::tries::describes_a_try;
-use crate::identity::authorization;
 use crate::identity::body_digests::BodyDigests;
+use crate::identity::compared::ComparedRequest;
 use crate::identity::metadata::RequestMetadata;
 use crate::identity::principal::principal_parts;
+use crate::policy::comparison::Comparison;
 use crate::policy::decision::Guarded;
 use crate::policy::rule::Principal;
 
@@ -95,56 +92,36 @@ pub fn tool_name(rule: Option<&str>, method: &Method, target: &Target) -> String
 /// whether the request came in absolute form or through a tunnel.
 pub fn derive(input: &KeyInput<'_>) -> Result<CallIdentity, store_core::Error> {
     let principal = principal(input)?;
-    let (guarded, body) = (input.guarded, &input.body);
-    let signing = input.head.target.query().map(Signing::of_query);
-    let signs = |name: &str| signing.is_some_and(|signing| signing.has(name));
-    let target = input.head.target;
-    let counted_url =
-        target.without_parameters(|name| signs(name) || guarded.ignores_parameter(name));
-    let content_url = target.without_parameters(|name| signs(name) || describes_a_try(name));
-    let is_signed = is_signed(input.head.headers);
-    let counts = |name: &str| {
-        guarded.counts(name)
-            && !(is_signed && times_a_signature(name) && !guarded.makes_count(name))
+    let compared = ComparedRequest::new(input.head, input.body, input.trailers, input.guarded);
+    let digest = |comparison: Comparison| {
+        compared.digest(located(Encoder::new("request/v1"), input), comparison)
     };
-    let request = request_digest(input, &counted_url, body.counted, &counts);
-    let fingerprint =
-        request_digest(input, &counted_url, body.counted, &|name| guarded.fingerprints(name));
-    let legacy = request_digest(input, &target.path_and_query, body.legacy, &|name| {
-        guarded.counted_before(name)
-    });
     let repeat =
         input.metadata.repeat.as_ref().map(|value| Encoder::new("repeat/v1").field(value).finish());
-    let key = match (&input.metadata.key, guarded.class) {
+    let key = match (&input.metadata.key, input.guarded.class) {
         (Some(text), _) => Some(explicit(input, text, &principal)),
         (None, EffectClass::Idempotent) => None,
-        (None, _) => Some(derived(input, &request, &principal, repeat.as_ref())),
+        (None, _) => {
+            Some(derived(input, &digest(Comparison::Derived), &principal, repeat.as_ref()))
+        }
     };
-    let in_session = |url: &str, body: Digest, counts: &dyn Fn(&str) -> bool| {
-        in_session(input, &request_digest(input, url, body, counts))
-    };
-    let content = in_session(&content_url, body.content, &|name| guarded.is_content(name));
-    let ruled = if guarded.alters_input() {
-        let url = target.without_parameters(|name| {
-            signs(name) || describes_a_try(name) || guarded.ignores_parameter(name)
-        });
-        in_session(&url, body.ruled, &|name| guarded.fingerprints(name))
+    let in_session = |comparison| in_session(input, &digest(comparison));
+    let content = in_session(Comparison::Content);
+    let rule = input.guarded.rule.as_ref();
+    let ruled = if rule.is_some_and(|rule| rule.input.alters_input()) {
+        in_session(Comparison::Ruled)
     } else {
         content
     };
-    let literal = if guarded.key_places().next().is_some() {
-        in_session(&content_url, body.literal, &|name| guarded.is_literal(name))
+    let literal = if input.guarded.key_places().next().is_some() {
+        in_session(Comparison::Literal)
     } else {
         content
     };
+    let fingerprint = digest(Comparison::Input);
+    let legacy = digest(Comparison::Legacy);
     let digests = CallDigests { fingerprint, legacy, content, ruled, literal, principal, repeat };
     Ok(CallIdentity { key, digests })
-}
-
-/// Whether the request has a signature, in its Authorization or in a field that is named so.
-fn is_signed(headers: &HeaderMap) -> bool {
-    headers.keys().any(|name| is_signature(name.as_str()))
-        || headers.get(AUTHORIZATION).is_some_and(|value| authorization::signs(value.as_bytes()))
 }
 
 /// The digest of a request within its session.
@@ -212,58 +189,6 @@ fn located(encoder: Encoder, input: &KeyInput<'_>) -> Encoder {
         .field(input.head.target.scheme.as_str())
         .field(&input.head.target.authority.host)
         .field(input.head.target.authority.port.to_be_bytes())
-}
-
-/// The digest of a request, independent of its sender: method, URL, counted header fields, body,
-/// counted trailers.
-fn request_digest(
-    input: &KeyInput<'_>,
-    url: &str,
-    body: Digest,
-    counts: &dyn Fn(&str) -> bool,
-) -> Digest {
-    let head = input.head;
-    let in_head =
-        |name: &str| counts(name) && !(input.body.decoded && name == CONTENT_ENCODING.as_str());
-    let encoder = located(Encoder::new("request/v1"), input).field(url);
-    let encoder = counted_fields(encoder, head.headers, &in_head).field(body.as_bytes());
-    counted_fields(encoder, input.trailers, counts).finish()
-}
-
-/// Appends the fields that count, sorted by name. The values of one name keep their order.
-fn counted_fields(encoder: Encoder, headers: &HeaderMap, counts: &dyn Fn(&str) -> bool) -> Encoder {
-    let mut names: Vec<_> = headers.keys().filter(|name| counts(name.as_str())).collect();
-    names.sort_unstable_by_key(|name| name.as_str());
-    let mut encoder = encoder.field(names.len().to_be_bytes());
-    for name in names {
-        let values: Vec<&HeaderValue> = headers.get_all(name).iter().collect();
-        encoder = encoder.field(name.as_str()).field(values.len().to_be_bytes());
-        encoder = if *name == CONTENT_TYPE
-            && let Some(parameters) = without_boundary(headers)
-        {
-            encoder.field(parameters)
-        } else {
-            values.iter().fold(encoder, |encoder, value| encoder.field(value.as_bytes()))
-        };
-    }
-    encoder
-}
-
-/// The Content-Type of a multipart body without its boundary, which clients draw at random.
-fn without_boundary(headers: &HeaderMap) -> Option<Vec<u8>> {
-    let media_type = media_type(headers).filter(|kind| kind.type_() == mime::MULTIPART)?;
-    // Servers differ in which of several boundaries they use.
-    if media_type.params().filter(|(name, _)| *name == mime::BOUNDARY).count() != 1 {
-        return None;
-    }
-    let mut text = media_type.essence_str().as_bytes().to_vec();
-    for (name, value) in media_type.params().filter(|(name, _)| *name != mime::BOUNDARY) {
-        for part in [name.as_str(), value.as_str()] {
-            text.extend_from_slice(&(part.len() as u64).to_be_bytes());
-            text.extend_from_slice(part.as_bytes());
-        }
-    }
-    Some(text)
 }
 
 /// Digests the credentials with the store's secret, so that a stolen database reveals none of them.

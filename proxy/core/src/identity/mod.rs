@@ -3,6 +3,7 @@
 mod auth_params;
 mod authorization;
 pub mod body_digests;
+mod compared;
 pub mod credentials;
 mod jwt;
 pub mod key;

@@ -5,14 +5,11 @@ use std::fmt;
 use std::sync::Arc;
 
 use http::Method;
-use store_core::canonical::Pointer;
 use store_core::model::EffectClass;
 
 use super::keyed::{KeyPlace, UpstreamKey};
 use super::rule::Rule;
-use crate::http::forms::selection::{Drawn, FieldSelection};
 use crate::http::host_pattern::HostPattern;
-use crate::http::meaning::{counted_before, counts, is_known, is_of_mcp};
 
 /// What the head of a request decides.
 #[derive(Debug, Clone, PartialEq)]
@@ -130,103 +127,8 @@ impl Guarded {
 
     /// Whether a header field holds a key, so that it distinguishes no calls. `name` is in lower
     /// case.
-    fn is_key(&self, name: &str) -> bool {
+    pub(super) fn is_key(&self, name: &str) -> bool {
         self.key_places()
             .any(|place| matches!(place, KeyPlace::Header(header) if header.as_str() == name))
-    }
-
-    /// Whether a header field distinguishes two calls that have no explicit key. `name` is in lower
-    /// case.
-    pub fn counts(&self, name: &str) -> bool {
-        self.counts_under_rule(name, || counts(name))
-    }
-
-    /// Whether a header field makes two calls under one key different. `name` is in lower case.
-    pub(crate) fn fingerprints(&self, name: &str) -> bool {
-        self.counts_under_rule(name, || is_known(name))
-    }
-
-    /// Whether a header field distinguished two calls in version 0.2.0. `name` is in lower case.
-    pub(crate) fn counted_before(&self, name: &str) -> bool {
-        self.counts_under_rule(name, || counted_before(name))
-    }
-
-    /// Whether the rule itself makes a header field count. `name` is in lower case.
-    pub(crate) fn makes_count(&self, name: &str) -> bool {
-        self.rule.as_ref().is_some_and(|rule| rule.input.makes_count(name))
-    }
-
-    fn counts_under_rule(&self, name: &str, usually: impl Fn() -> bool) -> bool {
-        !self.is_key(name)
-            && !self.rule.as_ref().is_some_and(|rule| rule.input.ignores(name))
-            && (self.makes_count(name) || usually() && !self.is_of_tool_call(name))
-    }
-
-    /// Whether a header field distinguishes two calls of which one is in doubt. `name` is in lower
-    /// case.
-    pub(crate) fn is_content(&self, name: &str) -> bool {
-        !self.is_key(name) && self.is_literal(name)
-    }
-
-    /// The same with the fields that hold keys.
-    pub(crate) fn is_literal(&self, name: &str) -> bool {
-        self.makes_count(name) || is_known(name) && !self.is_of_tool_call(name)
-    }
-
-    fn is_of_tool_call(&self, name: &str) -> bool {
-        self.is_tool_call && is_of_mcp(name)
-    }
-
-    /// Whether the rule leaves out a query parameter. `name` is as a server reads it.
-    pub(crate) fn ignores_parameter(&self, name: &str) -> bool {
-        self.rule.as_ref().is_some_and(|rule| rule.input.ignores_parameter(name))
-    }
-
-    /// Whether the rule changes which of two inputs count as the same.
-    pub(crate) fn alters_input(&self) -> bool {
-        self.rule.as_ref().is_some_and(|rule| rule.input.alters_input())
-    }
-
-    /// Which parts of a body count.
-    pub(crate) fn counted_parts(&self) -> FieldSelection<'_> {
-        FieldSelection { drawn: Drawn::Signatures, ..self.legacy_parts() }
-    }
-
-    /// The same in version 0.2.0.
-    pub(crate) fn legacy_parts(&self) -> FieldSelection<'_> {
-        let mut selection = self.content_parts();
-        selection.drawn = Drawn::Counts;
-        if let Some(rule) = &self.rule {
-            selection.without.extend(rule.input.ignore.iter().map(|field| &field.0));
-            selection.select = self.selected();
-        }
-        selection
-    }
-
-    /// Which parts count under the rule for a call of which one is in doubt.
-    pub(crate) fn ruled_parts(&self) -> FieldSelection<'_> {
-        FieldSelection { drawn: Drawn::TriesExcept(self.selected()), ..self.legacy_parts() }
-    }
-
-    /// The same without regard to the rule.
-    pub(crate) fn content_parts(&self) -> FieldSelection<'_> {
-        let mut selection = self.literal_parts();
-        for place in self.key_places() {
-            if let KeyPlace::Member(pointer) = place {
-                selection.without.push(pointer);
-            }
-        }
-        selection
-    }
-
-    /// The same with the keys that a rule or a table places.
-    pub(crate) fn literal_parts(&self) -> FieldSelection<'_> {
-        FieldSelection { drawn: Drawn::TriesExcept(self.selected()), ..FieldSelection::default() }
-    }
-
-    /// The parts that the rule selects by name: they count even if they are named like a key.
-    fn selected(&self) -> Vec<&Pointer> {
-        let rule = self.rule.as_ref();
-        rule.map_or_else(Vec::new, |rule| rule.input.select.iter().map(|field| &field.0).collect())
     }
 }

@@ -8,7 +8,7 @@ use store_core::key::{Digest, Encoder};
 
 use super::gzip::{self, MAX_IN_MEMORY};
 use super::kind::{BodyKind, body_kind};
-use super::selection::FieldSelection;
+use super::selection::{FieldSelection, json_digests};
 use super::urlencoded::undisputed;
 use super::{aws_chunked, multipart};
 
@@ -60,7 +60,7 @@ fn undone(headers: &HeaderMap, body: &mut dyn Read) -> io::Result<Option<Vec<u8>
 
 /// The digest of a body that is compared raw. That of a multipart body covers the boundary, which
 /// does not count among the headers: with another boundary the same bytes have other parts.
-pub(crate) fn raw_digest(headers: &HeaderMap, sha256: Digest) -> Digest {
+fn raw_digest(headers: &HeaderMap, sha256: Digest) -> Digest {
     let boundary = match body_kind(headers) {
         BodyKind::Multipart { boundary } => Some(boundary),
         _ => None,
@@ -79,7 +79,7 @@ fn canonical<const N: usize>(
         BodyKind::Json => read_small(body)?
             .and_then(|text| canonical::json(&text))
             .and_then(|form| String::from_utf8(form).ok())
-            .map(|form| selections.each_ref().map(|selection| selection.json(&form))),
+            .map(|form| json_digests(&form, selections)),
         BodyKind::Form => read_small(body)?
             .and_then(|text| undisputed(&text))
             .map(|pairs| selections.each_ref().map(|selection| selection.form(&pairs))),

@@ -39,24 +39,49 @@ pub(crate) enum Drawn<'a> {
     TriesExcept(Vec<&'a Pointer>),
 }
 
-impl FieldSelection<'_> {
-    /// The digest of a canonical text.
-    pub(super) fn json(&self, form: &str) -> Digest {
-        let drawn = match &self.drawn {
-            Drawn::TriesExcept(kept) => drawn_members(form, kept),
-            Drawn::Counts | Drawn::Signatures => Vec::new(),
-        };
-        let text = if self.without.is_empty() && drawn.is_empty() {
-            Cow::Borrowed(form)
-        } else {
-            canonical::without(form, self.without.iter().copied().chain(&drawn)).into()
-        };
-        if self.select.is_empty() {
-            return Encoder::new("body/v1").field("json").field(text.as_bytes()).finish();
+/// The digests of a canonical text, one for each selection. One that leaves out the same parts as
+/// another is not computed again.
+pub(super) fn json_digests<const N: usize>(
+    form: &str,
+    selections: &[FieldSelection<'_>; N],
+) -> [Digest; N] {
+    let looks_for_drawn = selections.iter().any(|one| matches!(one.drawn, Drawn::TriesExcept(_)));
+    let drawn = if looks_for_drawn { drawn_members(form) } else { Vec::new() };
+    let mut known: Vec<(Vec<&Pointer>, &[&Pointer], Digest)> = Vec::new();
+    selections.each_ref().map(|selection| {
+        let further = drawn.iter().filter(|pointer| selection.leaves_out(pointer));
+        let without: Vec<&Pointer> = selection.without.iter().copied().chain(further).collect();
+        let select = selection.select.as_slice();
+        if let Some((_, _, digest)) = known.iter().find(|one| one.0 == without && one.1 == select) {
+            return *digest;
         }
-        let selected = Encoder::new("body/v1").field("json-select");
-        let values = self.select.iter().map(|pointer| pointer.get(&text));
-        values.fold(selected, store_core::key::Encoder::optional).finish()
+        let digest = json_digest(form, &without, select);
+        known.push((without, select, digest));
+        digest
+    })
+}
+
+fn json_digest(form: &str, without: &[&Pointer], select: &[&Pointer]) -> Digest {
+    let text = if without.is_empty() {
+        Cow::Borrowed(form)
+    } else {
+        canonical::without(form, without.iter().copied()).into()
+    };
+    if select.is_empty() {
+        return Encoder::new("body/v1").field("json").field(text.as_bytes()).finish();
+    }
+    let selected = Encoder::new("body/v1").field("json-select");
+    let values = select.iter().map(|pointer| pointer.get(&text));
+    values.fold(selected, Encoder::optional).finish()
+}
+
+impl FieldSelection<'_> {
+    /// Whether a member that a client draws for each try is left out.
+    fn leaves_out(&self, drawn: &Pointer) -> bool {
+        match &self.drawn {
+            Drawn::TriesExcept(kept) => !kept.contains(&drawn),
+            Drawn::Counts | Drawn::Signatures => false,
+        }
     }
 
     pub(super) fn form(&self, pairs: &[Pair]) -> Digest {
@@ -106,10 +131,9 @@ impl FieldSelection<'_> {
 
 /// The members of a canonical text that the client draws again for each try: at the top, and among
 /// the arguments of a call. Deeper ones may be data.
-fn drawn_members(form: &str, kept: &[&Pointer]) -> Vec<Pointer> {
+fn drawn_members(form: &str) -> Vec<Pointer> {
     let mut drawn = Vec::new();
     collect(form, "", &mut drawn);
-    drawn.retain(|pointer| !kept.contains(&pointer));
     drawn
 }
 
