@@ -17,6 +17,7 @@ mod passing;
 mod repeat;
 mod scope;
 mod signatures;
+mod signing_schemes;
 mod streams;
 mod tls;
 mod tries;

@@ -61,27 +61,29 @@ pub(crate) struct Signing {
 }
 
 impl Signing {
-    /// Reads the names and values of all parameters, decoded. They are signed if there is a
-    /// signature, and it looks like one or the time of a signature is beside it.
-    pub(crate) fn of<'a>(pairs: impl Iterator<Item = (&'a str, &'a str)>) -> Self {
-        let (mut signature, mut long, mut drawn, mut version) = (false, false, false, false);
-        for (name, value) in pairs {
+    /// Reads the names of all fields or members, decoded. They are signed if there is a signature
+    /// with its time beside it. Alone, it may be the name of a person.
+    pub(crate) fn of_names<'a>(names: impl Iterator<Item = &'a str>) -> Self {
+        let (mut signature, mut drawn, mut version) = (false, false, false);
+        for name in names {
             let name = name.to_ascii_lowercase();
-            if is_signature(&name) {
-                signature = true;
-                long |= value.len() >= MIN_SIGNATURE && value.bytes().all(is_of_signature);
-            }
+            signature |= is_signature(&name);
             drawn |= SIGNED.contains(&name.as_str()) || DRAWN.contains(&name.as_str());
             version |= name == "sv" || name == "se";
         }
-        let is_signed = signature && (long || drawn || version);
+        let is_signed = signature && (drawn || version);
         Self { is_signed, is_shared_access: is_signed && version }
     }
 
-    /// Reads a query as a URL writes it.
+    /// Reads a query as a URL writes it. What looks like a signature is one also without its time,
+    /// which may be in a header field.
     pub(crate) fn of_query(query: &str) -> Self {
         let pairs: Vec<_> = query.split('&').map(decoded).collect();
-        Self::of(pairs.iter().map(|(name, value)| (name.as_str(), value.as_str())))
+        let looks_signed = pairs.iter().any(|(name, value)| {
+            is_signature(name) && value.len() >= MIN_SIGNATURE && value.bytes().all(is_of_signature)
+        });
+        let named = Self::of_names(pairs.iter().map(|(name, _)| name.as_str()));
+        Self { is_signed: named.is_signed || looks_signed, ..named }
     }
 
     /// Whether a parameter belongs to the signature.

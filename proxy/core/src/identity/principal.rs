@@ -52,12 +52,13 @@ fn of_field(headers: &HeaderMap, name: &HeaderName, value: &HeaderValue) -> Vec<
     if name == AUTHORIZATION && is_only {
         return authorization::lasting(value.as_bytes()).map_or_else(whole, named);
     }
+    let token = || value.to_str().ok().and_then(jwt::read);
     if is_credential(field) {
-        return whole();
+        let claims = token().filter(|_| is_only).and_then(Token::into_lasting);
+        return claims.map_or_else(whole, named);
     }
     if is_proof(field) {
-        let token = value.to_str().ok().and_then(jwt::read);
-        return match token {
+        return match token() {
             Some(Token::Lasting) => whole(),
             Some(Token::OneOfMany(claims)) => named(claims),
             None => Vec::new(),

@@ -105,11 +105,8 @@ impl FieldSelection<'_> {
 
     /// Which fields of a form the client draws again for each try.
     fn drawn_fields(&self, pairs: &[Pair]) -> impl Fn(&[u8]) -> bool {
-        let texts = pairs.iter().filter_map(|(name, value)| {
-            let value = value.as_deref().unwrap_or_default();
-            Some((std::str::from_utf8(name).ok()?, std::str::from_utf8(value).unwrap_or_default()))
-        });
-        let signing = (self.drawn != Drawn::Counts).then(|| Signing::of(texts));
+        let names = pairs.iter().filter_map(|(name, _)| std::str::from_utf8(name).ok());
+        let signing = (self.drawn != Drawn::Counts).then(|| Signing::of_names(names));
         move |name: &[u8]| {
             std::str::from_utf8(name).is_ok_and(|name| {
                 signing.is_some_and(|signing| signing.has(name)) || self.is_of_one_try(name)
@@ -144,8 +141,7 @@ fn collect(text: &str, at: &str, drawn: &mut Vec<Pointer>) {
     let Ok(members) = serde_json::from_str::<BTreeMap<Cow<'_, str>, &RawValue>>(text) else {
         return;
     };
-    let texts = members.iter().map(|(name, value)| (name.as_ref(), value.get().trim_matches('"')));
-    let signing = Signing::of(texts);
+    let signing = Signing::of_names(members.keys().map(AsRef::as_ref));
     // JSON-RPC 2.0, 4: an id belongs to one request.
     let is_rpc = members.contains_key("jsonrpc");
     for (name, value) in &members {
