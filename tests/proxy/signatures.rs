@@ -83,6 +83,17 @@ fn a_signed_form_is_the_same_order_in_each_try() {
     order("/done/form", 1, 1).assert_is(200, "executed");
     order("/done/form", 1, 2).assert_is(200, "replayed");
     order("/done/form", 2, 3).assert_is(200, "executed");
+    // The signature is in a header field, and covers the nonce of the form.
+    let kraken = |amount: u32, n: u32| {
+        let form = Request::new("POST", &upstream.url("/done/kraken"))
+            .header("Content-Type", "application/x-www-form-urlencoded")
+            .header("API-Key", "ada")
+            .header("API-Sign", &format!("{n}e"));
+        engine.send(&form.body(format!("nonce=179003085{n}&amount={amount}")))
+    };
+    kraken(1, 1).assert_is(200, "executed");
+    kraken(1, 2).assert_is(200, "replayed");
+    kraken(2, 3).assert_is(200, "executed");
     order("/late/form", 1, 1).assert_is(408, "in-doubt");
     order("/late/form", 1, 2).assert_problem(424, "in-doubt");
     order("/late/form", 2, 3).assert_is(408, "in-doubt");

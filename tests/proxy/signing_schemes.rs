@@ -132,7 +132,6 @@ pub(super) const SCHEMES: &[Scheme] = &[
     }),
     ("escher", |id, n| {
         fields([
-            ("X-Escher-Auth", "unused".to_owned()),
             (
                 "Authorization",
                 format!(
@@ -201,6 +200,34 @@ pub(super) const SCHEMES: &[Scheme] = &[
         query(format!("file={id}&Expires=179003085{n}&Signature=x{n}~&Key-Pair-Id=K"))
     }),
     ("qiniu", |id, n| authorization(format!("QBox {id}:{}", drawn(n)))),
+    ("escher-field", |id, n| {
+        fields([
+            (
+                "X-Escher-Auth",
+                format!(
+                    "ESR-HMAC-SHA256 Credential={id}/2026013{n}/eu/esr_request, \
+                     SignedHeaders=host, Signature={n}d"
+                ),
+            ),
+            ("X-Escher-Date", format!("2026013{n}T100000Z")),
+        ])
+    }),
+    ("wsse", |id, n| {
+        fields([
+            ("Authorization", "WSSE profile=\"UsernameToken\"".to_owned()),
+            (
+                "X-WSSE",
+                format!(
+                    "UsernameToken Username=\"{id}\", PasswordDigest=\"{}\", Nonce=\"n{n}\", \
+                     Created=\"2026-01-31T10:00:0{n}Z\"",
+                    drawn(n)
+                ),
+            ),
+        ])
+    }),
+    ("jwt-in-query", |id, n| {
+        query(format!("jwt={}", jwt(&format!(r#"{{"iss":"{id}","iat":{n},"qsh":"q"}}"#), n)))
+    }),
     ("acme-sign", |id, n| {
         authorization(format!("ACME-SIGN appId={id} , ts=179003085{n}, sign=\"{n}\\\"b\""))
     }),

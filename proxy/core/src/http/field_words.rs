@@ -138,6 +138,6 @@ pub(crate) fn times_a_signature(name: &str) -> bool {
 }
 
 /// The words of a field's name, which is in lower case.
-pub(super) fn split(name: &str) -> impl Iterator<Item = &str> {
+pub(crate) fn split(name: &str) -> impl Iterator<Item = &str> {
     name.split(['-', '_', '.']).filter(|word| !word.is_empty())
 }

@@ -1,5 +1,6 @@
 //! Parameters that sign one try of a call: in queries, in forms, in an Authorization.
 
+use http::header::HeaderMap;
 use percent_encoding::percent_decode_str;
 
 use super::words::words;
@@ -58,6 +59,8 @@ const MIN_SIGNATURE: usize = 27;
 pub(crate) struct Signing {
     is_signed: bool,
     is_shared_access: bool,
+    /// A header field has the signature of the whole message, which is fresh by its nonce.
+    is_signed_elsewhere: bool,
 }
 
 impl Signing {
@@ -72,7 +75,13 @@ impl Signing {
             version |= name == "sv" || name == "se";
         }
         let is_signed = signature && (drawn || version);
-        Self { is_signed, is_shared_access: is_signed && version }
+        Self { is_signed, is_shared_access: is_signed && version, is_signed_elsewhere: false }
+    }
+
+    /// The same beside these header fields, as some exchanges sign their forms.
+    pub(crate) fn beside(self, headers: &HeaderMap) -> Self {
+        let is_signed_elsewhere = headers.keys().any(|name| is_signature(name.as_str()));
+        Self { is_signed_elsewhere, ..self }
     }
 
     /// Reads a query as a URL writes it. What looks like a signature is one also without its time,
@@ -90,11 +99,12 @@ impl Signing {
     pub(crate) fn has(self, name: &str) -> bool {
         let name = name.to_ascii_lowercase();
         let name = name.as_str();
-        self.is_signed
-            && (is_signature(name)
-                || SIGNED.contains(&name)
-                || DRAWN.contains(&name)
-                || self.is_shared_access && SHARED_ACCESS.contains(&name))
+        self.is_signed_elsewhere && name == "nonce"
+            || self.is_signed
+                && (is_signature(name)
+                    || SIGNED.contains(&name)
+                    || DRAWN.contains(&name)
+                    || self.is_shared_access && SHARED_ACCESS.contains(&name))
     }
 
     /// Whether there is a signature.
@@ -105,9 +115,9 @@ impl Signing {
 
 /// Whether a name says that its value is a signature.
 pub(crate) fn is_signature(name: &str) -> bool {
-    words(name)
-        .last()
-        .is_some_and(|last| matches!(last.as_str(), "signature" | "sig" | "sign" | "hmac" | "mac"))
+    words(name).last().is_some_and(|last| {
+        matches!(last.as_str(), "signature" | "sig" | "sign" | "hmac" | "mac" | "jwt")
+    })
 }
 
 /// One pair of a query, as a server reads it.
@@ -117,9 +127,9 @@ pub(crate) fn decoded(pair: &str) -> (String, String) {
     (read(name), read(value))
 }
 
-/// Whether base64 in either alphabet, or hex, has this byte.
+/// Whether base64 in either alphabet, hex, or a JSON Web Token has this byte.
 fn is_of_signature(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || b"+/-_=".contains(&byte)
+    byte.is_ascii_alphanumeric() || b"+/-_=.".contains(&byte)
 }
 
 #[cfg(test)]

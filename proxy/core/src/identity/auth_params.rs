@@ -99,7 +99,8 @@ impl Parameters<'_> {
 }
 
 fn is_proof(name: &str) -> bool {
-    is_signature(name) || matches!(name.to_ascii_lowercase().as_str(), "response" | "proof")
+    is_signature(name)
+        || matches!(name.to_ascii_lowercase().as_str(), "response" | "proof" | "passworddigest")
 }
 
 /// Whether a client draws a parameter for each try.

@@ -4,6 +4,7 @@
 
 use super::auth_params::{self, Parameters, Parts};
 use super::jwt::{self, Token};
+use crate::http::field_words::split;
 
 /// Schemes whose credentials are a secret that lasts. All of it is the principal, a colon in it
 /// included. The IANA registry has most of them.
@@ -37,6 +38,14 @@ pub(super) fn lasting(field: &[u8]) -> Option<Parts> {
         "digest" => digest(rest).or_else(|| of_parameters(&scheme, rest)),
         _ => of_parameters(&scheme, rest).or_else(|| before_colon(&scheme, rest)),
     })
+}
+
+/// What lasts of a field other than Authorization that authorises one try, such as `X-Escher-Auth`.
+/// `None`: the field is not one, or all of it lasts. `name` is in lower case.
+pub(super) fn lasting_in(name: &str, value: &[u8]) -> Option<Parts> {
+    const WORDS: &[&str] = &["auth", "authentication", "authorization", "wsse"];
+    let is_named = name != "authorization" && split(name).any(|word| WORDS.contains(&word));
+    if is_named { lasting(value) } else { None }
 }
 
 /// Whether a client signs the request with this Authorization.

@@ -12,7 +12,6 @@ use super::body_digests::BodyDigests;
 use crate::http::forms::kind::media_type;
 use crate::http::head::RequestHead;
 use crate::http::signatures::{Signing, is_signature};
-use crate::http::target::Target;
 use crate::policy::comparison::Comparison;
 use crate::policy::decision::Guarded;
 
@@ -39,15 +38,29 @@ impl<'a> ComparedRequest<'a> {
         guarded: &Guarded,
     ) -> Self {
         let is_signed = is_signed(head.headers);
+        let authorises = |name: &str| {
+            let mut values = head.headers.get_all(name).iter();
+            let (first, second) = (values.next(), values.next());
+            second.is_none()
+                && first.is_some_and(|value| {
+                    authorization::lasting_in(name, value.as_bytes()).is_some()
+                })
+        };
         let counts = |name: &str| {
             Comparison::ALL.map(|comparison| guarded.compares_field(comparison, name, is_signed))
         };
         let in_head = |name: &str| {
             let is_undone = body.decoded && name == CONTENT_ENCODING.as_str();
-            counts(name).map(|counts| counts && !is_undone)
+            let mut counts = counts(name).map(|counts| counts && !is_undone);
+            if authorises(name) {
+                let before = counts[Comparison::Legacy as usize];
+                counts =
+                    Comparison::ALL.map(|comparison| comparison == Comparison::Legacy && before);
+            }
+            counts
         };
         Self {
-            urls: urls(head.target, guarded),
+            urls: urls(head, guarded),
             fields: ComparedFields::new(head.headers, in_head),
             body,
             trailers: ComparedFields::new(trailers, counts),
@@ -64,11 +77,12 @@ impl<'a> ComparedRequest<'a> {
 }
 
 /// Path and query for each comparison.
-fn urls<'a>(target: &'a Target, guarded: &Guarded) -> [Cow<'a, str>; Comparison::ALL.len()] {
+fn urls<'a>(head: RequestHead<'a>, guarded: &Guarded) -> [Cow<'a, str>; Comparison::ALL.len()] {
+    let target = head.target;
     let Some(query) = target.query() else {
         return Comparison::ALL.map(|_| Cow::Borrowed(target.path_and_query.as_str()));
     };
-    let signing = Signing::of_query(query);
+    let signing = Signing::of_query(query).beside(head.headers);
     Comparison::ALL.map(|comparison| {
         target.without_parameters(|name| !guarded.compares_parameter(comparison, name, signing))
     })
@@ -76,7 +90,11 @@ fn urls<'a>(target: &'a Target, guarded: &Guarded) -> [Cow<'a, str>; Comparison:
 
 /// Whether the request has a signature, in its Authorization or in a field that is named so.
 fn is_signed(headers: &HeaderMap) -> bool {
-    headers.keys().any(|name| is_signature(name.as_str()))
+    let names_signature = |(name, value): (&HeaderName, &HeaderValue)| {
+        is_signature(name.as_str())
+            || authorization::lasting_in(name.as_str(), value.as_bytes()).is_some()
+    };
+    headers.iter().any(names_signature)
         || headers.get(AUTHORIZATION).is_some_and(|value| authorization::signs(value.as_bytes()))
 }
 

@@ -19,23 +19,34 @@ pub fn principal_parts(headers: &HeaderMap, query: Option<&str>) -> Vec<(String,
         .flat_map(|(name, value)| of_field(headers, name, value));
     let signing = query.map(Signing::of_query);
     let is_signed = signing.is_some_and(Signing::is_signed);
-    let parameters = query.into_iter().flat_map(|query| query.split('&')).filter_map(|pair| {
-        let (name, value) = pair.split_once('=')?;
-        let name = parameter_name(name);
-        let part = |value: Vec<u8>| Some((format!("?{name}"), value));
-        match name.as_str() {
-            // The credentials of a role change with each of its sessions.
-            "x-amz-security-token" if is_signed => None,
-            "x-amz-credential" | "x-goog-credential" if is_signed => {
-                part(credential_id(value).into_bytes())
-            }
-            other if is_credential_parameter(other) => part(value.as_bytes().to_vec()),
-            _ => None,
-        }
+    let parameters = query.into_iter().flat_map(|query| query.split('&')).flat_map(|pair| {
+        let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+        of_parameter(&parameter_name(name), value, is_signed)
     });
     let mut parts: Vec<_> = fields.chain(parameters).collect();
     parts.sort_by(|a, b| a.0.cmp(&b.0));
     parts
+}
+
+/// The parts of one query parameter that say whose call it is. `name` is as a server reads it.
+fn of_parameter(name: &str, value: &str, is_signed: bool) -> Vec<(String, Vec<u8>)> {
+    let part = |value: &[u8]| vec![(format!("?{name}"), value.to_vec())];
+    match name {
+        // The credentials of a role change with each of its sessions.
+        "x-amz-security-token" if is_signed => Vec::new(),
+        "x-amz-credential" | "x-goog-credential" if is_signed => {
+            part(credential_id(value).as_bytes())
+        }
+        // https://developer.atlassian.com/cloud/confluence/understanding-jwt-for-connect-apps/
+        "jwt" if is_signed => {
+            let claims = jwt::read(value).and_then(Token::into_lasting).unwrap_or_default();
+            let named =
+                |(claim, value): (String, String)| (format!("?{claim}"), value.into_bytes());
+            claims.into_iter().map(named).collect()
+        }
+        other if is_credential_parameter(other) => part(value.as_bytes()),
+        _ => Vec::new(),
+    }
 }
 
 /// The parts of one field that say whose call it is, under names that no field has, or the whole
@@ -56,6 +67,9 @@ fn of_field(headers: &HeaderMap, name: &HeaderName, value: &HeaderValue) -> Vec<
     if is_credential(field) {
         let claims = token().filter(|_| is_only).and_then(Token::into_lasting);
         return claims.map_or_else(whole, named);
+    }
+    if let Some(parts) = authorization::lasting_in(field, value.as_bytes()).filter(|_| is_only) {
+        return named(parts);
     }
     if is_proof(field) {
         return match token() {

@@ -82,7 +82,7 @@ fn canonical<const N: usize>(
             .map(|form| json_digests(&form, selections)),
         BodyKind::Form => read_small(body)?
             .and_then(|text| undisputed(&text))
-            .map(|pairs| selections.each_ref().map(|selection| selection.form(&pairs))),
+            .map(|pairs| selections.each_ref().map(|selection| selection.form(headers, &pairs))),
         BodyKind::Multipart { boundary } => multipart::digests(body, &boundary, selections)?,
     })
 }

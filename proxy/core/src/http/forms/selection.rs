@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
+use http::header::HeaderMap;
 use serde_json::value::RawValue;
 use store_core::canonical::{self, Pointer};
 use store_core::key::{Digest, Encoder};
@@ -84,11 +85,12 @@ impl FieldSelection<'_> {
         }
     }
 
-    pub(super) fn form(&self, pairs: &[Pair]) -> Digest {
+    /// The digest of the pairs of a form. `headers` are the request's.
+    pub(super) fn form(&self, headers: &HeaderMap, pairs: &[Pair]) -> Digest {
         let names = |list: &[&Pointer], name: &[u8]| {
             list.iter().any(|field| field.only_name().is_some_and(|only| only.as_bytes() == name))
         };
-        let is_drawn = self.drawn_fields(pairs);
+        let is_drawn = self.drawn_fields(headers, pairs);
         let counts = |name: &[u8]| {
             !names(&self.without, name)
                 && !is_drawn(name)
@@ -104,9 +106,10 @@ impl FieldSelection<'_> {
     }
 
     /// Which fields of a form the client draws again for each try.
-    fn drawn_fields(&self, pairs: &[Pair]) -> impl Fn(&[u8]) -> bool {
+    fn drawn_fields(&self, headers: &HeaderMap, pairs: &[Pair]) -> impl Fn(&[u8]) -> bool {
         let names = pairs.iter().filter_map(|(name, _)| std::str::from_utf8(name).ok());
-        let signing = (self.drawn != Drawn::Counts).then(|| Signing::of_names(names));
+        let signing =
+            (self.drawn != Drawn::Counts).then(|| Signing::of_names(names).beside(headers));
         move |name: &[u8]| {
             std::str::from_utf8(name).is_ok_and(|name| {
                 signing.is_some_and(|signing| signing.has(name)) || self.is_of_one_try(name)
