@@ -29,10 +29,10 @@
 //! #     class: EffectClass::Once,
 //! #     digests: CallDigests {
 //! #         fingerprint: content,
-//! #         content,
-//! #         literal: content,
-//! #         ruled: content,
 //! #         legacy: content,
+//! #         content,
+//! #         ruled: content,
+//! #         literal: content,
 //! #         principal: content,
 //! #         repeat: None,
 //! #     },

@@ -81,14 +81,15 @@ impl CallDigests {
 pub struct CallDigests {
     /// Equal if two calls under one key have the same input.
     pub fingerprint: Digest,
-    /// Equal if two calls of a session have the same effect, whatever their keys. For the doubt guard.
-    pub content: Digest,
-    /// `content` with all keys left in, since a rule that names the place of a key may come and go.
-    pub literal: Digest,
-    /// `content` by today's rule: without the parts that it ignores.
-    pub ruled: Digest,
-    /// `fingerprint` as earlier versions computed it.
+    /// `fingerprint` as version 0.2.0 derived it, for the calls that its database holds.
     pub legacy: Digest,
+    /// Equal if two calls of a session have the same effect, whatever their keys and the rules. For the
+    /// doubt guard.
+    pub content: Digest,
+    /// `content` under the rule of now: without what the rule ignores.
+    pub ruled: Digest,
+    /// `content` with the keys that a rule or a table places, since these may come and go.
+    pub literal: Digest,
     /// Of its credentials.
     pub principal: Digest,
     /// Of `Agent-Repeat`, if given.

@@ -100,10 +100,10 @@ pub(crate) fn call(scope: Scope, key: &str, input: &str) -> Call {
         class: EffectClass::Once,
         digests: CallDigests {
             fingerprint: Digest::of(input.as_bytes()),
-            content: Digest::of(format!("content {input}").as_bytes()),
-            literal: Digest::of(format!("content {input}").as_bytes()),
-            ruled: Digest::of(format!("content {input}").as_bytes()),
             legacy: Digest::of(input.as_bytes()),
+            content: Digest::of(format!("content {input}").as_bytes()),
+            ruled: Digest::of(format!("content {input}").as_bytes()),
+            literal: Digest::of(format!("content {input}").as_bytes()),
             principal: Digest::of(b"nobody"),
             repeat: None,
         },

@@ -19,9 +19,13 @@ pub fn path_of(url: &str) -> &str {
 
 /// Basic credentials, as a client makes them of `http://USER:PASSWORD@host`.
 pub fn basic(user: &str, password: &str) -> String {
+    format!("Basic {}", base64(&format!("{user}:{password}")))
+}
+
+/// Base64 with padding.
+pub fn base64(text: &str) -> String {
     const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    let text = format!("{user}:{password}");
-    let mut coded = String::from("Basic ");
+    let mut coded = String::new();
     for group in text.as_bytes().chunks(3) {
         let bits = group.iter().fold(0_u32, |bits, byte| bits << 8 | u32::from(*byte));
         let bits = bits << (8 * (3 - group.len()));

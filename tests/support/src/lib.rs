@@ -20,7 +20,7 @@ mod tls;
 mod upstream;
 mod wire;
 
-pub use client::{Client, Request, Response, basic, origin_of, path_of};
+pub use client::{Client, Request, Response, base64, basic, origin_of, path_of};
 pub use engine::{Builder, Engine, RpcError};
 pub use foreign::Foreign;
 pub use gate::{DEADLINE, Gate, all_at_once, wait_until};

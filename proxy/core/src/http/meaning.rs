@@ -2,10 +2,12 @@
 
 use percent_encoding::percent_decode_str;
 
+use crate::http::field_words::{describes_a_try, is_proof, split};
+use crate::http::known_fields::{KNOWN_FIELDS, SUBJECTS};
 use crate::http::own_fields::OURS_IN_REQUESTS;
 
 /// Request fields that never distinguish two calls (docs/SEMANTICS.md, "When two inputs are the
-/// same"). Everything that neither this nor the rules below name counts.
+/// same"). This list and the next two are frozen: version 0.2.0 knew no others.
 const NOISE: &[&str] = &[
     // Hop-by-hop.
     "connection",
@@ -82,16 +84,37 @@ const CREDENTIAL_PARAMETERS: &[&str] = &[
     "x-goog-credential",
 ];
 
-/// Whether a request field distinguishes two calls. `name` is in lower case.
+/// Whether a request field distinguishes two calls of which no key and no doubt is known. `name` is
+/// in lower case.
 ///
 /// `Content-Encoding` counts here. A caller that undid the coding leaves it out.
 pub fn counts(name: &str) -> bool {
+    counted_before(name) && !is_proof(name) && (is_listed(name) || !describes_a_try(name))
+}
+
+/// Whether a request field is known to select what is done, to what, or for which account. No other
+/// field makes a retry a different call. `name` is in lower case.
+pub fn is_known(name: &str) -> bool {
+    is_listed(name) || names_a_subject(name) && counts(name)
+}
+
+/// Whether a request field distinguished two calls in version 0.2.0. `name` is in lower case.
+pub(crate) fn counted_before(name: &str) -> bool {
     !(NOISE.contains(&name)
         || NOISE_PREFIXES.iter().any(|prefix| name.starts_with(prefix))
         || NOISE_SUFFIXES.iter().any(|suffix| name.ends_with(suffix))
         || name.contains("signature")
         || is_ours(name)
         || is_credential(name))
+}
+
+fn is_listed(name: &str) -> bool {
+    KNOWN_FIELDS.iter().any(|(known, _)| *known == name)
+}
+
+fn names_a_subject(name: &str) -> bool {
+    split(name).any(|word| SUBJECTS.contains(&word))
+        && !split(name).any(|word| word == "agent" || word == "useragent")
 }
 
 /// Whether a field is one of MCP's. On a tool call it repeats the body, or names its version or its
@@ -101,8 +124,8 @@ pub(crate) fn is_of_mcp(name: &str) -> bool {
 }
 
 /// Whether a rule may make a request field count. A credential may not, since the key has the
-/// principal, and neither may fields of the connection, the framing or the engine. `name` is in
-/// lower case.
+/// principal, and neither may the proof of one try, and fields of the connection, the framing or
+/// the engine. `name` is in lower case.
 pub(crate) fn may_count(name: &str) -> bool {
     const NEVER: &[&str] = &[
         "connection",
@@ -116,7 +139,7 @@ pub(crate) fn may_count(name: &str) -> bool {
         "expect",
         "idempotency-key",
     ];
-    !(is_credential(name) || is_ours(name) || NEVER.contains(&name))
+    !(is_credential(name) || is_proof(name) || is_ours(name) || NEVER.contains(&name))
 }
 
 /// Whether only the engine reads a field. `name` is in lower case.

@@ -1,10 +1,12 @@
 //! Where a request goes: scheme, authority, path and query.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::net::Ipv6Addr;
 
 use http::uri;
 
+use super::signatures::decoded;
 use crate::error::Error;
 
 /// How an upstream is reached.
@@ -103,6 +105,20 @@ impl Target {
     /// What follows the first `?`.
     pub fn query(&self) -> Option<&str> {
         self.path_and_query.split_once('?').map(|(_, query)| query)
+    }
+
+    /// Path and query without some parameters of the query, which are named as a server reads them.
+    /// All other bytes stay as they came.
+    pub(crate) fn without_parameters(&self, leaves_out: impl Fn(&str) -> bool) -> Cow<'_, str> {
+        let whole = Cow::Borrowed(self.path_and_query.as_str());
+        let Some(query) = self.query() else { return whole };
+        let kept: Vec<&str> =
+            query.split('&').filter(|pair| !leaves_out(&decoded(pair).0)).collect();
+        if kept.len() == query.split('&').count() {
+            return whole;
+        }
+        let mark = if kept.is_empty() { "" } else { "?" };
+        format!("{}{mark}{}", self.path(), kept.join("&")).into()
     }
 
     /// The value of the Host header, without the default port.

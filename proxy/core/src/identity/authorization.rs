@@ -2,135 +2,122 @@
 //! signature, or the response to a nonce, each try of a client would be the call of another
 //! principal.
 
-/// The parts of the field that are the same in all tries of a client, by name. `None`: all of it
-/// is, or it does not follow its RFC, so that the whole field is the principal.
-pub(super) fn lasting(field: &[u8]) -> Option<Vec<(&str, &str)>> {
-    let (scheme, parameters) = std::str::from_utf8(field).ok()?.split_once(' ')?;
-    let parameters = read(parameters)?;
-    let named = |name: &'static str| {
-        let (_, value) = parameters.iter().find(|(other, _)| other.eq_ignore_ascii_case(name))?;
-        (!value.is_empty()).then_some((name, *value))
+use super::auth_params::{self, Parameters, Parts};
+use super::jwt::{self, Token};
+use crate::http::field_words::split;
+
+/// Schemes whose credentials are a secret that lasts. All of it is the principal, a colon in it
+/// included. The IANA registry has most of them.
+const SECRETS: &[&str] = &[
+    "api-key",
+    "apikey",
+    "basic",
+    "bearer",
+    "bot",
+    "dpop",
+    "key",
+    "negotiate",
+    "ntlm",
+    "sso-key",
+    "token",
+];
+
+/// The lasting parts of an Authorization, whatever its scheme (RFC 9110, 11.4). `None`: all of it
+/// lasts, or it cannot be read, so that the whole field is the principal.
+pub(super) fn lasting(field: &[u8]) -> Option<Parts> {
+    let text = std::str::from_utf8(field).ok()?.trim();
+    let (scheme, rest) = text.split_once(' ').unwrap_or(("", text));
+    let (scheme, rest) = (scheme.to_ascii_lowercase(), rest.trim());
+    jwt::read(rest).and_then(Token::into_lasting).or_else(|| match scheme.as_str() {
+        "" => in_segments(rest).or_else(|| of_parameters("", rest)),
+        secret if SECRETS.contains(&secret) => None,
+        "aws4-hmac-sha256" | "aws4-ecdsa-p256-sha256" => {
+            access_key(rest).or_else(|| of_parameters(&scheme, rest))
+        }
+        "oauth" => oauth(rest),
+        "digest" => digest(rest).or_else(|| of_parameters(&scheme, rest)),
+        _ => of_parameters(&scheme, rest).or_else(|| before_colon(&scheme, rest)),
+    })
+}
+
+/// What lasts of a field other than Authorization that authorises one try, such as `X-Escher-Auth`.
+/// `None`: the field is not one, or all of it lasts. `name` is in lower case.
+pub(super) fn lasting_in(name: &str, value: &[u8]) -> Option<Parts> {
+    const WORDS: &[&str] = &["auth", "authentication", "authorization", "wsse"];
+    let is_named = name != "authorization" && split(name).any(|word| WORDS.contains(&word));
+    if is_named { lasting(value) } else { None }
+}
+
+/// Whether a client signs the request with this Authorization.
+pub(super) fn signs(field: &[u8]) -> bool {
+    lasting(field).is_some_and(|parts| parts.iter().all(|(name, _)| !name.starts_with("jwt")))
+}
+
+/// The parts of a signature that say whose it is, in a field other than Authorization.
+pub(super) fn signer(field: &[u8]) -> Parts {
+    let text = std::str::from_utf8(field).unwrap_or_default();
+    let found = auth_params::read(text).map(|parameters| parameters.identities());
+    found.filter(|parts| !parts.is_empty()).unwrap_or_else(|| auth_params::key_ids(text))
+}
+
+/// Source: <https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv.html>
+fn access_key(rest: &str) -> Option<Parts> {
+    let parameters = auth_params::read(rest)?;
+    let (key, _) = auth_params::before_date(parameters.get("credential")?)?;
+    Some(vec![("access key".to_owned(), key.to_owned())])
+}
+
+/// RFC 5849, 3.5.1: all but the parts that are random. A callback or a verifier is part of the
+/// call's meaning (RFC 5849, 2).
+fn oauth(rest: &str) -> Option<Parts> {
+    let parameters = auth_params::read(rest)?;
+    parameters.get("oauth_consumer_key").filter(|key| !key.is_empty())?;
+    let drawn = ["oauth_nonce", "oauth_timestamp", "oauth_signature"];
+    Some(parameters.all_but(|name| drawn.contains(&name)))
+}
+
+/// RFC 7616, 3.4.
+fn digest(rest: &str) -> Option<Parts> {
+    let parameters = auth_params::read(rest)?;
+    let part = |name: &str| {
+        let value = parameters.get(name).filter(|value| !value.is_empty())?;
+        Some((name.to_owned(), value.to_owned()))
     };
-    match scheme.to_ascii_lowercase().as_str() {
-        "aws4-hmac-sha256" => Some(vec![("access key", access_key(named("credential")?.1)?)]),
-        "oauth" => {
-            named("oauth_consumer_key")?;
-            // All but the parts that are random. A callback or a verifier is part of the call's
-            // meaning (RFC 5849, 2).
-            let drawn = ["oauth_nonce", "oauth_timestamp", "oauth_signature"];
-            let mut lasting: Vec<_> =
-                parameters.into_iter().filter(|(name, _)| !drawn.contains(name)).collect();
-            lasting.sort_unstable();
-            Some(lasting)
-        }
-        "digest" => Some(vec![named("username")?, named("realm")?]),
-        _ => None,
-    }
+    Some(vec![part("username")?, part("realm")?])
 }
 
-/// The id in `ID/20260131/REGION/SERVICE/aws4_request`.
-fn access_key(credential: &str) -> Option<&str> {
-    let mut parts = credential.rsplitn(5, '/');
-    let is_scope = parts.next()? == "aws4_request";
-    let (_service, _region, date, id) =
-        (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
-    let is_date = date.len() == 8 && date.bytes().all(|byte| byte.is_ascii_digit());
-    (is_scope && is_date && !id.is_empty()).then_some(id)
+/// Any scheme with a signature among its parameters: what names the signer, or else all that is not
+/// drawn for each try.
+fn of_parameters(scheme: &str, rest: &str) -> Option<Parts> {
+    let parameters = auth_params::read(rest).filter(Parameters::has_signature)?;
+    let mut parts = parameters.identities();
+    if parts.is_empty() {
+        parts = parameters.all_but(auth_params::is_drawn);
+    }
+    parts.push(("scheme".to_owned(), scheme.to_owned()));
+    Some(parts)
 }
 
-/// Reads `name=value, name="value"`. `None`: readers may differ about it, since a name is there
-/// twice, a value is escaped, or two parameters are separated by more than one comma.
-fn read(text: &str) -> Option<Vec<(&str, &str)>> {
-    let mut parameters: Vec<(&str, &str)> = Vec::new();
-    let mut rest = text.trim();
-    loop {
-        let (name, after) = rest.split_once('=')?;
-        let (value, after) = match after.strip_prefix('"') {
-            Some(quoted) => quoted.split_once('"')?,
-            None => after.split_at(after.find(',').unwrap_or(after.len())),
-        };
-        let is_name = |byte: u8| byte.is_ascii_alphanumeric() || b"_-*".contains(&byte);
-        if name.is_empty()
-            || !name.bytes().all(is_name)
-            || value.contains('\\')
-            || parameters.iter().any(|(other, _)| other.eq_ignore_ascii_case(name))
-        {
-            return None;
-        }
-        parameters.push((name, value.trim()));
-        match after.trim_start() {
-            "" => return Some(parameters),
-            more => rest = more.strip_prefix(',')?.trim_start(),
-        }
-    }
+/// `ID:SIGNATURE`, as in `AWS AKID:…` and `SharedKey ACCOUNT:…`.
+fn before_colon(scheme: &str, rest: &str) -> Option<Parts> {
+    let (id, signature) = rest.split_once(':')?;
+    let is_pair = is_token68(id) && !id.contains('=') && is_token68(&signature.replace(':', ""));
+    is_pair
+        .then(|| vec![("id".to_owned(), id.to_owned()), ("scheme".to_owned(), scheme.to_owned())])
+}
+
+/// RFC 9110, 11.2, and the sign in the names of mail.
+fn is_token68(text: &str) -> bool {
+    !text.is_empty()
+        && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._~+/=@".contains(&byte))
+}
+
+/// `NAME/ID/TIME/…/SIGNATURE`, as in `bce-auth-v1/…`: what comes before the time.
+/// Source: <https://cloud.baidu.com/doc/Reference/s/Njwvz1wot>
+fn in_segments(text: &str) -> Option<Parts> {
+    let (id, _) = auth_params::before_date(text)?;
+    Some(vec![("id".to_owned(), id.to_owned())])
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn lasting_text(field: &str) -> Option<String> {
-        let parts = lasting(field.as_bytes())?;
-        let parts: Vec<_> = parts.iter().map(|(name, value)| format!("{name}={value}")).collect();
-        Some(parts.join(" "))
-    }
-
-    #[test]
-    fn what_each_request_draws_is_left_out() {
-        for (field, want) in [
-            (
-                "AWS4-HMAC-SHA256 Credential=AKID/20260131/eu-west-1/sns/aws4_request, \
-                 SignedHeaders=host;x-amz-date, Signature=ab12",
-                "access key=AKID",
-            ),
-            (
-                "AWS4-HMAC-SHA256 Credential=a/b/20260131/r/s3/aws4_request,SignedHeaders=host,Signature=f",
-                "access key=a/b",
-            ),
-            (
-                "OAuth realm=\"r\", oauth_consumer_key=\"c%26\", oauth_token=\"t\", \
-                 oauth_nonce=\"n\", oauth_timestamp=\"1\", oauth_signature=\"s%3D\"",
-                "oauth_consumer_key=c%26 oauth_token=t realm=r",
-            ),
-            (
-                "OAuth oauth_callback=\"b\", oauth_consumer_key=\"c\",oauth_token=\"\"",
-                "oauth_callback=b oauth_consumer_key=c oauth_token=",
-            ),
-            (
-                "Digest username=\"ada, l\", realm=\"a=b\", nonce=\"n\", uri=\"/\", nc=00000001, \
-                 cnonce=\"c\", response=\"r\"",
-                "username=ada, l realm=a=b",
-            ),
-        ] {
-            assert_eq!(lasting_text(field).as_deref(), Some(want), "{field}");
-        }
-    }
-
-    #[test]
-    fn what_cannot_be_read_counts_as_a_whole() {
-        for field in [
-            "Bearer a.b.c",
-            "Bearer credential=x",
-            "Basic dXNlcjpwYXNz",
-            "AWS AKID:signature",
-            "AWS4-HMAC-SHA256 Credential=AKID, Signature=a",
-            "AWS4-HMAC-SHA256 Credential=/20260131/r/s/aws4_request, Signature=a",
-            "AWS4-HMAC-SHA256 Credential=A/2026013x/r/s/aws4_request, Signature=a",
-            "AWS4-HMAC-SHA256 Credential=A/20260131/r/s/other, Signature=a",
-            "AWS4-HMAC-SHA256 Signature=a",
-            "OAuth oauth_token=\"t\"",
-            "OAuth oauth_consumer_key=\"c\", oauth_consumer_key=\"d\"",
-            "OAuth oauth_consumer_key=\"c\",, oauth_token=\"t\"",
-            "OAuth ya29.token",
-            "Digest username=\"a\"",
-            "Digest username*=UTF-8''a, realm=\"r\"",
-            "Digest username=\"a\\\"b\", realm=\"r\"",
-            "Digest username=\"a\" realm=\"r\"",
-            "Digest username=\"a, realm=\"r",
-            "Digest",
-            "",
-        ] {
-            assert_eq!(lasting_text(field), None, "{field}");
-        }
-    }
-}
+mod tests;

@@ -5,45 +5,31 @@ use std::io::{self, Cursor};
 use http::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderValue};
 use store_core::key::Digest;
 
-use crate::http::forms::digest::{BodyReader, body_digest};
-use crate::http::forms::selection::FieldSelection;
+use crate::http::forms::digest::{BodyReader, body_digests};
 use crate::mcp::message::ToolCall;
+use crate::policy::comparison::Comparison;
 use crate::policy::decision::Guarded;
 
 /// The digests of one body.
 #[derive(Debug, Clone, Copy)]
 pub struct BodyDigests {
-    /// Of the parts that count under the rule, in canonical form.
-    pub counted: Digest,
-    /// Of all parts except keys, without regard to the rule.
-    pub content: Digest,
-    /// Of all parts, keys included.
-    pub literal: Digest,
-    /// Gzip was undone for the digests, so `Content-Encoding` no longer counts.
-    pub decoded: bool,
+    /// One for each comparison.
+    pub(super) digests: [Digest; Comparison::ALL.len()],
+    /// The content coding was undone for the digests, so `Content-Encoding` no longer counts.
+    pub(super) decoded: bool,
 }
 
 impl BodyDigests {
-    /// Reads a body, once for each digest that differs. `sha256` is that of the body as it came.
-    /// Blocks where the reader does.
+    /// Reads a body once. `sha256` is that of the body as it came. Blocks where the reader does.
     pub fn read(
         headers: &HeaderMap,
         body: &mut dyn BodyReader,
         sha256: Digest,
         guarded: &Guarded,
     ) -> io::Result<Self> {
-        let (counted, decoded) = body_digest(headers, body, sha256, &guarded.selection())?;
-        let content = if guarded.rule.as_ref().is_some_and(|rule| rule.input.alters_input()) {
-            body_digest(headers, body, sha256, &guarded.keyless_selection())?.0
-        } else {
-            counted
-        };
-        let literal = if guarded.keyless_selection().without.is_empty() {
-            content
-        } else {
-            body_digest(headers, body, sha256, &FieldSelection::default())?.0
-        };
-        Ok(Self { counted, content, literal, decoded })
+        let selections = Comparison::ALL.map(|comparison| guarded.compares_parts(comparison));
+        let (digests, decoded) = body_digests(headers, body, sha256, &selections)?;
+        Ok(Self { digests, decoded })
     }
 
     /// The digests of what a tool call means, without its id and `_meta`. `headers`

@@ -4,18 +4,19 @@
 use std::time::Duration;
 
 use http::Method;
-use http::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderValue};
+use http::header::HeaderMap;
 use store_core::call::{CallDigests, CallKey, Scope};
 use store_core::key::{Digest, Encoder, HolderKey, derived_text};
 use store_core::model::{EffectClass, Timestamp};
 use uuid::Uuid;
 
-use crate::http::forms::kind::media_type;
 use crate::http::head::RequestHead;
 use crate::http::target::Target;
 use crate::identity::body_digests::BodyDigests;
+use crate::identity::compared::ComparedRequest;
 use crate::identity::metadata::RequestMetadata;
 use crate::identity::principal::principal_parts;
+use crate::policy::comparison::Comparison;
 use crate::policy::decision::Guarded;
 use crate::policy::rule::Principal;
 
@@ -91,38 +92,35 @@ pub fn tool_name(rule: Option<&str>, method: &Method, target: &Target) -> String
 /// whether the request came in absolute form or through a tunnel.
 pub fn derive(input: &KeyInput<'_>) -> Result<CallIdentity, store_core::Error> {
     let principal = principal(input)?;
-    let request = request_digest(input, input.body.counted, &|name| input.guarded.counts(name));
+    let compared = ComparedRequest::new(input.head, input.body, input.trailers, input.guarded);
+    let digest = |comparison: Comparison| {
+        compared.digest(located(Encoder::new("request/v1"), input), comparison)
+    };
     let repeat =
         input.metadata.repeat.as_ref().map(|value| Encoder::new("repeat/v1").field(value).finish());
     let key = match (&input.metadata.key, input.guarded.class) {
         (Some(text), _) => Some(explicit(input, text, &principal)),
         (None, EffectClass::Idempotent) => None,
-        (None, _) => Some(derived(input, &request, &principal, repeat.as_ref())),
-    };
-    let content = match &input.guarded.rule {
-        Some(rule) if rule.input.alters_input() => {
-            let counted = |name: &str| input.guarded.counts_without_rule(name);
-            request_digest(input, input.body.content, &counted)
+        (None, _) => {
+            Some(derived(input, &digest(Comparison::Derived), &principal, repeat.as_ref()))
         }
-        _ => request,
     };
-    let literal = if input.guarded.key_places().next().is_some() {
-        let counted = |name: &str| input.guarded.counts_literally(name);
-        request_digest(input, input.body.literal, &counted)
+    let in_session = |comparison| in_session(input, &digest(comparison));
+    let content = in_session(Comparison::Content);
+    let rule = input.guarded.rule.as_ref();
+    let ruled = if rule.is_some_and(|rule| rule.input.alters_input()) {
+        in_session(Comparison::Ruled)
     } else {
         content
     };
-    let [content, literal, ruled] =
-        [content, literal, request].map(|request| in_session(input, &request));
-    let digests = CallDigests {
-        fingerprint: request,
-        content,
-        literal,
-        ruled,
-        legacy: request,
-        principal,
-        repeat,
+    let literal = if input.guarded.key_places().next().is_some() {
+        in_session(Comparison::Literal)
+    } else {
+        content
     };
+    let fingerprint = digest(Comparison::Input);
+    let legacy = digest(Comparison::Legacy);
+    let digests = CallDigests { fingerprint, legacy, content, ruled, literal, principal, repeat };
     Ok(CallIdentity { key, digests })
 }
 
@@ -191,53 +189,6 @@ fn located(encoder: Encoder, input: &KeyInput<'_>) -> Encoder {
         .field(input.head.target.scheme.as_str())
         .field(&input.head.target.authority.host)
         .field(input.head.target.authority.port.to_be_bytes())
-}
-
-/// The digest of a request, independent of its sender: method, URL, counted header fields, body,
-/// counted trailers.
-fn request_digest(input: &KeyInput<'_>, body: Digest, counts: &dyn Fn(&str) -> bool) -> Digest {
-    let head = input.head;
-    let in_head =
-        |name: &str| counts(name) && !(input.body.decoded && name == CONTENT_ENCODING.as_str());
-    let encoder = located(Encoder::new("request/v1"), input).field(&head.target.path_and_query);
-    let encoder = counted_fields(encoder, head.headers, &in_head).field(body.as_bytes());
-    counted_fields(encoder, input.trailers, counts).finish()
-}
-
-/// Appends the fields that count, sorted by name. The values of one name keep their order.
-fn counted_fields(encoder: Encoder, headers: &HeaderMap, counts: &dyn Fn(&str) -> bool) -> Encoder {
-    let mut names: Vec<_> = headers.keys().filter(|name| counts(name.as_str())).collect();
-    names.sort_unstable_by_key(|name| name.as_str());
-    let mut encoder = encoder.field(names.len().to_be_bytes());
-    for name in names {
-        let values: Vec<&HeaderValue> = headers.get_all(name).iter().collect();
-        encoder = encoder.field(name.as_str()).field(values.len().to_be_bytes());
-        encoder = if *name == CONTENT_TYPE
-            && let Some(parameters) = without_boundary(headers)
-        {
-            encoder.field(parameters)
-        } else {
-            values.iter().fold(encoder, |encoder, value| encoder.field(value.as_bytes()))
-        };
-    }
-    encoder
-}
-
-/// The Content-Type of a multipart body without its boundary, which clients draw at random.
-fn without_boundary(headers: &HeaderMap) -> Option<Vec<u8>> {
-    let media_type = media_type(headers).filter(|kind| kind.type_() == mime::MULTIPART)?;
-    // Servers differ in which of several boundaries they use.
-    if media_type.params().filter(|(name, _)| *name == mime::BOUNDARY).count() != 1 {
-        return None;
-    }
-    let mut text = media_type.essence_str().as_bytes().to_vec();
-    for (name, value) in media_type.params().filter(|(name, _)| *name != mime::BOUNDARY) {
-        for part in [name.as_str(), value.as_str()] {
-            text.extend_from_slice(&(part.len() as u64).to_be_bytes());
-            text.extend_from_slice(part.as_bytes());
-        }
-    }
-    Some(text)
 }
 
 /// Digests the credentials with the store's secret, so that a stolen database reveals none of them.

@@ -2,7 +2,7 @@
 //! engine's own, for upstreams that honour keys and got none.
 
 use bytes::Bytes;
-use http::header::HeaderMap;
+use http::header::{HeaderMap, HeaderName};
 use store_core::canonical::{self, Pointer};
 use store_core::model::EffectClass;
 
@@ -10,8 +10,9 @@ use super::metadata::key_text;
 use crate::error::Error;
 use crate::http::forms::kind::{BodyKind, body_kind, decoded};
 use crate::http::forms::urlencoded::pairs;
+use crate::http::own_fields::IDEMPOTENCY_KEY;
 use crate::policy::decision::Guarded;
-use crate::policy::keyed::KeyPlace;
+use crate::policy::keyed::{KeyPlace, is_key_field, is_key_value};
 
 /// The keys of a call: the client's own, and the place of the engine's own.
 #[derive(Debug)]
@@ -22,7 +23,8 @@ pub struct CallKeys {
     pub adds: Option<KeyPlace>,
 }
 
-/// Looks for the client's own key where the rule or the table says, and decides where the engine's
+/// Looks for the client's own key where the rule or the table says, else in the fields that are named
+/// like a key, and decides where the engine's
 /// own goes. `body` is the request's as it came. `None`: it is too large to be searched. `tool_key`
 /// is the key that a tool call names.
 ///
@@ -44,6 +46,10 @@ pub fn find_keys(
             break;
         }
     }
+    if client.is_none() && tool_key.is_none() && !headers.contains_key(IDEMPOTENCY_KEY) {
+        client = key_by_name(headers)?;
+        named_elsewhere |= client.is_some();
+    }
     let Some(upstream) = &guarded.upstream else {
         return Ok(CallKeys { client, adds: None });
     };
@@ -59,6 +65,17 @@ pub fn find_keys(
     guarded.class = EffectClass::Once;
     guarded.upstream = None;
     Ok(CallKeys { client, adds: None })
+}
+
+/// The key in a field that is named like one, on any host. Of several, the first by name.
+fn key_by_name(headers: &HeaderMap) -> Result<Option<String>, Error> {
+    let mut names: Vec<&HeaderName> = headers
+        .iter()
+        .filter(|(name, value)| is_key_field(name.as_str()) && is_key_value(value.as_bytes()))
+        .map(|(name, _)| name)
+        .collect();
+    names.sort_unstable_by_key(|name| name.as_str());
+    names.first().map_or(Ok(None), |name| key_at(&KeyPlace::Header((*name).clone()), headers, None))
 }
 
 /// The client's own key at `place`. Refuses two of them, and one that is not 1 to 255 printable

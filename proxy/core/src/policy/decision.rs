@@ -9,9 +9,7 @@ use store_core::model::EffectClass;
 
 use super::keyed::{KeyPlace, UpstreamKey};
 use super::rule::Rule;
-use crate::http::forms::selection::FieldSelection;
 use crate::http::host_pattern::HostPattern;
-use crate::http::meaning::{counts, is_of_mcp};
 
 /// What the head of a request decides.
 #[derive(Debug, Clone, PartialEq)]
@@ -129,49 +127,8 @@ impl Guarded {
 
     /// Whether a header field holds a key, so that it distinguishes no calls. `name` is in lower
     /// case.
-    fn is_key(&self, name: &str) -> bool {
+    pub(super) fn is_key(&self, name: &str) -> bool {
         self.key_places()
             .any(|place| matches!(place, KeyPlace::Header(header) if header.as_str() == name))
-    }
-
-    /// Whether a header field distinguishes two calls. `name` is in lower case.
-    pub fn counts(&self, name: &str) -> bool {
-        let usually = || self.counts_without_rule(name);
-        self.rule.as_ref().map_or_else(usually, |rule| {
-            !self.is_key(name)
-                && !rule.input.ignores(name)
-                && (rule.input.makes_count(name) || usually())
-        })
-    }
-
-    /// The same without regard to rules, except for the places of keys.
-    pub(crate) fn counts_without_rule(&self, name: &str) -> bool {
-        !self.is_key(name) && self.counts_literally(name)
-    }
-
-    /// The same without regard to any rule.
-    pub(crate) fn counts_literally(&self, name: &str) -> bool {
-        counts(name) && !(self.is_tool_call && is_of_mcp(name))
-    }
-
-    /// Which parts of a body count.
-    pub(crate) fn selection(&self) -> FieldSelection<'_> {
-        let mut selection = self.keyless_selection();
-        if let Some(rule) = &self.rule {
-            selection.without.extend(rule.input.ignore.iter().map(|field| &field.0));
-            selection.select.extend(rule.input.select.iter().map(|field| &field.0));
-        }
-        selection
-    }
-
-    /// All parts of a body except keys.
-    pub(crate) fn keyless_selection(&self) -> FieldSelection<'_> {
-        let mut selection = FieldSelection::default();
-        for place in self.key_places() {
-            if let KeyPlace::Member(pointer) = place {
-                selection.without.push(pointer);
-            }
-        }
-        selection
     }
 }

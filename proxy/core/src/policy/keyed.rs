@@ -10,6 +10,7 @@ use store_core::canonical::Pointer;
 
 use super::glob::path_matches;
 use crate::http::head::RequestHead;
+use crate::http::own_fields::OURS_IN_REQUESTS;
 
 /// How long an upstream remembers a key, unless the table or a rule says otherwise.
 pub(crate) const LIFETIME: Duration = Duration::from_hours(12);
@@ -99,6 +100,54 @@ fn is_host(pattern: &str, host: &str) -> bool {
         Some(end) => host.len() > end.len() && host.ends_with(end),
         None => host == pattern,
     }
+}
+
+/// Fields that hold a client's own key by their documents, beside those of [`KEYED_UPSTREAMS`] and
+/// those that say so by name.
+const KEY_FIELDS: &[&str] = &[
+    // https://docs.oasis-open.org/odata/repeatable-requests/v1.0/repeatable-requests-v1.0.html
+    "repeatability-request-id",
+    // https://docs.oracle.com/en-us/iaas/Content/API/Concepts/usingapi.htm
+    "opc-retry-token",
+];
+
+/// The last words of fields that hold a key, such as `X-Idempotency-Key`. `Idempotency-Expires` is
+/// none.
+const KEY_WORDS: &[&str] = &[
+    "idempotency",
+    "idempotence",
+    "idempotent",
+    "key",
+    "keys",
+    "id",
+    "token",
+    "uuid",
+    "guid",
+    "nonce",
+    "value",
+    "reference",
+];
+
+/// Whether a field holds a client's own key, whatever the host. `name` is in lower case. The field
+/// `Idempotency-Key` is not among them.
+pub(crate) fn is_key_field(name: &str) -> bool {
+    let is_of_upstream =
+        |row: &KeyedUpstream| matches!(row.place, Location::Header(header) if header == name);
+    let is_named = || {
+        let mut words = name.split(['-', '_', '.']).filter(|word| !word.is_empty());
+        let says_so = words.clone().any(|word| word.starts_with("idempoten"));
+        let last = words.next_back().unwrap_or_default();
+        says_so && (KEY_WORDS.contains(&last) || last.starts_with("idempotencyk"))
+    };
+    name != "idempotency-key"
+        && !OURS_IN_REQUESTS.contains(&name)
+        && (KEY_FIELDS.contains(&name) || is_named() || KEYED_UPSTREAMS.iter().any(is_of_upstream))
+}
+
+/// Whether the value of such a field is the key of a call. A switch is none.
+pub(crate) fn is_key_value(value: &[u8]) -> bool {
+    const SWITCHES: &[&[u8]] = &[b"true", b"false", b"yes", b"no", b"on", b"off", b"1", b"0"];
+    !SWITCHES.iter().any(|switch| value.trim_ascii().eq_ignore_ascii_case(switch))
 }
 
 const IDEMPOTENCY_KEY: Location = Location::Header("idempotency-key");

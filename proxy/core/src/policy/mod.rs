@@ -1,5 +1,6 @@
 //! Which requests are guarded and which pass; what an upstream's answer says about the effect.
 
+pub(crate) mod comparison;
 pub mod decide;
 pub mod decision;
 pub mod glob;

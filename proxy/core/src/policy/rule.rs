@@ -9,7 +9,7 @@ use store_core::call::Undelivered;
 
 use super::glob::{NamePattern, PathPattern};
 use super::keyed::KeyPlace;
-use super::rule_values::{Field, FieldName, MethodName, Scalar};
+use super::rule_values::{Field, FieldName, MethodName, ParameterName, Scalar};
 use crate::http::host_pattern::HostPattern;
 use crate::http::target::Target;
 
@@ -65,6 +65,8 @@ pub struct InputRules {
     pub ignore: Vec<Field>,
     /// The only parts of the body that count, if there are any.
     pub select: Vec<Field>,
+    /// Parameters of the query that do not count.
+    pub ignore_query: Vec<ParameterName>,
     pub(super) ignore_headers: Vec<FieldName>,
     pub(super) count_headers: Vec<FieldName>,
 }
@@ -178,10 +180,17 @@ impl InputRules {
         self.ignore_headers.iter().any(|other| other.0.as_str() == name)
     }
 
+    /// Whether the rule keeps a query parameter from distinguishing calls. `name` is as a server
+    /// reads it.
+    pub(super) fn ignores_parameter(&self, name: &str) -> bool {
+        self.ignore_query.iter().any(|other| other.0 == name)
+    }
+
     /// Whether the rule changes which of two inputs count as the same.
     pub(crate) fn alters_input(&self) -> bool {
         !(self.ignore.is_empty()
             && self.select.is_empty()
+            && self.ignore_query.is_empty()
             && self.ignore_headers.is_empty()
             && self.count_headers.is_empty())
     }

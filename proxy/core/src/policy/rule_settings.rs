@@ -11,7 +11,7 @@ use super::rule::{
     AnswerRules, Conditions, Effect, InputRules, KeyRules, OnUnknown, Principal, Repeat, Rule,
     UpstreamKeyRules,
 };
-use super::rule_values::{Field, FieldName, MethodName, Scalar, one_or_many};
+use super::rule_values::{Field, FieldName, MethodName, ParameterName, Scalar, one_or_many};
 use crate::duration::{Span, with_unit};
 use crate::http::host_pattern::HostPattern;
 use crate::http::meaning::may_count;
@@ -64,6 +64,8 @@ struct RuleSettings {
     ignore: Vec<Field>,
     #[serde(deserialize_with = "one_or_many")]
     select: Vec<Field>,
+    #[serde(deserialize_with = "one_or_many")]
+    ignore_query: Vec<ParameterName>,
     #[serde(deserialize_with = "with_unit")]
     window: Option<Span>,
     repeat: Repeat,
@@ -123,7 +125,7 @@ impl RuleSettings {
         }
         if let Some(name) = self.count_headers.iter().find(|name| !may_count(name.0.as_str())) {
             return Err(format!(
-                "`count_headers`: {} is a credential, framing or the engine's own, and never counts",
+                "`count_headers`: {} is a credential, a proof, framing or the engine's own, and never counts",
                 name.0
             ));
         }
@@ -157,6 +159,7 @@ impl TryFrom<RuleSettings> for Rule {
             input: InputRules {
                 ignore: settings.ignore,
                 select: settings.select,
+                ignore_query: settings.ignore_query,
                 ignore_headers: settings.ignore_headers,
                 count_headers: settings.count_headers,
             },

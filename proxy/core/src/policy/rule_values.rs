@@ -40,6 +40,22 @@ impl FromStr for FieldName {
     }
 }
 
+/// The name of a query parameter, as a server reads it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ParameterName(pub String);
+
+impl FromStr for ParameterName {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if text.is_empty() || text.contains(['&', '=', '?', '%']) || text.contains(char::is_control)
+        {
+            return Err(format!("{text:?} is not a parameter's name; write it without escapes"));
+        }
+        Ok(Self(text.to_owned()))
+    }
+}
+
 /// A JSON pointer to a part of a body.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Field(pub Pointer);
@@ -111,7 +127,7 @@ macro_rules! read_by_from_str {
     )*};
 }
 
-read_by_from_str!(MethodName, FieldName, Field, KeyPlace);
+read_by_from_str!(MethodName, FieldName, ParameterName, Field, KeyPlace);
 
 /// One value, or a list of them that is not empty.
 pub(super) fn one_or_many<'de, T, D>(from: D) -> Result<Vec<T>, D::Error>

@@ -68,10 +68,10 @@ fn call(scope: &Scope, key: &str, input: &str) -> Call {
         class: EffectClass::Once,
         digests: CallDigests {
             fingerprint: Digest::of(key.as_bytes()),
-            content: Digest::of(key.as_bytes()),
-            literal: Digest::of(key.as_bytes()),
-            ruled: Digest::of(key.as_bytes()),
             legacy: Digest::of(key.as_bytes()),
+            content: Digest::of(key.as_bytes()),
+            ruled: Digest::of(key.as_bytes()),
+            literal: Digest::of(key.as_bytes()),
             principal: Digest::of(b"nobody"),
             repeat: None,
         },

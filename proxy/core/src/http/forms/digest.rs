@@ -8,39 +8,54 @@ use store_core::key::{Digest, Encoder};
 
 use super::gzip::{self, MAX_IN_MEMORY};
 use super::kind::{BodyKind, body_kind};
-use super::multipart;
-use super::selection::FieldSelection;
+use super::selection::{FieldSelection, json_digests};
 use super::urlencoded::undisputed;
+use super::{aws_chunked, multipart};
 
 /// A body in memory or in a spool file.
 pub trait BodyReader: Read + Seek {}
 
 impl<T: Read + Seek + ?Sized> BodyReader for T {}
 
-/// The digest that two bodies share exactly if they mean the same, and whether gzip was undone for
-/// it. `raw` is the SHA-256 of the body as it came. Reads `body` from its start and blocks. JSON
-/// needs up to three times its size in memory.
-pub(crate) fn body_digest(
+/// The digests that two bodies share exactly if they mean the same, one for each selection of their
+/// parts, and whether the content coding was undone for it. `raw` is the SHA-256 of the body as it
+/// came. Reads `body` once from its start and blocks. JSON needs up to three times its size in
+/// memory.
+pub(crate) fn body_digests<const N: usize>(
     headers: &HeaderMap,
     body: &mut dyn BodyReader,
     raw: Digest,
-    selection: &FieldSelection<'_>,
-) -> io::Result<(Digest, bool)> {
+    selections: &[FieldSelection<'_>; N],
+) -> io::Result<([Digest; N], bool)> {
     body.rewind()?;
     if !headers.contains_key(CONTENT_ENCODING) {
-        return Ok((
-            canonical(headers, body, selection)?.unwrap_or_else(|| raw_digest(headers, raw)),
-            false,
-        ));
+        let digests = canonical(headers, body, selections)?;
+        return Ok((digests.unwrap_or_else(|| [raw_digest(headers, raw); N]), false));
     }
-    if gzip::is_only_coding(headers)
-        && let Some(zipped) = read_small(body)?
-        && let Some(plain) = gzip::undo(&zipped)
-    {
-        let digest = canonical(headers, &mut Cursor::new(&plain), selection)?;
-        return Ok((digest.unwrap_or_else(|| raw_digest(headers, Digest::of(&plain))), true));
+    if let Some(plain) = undone(headers, body)? {
+        let digests = canonical(headers, &mut Cursor::new(&plain), selections)?;
+        let whole = || [raw_digest(headers, Digest::of(&plain)); N];
+        return Ok((digests.unwrap_or_else(whole), true));
     }
-    Ok((raw_digest(headers, raw), false))
+    Ok(([raw_digest(headers, raw); N], false))
+}
+
+/// A small body without its content coding. `None`: the coding cannot be undone for all readers.
+fn undone(headers: &HeaderMap, body: &mut dyn Read) -> io::Result<Option<Vec<u8>>> {
+    let chunked = aws_chunked::inner(headers);
+    if chunked.is_none() && !gzip::is_only_coding(headers) {
+        return Ok(None);
+    }
+    let Some(coded) = read_small(body)? else { return Ok(None) };
+    let Some(inner) = chunked else { return Ok(gzip::undo(&coded)) };
+    let plain = aws_chunked::undo(headers, &coded);
+    Ok(if !inner.contains_key(CONTENT_ENCODING) {
+        plain
+    } else if gzip::is_only_coding(&inner) {
+        plain.and_then(|zipped| gzip::undo(&zipped))
+    } else {
+        None
+    })
 }
 
 /// The digest of a body that is compared raw. That of a multipart body covers the boundary, which
@@ -53,21 +68,22 @@ fn raw_digest(headers: &HeaderMap, sha256: Digest) -> Digest {
     Encoder::new("body/v1").field("raw").field(sha256.as_bytes()).optional(boundary).finish()
 }
 
-/// The digest of the canonical form. `None`: the body has none.
-fn canonical(
+/// The digests of the canonical form. `None`: the body has none.
+fn canonical<const N: usize>(
     headers: &HeaderMap,
     body: &mut dyn Read,
-    selection: &FieldSelection<'_>,
-) -> io::Result<Option<Digest>> {
+    selections: &[FieldSelection<'_>; N],
+) -> io::Result<Option<[Digest; N]>> {
     Ok(match body_kind(headers) {
         BodyKind::Raw => None,
         BodyKind::Json => read_small(body)?
             .and_then(|text| canonical::json(&text))
-            .map(|form| selection.json(form)),
-        BodyKind::Form => {
-            read_small(body)?.and_then(|text| undisputed(&text)).map(|pairs| selection.form(pairs))
-        }
-        BodyKind::Multipart { boundary } => multipart::digest(body, &boundary)?,
+            .and_then(|form| String::from_utf8(form).ok())
+            .map(|form| json_digests(&form, selections)),
+        BodyKind::Form => read_small(body)?
+            .and_then(|text| undisputed(&text))
+            .map(|pairs| selections.each_ref().map(|selection| selection.form(headers, &pairs))),
+        BodyKind::Multipart { boundary } => multipart::digests(body, &boundary, selections)?,
     })
 }
 

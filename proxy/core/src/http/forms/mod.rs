@@ -1,5 +1,6 @@
 //! Canonical forms of request bodies: which bytes mean the same to every reader.
 
+mod aws_chunked;
 pub mod digest;
 mod gzip;
 pub mod kind;

@@ -10,6 +10,8 @@ use memchr::memmem::{self, Finder};
 use sha2::{Digest as _, Sha256};
 use store_core::key::{Digest, Encoder};
 
+use super::selection::FieldSelection;
+
 /// The longest header block of a part, in bytes.
 const MAX_PART_HEADERS: usize = 16 * 1024;
 /// The longest boundary (RFC 2046, 5.1.1), in bytes.
@@ -17,9 +19,13 @@ const MAX_BOUNDARY: usize = 70;
 /// How much is read at once, in bytes.
 const CHUNK: u64 = 64 * 1024;
 
-/// A digest over the parts in order: each part's header block as it is written, its length and its
-/// hash. `None`: the body does not follow the RFC. Holds few chunks in memory.
-pub(super) fn digest(body: &mut dyn Read, boundary: &str) -> io::Result<Option<Digest>> {
+/// For each selection, a digest over the parts in order: each part's header block as it is written,
+/// its length and its hash. `None`: the body does not follow the RFC. Holds few chunks in memory.
+pub(super) fn digests<const N: usize>(
+    body: &mut dyn Read,
+    boundary: &str,
+    selections: &[FieldSelection<'_>; N],
+) -> io::Result<Option<[Digest; N]>> {
     if !(1..=MAX_BOUNDARY).contains(&boundary.len()) {
         return Ok(None);
     }
@@ -29,15 +35,15 @@ pub(super) fn digest(body: &mut dyn Read, boundary: &str) -> io::Result<Option<D
     if scan.take(delimiter.needle().len())? != delimiter.needle() {
         return Ok(None);
     }
-    let (mut form, mut parts) = (Encoder::new("body/v1").field("multipart"), 0_u64);
+    let mut forms = selections.each_ref().map(|_| Encoder::new("body/v1").field("multipart"));
+    let mut parts = 0_u64;
     loop {
         match scan.take(2)?.as_slice() {
             b"\r\n" => {}
             b"--" => {
                 let rest = scan.take(3)?;
-                return Ok(
-                    (parts > 0 && (rest.is_empty() || rest == b"\r\n")).then(|| form.finish())
-                );
+                let is_end = parts > 0 && (rest.is_empty() || rest == b"\r\n");
+                return Ok(is_end.then(|| forms.map(Encoder::finish)));
             }
             _ => return Ok(None),
         }
@@ -64,8 +70,27 @@ pub(super) fn digest(body: &mut dyn Read, boundary: &str) -> io::Result<Option<D
             return Ok(None);
         }
         parts += 1;
-        form = form.field(headers).field(length.to_be_bytes()).field(hash.finalize());
+        let (name, hash) = (name_of(&headers), hash.finalize());
+        for (form, selection) in forms.iter_mut().zip(selections) {
+            if !name.as_deref().is_some_and(|name| selection.is_of_one_try(name)) {
+                *form = form.clone().field(&headers).field(length.to_be_bytes()).field(hash);
+            }
+        }
     }
+}
+
+/// The name in a part's `Content-Disposition` (RFC 7578, 4.2), if every reader finds the same one.
+fn name_of(headers: &[u8]) -> Option<String> {
+    let text = std::str::from_utf8(headers).ok()?;
+    let mut names = text.split("\r\n").filter_map(|line| {
+        let (field, value) = line.split_once(':')?;
+        let is_disposition = field.trim().eq_ignore_ascii_case("content-disposition");
+        is_disposition
+            .then(|| value.split(';').filter_map(|part| part.trim().strip_prefix("name=")))
+    });
+    let mut found = names.next()?;
+    let name = found.next()?.trim_matches('"').to_owned();
+    (found.next().is_none() && names.next().is_none()).then_some(name)
 }
 
 /// Reads a body until something is found.

@@ -58,7 +58,10 @@ fn a_request_is_kept_without_its_secrets() {
         ("x-api-key", "s3cret"),
         ("proxy-authorization", "Basic s3cret"),
         ("x-csrf-token", "s3cret"),
-        ("referer", "https://x/a?access_token=s3cret&b=1"),
+        ("dpop", "s3cret"),
+        ("x-payment", "s3cret"),
+        ("x-hub-token", "s3cret"),
+        ("x-callback", "https://x/a?access_token=s3cret&b=1"),
         ("x-many", "1"),
         ("x-many", "2"),
         ("x-odd", "\u{e9}"),
@@ -66,7 +69,7 @@ fn a_request_is_kept_without_its_secrets() {
     ];
     assert_eq!(
         stored(&list, br#"{"to":"ada","n":1.0, "password":"s3cret"}"#),
-        r#"{"method":"POST","url":"http://h/a","headers":{"content-type":"application/json","referer":"https://x/a?access_token=[masked]&b=1","x-csrf-token":"[masked]","x-many":["1","2"],"x-odd":"é"},"body":{"to":"ada","n":1.0, "password":"[masked]"}}"#
+        r#"{"method":"POST","url":"http://h/a","headers":{"content-type":"application/json","x-callback":"https://x/a?access_token=[masked]&b=1","x-hub-token":"[masked]","x-many":["1","2"],"x-odd":"é"},"body":{"to":"ada","n":1.0, "password":"[masked]"}}"#
     );
 }
 
