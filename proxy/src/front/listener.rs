@@ -9,6 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::connection::{self, Protocol};
 use crate::context::ProxyContext;
+use crate::quick_ack::QuickAck;
 
 /// How long to wait after a connection could not be accepted (no file descriptors left).
 const RETRY_DELAY: Duration = Duration::from_millis(50);
@@ -45,13 +46,14 @@ async fn accept(context: &Arc<ProxyContext>, listener: &TcpListener) {
             slot: slot.into(),
             abort: reset,
         };
-        let connection = connection::serve(Arc::clone(context), stream, client);
+        let connection = connection::serve(Arc::clone(context), QuickAck::new(stream), client);
         context.lifecycle.connections.spawn(connection);
     }
 }
 
 /// Closes a connection so that its client sees that something is missing.
-fn reset(stream: TcpStream) {
+fn reset(stream: QuickAck) {
+    let stream = stream.into_inner();
     let _ = stream.set_zero_linger();
     drop(stream);
 }

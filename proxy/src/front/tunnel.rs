@@ -33,6 +33,7 @@ use super::connection::{self, Client, Protocol};
 use super::link::{ClientLink, ConnectionSlot, Tunnel, TunnelTarget};
 use super::rewind::Rewind;
 use crate::context::ProxyContext;
+use crate::quick_ack::QuickAck;
 use crate::steps::reply::Reply;
 use crate::steps::respond::own;
 use crate::tls::HTTP2;
@@ -178,8 +179,8 @@ impl UpstreamTunnel {
             Some(upstream) => Ok(upstream),
             None => context.upstreams.dialer.tunnel(authority).await,
         };
-        if let Ok(mut upstream) = upstream {
-            let _ = copy_bidirectional(&mut client, &mut upstream).await;
+        if let Ok(upstream) = upstream {
+            let _ = copy_bidirectional(&mut client, &mut QuickAck::new(upstream)).await;
         }
     }
 
