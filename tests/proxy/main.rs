@@ -19,3 +19,4 @@ mod streams;
 mod tls;
 mod tunnel;
 mod upstream_proxy;
+mod wire;

@@ -1,0 +1,5 @@
+//! Tools and clients whose HTTP is legal and unusual, or wrong in a way that has one meaning.
+
+mod early;
+mod heads;
+mod kept;
