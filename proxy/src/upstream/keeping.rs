@@ -32,7 +32,7 @@ pub(crate) enum Reuse {
     Fresh,
 }
 
-/// What is known of the hosts.
+/// What is known about the hosts.
 #[derive(Debug, Default)]
 pub(super) struct Habits {
     connections: HashMap<Authority, Habit>,

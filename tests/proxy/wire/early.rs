@@ -1,4 +1,4 @@
-//! Answers that come before the request was read: they are heard, whatever becomes of the rest.
+//! Answers that come before the request was read: they decide, and the rest of the request does not.
 
 use testkit::{Request, Upstream, engine};
 

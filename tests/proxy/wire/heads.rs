@@ -64,7 +64,7 @@ fn a_head_with_two_meanings_is_none() {
         ("two lengths", "Content-Length: 2\r\nContent-Length: 3\r\n".to_owned()),
         ("two lengths in a field", "Content-Length: 2, 3\r\n".to_owned()),
         ("a length that is none", "Content-Length: two\r\n".to_owned()),
-        ("a line that is no field", format!("{LENGTH}hello\r\n")),
+        ("a line without a colon", format!("{LENGTH}hello\r\n")),
         ("a NUL", format!("{LENGTH}X-A: a\0b\r\n")),
         ("too many fields", format!("{}{LENGTH}", "X-A: 1\r\n".repeat(2_000))),
     ] {
