@@ -4,6 +4,7 @@ mod confirm;
 mod connection;
 pub(crate) mod delivery;
 mod dispatch;
+mod head_io;
 mod idle_timeout;
 pub(crate) mod link;
 pub(crate) mod listener;

@@ -80,7 +80,7 @@ fn stdio_wrapper(target: &Target, headers: &HeaderMap) -> Result<Option<Target>,
         detail: format!("{} can only be reached through its wrapper", target.authority.host),
         sent: BytesSent::Never,
     })?;
-    let authority = Authority { host: target.authority.host.clone(), port };
+    let authority = Authority::new(target.authority.host.clone(), port);
     Ok(Some(Target { authority, ..target.clone() }))
 }
 

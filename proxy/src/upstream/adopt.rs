@@ -56,7 +56,7 @@ impl Pool {
         if let Ok(connection) =
             self.adopt(&target, Transport::plain(CountedStream::new(stream))).await
         {
-            connection.give_back();
+            connection.keep_untouched();
         }
     }
 }

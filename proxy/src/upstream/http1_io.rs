@@ -5,6 +5,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
+use proxy_core::http::written;
 use rustix::net::{RecvFlags, recv};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
@@ -28,6 +29,8 @@ pub(super) struct Http1Io {
     io: Io,
     wire: Arc<WireCounters>,
     read: LastRead,
+    /// A request line as it was written, and how much of it has left.
+    line: Option<(Vec<u8>, usize)>,
 }
 
 /// How the bytes that were read last end, as far as it was not dealt with yet.
@@ -57,7 +60,7 @@ impl LastRead {
 
 impl Http1Io {
     pub(super) fn new(io: Io, wire: Arc<WireCounters>) -> Self {
-        Self { io, wire, read: LastRead::Settled }
+        Self { io, wire, read: LastRead::Settled, line: None }
     }
 
     fn socket(&self) -> &TcpStream {
@@ -106,6 +109,28 @@ impl Http1Io {
     }
 }
 
+impl Http1Io {
+    /// Writes the request line at the beginning of `head` with its hidden bytes revealed. `None`:
+    /// nothing is hidden.
+    fn poll_line(&mut self, cx: &mut Context<'_>, head: &[u8]) -> Option<Poll<io::Result<usize>>> {
+        if !self.wire.hides() {
+            return None;
+        }
+        let end = head.iter().position(|byte| *byte == b'\r')?;
+        let line = std::str::from_utf8(&head[..end]).ok()?;
+        let (line, at) = self.line.get_or_insert_with(|| (written::revealed(line).into_owned(), 0));
+        while *at < line.len() {
+            match Pin::new(&mut self.io).poll_write(cx, &line[*at..]) {
+                Poll::Ready(Ok(written)) if written > 0 => *at += written,
+                unwritten => return Some(unwritten),
+            }
+        }
+        self.line = None;
+        self.wire.line_written();
+        Some(Poll::Ready(Ok(end)))
+    }
+}
+
 /// Whether an idle connection is open and nothing has come on it.
 fn is_quiet(socket: &TcpStream) -> bool {
     let peeked = recv(socket, &mut [0_u8; 1], RecvFlags::PEEK | RecvFlags::DONTWAIT);
@@ -146,7 +171,10 @@ impl AsyncWrite for Http1Io {
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
         this.before_write()?;
-        let written = Pin::new(&mut this.io).poll_write(cx, buf);
+        let written = match this.poll_line(cx, buf) {
+            Some(written) => written,
+            None => Pin::new(&mut this.io).poll_write(cx, buf),
+        };
         this.after_write(written, buf.len())
     }
 
@@ -157,7 +185,11 @@ impl AsyncWrite for Http1Io {
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
         this.before_write()?;
-        let written = Pin::new(&mut this.io).poll_write_vectored(cx, bufs);
+        let head = bufs.first().map(|head| &**head).unwrap_or_default();
+        let written = match this.poll_line(cx, head) {
+            Some(written) => written,
+            None => Pin::new(&mut this.io).poll_write_vectored(cx, bufs),
+        };
         this.after_write(written, bufs.iter().map(|buf| buf.len()).sum())
     }
 

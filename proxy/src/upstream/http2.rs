@@ -22,6 +22,7 @@ use hyper::{Request, Response, Uri, Version};
 use hyper_util::rt::TokioIo;
 use proxy_core::http::hop_by_hop;
 use proxy_core::http::target::Target;
+use proxy_core::http::written;
 use tokio::sync::mpsc;
 
 use super::http1_io::Io;
@@ -105,9 +106,16 @@ impl Http2Stream {
     /// Puts the whole URL in the place of Host, and counts the body's bytes.
     pub(super) fn shape(&self, request: &mut Request<RequestBody>, target: &Target) {
         let path_and_query = std::mem::take(request.uri_mut()).into_parts().path_and_query;
+        let path_and_query = path_and_query.map(|path| {
+            if written::has_hidden(path.as_str()) {
+                written::percent_encoded(path.as_str()).parse().unwrap_or_else(|_| root())
+            } else {
+                path
+            }
+        });
         let whole = Uri::builder()
             .scheme(target.scheme.as_str())
-            .authority(target.host())
+            .authority(target.host_field())
             .path_and_query(path_and_query.unwrap_or_else(root));
         // All parts were parsed before.
         *request.uri_mut() = whole.build().unwrap_or_default();

@@ -110,7 +110,7 @@ mod tests {
     const ACTING: Reuse = Reuse::Proven(EARLY);
 
     fn host(number: usize) -> Authority {
-        Authority { host: format!("h{number}.example"), port: 80 }
+        Authority::new(format!("h{number}.example"), 80)
     }
 
     #[test]

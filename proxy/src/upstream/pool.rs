@@ -1,7 +1,6 @@
 //! Connections to upstreams that are kept for the next request.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -12,11 +11,12 @@ use hyper::header::{CONTENT_LENGTH, HOST, HeaderValue, PROXY_AUTHORIZATION, TRAN
 use hyper::http::uri;
 use hyper::{Request, Response, Uri};
 use proxy_core::http::target::{Authority, Scheme, Target};
+use proxy_core::http::written;
 
 use super::egress_proxy::EgressProxy;
 use super::http2::{self, Http2Connection, Http2Stream, Refusal};
 use super::keeping::{Habits, Reuse};
-use super::wire::{Sharing, WireCounters};
+use super::wire::{Progress, Sharing, WireCounters};
 use crate::body::request::RequestBody;
 
 /// How many idle connections one host may have, and all hosts together.
@@ -72,6 +72,8 @@ pub(crate) struct PooledConnection {
     pub(crate) reused: bool,
     /// It has carried two, so the upstream does not close connections behind its answers.
     proven: bool,
+    /// It was opened and has carried nothing: no answer was there to be closed behind.
+    untouched: bool,
 }
 
 /// Where a connection stood when a request began.
@@ -138,6 +140,10 @@ impl PooledConnection {
                 http2::unshape(request, target);
                 self.address(request);
                 announce_chunks(request);
+                let line = request.uri().path_and_query();
+                if line.is_some_and(|line| written::has_hidden(line.as_str())) {
+                    self.wire.note_hidden();
+                }
             }
             Sender::Shared(stream) => stream.shape(request, target),
         }
@@ -201,8 +207,19 @@ impl PooledConnection {
         self.scheme == Scheme::Https
     }
 
+    /// Keeps a connection that was opened before it was known what for.
+    pub(super) fn keep_untouched(mut self) {
+        self.untouched = true;
+        self.keep();
+    }
+
     /// Keeps the connection for the next request.
     pub(crate) fn give_back(mut self) {
+        self.untouched = false;
+        self.keep();
+    }
+
+    fn keep(mut self) {
         match &self.sender {
             Sender::Exclusive(sender) if !sender.is_closed() => {}
             // An HTTP/2 connection was never taken out.
@@ -234,23 +251,6 @@ fn announce_chunks(request: &mut Request<RequestBody>) {
     {
         let chunked = HeaderValue::from_static("chunked");
         request.headers_mut().insert(TRANSFER_ENCODING, chunked);
-    }
-}
-
-/// How far sending has come, in bytes: of the connection, or of the body if others share the
-/// connection.
-#[derive(Debug)]
-pub(crate) enum Progress {
-    Wire(Arc<WireCounters>),
-    Body(Arc<AtomicU64>),
-}
-
-impl Progress {
-    pub(crate) fn get(&self) -> u64 {
-        match self {
-            Self::Wire(wire) => wire.written(),
-            Self::Body(sent) => sent.load(Ordering::Acquire),
-        }
     }
 }
 
@@ -295,8 +295,13 @@ impl Pool {
                 idle.habits.note_closed(&target.authority, age);
                 continue;
             }
-            let least = idle.habits.least_idle(&target.authority, reuse)?;
-            if age >= least && sender.is_some_and(SendRequest::is_ready) {
+            let least = if connection.untouched {
+                Some(Duration::ZERO)
+            } else {
+                idle.habits.least_idle(&target.authority, reuse)
+            };
+            if least.is_some_and(|least| age >= least) && sender.is_some_and(SendRequest::is_ready)
+            {
                 idle.count -= 1;
                 return Some(kept.remove(place));
             }
@@ -378,6 +383,7 @@ impl Pool {
             proxy: None,
             reused: false,
             proven: false,
+            untouched: false,
         }
     }
 }

@@ -106,7 +106,7 @@ impl Upstreams {
         let authority = &target.authority;
         let (stream, proxy) = match target.scheme {
             Scheme::Http if stdio_name(&authority.host).is_some() => {
-                let wrapper = Authority { host: "127.0.0.1".to_owned(), port: authority.port };
+                let wrapper = Authority::new("127.0.0.1", authority.port);
                 (self.dialer.direct(&wrapper).await?, None)
             }
             Scheme::Http => self.dialer.http(authority).await?,

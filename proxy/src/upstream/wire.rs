@@ -62,6 +62,8 @@ pub(crate) struct WireCounters {
     kept: AtomicBool,
     /// The newest answer is not complete, as far as its reader knows.
     partial: AtomicBool,
+    /// The request line that is about to be written has hidden bytes.
+    hides: AtomicBool,
     /// The count of written bytes from which a flush passes the failpoint `after-send`.
     armed: AtomicU64,
 }
@@ -76,6 +78,7 @@ impl Default for WireCounters {
             begun_at: AtomicU64::new(0),
             kept: AtomicBool::new(false),
             partial: AtomicBool::new(false),
+            hides: AtomicBool::new(false),
             armed: AtomicU64::new(u64::MAX),
         }
     }
@@ -113,6 +116,19 @@ impl WireCounters {
         self.kept.load(Ordering::Acquire) && self.kept.swap(false, Ordering::AcqRel)
     }
 
+    /// The next request line has hidden bytes.
+    pub(super) fn note_hidden(&self) {
+        self.hides.store(true, Ordering::Release);
+    }
+
+    pub(super) fn hides(&self) -> bool {
+        self.hides.load(Ordering::Acquire)
+    }
+
+    pub(super) fn line_written(&self) {
+        self.hides.store(false, Ordering::Release);
+    }
+
     /// A part of an answer was read, and more is to come.
     pub(super) fn note_part(&self) {
         self.partial.store(true, Ordering::Release);
@@ -139,6 +155,23 @@ impl WireCounters {
 
     pub(super) fn disarm(&self) {
         self.armed.store(u64::MAX, Ordering::Release);
+    }
+}
+
+/// How far sending has come, in bytes: of the connection, or of the body if others share the
+/// connection.
+#[derive(Debug)]
+pub(crate) enum Progress {
+    Wire(Arc<WireCounters>),
+    Body(Arc<AtomicU64>),
+}
+
+impl Progress {
+    pub(crate) fn get(&self) -> u64 {
+        match self {
+            Self::Wire(wire) => wire.written(),
+            Self::Body(sent) => sent.load(Ordering::Acquire),
+        }
     }
 }
 

@@ -129,7 +129,7 @@ fn tokens(value: &HeaderValue) -> impl Iterator<Item = &str> {
 /// Sets Host to that of the target, whatever the client sent.
 pub fn set_host(headers: &mut HeaderMap, target: &Target) {
     // An authority is a valid field value: it was read from one, or from a URI.
-    if let Ok(host) = HeaderValue::try_from(target.host()) {
+    if let Ok(host) = HeaderValue::try_from(target.host_field()) {
         headers.insert(header::HOST, host);
     }
 }

@@ -12,3 +12,4 @@ pub mod own_fields;
 pub mod request_form;
 pub mod route;
 pub mod target;
+pub mod written;
