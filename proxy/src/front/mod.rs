@@ -2,6 +2,7 @@
 
 mod confirm;
 mod connection;
+mod copy;
 pub(crate) mod delivery;
 mod dispatch;
 mod head_io;
@@ -11,5 +12,6 @@ pub(crate) mod listener;
 mod rewind;
 pub(crate) mod tls_intercept;
 mod tunnel;
+pub(crate) mod tunnel_places;
 pub(crate) mod turn;
 pub(crate) mod upgrade;

@@ -140,7 +140,8 @@ pub(crate) async fn pass(
         let upstream = hyper::upgrade::on(&mut answer.response);
         link.turn.upgrade();
         let (closing, slot) = (context.lifecycle.closing.clone(), Arc::clone(&link.slot));
-        context.lifecycle.tunnels.spawn(upgrade::join(client, upstream, closing, slot));
+        let idle = context.timeouts.tunnel_idle;
+        context.lifecycle.tunnels.spawn(upgrade::join(client, upstream, closing, idle, slot));
         return Ok(live::switching(&context.own.via, answer));
     }
     let (head, incoming) = answer.response.into_parts();

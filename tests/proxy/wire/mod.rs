@@ -6,3 +6,4 @@ mod heads;
 mod hosts;
 mod kept;
 mod lines;
+mod tunnels;
