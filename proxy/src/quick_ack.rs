@@ -95,3 +95,42 @@ impl AsyncWrite for QuickAck {
         Pin::new(&mut self.get_mut().io).poll_shutdown(cx)
     }
 }
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use rustix::net::sockopt::tcp_quickack;
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    /// Whether the system acknowledges at once what comes next. It does not in a conversation.
+    fn is_quick(stream: &QuickAck) -> bool {
+        tcp_quickack(&stream.io).unwrap()
+    }
+
+    #[tokio::test]
+    async fn only_an_incomplete_message_is_acknowledged_before_its_answer() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let mut client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let mut server = QuickAck::new(listener.accept().await.unwrap().0);
+        let mut buf = [0; 64];
+        for _ in 0..8 {
+            client.write_all(b"a whole message").await.unwrap();
+            let _ = server.read(&mut buf).await.unwrap();
+            server.write_all(b"an answer").await.unwrap();
+            let _ = client.read(&mut buf).await.unwrap();
+        }
+        assert!(!is_quick(&server), "a whole message is acknowledged with its answer");
+        client.write_all(b"a part").await.unwrap();
+        let _ = server.read(&mut buf).await.unwrap();
+        assert!(!is_quick(&server), "it may be whole");
+        let mut rest = std::pin::pin!(server.read(&mut buf));
+        std::future::poll_fn(|cx| {
+            assert!(rest.as_mut().poll(cx).is_pending());
+            Poll::Ready(())
+        })
+        .await;
+        assert!(is_quick(&server), "the reader waits for more");
+    }
+}
