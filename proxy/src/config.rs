@@ -90,6 +90,8 @@ pub struct Limits {
     pub max_request: u64,
     /// How many client connections may be open at once. Further ones wait in the kernel's backlog.
     pub max_connections: usize,
+    /// How many tunnels may pass bytes on unread. Each takes two descriptors. Further ones get 503.
+    pub max_tunnels: usize,
     /// How much memory request bodies may take before the proxy knows what they mean, in bytes.
     pub max_unread: usize,
     /// How many guarded calls may be in flight. Not more than the store was opened for.
@@ -146,6 +148,7 @@ impl Default for Limits {
         Self {
             max_request: 256 * 1024 * 1024,
             max_connections: 16_384,
+            max_tunnels: 8_192,
             max_unread: 512 * 1024 * 1024,
             max_in_flight: 4_096,
             max_waiters: 10_000,
@@ -168,6 +171,8 @@ pub struct Timeouts {
     pub request_head: Duration,
     /// Between two requests of a connection.
     pub idle: Duration,
+    /// For one end of a tunnel to be silent after the other has closed.
+    pub tunnel_idle: Duration,
     /// For a duplicate of a running call, until 409.
     pub max_wait: Duration,
     /// At shutdown, for running calls.
@@ -183,6 +188,7 @@ impl Default for Timeouts {
             body_stall: Duration::from_secs(30),
             request_head: Duration::from_secs(10),
             idle: Duration::from_secs(75),
+            tunnel_idle: Duration::from_secs(300),
             max_wait: Duration::from_secs(300),
             drain: Duration::from_secs(30),
         }

@@ -20,6 +20,7 @@ use crate::error::SetupError;
 use crate::front::delivery::Deliveries;
 use crate::front::tls_intercept::Interceptor;
 use crate::front::tls_intercept::ca::Ca;
+use crate::front::tunnel_places::TunnelPlaces;
 use crate::lifecycle::Lifecycle;
 use crate::mcp::servers::McpServers;
 use crate::upstream::address_guard::{self, AddressGuard};
@@ -60,6 +61,7 @@ struct Rules {
 #[derive(Debug)]
 pub(crate) struct TunnelRules {
     ports: Vec<u16>,
+    pub(crate) places: TunnelPlaces,
     pub(crate) interceptor: Option<Interceptor>,
 }
 
@@ -94,7 +96,11 @@ impl ProxyContext {
         Ok(Self {
             store: config.store,
             rules: RwLock::new(Rules::new(&settings)),
-            tunnels: TunnelRules { ports: access.connect_ports, interceptor },
+            tunnels: TunnelRules {
+                ports: access.connect_ports,
+                places: TunnelPlaces::new(limits.max_tunnels),
+                interceptor,
+            },
             upstreams: Upstreams::new(guard, access.upstream_proxy, upstream_tls, &timeouts),
             bodies: BodyBuffers::new(config.spool, &limits, timeouts.body_stall),
             calls: Calls {

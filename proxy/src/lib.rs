@@ -68,6 +68,7 @@ mod front;
 mod lifecycle;
 pub mod mcp;
 mod proxy;
+mod quick_ack;
 mod steps;
 mod tls;
 mod upstream;

@@ -1,3 +1,5 @@
+use std::borrow::Cow;
+
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use store::model::{ExecutionStatus, GoalStatus, Json, Origin, Priority, SessionStatus, Timestamp};
@@ -148,15 +150,21 @@ impl HistoryText<'_> {
 
     fn execution_lines(&self, execution: &ExecutionFacts) -> Vec<String> {
         let mut lines = vec![format!("Tool: {}", visible(&execution.tool_name))];
-        if execution.origin.as_ref().is_some_and(|origin| origin.is(&Origin::Proxy))
-            && let Ok(request) = execution.tool_input.decode::<RequestFacts>()
-        {
+        let proxied = execution.origin.as_ref().is_some_and(|origin| origin.is(&Origin::Proxy));
+        let request = execution.tool_input.decode::<RequestFacts>().ok().filter(|_| proxied);
+        if let Some(request) = &request {
             lines.push(format!("Request: {}", visible(&request.line())));
         }
         lines.push(format!("Status: {}", self.status(&execution.status)));
-        lines.push(format!("Input: {}", canonical(&execution.tool_input)));
+        let input = execution.tool_input.as_str();
+        let input = match request {
+            // Its body is shown as it was sent.
+            Some(_) => Cow::Borrowed(input),
+            None => store::canonical::display(input),
+        };
+        lines.push(format!("Input: {}", visible(&input)));
         if let Some(output) = &execution.output {
-            lines.push(format!("Output: {}", shortened(&canonical(output))));
+            lines.push(format!("Output: {}", shortened(output.as_str())));
         }
         if let Some(error) = &execution.error {
             lines.push(format!("Error: {}", visible(error)));
@@ -201,14 +209,13 @@ impl RequestFacts {
     }
 }
 
-fn canonical(json: &Json) -> String {
-    visible(&store::canonical::display(json.as_str())).into_owned()
-}
-
+/// The text as it was sent, and how long it was.
 fn shortened(text: &str) -> String {
     match text.char_indices().nth(OUTPUT_SHOWN) {
-        None => text.to_owned(),
-        Some((end, _)) => format!("{}… ({} bytes; --json shows all)", &text[..end], text.len()),
+        None => visible(text).into_owned(),
+        Some((end, _)) => {
+            format!("{}… ({} bytes; --json shows all)", visible(&text[..end]), text.len())
+        }
     }
 }
 
@@ -297,12 +304,26 @@ mod tests {
         Tool: POST api.example.com
         Request: POST /v1/charges?x=1
         Status: In Doubt
-        Input: {"body":{"amount":1.00},"headers":[],"method":"POST","url":"http://api.example.com/v1/charges?x=1"}
+        Input: {"method":"POST","url":"http://api.example.com/v1/charges?x=1","headers":[],"body":{"amount":1.00}}
         Error: reset
         Time: 12:48:34
         Attempt: 2
         Settle: openclaw-state-engine resolve 00000000-0000-0000-0000-000000000002 --attempt 2 (--ran | --did-not-run) --evidence TEXT
         "#);
+    }
+
+    #[test]
+    fn an_output_is_shown_and_counted_as_it_was_sent() {
+        let with = |output: &str| {
+            let rest = r#""tool_name":"t","tool_input":{"b":1, "a":2},"status":"completed","error":null,"idempotency_key":null"#;
+            lines(&format!(r#"{rest},"output":{output}"#), false)
+        };
+        let shown = with(r#"{"z": 1.0,  "a": [ 1e2 ]}"#);
+        assert!(shown.contains(r#"Output: {"z": 1.0,  "a": [ 1e2 ]}"#), "{shown}");
+        let long = format!(r#"{{ "z": "{}" }}"#, "x".repeat(3_000));
+        let shown = with(&long);
+        let counted = format!("… ({} bytes; --json shows all)", long.len());
+        assert!(shown.contains(r#"Output: { "z": "xx"#) && shown.contains(&counted), "{shown}");
     }
 
     #[test]

@@ -64,6 +64,8 @@ pub(crate) struct ProxyConfig {
     /// In bytes.
     pub(crate) max_request: u64,
     pub(crate) max_wait: Duration,
+    /// How long one end of a tunnel may be silent after the other has closed.
+    pub(crate) tunnel_idle: Duration,
     /// The rules for calls; a reload changes them.
     pub(crate) calls: proxy::Settings,
     pub(crate) intercept: Vec<HostPattern>,
@@ -179,6 +181,7 @@ impl ProxyConfig {
             require_token: layers.one(&settings::REQUIRE_TOKEN)?,
             max_request: layers.one(&settings::MAX_REQUEST)?.0,
             max_wait: layers.one(&settings::MAX_WAIT)?.0,
+            tunnel_idle: layers.one(&settings::TUNNEL_IDLE)?.0,
             calls: proxy::Settings {
                 pass: layers.list(&settings::PASS)?,
                 reads_table: layers.one(&settings::READS_TABLE)?,

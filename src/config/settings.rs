@@ -115,6 +115,10 @@ settings! {
     CONNECT_PORTS: Port = "proxy.connect_ports"
         .form(ValueForm::Number).list();
 
+    /// How long one end of a tunnel may be silent after the other has closed
+    TUNNEL_IDLE: Span = "proxy.tunnel_idle"
+        .form(ValueForm::Number).default("300s");
+
     /// Proxy for outgoing calls: http://[USER:PASSWORD@]HOST:PORT
     UPSTREAM_PROXY: EgressProxy = "proxy.upstream_proxy"
         .flag("upstream-proxy", "URL", "STATE_ENGINE_UPSTREAM_PROXY").help_order(18)

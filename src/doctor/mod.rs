@@ -42,6 +42,10 @@ fn run_checks(
             upstream_proxy::UpstreamProxies::default()
         }
     };
+    for note in upstream_proxy.notes() {
+        let remedy = "unset one of them, or use --upstream-proxy";
+        findings.push(CheckResult::bad(Severity::Warning, "your proxy", note.clone(), remedy));
+    }
     let engine = AttachedEngine::attach_or_start(target, &upstream_proxy)?;
     let checked = check_through_engine(&engine, &inherited, findings);
     engine.close(printer);

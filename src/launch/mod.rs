@@ -52,6 +52,7 @@ pub(crate) fn run(program: &Program<'_>, printer: &mut Printer) -> anyhow::Resul
     let inheritance = Inheritance::now();
     let upstream_proxy =
         upstream_proxy::configured(&inheritance.variables, program.upstream_proxy)?;
+    upstream_proxy.notes().iter().for_each(|note| printer.note(note));
     let engine = AttachedEngine::attach_or_start(program.target, &upstream_proxy)?;
     let ended = match run_with(&engine, program, &session, &inheritance, printer) {
         Ok(ended) => ended,

@@ -12,12 +12,18 @@ pub(crate) struct UpstreamProxies {
     http: Option<EgressProxy>,
     https: Option<EgressProxy>,
     no_proxy: String,
+    notes: Vec<String>,
 }
 
 impl UpstreamProxies {
     /// The configured proxies.
     pub(crate) fn all(&self) -> impl Iterator<Item = &EgressProxy> {
         self.http.iter().chain(&self.https)
+    }
+
+    /// Warnings for the user: which of two variables was used.
+    pub(crate) fn notes(&self) -> &[String] {
+        &self.notes
     }
 
     /// As the engine is configured with it; `None` if no proxy is configured.
@@ -42,18 +48,35 @@ pub(crate) fn configured(
         let hop = url.parse::<EgressProxy>().map_err(|why| anyhow!("{name}: {why}"));
         Some(hop)
     };
+    let mut notes = Vec::new();
     let (http, https) = match flag {
         Some("none") => (None, None),
         Some(url) => {
             let hop: EgressProxy = url.parse().map_err(|why| anyhow!("--upstream-proxy: {why}"))?;
             (Some(hop.clone()), Some(hop))
         }
-        None => (
-            hop(["http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"]).transpose()?,
-            hop(["https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"]).transpose()?,
-        ),
+        None => {
+            const PAIRS: [[&str; 2]; 3] = [
+                ["http_proxy", "HTTP_PROXY"],
+                ["https_proxy", "HTTPS_PROXY"],
+                ["all_proxy", "ALL_PROXY"],
+            ];
+            notes.extend(PAIRS.into_iter().filter_map(|pair| differing(inherited, pair)));
+            (
+                hop(["http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"]).transpose()?,
+                hop(["https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"]).transpose()?,
+            )
+        }
     };
-    Ok(UpstreamProxies { http, https, no_proxy })
+    Ok(UpstreamProxies { http, https, no_proxy, notes })
+}
+
+/// A warning if both variables are set and differ. Their values may hold a password.
+fn differing(inherited: &Variables, [used, ignored]: [&str; 2]) -> Option<String> {
+    let value = |name| inherited.get(name).filter(|value| !value.is_empty());
+    (value(used)? != value(ignored)?).then(|| {
+        format!("warning: {used} and {ignored} differ: calls go out through the proxy of {used}")
+    })
 }
 
 #[cfg(test)]
@@ -89,6 +112,23 @@ mod tests {
             ["c:3", "c:3"]
         );
         assert_eq!(configured_from(&[("ALL_PROXY", "socks5://a:1")], Some("none")), ["-", "-"]);
+    }
+
+    #[test]
+    fn of_two_different_variables_the_used_one_is_named() {
+        let notes = |variables: &[(&str, &str)], flag| {
+            let all = variables.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned())).collect();
+            configured(&all, flag).unwrap().notes().join("\n")
+        };
+        let both = [("http_proxy", "http://u:secret@a:1"), ("HTTP_PROXY", "b:2")];
+        let warning = notes(&both, None);
+        assert!(warning.contains("proxy of http_proxy") && !warning.contains("secret"));
+        assert_eq!(notes(&both, Some("none")), "");
+        assert_eq!(notes(&[("http_proxy", "a:1"), ("HTTP_PROXY", "a:1")], None), "");
+        assert_eq!(notes(&[("http_proxy", ""), ("HTTP_PROXY", "a:1")], None), "");
+        assert!(
+            notes(&[("https_proxy", "a:1"), ("HTTPS_PROXY", "b:1")], None).contains("HTTPS_PROXY")
+        );
     }
 
     #[test]

@@ -50,6 +50,7 @@ pub(crate) fn run(
     let server = Server::new(wrapped.name, wrapped.command, inherited)?;
     log::start(LogFormat::Human, "warn")?;
     let upstream_proxy = upstream_proxy::configured(inherited, None)?;
+    upstream_proxy.notes().iter().for_each(|note| printer.note(note));
     let engine = AttachedEngine::attach_or_start(wrapped.target, &upstream_proxy)?;
     let run = inherited.get(env::RUN).cloned().unwrap_or_else(session::new_run);
     // MCP clients pass on no environment, and the HTTP calls of the server must be guarded too.

@@ -37,6 +37,11 @@ pub(super) fn raise_open_files() {
     }
 }
 
+/// How many files may be open.
+pub(super) fn open_files() -> u64 {
+    rustix::process::getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX)
+}
+
 pub(super) async fn bind(addr: SocketAddr, flag: &str) -> anyhow::Result<TcpListener> {
     TcpListener::bind(addr)
         .await

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use store::Store;
 
-use super::listeners::url;
+use super::listeners::{open_files, url};
 use crate::config::{self, Config};
 use crate::{api, ca};
 
@@ -47,11 +47,19 @@ pub(super) fn proxy_settings(
         settings.tls.ca = ca::CaFiles::beside(&config.database.path).load()?;
     }
     settings.limits.max_request = config.proxy.max_request;
+    settings.limits.max_tunnels = settings.limits.max_tunnels.min(tunnels_of(open_files()));
     settings.own.confirm_base = url(addr);
     settings.timeouts.drain = config.drain;
     settings.timeouts.max_wait = config.proxy.max_wait;
+    settings.timeouts.tunnel_idle = config.proxy.tunnel_idle;
     settings.observer = Arc::new(move |seen| {
         metrics.record_proxied(seen.outcome, seen.duration, seen.upstream);
     });
     Ok(settings)
+}
+
+/// How many tunnels `files` descriptors are for: calls and the store keep half of them, or 1,024.
+fn tunnels_of(files: u64) -> usize {
+    let reserve = (files / 2).min(1_024);
+    usize::try_from((files - reserve) / 2).unwrap_or(usize::MAX)
 }

@@ -24,3 +24,4 @@ mod tries;
 mod tunnel;
 mod undelivered;
 mod upstream_proxy;
+mod wire;

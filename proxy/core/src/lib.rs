@@ -35,7 +35,7 @@
 //! let policy = Policy::new(&Settings::default());
 //! let target = Target {
 //!     scheme: Scheme::Https,
-//!     authority: Authority { host: "api.shop.example".to_owned(), port: 443 },
+//!     authority: Authority::new("api.shop.example", 443),
 //!     path_and_query: "/orders".to_owned(),
 //! };
 //! let json = HeaderMap::from_iter([(CONTENT_TYPE, HeaderValue::from_static("application/json"))]);

@@ -42,6 +42,17 @@ impl RequestBody {
     }
 }
 
+impl RequestBody {
+    /// The body once more, if none of it has to be read twice: it is empty, or in memory.
+    pub(crate) fn again(&self) -> Option<Self> {
+        match self {
+            Self::Whole(bytes) => Some(Self::Whole(bytes.clone())),
+            Self::Live(body) if body.is_end_stream() => Some(Self::default()),
+            _ => None,
+        }
+    }
+}
+
 impl HttpBody for RequestBody {
     type Data = Bytes;
     type Error = io::Error;

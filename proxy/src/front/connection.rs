@@ -17,6 +17,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::delivery::Proof;
 use super::dispatch;
+use super::head_io::HeadIo;
 use super::idle_timeout::{ClientTimeouts, IdleTimeout};
 use super::link::{ClientLink, ConnectionSlot, Tunnel};
 use super::turn::Turn;
@@ -74,7 +75,6 @@ where
         let (context, link) = (Arc::clone(&for_requests), Arc::clone(&link));
         async move { Ok::<_, std::convert::Infallible>(answer(context, link, request).await) }
     });
-    let io = TokioIo::new(io);
     // Chosen by what was agreed: a builder that waits for the first bytes never gives up on a
     // silent client.
     match protocol {
@@ -86,7 +86,9 @@ where
                 .preserve_header_case(true)
                 .title_case_headers(true)
                 .auto_date_header(false);
-            let mut connection = builder.serve_connection(io, service).with_upgrades();
+            let io = HeadIo::new(io, Arc::clone(&turn), Arc::clone(&context));
+            let mut connection =
+                builder.serve_connection(TokioIo::new(io), service).with_upgrades();
             Box::pin(async move {
                 let wind_down = UpgradeableConnection::graceful_shutdown;
                 let end = run(&context, &turn, Pin::new(&mut connection), wind_down).await;
@@ -94,7 +96,7 @@ where
                     && turn.ends_by_close()
                     && let Some(parts) = connection.into_parts()
                 {
-                    abort(parts.io.into_inner().into_inner());
+                    abort(parts.io.into_inner().into_inner().into_inner());
                 }
             })
         }
@@ -104,7 +106,7 @@ where
                 .max_header_list_size(MAX_HEAD)
                 .max_concurrent_streams(MAX_STREAMS)
                 .auto_date_header(false);
-            let mut connection = builder.serve_connection(io, service);
+            let mut connection = builder.serve_connection(TokioIo::new(io), service);
             Box::pin(async move {
                 let wind_down = http2::Connection::graceful_shutdown;
                 run(&context, &turn, Pin::new(&mut connection), wind_down).await;

@@ -10,6 +10,7 @@ use proxy_core::http::hop_by_hop::join_cookies;
 use proxy_core::http::request_form::{TargetForm, check_framing, read_target};
 use proxy_core::http::route;
 use proxy_core::http::target::{Authority, ROUTE_PREFIX, Target};
+use proxy_core::http::written;
 
 use super::link::ClientLink;
 use super::{confirm, tunnel};
@@ -71,8 +72,7 @@ fn route_target(
 ) -> Result<Target, Error> {
     let is_own = |authority: &Authority| context.own.is(authority);
     let target = route::resolve(&context.routes(), path_and_query, &head.headers, &is_own)?;
-    head.uri = target
-        .path_and_query
+    head.uri = written::for_parser(&target.path_and_query)
         .parse()
         .map_err(|_| Error::Malformed("the path after the route cannot be sent".to_owned()))?;
     Ok(target)

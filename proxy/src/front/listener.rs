@@ -11,6 +11,7 @@ use super::connection::{self, Protocol};
 use super::link::ConnectionSlot;
 use super::peer::ClientStream;
 use crate::context::ProxyContext;
+use crate::quick_ack::QuickAck;
 
 /// How long to wait after a connection could not be accepted (no file descriptors left).
 const RETRY_DELAY: Duration = Duration::from_millis(50);
@@ -47,11 +48,16 @@ async fn accept(context: &Arc<ProxyContext>, listener: &TcpListener) {
             tunnel: None,
             protocol: Protocol::Http1,
             slot: Arc::new(ConnectionSlot { peer: stream.peer(), _permit: slot }),
-            abort: ClientStream::reset,
+            abort: reset,
         };
-        let connection = connection::serve(Arc::clone(context), stream, client);
+        let connection = connection::serve(Arc::clone(context), QuickAck::new(stream), client);
         context.lifecycle.connections.spawn(connection);
     }
+}
+
+/// Closes a connection so that its client sees that something is missing.
+fn reset(stream: QuickAck<ClientStream>) {
+    stream.into_inner().reset();
 }
 
 async fn next(listener: &TcpListener) -> TcpStream {

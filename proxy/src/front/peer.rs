@@ -1,6 +1,7 @@
 //! A client's TCP connection, and whether its client is still there.
 
 use std::io::{self, IoSlice};
+use std::os::fd::{AsFd, BorrowedFd};
 use std::pin::Pin;
 use std::sync::{Arc, Weak};
 use std::task::{Context, Poll, ready};
@@ -26,6 +27,12 @@ impl ClientStream {
     /// Closes the connection so that its client sees that something is missing.
     pub(crate) fn reset(self) {
         let _ = self.0.set_zero_linger();
+    }
+}
+
+impl AsFd for ClientStream {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
     }
 }
 

@@ -25,14 +25,17 @@ use proxy_core::http::target::{Authority, Scheme};
 use proxy_core::identity::credentials::ProxyCredentials;
 use proxy_core::identity::metadata::read_metadata;
 use store::decision::Decision;
-use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, copy_bidirectional};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use super::connection::{self, Client, Protocol};
+use super::copy::copy_both_ways;
 use super::link::{ClientLink, ConnectionSlot, Tunnel, TunnelTarget};
 use super::rewind::Rewind;
+use super::tunnel_places::TunnelPlace;
 use crate::context::ProxyContext;
+use crate::quick_ack::QuickAck;
 use crate::steps::reply::Reply;
 use crate::steps::respond::own;
 use crate::tls::HTTP2;
@@ -64,6 +67,7 @@ pub(crate) async fn open(
     // The user's own proxy would connect to any address.
     context.upstreams.dialer.guard.check_literal(&authority)?;
     context.tunnels.check_port(&authority)?;
+    let place = context.tunnels.places.take()?;
     let intercepted =
         context.tunnels.interceptor.as_ref().is_some_and(|one| one.covers(&authority));
     // Duplicates need no upstream: it is dialled when a request is to be sent there.
@@ -73,6 +77,7 @@ pub(crate) async fn open(
         target: TunnelTarget { scheme: Scheme::Http, authority, credentials: metadata.credentials },
         intercepted,
         upstream,
+        place,
         slot: Arc::clone(&link.slot),
     };
     let client = hyper::upgrade::on(&mut request);
@@ -125,6 +130,8 @@ struct UpstreamTunnel {
     intercepted: bool,
     /// `None`: not dialled yet.
     upstream: Option<TcpStream>,
+    /// Given up once the tunnel carries guarded calls.
+    place: TunnelPlace,
     slot: Arc<ConnectionSlot>,
 }
 
@@ -139,7 +146,8 @@ impl UpstreamTunnel {
         let client = Rewind::new(received.into(), client);
         match first {
             FirstBytes::Http => {
-                let Self { target, upstream, slot, .. } = self;
+                let Self { target, upstream, place, slot, .. } = self;
+                drop(place);
                 if let Some(upstream) = upstream {
                     context.upstreams.pool.keep(&target.authority, upstream).await;
                 }
@@ -156,7 +164,8 @@ impl UpstreamTunnel {
     where
         I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
-        let Self { target, slot, .. } = self;
+        let Self { target, place, slot, .. } = self;
+        drop(place);
         let Some(interceptor) = &context.tunnels.interceptor else { return };
         let limit = context.timeouts.request_head;
         let Some(client) = interceptor.accept(client, &target.authority, limit).await else {
@@ -171,15 +180,20 @@ impl UpstreamTunnel {
     }
 
     /// Passes the bytes on unread, both ways.
-    async fn pass(self, context: &ProxyContext, mut client: impl AsyncRead + AsyncWrite + Unpin) {
+    async fn pass(self, context: &ProxyContext, client: impl AsyncRead + AsyncWrite + Unpin) {
         let authority = &self.target.authority;
+        let Some(_place) = context.tunnels.places.settle(self.place) else {
+            tracing::warn!(host = %authority, "too many tunnels are open: closed another");
+            return;
+        };
         context.store.count(Decision::Tunnel, &authority.host);
         let upstream = match self.upstream {
             Some(upstream) => Ok(upstream),
             None => context.upstreams.dialer.tunnel(authority).await,
         };
-        if let Ok(mut upstream) = upstream {
-            let _ = copy_bidirectional(&mut client, &mut upstream).await;
+        if let Ok(upstream) = upstream {
+            let idle = context.timeouts.tunnel_idle;
+            copy_both_ways(client, QuickAck::new(upstream), idle).await;
         }
     }
 

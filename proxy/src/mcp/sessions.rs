@@ -91,7 +91,7 @@ mod tests {
     fn session(id: &'static str) -> SessionKey {
         let mut headers = HeaderMap::new();
         headers.insert("mcp-session-id", HeaderValue::from_static(id));
-        let authority = Authority { host: "a".to_owned(), port: 1 };
+        let authority = Authority::new("a", 1);
         let target = Target { scheme: Scheme::Http, authority, path_and_query: "/".to_owned() };
         SessionKey::of(&headers, &target).unwrap()
     }

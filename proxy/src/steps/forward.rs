@@ -22,17 +22,22 @@ use super::respond::live;
 use super::states::{Claimed, PassedRequest, Sent};
 use crate::body::incoming::IncomingBody;
 use crate::body::reply::ReplyBody;
+use crate::body::request::RequestBody;
 use crate::context::ProxyContext;
 use crate::front::link::ClientLink;
 use crate::front::upgrade;
 use crate::mcp::watch::{SILENT, Watch};
+use crate::upstream::keeping::Reuse;
 use crate::upstream::response_body::UpstreamBody;
-use crate::upstream::send::{AnswerHead, Reuse};
+use crate::upstream::send::{AnswerHead, SendFailure};
 
 /// A call of the class `once` takes a kept connection only if that was idle no longer than this:
 /// the upstream may close it at any time, and a request that was written then is of unknown
 /// outcome.
 const FRESH_ENOUGH: Duration = Duration::from_secs(1);
+
+/// How often a request is sent again that its upstream has provably not begun with.
+const RESENDS: u32 = 2;
 
 /// Sends a claimed call.
 pub(crate) async fn forward(claimed: Exchange<Claimed>) -> Exchange<Sent> {
@@ -50,17 +55,17 @@ async fn send_once(exchange: &Exchange<()>, mut call: OutboundCall) -> Result<An
         call.ask_for_plain_answer();
     }
     let target = wrapper.as_ref().unwrap_or(&call.target);
-    let reuse = match call.class {
-        EffectClass::Once => Reuse::IdleFor(FRESH_ENOUGH),
-        EffectClass::Idempotent | EffectClass::Keyed => Reuse::Any,
-    };
-    match context.upstreams.send(target, call.request(), reuse).await {
-        Ok(answer) => Ok(answer),
-        Err(failure) if failure.stale => {
-            let again = context.upstreams.send(target, call.request(), Reuse::Fresh).await;
-            again.map_err(|failure| failure.error)
+    let mut reuse = Reuse::Proven(match call.class {
+        EffectClass::Once => FRESH_ENOUGH,
+        EffectClass::Idempotent | EffectClass::Keyed => Duration::MAX,
+    });
+    let mut left = RESENDS;
+    loop {
+        match context.upstreams.send(target, call.request(), reuse).await {
+            Ok(answer) => return Ok(answer),
+            Err(failure) if failure.stale && left > 0 => (left, reuse) = (left - 1, Reuse::Fresh),
+            Err(failure) => return Err(failure.error),
         }
-        Err(failure) => Err(failure.error),
     }
 }
 
@@ -75,8 +80,37 @@ fn stdio_wrapper(target: &Target, headers: &HeaderMap) -> Result<Option<Target>,
         detail: format!("{} can only be reached through its wrapper", target.authority.host),
         sent: BytesSent::Never,
     })?;
-    let authority = Authority { host: target.authority.host.clone(), port };
+    let authority = Authority::new(target.authority.host.clone(), port);
     Ok(Some(Target { authority, ..target.clone() }))
+}
+
+/// Sends a request that is not guarded. It is sent again if its upstream has provably not begun
+/// with it or, of a read, if a kept connection ended without a byte of an answer.
+async fn send_passed(
+    context: &ProxyContext,
+    hop: &Target,
+    request: Request<RequestBody>,
+    reads: bool,
+) -> Result<AnswerHead, Error> {
+    let mut again = request.body().again().map(|body| {
+        let mut copy = Request::new(body);
+        (*copy.method_mut(), *copy.uri_mut()) = (request.method().clone(), request.uri().clone());
+        *copy.headers_mut() = request.headers().clone();
+        // The case in which the client has written the names of the fields.
+        *copy.extensions_mut() = request.extensions().clone();
+        copy
+    });
+    let reuse = if reads { Reuse::Any } else { Reuse::Proven(Duration::MAX) };
+    match context.upstreams.send(hop, request, reuse).await {
+        Ok(answer) => Ok(answer),
+        Err(SendFailure { error, stale, lost, .. }) => match again.take() {
+            Some(again) if stale || lost && reads => {
+                let sent = context.upstreams.send(hop, again, Reuse::Fresh).await;
+                sent.map_err(|failure| failure.error)
+            }
+            _ => Err(error),
+        },
+    }
 }
 
 /// Passes on a request that is not guarded, streaming both ways.
@@ -99,15 +133,15 @@ pub(crate) async fn pass(
         request.headers_mut().insert(UPGRADE, protocols);
     }
     let hop = wrapper.as_ref().unwrap_or(&target);
-    let sent = context.upstreams.send(hop, request, Reuse::Any).await;
-    let mut answer = sent.map_err(|failure| failure.error)?;
+    let mut answer = send_passed(context, hop, request, reason.bypass().is_none()).await?;
     if let Some(client) = client
         && answer.response.status() == StatusCode::SWITCHING_PROTOCOLS
     {
         let upstream = hyper::upgrade::on(&mut answer.response);
         link.turn.upgrade();
         let (closing, slot) = (context.lifecycle.closing.clone(), Arc::clone(&link.slot));
-        context.lifecycle.tunnels.spawn(upgrade::join(client, upstream, closing, slot));
+        let idle = context.timeouts.tunnel_idle;
+        context.lifecycle.tunnels.spawn(upgrade::join(client, upstream, closing, idle, slot));
         return Ok(live::switching(&context.own.via, answer));
     }
     let (head, incoming) = answer.response.into_parts();

@@ -6,7 +6,7 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 
 use proxy_core::error::Error;
-use proxy_core::http::address::{ipv4_as_resolvers_read, plain, without_brackets};
+use proxy_core::http::address::{plain, without_brackets};
 use proxy_core::http::target::Authority;
 
 use crate::config::Access;
@@ -37,8 +37,7 @@ impl AddressGuard {
     /// Refuses a host that is an address nobody may reach, before anything is recorded of it. Names
     /// are checked when they are resolved.
     pub(crate) fn check_literal(&self, authority: &Authority) -> Result<(), Error> {
-        let host = without_brackets(&authority.host).trim_end_matches('.');
-        let address = host.parse().ok().or_else(|| ipv4_as_resolvers_read(host).map(IpAddr::V4));
+        let address = without_brackets(&authority.host).parse().ok();
         let why = address.and_then(|ip| self.refusal(SocketAddr::new(ip, authority.port)));
         why.map_or(Ok(()), |why| Err(refused(authority, why)))
     }
@@ -134,9 +133,7 @@ mod tests {
     #[test]
     fn literals_are_refused_in_every_spelling() {
         let guard = AddressGuard::new(Vec::new(), &Access::default());
-        let check = |host: &str| {
-            guard.check_literal(&Authority { host: host.to_owned(), port: 443 }).is_err()
-        };
+        let check = |host: &str| guard.check_literal(&Authority::new(host, 443)).is_err();
         for refused in [
             "169.254.169.254",
             "169.254.169.254.",

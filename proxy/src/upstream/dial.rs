@@ -88,7 +88,11 @@ impl Dialer {
     }
 
     async fn resolve(&self, authority: &Authority) -> Result<Vec<SocketAddr>, Error> {
-        let host = without_brackets(&authority.host);
+        let host = match &*authority.host {
+            // Not every resolver knows it with a dot at its end (RFC 6761, 6.3).
+            "localhost" => "localhost",
+            _ => without_brackets(authority.written_host()),
+        };
         let found = match timeout(self.limit, lookup_host((host, authority.port))).await {
             Ok(Ok(found)) => found,
             Ok(Err(error)) => {

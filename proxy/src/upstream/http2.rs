@@ -22,14 +22,12 @@ use hyper::{Request, Response, Uri, Version};
 use hyper_util::rt::TokioIo;
 use proxy_core::http::hop_by_hop;
 use proxy_core::http::target::Target;
+use proxy_core::http::written;
 use tokio::sync::mpsc;
-use tokio_rustls::client::TlsStream;
-use tokio_util::either::Either;
 
-use super::wire::{CountedStream, WireCounters};
+use super::http1_io::Io;
+use super::wire::WireCounters;
 use crate::body::request::RequestBody;
-
-type Io = Either<CountedStream, Box<TlsStream<CountedStream>>>;
 
 /// How many requests one connection carries at once. RFC 9113 asks upstreams to allow 100.
 const MOST_STREAMS: usize = 64;
@@ -108,9 +106,16 @@ impl Http2Stream {
     /// Puts the whole URL in the place of Host, and counts the body's bytes.
     pub(super) fn shape(&self, request: &mut Request<RequestBody>, target: &Target) {
         let path_and_query = std::mem::take(request.uri_mut()).into_parts().path_and_query;
+        let path_and_query = path_and_query.map(|path| {
+            if written::has_hidden(path.as_str()) {
+                written::percent_encoded(path.as_str()).parse().unwrap_or_else(|_| root())
+            } else {
+                path
+            }
+        });
         let whole = Uri::builder()
             .scheme(target.scheme.as_str())
-            .authority(target.host())
+            .authority(target.host_field())
             .path_and_query(path_and_query.unwrap_or_else(root));
         // All parts were parsed before.
         *request.uri_mut() = whole.build().unwrap_or_default();
@@ -152,16 +157,28 @@ fn root() -> uri::PathAndQuery {
     uri::PathAndQuery::from_static("/")
 }
 
+/// How an upstream says that it did not begin with a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Refusal {
+    /// `REFUSED_STREAM`, or a GOAWAY.
+    NotProcessed,
+    /// `HTTP_1_1_REQUIRED` (RFC 9113, 7): the request belongs on an HTTP/1.1 connection.
+    NeedsHttp1,
+}
+
 /// Whether the upstream says that it did not begin with the request.
-pub(super) fn is_refusal(error: &hyper::Error) -> bool {
-    let Some(error) = error.source().and_then(|cause| cause.downcast_ref::<h2::Error>()) else {
-        return false;
-    };
-    // h2 passes a GOAWAY only to the streams behind the last one that it names. `OneTask` deals
-    // with the one exception.
-    error.is_remote()
-        && (error.is_go_away()
-            || error.is_reset() && error.reason() == Some(h2::Reason::REFUSED_STREAM))
+pub(super) fn refusal(error: &hyper::Error) -> Option<Refusal> {
+    let error = error.source()?.downcast_ref::<h2::Error>()?;
+    if !error.is_remote() {
+        return None;
+    }
+    match error.reason() {
+        Some(h2::Reason::HTTP_1_1_REQUIRED) => Some(Refusal::NeedsHttp1),
+        Some(h2::Reason::REFUSED_STREAM) if error.is_reset() => Some(Refusal::NotProcessed),
+        // h2 passes a GOAWAY only to the streams behind the last one that it names. `OneTask` deals
+        // with the one exception.
+        _ => error.is_go_away().then_some(Refusal::NotProcessed),
+    }
 }
 
 type Task = Pin<Box<dyn Future<Output = ()> + Send>>;

@@ -1,25 +1,22 @@
 //! Connections to upstreams that are kept for the next request.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use hyper::body::{Body as _, Incoming};
 use hyper::client::conn::TrySendError;
-use hyper::client::conn::http1::{Builder, SendRequest};
+use hyper::client::conn::http1::SendRequest;
 use hyper::header::{CONTENT_LENGTH, HOST, HeaderValue, PROXY_AUTHORIZATION, TRANSFER_ENCODING};
 use hyper::http::uri;
 use hyper::{Request, Response, Uri};
-use hyper_util::rt::TokioIo;
-use proxy_core::error::Error;
 use proxy_core::http::target::{Authority, Scheme, Target};
-use store::call::Sent;
-use tokio::net::TcpStream;
+use proxy_core::http::written;
 
 use super::egress_proxy::EgressProxy;
-use super::http2::{self, Http2Connection, Http2Stream};
-use super::wire::{CountedStream, Sharing, Transport, WireCounters};
+use super::http2::{self, Http2Connection, Http2Stream, Refusal};
+use super::keeping::{Habits, Reuse};
+use super::wire::{Progress, Sharing, WireCounters};
 use crate::body::request::RequestBody;
 
 /// How many idle connections one host may have, and all hosts together.
@@ -28,9 +25,6 @@ const IN_ALL: usize = 2_048;
 
 /// How long a connection is kept idle.
 const KEPT: Duration = Duration::from_secs(60);
-
-/// The most header fields of an answer.
-const MAX_HEADERS: usize = 256;
 
 /// The idle connections, and those that many requests share.
 #[derive(Debug, Default)]
@@ -45,6 +39,7 @@ struct PoolState {
     count: usize,
     /// HTTP/2 connections, which only TLS has. Idle or not.
     shared: HashMap<Authority, Vec<Arc<Http2Connection>>>,
+    habits: Habits,
 }
 
 #[derive(Debug, Default)]
@@ -75,10 +70,33 @@ pub(crate) struct PooledConnection {
     pub(crate) proxy: Option<Arc<EgressProxy>>,
     /// It has carried a request before, so the upstream may be about to close it.
     pub(crate) reused: bool,
+    /// It has carried two, so the upstream does not close connections behind its answers.
+    proven: bool,
+    /// It was opened and has carried nothing: no answer was there to be closed behind.
+    untouched: bool,
+}
+
+/// Where a connection stood when a request began.
+#[derive(Debug)]
+pub(crate) struct Mark {
+    pub(crate) progress: u64,
+    received: u64,
+}
+
+/// What is known about a request that got no answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Fate {
+    /// The upstream has not begun with it. `again`: another connection may be better.
+    Unsent { again: bool },
+    /// It was written to a kept connection, of which not a byte came. The upstream had probably
+    /// closed it.
+    Lost,
+    /// Anything else.
+    Unknown,
 }
 
 #[derive(Debug)]
-enum Sender {
+pub(super) enum Sender {
     /// HTTP/1.1, for one request at a time.
     Exclusive(SendRequest<RequestBody>),
     /// A stream of an HTTP/2 connection.
@@ -108,9 +126,11 @@ impl PooledConnection {
         };
     }
 
-    /// From here on a flush passes the failpoint `after-send`.
-    pub(crate) fn arm_failpoint(&self) {
+    /// A request is about to be sent. From here on a flush passes the failpoint `after-send`.
+    pub(crate) fn begin(&self) -> Mark {
         self.wire.arm();
+        self.wire.begin(self.reused);
+        Mark { progress: self.progress().get(), received: self.wire.received() }
     }
 
     /// Gives a request the form that this connection's protocol needs.
@@ -120,6 +140,10 @@ impl PooledConnection {
                 http2::unshape(request, target);
                 self.address(request);
                 announce_chunks(request);
+                let line = request.uri().path_and_query();
+                if line.is_some_and(|line| written::has_hidden(line.as_str())) {
+                    self.wire.note_hidden();
+                }
             }
             Sender::Shared(stream) => stream.shape(request, target),
         }
@@ -136,13 +160,45 @@ impl PooledConnection {
         }
     }
 
-    /// Whether a failure proves that the upstream has not begun with the request. `before`: what
-    /// [`Progress::get`] was before the request was sent.
-    pub(crate) fn proves_unsent(&self, before: u64, error: &hyper::Error) -> bool {
+    /// Whether a failure proves that the upstream has not begun with the request that began at
+    /// `mark`, and whether another connection may be better.
+    pub(crate) fn fate(&self, mark: &Mark, error: &hyper::Error) -> Fate {
         match &self.sender {
-            Sender::Exclusive(_) => self.wire.written() == before,
-            Sender::Shared(_) => http2::is_refusal(error),
+            Sender::Exclusive(_) if self.wire.written() == mark.progress => {
+                if self.reused {
+                    self.pool.habits(|habits| {
+                        habits.note_closed(&self.authority, self.since.elapsed());
+                    });
+                }
+                Fate::Unsent { again: self.reused }
+            }
+            Sender::Exclusive(_) if self.reused && self.wire.received() == mark.received => {
+                self.pool.habits(|habits| habits.note_lost(&self.authority));
+                Fate::Lost
+            }
+            Sender::Exclusive(_) => Fate::Unknown,
+            Sender::Shared(_) => match http2::refusal(error) {
+                None => Fate::Unknown,
+                Some(Refusal::NotProcessed) => Fate::Unsent { again: true },
+                Some(Refusal::NeedsHttp1) => {
+                    self.pool.habits(|habits| habits.note_http1(&self.authority));
+                    Fate::Unsent { again: true }
+                }
+            },
         }
+    }
+
+    /// The head of an answer has come: the host keeps connections, if it was a kept one.
+    pub(crate) fn note_answer(&mut self) {
+        if self.reused && !self.proven && self.exclusive().is_some() {
+            self.proven = true;
+            self.pool.habits(|habits| habits.note_kept(&self.authority));
+        }
+    }
+
+    /// A part of an answer's body was read, and more is to come.
+    pub(crate) fn note_part(&self) {
+        self.wire.note_part();
     }
 
     /// Whether the end of an answer is always marked, so that a lost connection does not look like
@@ -151,8 +207,19 @@ impl PooledConnection {
         self.scheme == Scheme::Https
     }
 
+    /// Keeps a connection that was opened before it was known what for.
+    pub(super) fn keep_untouched(mut self) {
+        self.untouched = true;
+        self.keep();
+    }
+
     /// Keeps the connection for the next request.
     pub(crate) fn give_back(mut self) {
+        self.untouched = false;
+        self.keep();
+    }
+
+    fn keep(mut self) {
         match &self.sender {
             Sender::Exclusive(sender) if !sender.is_closed() => {}
             // An HTTP/2 connection was never taken out.
@@ -187,33 +254,20 @@ fn announce_chunks(request: &mut Request<RequestBody>) {
     }
 }
 
-/// How far sending has come, in bytes: of the connection, or of the body if others share the
-/// connection.
-#[derive(Debug)]
-pub(crate) enum Progress {
-    Wire(Arc<WireCounters>),
-    Body(Arc<AtomicU64>),
-}
-
-impl Progress {
-    pub(crate) fn get(&self) -> u64 {
-        match self {
-            Self::Wire(wire) => wire.written(),
-            Self::Body(sent) => sent.load(Ordering::Acquire),
-        }
-    }
-}
-
 impl Pool {
-    /// A connection to the target's host that was idle for at most `age`. Of a shared one, bytes
-    /// came within that time.
+    /// A connection to the target's host that `reuse` allows. Of a shared one, bytes came within
+    /// the time that another may be idle.
     pub(crate) fn take(
         self: &Arc<Self>,
         target: &Target,
-        age: Duration,
+        reuse: Reuse,
         sharing: Sharing,
     ) -> Option<PooledConnection> {
-        let limit = age.min(KEPT);
+        let limit = match reuse {
+            Reuse::Any => KEPT,
+            Reuse::Proven(age) => age.min(KEPT),
+            Reuse::Fresh => return None,
+        };
         let mut guard = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
         let idle = &mut *guard;
         if target.scheme == Scheme::Https
@@ -230,20 +284,38 @@ impl Pool {
         // The newest is last. One that is not ready still writes a request that was answered early.
         for place in (0..kept.len()).rev() {
             let connection = &kept[place];
-            if now.duration_since(connection.since) > limit {
+            let age = now.duration_since(connection.since);
+            if age > limit {
                 break;
             }
             let sender = connection.exclusive();
-            let closed = sender.is_none_or(SendRequest::is_closed);
-            if closed || sender.is_some_and(SendRequest::is_ready) {
+            if sender.is_none_or(SendRequest::is_closed) {
                 idle.count -= 1;
-                let connection = kept.remove(place);
-                if !closed {
-                    return Some(connection);
-                }
+                kept.remove(place);
+                idle.habits.note_closed(&target.authority, age);
+                continue;
+            }
+            let least = if connection.untouched {
+                Some(Duration::ZERO)
+            } else {
+                idle.habits.least_idle(&target.authority, reuse)
+            };
+            if least.is_some_and(|least| age >= least) && sender.is_some_and(SendRequest::is_ready)
+            {
+                idle.count -= 1;
+                return Some(kept.remove(place));
             }
         }
         None
+    }
+
+    /// Whether the host has refused HTTP/2.
+    pub(crate) fn needs_http1(&self, authority: &Authority) -> bool {
+        self.habits(|habits| habits.needs_http1(authority))
+    }
+
+    fn habits<T>(&self, with: impl FnOnce(&mut Habits) -> T) -> T {
+        with(&mut self.idle.lock().unwrap_or_else(PoisonError::into_inner).habits)
     }
 
     fn put(&self, connection: PooledConnection) {
@@ -286,7 +358,7 @@ impl Pool {
     }
 
     /// Lets other requests use the connection too, unless there are enough already.
-    fn share(&self, authority: &Authority, fresh: &Arc<Http2Connection>) {
+    pub(super) fn share(&self, authority: &Authority, fresh: &Arc<Http2Connection>) {
         let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
         let shared = idle.shared.entry(authority.clone()).or_default();
         shared.retain(|connection| connection.is_of_use(KEPT));
@@ -295,47 +367,7 @@ impl Pool {
         }
     }
 
-    /// Begins HTTP on a fresh connection: the version that TLS has agreed on, or 1.1.
-    pub(crate) async fn adopt(
-        self: &Arc<Self>,
-        target: &Target,
-        transport: Transport,
-    ) -> Result<PooledConnection, Error> {
-        let Transport { io, wire, is_http2 } = transport;
-        let io = TokioIo::new(io);
-        if is_http2 {
-            let fresh = Http2Connection::handshake(io, Arc::clone(&wire)).await;
-            let fresh = fresh.map_err(|error| no_http(&target.authority, &error))?;
-            let stream = fresh.stream();
-            self.share(&target.authority, &fresh);
-            return Ok(self.connection(Sender::Shared(stream), wire, target));
-        }
-        let (sender, connection) = Builder::new()
-            .preserve_header_case(true)
-            .title_case_headers(true)
-            .max_headers(MAX_HEADERS)
-            .handshake(io)
-            .await
-            .map_err(|error| no_http(&target.authority, &error))?;
-        tokio::spawn(async move {
-            // The caller that waits for the answer gets the error too.
-            let _ = connection.with_upgrades().await;
-        });
-        Ok(self.connection(Sender::Exclusive(sender), wire, target))
-    }
-
-    /// Keeps a connection that was opened before it was known what for.
-    pub(crate) async fn keep(self: &Arc<Self>, authority: &Authority, stream: TcpStream) {
-        let (scheme, authority) = (Scheme::Http, authority.clone());
-        let target = Target { scheme, authority, path_and_query: String::new() };
-        if let Ok(connection) =
-            self.adopt(&target, Transport::plain(CountedStream::new(stream))).await
-        {
-            connection.give_back();
-        }
-    }
-
-    fn connection(
+    pub(super) fn connection(
         self: &Arc<Self>,
         sender: Sender,
         wire: Arc<WireCounters>,
@@ -350,13 +382,8 @@ impl Pool {
             since: Instant::now(),
             proxy: None,
             reused: false,
+            proven: false,
+            untouched: false,
         }
-    }
-}
-
-fn no_http(authority: &Authority, error: &hyper::Error) -> Error {
-    Error::Upstream {
-        detail: format!("could not speak HTTP with {authority}: {error}"),
-        sent: Sent::Never,
     }
 }

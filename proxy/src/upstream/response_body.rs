@@ -31,7 +31,14 @@ impl HttpBody for UpstreamBody {
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
-        Pin::new(&mut self.get_mut().body).poll_frame(cx)
+        let this = self.get_mut();
+        let polled = Pin::new(&mut this.body).poll_frame(cx);
+        if let (Poll::Ready(Some(Ok(_))), Some(connection)) = (&polled, &this.connection)
+            && !this.body.is_end_stream()
+        {
+            connection.note_part();
+        }
+        polled
     }
 
     fn is_end_stream(&self) -> bool {

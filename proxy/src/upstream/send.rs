@@ -16,7 +16,8 @@ use tokio::time::timeout;
 use super::address_guard::AddressGuard;
 use super::dial::Dialer;
 use super::egress_proxy::EgressProxies;
-use super::pool::{Pool, PooledConnection};
+use super::keeping::Reuse;
+use super::pool::{Fate, Pool, PooledConnection};
 use super::tls::UpstreamTls;
 use super::wire::{CountedStream, Sharing, Transport};
 use crate::body::request::RequestBody;
@@ -44,21 +45,19 @@ pub(crate) struct AnswerHead {
 #[derive(Debug)]
 pub(crate) struct SendFailure {
     pub(crate) error: Error,
-    /// The connection was a kept one, and nothing was written to it.
+    /// The upstream has not begun with the request, and another connection may be better.
     pub(crate) stale: bool,
+    /// The request went to a kept connection of which not a byte came: a read may be repeated.
+    pub(crate) lost: bool,
     /// The request, if it was handed back untouched.
     request: Option<Request<RequestBody>>,
 }
 
-/// Which connections a request may take.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Reuse {
-    /// A kept one, however long it was idle.
-    Any,
-    /// A kept one that was idle for at most so long.
-    IdleFor(Duration),
-    /// A fresh one only.
-    Fresh,
+impl SendFailure {
+    /// A failure after which nothing is tried again.
+    fn of(error: Error) -> Self {
+        Self { error, stale: false, lost: false, request: None }
+    }
 }
 
 impl Upstreams {
@@ -85,14 +84,10 @@ impl Upstreams {
     ) -> Result<AnswerHead, SendFailure> {
         let started = Instant::now();
         // Only HTTP/1.1 hands a connection over to another protocol.
-        let upgrades = request.headers().contains_key(UPGRADE);
-        let sharing = if upgrades { Sharing::Exclusive } else { Sharing::Allowed };
-        let age = match reuse {
-            Reuse::Any => Some(Duration::MAX),
-            Reuse::IdleFor(age) => Some(age),
-            Reuse::Fresh => None,
-        };
-        if let Some(kept) = age.and_then(|age| self.pool.take(target, age, sharing)) {
+        let exclusive = request.headers().contains_key(UPGRADE)
+            || target.scheme == Scheme::Https && self.pool.needs_http1(&target.authority);
+        let sharing = if exclusive { Sharing::Exclusive } else { Sharing::Allowed };
+        if let Some(kept) = self.pool.take(target, reuse, sharing) {
             match self.attempt(target, kept, request).await {
                 Err(SendFailure { request: Some(unsent), .. }) => request = unsent,
                 Ok((response, connection)) => {
@@ -102,7 +97,7 @@ impl Upstreams {
             }
         }
         let fresh = self.connect(target, sharing).await;
-        let fresh = fresh.map_err(|error| SendFailure { error, stale: false, request: None })?;
+        let fresh = fresh.map_err(SendFailure::of)?;
         let (response, connection) = self.attempt(target, fresh, request).await?;
         Ok(AnswerHead { response, connection, took: started.elapsed() })
     }
@@ -111,7 +106,7 @@ impl Upstreams {
         let authority = &target.authority;
         let (stream, proxy) = match target.scheme {
             Scheme::Http if stdio_name(&authority.host).is_some() => {
-                let wrapper = Authority { host: "127.0.0.1".to_owned(), port: authority.port };
+                let wrapper = Authority::new("127.0.0.1", authority.port);
                 (self.dialer.direct(&wrapper).await?, None)
             }
             Scheme::Http => self.dialer.http(authority).await?,
@@ -137,11 +132,10 @@ impl Upstreams {
         mut request: Request<RequestBody>,
     ) -> Result<(Response<Incoming>, PooledConnection), SendFailure> {
         let progress = connection.progress();
-        let before = progress.get();
-        connection.arm_failpoint();
+        let mark = connection.begin();
         connection.shape(&mut request, target);
         let limit = self.timeouts.response_head;
-        let mut last = before;
+        let mut last = mark.progress;
         let result = {
             let mut sending = pin!(connection.send(request));
             loop {
@@ -155,18 +149,24 @@ impl Upstreams {
         };
         let Some(result) = result else {
             let detail = format!("no answer within {} s", limit.as_secs());
-            let error = Error::UpstreamTimeout { detail, sent: Sent::Maybe };
-            return Err(SendFailure { error, stale: false, request: None });
+            return Err(SendFailure::of(Error::UpstreamTimeout { detail, sent: Sent::Maybe }));
         };
         let mut failed = match result {
-            Ok(response) => return Ok((response, connection)),
+            Ok(response) => {
+                connection.note_answer();
+                return Ok((response, connection));
+            }
             Err(failed) => failed,
         };
         let request = failed.take_message();
-        let unsent = request.is_some() || connection.proves_unsent(before, failed.error());
-        let sent = if unsent { Sent::Never } else { Sent::Maybe };
+        let fate = match &request {
+            Some(_) => Fate::Unsent { again: connection.reused },
+            None => connection.fate(&mark, failed.error()),
+        };
+        let sent = if matches!(fate, Fate::Unsent { .. }) { Sent::Never } else { Sent::Maybe };
         let error = self.explain(&failed.into_error(), sent);
-        Err(SendFailure { error, stale: unsent && connection.reused, request })
+        let stale = fate == Fate::Unsent { again: true };
+        Err(SendFailure { error, stale, lost: fate == Fate::Lost, request })
     }
 
     /// What went wrong, in words. A request body that stalls is the client's fault.

@@ -172,10 +172,10 @@ fn read(ca: &UpstreamCa) -> Result<Vec<CertificateDer<'static>>, SetupError> {
     Ok(found)
 }
 
-/// The name that the certificate must be for, without a last dot.
+/// The name that the certificate must be for.
 fn server_name(authority: &Authority) -> Option<ServerName<'static>> {
     let host = &authority.host;
-    ServerName::try_from(without_brackets(host).trim_end_matches('.').to_owned()).ok()
+    ServerName::try_from(without_brackets(host).to_owned()).ok()
 }
 
 fn explain(authority: &Authority, error: &io::Error) -> String {
@@ -196,8 +196,7 @@ mod tests {
     #[test]
     fn names_and_addresses() {
         let name = |host: &str| {
-            server_name(&Authority { host: host.to_owned(), port: 443 })
-                .map(|name| name.to_str().into_owned())
+            server_name(&Authority::new(host, 443)).map(|name| name.to_str().into_owned())
         };
         assert_eq!(name("api.example.com.").as_deref(), Some("api.example.com"));
         assert_eq!(name("127.0.0.1").as_deref(), Some("127.0.0.1"));

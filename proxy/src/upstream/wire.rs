@@ -3,7 +3,7 @@
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
@@ -12,6 +12,7 @@ use tokio::net::TcpStream;
 use tokio_rustls::client::TlsStream;
 use tokio_util::either::Either;
 
+use super::http1_io::Io;
 use crate::tls::HTTP2;
 
 /// Whether a request may share its connection with others.
@@ -26,7 +27,7 @@ pub(crate) enum Sharing {
 /// A byte stream to an upstream.
 #[derive(Debug)]
 pub(crate) struct Transport {
-    pub(super) io: Either<CountedStream, Box<TlsStream<CountedStream>>>,
+    pub(super) io: Io,
     pub(super) wire: Arc<WireCounters>,
     /// The TLS handshake has agreed on HTTP/2.
     pub(super) is_http2: bool,
@@ -51,8 +52,18 @@ impl Transport {
 pub(crate) struct WireCounters {
     opened: Instant,
     written: AtomicU64,
+    /// How many bytes of answers have come. (Not counted of HTTP/2.)
+    received: AtomicU64,
     /// When bytes came last, in milliseconds after `opened`.
     received_at: AtomicU64,
+    /// `written` when the newest request began.
+    begun_at: AtomicU64,
+    /// A request is about to be written to a connection that was kept.
+    kept: AtomicBool,
+    /// The newest answer is not complete, as far as its reader knows.
+    partial: AtomicBool,
+    /// The request line that is about to be written has hidden bytes.
+    hides: AtomicBool,
     /// The count of written bytes from which a flush passes the failpoint `after-send`.
     armed: AtomicU64,
 }
@@ -62,7 +73,12 @@ impl Default for WireCounters {
         Self {
             opened: Instant::now(),
             written: AtomicU64::new(0),
+            received: AtomicU64::new(0),
             received_at: AtomicU64::new(0),
+            begun_at: AtomicU64::new(0),
+            kept: AtomicBool::new(false),
+            partial: AtomicBool::new(false),
+            hides: AtomicBool::new(false),
             armed: AtomicU64::new(u64::MAX),
         }
     }
@@ -72,6 +88,54 @@ impl WireCounters {
     /// How many bytes were written in all.
     pub(super) fn written(&self) -> u64 {
         self.written.load(Ordering::Acquire)
+    }
+
+    /// How many bytes of answers have come in all, of an HTTP/1.1 connection.
+    pub(super) fn received(&self) -> u64 {
+        self.received.load(Ordering::Acquire)
+    }
+
+    pub(super) fn note_received(&self, bytes: usize) {
+        self.received.fetch_add(bytes as u64, Ordering::AcqRel);
+    }
+
+    /// A request is about to be written. `kept`: to a connection that has carried one before.
+    pub(super) fn begin(&self, kept: bool) {
+        self.begun_at.store(self.written(), Ordering::Release);
+        self.partial.store(false, Ordering::Release);
+        self.kept.store(kept, Ordering::Release);
+    }
+
+    /// Whether bytes of the newest request were written.
+    pub(super) fn has_begun(&self) -> bool {
+        self.written() > self.begun_at.load(Ordering::Acquire)
+    }
+
+    /// Whether this is the first write of a request to a kept connection.
+    pub(super) fn first_write_on_kept(&self) -> bool {
+        self.kept.load(Ordering::Acquire) && self.kept.swap(false, Ordering::AcqRel)
+    }
+
+    /// The next request line has hidden bytes.
+    pub(super) fn note_hidden(&self) {
+        self.hides.store(true, Ordering::Release);
+    }
+
+    pub(super) fn hides(&self) -> bool {
+        self.hides.load(Ordering::Acquire)
+    }
+
+    pub(super) fn line_written(&self) {
+        self.hides.store(false, Ordering::Release);
+    }
+
+    /// A part of an answer was read, and more is to come.
+    pub(super) fn note_part(&self) {
+        self.partial.store(true, Ordering::Release);
+    }
+
+    pub(super) fn is_partial(&self) -> bool {
+        self.partial.load(Ordering::Acquire)
     }
 
     /// How long nothing has come.
@@ -94,6 +158,23 @@ impl WireCounters {
     }
 }
 
+/// How far sending has come, in bytes: of the connection, or of the body if others share the
+/// connection.
+#[derive(Debug)]
+pub(crate) enum Progress {
+    Wire(Arc<WireCounters>),
+    Body(Arc<AtomicU64>),
+}
+
+impl Progress {
+    pub(crate) fn get(&self) -> u64 {
+        match self {
+            Self::Wire(wire) => wire.written(),
+            Self::Body(sent) => sent.load(Ordering::Acquire),
+        }
+    }
+}
+
 /// A connection that counts its bytes, including those of TLS. If none were written, a request did
 /// not run.
 #[derive(Debug)]
@@ -105,6 +186,10 @@ pub(crate) struct CountedStream {
 impl CountedStream {
     pub(crate) fn new(io: TcpStream) -> Self {
         Self { io, wire: Arc::default() }
+    }
+
+    pub(super) fn socket(&self) -> &TcpStream {
+        &self.io
     }
 
     fn count(&self, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use testkit::{TestCa, block_on};
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, copy_bidirectional};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
@@ -22,6 +22,8 @@ pub(crate) enum Act {
     Half(u32),
     /// GOAWAY whose last stream is an earlier one, then the connection closes.
     GoAwayBefore,
+    /// The same, with this code.
+    GoAwayFor(u32),
     /// GOAWAY whose last stream is this one, then the connection closes without an answer.
     GoAwayBehind,
     /// The connection closes without an answer.
@@ -32,6 +34,7 @@ pub(crate) const NO_ERROR: u32 = 0;
 pub(crate) const REFUSED_STREAM: u32 = 7;
 pub(crate) const CANCEL: u32 = 8;
 pub(crate) const INTERNAL_ERROR: u32 = 2;
+pub(crate) const HTTP_1_1_REQUIRED: u32 = 13;
 
 const DATA: u8 = 0;
 const HEADERS: u8 = 1;
@@ -59,7 +62,13 @@ struct Ledger {
 
 impl Http2 {
     pub(crate) fn start(ca: &TestCa, acts: &'static [Act]) -> Self {
-        let acceptor = TlsAcceptor::from(ca.sign(&["localhost"]).server(&["h2"]));
+        Self::beside(None, ca, acts)
+    }
+
+    /// Requests by HTTP/1.1 on the same port go to `http1`.
+    pub(crate) fn beside(http1: Option<SocketAddr>, ca: &TestCa, acts: &'static [Act]) -> Self {
+        let protocols = if http1.is_some() { &["h2", "http/1.1"][..] } else { &["h2"] };
+        let acceptor = TlsAcceptor::from(ca.sign(&["localhost"]).server(protocols));
         let ledger = Arc::<Ledger>::default();
         let counted = Arc::clone(&ledger);
         let addr = block_on(async move {
@@ -70,7 +79,13 @@ impl Http2 {
                     counted.connections.fetch_add(1, Ordering::SeqCst);
                     let (acceptor, ledger) = (acceptor.clone(), Arc::clone(&counted));
                     tokio::spawn(async move {
-                        let stream = acceptor.accept(stream).await?;
+                        let mut stream = acceptor.accept(stream).await?;
+                        let is_http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
+                        if let (Some(http1), false) = (http1, is_http2) {
+                            let mut plain = TcpStream::connect(http1).await?;
+                            copy_bidirectional(&mut stream, &mut plain).await?;
+                            return Ok(());
+                        }
                         Frames(stream).serve(acts, &ledger).await
                     });
                 }
@@ -119,8 +134,8 @@ impl Frames {
         Ok((head[3], head[4], stream, payload))
     }
 
-    async fn go_away(&mut self, last: u32) -> io::Result<()> {
-        self.send(GOAWAY, 0, 0, &[last.to_be_bytes(), [0; 4]].concat()).await?;
+    async fn go_away(&mut self, last: u32, code: u32) -> io::Result<()> {
+        self.send(GOAWAY, 0, 0, &[last.to_be_bytes(), code.to_be_bytes()].concat()).await?;
         self.0.shutdown().await
     }
 
@@ -147,9 +162,12 @@ impl Frames {
                             self.send(RST_STREAM, 0, stream, &code.to_be_bytes()).await?;
                         }
                         Act::GoAwayBefore => {
-                            return self.go_away(stream.saturating_sub(2)).await;
+                            return self.go_away(stream.saturating_sub(2), NO_ERROR).await;
                         }
-                        Act::GoAwayBehind => return self.go_away(stream).await,
+                        Act::GoAwayFor(code) => {
+                            return self.go_away(stream.saturating_sub(2), code).await;
+                        }
+                        Act::GoAwayBehind => return self.go_away(stream, NO_ERROR).await,
                         Act::Drop => return Ok(()),
                     }
                 }

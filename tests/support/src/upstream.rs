@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 use std::thread;
 use std::time::Duration;
@@ -35,6 +36,7 @@ impl Received {
 struct Ledger {
     received: Mutex<Vec<Received>>,
     arrived: Condvar,
+    connections: AtomicUsize,
 }
 
 /// Listens until the test's process ends.
@@ -62,6 +64,7 @@ impl Upstream {
         thread::spawn(move || {
             for stream in listener.incoming().flatten() {
                 let (script, ledger) = (Arc::clone(&script), Arc::clone(&ledger));
+                ledger.connections.fetch_add(1, Ordering::SeqCst);
                 thread::spawn(move || serve(stream, &ledger, &*script));
             }
         });
@@ -89,6 +92,11 @@ impl Upstream {
 
     pub fn hits(&self) -> usize {
         self.ledger.received.lock().unwrap().len()
+    }
+
+    /// How many connections were opened.
+    pub fn connections(&self) -> usize {
+        self.ledger.connections.load(Ordering::SeqCst)
     }
 
     /// How many requests with this body arrived.
@@ -123,7 +131,9 @@ fn serve(stream: TcpStream, ledger: &Ledger, script: &dyn Fn(&Received, &mut Exc
     let mut wire = Wire::new(stream);
     // A pooled connection may idle for longer than any one step of a test takes.
     wire.stream.set_read_timeout(None).unwrap();
+    let mut number = 0;
     while let Ok(Some(head)) = wire.read_head() {
+        number += 1;
         if head.get("expect").is_some() {
             let _ = wire.write("HTTP/1.1 100 Continue\r\n\r\n");
         }
@@ -137,7 +147,7 @@ fn serve(stream: TcpStream, ledger: &Ledger, script: &dyn Fn(&Received, &mut Exc
         kept.push(received.clone());
         ledger.arrived.notify_all();
         drop(kept);
-        let mut exchange = Exchange { wire, open: true };
+        let mut exchange = Exchange { wire, number, open: true };
         script(&received, &mut exchange);
         if !exchange.open {
             return;
@@ -153,6 +163,8 @@ fn lines(fields: &[(&str, &str)]) -> String {
 /// The upstream's side of one request. Unless it is closed or reset, the connection is kept.
 pub struct Exchange {
     pub wire: Wire,
+    /// Of this request on its connection, from 1.
+    pub number: usize,
     open: bool,
 }
 

@@ -68,6 +68,8 @@ fn find<'a>(rows: &'a [Row], name: &str) -> anyhow::Result<&'a Row> {
         .ok_or_else(|| anyhow::anyhow!("no row {name}"))
 }
 
+pub(super) const DISK: &str = "appends of 14 KiB, each with fdatasync, a second";
+
 /// The speed of the disk during this run: a guarded call on one connection waits for two of these appends.
 pub(super) fn disk(report: &mut Report, folder: &Path, span: Span) -> anyhow::Result<()> {
     const PAGES: [u8; 14 * 1024] = [1; 14 * 1024];
@@ -79,9 +81,7 @@ pub(super) fn disk(report: &mut Report, folder: &Path, span: Span) -> anyhow::Re
         appends += 1;
     }
     let per_second = f64::from(appends) / started.elapsed().as_secs_f64();
-    report
-        .figures
-        .insert("appends of 14 KiB, each with fdatasync, a second".to_owned(), per_second);
+    report.figures.insert(DISK.to_owned(), per_second);
     Ok(())
 }
 

@@ -1,6 +1,8 @@
 //! The goals of the rows, each as a ratio of one run.
 
 use super::CONNECTIONS;
+use super::clients::LIBRARIES;
+use super::figures::DISK;
 use super::report::{Goal, Line, Report};
 
 /// Inserts the goals that are ratios of rows before those of the counted figures.
@@ -55,6 +57,7 @@ pub(super) fn judge(report: &mut Report) {
     if let Some(added) = added("passthrough GET @ 10,000", "bare hop GET") {
         found.push(Goal::at_most("passthrough over the hop, added p50 at c = 1, ms", added, 0.05));
     }
+    found.extend(real_clients(report));
     if let Some(cpu) = report.find("API fresh @ 10,000", 64).and_then(|line| line.cpu_us) {
         found.push(Goal::at_most("API fresh, CPU µs for a call, c = 64", cpu, 110.0));
     }
@@ -66,4 +69,23 @@ pub(super) fn judge(report: &mut Report) {
         ));
     }
     report.goals.splice(0..0, found);
+}
+
+/// A fresh call of a real client costs a millisecond and two fsyncs more than without a proxy. A duplicate
+/// is answered sooner than a tool answers on a fresh connection.
+fn real_clients(report: &Report) -> Vec<Goal> {
+    let ms = |name: String| Some(report.find(&name, 1)?.p50 / 1_000.0);
+    let syncs = report.figures.get(DISK).map_or(0.0, |per_second| 2.0 * 1_000.0 / per_second);
+    let fresh = LIBRARIES.into_iter().filter_map(|library| {
+        let added = ms(format!("{library}: engine"))? - ms(format!("{library}: direct"))?;
+        let what = format!("{library}: fresh, added p50, ms (1 and two fsyncs)");
+        Some(Goal::at_most(what, added, 1.0 + syncs))
+    });
+    let alone = ms("requests: direct".to_owned());
+    let duplicate = ["requests session", "requests"].into_iter().filter_map(|library| {
+        let duplicate = ms(format!("{library}: engine, duplicate"))?;
+        let what = format!("{library}: duplicate / direct on a fresh connection, p50");
+        Some(Goal::at_most(what, duplicate / alone?, 1.0))
+    });
+    fresh.chain(duplicate).collect()
 }

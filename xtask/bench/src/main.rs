@@ -2,6 +2,7 @@
 //! interleaved rounds. A row with wrong answers or hits is not shown.
 
 mod before;
+mod clients;
 mod figures;
 mod goals;
 mod load;
@@ -23,10 +24,11 @@ use anyhow::{Context as _, bail, ensure};
 use clap::Parser;
 use testkit::Engine;
 
+use self::clients::Clients;
 use self::load::{Numbers, PLACE, Shape, Span};
 use self::process::Cost;
 use self::report::{Report, Rounds};
-use self::rows::{Bed, Effects, Row};
+use self::rows::{Bed, Effects, Load, Row};
 use self::servers::{Hop, Upstream};
 
 /// Compare the engine with no proxy, a bare hop and, with --peers, other programs
@@ -45,6 +47,9 @@ struct Args {
     #[arg(long)]
     quick: bool,
 }
+
+/// The store that each round gets a copy of: a small one would grow under the load.
+const SMALL: &str = "10,000";
 
 const CONNECTIONS: [usize; 3] = [1, 16, 64];
 
@@ -101,6 +106,7 @@ struct Bench<'a> {
     hop: Hop,
     /// Stores, by the text of their size.
     beds: Vec<(&'static str, Bed)>,
+    clients: Clients,
     peers: Vec<peers::Peer>,
     missing: Vec<String>,
 }
@@ -122,8 +128,10 @@ impl<'a> Bench<'a> {
             note(&format!("a store of {label} executions"));
             beds.push((*label, Bed::fill(rows::builder(binary, upstream), *size, upstream)?));
         }
-        let (peers, missing) =
-            if args.peers { peers::start(root, upstream) } else { Default::default() };
+        let (clients, mut missing) = Clients::find(root);
+        let (peers, without) =
+            if args.peers { peers::start(root, upstream, &clients) } else { Default::default() };
+        missing.extend(without);
         let millis = if args.quick { [100, 500] } else { [300, 2_000] };
         let [warm, measured] = millis.map(Duration::from_millis);
         Ok(Self {
@@ -134,6 +142,7 @@ impl<'a> Bench<'a> {
             upstream,
             hop: Hop::start()?,
             beds,
+            clients,
             peers,
             missing,
         })
@@ -154,7 +163,8 @@ impl<'a> Bench<'a> {
             for round in 1..=self.rounds {
                 note(&format!("{connections} connections, round {round} of {}", self.rounds));
                 self.round(round, &mut |row: &Row, engine: Option<&Engine>| {
-                    if spoiled.contains_key(&row.name) {
+                    let alone = matches!(row.load, Load::Program(_));
+                    if spoiled.contains_key(&row.name) || alone && connections > 1 {
                         return Ok(());
                     }
                     let cost = |engine: &Engine| Cost::of(engine.pid());
@@ -191,8 +201,7 @@ impl<'a> Bench<'a> {
             measure(&row, None)?;
         }
         for (label, bed) in &self.beds {
-            // A small store would grow under the load, so each round gets a copy of it.
-            if *label == "10,000" {
+            if *label == SMALL {
                 self.small_store(bed, label, round, measure)?;
             } else {
                 self.engine_rows(bed, "", label, measure)?;
@@ -232,7 +241,11 @@ impl<'a> Bench<'a> {
         measure: &mut Measure<'_>,
     ) -> anyhow::Result<()> {
         let engine = bed.builder.start();
-        for mut row in bed.rows(&engine, self.upstream, label) {
+        let mut rows = bed.rows(&engine, self.upstream, label);
+        if label == SMALL {
+            rows.extend(self.clients.rows("engine", Some(engine.proxy), self.upstream, true));
+        }
+        for mut row in rows {
             row.name.insert_str(0, prefix);
             measure(&row, Some(&engine))?;
         }
@@ -249,11 +262,11 @@ impl<'a> Bench<'a> {
         let row = |name: &str, addr, shape| Row {
             name: name.to_owned(),
             addr,
-            shape,
+            load: Load::Own(shape),
             effects: Effects::Each,
         };
         let hop = self.hop.addr;
-        vec![
+        let rows = vec![
             row("direct POST", self.upstream.addr, Shape::post("/post", &host, numbers())),
             row(
                 "direct GET",
@@ -266,7 +279,8 @@ impl<'a> Bench<'a> {
                 hop,
                 Shape::get(&format!("{absolute}/get/{PLACE}"), &host, numbers()),
             ),
-        ]
+        ];
+        rows.into_iter().chain(self.clients.rows("direct", None, self.upstream, false)).collect()
     }
 }
 

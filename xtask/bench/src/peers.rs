@@ -11,8 +11,9 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, bail, ensure};
 use testkit::{Request, Trusting};
 
+use super::clients::Clients;
 use super::load::{Expect, Numbers, PLACE, Shape, Tunnel};
-use super::rows::{Effects, Row};
+use super::rows::{Effects, Load, Row};
 use super::servers::Upstream;
 
 const MITMPROXY: &str = "mitmproxy==11.0.2";
@@ -33,14 +34,18 @@ impl Drop for Peer {
 }
 
 /// Starts the peers that this machine can run. Also returns the others, with the reasons.
-pub(super) fn start(root: &Path, upstream: &Upstream) -> (Vec<Peer>, Vec<String>) {
+pub(super) fn start(
+    root: &Path,
+    upstream: &Upstream,
+    clients: &Clients,
+) -> (Vec<Peer>, Vec<String>) {
     let mut peers = Vec::new();
     let mut missing = Vec::new();
     let folder = root.join("target/bench");
     for (name, peer) in [
         ("Restate", restate(root, &folder)),
-        ("mitmdump", mitmdump(&folder, upstream)),
-        ("squid", squid(&folder, upstream)),
+        ("mitmdump", mitmdump(&folder, upstream, clients)),
+        ("squid", squid(&folder, upstream, clients)),
     ] {
         match peer {
             Ok(peer) => peers.push(peer),
@@ -110,7 +115,7 @@ fn restate(root: &Path, folder: &Path) -> anyhow::Result<Peer> {
     let row = |name: &str, numbers| Row {
         name: name.to_owned(),
         addr: ingress,
-        shape: shape(numbers),
+        load: Load::Own(shape(numbers)),
         effects: Effects::None,
     };
     peer.rows =
@@ -130,7 +135,7 @@ fn restate_server(packages: &Path) -> anyhow::Result<PathBuf> {
 /// How many calls are stored for the duplicates of a peer.
 const KNOWN: u64 = 200;
 
-fn mitmdump(folder: &Path, upstream: &Upstream) -> anyhow::Result<Peer> {
+fn mitmdump(folder: &Path, upstream: &Upstream, clients: &Clients) -> anyhow::Result<Peer> {
     let venv = folder.join("mitmproxy");
     let binary = venv.join("bin/mitmdump");
     if !binary.exists() {
@@ -167,10 +172,11 @@ fn mitmdump(folder: &Path, upstream: &Upstream) -> anyhow::Result<Peer> {
     wait_for(addr)?;
     let ca = fs::read_to_string(venv.join("conf/mitmproxy-ca-cert.pem"))?;
     peer.rows.extend(secured_rows("mitmdump https", addr, upstream, &ca));
+    peer.rows.extend(clients.rows("mitmdump", Some(addr), upstream, false));
     Ok(peer)
 }
 
-fn squid(folder: &Path, upstream: &Upstream) -> anyhow::Result<Peer> {
+fn squid(folder: &Path, upstream: &Upstream, clients: &Clients) -> anyhow::Result<Peer> {
     let binary = Path::new("/usr/sbin/squid");
     if !binary.exists() {
         finish(Command::new("apt-get").args([
@@ -204,6 +210,7 @@ fn squid(folder: &Path, upstream: &Upstream) -> anyhow::Result<Peer> {
     let children = vec![background(&mut command, &home)?];
     let mut rows = proxy_rows("squid", addr, upstream);
     rows.extend(secured_rows("squid blind tunnel", addr, upstream, upstream.ca.pem()));
+    rows.extend(clients.rows("squid", Some(addr), upstream, false));
     let peer = Peer { rows, children };
     wait_for(addr)?;
     Ok(peer)
@@ -216,7 +223,7 @@ fn proxy_rows(name: &str, addr: SocketAddr, upstream: &Upstream) -> Vec<Row> {
     let row = |kind: &str, shape| Row {
         name: format!("{name} {kind}"),
         addr,
-        shape,
+        load: Load::Own(shape),
         effects: Effects::Each,
     };
     vec![row("POST", post), row("GET", get)]
@@ -230,7 +237,7 @@ fn secured_rows(name: &str, addr: SocketAddr, upstream: &Upstream, ca: &str) -> 
     let row = |kind: &str, shape: Shape| Row {
         name: format!("{name} {kind}"),
         addr,
-        shape: shape.inside(&tunnel),
+        load: Load::Own(shape.inside(&tunnel)),
         effects: Effects::Each,
     };
     vec![

@@ -9,6 +9,7 @@ use anyhow::{Context as _, ensure};
 use serde_json::json;
 use testkit::{Builder, Engine, Request, Trusting};
 
+use super::clients::Program;
 use super::load::{self, Numbers, PLACE, Run, Shape, Span, Tunnel};
 use super::servers::Upstream;
 
@@ -17,6 +18,8 @@ use super::servers::Upstream;
 pub(super) enum Effects {
     /// Each answer is one hit of the upstream.
     Each,
+    /// The first answer is one hit of the upstream, and no other is.
+    First,
     /// Nothing reached the upstream.
     None,
     /// Each answer is one execution more, and nothing reached the upstream.
@@ -27,8 +30,16 @@ pub(super) enum Effects {
 pub(super) struct Row {
     pub(super) name: String,
     pub(super) addr: SocketAddr,
-    pub(super) shape: Shape,
+    pub(super) load: Load,
     pub(super) effects: Effects,
+}
+
+/// Who makes the calls of a row.
+pub(super) enum Load {
+    /// The load generator.
+    Own(Shape),
+    /// A real client, with one call at a time.
+    Program(Program),
 }
 
 impl Row {
@@ -42,13 +53,20 @@ impl Row {
     ) -> anyhow::Result<Run> {
         let hits = upstream.hits();
         let stored = engine.map_or(0, executions);
-        let run =
-            load::run(self.addr, &self.shape, connections, span).context(self.name.clone())?;
+        let run = match &self.load {
+            Load::Own(shape) => load::run(self.addr, shape, connections, span),
+            Load::Program(program) => program.run(self.addr, span),
+        };
+        let run = run.context(self.name.clone())?;
         let hits = upstream.hits() - hits;
         let stored = engine.map_or(0, executions) - stored;
         let name = &self.name;
         ensure!(run.measured > 0, "{name}: no answer");
-        let expected = if self.effects == Effects::Each { run.answers } else { 0 };
+        let expected = match self.effects {
+            Effects::Each => run.answers,
+            Effects::First => 1,
+            Effects::None | Effects::Stored => 0,
+        };
         ensure!(hits == expected, "{name}: {hits} hits of the upstream, not {expected}");
         if let Some(expected) = match self.effects {
             Effects::Stored => Some(run.answers),
@@ -149,7 +167,7 @@ impl Bed {
         let row = |name: &str, addr, shape, effects| Row {
             name: format!("{name} @ {label}"),
             addr,
-            shape,
+            load: Load::Own(shape),
             effects,
         };
         vec![

@@ -59,7 +59,8 @@ pub(crate) fn strip_request(headers: &mut HeaderMap) {
 }
 
 /// Removes what must not reach the client: hop-by-hop fields, those that `Connection` names, fields
-/// that only the engine may set, and a length that a transfer coding overrides (RFC 9112, 6.3).
+/// that only the engine may set, and a length that a transfer coding overrides (RFC 9112, 6.3). A
+/// length that is repeated becomes one.
 pub fn strip_response(headers: &mut HeaderMap) {
     let named = named_by_connection(headers);
     let coded = headers.contains_key(header::TRANSFER_ENCODING);
@@ -68,6 +69,20 @@ pub fn strip_response(headers: &mut HeaderMap) {
             || OURS_IN_ANSWERS.contains(&name)
             || coded && name == "content-length"
     });
+    join_lengths(headers);
+}
+
+/// Makes a list of equal lengths one (RFC 9110, 8.6). hyper has refused unequal ones.
+fn join_lengths(headers: &mut HeaderMap) {
+    let mut lengths = headers.get_all(header::CONTENT_LENGTH).iter();
+    let Some(first) = lengths.next() else { return };
+    if lengths.next().is_none() && first.as_bytes().iter().all(u8::is_ascii_digit) {
+        return;
+    }
+    let length = tokens(first).next().map(HeaderValue::from_str);
+    if let Some(Ok(length)) = length {
+        headers.insert(header::CONTENT_LENGTH, length);
+    }
 }
 
 /// The fields that `Connection` names, in lower case.
@@ -114,7 +129,7 @@ fn tokens(value: &HeaderValue) -> impl Iterator<Item = &str> {
 /// Sets Host to that of the target, whatever the client sent.
 pub fn set_host(headers: &mut HeaderMap, target: &Target) {
     // An authority is a valid field value: it was read from one, or from a URI.
-    if let Ok(host) = HeaderValue::try_from(target.host()) {
+    if let Ok(host) = HeaderValue::try_from(target.host_field()) {
         headers.insert(header::HOST, host);
     }
 }

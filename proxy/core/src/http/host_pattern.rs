@@ -6,6 +6,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Deserializer};
 
+use crate::http::address::canonical;
 use crate::http::target::Authority;
 
 /// `HOST`, `*.HOST` (one or more labels in front of it, and not `HOST` itself), or an address (IPv6
@@ -45,12 +46,11 @@ impl HostPattern {
 }
 
 impl HostName {
-    /// Whether the name matches. `host` is in lower case, an IPv6 address in brackets.
+    /// Whether the name matches. `host` is in its one form.
     fn is(&self, host: &str) -> bool {
-        let name = host.strip_suffix('.').unwrap_or(host);
         match self {
-            Self::Exact(exact) => name == exact,
-            Self::Under(parent) => name
+            Self::Exact(exact) => host == exact,
+            Self::Under(parent) => host
                 .strip_suffix(parent.as_str())
                 .and_then(|labels| labels.strip_suffix('.'))
                 .is_some_and(|labels| !labels.is_empty()),
@@ -89,7 +89,9 @@ impl FromStr for HostPattern {
             }
             None => (text, None),
         };
-        let host = host_of(&host.to_ascii_lowercase()).ok_or_else(|| bad("has no host"))?;
+        let host = host.to_ascii_lowercase();
+        let one = canonical(&host).filter(|_| !host.ends_with('.'));
+        let host = host_of(&one.unwrap_or(host)).ok_or_else(|| bad("has no host"))?;
         Ok(Self { host, port })
     }
 }
@@ -155,7 +157,7 @@ mod tests {
     }
 
     fn matches(text: &str, host: &str, port: u16) -> bool {
-        pattern(text).matches(&Authority { host: host.to_owned(), port })
+        pattern(text).matches(&Authority::new(host, port))
     }
 
     #[test]
@@ -185,6 +187,8 @@ mod tests {
         assert!(!matches("127.0.0.1", "localhost", 1));
         assert!(matches("[0:0::1]:80", "[::1]", 80));
         assert!(matches("[::1]", "[0::0:1]", 80));
+        assert!(matches("127.1", "127.0.0.1", 80));
+        assert!(matches("127.0.0.1", "0x7f000001", 80));
         assert!(!matches("[::1]", "127.0.0.1", 80));
     }
 

@@ -17,3 +17,4 @@ pub(crate) mod signatures;
 pub mod target;
 pub(crate) mod tries;
 pub(crate) mod words;
+pub mod written;

@@ -6,6 +6,7 @@ use http::{Method, Version, uri};
 
 use crate::error::Error;
 use crate::http::target::{Authority, ROUTE_PREFIX, Scheme, Target};
+use crate::http::written;
 
 /// What a request's target names (RFC 9112, 3.2).
 #[derive(Debug, PartialEq, Eq)]
@@ -86,6 +87,7 @@ fn connect(parts: &Parts, inside: bool) -> Result<TargetForm, Error> {
 /// The bytes behind the authority. An empty path is `/`.
 fn path_and_query(parts: &Parts) -> Result<String, Error> {
     let bytes = parts.uri.path_and_query().map_or("/", uri::PathAndQuery::as_str);
+    let bytes = &*written::as_text(bytes);
     match bytes.as_bytes().first() {
         Some(b'/') => Ok(bytes.to_owned()),
         Some(b'?') => Ok(format!("/{bytes}")),

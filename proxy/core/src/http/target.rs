@@ -2,12 +2,14 @@
 
 use std::borrow::Cow;
 use std::fmt;
+use std::hash::{Hash, Hasher};
 use std::net::Ipv6Addr;
 
 use http::uri;
 
 use super::signatures::decoded;
 use crate::error::Error;
+use crate::http::address::canonical;
 
 /// How an upstream is reached.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -36,16 +38,47 @@ impl Scheme {
     }
 }
 
-/// A host and a port, as a request names them.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+/// A host and a port. Two that name the same host in different ways are equal.
+#[derive(Debug, Clone)]
 pub struct Authority {
-    /// In lower case, an IPv6 address in brackets.
+    /// In its one form ([`canonical`]): in lower case, an IPv6 address in brackets.
     pub host: String,
     /// From 1 to 65535.
     pub port: u16,
+    /// As the request writes the host, if that differs.
+    written: Option<Box<str>>,
+}
+
+impl PartialEq for Authority {
+    fn eq(&self, other: &Self) -> bool {
+        (&self.host, self.port) == (&other.host, other.port)
+    }
+}
+
+impl Eq for Authority {}
+
+impl Hash for Authority {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        (&self.host, self.port).hash(state);
+    }
 }
 
 impl Authority {
+    /// `host` in lower case, an IPv6 address in brackets.
+    pub fn new(host: impl Into<String>, port: u16) -> Self {
+        let host = host.into();
+        match canonical(&host) {
+            Some(one) => Self { host: one, port, written: Some(host.into()) },
+            None => Self { host, port, written: None },
+        }
+    }
+
+    /// The host as the request writes it, in lower case: for its Host field, and for the resolver,
+    /// to which a last dot says that the name is complete.
+    pub fn written_host(&self) -> &str {
+        self.written.as_deref().unwrap_or(&self.host)
+    }
+
     /// Reads `host[:port]`. Refuses userinfo, an empty host, an invalid port, and brackets around
     /// anything but an IPv6 address. `default_port: None` refuses a missing port too.
     pub fn parse(text: &[u8], default_port: Option<u16>) -> Result<Self, Error> {
@@ -72,7 +105,7 @@ impl Authority {
                 .filter(|port| *port > 0)
                 .ok_or_else(|| malformed("has no port between 1 and 65535"))?,
         };
-        Ok(Self { host: host.to_ascii_lowercase(), port })
+        Ok(Self::new(host.to_ascii_lowercase(), port))
     }
 }
 
@@ -121,12 +154,21 @@ impl Target {
         format!("{}{mark}{}", self.path(), kept.join("&")).into()
     }
 
-    /// The value of the Host header, without the default port.
+    /// Host and port, without the default port.
     pub fn host(&self) -> String {
+        self.with_port(&self.authority.host)
+    }
+
+    /// The value of the Host header: the host as it was written, without the default port.
+    pub fn host_field(&self) -> String {
+        self.with_port(self.authority.written_host())
+    }
+
+    fn with_port(&self, host: &str) -> String {
         if self.authority.port == self.scheme.default_port() {
-            self.authority.host.clone()
+            host.to_owned()
         } else {
-            self.authority.to_string()
+            format!("{host}:{}", self.authority.port)
         }
     }
 

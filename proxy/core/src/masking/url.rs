@@ -112,7 +112,7 @@ fn behind<'a>(start: &str, path: &'a str) -> Option<&'a str> {
 /// without path parts that are known to be secrets.
 pub fn masked_url(target: &Target) -> String {
     let path = masked_path(&target.authority.host, target.path());
-    let origin = format!("{}://{}", target.scheme.as_str(), target.host());
+    let origin = format!("{}://{}", target.scheme.as_str(), target.host_field());
     match target.query() {
         None => format!("{origin}{path}"),
         Some(query) => format!("{origin}{path}?{}", mask_values(query, is_secret_in_url)),

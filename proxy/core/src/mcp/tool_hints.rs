@@ -134,7 +134,7 @@ mod tests {
     use crate::http::target::{Authority, Scheme};
 
     fn target(host: &str) -> Target {
-        let authority = Authority { host: host.to_owned(), port: 80 };
+        let authority = Authority::new(host, 80);
         Target { scheme: Scheme::Http, authority, path_and_query: "/mcp?x=1".to_owned() }
     }
 

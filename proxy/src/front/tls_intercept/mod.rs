@@ -154,7 +154,7 @@ mod tests {
         let hosts = |texts: &[&str]| texts.iter().map(|t| t.parse().unwrap()).collect::<Vec<_>>();
         let covers = |patterns: &[&str], host: &str| {
             let interceptor = Interceptor::new(&hosts(patterns), None).unwrap().unwrap();
-            interceptor.covers(&Authority { host: host.to_owned(), port: 443 })
+            interceptor.covers(&Authority::new(host, 443))
         };
         assert!(covers(&["*.openai.com"], "tools.openai.com"));
         assert!(!covers(&["*.openai.com"], "api.openai.com"));

@@ -3,8 +3,11 @@
 use std::borrow::Cow;
 
 use bytes::Bytes;
-use hyper::header::{CONTENT_TYPE, HeaderValue, LOCATION, PROXY_AUTHENTICATE, RETRY_AFTER};
-use hyper::{HeaderMap, Response};
+use hyper::header::{
+    CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HeaderValue, LOCATION, PROXY_AUTHENTICATE,
+    RETRY_AFTER,
+};
+use hyper::{HeaderMap, Response, StatusCode};
 use proxy_core::error::Error;
 use serde::Serialize;
 use store::call::{Doubt, Settled};
@@ -51,6 +54,36 @@ pub(crate) fn problem(context: &ProxyContext, error: &Error, label: Option<&Call
         _ => None,
     };
     build(context, error, label, doubt)
+}
+
+/// The whole answer to a request whose head hyper cannot read. The connection ends with it.
+pub(crate) fn of_head(context: &ProxyContext, status: StatusCode) -> Vec<u8> {
+    let error = Error::Malformed(match status {
+        StatusCode::URI_TOO_LONG => "the request target is too long".to_owned(),
+        StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE => {
+            "the head of the request is too large or has too many fields".to_owned()
+        }
+        _ => "the request line or a header field is malformed".to_owned(),
+    });
+    let body = problem_body(context, &error, None, None);
+    let body = ProblemBody { status: status.as_u16(), ..body };
+    let body = serde_json::to_vec(&body).unwrap_or_default();
+    let mut fields = HeaderMap::new();
+    fields.insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+    fields.insert(PROXY_STATUS, proxy_status(&error));
+    fields.insert(CONNECTION, HeaderValue::from_static("close"));
+    fields.insert(CONTENT_LENGTH, HeaderValue::from(body.len()));
+    add_date(&mut fields, SystemClock.now());
+    let mut answer = format!("HTTP/1.1 {status}\r\n").into_bytes();
+    for (name, value) in &fields {
+        answer.extend_from_slice(name.as_str().as_bytes());
+        answer.extend_from_slice(b": ");
+        answer.extend_from_slice(value.as_bytes());
+        answer.extend_from_slice(b"\r\n");
+    }
+    answer.extend_from_slice(b"\r\n");
+    answer.extend_from_slice(&body);
+    answer
 }
 
 /// The members of a problem (RFC 9457), with ours.

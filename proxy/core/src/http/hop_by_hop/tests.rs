@@ -123,7 +123,7 @@ fn what_is_left_keeps_its_order_and_its_values() {
 fn host_follows_the_target() {
     for (port, want) in [(80, "h.example"), (8080, "h.example:8080")] {
         let mut headers = map(&[("host", "evil.example"), ("a", "b")]);
-        let authority = Authority { host: "h.example".to_owned(), port };
+        let authority = Authority::new("h.example", port);
         let target = Target { scheme: Scheme::Http, authority, path_and_query: "/".to_owned() };
         set_host(&mut headers, &target);
         assert_eq!(headers[header::HOST], want);

@@ -116,9 +116,9 @@ fn a_target_outside_a_tunnel() {
 
 #[test]
 fn a_target_inside_a_tunnel() {
-    let tunnel = Authority { host: "tool.example".to_owned(), port: 80 };
-    let odd = Authority { host: "tool.example".to_owned(), port: 8080 };
-    let ours = Authority { host: "127.0.0.1".to_owned(), port: 3031 };
+    let tunnel = Authority::new("tool.example", 80);
+    let odd = Authority::new("tool.example", 8080);
+    let ours = Authority::new("127.0.0.1", 3031);
     for (authority, method, uri, host, want) in [
         (
             &tunnel,
@@ -176,7 +176,7 @@ fn a_target_inside_a_tunnel() {
             shown(read_target(&parts(method, uri, &host), Some((&Scheme::Http, authority)), &own));
         assert_eq!(got, want, "{authority} {method} {uri} {host:?}");
     }
-    let tls = Authority { host: "tool.example".to_owned(), port: 443 };
+    let tls = Authority::new("tool.example", 443);
     let inner = parts("POST", "/a", &[("host", "tool.example")]);
     assert_eq!(
         shown(read_target(&inner, Some((&Scheme::Https, &tls)), &own)),

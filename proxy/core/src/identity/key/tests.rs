@@ -30,7 +30,7 @@ fn case() -> Case {
         method: Method::POST,
         target: Target {
             scheme: Scheme::Http,
-            authority: Authority { host: "tool.example".to_owned(), port: 80 },
+            authority: Authority::new("tool.example", 80),
             path_and_query: "/send?a=1".to_owned(),
         },
         headers: vec![("content-type", "text/plain"), ("authorization", "Bearer a")],

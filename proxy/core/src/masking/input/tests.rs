@@ -9,7 +9,7 @@ use crate::http::target::{Authority, Scheme, Target};
 fn target(host: &str, path_and_query: &str) -> Target {
     Target {
         scheme: Scheme::Http,
-        authority: Authority { host: host.to_owned(), port: 80 },
+        authority: Authority::new(host, 80),
         path_and_query: path_and_query.to_owned(),
     }
 }

@@ -14,7 +14,7 @@ fn target(url: &str) -> Target {
     let (host, port) = authority.split_once(':').unwrap_or((authority, "80"));
     Target {
         scheme: Scheme::Http,
-        authority: Authority { host: host.to_owned(), port: port.parse().unwrap() },
+        authority: Authority::new(host, port.parse().unwrap()),
         path_and_query: format!("/{path}"),
     }
 }
