@@ -1,6 +1,8 @@
 //! Targets, header fields and bodies of requests and answers.
 
 pub mod address;
+pub mod charset;
+pub mod coding;
 pub mod first_bytes;
 pub mod forms;
 pub mod head;
