@@ -1,10 +1,14 @@
 //! The row of a new execution: the columns that never change, and the terms of its first attempt.
 
+use std::borrow::Cow;
+
 use store_core::call::Call;
 use store_core::key::{Digest, Encoder, HolderKey};
 use store_core::model::{EffectClass, Origin, Timestamp};
 use store_core::state::State;
 use uuid::Uuid;
+
+use crate::decide::upstream_key;
 
 /// How many bytes of [`Created::digest`] are logged. Earlier versions logged 32 bytes of another digest.
 pub(crate) const CREATED: usize = 16;
@@ -45,7 +49,8 @@ pub(crate) struct Terms<'a> {
     /// Only if it differs from the content.
     pub(crate) literal: Option<[u8; 16]>,
     pub(crate) rule: Option<&'a str>,
-    pub(crate) upstream_key: Option<&'a str>,
+    /// The source of the key, as [`super::upstream_key`] stores it.
+    pub(crate) upstream_key: Option<Cow<'a, str>>,
 }
 
 /// A key, and how long it is held after its execution became terminal.
@@ -57,8 +62,8 @@ pub(crate) struct KeyRow<'a> {
 }
 
 impl<'a> Terms<'a> {
-    /// The terms of a proxied call.
-    pub(super) fn of(call: &'a Call) -> Self {
+    /// The terms of a proxied call. `key_attempt`: the attempt whose upstream key it sends.
+    pub(super) fn of(call: &'a Call, key_attempt: u32) -> Self {
         let content = call.digests.content.short();
         Self {
             class: call.class,
@@ -66,7 +71,10 @@ impl<'a> Terms<'a> {
             content: Some(content),
             literal: Some(call.digests.literal.short()).filter(|literal| *literal != content),
             rule: Some(&call.rule),
-            upstream_key: call.upstream_key.as_ref().map(|key| key.source.as_str()),
+            upstream_key: call
+                .upstream_key
+                .as_ref()
+                .map(|key| upstream_key::stored(&key.source, key_attempt)),
         }
     }
 
@@ -83,7 +91,7 @@ impl<'a> Terms<'a> {
             .optional(self.content)
             .optional(self.literal)
             .optional(self.rule)
-            .optional(self.upstream_key)
+            .optional(self.upstream_key.as_deref())
             .finish()
     }
 }
