@@ -62,6 +62,8 @@ pub(crate) struct ProxyConfig {
     /// In bytes.
     pub(crate) max_request: u64,
     pub(crate) max_wait: Duration,
+    pub(crate) silence: Duration,
+    pub(crate) late: Duration,
     /// The rules for calls; a reload changes them.
     pub(crate) calls: proxy::Settings,
     pub(crate) intercept: Vec<HostPattern>,
@@ -173,6 +175,8 @@ impl ProxyConfig {
             require_token: layers.one(&settings::REQUIRE_TOKEN)?,
             max_request: layers.one(&settings::MAX_REQUEST)?.0,
             max_wait: layers.one(&settings::MAX_WAIT)?.0,
+            silence: layers.one(&settings::SILENCE)?.0,
+            late: layers.one(&settings::LATE)?.0,
             calls: proxy::Settings {
                 pass: layers.list(&settings::PASS)?,
                 reads_table: layers.one(&settings::READS_TABLE)?,

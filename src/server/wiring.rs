@@ -50,6 +50,8 @@ pub(super) fn proxy_settings(
     settings.own.confirm_base = url(addr);
     settings.timeouts.drain = config.drain;
     settings.timeouts.max_wait = config.proxy.max_wait;
+    settings.timeouts.silence = config.proxy.silence;
+    settings.timeouts.late = config.proxy.late;
     settings.observer = Arc::new(move |seen| {
         metrics.record_proxied(seen.outcome, seen.duration, seen.upstream);
     });

@@ -4,11 +4,14 @@
     reason = "a test stops at the first thing that is not as it must be"
 )]
 
+mod codings;
 mod doubt;
 mod duplicates;
 mod framing;
+mod fresh;
 mod http2;
 mod keys;
+mod last_words;
 mod limits;
 mod once;
 mod outcomes;

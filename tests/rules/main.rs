@@ -11,6 +11,7 @@ mod routes;
 mod settings;
 mod shipped;
 mod streams;
+mod unknown;
 mod windows;
 
 use std::fs;

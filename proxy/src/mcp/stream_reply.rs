@@ -5,6 +5,7 @@
 use std::io;
 use std::ops::ControlFlow::{self, Break, Continue};
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use http_body_util::BodyExt as _;
@@ -21,12 +22,16 @@ use tokio::time::timeout;
 use super::sessions::{ExpectedResponse, SessionResponse};
 use crate::body::channel::channel;
 use crate::body::reply::ReplyBody;
+use crate::context::ProxyContext;
 use crate::steps::exchange::Exchange;
+use crate::steps::label::CallLabel;
 use crate::steps::record::client::StreamClient;
 use crate::steps::record::facts::{AnswerFacts, AnswerInProgress};
+use crate::steps::record::late::{LateAnswer, LateFinish, LateSource};
 use crate::steps::respond::problem;
-use crate::steps::states::{Recorded, Running};
+use crate::steps::states::{Recorded, Running, SentCall};
 use crate::upstream::response_body::UpstreamBody;
+use crate::upstream::send::Silence;
 
 /// Passes a stream on as it comes, from a separate task: the client may leave.
 pub(crate) fn stream(
@@ -41,16 +46,8 @@ pub(crate) fn stream(
     let client = StreamClient::new(&running, sender, None);
     let recorded = Recorded::Streaming { head, body: ReplyBody::channel(body), took };
     let exchange = running.fork(recorded);
-    let sessions = &exchange.context.calls.mcp.sessions;
-    let expected = caller.session().map(|session| sessions.expect(session, caller.id()));
-    let stream = ToolStream {
-        caller,
-        source,
-        cutter: Cutter::default(),
-        resumable: false,
-        long: None,
-        expected,
-    };
+    let silence = exchange.label.silence(&exchange.context.timeouts);
+    let stream = ToolStream::new(&exchange.context, caller, source, silence);
     exchange.context.lifecycle.calls.spawn(pump(running, facts, stream, client));
     exchange
 }
@@ -65,6 +62,9 @@ struct ToolStream {
     /// An event that is too large to be held.
     long: Option<LongEvent>,
     expected: Option<ExpectedResponse>,
+    silence: Silence,
+    /// How many notes of the call's progress had come elsewhere, when last looked at.
+    notes: u64,
 }
 
 /// How the wait for the response ended.
@@ -80,6 +80,25 @@ enum StreamEvent {
 }
 
 impl ToolStream {
+    fn new(
+        context: &ProxyContext,
+        caller: Arc<Caller>,
+        source: UpstreamBody,
+        silence: Silence,
+    ) -> Self {
+        let sessions = &context.calls.mcp.sessions;
+        let expected = caller.session().map(|session| sessions.expect(session, caller.id()));
+        let cutter = Cutter::default();
+        let notes = silence.notes();
+        Self { caller, source, cutter, resumable: false, long: None, expected, silence, notes }
+    }
+
+    /// Whether notes of the call's progress came elsewhere, so that its silence begins anew.
+    fn is_alive(&mut self) -> bool {
+        let before = std::mem::replace(&mut self.notes, self.silence.notes());
+        before != self.notes
+    }
+
     async fn response(&mut self, client: &mut StreamClient) -> StreamEvent {
         loop {
             while let Some(piece) = self.cutter.next_piece() {
@@ -98,6 +117,9 @@ impl ToolStream {
             match frame.map(|frame| frame.map(Frame::into_data)) {
                 Some(Ok(Ok(data))) => self.cutter.push(&data),
                 Some(Ok(Err(_))) => {}
+                Some(Err(error)) if error.kind() == io::ErrorKind::TimedOut && self.is_alive() => {
+                    self.source.set_limit(self.silence.limit);
+                }
                 Some(Err(error)) => return StreamEvent::Missing(Some(error)),
                 None => return StreamEvent::Missing(None),
             }
@@ -168,14 +190,16 @@ async fn pump(
 ) {
     match stream.response(&mut client).await {
         StreamEvent::Here { event, message, outcome } => {
-            let finish = facts.responded(&running.state, outcome, message);
+            let outcome = facts.judged(&running.label, outcome, Some(&message));
+            let finish = facts.responded(&running.state.call, outcome, message);
             end_with(running, finish, event, stream, client).await;
         }
         StreamEvent::Long(last, LongResponse { sha256, size }) => {
             let body = AnswerBody::Dropped { sha256, size };
+            let outcome = facts.judged(&running.label, ToolOutcome::TOO_LONG, None);
             let finish = Finish {
                 answer: Some(facts.stored(body, None)),
-                ..facts.responded(&running.state, ToolOutcome::TOO_LONG, Bytes::new())
+                ..facts.responded(&running.state.call, outcome, Bytes::new())
             };
             end_with(running, finish, last, stream, client).await;
         }
@@ -217,7 +241,8 @@ async fn record_elsewhere(
     response: SessionResponse,
 ) -> bool {
     let Some(outcome) = caller.outcome(&response.message) else { return false };
-    let finish = facts.responded(&running.state, outcome, response.message);
+    let outcome = facts.judged(&running.label, outcome, Some(&response.message));
+    let finish = facts.responded(&running.state.call, outcome, response.message);
     let (_, settled) = running.settle(finish).await;
     if settled.is_ok() {
         let _ = response.recorded.send(());
@@ -235,6 +260,9 @@ async fn end_without(
     mut client: StreamClient,
     broke: Option<io::Error>,
 ) {
+    if broke.as_ref().is_some_and(|error| error.kind() == io::ErrorKind::TimedOut) {
+        return end_silent(running, facts, stream, client, broke).await;
+    }
     let ToolStream { caller, cutter, resumable, expected, source, .. } = stream;
     drop(source);
     if let Some(expected) = expected.filter(|_| resumable) {
@@ -248,7 +276,7 @@ async fn end_without(
     }
     // The part of an event that has not ended is left out: the client would read what follows as
     // more of it.
-    let (finish, error) = without_response(&running.state, &facts, broke.as_ref());
+    let (finish, error) = without_response(&running.state.call, &facts, broke.as_ref());
     let (exchange, settled) = running.settle(finish).await;
     match settled {
         Ok(settled) => end_with_problem(&exchange, &error, Some(&settled), client).await,
@@ -264,30 +292,124 @@ async fn wait_elsewhere(
     mut expected: ExpectedResponse,
 ) {
     let context = Arc::clone(&running.context);
+    let silence = running.label.silence(&context.timeouts);
     let response = tokio::select! {
-        response = timeout(context.timeouts.body_idle, expected.response()) => response,
-        () = context.lifecycle.draining.cancelled() => Ok(None),
+        response = patiently(&silence, &mut expected) => response,
+        () = context.lifecycle.draining.cancelled() => None,
     };
-    if let Ok(Some(response)) = response {
+    if let Some(response) = response {
         record_elsewhere(running, &facts, caller, response).await;
         return;
     }
-    let (finish, _) = without_response(&running.state, &facts, None);
+    let (finish, _) = without_response(&running.state.call, &facts, None);
+    let elsewhere = LateStream { facts, source: ResponseSource::Elsewhere(expected) };
+    let late = LateAnswer::to(&running, LateSource::Stream(Box::new(elsewhere)));
     let _ = running.settle(finish).await;
+    LateAnswer::follow(late);
+}
+
+/// Waits for the response elsewhere, as long as something is heard of the call.
+async fn patiently(silence: &Silence, expected: &mut ExpectedResponse) -> Option<SessionResponse> {
+    let mut notes = silence.notes();
+    loop {
+        if let Ok(response) = timeout(silence.limit, expected.response()).await {
+            return response;
+        }
+        if std::mem::replace(&mut notes, silence.notes()) == notes {
+            return None;
+        }
+    }
+}
+
+/// Gives up the caller of a stream that is silent, and goes on to read it.
+async fn end_silent(
+    running: Exchange<Running>,
+    facts: AnswerFacts,
+    stream: ToolStream,
+    client: StreamClient,
+    broke: Option<io::Error>,
+) {
+    let (finish, error) = without_response(&running.state.call, &facts, broke.as_ref());
+    let here = LateStream { facts, source: ResponseSource::Here(stream) };
+    let late = LateAnswer::to(&running, LateSource::Stream(Box::new(here)));
+    let (exchange, settled) = running.settle(finish).await;
+    match settled {
+        Ok(settled) => end_with_problem(&exchange, &error, Some(&settled), client).await,
+        Err(error) => return end_with_problem(&exchange, &error, None, client).await,
+    }
+    LateAnswer::follow(late);
+}
+
+/// A stream that may still bring the response, although its caller was given up.
+pub(crate) struct LateStream {
+    facts: AnswerFacts,
+    source: ResponseSource,
+}
+
+enum ResponseSource {
+    /// The stream of the call.
+    Here(ToolStream),
+    /// Another stream of its session.
+    Elsewhere(ExpectedResponse),
+}
+
+impl LateStream {
+    /// A stream of which nothing was read.
+    pub(crate) fn begun(
+        context: &ProxyContext,
+        caller: Arc<Caller>,
+        facts: AnswerFacts,
+        source: UpstreamBody,
+    ) -> Self {
+        let silence = Silence { limit: context.timeouts.late, caller: None };
+        let stream = ToolStream::new(context, caller, source, silence);
+        Self { facts, source: ResponseSource::Here(stream) }
+    }
+
+    /// The outcome by the response. `None`: none came, or it is too large to be kept.
+    pub(crate) async fn finish(
+        self,
+        label: &CallLabel,
+        call: &SentCall,
+        limit: Duration,
+    ) -> Option<LateFinish> {
+        let Self { facts, source } = self;
+        let (caller, response) = match source {
+            ResponseSource::Here(mut stream) => {
+                stream.source.set_limit(limit);
+                match stream.response(&mut StreamClient::none()).await {
+                    StreamEvent::Here { message, outcome, .. } => {
+                        let outcome = facts.judged(label, outcome, Some(&message));
+                        let finish = facts.responded(call, outcome, message);
+                        return Some(LateFinish { finish, recorded: None });
+                    }
+                    StreamEvent::Elsewhere(response) => (stream.caller, response),
+                    StreamEvent::Long(..) | StreamEvent::Missing(_) => return None,
+                }
+            }
+            ResponseSource::Elsewhere(mut expected) => {
+                (label.mcp.clone()?, expected.response().await?)
+            }
+        };
+        let outcome = caller.outcome(&response.message)?;
+        let outcome = facts.judged(label, outcome, Some(&response.message));
+        let finish = facts.responded(call, outcome, response.message);
+        Some(LateFinish { finish, recorded: Some(response.recorded) })
+    }
 }
 
 fn without_response(
-    running: &Running,
+    call: &SentCall,
     facts: &AnswerFacts,
     broke: Option<&io::Error>,
 ) -> (Finish, Error) {
     let none = AnswerBody::Kept(Bytes::new());
     if let Some(error) = broke {
-        return facts.truncated(running, none, error);
+        return facts.truncated(call, none, error);
     }
     let detail = "the stream ended without a response to the call".to_owned();
     let error = io::Error::new(io::ErrorKind::UnexpectedEof, detail.clone());
-    let (finish, _) = facts.truncated(running, none, &error);
+    let (finish, _) = facts.truncated(call, none, &error);
     let error = Error::Upstream { detail: detail.clone(), sent: Sent::Maybe };
     (Finish { error: Some(detail.clone()), last_event: detail, ..finish }, error)
 }

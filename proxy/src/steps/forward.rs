@@ -27,7 +27,7 @@ use crate::front::link::ClientLink;
 use crate::front::upgrade;
 use crate::mcp::watch::{SILENT, Watch};
 use crate::upstream::response_body::UpstreamBody;
-use crate::upstream::send::{AnswerHead, Reuse};
+use crate::upstream::send::{AnswerHead, Reuse, SendFailure, Silence};
 
 /// A call of the class `once` takes a kept connection only if that was idle no longer than this:
 /// the upstream may close it at any time, and a request that was written then is of unknown
@@ -37,14 +37,21 @@ const FRESH_ENOUGH: Duration = Duration::from_secs(1);
 /// Sends a claimed call.
 pub(crate) async fn forward(claimed: Exchange<Claimed>) -> Exchange<Sent> {
     let (exchange, Claimed { running, outbound }) = claimed.split();
-    let result = send_once(&exchange, outbound).await;
-    exchange.with(Sent { running, result })
+    let (result, late) = match send_once(&exchange, outbound).await {
+        Ok(answer) => (Ok(answer), None),
+        Err(failure) => (Err(failure.error), failure.late),
+    };
+    exchange.with(Sent { running, result, late })
 }
 
 /// Sends a call at most once: again only if nothing of it can have left.
-async fn send_once(exchange: &Exchange<()>, mut call: OutboundCall) -> Result<AnswerHead, Error> {
+async fn send_once(
+    exchange: &Exchange<()>,
+    mut call: OutboundCall,
+) -> Result<AnswerHead, SendFailure> {
     let context = &exchange.context;
-    let wrapper = stdio_wrapper(&call.target, &call.head.headers)?;
+    let wrapper = stdio_wrapper(&call.target, &call.head.headers).map_err(SendFailure::of)?;
+    let silence = exchange.label.silence(&context.timeouts);
     call.prepare(&context.own.via);
     if exchange.label.mcp.is_some() {
         call.ask_for_plain_answer();
@@ -54,13 +61,11 @@ async fn send_once(exchange: &Exchange<()>, mut call: OutboundCall) -> Result<An
         EffectClass::Once => Reuse::IdleFor(FRESH_ENOUGH),
         EffectClass::Idempotent | EffectClass::Keyed => Reuse::Any,
     };
-    match context.upstreams.send(target, call.request(), reuse).await {
-        Ok(answer) => Ok(answer),
+    match context.upstreams.send(target, call.request(), reuse, &silence).await {
         Err(failure) if failure.stale => {
-            let again = context.upstreams.send(target, call.request(), Reuse::Fresh).await;
-            again.map_err(|failure| failure.error)
+            context.upstreams.send(target, call.request(), Reuse::Fresh, &silence).await
         }
-        Err(failure) => Err(failure.error),
+        sent => sent,
     }
 }
 
@@ -99,7 +104,8 @@ pub(crate) async fn pass(
         request.headers_mut().insert(UPGRADE, protocols);
     }
     let hop = wrapper.as_ref().unwrap_or(&target);
-    let sent = context.upstreams.send(hop, request, Reuse::Any).await;
+    let silence = Silence { limit: context.timeouts.silence, caller: None };
+    let sent = context.upstreams.send(hop, request, Reuse::Any, &silence).await;
     let mut answer = sent.map_err(|failure| failure.error)?;
     if let Some(client) = client
         && answer.response.status() == StatusCode::SWITCHING_PROTOCOLS
@@ -112,7 +118,7 @@ pub(crate) async fn pass(
     }
     let (head, incoming) = answer.response.into_parts();
     let may_be_silent = watch.is_some() || reason == PassReason::Grpc;
-    let idle = if may_be_silent { SILENT } else { context.timeouts.body_idle };
+    let idle = if may_be_silent { SILENT } else { context.timeouts.silence };
     let body =
         UpstreamBody::new(IncomingBody::new(incoming, head.version, idle), answer.connection);
     let body = match watch {

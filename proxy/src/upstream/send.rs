@@ -1,14 +1,17 @@
 //! Sends a request over a kept connection or a fresh one, and knows whether bytes left.
 
-use std::pin::pin;
+use std::fmt;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use hyper::body::Incoming;
+use hyper::client::conn::TrySendError;
 use hyper::header::UPGRADE;
 use hyper::{Request, Response};
 use proxy_core::error::Error;
 use proxy_core::http::target::{Authority, Scheme, Target};
+use proxy_core::mcp::caller::Caller;
 use proxy_core::mcp::stdio::stdio_name;
 use store::call::Sent;
 use tokio::time::timeout;
@@ -48,6 +51,61 @@ pub(crate) struct SendFailure {
     pub(crate) stale: bool,
     /// The request, if it was handed back untouched.
     request: Option<Request<RequestBody>>,
+    /// The answer, which may still come, if the upstream was silent for too long.
+    pub(crate) late: Option<LateHead>,
+}
+
+type Sending = Pin<
+    Box<
+        dyn Future<
+                Output = (
+                    Result<Response<Incoming>, TrySendError<Request<RequestBody>>>,
+                    PooledConnection,
+                ),
+            > + Send,
+    >,
+>;
+
+/// The head of an answer that may still come. Dropping it closes the connection.
+pub(crate) struct LateHead {
+    sending: Sending,
+    started: Instant,
+}
+
+impl fmt::Debug for LateHead {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LateHead").finish_non_exhaustive()
+    }
+}
+
+impl LateHead {
+    /// Waits for the head. `None`: it does not come any more.
+    pub(crate) async fn head(self) -> Option<AnswerHead> {
+        let (result, connection) = self.sending.await;
+        let response = result.ok()?;
+        Some(AnswerHead { response, connection, took: self.started.elapsed() })
+    }
+}
+
+impl SendFailure {
+    pub(crate) fn of(error: Error) -> Self {
+        Self { error, stale: false, request: None, late: None }
+    }
+}
+
+/// How long an upstream may be silent.
+#[derive(Debug, Clone)]
+pub(crate) struct Silence {
+    pub(crate) limit: Duration,
+    /// The caller of a tool of MCP, of whose progress other streams bring notes.
+    pub(crate) caller: Option<Arc<Caller>>,
+}
+
+impl Silence {
+    /// How many notes came on other streams.
+    pub(crate) fn notes(&self) -> u64 {
+        self.caller.as_ref().map_or(0, |caller| caller.notes())
+    }
 }
 
 /// Which connections a request may take.
@@ -82,6 +140,7 @@ impl Upstreams {
         target: &Target,
         mut request: Request<RequestBody>,
         reuse: Reuse,
+        silence: &Silence,
     ) -> Result<AnswerHead, SendFailure> {
         let started = Instant::now();
         // Only HTTP/1.1 hands a connection over to another protocol.
@@ -93,7 +152,7 @@ impl Upstreams {
             Reuse::Fresh => None,
         };
         if let Some(kept) = age.and_then(|age| self.pool.take(target, age, sharing)) {
-            match self.attempt(target, kept, request).await {
+            match self.attempt(target, kept, request, silence).await {
                 Err(SendFailure { request: Some(unsent), .. }) => request = unsent,
                 Ok((response, connection)) => {
                     return Ok(AnswerHead { response, connection, took: started.elapsed() });
@@ -102,8 +161,8 @@ impl Upstreams {
             }
         }
         let fresh = self.connect(target, sharing).await;
-        let fresh = fresh.map_err(|error| SendFailure { error, stale: false, request: None })?;
-        let (response, connection) = self.attempt(target, fresh, request).await?;
+        let fresh = fresh.map_err(SendFailure::of)?;
+        let (response, connection) = self.attempt(target, fresh, request, silence).await?;
         Ok(AnswerHead { response, connection, took: started.elapsed() })
     }
 
@@ -135,28 +194,32 @@ impl Upstreams {
         target: &Target,
         mut connection: PooledConnection,
         mut request: Request<RequestBody>,
+        silence: &Silence,
     ) -> Result<(Response<Incoming>, PooledConnection), SendFailure> {
+        let started = Instant::now();
         let progress = connection.progress();
         let before = progress.get();
         connection.arm_failpoint();
         connection.shape(&mut request, target);
-        let limit = self.timeouts.response_head;
-        let mut last = before;
-        let result = {
-            let mut sending = pin!(connection.send(request));
-            loop {
-                match timeout(limit, &mut sending).await {
-                    Ok(result) => break Some(result),
-                    // The limit is for the answer: it starts when the upload stops moving.
-                    Err(_) if progress.get() > last => last = progress.get(),
-                    Err(_) => break None,
+        let mut last = (before, silence.notes());
+        let mut sending: Sending = Box::pin(async move {
+            let result = connection.send(request).await;
+            (result, connection)
+        });
+        let (result, connection) = loop {
+            let elapsed = timeout(silence.limit, &mut sending).await;
+            let seen = (progress.get(), silence.notes());
+            match elapsed {
+                Ok(sent) => break sent,
+                // The limit is for the answer: it starts when the upload stops moving.
+                Err(_) if seen != last => last = seen,
+                Err(_) => {
+                    let detail = format!("no answer within {} s", silence.limit.as_secs());
+                    let error = Error::UpstreamTimeout { detail, sent: Sent::Maybe };
+                    let late = Some(LateHead { sending, started });
+                    return Err(SendFailure { late, ..SendFailure::of(error) });
                 }
             }
-        };
-        let Some(result) = result else {
-            let detail = format!("no answer within {} s", limit.as_secs());
-            let error = Error::UpstreamTimeout { detail, sent: Sent::Maybe };
-            return Err(SendFailure { error, stale: false, request: None });
         };
         let mut failed = match result {
             Ok(response) => return Ok((response, connection)),
@@ -166,7 +229,8 @@ impl Upstreams {
         let unsent = request.is_some() || connection.proves_unsent(before, failed.error());
         let sent = if unsent { Sent::Never } else { Sent::Maybe };
         let error = self.explain(&failed.into_error(), sent);
-        Err(SendFailure { error, stale: unsent && connection.reused, request })
+        let stale = unsent && connection.reused;
+        Err(SendFailure { stale, request, ..SendFailure::of(error) })
     }
 
     /// What went wrong, in words. A request body that stalls is the client's fault.

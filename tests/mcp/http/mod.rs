@@ -1,6 +1,7 @@
 //! MCP tool calls over HTTP, against a server in raw sockets that counts: one effect whatever the id,
 //! complete once the response was seen, and answers that an MCP client can read.
 
+mod lost;
 mod once;
 mod outcomes;
 mod passing;

@@ -56,17 +56,30 @@ pub fn decode<'a>(
     Ok(plain)
 }
 
-/// The codings in the order in which they were applied.
-fn codings(headers: &HeaderMap) -> Result<Vec<Coding>, Undecodable> {
-    let names = headers
+/// The names of the codings in the order in which they were applied: in lower case, without
+/// `identity`, and each by its first name.
+pub fn names(headers: &HeaderMap) -> Vec<Vec<u8>> {
+    headers
         .get_all(CONTENT_ENCODING)
         .iter()
         .flat_map(|value| value.as_bytes().split(|byte| *byte == b','))
-        .map(|name| name.trim_ascii().to_ascii_lowercase())
-        .filter(|name| !name.is_empty() && name != b"identity");
-    let codings: Option<Vec<Coding>> = names
+        .map(canonical_name)
+        .filter(|name| !name.is_empty() && name != b"identity")
+        .collect()
+}
+
+/// The name of a coding in lower case; that of an alias is the one it stands for (RFC 9110,
+/// 8.4.1.3).
+pub fn canonical_name(name: &[u8]) -> Vec<u8> {
+    let name = name.trim_ascii().to_ascii_lowercase();
+    if name == b"x-gzip" { b"gzip".to_vec() } else { name }
+}
+
+fn codings(headers: &HeaderMap) -> Result<Vec<Coding>, Undecodable> {
+    let codings: Option<Vec<Coding>> = names(headers)
+        .into_iter()
         .map(|name| match &name[..] {
-            b"gzip" | b"x-gzip" => Some(Coding::Gzip),
+            b"gzip" => Some(Coding::Gzip),
             b"deflate" => Some(Coding::Deflate),
             b"br" => Some(Coding::Brotli),
             b"zstd" => Some(Coding::Zstd),

@@ -11,6 +11,7 @@ pub mod host_pattern;
 pub mod meaning;
 pub mod next_hop;
 pub mod own_fields;
+pub mod payment;
 pub mod request_form;
 pub mod route;
 pub mod target;
