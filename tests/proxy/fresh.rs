@@ -31,7 +31,7 @@ fn rpc(method: &str, params: &str) -> String {
 }
 
 #[test]
-fn a_read_by_post_is_answered_anew() {
+fn a_read_by_post_is_answered_again() {
     let upstream = Upstream::echo();
     let engine = engine!().start();
     let call = r#"[{"to":"0x01","data":"0x"},"latest"]"#;
@@ -154,16 +154,16 @@ fn a_sign_in_passes_and_says_so() {
 fn a_rule_decides_by_the_method_of_json_rpc() {
     let upstream = Upstream::echo();
     let engine = configured(
-        "[[rule]]\nname = \"look\"\nrpc_method = [\"state_*\", \"tell\"]\neffect = \"read\"\n\
+        "[[rule]]\nname = \"look\"\nrpc_method = [\"state_*\", \"report\"]\neffect = \"read\"\n\
          [[rule]]\nname = \"count\"\nrpc_method = \"eth_getFilterChanges\"\neffect = \"once\"\n\
          [[rule]]\npath = \"/login\"\neffect = \"once\"\n\
          [[rule]]\npath = \"/tools\"\nrpc_method = \"*\"\neffect = \"idempotent\"\n",
     );
-    let both = format!("[{},{}]", rpc("state_root", "[]"), rpc("tell", "[]"));
+    let both = format!("[{},{}]", rpc("state_root", "[]"), rpc("report", "[]"));
     let half = format!("[{},{}]", rpc("state_root", "[]"), rpc("act", "[]"));
     for (path, body, passes) in [
         ("/", rpc("state_root", "[]"), true),
-        ("/", rpc("tell", "[]"), true),
+        ("/", rpc("report", "[]"), true),
         ("/", both, true),
         ("/", half, false),
         ("/", rpc("act", "[]"), false),

@@ -18,6 +18,7 @@ mod outcomes;
 mod passing;
 mod repeat;
 mod scope;
+mod silence;
 mod streams;
 mod tls;
 mod tunnel;

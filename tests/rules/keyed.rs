@@ -189,7 +189,7 @@ fn a_clients_key_next_to_a_rules_key_still_counts_as_a_key() {
     assert_eq!(upstream.hits(), 1);
 }
 
-/// A tool that answers each key for ever as it answered it first; the answers, in order, of new keys.
+/// A tool that answers each key as it answered it first; the answers, in order, of new keys.
 fn remembers(answers: &'static [u16]) -> Upstream {
     let seen: Mutex<Vec<String>> = Mutex::default();
     Upstream::start(move |request, exchange| {

@@ -3,31 +3,26 @@
 //! committed. Earlier and later events flow.
 
 use std::io;
-use std::ops::ControlFlow::{self, Break, Continue};
 use std::sync::Arc;
-use std::time::Duration;
 
 use bytes::Bytes;
-use http_body_util::BodyExt as _;
-use hyper::body::Frame;
 use proxy_core::error::Error;
 use proxy_core::http::hop_by_hop::remove_where;
 use proxy_core::mcp::caller::Caller;
-use proxy_core::mcp::long_event::{LongEvent, LongResponse};
+use proxy_core::mcp::long_event::LongResponse;
 use proxy_core::mcp::reply::ToolOutcome;
-use proxy_core::mcp::sse::{self, Cutter, SsePiece};
 use store::call::{AnswerBody, Finish, Sent, Settled};
 use tokio::time::timeout;
 
+use super::late_stream::{LateStream, ResponseSource};
 use super::sessions::{ExpectedResponse, SessionResponse};
+use super::tool_stream::{StreamEvent, ToolStream};
 use crate::body::channel::channel;
 use crate::body::reply::ReplyBody;
-use crate::context::ProxyContext;
 use crate::steps::exchange::Exchange;
-use crate::steps::label::CallLabel;
 use crate::steps::record::client::StreamClient;
 use crate::steps::record::facts::{AnswerFacts, AnswerInProgress};
-use crate::steps::record::late::{LateAnswer, LateFinish, LateSource};
+use crate::steps::record::late::{LateAnswer, LateSource};
 use crate::steps::respond::problem;
 use crate::steps::states::{Recorded, Running, SentCall};
 use crate::upstream::response_body::UpstreamBody;
@@ -50,136 +45,6 @@ pub(crate) fn stream(
     let stream = ToolStream::new(&exchange.context, caller, source, silence);
     exchange.context.lifecycle.calls.spawn(pump(running, facts, stream, client));
     exchange
-}
-
-/// The stream that answers one call.
-struct ToolStream {
-    caller: Arc<Caller>,
-    source: UpstreamBody,
-    cutter: Cutter,
-    /// Its events have ids: it may continue on another stream.
-    resumable: bool,
-    /// An event that is too large to be held.
-    long: Option<LongEvent>,
-    expected: Option<ExpectedResponse>,
-    silence: Silence,
-    /// How many notes of the call's progress had come elsewhere, when last looked at.
-    notes: u64,
-}
-
-/// How the wait for the response ended.
-enum StreamEvent {
-    /// In this stream: the event, the message in it, and what it says.
-    Here { event: Bytes, message: Bytes, outcome: ToolOutcome },
-    /// In this stream, but too large to be held: the last part of the event.
-    Long(Bytes, LongResponse),
-    /// On another stream of the session.
-    Elsewhere(SessionResponse),
-    /// The stream ended without it, properly or not.
-    Missing(Option<io::Error>),
-}
-
-impl ToolStream {
-    fn new(
-        context: &ProxyContext,
-        caller: Arc<Caller>,
-        source: UpstreamBody,
-        silence: Silence,
-    ) -> Self {
-        let sessions = &context.calls.mcp.sessions;
-        let expected = caller.session().map(|session| sessions.expect(session, caller.id()));
-        let cutter = Cutter::default();
-        let notes = silence.notes();
-        Self { caller, source, cutter, resumable: false, long: None, expected, silence, notes }
-    }
-
-    /// Whether notes of the call's progress came elsewhere, so that its silence begins anew.
-    fn is_alive(&mut self) -> bool {
-        let before = std::mem::replace(&mut self.notes, self.silence.notes());
-        before != self.notes
-    }
-
-    async fn response(&mut self, client: &mut StreamClient) -> StreamEvent {
-        loop {
-            while let Some(piece) = self.cutter.next_piece() {
-                if let Break(arrival) = self.take(piece, client).await {
-                    return arrival;
-                }
-            }
-            let frame = tokio::select! {
-                biased;
-                frame = self.source.frame() => frame,
-                left = client.cancelled() => return StreamEvent::Missing(Some(left)),
-                Some(response) = response_elsewhere(self.expected.as_mut()) => {
-                    return StreamEvent::Elsewhere(response);
-                }
-            };
-            match frame.map(|frame| frame.map(Frame::into_data)) {
-                Some(Ok(Ok(data))) => self.cutter.push(&data),
-                Some(Ok(Err(_))) => {}
-                Some(Err(error)) if error.kind() == io::ErrorKind::TimedOut && self.is_alive() => {
-                    self.source.set_limit(self.silence.limit);
-                }
-                Some(Err(error)) => return StreamEvent::Missing(Some(error)),
-                None => return StreamEvent::Missing(None),
-            }
-        }
-    }
-
-    /// Passes a piece of the stream on, unless it holds the response.
-    async fn take(
-        &mut self,
-        piece: SsePiece,
-        client: &mut StreamClient,
-    ) -> ControlFlow<StreamEvent> {
-        match piece {
-            SsePiece::Part(part) => {
-                self.long.get_or_insert_default().push(&part);
-                client.send(part).await;
-            }
-            SsePiece::Last(part) => {
-                let mut long = self.long.take().unwrap_or_default();
-                long.push(&part);
-                match long.finish() {
-                    Some(response) => return Break(StreamEvent::Long(part, response)),
-                    None => client.send(part).await,
-                }
-            }
-            SsePiece::Event(event) => {
-                let read = sse::event(&event);
-                self.resumable |= read.resumable;
-                match self.caller.outcome(&read.data) {
-                    Some(outcome) => {
-                        let message = read.data.into();
-                        return Break(StreamEvent::Here { event, message, outcome });
-                    }
-                    None => client.send(event).await,
-                }
-            }
-        }
-        Continue(())
-    }
-
-    /// Passes on what comes behind the response, as long as the client reads.
-    async fn pass_rest(mut self, mut client: StreamClient) {
-        client.send(self.cutter.rest()).await;
-        while client.is_there() {
-            match self.source.frame().await.map(|frame| frame.map(Frame::into_data)) {
-                Some(Ok(Ok(data))) => client.send(data).await,
-                Some(Ok(Err(_))) => {}
-                Some(Err(_)) => return,
-                None => break,
-            }
-        }
-        client.end(None).await;
-    }
-}
-
-async fn response_elsewhere(expected: Option<&mut ExpectedResponse>) -> Option<SessionResponse> {
-    match expected {
-        Some(expected) => expected.response().await,
-        None => std::future::pending().await,
-    }
 }
 
 async fn pump(
@@ -308,7 +173,7 @@ async fn wait_elsewhere(
     LateAnswer::follow(late);
 }
 
-/// Waits for the response elsewhere, as long as something is heard of the call.
+/// Waits for the response elsewhere, as long as the call shows progress.
 async fn patiently(silence: &Silence, expected: &mut ExpectedResponse) -> Option<SessionResponse> {
     let mut notes = silence.notes();
     loop {
@@ -330,7 +195,7 @@ async fn end_silent(
     broke: Option<io::Error>,
 ) {
     let (finish, error) = without_response(&running.state.call, &facts, broke.as_ref());
-    let here = LateStream { facts, source: ResponseSource::Here(stream) };
+    let here = LateStream { facts, source: ResponseSource::Here(Box::new(stream)) };
     let late = LateAnswer::to(&running, LateSource::Stream(Box::new(here)));
     let (exchange, settled) = running.settle(finish).await;
     match settled {
@@ -338,64 +203,6 @@ async fn end_silent(
         Err(error) => return end_with_problem(&exchange, &error, None, client).await,
     }
     LateAnswer::follow(late);
-}
-
-/// A stream that may still bring the response, although its caller was given up.
-pub(crate) struct LateStream {
-    facts: AnswerFacts,
-    source: ResponseSource,
-}
-
-enum ResponseSource {
-    /// The stream of the call.
-    Here(ToolStream),
-    /// Another stream of its session.
-    Elsewhere(ExpectedResponse),
-}
-
-impl LateStream {
-    /// A stream of which nothing was read.
-    pub(crate) fn begun(
-        context: &ProxyContext,
-        caller: Arc<Caller>,
-        facts: AnswerFacts,
-        source: UpstreamBody,
-    ) -> Self {
-        let silence = Silence { limit: context.timeouts.late, caller: None };
-        let stream = ToolStream::new(context, caller, source, silence);
-        Self { facts, source: ResponseSource::Here(stream) }
-    }
-
-    /// The outcome by the response. `None`: none came, or it is too large to be kept.
-    pub(crate) async fn finish(
-        self,
-        label: &CallLabel,
-        call: &SentCall,
-        limit: Duration,
-    ) -> Option<LateFinish> {
-        let Self { facts, source } = self;
-        let (caller, response) = match source {
-            ResponseSource::Here(mut stream) => {
-                stream.source.set_limit(limit);
-                match stream.response(&mut StreamClient::none()).await {
-                    StreamEvent::Here { message, outcome, .. } => {
-                        let outcome = facts.judged(label, outcome, Some(&message));
-                        let finish = facts.responded(call, outcome, message);
-                        return Some(LateFinish { finish, recorded: None });
-                    }
-                    StreamEvent::Elsewhere(response) => (stream.caller, response),
-                    StreamEvent::Long(..) | StreamEvent::Missing(_) => return None,
-                }
-            }
-            ResponseSource::Elsewhere(mut expected) => {
-                (label.mcp.clone()?, expected.response().await?)
-            }
-        };
-        let outcome = caller.outcome(&response.message)?;
-        let outcome = facts.judged(label, outcome, Some(&response.message));
-        let finish = facts.responded(call, outcome, response.message);
-        Some(LateFinish { finish, recorded: Some(response.recorded) })
-    }
 }
 
 fn without_response(

@@ -93,6 +93,9 @@ impl SendFailure {
     }
 }
 
+/// How often it is looked for signs of life within the time that an upstream may be silent.
+const TICKS: u32 = 8;
+
 /// How long an upstream may be silent.
 #[derive(Debug, Clone)]
 pub(crate) struct Silence {
@@ -206,13 +209,15 @@ impl Upstreams {
             let result = connection.send(request).await;
             (result, connection)
         });
+        let mut silent = 0;
         let (result, connection) = loop {
-            let elapsed = timeout(silence.limit, &mut sending).await;
+            let waited = timeout(silence.limit / TICKS, &mut sending).await;
             let seen = (progress.get(), silence.notes());
-            match elapsed {
+            match waited {
                 Ok(sent) => break sent,
                 // The limit is for the answer: it starts when the upload stops moving.
-                Err(_) if seen != last => last = seen,
+                Err(_) if seen != last => (last, silent) = (seen, 0),
+                Err(_) if silent + 1 < TICKS => silent += 1,
                 Err(_) => {
                     let detail = format!("no answer within {} s", silence.limit.as_secs());
                     let error = Error::UpstreamTimeout { detail, sent: Sent::Maybe };

@@ -5,6 +5,7 @@ mod lost;
 mod once;
 mod outcomes;
 mod passing;
+mod silence;
 mod streams;
 
 use serde_json::{Value, json};

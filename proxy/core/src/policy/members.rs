@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 
 use http::header::HeaderMap;
-use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
 
 use crate::http::forms::kind::{BodyKind, body_kind};
@@ -27,7 +26,7 @@ pub(super) fn names(headers: &HeaderMap, body: &[u8]) -> Option<Vec<String>> {
         BodyKind::Json => {
             let outer = members(body)?;
             let inner = outer.values().filter_map(|value| {
-                serde_json::from_str::<BTreeMap<String, IgnoredAny>>(value.get()).ok()
+                serde_json::from_str::<BTreeMap<String, &RawValue>>(value.get()).ok()
             });
             let inner: Vec<String> = inner.flat_map(BTreeMap::into_keys).collect();
             Some(outer.into_keys().chain(inner).collect())

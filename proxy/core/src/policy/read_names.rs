@@ -128,7 +128,7 @@ fn run_together(words: &[String]) -> bool {
         ["get", "list", "decode", "estimate"].iter().find_map(|verb| name.strip_prefix(verb));
     rest.is_some_and(|rest| {
         let acts = ["new", "change", "work", "aux"].iter().any(|word| rest.contains(word));
-        // `getaccountaddress` creates one; `listen` is no list.
+        // `getaccountaddress` creates one; `listen` lists nothing.
         let creates = rest.ends_with("address") && !rest.contains("by");
         rest.len() > 3 && !acts && !creates
     })
@@ -168,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn what_may_write_is_no_read() {
+    fn what_may_write_is_guarded() {
         for (method, params) in [
             ("eth_sendRawTransaction", r#"["0x01"]"#),
             ("eth_sendTransaction", "[]"),

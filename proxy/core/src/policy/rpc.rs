@@ -95,7 +95,7 @@ mod tests {
             r#"{"jsonrpc":"2.0","method":"getBalance","method":"sendTransaction"}"#,
             r#"{"jsonrpc":"2.0","method":7}"#,
             r#"[{"jsonrpc":"2.0","method":"getBalance"},7]"#,
-            r#"[]"#,
+            "[]",
             r#"{"a":"method"}"#,
         ] {
             assert_eq!(methods(none), None, "{none}");

@@ -171,13 +171,13 @@ impl Rule {
     /// Whether the rule matches a call. Does not allocate.
     pub(super) fn matches(&self, method: &Method, target: &Target, names: CallNames<'_>) -> bool {
         let Conditions { mcp_tool, rpc_method, .. } = &self.conditions;
-        let named = |list: &[NamePattern], name: &str| list.iter().any(|one| one.matches(name));
+        let in_list = |list: &[NamePattern], name: &str| list.iter().any(|one| one.matches(name));
         self.matches_head(method, target)
-            && (mcp_tool.is_empty() || names.tool.is_some_and(|tool| named(mcp_tool, tool)))
+            && (mcp_tool.is_empty() || names.tool.is_some_and(|tool| in_list(mcp_tool, tool)))
             && (rpc_method.is_empty()
                 || names
                     .rpc
-                    .is_some_and(|calls| calls.methods().all(|method| named(rpc_method, method))))
+                    .is_some_and(|calls| calls.methods().all(|method| in_list(rpc_method, method))))
     }
 
     /// Whether the rule matches some call with this head that is not one of MCP.

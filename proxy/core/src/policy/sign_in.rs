@@ -131,10 +131,10 @@ pub(super) fn signs_in(headers: &HeaderMap, body: &[u8]) -> bool {
     let names: Vec<Vec<String>> = names.iter().map(|name| words(name)).collect();
     let whole: Vec<String> = names.iter().map(|words| words.concat()).collect();
     let any = |word: &dyn Fn(&str) -> bool| names.iter().flatten().any(|one| word(one));
-    let named = |list: &[&str]| whole.iter().any(|name| list.contains(&name.as_str()));
-    let foreign = any(&|word| FOREIGN.contains(&word)) || named(FOREIGN_NAMES);
-    let code = whole.iter().any(|name| name == "code") && named(BESIDE_CODE);
-    let credential = any(&|word| CREDENTIALS.contains(&word)) || named(CREDENTIAL_NAMES) || code;
+    let has_one = |list: &[&str]| whole.iter().any(|name| list.contains(&name.as_str()));
+    let foreign = any(&|word| FOREIGN.contains(&word)) || has_one(FOREIGN_NAMES);
+    let code = whole.iter().any(|name| name == "code") && has_one(BESIDE_CODE);
+    let credential = any(&|word| CREDENTIALS.contains(&word)) || has_one(CREDENTIAL_NAMES) || code;
     credential && !foreign
 }
 

@@ -34,7 +34,7 @@ pub(super) enum PostMatch {
     Path(&'static [&'static str]),
     /// The same, and the body has these members.
     PathAndMembers(&'static [&'static str], &'static [&'static str]),
-    /// The path ends with one of these segments, and the body says nothing but for what to wait.
+    /// The path ends with one of these segments, and the body only says what to wait for.
     Poll(&'static [&'static str]),
 }
 

@@ -4,16 +4,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use store::LateReport;
-use store::call::Finish;
 use store::state::Knowledge;
-use tokio::sync::{OwnedSemaphorePermit, oneshot};
+use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::timeout;
 
+use super::begun::{Begun, may_hold_response};
 use super::facts::AnswerFacts;
 use super::recorder::Recorder;
-use super::{Begun, may_hold_response};
 use crate::context::ProxyContext;
-use crate::mcp::stream_reply::LateStream;
+use crate::mcp::late_stream::{LateFinish, LateStream};
 use crate::steps::exchange::Exchange;
 use crate::steps::label::CallLabel;
 use crate::steps::states::{Running, SentCall};
@@ -46,13 +45,6 @@ pub(crate) struct LateAnswer {
     source: LateSource,
     /// One of those that may be waited for.
     _place: OwnedSemaphorePermit,
-}
-
-/// What a late answer says.
-pub(crate) struct LateFinish {
-    pub(crate) finish: Finish,
-    /// Learns that it is on disk, if another stream of a session waits for that.
-    pub(crate) recorded: Option<oneshot::Sender<()>>,
 }
 
 impl LateAnswer {

@@ -1,5 +1,6 @@
 //! Step 5: consumes the lease with the outcome, before the agent can act on the answer.
 
+mod begun;
 pub(crate) mod client;
 pub(crate) mod facts;
 pub(crate) mod late;
@@ -7,29 +8,21 @@ mod recorder;
 mod stream;
 
 use std::io;
-use std::time::Duration;
 
 use bytes::Bytes;
-use hyper::body::Body as _;
-use hyper::header::{CONTENT_ENCODING, HeaderValue, TRAILER, TRANSFER_ENCODING};
-use hyper::http::response;
-use hyper::{HeaderMap, StatusCode};
+use hyper::HeaderMap;
+use hyper::header::TRAILER;
 use proxy_core::error::Error;
-use proxy_core::http::forms::kind::media_type;
-use proxy_core::http::hop_by_hop::strip_response;
 use store::call::{AnswerBody, Finish, Sent as BytesSent};
 use store::state::Knowledge;
-use store::{Clock as _, SystemClock};
 
-use self::facts::{AnswerFacts, AnswerInProgress};
+use self::begun::{Begun, may_have_body, may_hold_response};
+use self::facts::AnswerInProgress;
 use self::late::{LateAnswer, LateBody, LateSource};
 use self::recorder::{HeldBody, Recorder};
 use super::exchange::Exchange;
-use super::label::CallLabel;
 use super::states::{Answered, Recorded, Running, Sent};
-use crate::body::incoming::IncomingBody;
 use crate::mcp::stream_reply;
-use crate::upstream::response_body::UpstreamBody;
 use crate::upstream::send::AnswerHead;
 
 /// Records the outcome of a call. An answer that flows is recorded by a separate task, which
@@ -103,9 +96,9 @@ async fn record_answer(running: Exchange<Running>, answer: AnswerHead) -> Exchan
             let facts = answering.facts.clone();
             let rest = LateSource::Body(Box::new(LateBody { facts, recorder, source }));
             let late = LateAnswer::to(&answering.running, rest);
-            let recorded = settle_broken(answering, body, &error).await;
+            let given_up = settle_broken(answering, body, &error).await;
             LateAnswer::follow(late);
-            recorded
+            given_up
         }
         HeldBody::Broken(error) => {
             let body = recorder.finish().await;
@@ -119,57 +112,6 @@ async fn record_answer(running: Exchange<Running>, answer: AnswerHead) -> Exchan
             stream::stream(answering, stream::FlowingBody { length, recorder, source, next })
         }
     }
-}
-
-/// An answer whose head is there.
-struct Begun {
-    /// As the client gets it.
-    head: response::Parts,
-    facts: AnswerFacts,
-    source: UpstreamBody,
-    /// The length of the body, if it is known.
-    length: Option<u64>,
-    /// The field `Trailer`.
-    announced: Option<HeaderValue>,
-}
-
-impl Begun {
-    /// `silence`: how long the upstream may be silent.
-    fn of(label: &CallLabel, answer: AnswerHead, silence: Duration) -> Self {
-        let received_at = SystemClock.now();
-        let (mut head, incoming) = answer.response.into_parts();
-        let length = incoming.size_hint().exact();
-        let unverified = length.is_none()
-            && !head.headers.contains_key(TRANSFER_ENCODING)
-            && !answer.connection.marks_ends();
-        let announced = head.headers.get(TRAILER).cloned();
-        strip_response(&mut head.headers);
-        let facts = AnswerFacts {
-            status: head.status.as_u16(),
-            headers: head.headers.clone(),
-            reason: head.extensions.get().cloned(),
-            received_at,
-            unverified,
-            keeps_body: label.rule.as_ref().is_none_or(|rule| rule.answer.store_body),
-        };
-        let incoming = IncomingBody::new(incoming, head.version, silence);
-        let source = UpstreamBody::new(incoming, answer.connection);
-        Self { head, facts, source, length, announced }
-    }
-}
-
-/// Whether an answer of this status may have a body (RFC 9112, 6.3).
-fn may_have_body(status: StatusCode) -> bool {
-    !status.is_informational()
-        && ![StatusCode::NO_CONTENT, StatusCode::NOT_MODIFIED].contains(&status)
-}
-
-/// Whether the answer is a stream of events that may hold the response to a tool call.
-fn may_hold_response(head: &response::Parts) -> bool {
-    head.status.is_success()
-        && may_have_body(head.status)
-        && !head.headers.contains_key(CONTENT_ENCODING)
-        && media_type(&head.headers).is_some_and(|media| media.essence_str() == "text/event-stream")
 }
 
 /// Records an answer that broke off. `body` is what arrived.
