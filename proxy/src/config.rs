@@ -98,6 +98,8 @@ pub struct Limits {
     pub max_in_flight: usize,
     /// How many duplicates may wait for running calls.
     pub max_waiters: usize,
+    /// How many answers may be waited for whose callers were given up.
+    pub max_late: usize,
 }
 
 /// Where large bodies are spooled.
@@ -152,6 +154,7 @@ impl Default for Limits {
             max_unread: 512 * 1024 * 1024,
             max_in_flight: 4_096,
             max_waiters: 10_000,
+            max_late: 256,
         }
     }
 }
@@ -161,9 +164,12 @@ impl Default for Limits {
 pub struct Timeouts {
     /// Resolving and connecting to an upstream, in all. TLS with it gets the same time again.
     pub connect: Duration,
-    /// From the last written byte of a request to the head of its answer.
-    pub response_head: Duration,
-    /// Between two parts of an answer's body, and for a client to take any of it.
+    /// How long a tool may be silent: from the last written byte of a request to the head of its
+    /// answer, and between two parts of the answer. A rule may say otherwise.
+    pub silence: Duration,
+    /// How long the answer to a call is still waited for, once its tool was silent for too long.
+    pub late: Duration,
+    /// For a client to take any part of an answer.
     pub body_idle: Duration,
     /// Between two parts of a request's body, or until a client takes the next part of its answer.
     pub body_stall: Duration,
@@ -183,7 +189,8 @@ impl Default for Timeouts {
     fn default() -> Self {
         Self {
             connect: Duration::from_secs(10),
-            response_head: Duration::from_secs(300),
+            silence: Duration::from_secs(300),
+            late: Duration::from_hours(1),
             body_idle: Duration::from_secs(300),
             body_stall: Duration::from_secs(30),
             request_head: Duration::from_secs(10),

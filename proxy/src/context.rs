@@ -72,6 +72,8 @@ pub(crate) struct Calls {
     pub(crate) in_flight: Arc<Semaphore>,
     /// One permit for each duplicate that may wait.
     pub(crate) waiters: Semaphore,
+    /// One permit for each answer that may still come after its caller was given up.
+    pub(crate) late: Arc<Semaphore>,
     max_waiters: usize,
     pub(crate) deliveries: Arc<Deliveries>,
     pub(crate) mcp: McpServers,
@@ -106,6 +108,7 @@ impl ProxyContext {
             calls: Calls {
                 in_flight: Arc::new(Semaphore::new(limits.max_in_flight)),
                 waiters: Semaphore::new(limits.max_waiters),
+                late: Arc::new(Semaphore::new(limits.max_late)),
                 max_waiters: limits.max_waiters,
                 deliveries: Arc::default(),
                 mcp: McpServers::new(&config.mcp_trust),

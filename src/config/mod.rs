@@ -66,6 +66,8 @@ pub(crate) struct ProxyConfig {
     pub(crate) max_wait: Duration,
     /// How long one end of a tunnel may be silent after the other has closed.
     pub(crate) tunnel_idle: Duration,
+    pub(crate) silence: Duration,
+    pub(crate) late: Duration,
     /// The rules for calls; a reload changes them.
     pub(crate) calls: proxy::Settings,
     pub(crate) intercept: Vec<HostPattern>,
@@ -182,6 +184,8 @@ impl ProxyConfig {
             max_request: layers.one(&settings::MAX_REQUEST)?.0,
             max_wait: layers.one(&settings::MAX_WAIT)?.0,
             tunnel_idle: layers.one(&settings::TUNNEL_IDLE)?.0,
+            silence: layers.one(&settings::SILENCE)?.0,
+            late: layers.one(&settings::LATE)?.0,
             calls: proxy::Settings {
                 pass: layers.list(&settings::PASS)?,
                 reads_table: layers.one(&settings::READS_TABLE)?,

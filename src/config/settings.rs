@@ -85,6 +85,14 @@ settings! {
     UNDELIVERED_FOR: Span = "proxy.undelivered_for"
         .form(ValueForm::Number).default("10m");
 
+    /// How long a tool may be silent before a call is given up; a rule may say otherwise
+    SILENCE: Span = "proxy.silence"
+        .form(ValueForm::Number).default("300s");
+
+    /// How long the answer to a call is still waited for, once its tool was silent for too long
+    LATE: Span = "proxy.late"
+        .form(ValueForm::Number).default("1h");
+
     /// Host whose calls are audited and never keyed, such as a local model server; can be repeated
     PASS: HostPattern = "proxy.pass"
         .flag("pass", "HOST[:PORT]", "STATE_ENGINE_PASS").help_order(14)

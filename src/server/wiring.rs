@@ -52,6 +52,8 @@ pub(super) fn proxy_settings(
     settings.timeouts.drain = config.drain;
     settings.timeouts.max_wait = config.proxy.max_wait;
     settings.timeouts.tunnel_idle = config.proxy.tunnel_idle;
+    settings.timeouts.silence = config.proxy.silence;
+    settings.timeouts.late = config.proxy.late;
     settings.observer = Arc::new(move |seen| {
         metrics.record_proxied(seen.outcome, seen.duration, seen.upstream);
     });

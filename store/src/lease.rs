@@ -32,16 +32,25 @@ use crate::engine::job::WriterHandle;
 pub struct Lease {
     execution_id: Uuid,
     attempt: u32,
+    key_attempt: u32,
     key_text: Option<String>,
     /// Where its end is recorded; `None` until it is granted.
     writer: Option<WriterHandle>,
 }
 
+/// The right to report an attempt's answer after its end, which settles a doubt. See
+/// [`Store::finish_late`](crate::Store::finish_late).
+#[derive(Debug)]
+pub struct LateReport {
+    pub(crate) execution_id: Uuid,
+    pub(crate) attempt: u32,
+}
+
 impl Lease {
     /// Not granted yet.
     pub(crate) fn new(granted: Granted) -> Self {
-        let Granted { execution_id, attempt, key_text } = granted;
-        Self { execution_id, attempt, key_text, writer: None }
+        let Granted { execution_id, attempt, key_attempt, key_text } = granted;
+        Self { execution_id, attempt, key_attempt, key_text, writer: None }
     }
 
     /// The claim is on disk.
@@ -58,6 +67,17 @@ impl Lease {
     /// The attempt, from 1.
     pub fn attempt(&self) -> u32 {
         self.attempt
+    }
+
+    /// The attempt that began to use the key which the upstream gets, if that is the engine's own: the same
+    /// after an unknown outcome, another after a settled *not executed*.
+    pub fn key_attempt(&self) -> u32 {
+        self.key_attempt
+    }
+
+    /// Lets an answer be reported that comes after the attempt was finished as of unknown outcome.
+    pub fn late_report(&self) -> LateReport {
+        LateReport { execution_id: self.execution_id, attempt: self.attempt }
     }
 
     /// The key that the execution was claimed under.

@@ -99,7 +99,7 @@ mod token;
 pub use audit::report::{Finding, Report};
 pub use clock::{Clock, SystemClock};
 pub use engine::status::Histogram;
-pub use lease::Lease;
+pub use lease::{LateReport, Lease};
 pub use options::Options;
 pub use read::reader::Reader;
 pub use read::stats::Health;

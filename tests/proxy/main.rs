@@ -4,12 +4,15 @@
     reason = "a test stops at the first thing that is not as it must be"
 )]
 
+mod codings;
 mod doubt;
 mod duplicates;
 mod framing;
+mod fresh;
 mod headers;
 mod http2;
 mod keys;
+mod last_words;
 mod limits;
 mod once;
 mod outcomes;
@@ -18,6 +21,7 @@ mod repeat;
 mod scope;
 mod signatures;
 mod signing_schemes;
+mod silence;
 mod streams;
 mod tls;
 mod tries;

@@ -189,6 +189,108 @@ fn a_clients_key_next_to_a_rules_key_still_counts_as_a_key() {
     assert_eq!(upstream.hits(), 1);
 }
 
+/// A tool that answers each key as it answered it first; the answers, in order, of new keys.
+fn remembers(answers: &'static [u16]) -> Upstream {
+    let seen: Mutex<Vec<String>> = Mutex::default();
+    Upstream::start(move |request, exchange| {
+        let key = key_of(request);
+        let number = {
+            let mut seen = seen.lock().unwrap();
+            let known = seen.iter().position(|other| *other == key);
+            known.unwrap_or_else(|| {
+                seen.push(key.clone());
+                seen.len() - 1
+            })
+        };
+        match answers[number] {
+            0 => exchange.close(),
+            status => exchange.answer(status, &[], key.as_bytes()),
+        }
+    })
+}
+
+#[test]
+fn a_call_that_did_not_run_gets_a_new_key() {
+    for (place, refusals) in
+        [("X-Key", &[402, 201][..]), ("X-Key", &[429, 422, 201]), ("/idempotency_key", &[400, 201])]
+    {
+        let refusals: &'static [u16] = refusals.to_vec().leak();
+        let upstream = remembers(refusals);
+        let rules = format!("[[rule]]\neffect = \"keyed\"\nupstream_key = \"{place}\"\n");
+        let engine = configured(&upstream, &rules).start();
+        let request = Request::post_json(&upstream.url("/pay"), r#"{"amount":1}"#);
+        for status in &refusals[..refusals.len() - 1] {
+            engine.send(&request).assert_is(*status, "not-executed");
+        }
+        let done = engine.send(&request);
+        done.assert_is(201, "executed");
+        let keys: Vec<String> = upstream.received().iter().map(key_of).collect();
+        assert_eq!(keys[0], done.header("agent-execution-id").unwrap(), "the first is the id");
+        for key in &keys[1..] {
+            let shape: Vec<usize> = key.split('-').map(str::len).collect();
+            assert_eq!(shape, [8, 4, 4, 4, 12], "{key}");
+        }
+        engine.send(&request).assert_is(201, "replayed");
+        assert_eq!(upstream.hits(), refusals.len());
+    }
+}
+
+#[test]
+fn a_call_of_unknown_outcome_keeps_the_key_of_its_newest_attempt() {
+    let upstream = remembers(&[402, 0, 201]);
+    let engine = configured(&upstream, "[[rule]]\neffect = \"keyed\"\n").start();
+    let request = Request::post(&upstream.url("/pay"), "amount=1");
+    engine.send(&request).assert_is(402, "not-executed");
+    engine.send(&request).assert_problem(502, "upstream-failed");
+    engine.send(&request).assert_problem(502, "upstream-failed");
+    let engine = engine.kill_and_restart();
+    engine.send(&request).assert_problem(502, "upstream-failed");
+    let keys: Vec<String> = upstream.received().iter().map(key_of).collect();
+    assert_ne!(keys[0], keys[1]);
+    assert_eq!([&keys[1], &keys[1]], [&keys[2], &keys[3]]);
+
+    // An operator settles it: the next attempt gets a key that the upstream does not know.
+    let execution = engine.proxied().remove(0);
+    engine.rpc(
+        "resolve_tool_execution",
+        &serde_json::json!({"id": execution["id"], "attempt": 4, "verdict": "not_executed",
+                            "evidence": "looked it up"}),
+    );
+    engine.send(&request).assert_is(201, "executed");
+    assert_ne!(key_of(&upstream.received()[4]), keys[1]);
+}
+
+/// A token is the client's word, and no evidence: the upstream still recognises the call.
+#[test]
+fn a_retry_token_keeps_the_key() {
+    let upstream = remembers(&[500]);
+    let rules = "[[rule]]\neffect = \"keyed\"\nupstream_key_lifetime = \"0s\"\n";
+    let engine = configured(&upstream, rules).start();
+    let request = Request::post(&upstream.url("/pay"), "amount=1");
+    let token = engine.send(&request).header("idempotency-retry-token").unwrap().to_owned();
+    let again = request.clone().header("Idempotency-Retry-Token", &token);
+    engine.send(&again).assert_is(500, "in-doubt");
+    let keys: Vec<String> = upstream.received().iter().map(key_of).collect();
+    assert_eq!(keys[0], keys[1]);
+}
+
+#[test]
+fn a_call_of_which_nothing_was_sent_keeps_its_key() {
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let url = format!("http://{port}/pay");
+    let fine = super::fine();
+    let engine = configured(&fine, "[[rule]]\neffect = \"keyed\"\n").start();
+    let refused = engine.post(&url, "a");
+    refused.assert_problem(502, "upstream-failed");
+    assert_eq!(refused.word(), "not-executed");
+    let upstream = Upstream::start_at(&port.to_string(), |_, exchange| {
+        exchange.answer(200, &[], b"done");
+    });
+    let done = engine.post(&url, "a");
+    done.assert_is(200, "executed");
+    assert_eq!(done.header("agent-execution-id").unwrap(), key_of(&upstream.only()));
+}
+
 #[test]
 fn a_key_can_be_a_member_of_the_body() {
     let (upstream, acted) = honours(1);

@@ -12,6 +12,7 @@ mod routes;
 mod settings;
 mod shipped;
 mod streams;
+mod unknown;
 mod windows;
 
 use std::fs;

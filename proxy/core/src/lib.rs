@@ -83,3 +83,4 @@ pub mod mcp;
 pub mod policy;
 pub mod received;
 pub mod settings;
+mod words;

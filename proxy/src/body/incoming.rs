@@ -29,6 +29,11 @@ impl IncomingBody {
         Self { incoming, flagged, stall: StallTimer::new(limit), ended: false }
     }
 
+    /// Lets it make no progress for so long from now on.
+    pub(crate) fn set_limit(&mut self, limit: Duration) {
+        self.stall.set_limit(limit);
+    }
+
     /// Whether it came to its proper end.
     pub(crate) fn is_whole(&self) -> bool {
         self.ended || self.incoming.is_end_stream()

@@ -23,6 +23,12 @@ impl StallTimer {
         self.limit
     }
 
+    /// Waits from now on for so long.
+    pub(crate) fn set_limit(&mut self, limit: Duration) {
+        self.limit = limit;
+        self.waiting = false;
+    }
+
     /// What was waited for has come.
     pub(crate) fn progress(&mut self) {
         self.waiting = false;

@@ -1,9 +1,11 @@
 //! The Model Context Protocol over HTTP: streams that are watched, and responses that come on
 //! another stream. What a message means is decided in [`proxy_core::mcp`].
 
+pub(crate) mod late_stream;
 pub(crate) mod servers;
 pub(crate) mod sessions;
 pub(crate) mod stream_reply;
+mod tool_stream;
 pub(crate) mod watch;
 
 pub use proxy_core::http::meaning::is_secret_name as is_secret_variable;

@@ -5,7 +5,8 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
-use proxy_core::mcp::reply::id_of_response;
+use proxy_core::mcp::caller::Caller;
+use proxy_core::mcp::reply::{id_of_response, progress_token};
 use proxy_core::mcp::session_key::SessionKey;
 use serde_json::value::RawValue;
 use tokio::sync::{mpsc, oneshot};
@@ -19,13 +20,44 @@ pub(crate) struct SessionResponse {
 
 type Waiting = HashMap<(SessionKey, String), mpsc::Sender<SessionResponse>>;
 
-/// The calls that wait for their responses. As many as are in flight.
+/// The calls that run, by what notes of their progress name.
+type Progressing = HashMap<(SessionKey, String), Arc<Caller>>;
+
+/// The calls that wait for their responses, and those that may send notes of their progress. As
+/// many as are in flight.
 #[derive(Debug, Default)]
-pub(crate) struct Sessions(Mutex<Waiting>);
+pub(crate) struct Sessions {
+    waiting: Mutex<Waiting>,
+    progressing: Mutex<Progressing>,
+}
 
 impl Sessions {
     fn waiting(&self) -> std::sync::MutexGuard<'_, Waiting> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn progressing(&self) -> std::sync::MutexGuard<'_, Progressing> {
+        self.progressing.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Passes notes of a call's progress to its caller, until the guard is dropped.
+    pub(crate) fn follow(self: &Arc<Self>, caller: &Arc<Caller>) -> Option<FollowedProgress> {
+        let (session, token) = caller.progress()?;
+        let key = (session, token.to_owned());
+        self.progressing().insert(key.clone(), Arc::clone(caller));
+        Some(FollowedProgress { sessions: Arc::clone(self), key, caller: Arc::clone(caller) })
+    }
+
+    /// Looks for a note of progress in a message: a sign of life of the call that it is about.
+    fn note(&self, session: SessionKey, message: &[u8]) {
+        if self.progressing().is_empty() {
+            return;
+        }
+        if let Some(token) = progress_token(message)
+            && let Some(caller) = self.progressing().get(&(session, token))
+        {
+            caller.note();
+        }
     }
 
     /// Waits for the response to `id` from now on.
@@ -43,6 +75,7 @@ impl Sessions {
         session: SessionKey,
         message: &[u8],
     ) -> Option<oneshot::Receiver<()>> {
+        self.note(session, message);
         if self.waiting().is_empty() {
             return None;
         }
@@ -52,6 +85,24 @@ impl Sessions {
         let response = SessionResponse { message: Bytes::copy_from_slice(message), recorded };
         waiting.send(response).await.ok()?;
         Some(receiver)
+    }
+}
+
+/// A call whose progress is followed, until this is dropped.
+#[derive(Debug)]
+pub(crate) struct FollowedProgress {
+    sessions: Arc<Sessions>,
+    key: (SessionKey, String),
+    caller: Arc<Caller>,
+}
+
+impl Drop for FollowedProgress {
+    fn drop(&mut self) {
+        let mut progressing = self.sessions.progressing();
+        // A client that used the token twice has put another call here.
+        if progressing.get(&self.key).is_some_and(|caller| Arc::ptr_eq(caller, &self.caller)) {
+            progressing.remove(&self.key);
+        }
     }
 }
 

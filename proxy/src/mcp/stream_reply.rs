@@ -3,31 +3,31 @@
 //! committed. Earlier and later events flow.
 
 use std::io;
-use std::ops::ControlFlow::{self, Break, Continue};
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http_body_util::BodyExt as _;
-use hyper::body::Frame;
 use proxy_core::error::Error;
 use proxy_core::http::hop_by_hop::remove_where;
 use proxy_core::mcp::caller::Caller;
-use proxy_core::mcp::long_event::{LongEvent, LongResponse};
+use proxy_core::mcp::long_event::LongResponse;
 use proxy_core::mcp::reply::ToolOutcome;
-use proxy_core::mcp::sse::{self, Cutter, SsePiece};
 use store::call::{AnswerBody, Finish, Sent, Settled};
 use tokio::time::timeout;
 
+use super::late_stream::{LateStream, ResponseSource};
 use super::sessions::{ExpectedResponse, SessionResponse};
+use super::tool_stream::{StreamEvent, ToolStream};
 use crate::body::channel::channel;
 use crate::body::reply::ReplyBody;
 use crate::front::delivery::{PendingDelivery, Proof};
 use crate::steps::exchange::Exchange;
 use crate::steps::record::client::StreamClient;
 use crate::steps::record::facts::{AnswerFacts, AnswerInProgress};
+use crate::steps::record::late::{LateAnswer, LateSource};
 use crate::steps::respond::problem;
-use crate::steps::states::{Recorded, Running};
+use crate::steps::states::{Recorded, Running, SentCall};
 use crate::upstream::response_body::UpstreamBody;
+use crate::upstream::send::Silence;
 
 /// Passes a stream on as it comes, from a separate task: the client may leave.
 pub(crate) fn stream(
@@ -44,126 +44,10 @@ pub(crate) fn stream(
     let client = StreamClient::new(&running, sender, None);
     let recorded = Recorded::Streaming { head, body: ReplyBody::channel(body), took };
     let exchange = running.fork(recorded);
-    let sessions = &exchange.context.calls.mcp.sessions;
-    let expected = caller.session().map(|session| sessions.expect(session, caller.id()));
-    let stream = ToolStream {
-        caller,
-        source,
-        cutter: Cutter::default(),
-        resumable: false,
-        long: None,
-        expected,
-        delivery,
-    };
+    let silence = exchange.label.silence(&exchange.context.timeouts);
+    let stream = ToolStream::new(&exchange.context, caller, source, silence, delivery);
     exchange.context.lifecycle.calls.spawn(pump(running, facts, stream, client));
     exchange
-}
-
-/// The stream that answers one call.
-struct ToolStream {
-    caller: Arc<Caller>,
-    source: UpstreamBody,
-    cutter: Cutter,
-    /// Its events have ids: it may continue on another stream.
-    resumable: bool,
-    /// An event that is too large to be held.
-    long: Option<LongEvent>,
-    expected: Option<ExpectedResponse>,
-    /// Whether the response arrives.
-    delivery: Option<PendingDelivery>,
-}
-
-/// How the wait for the response ended.
-enum StreamEvent {
-    /// In this stream: the event, the message in it, and what it says.
-    Here { event: Bytes, message: Bytes, outcome: ToolOutcome },
-    /// In this stream, but too large to be held: the last part of the event.
-    Long(Bytes, LongResponse),
-    /// On another stream of the session.
-    Elsewhere(SessionResponse),
-    /// The stream ended without it, properly or not.
-    Missing(Option<io::Error>),
-}
-
-impl ToolStream {
-    async fn response(&mut self, client: &mut StreamClient) -> StreamEvent {
-        loop {
-            while let Some(piece) = self.cutter.next_piece() {
-                if let Break(arrival) = self.take(piece, client).await {
-                    return arrival;
-                }
-            }
-            let frame = tokio::select! {
-                biased;
-                frame = self.source.frame() => frame,
-                left = client.cancelled() => return StreamEvent::Missing(Some(left)),
-                Some(response) = response_elsewhere(self.expected.as_mut()) => {
-                    return StreamEvent::Elsewhere(response);
-                }
-            };
-            match frame.map(|frame| frame.map(Frame::into_data)) {
-                Some(Ok(Ok(data))) => self.cutter.push(&data),
-                Some(Ok(Err(_))) => {}
-                Some(Err(error)) => return StreamEvent::Missing(Some(error)),
-                None => return StreamEvent::Missing(None),
-            }
-        }
-    }
-
-    /// Passes a piece of the stream on, unless it holds the response.
-    async fn take(
-        &mut self,
-        piece: SsePiece,
-        client: &mut StreamClient,
-    ) -> ControlFlow<StreamEvent> {
-        match piece {
-            SsePiece::Part(part) => {
-                self.long.get_or_insert_default().push(&part);
-                client.send(part).await;
-            }
-            SsePiece::Last(part) => {
-                let mut long = self.long.take().unwrap_or_default();
-                long.push(&part);
-                match long.finish() {
-                    Some(response) => return Break(StreamEvent::Long(part, response)),
-                    None => client.send(part).await,
-                }
-            }
-            SsePiece::Event(event) => {
-                let read = sse::event(&event);
-                self.resumable |= read.resumable;
-                match self.caller.outcome(&read.data) {
-                    Some(outcome) => {
-                        let message = read.data.into();
-                        return Break(StreamEvent::Here { event, message, outcome });
-                    }
-                    None => client.send(event).await,
-                }
-            }
-        }
-        Continue(())
-    }
-
-    /// Passes on what comes behind the response, as long as the client reads.
-    async fn pass_rest(mut self, mut client: StreamClient) {
-        client.send(self.cutter.rest()).await;
-        while client.is_there() {
-            match self.source.frame().await.map(|frame| frame.map(Frame::into_data)) {
-                Some(Ok(Ok(data))) => client.send(data).await,
-                Some(Ok(Err(_))) => {}
-                Some(Err(_)) => return,
-                None => break,
-            }
-        }
-        client.end(None).await;
-    }
-}
-
-async fn response_elsewhere(expected: Option<&mut ExpectedResponse>) -> Option<SessionResponse> {
-    match expected {
-        Some(expected) => expected.response().await,
-        None => std::future::pending().await,
-    }
 }
 
 async fn pump(
@@ -174,14 +58,16 @@ async fn pump(
 ) {
     match stream.response(&mut client).await {
         StreamEvent::Here { event, message, outcome } => {
-            let finish = facts.responded(&running.state, outcome, message);
+            let outcome = facts.judged(&running.label, outcome, Some(&message));
+            let finish = facts.responded(&running.state.call, outcome, message);
             end_with(running, finish, event, stream, client).await;
         }
         StreamEvent::Long(last, LongResponse { sha256, size }) => {
             let body = AnswerBody::Dropped { sha256, size };
+            let outcome = facts.judged(&running.label, ToolOutcome::TOO_LONG, None);
             let finish = Finish {
                 answer: Some(facts.stored(body, None)),
-                ..facts.responded(&running.state, ToolOutcome::TOO_LONG, Bytes::new())
+                ..facts.responded(&running.state.call, outcome, Bytes::new())
             };
             end_with(running, finish, last, stream, client).await;
         }
@@ -226,7 +112,8 @@ async fn record_elsewhere(
     response: SessionResponse,
 ) -> bool {
     let Some(outcome) = caller.outcome(&response.message) else { return false };
-    let finish = facts.responded(&running.state, outcome, response.message);
+    let outcome = facts.judged(&running.label, outcome, Some(&response.message));
+    let finish = facts.responded(&running.state.call, outcome, response.message);
     let (_, settled) = running.settle(finish).await;
     if settled.is_ok() {
         let _ = response.recorded.send(());
@@ -244,6 +131,9 @@ async fn end_without(
     mut client: StreamClient,
     broke: Option<io::Error>,
 ) {
+    if broke.as_ref().is_some_and(|error| error.kind() == io::ErrorKind::TimedOut) {
+        return end_silent(running, facts, stream, client, broke).await;
+    }
     let ToolStream { caller, cutter, resumable, expected, source, delivery, .. } = stream;
     drop(source);
     // What the client gets here says nothing about an effect.
@@ -259,7 +149,7 @@ async fn end_without(
     }
     // The part of an event that has not ended is left out: the client would read what follows as
     // more of it.
-    let (finish, error) = without_response(&running.state, &facts, broke.as_ref());
+    let (finish, error) = without_response(&running.state.call, &facts, broke.as_ref());
     let (exchange, settled) = running.settle(finish).await;
     match settled {
         Ok(settled) => end_with_problem(&exchange, &error, Some(&settled), client).await,
@@ -275,30 +165,66 @@ async fn wait_elsewhere(
     mut expected: ExpectedResponse,
 ) {
     let context = Arc::clone(&running.context);
+    let silence = running.label.silence(&context.timeouts);
     let response = tokio::select! {
-        response = timeout(context.timeouts.body_idle, expected.response()) => response,
-        () = context.lifecycle.draining.cancelled() => Ok(None),
+        response = patiently(&silence, &mut expected) => response,
+        () = context.lifecycle.draining.cancelled() => None,
     };
-    if let Ok(Some(response)) = response {
+    if let Some(response) = response {
         record_elsewhere(running, &facts, caller, response).await;
         return;
     }
-    let (finish, _) = without_response(&running.state, &facts, None);
+    let (finish, _) = without_response(&running.state.call, &facts, None);
+    let elsewhere = LateStream { facts, source: ResponseSource::Elsewhere(expected) };
+    let late = LateAnswer::to(&running, LateSource::Stream(Box::new(elsewhere)));
     let _ = running.settle(finish).await;
+    LateAnswer::follow(late);
+}
+
+/// Waits for the response elsewhere, as long as the call shows progress.
+async fn patiently(silence: &Silence, expected: &mut ExpectedResponse) -> Option<SessionResponse> {
+    let mut notes = silence.notes();
+    loop {
+        if let Ok(response) = timeout(silence.limit, expected.response()).await {
+            return response;
+        }
+        if std::mem::replace(&mut notes, silence.notes()) == notes {
+            return None;
+        }
+    }
+}
+
+/// Gives up the caller of a stream that is silent, and goes on to read it.
+async fn end_silent(
+    running: Exchange<Running>,
+    facts: AnswerFacts,
+    stream: ToolStream,
+    client: StreamClient,
+    broke: Option<io::Error>,
+) {
+    let (finish, error) = without_response(&running.state.call, &facts, broke.as_ref());
+    let here = LateStream { facts, source: ResponseSource::Here(Box::new(stream)) };
+    let late = LateAnswer::to(&running, LateSource::Stream(Box::new(here)));
+    let (exchange, settled) = running.settle(finish).await;
+    match settled {
+        Ok(settled) => end_with_problem(&exchange, &error, Some(&settled), client).await,
+        Err(error) => return end_with_problem(&exchange, &error, None, client).await,
+    }
+    LateAnswer::follow(late);
 }
 
 fn without_response(
-    running: &Running,
+    call: &SentCall,
     facts: &AnswerFacts,
     broke: Option<&io::Error>,
 ) -> (Finish, Error) {
     let none = AnswerBody::Kept(Bytes::new());
     if let Some(error) = broke {
-        return facts.truncated(running, none, error);
+        return facts.truncated(call, none, error);
     }
     let detail = "the stream ended without a response to the call".to_owned();
     let error = io::Error::new(io::ErrorKind::UnexpectedEof, detail.clone());
-    let (finish, _) = facts.truncated(running, none, &error);
+    let (finish, _) = facts.truncated(call, none, &error);
     let error = Error::Upstream { detail: detail.clone(), sent: Sent::Maybe };
     (Finish { error: Some(detail.clone()), last_event: detail, ..finish }, error)
 }

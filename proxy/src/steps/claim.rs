@@ -4,6 +4,8 @@ use std::ops::ControlFlow::{Break, Continue};
 use std::sync::Arc;
 
 use proxy_core::error::Error;
+use proxy_core::http::payment::carries_payment;
+use proxy_core::identity::upstream_key;
 use store::call::{Claim, Settled, Waiter};
 use store::decision::Decision;
 use store::model::EffectClass;
@@ -15,7 +17,9 @@ use super::exchange::Exchange;
 use super::reply::Reply;
 use super::respond::problem;
 use super::respond::stored::{self, AnswerFormat};
-use super::states::{Admitted, Claimed, Duplicate, Identified, Original, Running, Step, Stop};
+use super::states::{
+    Admitted, Claimed, Duplicate, Identified, Original, Running, SentCall, Step, Stop,
+};
 use crate::context::ProxyContext;
 use crate::failpoint;
 
@@ -77,12 +81,18 @@ pub(crate) async fn claim(admitted: Exchange<Admitted>) -> Step<Claimed> {
             if acts || exchange.repeat.is_some() {
                 exchange.owe(lease.execution_id(), &digests);
             }
-            outbound.add_key(lease.execution_id());
+            outbound.add_key(upstream_key::own_key(lease.execution_id(), lease.key_attempt()));
+            let sessions = &exchange.context.calls.mcp.sessions;
+            let caller = exchange.label.mcp.as_ref();
             let running = Running {
                 lease,
-                target: outbound.target.clone(),
-                class: outbound.class,
-                sent_at: SystemClock.now(),
+                call: SentCall {
+                    target: outbound.target.clone(),
+                    class: outbound.class,
+                    paid: carries_payment(&outbound.head.headers),
+                    sent_at: SystemClock.now(),
+                },
+                _progress: caller.and_then(|caller| sessions.follow(caller)),
                 _place: place,
             };
             return Continue(exchange.with(Claimed { running, outbound }));

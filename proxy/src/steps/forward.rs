@@ -29,7 +29,7 @@ use crate::front::upgrade;
 use crate::mcp::watch::{SILENT, Watch};
 use crate::upstream::keeping::Reuse;
 use crate::upstream::response_body::UpstreamBody;
-use crate::upstream::send::{AnswerHead, SendFailure};
+use crate::upstream::send::{AnswerHead, SendFailure, Silence};
 
 /// A call of the class `once` takes a kept connection only if that was idle no longer than this:
 /// the upstream may close it at any time, and a request that was written then is of unknown
@@ -42,14 +42,21 @@ const RESENDS: u32 = 2;
 /// Sends a claimed call.
 pub(crate) async fn forward(claimed: Exchange<Claimed>) -> Exchange<Sent> {
     let (exchange, Claimed { running, outbound }) = claimed.split();
-    let result = send_once(&exchange, outbound).await;
-    exchange.with(Sent { running, result })
+    let (result, late) = match send_once(&exchange, outbound).await {
+        Ok(answer) => (Ok(answer), None),
+        Err(failure) => (Err(failure.error), failure.late),
+    };
+    exchange.with(Sent { running, result, late })
 }
 
 /// Sends a call at most once: again only if nothing of it can have left.
-async fn send_once(exchange: &Exchange<()>, mut call: OutboundCall) -> Result<AnswerHead, Error> {
+async fn send_once(
+    exchange: &Exchange<()>,
+    mut call: OutboundCall,
+) -> Result<AnswerHead, SendFailure> {
     let context = &exchange.context;
-    let wrapper = stdio_wrapper(&call.target, &call.head.headers)?;
+    let wrapper = stdio_wrapper(&call.target, &call.head.headers).map_err(SendFailure::of)?;
+    let silence = exchange.label.silence(&context.timeouts);
     call.prepare(&context.own.via);
     if exchange.label.mcp.is_some() {
         call.ask_for_plain_answer();
@@ -61,10 +68,9 @@ async fn send_once(exchange: &Exchange<()>, mut call: OutboundCall) -> Result<An
     });
     let mut left = RESENDS;
     loop {
-        match context.upstreams.send(target, call.request(), reuse).await {
-            Ok(answer) => return Ok(answer),
+        match context.upstreams.send(target, call.request(), reuse, &silence).await {
             Err(failure) if failure.stale && left > 0 => (left, reuse) = (left - 1, Reuse::Fresh),
-            Err(failure) => return Err(failure.error),
+            sent => return sent,
         }
     }
 }
@@ -101,11 +107,12 @@ async fn send_passed(
         copy
     });
     let reuse = if reads { Reuse::Any } else { Reuse::Proven(Duration::MAX) };
-    match context.upstreams.send(hop, request, reuse).await {
+    let silence = Silence { limit: context.timeouts.silence, caller: None };
+    match context.upstreams.send(hop, request, reuse, &silence).await {
         Ok(answer) => Ok(answer),
         Err(SendFailure { error, stale, lost, .. }) => match again.take() {
             Some(again) if stale || lost && reads => {
-                let sent = context.upstreams.send(hop, again, Reuse::Fresh).await;
+                let sent = context.upstreams.send(hop, again, Reuse::Fresh, &silence).await;
                 sent.map_err(|failure| failure.error)
             }
             _ => Err(error),
@@ -146,7 +153,7 @@ pub(crate) async fn pass(
     }
     let (head, incoming) = answer.response.into_parts();
     let may_be_silent = watch.is_some() || reason == PassReason::Grpc;
-    let idle = if may_be_silent { SILENT } else { context.timeouts.body_idle };
+    let idle = if may_be_silent { SILENT } else { context.timeouts.silence };
     let body =
         UpstreamBody::new(IncomingBody::new(incoming, head.version, idle), answer.connection);
     let body = match watch {

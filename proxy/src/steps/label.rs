@@ -13,6 +13,8 @@ use store::decision::Decision;
 use uuid::Uuid;
 
 use super::respond::fields::{EXECUTION_ID, IDEMPOTENCY_STATUS};
+use crate::config::Timeouts;
+use crate::upstream::send::Silence;
 
 /// What names a guarded call. It grows as the call goes through the steps.
 #[derive(Debug, Clone, Default)]
@@ -97,6 +99,13 @@ impl CallLabel {
                 headers.insert(EXECUTION_ID, id);
             }
         }
+    }
+
+    /// How long the tool may be silent.
+    pub(crate) fn silence(&self, timeouts: &Timeouts) -> Silence {
+        let rule = self.rule.as_ref();
+        let limit = rule.and_then(|rule| rule.answer.silence).unwrap_or(timeouts.silence);
+        Silence { limit, caller: self.mcp.clone() }
     }
 
     /// How to look up whether the call took effect, by its rule.

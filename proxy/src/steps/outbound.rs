@@ -27,10 +27,9 @@ pub(crate) struct OutboundCall {
 }
 
 impl OutboundCall {
-    /// Gives the upstream a key where the client gave none: the execution's id, which is the same
-    /// for all its attempts.
-    pub(crate) fn add_key(&mut self, execution: Uuid) {
-        let key = execution.to_string();
+    /// Gives the upstream the engine's own key where the client gave none.
+    pub(crate) fn add_key(&mut self, key: Uuid) {
+        let key = key.to_string();
         match &self.adds_key {
             None => {}
             Some(KeyPlace::Header(name)) => {

@@ -27,7 +27,8 @@ use super::respond::stored::AnswerFormat;
 use crate::body::buffer::BufferedBody;
 use crate::body::reply::ReplyBody;
 use crate::body::request::RequestBody;
-use crate::upstream::send::AnswerHead;
+use crate::mcp::sessions::FollowedProgress;
+use crate::upstream::send::{AnswerHead, LateHead};
 
 /// What a step results in: the exchange for the next step, or the reason why it is answered now.
 pub(crate) type Step<S> = ControlFlow<Exchange<Stop>, Exchange<S>>;
@@ -93,11 +94,21 @@ pub(crate) struct Claimed {
 #[derive(Debug)]
 pub(crate) struct Running {
     pub(crate) lease: Lease,
-    pub(crate) target: Target,
-    pub(crate) class: EffectClass,
-    pub(crate) sent_at: Timestamp,
+    pub(crate) call: SentCall,
+    /// Of a tool call of MCP. Held to the end of the answer.
+    pub(crate) _progress: Option<FollowedProgress>,
     /// Held to the end of the answer.
     pub(crate) _place: OwnedSemaphorePermit,
+}
+
+/// What an answer is judged by.
+#[derive(Debug, Clone)]
+pub(crate) struct SentCall {
+    pub(crate) target: Target,
+    pub(crate) class: EffectClass,
+    /// The request carries a payment.
+    pub(crate) paid: bool,
+    pub(crate) sent_at: Timestamp,
 }
 
 /// The call was sent, as far as that succeeded.
@@ -105,6 +116,8 @@ pub(crate) struct Running {
 pub(crate) struct Sent {
     pub(crate) running: Running,
     pub(crate) result: Result<AnswerHead, Error>,
+    /// The answer may still come, although it was given up.
+    pub(crate) late: Option<LateHead>,
 }
 
 /// The outcome is on disk, or will be before the answer ends.

@@ -3,6 +3,7 @@
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use bytes::Bytes;
 use hyper::body::{Body as HttpBody, Frame, SizeHint};
@@ -20,6 +21,11 @@ pub(crate) struct UpstreamBody {
 impl UpstreamBody {
     pub(crate) fn new(body: IncomingBody, connection: PooledConnection) -> Self {
         Self { body, connection: Some(connection) }
+    }
+
+    /// Lets the upstream be silent for so long from now on.
+    pub(crate) fn set_limit(&mut self, limit: Duration) {
+        self.body.set_limit(limit);
     }
 }
 

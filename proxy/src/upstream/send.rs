@@ -1,14 +1,17 @@
 //! Sends a request over a kept connection or a fresh one, and knows whether bytes left.
 
-use std::pin::pin;
+use std::fmt;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use hyper::body::Incoming;
+use hyper::client::conn::TrySendError;
 use hyper::header::UPGRADE;
 use hyper::{Request, Response};
 use proxy_core::error::Error;
 use proxy_core::http::target::{Authority, Scheme, Target};
+use proxy_core::mcp::caller::Caller;
 use proxy_core::mcp::stdio::stdio_name;
 use store::call::Sent;
 use tokio::time::timeout;
@@ -51,12 +54,64 @@ pub(crate) struct SendFailure {
     pub(crate) lost: bool,
     /// The request, if it was handed back untouched.
     request: Option<Request<RequestBody>>,
+    /// The answer, which may still come, if the upstream was silent for too long.
+    pub(crate) late: Option<LateHead>,
+}
+
+type Sending = Pin<
+    Box<
+        dyn Future<
+                Output = (
+                    Result<Response<Incoming>, TrySendError<Request<RequestBody>>>,
+                    PooledConnection,
+                ),
+            > + Send,
+    >,
+>;
+
+/// The head of an answer that may still come. Dropping it closes the connection.
+pub(crate) struct LateHead {
+    sending: Sending,
+    started: Instant,
+}
+
+impl fmt::Debug for LateHead {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LateHead").finish_non_exhaustive()
+    }
+}
+
+impl LateHead {
+    /// Waits for the head. `None`: it does not come any more.
+    pub(crate) async fn head(self) -> Option<AnswerHead> {
+        let (result, connection) = self.sending.await;
+        let response = result.ok()?;
+        Some(AnswerHead { response, connection, took: self.started.elapsed() })
+    }
+}
+
+/// How often it is looked for signs of life within the time that an upstream may be silent.
+const TICKS: u32 = 8;
+
+/// How long an upstream may be silent.
+#[derive(Debug, Clone)]
+pub(crate) struct Silence {
+    pub(crate) limit: Duration,
+    /// The caller of a tool of MCP, of whose progress other streams bring notes.
+    pub(crate) caller: Option<Arc<Caller>>,
+}
+
+impl Silence {
+    /// How many notes came on other streams.
+    pub(crate) fn notes(&self) -> u64 {
+        self.caller.as_ref().map_or(0, |caller| caller.notes())
+    }
 }
 
 impl SendFailure {
     /// A failure after which nothing is tried again.
-    fn of(error: Error) -> Self {
-        Self { error, stale: false, lost: false, request: None }
+    pub(crate) fn of(error: Error) -> Self {
+        Self { error, stale: false, lost: false, request: None, late: None }
     }
 }
 
@@ -81,6 +136,7 @@ impl Upstreams {
         target: &Target,
         mut request: Request<RequestBody>,
         reuse: Reuse,
+        silence: &Silence,
     ) -> Result<AnswerHead, SendFailure> {
         let started = Instant::now();
         // Only HTTP/1.1 hands a connection over to another protocol.
@@ -88,7 +144,7 @@ impl Upstreams {
             || target.scheme == Scheme::Https && self.pool.needs_http1(&target.authority);
         let sharing = if exclusive { Sharing::Exclusive } else { Sharing::Allowed };
         if let Some(kept) = self.pool.take(target, reuse, sharing) {
-            match self.attempt(target, kept, request).await {
+            match self.attempt(target, kept, request, silence).await {
                 Err(SendFailure { request: Some(unsent), .. }) => request = unsent,
                 Ok((response, connection)) => {
                     return Ok(AnswerHead { response, connection, took: started.elapsed() });
@@ -98,7 +154,7 @@ impl Upstreams {
         }
         let fresh = self.connect(target, sharing).await;
         let fresh = fresh.map_err(SendFailure::of)?;
-        let (response, connection) = self.attempt(target, fresh, request).await?;
+        let (response, connection) = self.attempt(target, fresh, request, silence).await?;
         Ok(AnswerHead { response, connection, took: started.elapsed() })
     }
 
@@ -130,26 +186,33 @@ impl Upstreams {
         target: &Target,
         mut connection: PooledConnection,
         mut request: Request<RequestBody>,
+        silence: &Silence,
     ) -> Result<(Response<Incoming>, PooledConnection), SendFailure> {
+        let started = Instant::now();
         let progress = connection.progress();
         let mark = connection.begin();
         connection.shape(&mut request, target);
-        let limit = self.timeouts.response_head;
-        let mut last = mark.progress;
-        let result = {
-            let mut sending = pin!(connection.send(request));
-            loop {
-                match timeout(limit, &mut sending).await {
-                    Ok(result) => break Some(result),
-                    // The limit is for the answer: it starts when the upload stops moving.
-                    Err(_) if progress.get() > last => last = progress.get(),
-                    Err(_) => break None,
+        let mut last = (mark.progress, silence.notes());
+        let mut sending: Sending = Box::pin(async move {
+            let result = connection.send(request).await;
+            (result, connection)
+        });
+        let mut silent = 0;
+        let (result, mut connection) = loop {
+            let waited = timeout(silence.limit / TICKS, &mut sending).await;
+            let seen = (progress.get(), silence.notes());
+            match waited {
+                Ok(sent) => break sent,
+                // The limit is for the answer: it starts when the upload stops moving.
+                Err(_) if seen != last => (last, silent) = (seen, 0),
+                Err(_) if silent + 1 < TICKS => silent += 1,
+                Err(_) => {
+                    let detail = format!("no answer within {} s", silence.limit.as_secs());
+                    let error = Error::UpstreamTimeout { detail, sent: Sent::Maybe };
+                    let late = Some(LateHead { sending, started });
+                    return Err(SendFailure { late, ..SendFailure::of(error) });
                 }
             }
-        };
-        let Some(result) = result else {
-            let detail = format!("no answer within {} s", limit.as_secs());
-            return Err(SendFailure::of(Error::UpstreamTimeout { detail, sent: Sent::Maybe }));
         };
         let mut failed = match result {
             Ok(response) => {
@@ -166,7 +229,8 @@ impl Upstreams {
         let sent = if matches!(fate, Fate::Unsent { .. }) { Sent::Never } else { Sent::Maybe };
         let error = self.explain(&failed.into_error(), sent);
         let stale = fate == Fate::Unsent { again: true };
-        Err(SendFailure { error, stale, lost: fate == Fate::Lost, request })
+        let lost = fate == Fate::Lost;
+        Err(SendFailure { stale, lost, request, ..SendFailure::of(error) })
     }
 
     /// What went wrong, in words. A request body that stalls is the client's fault.

@@ -38,8 +38,8 @@ fn is_timeout(answer: &Answer) {
 #[tokio::test]
 async fn a_tool_that_falls_silent_is_given_up_and_the_call_is_in_doubt() {
     let short = Duration::from_millis(50);
-    let no_head = Timeouts { response_head: short, ..Timeouts::default() };
-    let no_body = Timeouts { body_idle: short, ..Timeouts::default() };
+    let no_head = Timeouts { silence: short, ..Timeouts::default() };
+    let no_body = Timeouts { silence: short, ..Timeouts::default() };
     for (timeouts, raw) in
         [(no_head, ""), (no_body, "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhalf")]
     {

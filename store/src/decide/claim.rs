@@ -14,7 +14,7 @@ use crate::decide::context::Context;
 use crate::decide::event::Detail;
 use crate::decide::execution::{CREATED, Created, KeyRow, NewExecution, Terms};
 use crate::decide::plan::{Change, Decision, Effect, NewAttempt, Plan};
-use crate::decide::{answer, doubt, guard};
+use crate::decide::{answer, doubt, guard, upstream_key};
 
 /// The answer to a claim.
 #[derive(Debug)]
@@ -41,6 +41,8 @@ pub(crate) enum ClaimAnswer {
 pub(crate) struct Granted {
     pub(crate) execution_id: Uuid,
     pub(crate) attempt: u32,
+    /// The attempt that began to use the engine's own key upstream.
+    pub(crate) key_attempt: u32,
     pub(crate) key_text: Option<String>,
 }
 
@@ -153,7 +155,11 @@ impl ClaimCase {
         let Some(hit) = guard::same_call(guarding, call, undelivered_since) else { return self };
         match hit.guard {
             Some(Guard::Undelivered)
-                if call.undelivered == Undelivered::Replay && doubt::is_own(&hit, call) =>
+                if call.undelivered == Undelivered::Replay
+                    && doubt::is_own(&hit, call)
+                    && hit
+                        .fingerprint
+                        .is_some_and(|stored| call.digests.is_fingerprint(stored)) =>
             {
                 Self::Undelivered(hit)
             }
@@ -243,10 +249,14 @@ fn insert(call: &Call, now: Timestamp) -> Decision<'_, ClaimAnswer> {
         at: now,
     };
     let state = State::Running { attempt: 1, prior: Knowledge::NotExecuted };
-    let granted =
-        Granted { execution_id: created.id, attempt: 1, key_text: created.key.map(str::to_owned) };
+    let granted = Granted {
+        execution_id: created.id,
+        attempt: 1,
+        key_attempt: 1,
+        key_text: created.key.map(str::to_owned),
+    };
     let detail = Detail { created: Some(created.digest().hex(CREATED)), ..Detail::default() };
-    let terms = Terms::of(call);
+    let terms = Terms::of(call, granted.key_attempt);
     let digest = terms.digest();
     let row = NewExecution { created, state, lease_ms: None, claim_id: None, terms };
     let mut plan = Plan::insert(row);
@@ -264,7 +274,8 @@ fn again<'a>(
     let next = state::next(execution.state, Event::Claim, execution.class)?;
     plan.step(execution.state, next);
     // The new terms apply from now on: to the outcome of this attempt, and to what is a repeat of it.
-    let terms = Terms::of(call);
+    let key_attempt = upstream_key::next(execution);
+    let terms = Terms::of(call, key_attempt);
     let digest = terms.digest();
     plan.change(Change::Attempt(NewAttempt {
         lease_ms: None,
@@ -278,6 +289,7 @@ fn again<'a>(
     let granted = Granted {
         execution_id: execution.id,
         attempt: next.attempt(),
+        key_attempt,
         key_text: call.key.as_ref().map(|key| key.text.clone()),
     };
     Ok(Decision::new(ClaimAnswer::Execute(granted), plan))

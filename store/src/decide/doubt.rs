@@ -10,6 +10,7 @@ use crate::decide::brief::Brief;
 use crate::decide::context::Context;
 use crate::decide::event::Detail;
 use crate::decide::plan::{Decision, Plan};
+use crate::decide::upstream_key;
 
 /// Whether a call is held back by one that may have had the same effect.
 pub(super) fn guards(call: &Call) -> bool {
@@ -27,7 +28,10 @@ pub(super) fn upstream_still_knows(now: Timestamp, execution: &Brief, call: &Cal
     let Some(key) = &call.upstream_key else { return false };
     let sent = execution.first_sent_at.or(execution.started_at);
     execution.class == EffectClass::Keyed
-        && execution.upstream_key.as_ref() == Some(&key.source)
+        && execution
+            .upstream_key
+            .as_ref()
+            .is_some_and(|stored| upstream_key::is_of(stored, &key.source))
         && sent.is_some_and(|sent| now < sent.plus(key.lifetime))
 }
 

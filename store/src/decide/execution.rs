@@ -1,5 +1,7 @@
 //! The row of a new execution: the columns that never change, and the terms of its first attempt.
 
+use std::borrow::Cow;
+
 use store_core::call::{Call, CallKey};
 use store_core::key::{Digest, Encoder, HolderKey};
 use store_core::model::{EffectClass, Origin, Timestamp};
@@ -7,6 +9,7 @@ use store_core::state::State;
 use uuid::Uuid;
 
 use crate::decide::plan::micros;
+use crate::decide::upstream_key;
 
 /// How many bytes of [`Created::digest`] are logged. Earlier versions logged 32 bytes of another digest.
 pub(crate) const CREATED: usize = 16;
@@ -47,7 +50,8 @@ pub(crate) struct Terms<'a> {
     /// Only if it differs from the content.
     pub(crate) literal: Option<[u8; 16]>,
     pub(crate) rule: Option<&'a str>,
-    pub(crate) upstream_key: Option<&'a str>,
+    /// The source of the key, as [`super::upstream_key`] stores it.
+    pub(crate) upstream_key: Option<Cow<'a, str>>,
     /// Only if it differs from the content.
     pub(crate) ruled: Option<[u8; 16]>,
 }
@@ -70,8 +74,8 @@ impl<'a> KeyRow<'a> {
 }
 
 impl<'a> Terms<'a> {
-    /// The terms of a proxied call.
-    pub(super) fn of(call: &'a Call) -> Self {
+    /// The terms of a proxied call. `key_attempt`: the attempt whose upstream key it sends.
+    pub(super) fn of(call: &'a Call, key_attempt: u32) -> Self {
         let content = call.digests.content.short();
         let other = |digest: &Digest| Some(digest.short()).filter(|digest| *digest != content);
         Self {
@@ -80,7 +84,10 @@ impl<'a> Terms<'a> {
             content: Some(content),
             literal: other(&call.digests.literal),
             rule: Some(&call.rule),
-            upstream_key: call.upstream_key.as_ref().map(|key| key.source.as_str()),
+            upstream_key: call
+                .upstream_key
+                .as_ref()
+                .map(|key| upstream_key::stored(&key.source, key_attempt)),
             ruled: other(&call.digests.ruled),
         }
     }
@@ -106,7 +113,7 @@ impl<'a> Terms<'a> {
             .optional(self.content)
             .optional(self.literal)
             .optional(self.rule)
-            .optional(self.upstream_key);
+            .optional(self.upstream_key.as_deref());
         // Left out where it says nothing, so that the digests of earlier versions stay the same.
         match self.ruled {
             Some(ruled) => fields.field(ruled).finish(),

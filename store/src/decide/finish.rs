@@ -11,8 +11,9 @@ use crate::decide::answer::AnswerRow;
 use crate::decide::brief::Brief;
 use crate::decide::context::Context;
 use crate::decide::doubt;
-use crate::decide::event::{Detail, text_digest};
+use crate::decide::event::{Detail, NewEvent, text_digest};
 use crate::decide::plan::{Change, Decision, Effect, Plan, Reported};
+use crate::decide::settle::was_decided;
 
 /// Ends an attempt with the outcome that the holder of its lease reports.
 pub(crate) fn decide<'a>(
@@ -24,15 +25,76 @@ pub(crate) fn decide<'a>(
     if execution.state.attempt() != attempt || execution.reported.is_some() {
         return Err(Error::Stale(format!("attempt {attempt} of {} is over", execution.id)));
     }
-    let event = Event::Finish { attempt, outcome: finish.outcome, tool_error: finish.tool_error };
-    let next = state::next(execution.state, event, execution.class)?;
+    let next = state::next(execution.state, event_of(attempt, finish), execution.class)?;
     let mut plan = Plan::about(execution);
+    let kind = match execution.state {
+        State::Running { .. } => EventKind::Finished,
+        _ => EventKind::FinishedLate,
+    };
+    if write(&mut plan, execution, next, kind, finish) {
+        plan.effect(Effect::Given(execution.id));
+    }
+    let settled = Arc::new(settled(execution, attempt, finish, next, context));
+    plan.effect(Effect::InFlight(-1));
+    plan.effect(Effect::Settled(Arc::clone(&settled)));
+    Ok(Decision::new(settled, plan))
+}
+
+/// An answer that came after its attempt was finished as of unknown outcome. It settles the doubt; that of
+/// an attempt which is not the newest any more, or which settles nothing, is only logged.
+pub(crate) fn late<'a>(
+    execution: &Brief,
+    attempt: u32,
+    finish: &'a Finish,
+) -> Result<Decision<'a, ()>, Error> {
+    let mut plan = Plan::about(execution);
+    let newest = execution.state.attempt() == attempt;
+    let next = if newest {
+        state::next(execution.state, event_of(attempt, finish), execution.class)?
+    } else {
+        execution.state
+    };
+    if next == execution.state {
+        let kind = match finish.outcome {
+            Knowledge::Executed if !newest => EventKind::PossibleDuplicate,
+            _ => EventKind::FinishedLate,
+        };
+        let detail = Detail {
+            outcome: Some(finish.outcome),
+            why: Some(&finish.last_event),
+            ..Detail::default()
+        };
+        plan.events.push(NewEvent::attempt(kind, attempt, Actor::Proxy, &detail));
+        return Ok(Decision::new((), plan));
+    }
+    let kind = if was_decided(execution.state) && next.outcome() != execution.state.outcome() {
+        EventKind::VerdictOverturned
+    } else {
+        EventKind::FinishedLate
+    };
+    if write(&mut plan, execution, next, kind, finish) {
+        // Nobody waits for it any more.
+        plan.change(Change::Undelivered);
+        plan.effect(Effect::Given(execution.id));
+    }
+    Ok(Decision::new((), plan))
+}
+
+const fn event_of(attempt: u32, finish: &Finish) -> Event {
+    Event::Finish { attempt, outcome: finish.outcome, tool_error: finish.tool_error }
+}
+
+/// Plans the new state with what was reported, and its event. True: it ran, and its answer may be given.
+fn write<'a>(
+    plan: &mut Plan<'a>,
+    execution: &Brief,
+    next: State,
+    kind: EventKind,
+    finish: &'a Finish,
+) -> bool {
     let gives_answer = next.is_terminal()
         && next.outcome() == Some(Knowledge::Executed)
         && execution.class != EffectClass::Idempotent;
-    if gives_answer {
-        plan.effect(Effect::Given(execution.id));
-    }
     let reported = Reported {
         outcome: finish.outcome,
         output: None,
@@ -43,18 +105,11 @@ pub(crate) fn decide<'a>(
     };
     plan.finish(execution.state, next, reported);
     let answer = finish.answer.as_ref().map(AnswerRow::of);
-    let kind = match execution.state {
-        State::Running { .. } => EventKind::Finished,
-        _ => EventKind::FinishedLate,
-    };
     plan.log(kind, next, Actor::Proxy, detail(finish, answer.as_ref()));
     if let Some(answer) = answer {
         plan.change(Change::Answer(answer));
     }
-    let settled = Arc::new(settled(execution, attempt, finish, next, context));
-    plan.effect(Effect::InFlight(-1));
-    plan.effect(Effect::Settled(Arc::clone(&settled)));
-    Ok(Decision::new(settled, plan))
+    gives_answer
 }
 
 fn detail<'a>(finish: &'a Finish, answer: Option<&AnswerRow<'_>>) -> Detail<'a> {

@@ -19,3 +19,4 @@ pub(crate) mod plan;
 pub(crate) mod repeat;
 pub(crate) mod settle;
 pub(crate) mod start;
+mod upstream_key;

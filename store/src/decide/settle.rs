@@ -132,7 +132,8 @@ pub(crate) fn settle<'a>(
     plan
 }
 
-const fn was_decided(state: State) -> bool {
+/// Whether a person decided the outcome.
+pub(super) const fn was_decided(state: State) -> bool {
     matches!(state, State::Completed { decided: true, .. } | State::Failed { decided: true, .. })
 }
 

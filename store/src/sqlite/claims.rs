@@ -65,6 +65,18 @@ pub(crate) fn finish(
     Ok(tx.carry_out(decision)?)
 }
 
+/// Records an answer that came after its attempt was finished as of unknown outcome.
+pub(crate) fn finish_late(
+    tx: &mut Transaction<'_>,
+    id: Uuid,
+    attempt: u32,
+    finish: &Finish,
+) -> Result<(), Fail> {
+    let execution = facts::brief(tx.conn, id)?;
+    let decision = finish::late(&execution, attempt, finish)?;
+    Ok(tx.carry_out(decision)?)
+}
+
 /// Redeems a retry token. Repeating it changes nothing.
 pub(crate) fn redeem(tx: &mut Transaction<'_>, token: &str) -> Result<Uuid, Fail> {
     let (id, attempt) = doubt::named_by(token, &tx.context)?;

@@ -1,5 +1,7 @@
 //! Reads executions for decisions and verification. The order of columns is defined in queries.rs.
 
+use std::borrow::Cow;
+
 use rusqlite::Row;
 use store_core::model::{EffectClass, ExecutionStatus, Origin};
 use store_core::state::{Knowledge, State};
@@ -81,7 +83,7 @@ pub(crate) fn terms<'a>(row: &'a Row<'_>, at: usize) -> rusqlite::Result<Terms<'
         content: row.get(at + 2)?,
         literal: row.get(at + 3)?,
         rule: row.get_ref(at + 4)?.as_str_or_null()?,
-        upstream_key: row.get_ref(at + 5)?.as_str_or_null()?,
         ruled: row.get(at + 6)?,
+        upstream_key: row.get_ref(at + 5)?.as_str_or_null()?.map(Cow::Borrowed),
     })
 }

@@ -14,7 +14,7 @@ use crate::decide::answer;
 use crate::engine::job::Lane;
 use crate::engine::replays::Replay;
 use crate::engine::write::Write;
-use crate::lease::{self, Lease};
+use crate::lease::{self, LateReport, Lease};
 use crate::sqlite::error::Fail;
 use crate::sqlite::transaction::Transaction;
 use crate::sqlite::{answers, claims, scope};
@@ -145,6 +145,15 @@ impl Store {
         if let Err(error) = self.0.writer.post(Lane::Deferred, work) {
             tracing::debug!(%error, "the fate of an answer was not recorded");
         }
+    }
+
+    /// Records an answer that came after its attempt was finished as of unknown outcome: it settles the doubt
+    /// as the answer in time would have. Of an attempt that is not the newest any more it is only logged.
+    ///
+    /// Refused for lack of space, in which case the doubt stays.
+    pub async fn finish_late(&self, report: LateReport, finish: Finish) -> Result<(), Error> {
+        let LateReport { execution_id, attempt } = report;
+        self.write(move |tx| claims::finish_late(tx, execution_id, attempt, &finish)).await
     }
 
     /// Redeems a retry token: the next identical call runs. Repeating it changes nothing. A token that is

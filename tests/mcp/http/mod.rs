@@ -1,9 +1,11 @@
 //! MCP tool calls over HTTP, against a server in raw sockets that counts: one effect whatever the id,
 //! complete once the response was seen, and answers that an MCP client can read.
 
+mod lost;
 mod once;
 mod outcomes;
 mod passing;
+mod silence;
 mod streams;
 
 use serde_json::{Value, json};

@@ -9,6 +9,7 @@
 )]
 
 mod client;
+pub mod codings;
 mod engine;
 mod foreign;
 mod forward_proxy;

@@ -1,6 +1,8 @@
 //! Targets, header fields and bodies of requests and answers.
 
 pub mod address;
+pub mod charset;
+pub mod coding;
 pub(crate) mod field_words;
 pub mod first_bytes;
 pub mod forms;
@@ -11,6 +13,7 @@ mod known_fields;
 pub mod meaning;
 pub mod next_hop;
 pub mod own_fields;
+pub mod payment;
 pub mod request_form;
 pub mod route;
 pub(crate) mod signatures;

@@ -99,7 +99,7 @@ pub fn derive(input: &KeyInput<'_>) -> Result<CallIdentity, store_core::Error> {
     let repeat =
         input.metadata.repeat.as_ref().map(|value| Encoder::new("repeat/v1").field(value).finish());
     let key = match (&input.metadata.key, input.guarded.class) {
-        (Some(text), _) => Some(explicit(input, text, &principal)),
+        (Some(text), _) => Some(explicit(input, text, &principal, repeat.as_ref())),
         (None, EffectClass::Idempotent) => None,
         (None, _) => {
             Some(derived(input, &digest(Comparison::Derived), &principal, repeat.as_ref()))
@@ -133,10 +133,21 @@ fn in_session(input: &KeyInput<'_>, request: &Digest) -> Digest {
         .finish()
 }
 
-fn explicit(input: &KeyInput<'_>, text: &str, principal: &Digest) -> CallKey {
+/// The key that the client chose. `repeat` makes another one of it; without it the encoding is that
+/// of earlier versions.
+fn explicit(
+    input: &KeyInput<'_>,
+    text: &str,
+    principal: &Digest,
+    repeat: Option<&Digest>,
+) -> CallKey {
     let namespace = located(Encoder::new("proxy/explicit/v1").field(principal.as_bytes()), input)
-        .field(input.head.target.path())
-        .finish();
+        .field(input.head.target.path());
+    let namespace = match repeat {
+        Some(repeat) => namespace.field(repeat.as_bytes()),
+        None => namespace,
+    };
+    let namespace = namespace.finish();
     CallKey {
         holder: HolderKey::new(input.owner.user_id, namespace.as_bytes(), text),
         text: text.to_owned(),

@@ -4,7 +4,9 @@
 use bytes::Bytes;
 use http::header::{HeaderMap, HeaderName};
 use store_core::canonical::{self, Pointer};
+use store_core::key::Encoder;
 use store_core::model::EffectClass;
+use uuid::Uuid;
 
 use super::metadata::key_text;
 use crate::error::Error;
@@ -133,6 +135,20 @@ fn has_room(place: &KeyPlace, headers: &HeaderMap, body: Option<&[u8]>) -> bool 
             body.is_some_and(|body| with_member(pointer, headers, body, "").is_some())
         }
     }
+}
+
+/// The engine's own key for an upstream: the execution's id, until an attempt is settled as not
+/// executed. The key of the attempts after that is derived from the id: the upstream would answer
+/// the old one with its old refusal. `attempt`: the one that began to use the key.
+pub fn own_key(execution: Uuid, attempt: u32) -> Uuid {
+    if attempt <= 1 {
+        return execution;
+    }
+    let digest = Encoder::new("upstream-key-of-attempt/v1")
+        .field(execution)
+        .field(attempt.to_be_bytes())
+        .finish();
+    uuid::Builder::from_custom_bytes(digest.short()).into_uuid()
 }
 
 /// A JSON object with one more member at its beginning. All other bytes stay as they came. `None`

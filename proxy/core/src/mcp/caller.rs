@@ -1,5 +1,7 @@
 //! The caller of a tool: who waits for the response, and in which format.
 
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use bytes::Bytes;
 use http::header::{CONTENT_TYPE, HeaderMap, HeaderValue};
 use serde_json::value::RawValue;
@@ -22,6 +24,10 @@ pub struct Caller {
     format: ReplyFormat,
     /// The session on whose other streams the response may come.
     session: Option<SessionKey>,
+    /// The token that notes of the call's progress name.
+    progress_token: Option<String>,
+    /// How many notes of its progress came on other streams.
+    notes: AtomicU64,
 }
 
 impl Caller {
@@ -32,12 +38,29 @@ impl Caller {
             stateless: call.stateless,
             format: head::reply_format(headers),
             session: SessionKey::of(headers, target).filter(|_| !call.stateless),
+            progress_token: call.progress_token.clone(),
+            notes: AtomicU64::new(0),
         }
     }
 
     /// The id of its request, in canonical form.
     pub fn id(&self) -> &RawValue {
         &self.id
+    }
+
+    /// The session and the token by which notes of the call's progress are known.
+    pub fn progress(&self) -> Option<(SessionKey, &str)> {
+        self.session.zip(self.progress_token.as_deref())
+    }
+
+    /// A note of the call's progress came on another stream.
+    pub fn note(&self) {
+        self.notes.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// How many such notes came.
+    pub fn notes(&self) -> u64 {
+        self.notes.load(Ordering::Relaxed)
     }
 
     /// The session on whose other streams the response may come.

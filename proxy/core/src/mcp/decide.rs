@@ -10,6 +10,7 @@ use super::tool_hints::{Hint, Hints};
 use crate::http::head::RequestHead;
 use crate::policy::decide::Policy;
 use crate::policy::decision::{McpPass, PassReason, PolicyDecision};
+use crate::policy::rule::CallNames;
 
 /// A guarded tool call, and the caller that waits for its response.
 #[derive(Debug)]
@@ -40,7 +41,7 @@ pub fn decide(
         }
     };
     let (class, why) = match hints.and_then(|hints| hints.of(head.target, &call.name)) {
-        Some(Hint::ReadOnly) if policy.rule(head, Some(&call.name)).is_none() => {
+        Some(Hint::ReadOnly) if policy.rule(head, CallNames::of_tool(&call.name)).is_none() => {
             return pass(McpPass::ReadOnlyTool);
         }
         Some(Hint::Idempotent) => (EffectClass::Idempotent, "mcp idempotentHint"),

@@ -38,6 +38,8 @@ pub struct ToolCall {
     pub name: String,
     /// The key that `_meta` names.
     pub key: Option<String>,
+    /// The canonical text of the token that notes of its progress name, if it asks for them.
+    pub progress_token: Option<String>,
     /// The client speaks the stateless protocol, whose results name their type.
     pub stateless: bool,
     /// What distinguishes it from other calls of its server, as canonical JSON: all of `params` but
@@ -107,7 +109,9 @@ fn call(id: &RawValue, params: &RawValue) -> Option<Result<Box<ToolCall>, String
     };
     let meaning = meaning(&params)?;
     let stateless = meta.contains_key(VERSION_MEMBER);
-    Some(Ok(Box::new(ToolCall { id: id.to_owned(), name, key, stateless, meaning })))
+    let progress_token = meta.get("progressToken").map(|token| token.get().to_owned());
+    let id = id.to_owned();
+    Some(Ok(Box::new(ToolCall { id, name, key, progress_token, stateless, meaning })))
 }
 
 /// A form that no ordinary body has.

@@ -9,6 +9,7 @@ pub mod caller;
 pub mod decide;
 pub mod head;
 pub mod long_event;
+mod lost_words;
 pub mod message;
 pub mod reply;
 pub mod session_key;

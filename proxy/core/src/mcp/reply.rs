@@ -4,9 +4,12 @@ use std::borrow::Cow;
 
 use serde::Deserialize;
 use serde::Serialize;
+use serde_json::Value;
 use serde_json::value::RawValue;
 use store_core::canonical;
 use store_core::state::Knowledge;
+
+use super::lost_words::says_lost;
 
 /// What the response to a call says (docs/SEMANTICS.md, "What an upstream's answer means").
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,6 +26,10 @@ impl ToolOutcome {
     /// The outcome of a call whose answer is too large to be kept.
     pub const TOO_LONG: Self =
         Self::of(Knowledge::Executed, "the tool's answer was too large to keep");
+
+    /// The outcome of a call of which its own tool does not know the end.
+    const LOST: Self =
+        Self::of(Knowledge::Unknown, "the tool's error says that the end is unknown");
 
     const fn of(outcome: Knowledge, why: &'static str) -> Self {
         Self { outcome, tool_error: false, why }
@@ -100,21 +107,24 @@ pub(crate) fn tool_outcome(
         None => return None,
     }
     if let Some(error) = response.error {
-        return Some(failed(serde_json::from_str::<ErrorCode>(error.get()).ok().map(|e| e.code)));
+        let code = serde_json::from_str::<ErrorCode>(error.get()).ok().map(|e| e.code);
+        return Some(failed(code, error));
     }
-    let outcome = serde_json::from_str::<ResultKind<'_>>(response.result?.get()).ok();
+    let result = response.result?;
+    let outcome = serde_json::from_str::<ResultKind<'_>>(result.get()).ok();
     let is_error = outcome.as_ref().is_some_and(|outcome| outcome.is_error == Some(true));
     let kind = outcome.as_ref().and_then(|outcome| outcome.result_type.as_deref());
     Some(match kind {
         Some("input_required") => {
             ToolOutcome::of(Knowledge::NotExecuted, "it asks for input first")
         }
+        _ if is_error && speaks_of_loss(result) => ToolOutcome::LOST,
         _ if is_error => ToolOutcome::error("the tool answered with an error"),
         _ => ToolOutcome::of(Knowledge::Executed, "the tool answered"),
     })
 }
 
-fn failed(code: Option<i64>) -> ToolOutcome {
+fn failed(code: Option<i64>, error: &RawValue) -> ToolOutcome {
     match code {
         Some(-32_700 | -32_600 | -32_601 | -32_602 | -32_020) => {
             ToolOutcome::of(Knowledge::NotExecuted, "the server refused the call")
@@ -123,8 +133,24 @@ fn failed(code: Option<i64>) -> ToolOutcome {
             Knowledge::Unknown,
             "the server failed and does not say how much it did",
         ),
+        // "Request timed out" of the official SDKs for TypeScript and for Python.
+        Some(-32_001 | 408) => ToolOutcome::LOST,
+        _ if speaks_of_loss(error) => ToolOutcome::LOST,
         _ => ToolOutcome::error("the server answered with an error"),
     }
+}
+
+/// Whether a text in an error, at any depth, says that the outcome is unknown.
+fn speaks_of_loss(error: &RawValue) -> bool {
+    fn any(value: &Value) -> bool {
+        match value {
+            Value::String(text) => says_lost(text),
+            Value::Array(values) => values.iter().any(any),
+            Value::Object(members) => members.values().any(any),
+            Value::Null | Value::Bool(_) | Value::Number(_) => false,
+        }
+    }
+    serde_json::from_str(error.get()).is_ok_and(|value| any(&value))
 }
 
 /// `text`, a response, with another id. Every other byte stays. Unchanged if it has no id.
@@ -152,6 +178,25 @@ pub(super) fn with_type(text: Vec<u8>) -> Vec<u8> {
     let member: &[u8] =
         if empty { br#""resultType":"complete""# } else { br#""resultType":"complete","# };
     [&text[..at], member, &text[at..]].concat()
+}
+
+/// The canonical text of the token of a note of progress. `None`: `text` is not one.
+pub fn progress_token(text: &[u8]) -> Option<String> {
+    #[derive(Deserialize)]
+    struct Note<'a> {
+        #[serde(borrow)]
+        method: Cow<'a, str>,
+        #[serde(borrow)]
+        params: NoteParams<'a>,
+    }
+    #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct NoteParams<'a> {
+        #[serde(borrow)]
+        progress_token: &'a RawValue,
+    }
+    let note: Note<'_> = serde_json::from_slice(text).ok()?;
+    (note.method == "notifications/progress").then(|| canonical_id(note.params.progress_token))?
 }
 
 /// The canonical text of a request's id. `None`: `text` is not a request, or has no id.

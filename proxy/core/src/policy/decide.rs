@@ -9,7 +9,9 @@ use store_core::model::EffectClass;
 
 use super::decision::{Guarded, HeadDecision, McpPass, PassReason, PolicyDecision};
 use super::keyed::{KEYED_UPSTREAMS, KeyPlace, KeyedUpstream, LIFETIME, UpstreamKey};
-use super::rule::{Effect, Rule};
+use super::rpc::{RpcCalls, may_be_rpc};
+use super::rule::{CallNames, Effect, Rule};
+use super::sign_in::{may_sign_in, signs_in};
 use super::table::{READ_ONLY_POSTS, ReadOnlyPost, llm_providers};
 use crate::http::forms::kind::decoded;
 use crate::http::head::RequestHead;
@@ -29,6 +31,8 @@ pub struct Policy {
     rules: Vec<Arc<Rule>>,
     read_only_posts: &'static [ReadOnlyPost],
     keyed_upstreams: &'static [KeyedUpstream],
+    /// Sign-ins pass unguarded.
+    sign_ins: bool,
 }
 
 impl Policy {
@@ -43,13 +47,23 @@ impl Policy {
             rules: rules.collect(),
             read_only_posts: if settings.reads_table { READ_ONLY_POSTS } else { &[] },
             keyed_upstreams: if settings.keyed_table { KEYED_UPSTREAMS } else { &[] },
+            sign_ins: settings.reads_table,
         }
     }
 
-    /// The first rule that matches a call. `tool` is the MCP tool that the call names, if it is
-    /// one.
-    pub fn rule(&self, head: RequestHead<'_>, tool: Option<&str>) -> Option<&Arc<Rule>> {
-        self.rules.iter().find(|rule| rule.matches(head.method, head.target, tool))
+    /// The first rule that matches a call.
+    pub(crate) fn rule(&self, head: RequestHead<'_>, names: CallNames<'_>) -> Option<&Arc<Rule>> {
+        self.rules.iter().find(|rule| rule.matches(head.method, head.target, names))
+    }
+
+    /// Whether a method of JSON-RPC in the body could make another rule the first that matches.
+    fn rule_needs_body(&self, head: RequestHead<'_>) -> bool {
+        may_be_rpc(head.headers)
+            && self
+                .rules
+                .iter()
+                .find(|rule| rule.may_match(head.method, head.target))
+                .is_some_and(|rule| rule.names_rpc_methods())
     }
 
     /// Decides by the head of a request, or says that the body is needed.
@@ -65,7 +79,10 @@ impl Policy {
         if is_grpc(head.headers) {
             return pass(PassReason::Grpc);
         }
-        let rule = self.rule(head, None);
+        if self.rule_needs_body(head) {
+            return HeadDecision::NeedsBody;
+        }
+        let rule = self.rule(head, CallNames::default());
         match rule.and_then(|rule| self.by_rule(head, rule)) {
             Some(decision) => HeadDecision::Decided(decision),
             None => self.by_default(head, rule),
@@ -83,16 +100,31 @@ impl Policy {
 
     /// Decides about a request of which [`Self::decide_by_head`] said that its body is needed.
     pub fn decide_by_body(&self, head: RequestHead<'_>, body: Option<&[u8]>) -> PolicyDecision {
-        let reads = body.and_then(|body| decoded(head.headers, body)).and_then(|body| {
-            self.read_only_posts.iter().find(|row| {
-                row.may_match_body(head.target, head.headers)
-                    && row.matches_body(head.headers, &body)
-            })
+        let body = body.and_then(|body| decoded(head.headers, body));
+        let calls = body.as_ref().filter(|_| may_be_rpc(head.headers));
+        let calls = calls.and_then(|body| RpcCalls::read(body));
+        let rule = self.rule(head, CallNames { tool: None, rpc: calls.as_ref() });
+        if let Some(decision) = rule.and_then(|rule| self.by_rule(head, rule)) {
+            return decision;
+        }
+        if let HeadDecision::Decided(decision) = self.by_default(head, rule) {
+            return decision;
+        }
+        let body = body.as_deref().unwrap_or_default();
+        let reads = self.read_only_posts.iter().find(|row| {
+            row.may_match_body(head.target, head.headers) && row.matches_body(head.headers, body)
         });
         match reads {
             Some(row) => PolicyDecision::Pass(PassReason::ReadTable(row.name)),
-            None => PolicyDecision::Guard(self.guard(head, self.rule(head, None))),
+            None if self.may_sign_in(head) && signs_in(head.headers, body) => {
+                PolicyDecision::Pass(PassReason::SignIn)
+            }
+            None => PolicyDecision::Guard(self.guard(head, rule)),
         }
+    }
+
+    fn may_sign_in(&self, head: RequestHead<'_>) -> bool {
+        self.sign_ins && head.method == Method::POST && may_sign_in(head.target, head.headers)
     }
 
     /// Decides about a tool call of MCP. `class` and `why` hold if no rule says what it does.
@@ -103,7 +135,7 @@ impl Policy {
         class: EffectClass,
         why: &'static str,
     ) -> PolicyDecision {
-        let rule = self.rule(head, Some(tool));
+        let rule = self.rule(head, CallNames::of_tool(tool));
         match rule.and_then(|rule| self.by_rule(head, rule)) {
             Some(PolicyDecision::Guard(guarded)) => {
                 PolicyDecision::Guard(Guarded { is_tool_call: true, ..guarded })
@@ -166,12 +198,13 @@ impl Policy {
             return pass(PassReason::ReadMethod(head.method.clone()));
         }
         if head.method == Method::POST {
-            if let Some(row) = self.read_only_posts.iter().find(|row| row.matches_head(head.target))
+            if let Some(row) =
+                self.read_only_posts.iter().find(|row| row.matches_head(head.target, head.headers))
             {
                 return pass(PassReason::ReadTable(row.name));
             }
             let may_match = |row: &ReadOnlyPost| row.may_match_body(head.target, head.headers);
-            if self.read_only_posts.iter().any(may_match) {
+            if self.read_only_posts.iter().any(may_match) || self.may_sign_in(head) {
                 return HeadDecision::NeedsBody;
             }
         }

@@ -38,6 +38,8 @@ pub enum PassReason {
     ReadTable(&'static str),
     /// A rule with `effect = "read"`.
     ReadRule(Arc<Rule>),
+    /// It signs in: a stored answer would be an old token.
+    SignIn,
     /// A message of MCP that has no effect.
     Mcp(McpPass),
     /// The setting `--pass` names the host.
@@ -69,6 +71,7 @@ impl PassReason {
     pub const fn bypass(&self) -> Option<&'static str> {
         match self {
             Self::ReadMethod(_) | Self::ReadTable(_) | Self::ReadRule(_) | Self::Mcp(_) => None,
+            Self::SignIn => Some("sign-in"),
             Self::PassedHost(_) => Some("pass"),
             Self::Upgrade => Some("upgrade"),
             Self::Grpc => Some("grpc"),
@@ -84,6 +87,7 @@ impl fmt::Display for PassReason {
             Self::ReadMethod(method) => write!(f, "method {method}"),
             Self::ReadTable(row) => f.write_str(row),
             Self::ReadRule(rule) => f.write_str(rule.label()),
+            Self::SignIn => f.write_str("sign-in"),
             Self::Mcp(McpPass::Message) => f.write_str("mcp"),
             Self::Mcp(McpPass::ToolsList) => f.write_str("mcp tools/list"),
             Self::Mcp(McpPass::Listen) => f.write_str("mcp subscriptions/listen"),

@@ -11,42 +11,45 @@ use store_core::state::Knowledge;
 use super::graphql;
 use super::members::members;
 use super::rule::Rule;
+use super::signs::{AnswerBody, has_any};
 use super::table::{REFUSALS, Refusal, RefusalScope, RefusalSign};
-use crate::http::forms::kind::decoded;
 use crate::http::target::Target;
+use crate::mcp::reply::ToolOutcome;
 
 /// An answer that came whole.
 #[derive(Debug, Clone, Copy)]
 pub struct WholeAnswer<'a> {
     /// Where the request went.
     pub target: &'a Target,
+    /// The request carried a payment.
+    pub paid: bool,
     /// The answer's status.
     pub status: u16,
     /// The answer's header fields.
     pub headers: &'a HeaderMap,
-    /// As it came. `None`: it is too large to be read, so that the status alone decides.
+    /// As it came. `None`: it is too large to be read.
     pub body: Option<&'a [u8]>,
 }
 
+/// What is known, and why.
+type Verdict = (Knowledge, &'static str);
+
+const UNREADABLE: Verdict = (Knowledge::Unknown, "its body may say no, and cannot be read");
+
 /// What a whole answer says of its call, and why. A call whose answer broke off is of unknown
 /// outcome, which is not decided here.
-pub fn outcome(
-    answer: WholeAnswer<'_>,
-    class: EffectClass,
-    rule: Option<&Rule>,
-) -> (Knowledge, &'static str) {
-    let WholeAnswer { target, status, headers, body } = answer;
+pub fn outcome(answer: WholeAnswer<'_>, class: EffectClass, rule: Option<&Rule>) -> Verdict {
+    let WholeAnswer { target, paid, status, headers, body } = answer;
+    let body = AnswerBody::new(headers, body);
+    if let Some(verdict) = rule.and_then(|rule| by_rule(rule, status, &body)) {
+        return verdict;
+    }
     match status {
-        200..=299 if rule.is_some_and(|rule| refused(rule, headers, body)) => {
-            (Knowledge::NotExecuted, "by its rule the body is a refusal")
-        }
-        200..=299 => REFUSALS
-            .iter()
-            .filter(|refusal| refusal.matches(target, headers))
-            .find_map(|refusal| refusal.read(&decoded(headers, body?)?))
+        200..=299 => by_table(target, headers, &body)
             .unwrap_or((Knowledge::Executed, "it answered with success")),
         300..=306 => (Knowledge::Executed, "it answered with a redirect"),
         307 | 308 => (Knowledge::NotExecuted, "it sends the request elsewhere"),
+        402 if paid => (Knowledge::Unknown, "it asks for a payment that it may have taken"),
         408 => (Knowledge::Unknown, "it gave up waiting"),
         409 | 425 if class == EffectClass::Keyed => {
             (Knowledge::Unknown, "it may still work on an earlier send of the same key")
@@ -60,17 +63,45 @@ pub fn outcome(
     }
 }
 
-/// Whether the body has a value that the rule's `failed_if` names.
-fn refused(rule: &Rule, headers: &HeaderMap, body: Option<&[u8]>) -> bool {
-    let signs = &rule.answer.failed_if;
-    let form = || {
-        let form = store_core::canonical::json(&decoded(headers, body?)?)?;
-        String::from_utf8(form).ok()
-    };
-    !signs.is_empty()
-        && form().is_some_and(|form| {
-            signs.iter().any(|(field, value)| field.0.get(&form) == Some(value.0.as_str()))
-        })
+/// What the response to a tool call of MCP says by a rule, whose pointers start at the message.
+/// `message`: `None` if it is too large to be read.
+pub fn tool_outcome(
+    outcome: ToolOutcome,
+    rule: Option<&Rule>,
+    status: u16,
+    message: Option<&[u8]>,
+) -> ToolOutcome {
+    let headers = HeaderMap::new();
+    let body = AnswerBody::new(&headers, message);
+    match rule.and_then(|rule| by_rule(rule, status, &body)) {
+        Some((outcome, why)) => ToolOutcome { outcome, tool_error: false, why },
+        None => outcome,
+    }
+}
+
+/// What a rule's `unknown_if` and `failed_if` say. `None`: nothing.
+fn by_rule(rule: &Rule, status: u16, body: &AnswerBody<'_>) -> Option<Verdict> {
+    match rule.answer.unknown_if.found(status, body) {
+        Some(true) => return Some((Knowledge::Unknown, "by its rule the outcome is unknown")),
+        None => return Some(UNREADABLE),
+        Some(false) => {}
+    }
+    if !(200..300).contains(&status) {
+        return None;
+    }
+    match has_any(&rule.answer.failed_if, body) {
+        Some(true) => Some((Knowledge::NotExecuted, "by its rule the body is a refusal")),
+        None => Some(UNREADABLE),
+        Some(false) => None,
+    }
+}
+
+/// What the table of refusals says of a 2xx.
+fn by_table(target: &Target, headers: &HeaderMap, body: &AnswerBody<'_>) -> Option<Verdict> {
+    REFUSALS.iter().filter(|refusal| refusal.matches(target, headers)).find_map(|refusal| {
+        let Some(text) = body.read() else { return Some(UNREADABLE) };
+        refusal.read(text.json.as_ref()?)
+    })
 }
 
 impl Refusal {
@@ -88,9 +119,9 @@ impl Refusal {
         }
     }
 
-    /// `None` if the body refuses nothing, or is not an object that every reader reads alike.
-    fn read(&self, body: &[u8]) -> Option<(Knowledge, &'static str)> {
-        let members = members(body)?;
+    /// `None` if the body refuses nothing, or is not an object.
+    fn read(&self, json: &str) -> Option<Verdict> {
+        let members = members(json.as_bytes())?;
         let get = |name: &str| members.get(name).map(|value| value.get());
         match &self.means {
             RefusalSign::NotOk { unless } => {

@@ -1,6 +1,5 @@
 //! A rule of the configuration: which calls it matches, and how these are treated.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use http::Method;
@@ -9,7 +8,9 @@ use store_core::call::Undelivered;
 
 use super::glob::{NamePattern, PathPattern};
 use super::keyed::KeyPlace;
-use super::rule_values::{Field, FieldName, MethodName, ParameterName, Scalar};
+use super::rpc::RpcCalls;
+use super::rule_values::{Field, FieldName, MethodName, ParameterName};
+use super::signs::{Members, UnknownSigns};
 use crate::http::host_pattern::HostPattern;
 use crate::http::target::Target;
 
@@ -41,6 +42,23 @@ pub(super) struct Conditions {
     pub(super) path: Vec<PathPattern>,
     pub(super) method: Vec<MethodName>,
     pub(super) mcp_tool: Vec<NamePattern>,
+    pub(super) rpc_method: Vec<NamePattern>,
+}
+
+/// What the body of a request says that it calls.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct CallNames<'a> {
+    /// The tool of a call of MCP.
+    pub(crate) tool: Option<&'a str>,
+    /// The methods of JSON-RPC.
+    pub(super) rpc: Option<&'a RpcCalls>,
+}
+
+impl<'a> CallNames<'a> {
+    /// A tool of MCP.
+    pub(crate) fn of_tool(tool: &'a str) -> Self {
+        Self { tool: Some(tool), rpc: None }
+    }
 }
 
 /// Which execution a call means.
@@ -81,9 +99,12 @@ pub(super) struct UpstreamKeyRules {
 /// What an answer means, and what is kept of it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct AnswerRules {
-    pub(super) failed_if: BTreeMap<Field, Scalar>,
+    pub(super) failed_if: Members,
+    pub(super) unknown_if: UnknownSigns,
     /// Who may allow another attempt of a call in doubt.
     pub on_unknown: OnUnknown,
+    /// How long the tool may be silent. `None`: as long as any tool.
+    pub silence: Option<Duration>,
     /// How to look up whether a call in doubt took effect.
     pub verify: Option<String>,
     /// Whether the answer is passed on as it comes. `None`: its media type decides.
@@ -152,15 +173,33 @@ impl Rule {
         &self.label
     }
 
-    /// Whether the rule matches a call. `tool` is the MCP tool that the call names, if it is one.
-    /// Does not allocate.
-    pub(super) fn matches(&self, method: &Method, target: &Target, tool: Option<&str>) -> bool {
-        let Conditions { host, path, method: methods, mcp_tool } = &self.conditions;
+    /// Whether the rule matches a call. Does not allocate.
+    pub(super) fn matches(&self, method: &Method, target: &Target, names: CallNames<'_>) -> bool {
+        let Conditions { mcp_tool, rpc_method, .. } = &self.conditions;
+        let in_list = |list: &[NamePattern], name: &str| list.iter().any(|one| one.matches(name));
+        self.matches_head(method, target)
+            && (mcp_tool.is_empty() || names.tool.is_some_and(|tool| in_list(mcp_tool, tool)))
+            && (rpc_method.is_empty()
+                || names
+                    .rpc
+                    .is_some_and(|calls| calls.methods().all(|method| in_list(rpc_method, method))))
+    }
+
+    /// Whether the rule matches some call with this head that is not one of MCP.
+    pub(super) fn may_match(&self, method: &Method, target: &Target) -> bool {
+        self.conditions.mcp_tool.is_empty() && self.matches_head(method, target)
+    }
+
+    /// Whether the rule is only for certain methods of JSON-RPC.
+    pub(super) fn names_rpc_methods(&self) -> bool {
+        !self.conditions.rpc_method.is_empty()
+    }
+
+    fn matches_head(&self, method: &Method, target: &Target) -> bool {
+        let Conditions { host, path, method: methods, .. } = &self.conditions;
         (methods.is_empty() || self.names_method(method))
             && (host.is_empty() || host.iter().any(|host| host.matches(&target.authority)))
             && (path.is_empty() || path.iter().any(|path| path.matches(target.path())))
-            && (mcp_tool.is_empty()
-                || tool.is_some_and(|tool| mcp_tool.iter().any(|name| name.matches(tool))))
     }
 
     /// Whether the condition `method` names this method.

@@ -1,7 +1,5 @@
 //! One `[[rule]]` of the configuration file, and what it refuses.
 
-use std::collections::BTreeMap;
-
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
 
@@ -11,7 +9,8 @@ use super::rule::{
     AnswerRules, Conditions, Effect, InputRules, KeyRules, OnUnknown, Principal, Repeat, Rule,
     UpstreamKeyRules,
 };
-use super::rule_values::{Field, FieldName, MethodName, ParameterName, Scalar, one_or_many};
+use super::rule_values::{Field, FieldName, MethodName, ParameterName, one_or_many};
+use super::signs::{Members, UnknownSigns};
 use crate::duration::{Span, with_unit};
 use crate::http::host_pattern::HostPattern;
 use crate::http::meaning::may_count;
@@ -56,6 +55,8 @@ struct RuleSettings {
     method: Vec<MethodName>,
     #[serde(deserialize_with = "one_or_many")]
     mcp_tool: Vec<NamePattern>,
+    #[serde(deserialize_with = "one_or_many")]
+    rpc_method: Vec<NamePattern>,
 
     effect: Option<Effect>,
     tool: Option<String>,
@@ -72,7 +73,8 @@ struct RuleSettings {
     undelivered: Undelivered,
     principal: Principal,
     on_unknown: OnUnknown,
-    failed_if: BTreeMap<Field, Scalar>,
+    failed_if: Members,
+    unknown_if: UnknownSigns,
     stream: Option<bool>,
     stream_request: bool,
     #[serde(deserialize_with = "one_or_many")]
@@ -82,6 +84,8 @@ struct RuleSettings {
     /// On unless the rule switches it off.
     store_body: Option<bool>,
     verify: Option<String>,
+    #[serde(deserialize_with = "with_unit")]
+    silence: Option<Span>,
     upstream_key: Option<KeyPlace>,
     #[serde(deserialize_with = "with_unit")]
     upstream_key_lifetime: Option<Span>,
@@ -110,6 +114,13 @@ impl RuleSettings {
             return Err("`stream` has no effect on MCP tool calls, whose answers end with the \
                         response: remove it"
                 .to_owned());
+        }
+        if !self.rpc_method.is_empty() && !self.mcp_tool.is_empty() {
+            return Err(
+                "`rpc_method` and `mcp_tool` exclude each other: a call of MCP is known by \
+                        its tool"
+                    .to_owned(),
+            );
         }
         if !self.ignore.is_empty() && !self.select.is_empty() {
             return Err("`ignore` and `select` exclude each other: remove one".to_owned());
@@ -146,6 +157,7 @@ impl TryFrom<RuleSettings> for Rule {
                 path: settings.path,
                 method: settings.method,
                 mcp_tool: settings.mcp_tool,
+                rpc_method: settings.rpc_method,
             },
             effect: settings.effect,
             tool: settings.tool,
@@ -169,8 +181,10 @@ impl TryFrom<RuleSettings> for Rule {
             },
             answer: AnswerRules {
                 failed_if: settings.failed_if,
+                unknown_if: settings.unknown_if,
                 on_unknown: settings.on_unknown,
                 verify: settings.verify,
+                silence: settings.silence.map(|span| span.0),
                 stream: settings.stream,
                 store_body: settings.store_body.unwrap_or(true),
                 propagate_cancel: settings.propagate_cancel,

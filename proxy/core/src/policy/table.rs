@@ -23,6 +23,19 @@ pub(super) enum PostMatch {
     FormField(&'static str),
     /// A GraphQL document whose operations are all queries.
     GraphQlQueries,
+    /// JSON-RPC of which every method only reads, by the words of its name.
+    RpcReads,
+    /// The operation in `X-Amz-Target`, or in the field `Action` beside `Version`, only reads, by
+    /// the words of its name.
+    AwsRead,
+    /// The path ends with a colon and an operation that only reads, by the words of its name.
+    CustomRead,
+    /// The path has one of these patterns, as in a rule.
+    Path(&'static [&'static str]),
+    /// The same, and the body has these members.
+    PathAndMembers(&'static [&'static str], &'static [&'static str]),
+    /// The path ends with one of these segments, and the body only says what to wait for.
+    Poll(&'static [&'static str]),
 }
 
 const fn llm(host: &'static str, source: &'static str) -> ReadOnlyPost {
@@ -69,6 +82,51 @@ pub(super) const READ_ONLY_POSTS: &[ReadOnlyPost] = &[
         name: "otlp",
         when: PostMatch::PathEndAndMember("/v1/logs", "resourceLogs"),
         source: "https://opentelemetry.io/docs/specs/otlp/#otlphttp-request",
+    },
+    ReadOnlyPost {
+        name: "json-rpc-read",
+        when: PostMatch::RpcReads,
+        source: "https://ethereum.org/developers/docs/apis/json-rpc/",
+    },
+    ReadOnlyPost {
+        name: "aws-read",
+        when: PostMatch::AwsRead,
+        source: "https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_ReceiveMessage.html",
+    },
+    ReadOnlyPost {
+        name: "custom-method-read",
+        when: PostMatch::CustomRead,
+        source: "https://docs.cloud.google.com/pubsub/docs/reference/rest/v1/projects.subscriptions/pull",
+    },
+    ReadOnlyPost {
+        name: "telegram-get",
+        when: PostMatch::Path(&["**/bot*:*/get*"]),
+        source: "https://core.telegram.org/bots/api#getupdates",
+    },
+    ReadOnlyPost {
+        name: "service-bus-peek",
+        when: PostMatch::Path(&["**/messages/head"]),
+        source: "https://learn.microsoft.com/rest/api/servicebus/peek-lock-message-non-destructive-read",
+    },
+    ReadOnlyPost {
+        name: "webdriver-find",
+        when: PostMatch::PathAndMembers(
+            &[
+                "**/session/*/element",
+                "**/session/*/elements",
+                "**/session/*/element/*/element",
+                "**/session/*/element/*/elements",
+                "**/session/*/shadow/*/element",
+                "**/session/*/shadow/*/elements",
+            ],
+            &["using", "value"],
+        ),
+        source: "https://www.w3.org/TR/webdriver2/#element-retrieval",
+    },
+    ReadOnlyPost {
+        name: "poll",
+        when: PostMatch::Poll(&["poll", "longpoll", "polling"]),
+        source: "https://www.rfc-editor.org/rfc/rfc6202#section-2",
     },
     llm("api.openai.com", "https://platform.openai.com/docs/api-reference"),
     llm("api.anthropic.com", "https://docs.anthropic.com/en/api/messages"),

@@ -44,6 +44,12 @@ impl StreamClient {
         }
     }
 
+    /// No client.
+    pub(crate) fn none() -> Self {
+        let (left, last, stall) = (None, Bytes::new(), Duration::ZERO);
+        Self { sender: None, left, last, stall, gone: true, cancels: false }
+    }
+
     pub(crate) fn is_there(&self) -> bool {
         self.sender.as_ref().is_some_and(|sender| !sender.is_gone())
     }

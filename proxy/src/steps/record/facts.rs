@@ -12,16 +12,17 @@ use hyper::http::response;
 use proxy_core::error::Error;
 use proxy_core::http::hop_by_hop::remove_where;
 use proxy_core::mcp::reply::ToolOutcome;
-use proxy_core::policy::outcome::{WholeAnswer, outcome};
+use proxy_core::policy::outcome::{WholeAnswer, outcome, tool_outcome};
 use store::call::{Answer, AnswerBody, Finish, Sent, Settled};
 use store::key::Digest;
-use store::model::Timestamp;
+use store::model::{EffectClass, Timestamp};
 use store::state::Knowledge;
 
 use crate::failpoint;
 use crate::steps::exchange::Exchange;
+use crate::steps::label::CallLabel;
 use crate::steps::respond::stored::{stored_fields, stored_reason};
-use crate::steps::states::Running;
+use crate::steps::states::{Running, SentCall};
 
 /// A call whose answer has begun.
 pub(crate) struct AnswerInProgress {
@@ -34,7 +35,7 @@ pub(crate) struct AnswerInProgress {
 }
 
 /// What is kept of the head of an answer.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct AnswerFacts {
     pub(crate) status: u16,
     pub(crate) headers: HeaderMap,
@@ -90,7 +91,8 @@ impl AnswerFacts {
     /// The outcome of a call whose answer came whole.
     pub(crate) fn whole(
         &self,
-        running: &Exchange<Running>,
+        label: &CallLabel,
+        call: &SentCall,
         body: AnswerBody,
         trailers: Option<&HeaderMap>,
     ) -> Finish {
@@ -98,22 +100,24 @@ impl AnswerFacts {
             AnswerBody::Kept(bytes) => Some(&bytes[..]),
             AnswerBody::Dropped { .. } => None,
         };
-        let Running { target, class, sent_at, .. } = &running.state;
-        if let Some(caller) = &running.label.mcp
+        if let Some(caller) = &label.mcp
             && (200..300).contains(&self.status)
         {
             let (outcome, message) = caller.read_answer(&self.headers, bytes);
-            return match message {
-                Some(message) => self.responded(&running.state, outcome, message),
-                None => Finish {
-                    answer: Some(self.stored(body, trailers)),
-                    ..self.responded(&running.state, outcome, Bytes::new())
-                },
-            };
+            let outcome = self.judged(label, outcome, message.as_deref());
+            let answer = message.is_none().then(|| self.stored(body, trailers));
+            let finish = self.responded(call, outcome, message.unwrap_or_default());
+            return Finish { answer: answer.or(finish.answer), ..finish };
         }
-        let answer =
-            WholeAnswer { target, status: self.status, headers: &self.headers, body: bytes };
-        let (outcome, why) = outcome(answer, *class, running.label.rule.as_deref());
+        let SentCall { target, class, paid, sent_at } = call;
+        let answer = WholeAnswer {
+            target,
+            paid: *paid,
+            status: self.status,
+            headers: &self.headers,
+            body: bytes,
+        };
+        let (outcome, why) = outcome(answer, *class, label.rule.as_deref());
         let unverified = if self.unverified { "; the end is unverified" } else { "" };
         Finish {
             outcome,
@@ -127,11 +131,31 @@ impl AnswerFacts {
         }
     }
 
+    /// Whether the head alone leaves the call in doubt, whatever the body says.
+    pub(crate) fn leaves_doubt(&self, call: &SentCall) -> bool {
+        let SentCall { target, class, paid, .. } = call;
+        let (status, headers) = (self.status, &self.headers);
+        let answer = WholeAnswer { target, paid: *paid, status, headers, body: Some(b"") };
+        let (known, _) = outcome(answer, *class, None);
+        known == Knowledge::Unknown && *class != EffectClass::Idempotent
+    }
+
+    /// What the response to a tool call says, also by the call's rule. `message`: `None` if it is
+    /// too large to be read.
+    pub(crate) fn judged(
+        &self,
+        label: &CallLabel,
+        outcome: ToolOutcome,
+        message: Option<&[u8]>,
+    ) -> ToolOutcome {
+        tool_outcome(outcome, label.rule.as_deref(), self.status, message)
+    }
+
     /// The outcome of a tool call whose response came. It is kept as one JSON message, whatever it
     /// came in.
     pub(crate) fn responded(
         &self,
-        running: &Running,
+        call: &SentCall,
         outcome: ToolOutcome,
         message: Bytes,
     ) -> Finish {
@@ -148,7 +172,7 @@ impl AnswerFacts {
             answer: Some(kept.stored(AnswerBody::Kept(message), None)),
             error: (outcome != Knowledge::Executed || tool_error).then(|| why.to_owned()),
             problem: None,
-            sent_at: Some(running.sent_at),
+            sent_at: Some(call.sent_at),
             first_byte_at: Some(self.received_at),
             last_event: format!("answered {}: {why}", self.status),
         }
@@ -158,7 +182,7 @@ impl AnswerFacts {
     /// What came is kept.
     pub(crate) fn truncated(
         &self,
-        running: &Running,
+        call: &SentCall,
         body: AnswerBody,
         error: &io::Error,
     ) -> (Finish, Error) {
@@ -175,7 +199,7 @@ impl AnswerFacts {
             answer: Some(self.stored(body, None)),
             error: Some(detail.clone()),
             problem: problem.problem(),
-            sent_at: Some(running.sent_at),
+            sent_at: Some(call.sent_at),
             first_byte_at: Some(self.received_at),
             last_event: detail,
         };

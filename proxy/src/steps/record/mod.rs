@@ -1,42 +1,43 @@
 //! Step 5: consumes the lease with the outcome, before the agent can act on the answer.
 
+mod begun;
 pub(crate) mod client;
 pub(crate) mod facts;
+pub(crate) mod late;
 mod recorder;
 mod stream;
 
 use std::io;
 
 use bytes::Bytes;
-use hyper::body::Body as _;
-use hyper::header::{CONTENT_ENCODING, TRAILER, TRANSFER_ENCODING};
-use hyper::http::response;
-use hyper::{HeaderMap, StatusCode};
+use hyper::HeaderMap;
+use hyper::header::TRAILER;
 use proxy_core::error::Error;
-use proxy_core::http::forms::kind::media_type;
-use proxy_core::http::hop_by_hop::strip_response;
 use store::call::{AnswerBody, Finish, Sent as BytesSent};
 use store::state::Knowledge;
-use store::{Clock as _, SystemClock};
 
-use self::facts::{AnswerFacts, AnswerInProgress};
+use self::begun::{Begun, may_have_body, may_hold_response};
+use self::facts::AnswerInProgress;
+use self::late::{LateAnswer, LateBody, LateSource};
 use self::recorder::{HeldBody, Recorder};
 use super::exchange::Exchange;
 use super::states::{Answered, Recorded, Running, Sent};
-use crate::body::incoming::IncomingBody;
 use crate::mcp::stream_reply;
-use crate::upstream::response_body::UpstreamBody;
 use crate::upstream::send::AnswerHead;
 
 /// Records the outcome of a call. An answer that flows is recorded by a separate task, which
 /// holds the end of the answer until then.
 pub(crate) async fn record(sent: Exchange<Sent>) -> Exchange<Recorded> {
-    let (exchange, Sent { running, result }) = sent.split();
+    let (exchange, Sent { running, result, late }) = sent.split();
     let running = exchange.with(running);
-    match result {
-        Ok(answer) => record_answer(running, answer).await,
-        Err(error) => record_failure(running, error).await,
-    }
+    let error = match result {
+        Ok(answer) => return record_answer(running, answer).await,
+        Err(error) => error,
+    };
+    let late = late.and_then(|head| LateAnswer::to(&running, LateSource::Head(head)));
+    let recorded = record_failure(running, error).await;
+    LateAnswer::follow(late);
+    recorded
 }
 
 /// Records that no answer came.
@@ -51,7 +52,7 @@ async fn record_failure(running: Exchange<Running>, error: Error) -> Exchange<Re
         answer: None,
         error: Some(error.to_string()),
         problem: error.problem(),
-        sent_at: (sent == BytesSent::Maybe).then_some(running.state.sent_at),
+        sent_at: (sent == BytesSent::Maybe).then_some(running.state.call.sent_at),
         first_byte_at: None,
         last_event: error.to_string(),
     };
@@ -61,36 +62,20 @@ async fn record_failure(running: Exchange<Running>, error: Error) -> Exchange<Re
 /// Records the upstream's answer: whole, if it is not a stream, or as it comes, with its end held
 /// until the outcome is committed.
 async fn record_answer(running: Exchange<Running>, answer: AnswerHead) -> Exchange<Recorded> {
-    let received_at = SystemClock.now();
-    let (mut head, incoming) = answer.response.into_parts();
-    let length = incoming.size_hint().exact();
-    let unverified = length.is_none()
-        && !head.headers.contains_key(TRANSFER_ENCODING)
-        && !answer.connection.marks_ends();
-    let announced = head.headers.get(TRAILER).cloned();
-    strip_response(&mut head.headers);
-    let timeout = running.context.timeouts.body_idle;
-    let incoming = IncomingBody::new(incoming, head.version, timeout);
-    let mut source = UpstreamBody::new(incoming, answer.connection);
+    let took = answer.took;
+    let silence = running.label.silence(&running.context.timeouts).limit;
+    let Begun { head, facts, mut source, length, announced } =
+        Begun::of(&running.label, answer, silence);
     let mut recorder = Recorder::new(&running.context.bodies.spool);
     let rule = running.label.rule.as_ref().map(|rule| &rule.answer);
     let streams = rule.and_then(|rule| rule.stream);
-    let facts = AnswerFacts {
-        status: head.status.as_u16(),
-        headers: head.headers.clone(),
-        reason: head.extensions.get().cloned(),
-        received_at,
-        unverified,
-        keeps_body: rule.is_none_or(|rule| rule.store_body),
-    };
     let may_have_body = may_have_body(head.status);
-    let caller = running.label.mcp.clone();
-    let caller = caller.filter(|_| may_have_body && may_hold_response(&head));
+    let caller = running.label.mcp.clone().filter(|_| may_hold_response(&head));
     // A client that gets an empty body has its end with the head, before anything is recorded.
     let flows = may_have_body
         && length != Some(0)
         && streams.unwrap_or_else(|| recorder::is_stream(&head.headers));
-    let mut answering = AnswerInProgress { running, head, facts, took: answer.took };
+    let mut answering = AnswerInProgress { running, head, facts, took };
     if let Some(caller) = caller {
         return stream_reply::stream(answering, caller, source);
     }
@@ -106,6 +91,15 @@ async fn record_answer(running: Exchange<Running>, answer: AnswerHead) -> Exchan
                 }
             }
         }
+        HeldBody::Broken(error) if error.kind() == io::ErrorKind::TimedOut => {
+            let body = recorder.digest_so_far();
+            let facts = answering.facts.clone();
+            let rest = LateSource::Body(Box::new(LateBody { facts, recorder, source }));
+            let late = LateAnswer::to(&answering.running, rest);
+            let given_up = settle_broken(answering, body, &error).await;
+            LateAnswer::follow(late);
+            given_up
+        }
         HeldBody::Broken(error) => {
             let body = recorder.finish().await;
             settle_broken(answering, body, &error).await
@@ -120,26 +114,13 @@ async fn record_answer(running: Exchange<Running>, answer: AnswerHead) -> Exchan
     }
 }
 
-/// Whether an answer of this status may have a body (RFC 9112, 6.3).
-fn may_have_body(status: StatusCode) -> bool {
-    !status.is_informational()
-        && ![StatusCode::NO_CONTENT, StatusCode::NOT_MODIFIED].contains(&status)
-}
-
-/// Whether the answer is a stream of events that may hold the response to a tool call.
-fn may_hold_response(head: &response::Parts) -> bool {
-    head.status.is_success()
-        && !head.headers.contains_key(CONTENT_ENCODING)
-        && media_type(&head.headers).is_some_and(|media| media.essence_str() == "text/event-stream")
-}
-
 /// Records an answer that broke off. `body` is what arrived.
 async fn settle_broken(
     answering: AnswerInProgress,
     body: AnswerBody,
     error: &io::Error,
 ) -> Exchange<Recorded> {
-    let (finish, error) = answering.facts.truncated(&answering.running.state, body, error);
+    let (finish, error) = answering.facts.truncated(&answering.running.state.call, body, error);
     settle_unanswered(answering.running, finish, error).await
 }
 
@@ -160,7 +141,7 @@ impl AnswerInProgress {
     async fn settle_whole(self, body: Bytes, trailers: Option<HeaderMap>) -> Exchange<Recorded> {
         let Self { running, head, facts, took } = self;
         let kept = AnswerBody::Kept(body.clone());
-        let finish = facts.whole(&running, kept, trailers.as_ref());
+        let finish = facts.whole(&running.label, &running.state.call, kept, trailers.as_ref());
         let (exchange, settled) = running.settle(finish).await;
         exchange.with(match settled {
             Ok(settled) => Recorded::Answered(Answered { head, body, trailers, settled, took }),

@@ -68,6 +68,25 @@ impl Recorder {
         Chunks::new(std::mem::replace(&mut self.spool, empty).done())
     }
 
+    /// What came so far, while more may come.
+    pub(super) fn digest_so_far(&self) -> AnswerBody {
+        AnswerBody::Dropped { sha256: self.hash.clone().finalize().into(), size: self.size }
+    }
+
+    /// Reads a body to its end, however large it is.
+    pub(super) async fn rest(
+        &mut self,
+        source: &mut UpstreamBody,
+    ) -> io::Result<Option<HeaderMap>> {
+        loop {
+            match self.hold(source).await {
+                HeldBody::Whole(trailers) => return Ok(trailers),
+                HeldBody::Broken(error) => return Err(error),
+                HeldBody::Long(_) => {}
+            }
+        }
+    }
+
     pub(super) async fn finish(self) -> AnswerBody {
         let dropped = AnswerBody::Dropped { sha256: self.hash.finalize().into(), size: self.size };
         if !self.keeping {

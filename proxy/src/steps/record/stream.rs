@@ -9,10 +9,12 @@ use hyper::body::Frame;
 
 use super::client::StreamClient;
 use super::facts::{AnswerFacts, AnswerInProgress};
+use super::late::{LateAnswer, LateBody, LateSource};
 use super::recorder::Recorder;
 use crate::body::channel::channel;
 use crate::body::reply::ReplyBody;
 use crate::steps::exchange::Exchange;
+use crate::steps::respond::fields::{forbid_retry, remove_retry};
 use crate::steps::states::{Recorded, Running};
 use crate::upstream::response_body::UpstreamBody;
 
@@ -28,7 +30,10 @@ pub(super) struct FlowingBody {
 
 /// Passes an answer on as it comes, from a separate task: the client may leave.
 pub(super) fn stream(answering: AnswerInProgress, flow: FlowingBody) -> Exchange<Recorded> {
-    let AnswerInProgress { mut running, head, facts, took } = answering;
+    let AnswerInProgress { mut running, mut head, facts, took } = answering;
+    if facts.leaves_doubt(&running.state.call) {
+        forbid_retry(&mut head.headers);
+    }
     let (sender, body) = channel(flow.length);
     let client = StreamClient::new(&running, sender, flow.length);
     let recorded = Recorded::Streaming { head, body: ReplyBody::channel(body), took };
@@ -75,15 +80,28 @@ async fn pump(
             }
         }
     }
+    if let Some(error) = broke.as_ref().filter(|error| error.kind() == io::ErrorKind::TimedOut) {
+        let finish = facts.truncated(&running.state.call, recorder.digest_so_far(), error).0;
+        let rest = LateSource::Body(Box::new(LateBody { facts, recorder, source }));
+        let late = LateAnswer::to(&running, rest);
+        drop(client);
+        let _ = running.settle(finish).await;
+        return LateAnswer::follow(late);
+    }
     drop(source);
     let body = recorder.finish().await;
     let finish = match &broke {
-        None => facts.whole(&running, body, trailers.as_ref()),
-        Some(error) => facts.truncated(&running.state, body, error).0,
+        None => facts.whole(&running.label, &running.state.call, body, trailers.as_ref()),
+        Some(error) => facts.truncated(&running.state.call, body, error).0,
     };
     let (_, settled) = running.settle(finish).await;
     // A client that is dropped instead of ended sees an answer that broke off.
-    if settled.is_ok() && broke.is_none() {
+    if let Ok(settled) = settled
+        && broke.is_none()
+    {
+        if settled.doubt.is_some() {
+            trailers.iter_mut().for_each(remove_retry);
+        }
         client.end(trailers).await;
     }
 }

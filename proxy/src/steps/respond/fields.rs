@@ -21,17 +21,29 @@ pub(super) const PROXY_STATUS: HeaderName = HeaderName::from_static("proxy-statu
 const DO_NOT_RETRY: [HeaderName; 2] =
     [HeaderName::from_static("x-should-retry"), HeaderName::from_static("stripe-should-retry")];
 
-/// Adds the fields of an answer that leaves the call in doubt: clients must not retry by
-/// themselves.
+/// Adds the fields of an answer that leaves the call in doubt.
 pub(super) fn add_doubt(headers: &mut HeaderMap, doubt: &Doubt) {
-    for name in DO_NOT_RETRY {
-        headers.insert(name, HeaderValue::from_static("false"));
-    }
+    forbid_retry(headers);
     if let Some(token) = &doubt.retry_token
         && let Ok(token) = HeaderValue::from_str(token)
     {
         headers.insert(RETRY_TOKEN, token);
     }
+}
+
+/// Keeps clients from retrying by themselves, whatever the tool says.
+pub(crate) fn forbid_retry(headers: &mut HeaderMap) {
+    remove_retry(headers);
+    for name in DO_NOT_RETRY {
+        headers.insert(name, HeaderValue::from_static("false"));
+    }
+}
+
+/// Removes what invites to a retry: `Retry-After`, and its kin such as `Retry-After-Ms`.
+pub(crate) fn remove_retry(fields: &mut HeaderMap) {
+    hop_by_hop::remove_where(fields, |name| {
+        name.contains("retry-after") || name.contains("should-retry")
+    });
 }
 
 /// Adds the time when an answer came, if it has no Date (RFC 9110, 6.6.1).

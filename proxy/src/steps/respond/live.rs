@@ -11,7 +11,7 @@ use store::decision::Decision;
 use store::state::Knowledge;
 use store::{Clock as _, SystemClock};
 
-use super::fields::{add_date, add_doubt, own_framing, with_trailers};
+use super::fields::{add_date, add_doubt, own_framing, remove_retry, with_trailers};
 use crate::body::reply::ReplyBody;
 use crate::config::Outcome;
 use crate::steps::exchange::Exchange;
@@ -68,7 +68,7 @@ pub(crate) fn switching(via: &HeaderValue, answer: AnswerHead) -> Reply {
 
 /// The upstream's whole answer, to the caller whose call it is.
 pub(super) fn answered(exchange: &Exchange<()>, answered: Answered) -> Reply {
-    let Answered { mut head, body, trailers, settled, took } = answered;
+    let Answered { mut head, body, mut trailers, settled, took } = answered;
     let status = match (settled.outcome, &settled.doubt) {
         (Knowledge::Executed, _) => Decision::Executed.into(),
         (Knowledge::NotExecuted, _) => Decision::NotExecuted.into(),
@@ -79,6 +79,7 @@ pub(super) fn answered(exchange: &Exchange<()>, answered: Answered) -> Reply {
     exchange.label.put(&mut head.headers, status);
     if let Some(doubt) = &settled.doubt {
         add_doubt(&mut head.headers, &exchange.label.visible(doubt));
+        trailers.iter_mut().for_each(remove_retry);
     }
     let received_at = settled.answer.as_ref().map_or_else(|| SystemClock.now(), |a| a.received_at);
     add_date(&mut head.headers, received_at);

@@ -123,11 +123,12 @@ fn doubt_detail(doubt: &Doubt, verify: Option<&str>) -> String {
     let next = match doubt.retry_token {
         Some(_) => {
             "If it did not take effect, POST to confirm_url, or send it with the header \
-             Idempotency-Retry-Token: either allows one more attempt."
+             Idempotency-Retry-Token: either allows one more attempt. The header Agent-Repeat: \
+             VALUE says that you mean a different call."
         }
         None => {
-            "An operator can settle it (openclaw-state-engine resolve); Agent-Repeat says that \
-             you mean a different call."
+            "An operator can settle it (openclaw-state-engine resolve); the header Agent-Repeat: \
+             VALUE says that you mean a different call."
         }
     };
     let how =

@@ -1,24 +1,26 @@
 //! A stored answer in a coding that this request accepts.
 
-use std::io::Read as _;
-
 use bytes::Bytes;
-use flate2::read::MultiGzDecoder;
 use hyper::HeaderMap;
-use hyper::header::{CONTENT_ENCODING, CONTENT_LENGTH, ETAG, HeaderValue};
+use hyper::header::{CONTENT_LENGTH, ETAG, HeaderValue};
+use proxy_core::http::coding::{canonical_name, decode, names};
 use proxy_core::http::hop_by_hop::remove_where;
 
-/// The largest body that is decoded, in bytes. A larger one stays as it is.
-const MOST: u64 = 64 * 1024 * 1024;
+/// The largest body that is decoded, in bytes.
+const MOST: usize = 64 * 1024 * 1024;
 
-/// The body as it was stored. If `codings` (Accept-Encoding, RFC 9110, 12.5.3) exclude its gzip, it
-/// is decoded, under a weak `ETag`. Other codings stay: no answer at all would be worse.
-pub(super) fn acceptable(headers: &mut HeaderMap, body: &Bytes, codings: &[HeaderValue]) -> Bytes {
-    let gzip = headers.get(CONTENT_ENCODING).is_some_and(|coding| is_gzip(coding.as_bytes()));
-    if !gzip || accepts_gzip(codings) {
-        return body.clone();
+/// The body as it was stored. If `codings` (Accept-Encoding, RFC 9110, 12.5.3) exclude its content
+/// coding, it is decoded, under a weak `ETag`. `None`: that coding cannot be undone.
+pub(super) fn acceptable(
+    headers: &mut HeaderMap,
+    body: &Bytes,
+    codings: &[HeaderValue],
+) -> Option<Bytes> {
+    let accepted = names(headers).iter().all(|name| accepts(codings, name));
+    if accepted || body.is_empty() {
+        return Some(body.clone());
     }
-    let Some(plain) = decoded(body) else { return body.clone() };
+    let plain = Bytes::from(decode(headers, body, MOST).ok()?.into_owned());
     remove_where(headers, |name| name == "content-encoding");
     if headers.contains_key(CONTENT_LENGTH) {
         headers.insert(CONTENT_LENGTH, HeaderValue::from(plain.len()));
@@ -29,26 +31,21 @@ pub(super) fn acceptable(headers: &mut HeaderMap, body: &Bytes, codings: &[Heade
     {
         headers.insert(ETAG, weak);
     }
-    plain
+    Some(plain)
 }
 
-fn is_gzip(coding: &[u8]) -> bool {
-    let coding = coding.trim_ascii();
-    coding.eq_ignore_ascii_case(b"gzip") || coding.eq_ignore_ascii_case(b"x-gzip")
-}
-
-/// Whether a request accepts gzip. Without Accept-Encoding it accepts every coding.
-fn accepts_gzip(codings: &[HeaderValue]) -> bool {
+/// Whether a request accepts a coding. Without Accept-Encoding it accepts every one.
+fn accepts(codings: &[HeaderValue], coding: &[u8]) -> bool {
     let (mut by_name, mut by_star) = (None, None);
     for entry in codings.iter().flat_map(|value| value.as_bytes().split(|byte| *byte == b',')) {
         let mut parts = entry.split(|byte| *byte == b';');
-        let name = parts.next().unwrap_or_default().trim_ascii();
+        let name = canonical_name(parts.next().unwrap_or_default());
         let refused = parts.any(|part| {
             let part = part.trim_ascii();
             let weight = part.strip_prefix(b"q=").or_else(|| part.strip_prefix(b"Q="));
             weight.is_some_and(|weight| weight.iter().all(|byte| matches!(byte, b'0' | b'.')))
         });
-        if is_gzip(name) {
+        if name == coding {
             by_name = Some(!refused);
         } else if name == b"*" {
             by_star = Some(!refused);
@@ -57,18 +54,13 @@ fn accepts_gzip(codings: &[HeaderValue]) -> bool {
     by_name.or(by_star).unwrap_or(codings.is_empty())
 }
 
-fn decoded(body: &[u8]) -> Option<Bytes> {
-    let mut plain = Vec::new();
-    let read = MultiGzDecoder::new(body).take(MOST + 1).read_to_end(&mut plain).ok()?;
-    (read as u64 <= MOST).then(|| Bytes::from(plain))
-}
-
 #[cfg(test)]
 mod tests {
     use std::io::Write as _;
 
     use flate2::Compression;
     use flate2::write::GzEncoder;
+    use hyper::header::CONTENT_ENCODING;
 
     use super::*;
 
@@ -91,11 +83,25 @@ mod tests {
             headers.insert(ETAG, HeaderValue::from_static("\"a\""));
             headers.insert(CONTENT_LENGTH, HeaderValue::from(zipped.len()));
             let codings: Vec<_> = accept.map(HeaderValue::from_static).into_iter().collect();
-            let got = acceptable(&mut headers, &zipped, &codings);
+            let got = acceptable(&mut headers, &zipped, &codings).unwrap();
             assert_eq!(got == "plain", decodes, "{accept:?}");
             assert_eq!(headers.contains_key(CONTENT_ENCODING), !decodes, "{accept:?}");
             assert_eq!(headers[ETAG] == "W/\"a\"", decodes, "{accept:?}");
             assert_eq!(headers[CONTENT_LENGTH], got.len().to_string().as_str());
+        }
+    }
+
+    #[test]
+    fn a_coding_that_cannot_be_undone_goes_only_to_who_accepts_it() {
+        for (accept, gets) in [("compress", true), ("*", true), ("gzip", false), ("", false)] {
+            let mut headers = HeaderMap::new();
+            headers.insert(CONTENT_ENCODING, HeaderValue::from_static("compress"));
+            let got = acceptable(
+                &mut headers,
+                &Bytes::from_static(b"\x1f\x9d"),
+                &[HeaderValue::from_static(accept)],
+            );
+            assert_eq!(got.is_some(), gets, "{accept:?}");
         }
     }
 }

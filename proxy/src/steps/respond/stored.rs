@@ -11,6 +11,7 @@ use proxy_core::error::Error;
 use proxy_core::http::hop_by_hop::add_via;
 use store::call::{Answer, AnswerBody, Sent, Settled};
 use store::decision::Decision;
+use store::key::Digest;
 use store::state::Knowledge;
 use store::{Clock as _, SystemClock};
 use uuid::Uuid;
@@ -65,7 +66,7 @@ pub(crate) fn answer(
             Knowledge::Executed | Knowledge::Unknown => decision.into(),
         };
         let status = IdempotencyStatus { omitted_cookies: answer.omitted_cookies, ..status };
-        Replay { answer, body, status, label, format }.reply(&context.own.via)
+        Replay { answer, body, settled, status, label, format }.reply(&context.own.via)
     };
     match (settled.outcome, &settled.answer, &settled.problem) {
         (Knowledge::Unknown, answer, problem) => match (&settled.doubt, problem, answer) {
@@ -88,6 +89,7 @@ pub(crate) fn answer(
 struct Replay<'a> {
     answer: &'a Answer,
     body: &'a Bytes,
+    settled: &'a Settled,
     status: IdempotencyStatus,
     label: &'a CallLabel,
     format: &'a AnswerFormat,
@@ -95,7 +97,7 @@ struct Replay<'a> {
 
 impl Replay<'_> {
     fn reply(self, via: &HeaderValue) -> Result<Reply, Error> {
-        let Self { answer, body, status, label, format } = self;
+        let Self { answer, body, settled, status, label, format } = self;
         let (mut head, ()) = Response::new(()).into_parts();
         head.status = StatusCode::from_u16(answer.status).map_err(|_| Error::Internal)?;
         head.headers = header_map(&answer.headers);
@@ -118,7 +120,14 @@ impl Replay<'_> {
             caller.and_then(|caller| caller.replay(answer.status, &mut head.headers, body));
         let body = match tool_answer {
             Some(body) => body,
-            None => recode::acceptable(&mut head.headers, body, &format.codings),
+            None => match recode::acceptable(&mut head.headers, body, &format.codings) {
+                Some(body) => body,
+                None if settled.outcome == Knowledge::Executed => {
+                    return Err(not_kept(settled.execution_id, Some(answer)));
+                }
+                // What took no effect is asked for again: better unreadable than untrue.
+                None => body.clone(),
+            },
         };
         correct_length(&mut head.headers, &body);
         let body = with_trailers(&mut head.headers, body, trailers);
@@ -137,10 +146,9 @@ fn correct_length(headers: &mut HeaderMap, body: &Bytes) {
 
 fn not_kept(execution_id: Uuid, answer: Option<&Answer>) -> Error {
     let (sha256, size) = match answer.map(|answer| &answer.body) {
-        Some(AnswerBody::Dropped { sha256, size }) => {
-            (store::key::Digest::from_bytes(*sha256).hex(32), *size)
-        }
-        _ => (String::new(), 0),
+        Some(AnswerBody::Dropped { sha256, size }) => (Digest::from_bytes(*sha256).hex(32), *size),
+        Some(AnswerBody::Kept(body)) => (Digest::of(body).hex(32), body.len() as u64),
+        None => (String::new(), 0),
     };
     let location = answer.and_then(|answer| {
         let field = answer.headers.iter().find(|(name, _)| name.eq_ignore_ascii_case("location"));

@@ -2,12 +2,12 @@
 
 use std::borrow::Cow;
 
-use http::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderMap};
+use http::header::{CONTENT_TYPE, HeaderMap};
 use mime::Mime;
 use store_core::canonical;
 
-use super::gzip;
 use super::urlencoded::undisputed;
+use crate::http::coding::{MAX_DECODED, decode};
 
 /// How a body is compared, by its Content-Type.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -73,11 +73,8 @@ pub fn describe(headers: &HeaderMap, body: &[u8]) -> &'static str {
     }
 }
 
-/// The body without its content coding. `None`: the coding is not gzip, is damaged, or unzips to
-/// too much.
+/// The body without its content coding. `None`: the coding is not known, the body is damaged, or
+/// too large when decoded.
 pub fn decoded<'a>(headers: &HeaderMap, body: &'a [u8]) -> Option<Cow<'a, [u8]>> {
-    if !headers.contains_key(CONTENT_ENCODING) {
-        return Some(Cow::Borrowed(body));
-    }
-    if gzip::is_only_coding(headers) { gzip::undo(body).map(Cow::Owned) } else { None }
+    decode(headers, body, MAX_DECODED).ok()
 }

@@ -169,7 +169,7 @@ fn what_a_key_hangs_on() {
         ),
         ("proxy credentials", |c| c.headers.push(("proxy-authorization", "Basic eDp5")), "", ""),
         ("Host", |c| c.headers.push(("host", "elsewhere")), "", ""),
-        ("repeat", |c| c.repeat = Some("2"), "key", ""),
+        ("repeat", |c| c.repeat = Some("2"), "key", "key"),
         ("tool", |c| c.tool = "mail.send", "key", ""),
         ("key", |c| c.key = Some("order-2"), "key", "key"),
     ];

@@ -23,6 +23,18 @@ fn the_table_of_outcomes() {
         (error("-32020"), NotExecuted, false),
         (error("-32603"), Unknown, false),
         (error("-32000"), Executed, true),
+        (error("-32001"), Unknown, false),
+        (error("-32000").replace("\"m\"", "\"Connection closed\""), Unknown, false),
+        (error("5").replace("\"m\"", "\"m\",\"data\":{\"cause\":[\"timed out\"]}"), Unknown, false),
+        (error("-32602").replace("\"m\"", "\"timeout\""), NotExecuted, false),
+        (
+            r#"{"id":1,"result":{"isError":true,"content":[{"text":"x: \u0074imed\nout"}]}}"#
+                .to_owned(),
+            Unknown,
+            false,
+        ),
+        (r#"{"id":1,"result":{"isError":true,"timeout":30}}"#.to_owned(), Executed, true),
+        (r#"{"id":1,"result":{"content":[{"text":"timed out"}]}}"#.to_owned(), Executed, false),
         (error("1"), Executed, true),
         (error("1e400"), Executed, true),
     ];
@@ -47,6 +59,22 @@ fn only_the_response_of_that_id_counts() {
     let unnamed = br#"{"id":null,"error":{"code":-32700,"message":""}}"#;
     assert!(tool_outcome(unnamed, &raw("1"), UnnamedErrors::Ignored).is_none());
     assert!(tool_outcome(unnamed, &raw("1"), UnnamedErrors::Accepted).is_some());
+}
+
+#[test]
+fn a_note_of_progress_names_its_call() {
+    let note = |method: &str, params: &str| {
+        let text = format!(r#"{{"jsonrpc":"2.0","method":"{method}","params":{params}}}"#);
+        progress_token(text.as_bytes())
+    };
+    let progress = "notifications/progress";
+    assert_eq!(
+        note(progress, r#"{"progressToken":"\u0061","progress":1}"#).as_deref(),
+        Some(r#""a""#)
+    );
+    assert_eq!(note(progress, r#"{"progress":1,"progressToken":7}"#).as_deref(), Some("7"));
+    assert_eq!(note(progress, r#"{"progress":1}"#), None);
+    assert_eq!(note("notifications/message", r#"{"progressToken":7}"#), None);
 }
 
 #[test]

@@ -163,7 +163,10 @@ fn a_body_is_needed_only_if_it_decides() {
         ("http://h/a", &[FORM][..], true),
         ("http://h/graphql", &[JSON], true),
         ("http://h/v1/logs", &[JSON], true),
-        ("http://h/a", &[JSON], false),
+        ("http://h/a", &[JSON], true),
+        ("http://h/a", &[], false),
+        ("http://h/login", &[("content-type", "text/plain")], false),
+        ("http://h/poll", &[], true),
         ("http://h/v1/logs", &[], false),
         ("http://h/a/_search", &[FORM], false),
     ] {

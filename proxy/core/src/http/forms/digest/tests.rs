@@ -284,7 +284,7 @@ fn bombs_are_compared_raw() {
         let bomb = gzip(&vec![b'0'; size], 9);
         assert!(bomb.len() * 200 < size, "{size}");
         assert!(!digest_with(&[gz], &bomb).1, "{size}");
-        assert!(decoded(&headers(&[gz]), &bomb).is_none());
+        assert_eq!(decoded(&headers(&[gz]), &bomb).is_none(), size > MAX_IN_MEMORY, "{size}");
     }
     let small = gzip(&vec![b'0'; 60_000], 9);
     assert!(digest_with(&[gz], &small).1, "small ones may be dense");
