@@ -91,7 +91,7 @@ settings! {
 
     /// How long the answer to a call is still waited for, once its tool was silent for too long
     LATE: Span = "proxy.late"
-        .form(ValueForm::Number).default("1h");
+        .form(ValueForm::Number).default("3600s");
 
     /// Host whose calls are audited and never keyed, such as a local model server; can be repeated
     PASS: HostPattern = "proxy.pass"

@@ -97,6 +97,8 @@ fn what_is_like_a_read_and_acts_is_guarded() {
         request(&upstream, "/7/q", FORM, "Action=getaway"),
         request(&upstream, "/v1/projects/p/topics/t:publish", JSON, "{}"),
         request(&upstream, "/poll", JSON, r#"{"question":"tea?","options":["yes"]}"#),
+        request(&upstream, "/poll", JSON, "{}").header("Content-Encoding", "compress"),
+        request(&upstream, "/poll", JSON, &format!(r#"{{"ids":"{}"}}"#, "x".repeat(300_000))),
     ];
     for act in acts {
         let (passes, second) = twice(&engine, &upstream, &act);
@@ -175,6 +177,20 @@ fn a_rule_decides_by_the_method_of_json_rpc() {
         let (passed, second) = twice(&engine, &upstream, &request(&upstream, path, JSON, &body));
         assert_eq!(passed, passes, "{path} {body} {second:?}");
     }
+    // A method that cannot be read may be one that a rule guards: no later rule passes it.
+    let engine = configured(
+        "[[rule]]\nrpc_method = \"act\"\neffect = \"once\"\n[[rule]]\neffect = \"read\"\n",
+    );
+    let coded = |coding: &str| {
+        let act = request(&upstream, "/coded", JSON, &rpc("act", "[]"));
+        act.header("Content-Encoding", coding)
+    };
+    for coding in ["compress", "gzip", "identity"] {
+        let (passed, _) = twice(&engine, &upstream, &coded(coding));
+        assert!(!passed, "{coding}");
+    }
+    let look = request(&upstream, "/coded", JSON, &rpc("look", "[]"));
+    assert!(twice(&engine, &upstream, &look).0);
     // Without the table, only rules say what a POST does.
     let engine = configured("[proxy]\nreads_table = false\n");
     for (path, body) in

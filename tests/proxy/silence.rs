@@ -164,7 +164,7 @@ fn a_rule_lets_a_tool_be_silent_for_longer() {
 }
 
 #[test]
-fn an_answer_is_not_waited_for_for_ever() {
+fn a_late_answer_is_not_waited_for_without_end() {
     let gone = Gate::new();
     let left = gone.clone();
     let upstream = Upstream::start(move |_, exchange| {

@@ -86,8 +86,11 @@ pub(crate) async fn read_body(received: Exchange<Received>) -> Step<Buffered> {
     let context = Arc::clone(&exchange.context);
     let headers = &request.parts.headers;
     let may_be_message = mcp::head::may_be_message(&request.parts.method, headers);
-    let certain =
-        decision != HeadDecision::NeedsBody && (!may_be_message || mcp::head::says_call(headers));
+    let certain = if may_be_message {
+        mcp::head::says_call(headers)
+    } else {
+        decision != HeadDecision::NeedsBody
+    };
     let known = async {
         let scope = if certain { Some(read_scope(&context, &request).await?) } else { None };
         context.bodies.check_announced(&body)?;

@@ -90,7 +90,7 @@ fn progress_on_another_stream_keeps_a_call_alive() {
         for n in 1..=8 {
             note(1, n);
             assert!(stream.wire.read_piece(&mut framing).unwrap().is_some());
-            // A call of which nothing is heard: when it is given up, a quarter of the silence has passed.
+            // A call that shows no progress: when it is given up, a quarter of the silence has passed.
             let clock = engine.send(&call(&upstream, 10 + n, &format!("clock {n}")));
             assert_tool_error(&clock, &json!(10 + n), "upstream-timeout");
         }

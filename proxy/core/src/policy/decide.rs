@@ -101,6 +101,10 @@ impl Policy {
     /// Decides about a request of which [`Self::decide_by_head`] said that its body is needed.
     pub fn decide_by_body(&self, head: RequestHead<'_>, body: Option<&[u8]>) -> PolicyDecision {
         let body = body.and_then(|body| decoded(head.headers, body));
+        if body.is_none() && self.rule_needs_body(head) {
+            // No rule behind that one may pass it: it could be for this very call.
+            return PolicyDecision::Guard(self.guard(head, None));
+        }
         let calls = body.as_ref().filter(|_| may_be_rpc(head.headers));
         let calls = calls.and_then(|body| RpcCalls::read(body));
         let rule = self.rule(head, CallNames { tool: None, rpc: calls.as_ref() });
@@ -110,7 +114,10 @@ impl Policy {
         if let HeadDecision::Decided(decision) = self.by_default(head, rule) {
             return decision;
         }
-        let body = body.as_deref().unwrap_or_default();
+        // What cannot be read is guarded.
+        let Some(body) = body.as_deref() else {
+            return PolicyDecision::Guard(self.guard(head, rule));
+        };
         let reads = self.read_only_posts.iter().find(|row| {
             row.may_match_body(head.target, head.headers) && row.matches_body(head.headers, body)
         });
