@@ -189,3 +189,35 @@ fn a_sign_that_cannot_be_meant_is_refused() {
         assert!(log.contains(complaint), "{signs}: {log}");
     }
 }
+
+/// A retry whose request names another time is the same call, in whatever form its body comes.
+#[test]
+fn a_rule_ignores_members_in_every_form_of_a_request() {
+    let upstream = Upstream::echo();
+    let rules = "[[rule]]\nignore = \"/sent_at\"\n";
+    let engine = configured(&upstream, rules).start();
+    let send = |(name, kind, coding, body): (&str, &str, &str, Vec<u8>)| {
+        let mut request =
+            Request::new("POST", &upstream.url(&format!("/{}", name.replace(' ', "-"))));
+        for (field, value) in [("Content-Type", kind), ("Content-Encoding", coding)] {
+            if !value.is_empty() {
+                request = request.header(field, value);
+            }
+        }
+        engine.send(&request.body(body))
+    };
+    let mut calls = 0;
+    for ((first, again), other) in forms("{\"pay\":5,\"sent_at\":1}")
+        .into_iter()
+        .zip(forms("{\"pay\":5,\"sent_at\":22}"))
+        .zip(forms("{\"pay\":6,\"sent_at\":1}"))
+        .filter(|((first, _), _)| first.0 != "no type")
+    {
+        let name = first.0;
+        assert_eq!(send(first).word(), "executed", "{name}");
+        assert_eq!(send(again).word(), "replayed", "{name}");
+        assert_eq!(send(other).word(), "executed", "{name}");
+        calls += 2;
+    }
+    assert_eq!(upstream.hits(), calls);
+}

@@ -229,8 +229,8 @@ impl Upstreams {
         let sent = if matches!(fate, Fate::Unsent { .. }) { Sent::Never } else { Sent::Maybe };
         let error = self.explain(&failed.into_error(), sent);
         let stale = fate == Fate::Unsent { again: true };
-        let lost = fate == Fate::Lost;
-        Err(SendFailure { stale, lost, request, ..SendFailure::of(error) })
+        let failure = SendFailure { stale, request, ..SendFailure::of(error) };
+        Err(SendFailure { lost: fate == Fate::Lost, ..failure })
     }
 
     /// What went wrong, in words. A request body that stalls is the client's fault.

@@ -1,5 +1,6 @@
 //! Digests of request bodies, over their canonical forms.
 
+use std::borrow::Cow;
 use std::io::{self, Cursor, Read, Seek};
 
 use http::header::{CONTENT_ENCODING, HeaderMap};
@@ -11,6 +12,8 @@ use super::kind::{BodyKind, body_kind};
 use super::selection::{FieldSelection, json_digests};
 use super::urlencoded::undisputed;
 use super::{aws_chunked, multipart};
+use crate::http::charset::to_utf8;
+use crate::http::coding;
 
 /// A body in memory or in a spool file.
 pub trait BodyReader: Read + Seek {}
@@ -28,34 +31,44 @@ pub(crate) fn body_digests<const N: usize>(
     selections: &[FieldSelection<'_>; N],
 ) -> io::Result<([Digest; N], bool)> {
     body.rewind()?;
+    let reads_parts = selections.iter().any(FieldSelection::names_parts);
     if !headers.contains_key(CONTENT_ENCODING) {
-        let digests = canonical(headers, body, selections)?;
+        let digests = canonical(headers, body, selections, reads_parts)?;
         return Ok((digests.unwrap_or_else(|| [raw_digest(headers, raw); N]), false));
     }
-    if let Some(plain) = undone(headers, body)? {
-        let digests = canonical(headers, &mut Cursor::new(&plain), selections)?;
+    if let Some(plain) = undone(headers, body, reads_parts)? {
+        let digests = canonical(headers, &mut Cursor::new(&plain), selections, reads_parts)?;
         let whole = || [raw_digest(headers, Digest::of(&plain)); N];
         return Ok((digests.unwrap_or_else(whole), true));
     }
     Ok(([raw_digest(headers, raw); N], false))
 }
 
-/// A small body without its content coding. `None`: the coding cannot be undone for all readers.
-fn undone(headers: &HeaderMap, body: &mut dyn Read) -> io::Result<Option<Vec<u8>>> {
-    let chunked = aws_chunked::inner(headers);
-    if chunked.is_none() && !gzip::is_only_coding(headers) {
-        return Ok(None);
-    }
+/// A small body without its content codings. `None`: they cannot be undone.
+fn undone(
+    headers: &HeaderMap,
+    body: &mut dyn Read,
+    reads_parts: bool,
+) -> io::Result<Option<Vec<u8>>> {
     let Some(coded) = read_small(body)? else { return Ok(None) };
-    let Some(inner) = chunked else { return Ok(gzip::undo(&coded)) };
-    let plain = aws_chunked::undo(headers, &coded);
-    Ok(if !inner.contains_key(CONTENT_ENCODING) {
-        plain
-    } else if gzip::is_only_coding(&inner) {
-        plain.and_then(|zipped| gzip::undo(&zipped))
-    } else {
-        None
+    Ok(match aws_chunked::inner(headers) {
+        None => decoded(headers, &coded, reads_parts),
+        Some(inner) => {
+            let plain = aws_chunked::undo(headers, &coded);
+            plain.and_then(|plain| decoded(&inner, &plain, reads_parts))
+        }
     })
+}
+
+/// A body without the codings that `headers` name. Readers differ in what they make of several
+/// members of gzip: these are read only if a rule names parts of the body.
+fn decoded(headers: &HeaderMap, coded: &[u8], reads_parts: bool) -> Option<Vec<u8>> {
+    let every = || coding::decode(headers, coded, gzip::limit(coded)).ok().map(Cow::into_owned);
+    if gzip::is_only_coding(headers) {
+        gzip::undo(coded).or_else(|| reads_parts.then(every).flatten())
+    } else {
+        every()
+    }
 }
 
 /// The digest of a body that is compared raw. That of a multipart body covers the boundary, which
@@ -73,10 +86,16 @@ fn canonical<const N: usize>(
     headers: &HeaderMap,
     body: &mut dyn Read,
     selections: &[FieldSelection<'_>; N],
+    reads_parts: bool,
 ) -> io::Result<Option<[Digest; N]>> {
+    // A rule that names members means them in whatever charset they come.
+    let utf8 = |text: Vec<u8>| {
+        if reads_parts { to_utf8(headers, &text).map(Cow::into_owned) } else { Some(text) }
+    };
     Ok(match body_kind(headers) {
         BodyKind::Raw => None,
         BodyKind::Json => read_small(body)?
+            .and_then(utf8)
             .and_then(|text| canonical::json(&text))
             .and_then(|form| String::from_utf8(form).ok())
             .map(|form| json_digests(&form, selections)),

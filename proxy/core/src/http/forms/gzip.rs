@@ -25,10 +25,15 @@ pub(super) fn is_only_coding(headers: &HeaderMap) -> bool {
     }
 }
 
+/// The most bytes that a coded body may be decoded to.
+pub(super) fn limit(coded: &[u8]) -> usize {
+    MAX_IN_MEMORY.min(coded.len().saturating_mul(MAX_RATIO).max(RATIO_FROM))
+}
+
 /// What `zipped` unzips to. `None`: it is damaged, has bytes behind its first member (some readers
 /// stop there, some go on), or exceeds 8 MiB or the ratio.
 pub(super) fn undo(zipped: &[u8]) -> Option<Vec<u8>> {
-    let limit = MAX_IN_MEMORY.min(zipped.len().saturating_mul(MAX_RATIO).max(RATIO_FROM));
+    let limit = limit(zipped);
     let mut decoder = GzDecoder::new(zipped);
     let mut plain = Vec::new();
     decoder.by_ref().take(limit as u64 + 1).read_to_end(&mut plain).ok()?;

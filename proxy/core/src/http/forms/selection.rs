@@ -77,6 +77,11 @@ fn json_digest(form: &str, without: &[&Pointer], select: &[&Pointer]) -> Digest 
 }
 
 impl FieldSelection<'_> {
+    /// Whether a rule names parts.
+    pub(super) fn names_parts(&self) -> bool {
+        !self.without.is_empty() || !self.select.is_empty()
+    }
+
     /// Whether a member that a client draws for each try is left out.
     fn leaves_out(&self, drawn: &Pointer) -> bool {
         match &self.drawn {
