@@ -132,7 +132,7 @@ impl Upstreams {
         mut request: Request<RequestBody>,
     ) -> Result<(Response<Incoming>, PooledConnection), SendFailure> {
         let progress = connection.progress();
-        let mark = connection.begin();
+        let mark = connection.begin(&request);
         connection.shape(&mut request, target);
         let limit = self.timeouts.response_head;
         let mut last = mark.progress;
