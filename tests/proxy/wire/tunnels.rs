@@ -11,7 +11,7 @@ fn descriptors(engine: &testkit::Engine) -> usize {
     std::fs::read_dir(format!("/proc/{}/fd", engine.pid())).unwrap().count()
 }
 
-/// A server that greets, so that a tunnel to it is passed on unread, and then reads for ever.
+/// A server that greets, so that a tunnel to it is passed on unread, and then reads forever.
 fn greeter() -> std::net::SocketAddr {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let addr = listener.local_addr().unwrap();
