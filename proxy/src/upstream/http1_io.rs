@@ -152,14 +152,22 @@ impl AsyncRead for Http1Io {
         let this = self.get_mut();
         let before = buf.filled().len();
         let polled = Pin::new(&mut this.io).poll_read(cx, buf);
-        if polled.is_ready() {
-            let bytes = &buf.filled()[before..];
-            this.wire.note_received(bytes.len());
-            this.read = LastRead::of(bytes);
-        } else {
-            this.nothing_more();
+        match polled {
+            Poll::Pending => {
+                this.nothing_more();
+                Poll::Pending
+            }
+            // It has not read the whole request, hence the reset. It has sent what it had to say.
+            Poll::Ready(Err(error)) if this.wire.is_uploading() && is_loss(&error) => {
+                Poll::Ready(Ok(()))
+            }
+            Poll::Ready(read) => {
+                let bytes = &buf.filled()[before..];
+                this.wire.note_received(bytes.len());
+                this.read = LastRead::of(bytes);
+                Poll::Ready(read)
+            }
         }
-        polled
     }
 }
 
@@ -201,7 +209,10 @@ impl AsyncWrite for Http1Io {
         let this = self.get_mut();
         let flushed = Pin::new(&mut this.io).poll_flush(cx);
         // TLS writes when it is flushed.
-        this.after_write(flushed.map_ok(|()| 0), 0).map_ok(drop)
+        match flushed {
+            Poll::Ready(Err(error)) => this.after_write(Poll::Ready(Err(error)), 0).map_ok(drop),
+            flushed => flushed,
+        }
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

@@ -126,10 +126,10 @@ impl PooledConnection {
         };
     }
 
-    /// A request is about to be sent. From here on a flush passes the failpoint `after-send`.
-    pub(crate) fn begin(&self) -> Mark {
+    /// `request` is about to be sent. From here on a flush passes the failpoint `after-send`.
+    pub(crate) fn begin(&self, request: &Request<RequestBody>) -> Mark {
         self.wire.arm();
-        self.wire.begin(self.reused);
+        self.wire.begin(self.reused, request.body().size_hint().lower());
         Mark { progress: self.progress().get(), received: self.wire.received() }
     }
 

@@ -190,7 +190,7 @@ impl Upstreams {
     ) -> Result<(Response<Incoming>, PooledConnection), SendFailure> {
         let started = Instant::now();
         let progress = connection.progress();
-        let mark = connection.begin();
+        let mark = connection.begin(&request);
         connection.shape(&mut request, target);
         let mut last = (mark.progress, silence.notes());
         let mut sending: Sending = Box::pin(async move {

@@ -58,6 +58,8 @@ pub(crate) struct WireCounters {
     received_at: AtomicU64,
     /// `written` when the newest request began.
     begun_at: AtomicU64,
+    /// The count of written bytes below which the newest request is not written whole.
+    owed: AtomicU64,
     /// A request is about to be written to a connection that was kept.
     kept: AtomicBool,
     /// The newest answer is not complete, as far as its reader knows.
@@ -76,6 +78,7 @@ impl Default for WireCounters {
             received: AtomicU64::new(0),
             received_at: AtomicU64::new(0),
             begun_at: AtomicU64::new(0),
+            owed: AtomicU64::new(0),
             kept: AtomicBool::new(false),
             partial: AtomicBool::new(false),
             hides: AtomicBool::new(false),
@@ -99,9 +102,12 @@ impl WireCounters {
         self.received.fetch_add(bytes as u64, Ordering::AcqRel);
     }
 
-    /// A request is about to be written. `kept`: to a connection that has carried one before.
-    pub(super) fn begin(&self, kept: bool) {
-        self.begun_at.store(self.written(), Ordering::Release);
+    /// A request with `length` bytes of a body is about to be written. `kept`: to a connection that
+    /// has carried one before.
+    pub(super) fn begin(&self, kept: bool, length: u64) {
+        let written = self.written();
+        self.begun_at.store(written, Ordering::Release);
+        self.owed.store(written.saturating_add(length), Ordering::Release);
         self.partial.store(false, Ordering::Release);
         self.kept.store(kept, Ordering::Release);
     }
@@ -109,6 +115,11 @@ impl WireCounters {
     /// Whether bytes of the newest request were written.
     pub(super) fn has_begun(&self) -> bool {
         self.written() > self.begun_at.load(Ordering::Acquire)
+    }
+
+    /// Whether a part of the newest request is still to be written, for certain.
+    pub(super) fn is_uploading(&self) -> bool {
+        self.written() < self.owed.load(Ordering::Acquire)
     }
 
     /// Whether this is the first write of a request to a kept connection.

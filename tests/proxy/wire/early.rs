@@ -25,7 +25,8 @@ fn hasty(answer: &'static str) -> std::net::SocketAddr {
     addr
 }
 
-const LARGE: usize = 4 * 1024 * 1024;
+/// More than the sockets' buffers hold.
+const LARGE: usize = 16 * 1024 * 1024;
 
 #[test]
 fn an_answer_to_half_a_request_decides() {

@@ -28,9 +28,8 @@ pub fn hidden(line: &[u8]) -> Vec<u8> {
 }
 
 fn push_hidden(text: &mut Vec<u8>, byte: u8) {
-    let replacement =
-        char::from_u32(FIRST + u32::from(byte)).unwrap_or(char::REPLACEMENT_CHARACTER);
-    text.extend_from_slice(replacement.encode_utf8(&mut [0; 4]).as_bytes());
+    let substitute = char::from_u32(FIRST + u32::from(byte)).unwrap_or(char::REPLACEMENT_CHARACTER);
+    text.extend_from_slice(substitute.encode_utf8(&mut [0; 4]).as_bytes());
 }
 
 /// The byte that a character stands for.
@@ -81,9 +80,8 @@ pub fn for_parser(text: &str) -> Cow<'_, str> {
     if !text.contains(is_odd) {
         return Cow::Borrowed(text);
     }
-    let replacement = |character: char| char::from_u32(FIRST + u32::from(character));
-    let hide =
-        |character| replacement(character).filter(|_| is_odd(character)).unwrap_or(character);
+    let substitute = |character: char| char::from_u32(FIRST + u32::from(character));
+    let hide = |character| substitute(character).filter(|_| is_odd(character)).unwrap_or(character);
     Cow::Owned(text.chars().map(hide).collect())
 }
 
