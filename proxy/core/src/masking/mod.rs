@@ -4,4 +4,4 @@ mod form;
 pub mod input;
 mod json;
 pub mod url;
-mod words;
+pub(crate) mod words;

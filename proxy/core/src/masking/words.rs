@@ -3,7 +3,7 @@
 use crate::http::meaning::is_secret_name;
 
 /// What replaces a secret.
-pub(super) const MASK: &str = "[masked]";
+pub(crate) const MASK: &str = "[masked]";
 
 /// Whether any word of the text names a secret, whose value then cannot be separated from the rest.
 pub(super) fn mentions_secret(text: &str) -> bool {
