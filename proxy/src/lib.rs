@@ -72,6 +72,7 @@ mod steps;
 mod tls;
 mod upstream;
 
+pub use proxy_core::difference::{Difference, Differences, DifferentPart};
 pub use proxy_core::duration::Span;
 pub use proxy_core::http::host_pattern::{HostName, HostPattern};
 pub use proxy_core::http::route::Route;
@@ -83,8 +84,10 @@ pub use crate::config::{
     TlsConfig,
 };
 pub use crate::error::SetupError;
+pub use crate::explain::compared::{ComparedWith, compare};
+pub use crate::explain::parts::Part;
 pub use crate::explain::{
-    ExplainRequest, ExplainedCall, Explanation, Part, Prospect, Treatment, explain,
+    ExplainRequest, ExplainedCall, Explanation, Prospect, Treatment, explain,
 };
 pub use crate::front::tls_intercept::ca::Ca;
 pub use crate::front::tls_intercept::constraints::CaFacts;

@@ -4,7 +4,7 @@ use serde::Deserialize;
 use store_core::canonical::Pointer;
 
 use super::stored::{StoredRequest, compare_pairs};
-use super::{DifferentPart, Differences, json};
+use super::{Differences, DifferentPart, json};
 use crate::http::forms::kind::{BodyKind, body_kind};
 use crate::http::forms::selection::FieldSelection;
 use crate::http::forms::urlencoded;
@@ -34,9 +34,9 @@ pub(super) fn compare(
     let selection = guarded.map(Guarded::selection).unwrap_or_default();
     if is_digest(stored) || is_digest(request) {
         // The bytes may differ where the contents do not, in a space or in a boundary.
-        let sure = requests.iter().all(|one| {
-            !one.has_coding() && body_kind(&one.content_type()) == BodyKind::Raw
-        });
+        let sure = requests
+            .iter()
+            .all(|one| !one.has_coding() && body_kind(&one.content_type()) == BodyKind::Raw);
         if stored != request && (sure || found.differs.is_empty()) {
             found.add(DifferentPart::Body, None);
         }

@@ -8,7 +8,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use store_core::model::Json;
 
-use super::{DifferentPart, Differences, body};
+use super::{Differences, DifferentPart, body};
 use crate::http::forms::kind::media_type;
 use crate::policy::decision::Guarded;
 
@@ -44,7 +44,11 @@ impl<'a> StoredRequest<'a> {
         let names: BTreeSet<_> = self.headers.keys().chain(request.headers.keys()).collect();
         for name in names {
             let values = [self.header(name), request.header(name)];
-            found.text(DifferentPart::Header, Some(name), [values[0].as_deref(), values[1].as_deref()]);
+            found.text(
+                DifferentPart::Header,
+                Some(name),
+                [values[0].as_deref(), values[1].as_deref()],
+            );
         }
         body::compare([self, request], guarded, found);
     }
@@ -68,7 +72,8 @@ impl<'a> StoredRequest<'a> {
     pub(super) fn content_type(&self) -> HeaderMap {
         let mut headers = HeaderMap::new();
         let value = self.headers.get(CONTENT_TYPE.as_str());
-        if let Some(value) = value.and_then(|value| serde_json::from_str::<Cow<'_, str>>(value.get()).ok())
+        if let Some(value) =
+            value.and_then(|value| serde_json::from_str::<Cow<'_, str>>(value.get()).ok())
             && let Ok(value) = HeaderValue::from_str(&value)
         {
             headers.insert(CONTENT_TYPE, value);
@@ -114,7 +119,8 @@ pub(super) fn compare_pairs(
     found: &mut Differences,
 ) {
     let before = found.differs.len();
-    let names: BTreeSet<_> = pairs.iter().flat_map(|pairs| pairs.iter().map(|(name, _)| name)).collect();
+    let names: BTreeSet<_> =
+        pairs.iter().flat_map(|pairs| pairs.iter().map(|(name, _)| name)).collect();
     for name in names {
         let of = |pairs: &[(String, String)]| -> Option<String> {
             let own = pairs.iter().filter(|(other, _)| other == name);

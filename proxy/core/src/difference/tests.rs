@@ -41,7 +41,8 @@ fn stored(path: &str, headers: &str, body: &str) -> Json {
     let target = target(path);
     let head = RequestHead { method: &Method::POST, target: &target, headers: &headers };
     let bytes = body.as_bytes();
-    let kept = BodyToKeep { bytes: Some(bytes), sha256: Digest::of(bytes), size: bytes.len() as u64 };
+    let kept =
+        BodyToKeep { bytes: Some(bytes), sha256: Digest::of(bytes), size: bytes.len() as u64 };
     let none = Guarded::by_class(EffectClass::Once, "test");
     input_json(head, &|name| none.counts(name), kept)
 }
