@@ -3,6 +3,7 @@
 
 pub(crate) mod compared;
 pub(crate) mod parts;
+pub(crate) mod pointers;
 
 use std::sync::Arc;
 
@@ -19,6 +20,7 @@ use proxy_core::mcp::decide::{ToolRequest, decide};
 use proxy_core::policy::decide::Policy;
 use proxy_core::policy::decision::{Guarded, PassReason, PolicyDecision};
 use proxy_core::policy::keyed::KeyPlace;
+use proxy_core::policy::pointers::UnmatchedPointer;
 use proxy_core::received::ReceivedRequest;
 use proxy_core::settings::Settings;
 use serde::Serialize;
@@ -114,6 +116,9 @@ pub struct ExplainedCall {
     /// the newest call of its session with this method, host and path.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub compared: Option<ComparedWith>,
+    /// Pointers of its rule that match nothing in the newest recorded calls of that rule.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub unmatched: Vec<UnmatchedPointer>,
 }
 
 /// Explains a request to a proxy with these settings. `reader` is the store of the engine, if there
@@ -215,6 +220,7 @@ async fn explain_call(
             now: Prospect::Execute,
             execution_id: None,
             compared: None,
+            unmatched: Vec::new(),
         });
     };
     parts.push(Part { part: "session", value: session, counts: true });
@@ -230,6 +236,10 @@ fn foresee(
     mut parts: Vec<Part>,
 ) -> Result<ExplainedCall, store::Error> {
     let guarded = identified.guarded.clone();
+    let unmatched = match &guarded.rule {
+        Some(rule) => pointers::unmatched(reader, &identified.request.policy, Some(rule))?,
+        None => Vec::new(),
+    };
     let (call, outbound) = identified.prepare();
     if let (Some(place), Some(key)) = (outbound.adds_key, &call.upstream_key) {
         let place = match place {
@@ -266,5 +276,6 @@ fn foresee(
         now,
         execution_id,
         compared,
+        unmatched,
     })
 }

@@ -2,7 +2,7 @@ use std::fs;
 use std::io::Read as _;
 
 use anyhow::{Context as _, anyhow};
-use proxy::{ComparedWith, Explanation, Prospect, Treatment, explain};
+use proxy::{ComparedWith, Explanation, Prospect, Treatment, UnmatchedPointer, explain};
 use store::Reader;
 use store::model::EffectClass;
 
@@ -131,6 +131,12 @@ fn print(explanation: &Explanation, printer: &mut Printer) -> anyhow::Result<()>
                 visible(line)
             ))?;
         }
+    }
+    for UnmatchedPointer { setting, pointer, calls, .. } in &call.unmatched {
+        printer.line(format_args!(
+            "Warning   {setting} {} matched 0 of {calls} calls that this rule decided",
+            visible(pointer)
+        ))?;
     }
     let rows = call.parts.iter().map(|part| {
         let counts = if part.counts { "counts" } else { "left out" };

@@ -98,7 +98,7 @@ pub use clock::{Clock, SystemClock};
 pub use engine::status::Histogram;
 pub use lease::Lease;
 pub use options::Options;
-pub use read::like::{ComparedCall, LikeCall};
+pub use read::like::{ComparedCall, LikeCall, RecentCall};
 pub use read::reader::Reader;
 pub use read::stats::Health;
 pub use store::Store;

@@ -17,5 +17,6 @@ mod repeat;
 mod scope;
 mod streams;
 mod tls;
+mod traces;
 mod tunnel;
 mod upstream_proxy;

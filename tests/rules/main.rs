@@ -4,6 +4,7 @@
     reason = "a test stops at the first thing that is not as it must be"
 )]
 
+mod compared;
 mod explained;
 mod file;
 mod keyed;

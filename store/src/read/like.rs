@@ -77,6 +77,17 @@ impl Reader {
         self.with(|conn| Ok(search.newest(conn)?))
     }
 
+    /// The proxied calls among the newest 500 executions.
+    pub fn recent_calls(&self) -> Result<Vec<RecentCall>, Error> {
+        self.many(queries::RECENT_CALLS, [], |row| {
+            Ok(RecentCall {
+                rule: row.get::<_, Option<String>>(0)?.unwrap_or_default(),
+                input: rows::json(row, 1)?,
+                answer: row.get(2)?,
+            })
+        })
+    }
+
     /// A proxied call with the newest like it that was recorded before. `None`: there is none.
     pub fn compared(&self, id: Uuid) -> Result<Option<ComparedCall>, Error> {
         self.snapshot(|conn| {
@@ -96,6 +107,17 @@ impl Reader {
             Ok(like.map(|like| ComparedCall { input, key, like }))
         })
     }
+}
+
+/// A proxied call, for people who want to know what a rule matches.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RecentCall {
+    /// The rule that decided.
+    pub rule: String,
+    /// Its request as it is stored.
+    pub input: Json,
+    /// The body of its answer, if that was a 2xx and has at most 64 KiB.
+    pub answer: Option<Vec<u8>>,
 }
 
 impl Search<'_> {

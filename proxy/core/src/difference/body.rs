@@ -1,6 +1,5 @@
 //! Bodies, as they are stored: JSON, a text, a form, or a digest.
 
-use serde::Deserialize;
 use store_core::canonical::Pointer;
 
 use super::stored::{StoredRequest, compare_pairs};
@@ -9,15 +8,6 @@ use crate::http::forms::kind::{BodyKind, body_kind};
 use crate::http::forms::selection::FieldSelection;
 use crate::http::forms::urlencoded;
 use crate::policy::decision::Guarded;
-
-/// The placeholder of a body that is not stored.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-#[expect(dead_code, reason = "only its form is looked at")]
-struct NotKept {
-    sha256: String,
-    size: u64,
-}
 
 /// The members of a message of MCP that distinguish no tool calls.
 const NOT_OF_TOOL_CALL: [&str; 4] = ["/jsonrpc", "/id", "/method", "/params/_meta"];
@@ -32,7 +22,7 @@ pub(super) fn compare(
         return found.text(DifferentPart::Body, None, bodies);
     };
     let selection = guarded.map(Guarded::selection).unwrap_or_default();
-    if is_digest(stored) || is_digest(request) {
+    if requests.iter().any(|one| one.is_digest()) {
         // The bytes may differ where the contents do not, in a space or in a boundary.
         let sure = requests
             .iter()
@@ -65,10 +55,6 @@ pub(super) fn compare(
     for pointer in selection.select {
         json::compare_at(pointer, [stored, request], &without, found);
     }
-}
-
-fn is_digest(body: &str) -> bool {
-    serde_json::from_str::<NotKept>(body).is_ok()
 }
 
 /// The text that a body is stored as, if it is not JSON.

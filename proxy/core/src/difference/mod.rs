@@ -9,7 +9,7 @@ use serde::Serialize;
 use store_core::canonical::Pointer;
 use store_core::model::Json;
 
-use self::stored::StoredRequest;
+pub(crate) use self::stored::StoredRequest;
 use crate::masking::words::MASK;
 use crate::policy::decision::Guarded;
 

@@ -14,7 +14,7 @@ use crate::policy::decision::Guarded;
 
 /// `{method, url, headers, body}`, as [`crate::masking::input::input_json`] writes it.
 #[derive(Deserialize)]
-pub(super) struct StoredRequest<'a> {
+pub(crate) struct StoredRequest<'a> {
     #[serde(borrow)]
     method: Cow<'a, str>,
     #[serde(borrow)]
@@ -26,9 +26,18 @@ pub(super) struct StoredRequest<'a> {
     body: Option<&'a RawValue>,
 }
 
+/// The placeholder of a body that is not stored.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+#[expect(dead_code, reason = "only its form is looked at")]
+struct NotKept {
+    sha256: String,
+    size: u64,
+}
+
 impl<'a> StoredRequest<'a> {
     /// `None`: it is the input of something else than a proxied call.
-    pub(super) fn read(input: &'a Json) -> Option<Self> {
+    pub(crate) fn read(input: &'a Json) -> Option<Self> {
         input.decode().ok()
     }
 
@@ -69,7 +78,7 @@ impl<'a> StoredRequest<'a> {
     }
 
     /// The header fields that say how the body is to be read.
-    pub(super) fn content_type(&self) -> HeaderMap {
+    pub(crate) fn content_type(&self) -> HeaderMap {
         let mut headers = HeaderMap::new();
         let value = self.headers.get(CONTENT_TYPE.as_str());
         if let Some(value) =
@@ -81,12 +90,17 @@ impl<'a> StoredRequest<'a> {
         headers
     }
 
+    /// Whether only a digest of the body is stored.
+    pub(crate) fn is_digest(&self) -> bool {
+        self.body().is_some_and(|body| serde_json::from_str::<NotKept>(body).is_ok())
+    }
+
     pub(super) fn has_coding(&self) -> bool {
         self.headers.contains_key("content-encoding")
     }
 
     /// As stored. `None`: it is empty.
-    pub(super) fn body(&self) -> Option<&'a str> {
+    pub(crate) fn body(&self) -> Option<&'a str> {
         self.body.map(RawValue::get)
     }
 }

@@ -7,6 +7,7 @@ mod graphql;
 pub mod keyed;
 mod members;
 pub mod outcome;
+pub mod pointers;
 mod reads;
 pub mod rule;
 mod rule_settings;
