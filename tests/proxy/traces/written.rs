@@ -1,26 +1,15 @@
-//! Labelled traces: what agents, their libraries and their retries send, with the label that each request
-//! has by its sender's intent. The count at the tool then says how many repeats that were meant were lost,
-//! and how many duplicates were let through. Both must be none.
+//! The traces: each request with the label that its sender's intent gives it.
 
-use std::collections::BTreeMap;
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::thread;
-
-use testkit::{
-    Builder, Client, Engine, Request, Response, Upstream, all_at_once, engine, wait_until,
-};
+use testkit::{Request, Upstream};
 
 /// How many requests are sent in all.
-const REQUESTS: usize = 5_000;
-/// How many agents send at the same time, each its own traces.
-const AGENTS: usize = 8;
+pub(super) const REQUESTS: usize = 5_000;
 /// The same traces each time.
 const SEED: u64 = 0x5eed_0f1a_be1e_d001;
 
 /// What its sender means by a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Label {
+pub(super) enum Label {
     /// Something that has not been asked for before, also if it looks like it.
     Wanted,
     /// The same thing again, because no answer came.
@@ -29,25 +18,29 @@ enum Label {
 
 /// How a request is sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Way {
+pub(super) enum Way {
     /// On a connection that is closed once the answer was read.
     Fresh,
     /// On the trace's kept connection.
     Kept,
     /// On a connection that is reset before its answer is read.
     Lost,
+    /// The sender times out while the tool works, and sends it again on another connection. It keeps
+    /// the first one open, or closes it. The label is that of the first.
+    GivenUp { closes: bool },
     /// So many times at once. The label is that of the first.
     AtOnce(usize),
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Kind {
+pub(super) enum Kind {
     OwnKey,
     DerivedKey,
     AgentRepeat,
     KeptLoop,
     FreshLoop,
     LossyLoop,
+    SlowLoop,
     Twins,
     NearTwins,
     Tenants,
@@ -55,13 +48,14 @@ enum Kind {
     OtherSessions,
 }
 
-const KINDS: [Kind; 11] = [
+const KINDS: [Kind; 12] = [
     Kind::OwnKey,
     Kind::DerivedKey,
     Kind::AgentRepeat,
     Kind::KeptLoop,
     Kind::FreshLoop,
     Kind::LossyLoop,
+    Kind::SlowLoop,
     Kind::Twins,
     Kind::NearTwins,
     Kind::Tenants,
@@ -69,17 +63,17 @@ const KINDS: [Kind; 11] = [
     Kind::OtherSessions,
 ];
 
-struct Step {
-    request: Request,
-    label: Label,
-    way: Way,
+pub(super) struct Step {
+    pub(super) request: Request,
+    pub(super) label: Label,
+    pub(super) way: Way,
 }
 
 /// What one agent sends to one path of the tool, one request after the other.
-struct Trace {
-    kind: Kind,
-    path: String,
-    steps: Vec<Step>,
+pub(super) struct Trace {
+    pub(super) kind: Kind,
+    pub(super) path: String,
+    pub(super) steps: Vec<Step>,
 }
 
 /// `SplitMix64`.
@@ -164,6 +158,17 @@ impl Writer<'_> {
                     }
                 }
             }
+            Kind::SlowLoop => {
+                let request = self.request(&self.body);
+                for _ in 0..n {
+                    if self.random.below(2) == 0 {
+                        let closes = self.random.below(2) == 0;
+                        self.send(request.clone(), Label::Wanted, Way::GivenUp { closes });
+                    } else {
+                        self.send(request.clone(), Label::Wanted, Way::Fresh);
+                    }
+                }
+            }
             Kind::Twins => {
                 let request = self.request(&self.body);
                 self.send(request.clone(), Label::Wanted, Way::AtOnce(n));
@@ -195,13 +200,16 @@ impl Writer<'_> {
 }
 
 /// All traces: the same each time.
-fn traces(upstream: &Upstream) -> Vec<Trace> {
+pub(super) fn traces(upstream: &Upstream) -> Vec<Trace> {
     let mut random = Random(SEED);
     let (mut traces, mut requests) = (Vec::new(), 0);
     while requests < REQUESTS {
         let kind = KINDS[traces.len() % KINDS.len()];
-        let is_loop = matches!(kind, Kind::KeptLoop | Kind::FreshLoop | Kind::LossyLoop);
-        let path = format!("/{}/{}", if is_loop { "loop" } else { "act" }, traces.len());
+        let folder = match kind {
+            Kind::KeptLoop | Kind::FreshLoop | Kind::LossyLoop | Kind::SlowLoop => "loop",
+            _ => "act",
+        };
+        let path = format!("/{folder}/{}", traces.len());
         let body = format!("{{\"to\":\"ada\",\"n\":{}}}", random.below(1_000));
         let session = format!("nightly-{}", random.below(20));
         let mut writer = Writer {
@@ -223,117 +231,8 @@ impl Way {
     fn requests(self) -> usize {
         match self {
             Self::AtOnce(n) => n,
+            Self::GivenUp { .. } => 2,
             Self::Fresh | Self::Kept | Self::Lost => 1,
         }
     }
-}
-
-/// Requests that were treated against their label.
-#[derive(Debug, Default)]
-struct Tally {
-    /// Of a kind: how many were wanted, how many of these were lost, how many duplicates got through.
-    kinds: BTreeMap<Kind, [usize; 3]>,
-    /// A few of the traces that went wrong.
-    examples: Vec<String>,
-}
-
-impl Tally {
-    fn count(&mut self, trace: &Trace, words: &[String], hits: usize) {
-        let wanted = trace.steps.iter().filter(|step| step.label == Label::Wanted).count();
-        let (mut lost, mut through) = (0, 0);
-        for (step, word) in trace.steps.iter().zip(words) {
-            match (step.label, word.as_str()) {
-                (Label::Wanted, "executed" | "lost") => {}
-                (Label::Wanted, _) => lost += 1,
-                (Label::Duplicate, "replayed" | "coalesced") => {}
-                (Label::Duplicate, _) => through += 1,
-            }
-        }
-        // What the answers say must be what the tool saw.
-        lost = lost.max(wanted.saturating_sub(hits));
-        through = through.max(hits.saturating_sub(wanted));
-        let kind = self.kinds.entry(trace.kind).or_default();
-        for (sum, n) in kind.iter_mut().zip([wanted, lost, through]) {
-            *sum += n;
-        }
-        if lost + through > 0 && self.examples.len() < 5 {
-            let steps = trace.steps.iter().zip(words);
-            let steps: Vec<_> = steps
-                .map(|(step, word)| format!("{:?} {:?}: {word}", step.label, step.way))
-                .collect();
-            self.examples
-                .push(format!("{:?} {}, {hits} effects: {steps:?}", trace.kind, trace.path));
-        }
-    }
-
-    fn sum(&self, column: usize) -> usize {
-        self.kinds.values().map(|counts| counts[column]).sum()
-    }
-}
-
-fn builder() -> Builder {
-    let builder = engine!();
-    let file = builder.home().join("engine.toml");
-    std::fs::write(&file, "[[rule]]\npath = \"/loop/**\"\nrepeat = \"delivered\"\n").unwrap();
-    builder.arg("--config").arg(file)
-}
-
-fn word(answer: &Response) -> String {
-    assert_eq!(answer.status, 200, "{answer:?}");
-    answer.word().to_owned()
-}
-
-/// Sends a trace. The word of `Idempotency-Status` of each step.
-fn play(engine: &Engine, trace: &Trace) -> Vec<String> {
-    let mut kept = None;
-    let mut send = |step: &Step| match step.way {
-        Way::Fresh => word(&engine.send(&step.request)),
-        Way::Kept => {
-            let client = kept.get_or_insert_with(|| Client::connect(engine.proxy).unwrap());
-            client.write(step.request.to_proxy()).unwrap();
-            word(&client.answer("POST").unwrap())
-        }
-        Way::Lost => {
-            let mut client = Client::connect(engine.proxy).unwrap();
-            client.write(step.request.to_proxy()).unwrap();
-            let stream = &client.wire.stream;
-            wait_until("the answer is there", || (stream.peek(&mut [0]).ok()? > 0).then_some(()));
-            "lost".to_owned()
-        }
-        Way::AtOnce(n) => {
-            let words = all_at_once(n, |_| word(&engine.send(&step.request)));
-            let executed = words.iter().filter(|word| *word == "executed").count();
-            if executed == 1 { "executed".to_owned() } else { format!("{words:?}") }
-        }
-    };
-    trace.steps.iter().map(&mut send).collect()
-}
-
-#[test]
-fn no_wanted_repeat_is_lost_and_no_duplicate_gets_through() {
-    let upstream = Upstream::echo();
-    let engine = builder().start();
-    let traces = traces(&upstream);
-    let next = AtomicUsize::new(0);
-    let played = Mutex::new(Vec::new());
-    thread::scope(|scope| {
-        for _ in 0..AGENTS {
-            scope.spawn(|| {
-                while let Some(trace) = traces.get(next.fetch_add(1, Ordering::Relaxed)) {
-                    let words = play(&engine, trace);
-                    played.lock().unwrap().push((trace, words));
-                }
-            });
-        }
-    });
-    let mut effects: BTreeMap<String, usize> = BTreeMap::new();
-    for received in upstream.received() {
-        *effects.entry(received.target().to_owned()).or_default() += 1;
-    }
-    let mut tally = Tally::default();
-    for (trace, words) in played.into_inner().unwrap() {
-        tally.count(trace, &words, effects.get(&trace.path).copied().unwrap_or_default());
-    }
-    assert!(tally.sum(0) > REQUESTS / 3, "too little was wanted: {tally:#?}");
-    assert_eq!((tally.sum(1), tally.sum(2)), (0, 0), "lost, let through: {tally:#?}");
 }
