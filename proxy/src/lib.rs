@@ -72,7 +72,7 @@ mod steps;
 mod tls;
 mod upstream;
 
-pub use proxy_core::difference::{Difference, Differences, DifferentPart};
+pub use proxy_core::difference::list::{Difference, Differences, DifferentPart};
 pub use proxy_core::duration::Span;
 pub use proxy_core::http::host_pattern::{HostName, HostPattern};
 pub use proxy_core::http::route::Route;

@@ -4,7 +4,7 @@
     reason = "a test stops at the first thing that is not as it must be"
 )]
 
-mod compared;
+mod differences;
 mod explained;
 mod file;
 mod keyed;

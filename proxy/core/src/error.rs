@@ -5,7 +5,7 @@ use std::time::Duration;
 use store_core::call::{Doubt, Problem, ProblemKind, Sent};
 use uuid::Uuid;
 
-use crate::difference::Differences;
+use crate::difference::list::Differences;
 
 /// A problem that the proxy itself answers with. `proxy` knows the statuses and codes.
 #[derive(Debug, thiserror::Error)]

@@ -1,6 +1,7 @@
 //! A call beside a recorded one that it could be mistaken for, and is not.
 
-use proxy_core::difference::{Differences, DifferentPart};
+use proxy_core::difference::between;
+use proxy_core::difference::list::{Differences, DifferentPart};
 use proxy_core::policy::decision::Guarded;
 use serde::Serialize;
 use store::call::Call;
@@ -27,7 +28,8 @@ pub(super) fn with_holder(
 ) -> Result<Option<ComparedWith>, store::Error> {
     let stored = reader.stored_input(execution_id)?;
     Ok(stored.map(|stored| {
-        let differences = Differences::between(&stored, &call.input, Some(guarded));
+        let differences =
+            between(&stored, &call.input, Some(guarded), &|name| guarded.counts(name));
         ComparedWith { execution_id, differences }
     }))
 }
@@ -59,11 +61,11 @@ impl ComparedWith {
         key: Option<&str>,
         guarded: Option<&Guarded>,
     ) -> Self {
-        let mut differences = Differences::between(&like.input, request, guarded);
+        let mut differences = between(&like.input, request, guarded, &|_| true);
         // Derived keys differ where the contents do.
-        let explicit = |key: &Option<&str>| key.is_some_and(|key| !key.starts_with("auto:"));
+        let explicit = |key: Option<&str>| key.is_some_and(|key| !key.starts_with("auto:"));
         let keys = [like.key.as_deref(), key];
-        if keys.iter().any(explicit) && keys[0] != keys[1] {
+        if keys.into_iter().any(explicit) && keys[0] != keys[1] {
             differences.add(DifferentPart::Key, None);
         }
         if !like.same_principal {

@@ -4,7 +4,8 @@ use std::ops::ControlFlow::{Break, Continue};
 use std::sync::Arc;
 use std::time::Duration;
 
-use proxy_core::difference::Differences;
+use proxy_core::difference::between;
+use proxy_core::difference::list::Differences;
 use proxy_core::error::Error;
 use proxy_core::mcp::caller::{Caller, KeyAndInput};
 use store::call::{Claim, Settled, Waiter};
@@ -20,7 +21,7 @@ use super::reply::Reply;
 use super::respond::problem;
 use super::respond::stored::{self, AnswerFormat};
 use super::states::{
-    Admitted, Claimed, ComparedRequest, Duplicate, Identified, Original, Running, Step, Stop,
+    Admitted, Claimed, ComparableRequest, Duplicate, Identified, Original, Running, Step, Stop,
 };
 use crate::context::ProxyContext;
 use crate::failpoint;
@@ -48,7 +49,8 @@ pub(crate) fn admit(identified: Exchange<Identified>) -> Step<Admitted> {
         let guarded = explicit.then(|| identified.guarded.clone());
         let (call, outbound) = identified.prepare();
         let input = || call.input.clone();
-        let request = guarded.map(|guarded| Box::new(ComparedRequest { input: input(), guarded }));
+        let request =
+            guarded.map(|guarded| Box::new(ComparableRequest { input: input(), guarded }));
         Admitted { call, outbound, place, request }
     }))
 }
@@ -149,19 +151,16 @@ async fn wait(context: &ProxyContext, waiter: Waiter) -> Result<Arc<Settled>, Er
     let _place = context.calls.waiters.try_acquire().map_err(|_| {
         Error::QueueFull("too many requests are waiting for a running call".to_owned())
     })?;
-    match timeout(context.timeouts.max_wait, waiter.settled()).await {
-        Ok(Some(settled)) => Ok(settled),
-        Ok(None) | Err(_) => {
-            let now = SystemClock.now().as_micros();
-            let since = started_at.map_or(now, Timestamp::as_micros);
-            let running_for =
-                Duration::from_micros(now.saturating_sub(since).max(0).unsigned_abs());
-            Err(Error::InProgress { execution_id, running_for })
-        }
+    if let Ok(Some(settled)) = timeout(context.timeouts.max_wait, waiter.settled()).await {
+        return Ok(settled);
     }
+    let now = SystemClock.now().as_micros();
+    let since = started_at.map_or(now, Timestamp::as_micros);
+    let running_for = Duration::from_micros(now.saturating_sub(since).max(0).unsigned_abs());
+    Err(Error::InProgress { execution_id, running_for })
 }
 
-impl ComparedRequest {
+impl ComparableRequest {
     /// Where it differs from the request of an execution.
     fn differs_from(&self, store: &Store, execution_id: Uuid) -> Option<Box<Differences>> {
         let stored = match store.reader().stored_input(execution_id) {
@@ -171,6 +170,7 @@ impl ComparedRequest {
                 return None;
             }
         };
-        Some(Box::new(Differences::between(&stored, &self.input, Some(&self.guarded))))
+        let fields = |name: &str| self.guarded.counts(name);
+        Some(Box::new(between(&stored, &self.input, Some(&self.guarded), &fields)))
     }
 }

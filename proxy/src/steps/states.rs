@@ -81,12 +81,12 @@ pub(crate) struct Admitted {
     pub(crate) outbound: OutboundCall,
     pub(crate) place: OwnedSemaphorePermit,
     /// Of a call with a key of the client.
-    pub(crate) request: Option<Box<ComparedRequest>>,
+    pub(crate) request: Option<Box<ComparableRequest>>,
 }
 
 /// A request that may have to be compared with the one that holds its key.
 #[derive(Debug)]
-pub(crate) struct ComparedRequest {
+pub(crate) struct ComparableRequest {
     /// As it is stored.
     pub(crate) input: Json,
     pub(crate) guarded: Guarded,
@@ -170,7 +170,7 @@ pub(crate) enum Original {
     /// It may have taken effect.
     InDoubt(Doubt),
     /// It is another call, with the same key.
-    OtherRequest { execution_id: Uuid, request: Option<Box<ComparedRequest>> },
+    OtherRequest { execution_id: Uuid, request: Option<Box<ComparableRequest>> },
 }
 
 /// A request that streams through.

@@ -13,7 +13,7 @@ use crate::model::{Json, Timestamp};
 pub const BLANK_KEY: &str =
     "must not be blank: leave it out, or send 1 to 255 characters that are not only spaces";
 
-/// Whether a key has no visible character, so that whoever sent it had none to send.
+/// Whether a key has no visible character, as if its sender had none.
 pub fn is_blank(key: &str) -> bool {
     let invisible = |c: char| {
         c.is_whitespace()

@@ -61,7 +61,7 @@ pub(crate) const SESSION_TOUCH: &str =
 /// The newest session of a name that accepts calls.
 pub(crate) const SESSION_BY_NAME: &str = "SELECT id, uuid, created_at FROM sessions
   WHERE user = ?1 AND name = ?2 AND status IN (0, 1) ORDER BY id DESC LIMIT 1";
-/// The newest session of a name, whoever has it.
+/// The newest session of a name, of any user.
 pub(crate) const SESSION_NEWEST_OF_NAME: &str =
     "SELECT uuid FROM sessions WHERE name = ?1 ORDER BY id DESC LIMIT 1";
 /// Ids in a range.

@@ -46,8 +46,8 @@ fn play(engine: &Engine, tool: &Tool, trace: &Trace) -> Vec<String> {
             Way::Lost => {
                 let client = begin(engine, step);
                 let stream = &client.wire.stream;
-                let came = || (stream.peek(&mut [0]).ok()? > 0).then_some(());
-                wait_until("the answer is there", came);
+                let arrived = || (stream.peek(&mut [0]).ok()? > 0).then_some(());
+                wait_until("the answer is there", arrived);
                 "unread".to_owned()
             }
             Way::GivenUp { closes } => {

@@ -19,9 +19,9 @@ impl Tally {
         let (mut lost, mut through) = (0, 0);
         for (step, word) in trace.steps.iter().zip(words) {
             match (step.label, word.as_str()) {
-                (Label::Wanted, "executed" | "unread") => {}
+                (Label::Wanted, "executed" | "unread")
+                | (Label::Duplicate, "replayed" | "coalesced") => {}
                 (Label::Wanted, _) => lost += 1,
-                (Label::Duplicate, "replayed" | "coalesced") => {}
                 (Label::Duplicate, _) => through += 1,
             }
         }

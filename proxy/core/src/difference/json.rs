@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::value::RawValue;
 use store_core::canonical::{self, Pointer};
 
-use super::{Differences, DifferentPart};
+use super::list::{Differences, DifferentPart};
 
 /// Compares two JSON texts without what the pointers name.
 pub(super) fn compare(stored: &str, request: &str, without: &[&Pointer], found: &mut Differences) {

@@ -3,6 +3,7 @@ use http::header::{HeaderMap, HeaderName, HeaderValue};
 use store_core::key::Digest;
 use store_core::model::EffectClass;
 
+use super::list::Difference;
 use super::*;
 use crate::http::head::RequestHead;
 use crate::http::target::{Authority, Scheme, Target};
@@ -56,12 +57,16 @@ fn listed(found: &Differences) -> Vec<String> {
     found.differs.iter().map(one).collect()
 }
 
+fn compared(stored: &Json, request: &Json, guarded: Option<&Guarded>) -> Differences {
+    between(stored, request, guarded, &|_| true)
+}
+
 #[track_caller]
 fn assert_differ(old: (&str, &str, &str), new: (&str, &str, &str), want: &[&str]) {
     let (old, new) = (stored(old.0, old.1, old.2), stored(new.0, new.1, new.2));
-    assert_eq!(listed(&Differences::between(&old, &new, None)), want, "{old:?} {new:?}");
-    assert_eq!(listed(&Differences::between(&new, &old, None)), want, "the other way round");
-    assert!(Differences::between(&old, &old, None).differs.is_empty());
+    assert_eq!(listed(&compared(&old, &new, None)), want, "{old:?} {new:?}");
+    assert_eq!(listed(&compared(&new, &old, None)), want, "the other way round");
+    assert!(compared(&old, &old, None).differs.is_empty());
 }
 
 #[test]
@@ -107,21 +112,21 @@ fn forms_queries_and_headers_are_compared_by_name() {
 }
 
 #[test]
-fn a_boundary_is_no_difference_and_a_digest_only_the_last_suspect() {
+fn boundaries_do_not_differ_and_digests_are_the_last_suspects() {
     let multipart = |boundary: &str, extra: &str, body: &str| {
         let kind = format!("content-type: multipart/form-data; boundary={boundary}{extra}");
         stored("/", &kind, body)
     };
     let first = multipart("one", "", "--one\r\n\r\nx\r\n--one--");
     let again = multipart("two", "", "--two\r\n\r\ny\r\n--two--");
-    assert_eq!(listed(&Differences::between(&first, &again, None)), ["body"]);
+    assert_eq!(listed(&compared(&first, &again, None)), ["body"]);
     let header = multipart("two", "\nx-a: 1", "--two\r\n\r\nx\r\n--two--");
-    assert_eq!(listed(&Differences::between(&first, &header, None)), ["header x-a"]);
+    assert_eq!(listed(&compared(&first, &header, None)), ["header x-a"]);
     let large = "x".repeat(MAX_KEPT + 1);
     let text = "content-type: text/plain\nx-a: ";
     let old = stored("/", &format!("{text}1"), &large);
     let new = stored("/", &format!("{text}2"), &format!("{large}y"));
-    assert_eq!(listed(&Differences::between(&old, &new, None)), ["header x-a", "body"]);
+    assert_eq!(listed(&compared(&old, &new, None)), ["header x-a", "body"]);
 }
 
 #[test]
@@ -130,13 +135,13 @@ fn no_secret_is_shown_and_a_masked_value_is_mentioned() {
         let text = format!(r#"{{"password":"{secret}","n":{n}}}"#);
         stored("/p?api_key=k-1", &format!("{JSON}\nx-session-secret: {secret}"), &text)
     };
-    let found = Differences::between(&body("hunter2", 1), &body("hunter3", 2), None);
+    let found = compared(&body("hunter2", 1), &body("hunter3", 2), None);
     assert_eq!(listed(&found), ["member /n"]);
     assert!(found.masked);
     let text = serde_json::to_string(&found).unwrap() + &found.sentence();
     assert!(!text.contains("hunter") && !text.contains("k-1"), "{text}");
     assert_eq!(found.sentence(), "They differ in member /n. A masked value may differ.");
-    let same = Differences::between(&body("hunter2", 1), &body("hunter3", 1), None);
+    let same = compared(&body("hunter2", 1), &body("hunter3", 1), None);
     assert_eq!(
         same.sentence(),
         "Nothing that is stored of the two differs. A masked value may differ."
@@ -147,19 +152,19 @@ fn no_secret_is_shown_and_a_masked_value_is_mentioned() {
 fn the_lines_to_paste_are_a_rule_that_makes_them_one() {
     let old = stored("/", &format!("{JSON}\nx-attempt: 1"), r#"{"a":{"at":1},"b\"":1,"c":1}"#);
     let new = stored("/", &format!("{JSON}\nx-attempt: 2"), r#"{"a":{"at":2},"b\"":2,"c":1}"#);
-    let found = Differences::between(&old, &new, None);
+    let found = compared(&old, &new, None);
     let lines = found.rule.join("\n");
     assert_eq!(lines, "ignore = [\"/a/at\", \"/b\\\"\"]\nignore_headers = [\"x-attempt\"]");
-    // What the rule of the call leaves out is no difference.
+    // What the rule of the call leaves out is not listed.
     let ignores = guarded(r#"{"ignore":["/a/at","/b\""]}"#);
-    let found = Differences::between(&old, &new, Some(&ignores));
+    let found = compared(&old, &new, Some(&ignores));
     assert_eq!(listed(&found), ["header x-attempt"]);
     let selects = guarded(r#"{"select":["/a","/x"]}"#);
-    let found = Differences::between(&old, &new, Some(&selects));
+    let found = compared(&old, &new, Some(&selects));
     assert_eq!(listed(&found), ["header x-attempt", "member /a/at"]);
     assert_eq!(found.rule, ["ignore_headers = [\"x-attempt\"]"], "select excludes ignore");
     let key = guarded(r#"{"key":"/a/at"}"#);
-    let found = Differences::between(&old, &new, Some(&key));
+    let found = compared(&old, &new, Some(&key));
     assert_eq!(listed(&found), ["header x-attempt", "member /b\""]);
 }
 
@@ -171,13 +176,13 @@ fn ids_and_meta_of_tool_calls_do_not_differ() {
         );
         stored("/", JSON, &body)
     };
-    let found = Differences::between(&call(1, "ada"), &call(2, "bob"), None);
+    let found = compared(&call(1, "ada"), &call(2, "bob"), None);
     assert_eq!(listed(&found), ["member /params/arguments/to"]);
     let mut of_tool = Guarded::by_class(EffectClass::Once, "test");
     of_tool.is_tool_call = true;
-    let found = Differences::between(&call(1, "ada"), &call(2, "ada"), Some(&of_tool));
+    let found = compared(&call(1, "ada"), &call(2, "ada"), Some(&of_tool));
     assert!(found.differs.is_empty(), "{found:?}");
-    let found = Differences::between(
+    let found = compared(
         &call(1, "ada"),
         &call(2, "ada"),
         Some(&Guarded::by_class(EffectClass::Once, "test")),
@@ -191,19 +196,27 @@ fn the_list_is_bounded() {
         let all: Vec<String> = (0..200).map(|i| format!("\"m{i}\":{n}")).collect();
         stored("/", JSON, &format!("{{{}}}", all.join(",")))
     };
-    let found = Differences::between(&members(1), &members(2), None);
-    assert_eq!((found.differs.len(), found.more), (MAX_LISTED, true));
+    let found = compared(&members(1), &members(2), None);
+    assert_eq!((found.differs.len(), found.more), (20, true));
     let long = "n".repeat(60_000);
     let named = |n: u8| stored("/", JSON, &format!("{{\"{long}\":{n}}}"));
-    let found = Differences::between(&named(1), &named(2), None);
+    let found = compared(&named(1), &named(2), None);
     assert!(serde_json::to_string(&found).unwrap().len() < 1_000);
     assert!(found.rule.is_empty(), "a name that was cut is not a pointer");
     let deep = |n: u8| {
         let text = format!("{}{n}{}", "[".repeat(120), "]".repeat(120));
         stored("/", JSON, &text)
     };
-    assert_eq!(Differences::between(&deep(1), &deep(2), None).differs.len(), 1);
+    assert_eq!(compared(&deep(1), &deep(2), None).differs.len(), 1);
     // The input of the state API is any JSON.
     let (old, new) = (Json::parse("{\"a\":1}").unwrap(), Json::parse("{\"a\":2}").unwrap());
-    assert_eq!(listed(&Differences::between(&old, &new, None)), ["member /a"]);
+    assert_eq!(listed(&compared(&old, &new, None)), ["member /a"]);
+}
+
+#[test]
+fn only_fields_that_count_are_compared() {
+    let one = stored("/", "x-a: 1\nx-b: 1", "text");
+    let other = stored("/", "x-a: 2\nx-b: 2", "text");
+    let found = between(&one, &other, None, &|name| name == "x-b");
+    assert_eq!(listed(&found), ["header x-b"]);
 }

@@ -8,7 +8,7 @@ use store_core::model::Json;
 use super::decide::Policy;
 use super::keyed::KeyPlace;
 use super::rule::Rule;
-use crate::difference::StoredRequest;
+use crate::difference::stored::StoredRequest;
 use crate::http::forms::kind::{BodyKind, body_kind};
 use crate::http::forms::urlencoded::undisputed;
 

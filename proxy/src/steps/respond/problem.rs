@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use bytes::Bytes;
 use hyper::header::{CONTENT_TYPE, HeaderValue, LOCATION, PROXY_AUTHENTICATE, RETRY_AFTER};
 use hyper::{HeaderMap, Response};
-use proxy_core::difference::Difference;
+use proxy_core::difference::list::Difference;
 use proxy_core::error::Error;
 use serde::Serialize;
 use store::call::{Doubt, Settled};

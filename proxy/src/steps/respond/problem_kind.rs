@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use hyper::StatusCode;
 use hyper::header::HeaderValue;
-use proxy_core::difference::Differences;
+use proxy_core::difference::list::Differences;
 use proxy_core::error::Error;
 use store::call::{Doubt, Sent};
 use store::decision::Decision;

@@ -20,14 +20,6 @@ impl FieldSelection<'_> {
         self.without.is_empty() && self.select.is_empty()
     }
 
-    /// Whether a form's field of this name counts.
-    pub(crate) fn has(&self, name: &[u8]) -> bool {
-        let names = |list: &[&Pointer]| {
-            list.iter().any(|field| field.only_name().is_some_and(|only| only.as_bytes() == name))
-        };
-        !names(&self.without) && (self.select.is_empty() || names(&self.select))
-    }
-
     pub(super) fn json(&self, form: Vec<u8>) -> Digest {
         let plain = |form: &[u8]| Encoder::new("body/v1").field("json").field(form).finish();
         let text = match String::from_utf8(form) {
@@ -49,8 +41,13 @@ impl FieldSelection<'_> {
     }
 
     pub(super) fn form(&self, mut pairs: Vec<Pair>) -> Digest {
+        let names = |list: &[&Pointer], name: &[u8]| {
+            list.iter().any(|field| field.only_name().is_some_and(|only| only.as_bytes() == name))
+        };
         if !self.is_all() {
-            pairs.retain(|(name, _)| self.has(name));
+            pairs.retain(|(name, _)| {
+                !names(&self.without, name) && (self.select.is_empty() || names(&self.select, name))
+            });
         }
         let label = if self.select.is_empty() { "form" } else { "form-select" };
         let form = Encoder::new("body/v1").field(label);

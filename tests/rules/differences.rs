@@ -44,14 +44,17 @@ fn named(differs: &Value) -> Vec<String> {
     differs.as_array().unwrap_or_else(|| panic!("{differs}")).iter().map(one).collect()
 }
 
+/// Path with query, headers, body.
+type Sent<'a> = (&'a str, &'a str, &'a str);
+
 #[test]
 fn explain_names_what_differs_from_the_newest_call_like_it() {
     let upstream = fine();
     let builder = configured(&upstream, "");
     let engine = builder.start();
     let long = format!(r#"{{"n":1,"pad":"{}"}}"#, "x".repeat(70_000));
-    // Path with query, headers, body; the same of another call; what differs.
-    let table: &[((&str, &str, &str), (&str, &str, &str), &[&str])] = &[
+    // A call that was sent, one that is explained, what differs.
+    let table: &[(Sent<'_>, Sent<'_>, &[&str])] = &[
         // A retry counter and a time that the client puts into each try.
         (
             ("/a", "Content-Type: application/json\nX-My-Try: 1", r#"{"to":"ada","sent_at":1}"#),
@@ -88,10 +91,10 @@ fn explain_names_what_differs_from_the_newest_call_like_it() {
             &["key"],
         ),
     ];
-    for (stored, asked, differs) in table {
+    for (stored, sent_now, differs) in table {
         let sent = engine.send(&post(&upstream.url(stored.0), stored.1, stored.2));
         sent.assert_is(200, "executed");
-        let explanation = explained(&builder, &upstream.url(asked.0), asked.1, asked.2);
+        let explanation = explained(&builder, &upstream.url(sent_now.0), sent_now.1, sent_now.2);
         let compared = &explanation["compared"];
         assert_eq!(explanation["now"], "execute", "{explanation}");
         assert_eq!(compared["execution_id"], sent.header("agent-execution-id").unwrap());
