@@ -3,6 +3,7 @@
 import { html, useState } from "../vendor/preact-htm.js";
 import { rpc, rpcText } from "./api.js";
 import { Attempts, Events } from "./attempts.js";
+import { Compared } from "./compared.js";
 import { bytes, count, moment, plural, shortId, timeOfDay } from "./format.js";
 import { useLive } from "./live.js";
 import { Chip, Copy, Duplicates, Json, Problem, Skeleton, download } from "./parts.js";
@@ -44,6 +45,7 @@ export function Call({ id, close }) {
     <${Facts} call=${call} />
     <${DuplicateAnswers} call=${call} />
     <${Request} call=${call} more=${() => setLimit(MAX_BYTES)} />
+    ${call.request && html`<${Compared} call=${call} />`}
     <${Answer} call=${call} more=${() => setLimit(MAX_BYTES)} />
     <${Events} events=${call.events} />
   </section>`;

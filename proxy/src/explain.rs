@@ -1,25 +1,26 @@
 //! What the proxy would do with a request, and why, without doing it: by the very steps that
 //! decide.
 
+pub(crate) mod compared;
+pub(crate) mod parts;
+pub(crate) mod pointers;
+
 use std::sync::Arc;
 
 use bytes::Bytes;
-use hyper::header::{HeaderMap, HeaderName};
+use hyper::header::HeaderMap;
 use hyper::{Method, Request};
 use proxy_core::error::Error;
-use proxy_core::http::forms::kind::describe;
 use proxy_core::http::host_pattern::HostPattern;
 use proxy_core::http::target::{Authority, Scheme, Target};
 use proxy_core::identity::credentials::SessionTokens;
 use proxy_core::identity::key::tool_name;
 use proxy_core::identity::metadata::read_metadata;
-use proxy_core::identity::principal::principal_parts;
-use proxy_core::masking::url::masked_url;
 use proxy_core::mcp::decide::{ToolRequest, decide};
 use proxy_core::policy::decide::Policy;
 use proxy_core::policy::decision::{Guarded, PassReason, PolicyDecision};
 use proxy_core::policy::keyed::KeyPlace;
-use proxy_core::policy::rule::Principal;
+use proxy_core::policy::pointers::UnmatchedPointer;
 use proxy_core::received::ReceivedRequest;
 use proxy_core::settings::Settings;
 use serde::Serialize;
@@ -28,6 +29,8 @@ use store::call::Foreseen;
 use store::model::EffectClass;
 use uuid::Uuid;
 
+use self::compared::ComparedWith;
+use self::parts::{Part, key_parts};
 use crate::body::buffer::BufferedBody;
 use crate::steps::states::{Buffered, Identified};
 use crate::steps::{identify, request};
@@ -109,17 +112,13 @@ pub struct ExplainedCall {
     pub now: Prospect,
     /// The execution that decides that.
     pub execution_id: Option<Uuid>,
-}
-
-/// Something that is, or is not, part of a key.
-#[derive(Debug, Clone, Serialize)]
-pub struct Part {
-    /// `method`, `url`, `header`, `body`, …
-    pub part: &'static str,
-    /// Without secrets.
-    pub value: String,
-    /// Whether it distinguishes two calls.
-    pub counts: bool,
+    /// The recorded call that it could be mistaken for, and is not: the holder of its key, or else
+    /// the newest call of its session with this method, host and path.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub compared: Option<ComparedWith>,
+    /// Pointers of its rule that match nothing in the newest recorded calls of that rule.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub unmatched: Vec<UnmatchedPointer>,
 }
 
 /// Explains a request to a proxy with these settings. `reader` is the store of the engine, if there
@@ -220,6 +219,8 @@ async fn explain_call(
             parts,
             now: Prospect::Execute,
             execution_id: None,
+            compared: None,
+            unmatched: Vec::new(),
         });
     };
     parts.push(Part { part: "session", value: session, counts: true });
@@ -234,6 +235,11 @@ fn foresee(
     identified: Identified,
     mut parts: Vec<Part>,
 ) -> Result<ExplainedCall, store::Error> {
+    let guarded = identified.guarded.clone();
+    let unmatched = match &guarded.rule {
+        Some(rule) => pointers::unmatched(reader, &identified.request.policy, Some(rule))?,
+        None => Vec::new(),
+    };
     let (call, outbound) = identified.prepare();
     if let (Some(place), Some(key)) = (outbound.adds_key, &call.upstream_key) {
         let place = match place {
@@ -252,6 +258,13 @@ fn foresee(
         Foreseen::InDoubt { execution_id, .. } => (Prospect::InDoubt, Some(execution_id)),
         Foreseen::Mismatch(id) => (Prospect::KeyReuse, Some(id)),
     };
+    let compared = match (now, execution_id) {
+        (Prospect::KeyReuse, Some(holder)) => {
+            compared::with_holder(reader, &call, holder, &guarded)?
+        }
+        (Prospect::Execute, _) => compared::with_like(reader, &call, &guarded)?,
+        _ => None,
+    };
     let key = call.key.as_ref();
     Ok(ExplainedCall {
         class: call.class,
@@ -262,45 +275,7 @@ fn foresee(
         parts,
         now,
         execution_id,
+        compared,
+        unmatched,
     })
-}
-
-/// What is, and what is not, part of a key.
-fn key_parts(request: &ReceivedRequest, body: &BufferedBody, guarded: &Guarded) -> Vec<Part> {
-    let ReceivedRequest { target, parts: head, metadata, .. } = request;
-    let part = |part, value: String, counts| Part { part, value, counts };
-    let mut parts =
-        vec![part("method", head.method.to_string(), true), part("url", masked_url(target), true)];
-    let mut names: Vec<&str> = head.headers.keys().map(HeaderName::as_str).collect();
-    names.sort_unstable();
-    for name in names {
-        parts.push(part("header", name.to_owned(), guarded.counts(name)));
-    }
-    let form = describe(&head.headers, body.in_memory().unwrap_or_default());
-    parts.push(part("body", form.to_owned(), true));
-    if let Some(rule) = &guarded.rule {
-        for field in &rule.input.ignore {
-            parts.push(part("field", field.0.to_string(), false));
-        }
-        for field in &rule.input.select {
-            parts.push(part("field", format!("{} (and no other)", field.0), true));
-        }
-    }
-    for place in guarded.key_places() {
-        parts.push(part("key place", place.to_string(), false));
-    }
-    if metadata.repeat.is_some() {
-        parts.push(part("Agent-Repeat", "its value".to_owned(), true));
-    }
-    let by_session =
-        guarded.rule.as_ref().is_some_and(|rule| rule.keys.principal == Principal::Session);
-    let credentials: Vec<String> =
-        principal_parts(&head.headers, target.query()).into_iter().map(|(name, _)| name).collect();
-    let value = match (by_session, credentials.is_empty()) {
-        (true, _) => "the session (its rule)".to_owned(),
-        (false, true) => "no credentials".to_owned(),
-        (false, false) => credentials.join(", "),
-    };
-    parts.push(part("principal", value, !by_session));
-    parts
 }

@@ -73,9 +73,11 @@ mod steps;
 mod tls;
 mod upstream;
 
+pub use proxy_core::difference::list::{Difference, Differences, DifferentPart};
 pub use proxy_core::duration::Span;
 pub use proxy_core::http::host_pattern::{HostName, HostPattern};
 pub use proxy_core::http::route::Route;
+pub use proxy_core::policy::pointers::UnmatchedPointer;
 pub use proxy_core::policy::rule::Rule;
 pub use proxy_core::settings::Settings;
 
@@ -84,8 +86,10 @@ pub use crate::config::{
     TlsConfig,
 };
 pub use crate::error::SetupError;
+pub use crate::explain::compared::{ComparedWith, compare};
+pub use crate::explain::parts::Part;
 pub use crate::explain::{
-    ExplainRequest, ExplainedCall, Explanation, Part, Prospect, Treatment, explain,
+    ExplainRequest, ExplainedCall, Explanation, Prospect, Treatment, explain,
 };
 pub use crate::front::tls_intercept::ca::Ca;
 pub use crate::front::tls_intercept::constraints::CaFacts;

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use proxy_core::policy::pointers::UnmatchedPointer;
 use proxy_core::settings::Settings;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -9,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 use crate::config::Config;
 use crate::context::ProxyContext;
 use crate::error::SetupError;
+use crate::explain::pointers;
 use crate::front::listener;
 
 /// The proxy. Clone is cheap.
@@ -38,6 +40,11 @@ impl Proxy {
     /// were. No connection ends.
     pub fn reload(&self, settings: &Settings) {
         self.0.reload(settings);
+    }
+
+    /// The pointers of the rules that match nothing in the newest recorded calls. Blocks.
+    pub fn unmatched_pointers(&self) -> Result<Vec<UnmatchedPointer>, store::Error> {
+        pointers::unmatched(self.0.store.reader(), &self.0.policy(), None)
     }
 
     /// How many duplicates wait for a running call.

@@ -46,6 +46,7 @@ const PAGES: &[StaticPage] = pages! {
     "src/attempts.js" JS,
     "src/call.js" JS,
     "src/calls.js" JS,
+    "src/compared.js" JS,
     "src/doubt.js" JS,
     "src/empty.js" JS,
     "src/events.js" JS,

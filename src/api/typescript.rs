@@ -10,7 +10,7 @@ use store::state::Knowledge;
 use ts_rs::{Config, TS};
 
 use super::activity::{LastHour, MinuteCounts, Overhead};
-use super::methods::ExecutedAnswer;
+use super::methods::{ComparedExecution, ComparedPart, ExecutedAnswer};
 use super::openrpc;
 
 const HEAD: &str = "\
@@ -48,7 +48,8 @@ fn generate() -> String {
         m::EffectClass, Knowledge, m::MemoryType, m::Importance, m::ChannelType, m::ChannelStatus,
         m::User, m::Session, m::Goal, m::Execution, m::Memory, m::Channel, m::Page<m::Execution>,
         m::Event, m::Stats, ExecutedAnswer, m::SessionSummary, m::ExecutionSummary, m::Excerpt,
-        m::RequestDetail, m::AnswerDetail, m::ExecutionDetail, MinuteCounts, Overhead, LastHour,
+        m::RequestDetail, m::AnswerDetail, m::ExecutionDetail, ComparedPart,
+        ComparedExecution, MinuteCounts, Overhead, LastHour,
     }
     let schemas = &document["components"]["schemas"];
     for name in WORDS {

@@ -5,6 +5,7 @@ use uuid::Uuid;
 use crate::config::Target;
 use crate::exit::ExitStatus;
 use crate::printer::Printer;
+use crate::source::named::{self, Lookup};
 use crate::source::{RUNNING_UNWATCHED, Source, Word};
 
 /// The longest tool name or key that a table shows in full, in characters.
@@ -15,7 +16,7 @@ const CELL: usize = 60;
 #[command(after_help = "\
 Examples:
   openclaw-state-engine executions
-  openclaw-state-engine executions --status in_doubt
+  openclaw-state-engine executions --session nightly --status in_doubt
   openclaw-state-engine executions --origin proxy --limit 500 --json
   openclaw-state-engine executions --after 2026-02-23T00:00:00Z")]
 pub(super) struct Args {
@@ -26,9 +27,9 @@ pub(super) struct Args {
     #[arg(long, value_parser = str::parse::<ExecutionStatus>)]
     status: Option<ExecutionStatus>,
 
-    /// Only of this session
-    #[arg(long, value_name = "ID")]
-    session: Option<Uuid>,
+    /// Only of this session: its name (the newest of that name), its id, or the beginning of its id
+    #[arg(long, value_name = "SESSION")]
+    session: Option<String>,
 
     /// Only of this goal
     #[arg(long, value_name = "ID")]
@@ -70,12 +71,22 @@ struct ExecutionRow {
     created_at: Timestamp,
 }
 
-/// Lists page by page; an empty list is a valid answer (0).
+/// Lists page by page; an empty list is a valid answer (0). 1 if the session does not exist.
 pub(super) fn run(args: &Args, printer: &mut Printer) -> anyhow::Result<ExitStatus> {
     let source = Source::find(&args.target)?;
+    let session_id = match &args.session {
+        None => None,
+        Some(text) => match named::session(text, &args.target)? {
+            Lookup::One(id) => Some(id),
+            Lookup::No(why) => {
+                printer.note(why);
+                return Ok(ExitStatus::No);
+            }
+        },
+    };
     let filter = ExecutionFilter {
         user_id: args.user,
-        session_id: args.session,
+        session_id,
         goal_id: args.goal,
         status: args.status,
         tool_name: args.tool.clone(),

@@ -2,13 +2,13 @@ use std::fs;
 use std::io::Read as _;
 
 use anyhow::{Context as _, anyhow};
-use proxy::{Explanation, Prospect, Treatment, explain};
+use proxy::{ComparedWith, Explanation, Prospect, Treatment, UnmatchedPointer, explain};
 use store::Reader;
 use store::model::EffectClass;
 
 use crate::config::{Config, Flags};
 use crate::exit::ExitStatus;
-use crate::printer::Printer;
+use crate::printer::{Printer, visible};
 
 /// Explain what would happen to a request: the rule, the key, the outcome
 ///
@@ -121,6 +121,23 @@ fn print(explanation: &Explanation, printer: &mut Printer) -> anyhow::Result<()>
     if let Some(id) = call.execution_id {
         printer.line(format_args!("          by execution {id}"))?;
     }
+    if let Some(compared) = &call.compared {
+        let ComparedWith { execution_id, differences } = compared;
+        printer.line(format_args!("Compared  with {execution_id}, the {}", whose(call.now)))?;
+        printer.line(format_args!("          {}", visible(&differences.sentence())))?;
+        for line in &differences.rule {
+            printer.line(format_args!(
+                "          to make them one call, in its rule: {}",
+                visible(line)
+            ))?;
+        }
+    }
+    for UnmatchedPointer { setting, pointer, calls, .. } in &call.unmatched {
+        printer.line(format_args!(
+            "Warning   {setting} {} matched 0 of {calls} calls that this rule decided",
+            visible(pointer)
+        ))?;
+    }
     let rows = call.parts.iter().map(|part| {
         let counts = if part.counts { "counts" } else { "left out" };
         vec![part.part.to_owned(), counts.to_owned(), part.value.clone()]
@@ -128,6 +145,14 @@ fn print(explanation: &Explanation, printer: &mut Printer) -> anyhow::Result<()>
     printer.line("")?;
     printer.table(&["PART", "", "VALUE"], rows.collect())?;
     Ok(())
+}
+
+/// What the recorded call is to the explained one.
+fn whose(prospect: Prospect) -> &'static str {
+    match prospect {
+        Prospect::KeyReuse => "holder of its key",
+        _ => "newest call of its session with this method, host and path",
+    }
 }
 
 fn outcome_now(prospect: Prospect) -> &'static str {

@@ -9,6 +9,7 @@ use crate::config::Target;
 use crate::exit::ExitStatus;
 use crate::printer::{Printer, Tone, title, visible};
 use crate::source::history::{History, facts};
+use crate::source::named::{self, Lookup};
 use crate::source::{RUNNING_UNWATCHED, Source, Word};
 
 /// The longest output that is shown as text, in characters.
@@ -21,13 +22,13 @@ const OUTPUT_SHOWN: usize = 2_000;
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
-  openclaw-state-engine replay --session 0197a5b2-7c3e-7d4f-8a6b-1c2d3e4f5a6b
+  openclaw-state-engine replay --session nightly
   openclaw-state-engine replay --session 0197a5b2-7c3e-7d4f-8a6b-1c2d3e4f5a6b \\
     --database agent.db --json")]
 pub(super) struct Args {
-    /// Id of the session
-    #[arg(long, value_name = "ID")]
-    session: Uuid,
+    /// Session: its name (the newest of that name), its id, or the beginning of its id
+    #[arg(long, value_name = "SESSION")]
+    session: String,
 
     #[command(flatten)]
     target: Target,
@@ -80,11 +81,18 @@ struct RequestFacts {
 /// Prints the session; 1 if it does not exist.
 pub(super) fn run(args: &Args, printer: &mut Printer) -> anyhow::Result<ExitStatus> {
     let source = Source::find(&args.target)?;
-    let Some(session) = source.session(args.session)? else {
-        printer.note(format_args!("No session has the id {}.", args.session));
+    let id = match named::session(&args.session, &args.target)? {
+        Lookup::One(id) => id,
+        Lookup::No(why) => {
+            printer.note(why);
+            return Ok(ExitStatus::No);
+        }
+    };
+    let Some(session) = source.session(id)? else {
+        printer.note(format_args!("No session has the id {id}."));
         return Ok(ExitStatus::No);
     };
-    let history = History::read(&source, session, args.session)?;
+    let history = History::read(&source, session, id)?;
     if printer.json() {
         printer.document(&history.document()?)?;
     } else {

@@ -1,12 +1,12 @@
 use serde::Deserialize;
 use store::model::{ExecutionStatus, Json};
 use store::state::Knowledge;
-use uuid::Uuid;
 
 use crate::config::Target;
 use crate::exit::ExitStatus;
 use crate::printer::Printer;
 use crate::source::Word;
+use crate::source::named::{self, Lookup};
 use crate::source::settle::{SettleResult, Settlement};
 
 /// Settle an execution that is in doubt: it ran, or it did not
@@ -27,8 +27,9 @@ Examples:
     --ran --attempt 1 --output '{\"id\":\"ch_1\"}' --evidence 'ch_1 is there'"
 )]
 pub(super) struct Args {
-    /// Id of the execution
-    id: Uuid,
+    /// Execution: its id, or the beginning of it
+    #[arg(value_name = "ID")]
+    id: String,
 
     /// It took effect
     #[arg(long, group = "verdict")]
@@ -63,8 +64,15 @@ struct OutcomeFacts {
 
 /// Asks the server, or takes the lock if none is running.
 pub(super) fn run(args: &Args, printer: &mut Printer) -> anyhow::Result<ExitStatus> {
+    let id = match named::execution(&args.id, &args.target)? {
+        Lookup::One(id) => id,
+        Lookup::No(why) => {
+            printer.note(why);
+            return Ok(ExitStatus::No);
+        }
+    };
     let settlement = Settlement {
-        id: args.id,
+        id,
         attempt: args.attempt,
         outcome: if args.ran { Knowledge::Executed } else { Knowledge::NotExecuted },
         output: args.output.as_ref(),
@@ -76,8 +84,7 @@ pub(super) fn run(args: &Args, printer: &mut Printer) -> anyhow::Result<ExitStat
             let facts: OutcomeFacts = serde_json::from_str(execution.get())?;
             let known = facts.outcome.map(|outcome| outcome.to_string().replace('_', " "));
             let known = known.unwrap_or_default();
-            printer
-                .line(format_args!("Execution {} is now {} ({known}).", args.id, facts.status))?;
+            printer.line(format_args!("Execution {id} is now {} ({known}).", facts.status))?;
         }
         SettleResult::No(reason) => {
             printer.note(reason);

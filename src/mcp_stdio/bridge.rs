@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use proxy::mcp::{self, Message};
+use proxy::mcp::{self, Message, WrapperProblem};
 use rustix::process::Signal;
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -156,22 +156,21 @@ impl FromClient {
     /// Only tool calls go through the engine, and lists of tools, whose hints it may trust.
     async fn dispatch(&self, line: Bytes) {
         match mcp::read(&line) {
-            Some(Ok(Message::Call(call))) => {
+            Some(Message::Call(call)) => {
                 let (calls, to_client) = (Arc::clone(&self.calls), self.lines.clone());
                 self.running.spawn(async move {
                     let _ = to_client.send(calls.call(&line, &call).await).await;
                 });
             }
-            Some(Ok(Message::Other { method })) if method.as_deref() == Some("tools/list") => {
+            Some(Message::Other { method }) if method.as_deref() == Some("tools/list") => {
                 self.list_tools(line);
             }
-            Some(Ok(Message::Other { method })) => {
+            Some(Message::Other { method }) => {
                 self.loopback.send(line.clone()).await;
                 if method.as_deref() == Some("notifications/cancelled") {
                     self.give_up_later(&line);
                 }
             }
-            Some(Err(why)) => self.refuse(&line, &why).await,
             None if names_a_call(&line) => {
                 let why = "tools/call must be a single request with an id and a name, in JSON without \
                            duplicate members; this one was not sent";
@@ -199,7 +198,7 @@ impl FromClient {
     }
 
     async fn refuse(&self, line: &[u8], why: &str) {
-        let mut refusal = mcp::refusal(line, why);
+        let mut refusal = WrapperProblem::Malformed(why.to_owned()).refusal(line);
         refusal.push(b'\n');
         let _ = self.lines.send(refusal.into()).await;
     }

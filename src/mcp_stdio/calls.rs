@@ -9,8 +9,9 @@ use hyper::Request;
 use hyper::client::conn::http1;
 use hyper::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HOST, PROXY_AUTHORIZATION};
 use hyper_util::rt::TokioIo;
-use proxy::mcp::{STDIO_PORT, ToolCall, id_of_response, refusal, tool_error};
+use proxy::mcp::{STDIO_PORT, ToolCall, WrapperProblem, id_of_response};
 use serde::Deserialize;
+use serde_json::value::RawValue;
 use tokio::net::TcpStream;
 
 use super::engine::{EngineHandle, ProxyAccess};
@@ -47,33 +48,32 @@ impl Calls {
     /// The response to a tool call, as a line: the one of the server, a stored one, or a result
     /// that says what is known.
     pub(super) async fn call(&self, line: &Bytes, call: &ToolCall) -> Bytes {
-        let text = match self.exchange(line).await {
+        let problem = match self.exchange(line).await {
             Ok(body) if id_of_response(&body).is_some() => return as_line(body),
-            Ok(body) => problem_text(&body),
-            Err(CallFailure::Unreachable(error)) => format!(
+            Ok(body) => problem_of(&body),
+            Err(CallFailure::Unreachable(error)) => WrapperProblem::Unsent(format!(
                 "The tool call was not sent: openclaw-state-engine cannot be reached ({error}). \
                  Nothing was executed; it can be sent again once the engine is running."
-            ),
-            Err(CallFailure::Lost(error)) => format!(
+            )),
+            Err(CallFailure::Lost(error)) => WrapperProblem::Lost(format!(
                 "This call may already have taken effect: openclaw-state-engine stopped while it \
                  ran ({error}). Don't send it again without checking at the tool whether it took \
                  effect."
-            ),
+            )),
         };
-        as_line(tool_error(&call.id, &text, None, call.stateless).into())
+        as_line(problem.result(call).into())
     }
 
     /// The response to a message without side effects that the engine reads; `None` if the engine
     /// cannot be reached and nothing was sent.
     pub(super) async fn list_tools(&self, line: &Bytes) -> Option<Bytes> {
-        match self.exchange(line).await {
-            Ok(body) if id_of_response(&body).is_some() => Some(as_line(body)),
-            Ok(body) => Some(as_line(refusal(line, &problem_text(&body)).into())),
-            Err(CallFailure::Lost(error)) => {
-                Some(as_line(refusal(line, &format!("no response: {error}")).into()))
-            }
-            Err(CallFailure::Unreachable(_)) => None,
-        }
+        let problem = match self.exchange(line).await {
+            Ok(body) if id_of_response(&body).is_some() => return Some(as_line(body)),
+            Ok(body) => problem_of(&body),
+            Err(CallFailure::Lost(error)) => WrapperProblem::Lost(format!("no response: {error}")),
+            Err(CallFailure::Unreachable(_)) => return None,
+        };
+        Some(as_line(problem.refusal(line).into()))
     }
 
     async fn exchange(&self, line: &Bytes) -> Result<Bytes, CallFailure> {
@@ -133,14 +133,15 @@ impl Calls {
     }
 }
 
-/// The text of a problem that the engine reports, which is not about the call itself.
-fn problem_text(body: &[u8]) -> String {
-    let problem: Option<ProblemDetails> = serde_json::from_slice(body).ok();
-    match problem {
-        Some(ProblemDetails { title: Some(title), detail }) => {
-            format!("{title}. {} Nothing was executed.", detail.unwrap_or_default())
+/// A problem that the engine reports, which is not about the call itself.
+fn problem_of(body: &[u8]) -> WrapperProblem {
+    match serde_json::from_slice::<ProblemDetails>(body) {
+        Ok(ProblemDetails { title: Some(title), detail }) => {
+            let text = format!("{title}. {} Nothing was executed.", detail.unwrap_or_default());
+            let document = serde_json::from_slice::<&RawValue>(body).unwrap_or(RawValue::NULL);
+            WrapperProblem::Proxy(text, document.to_owned())
         }
-        _ => "Unexpected answer from the engine.".to_owned(),
+        _ => WrapperProblem::Lost("Unexpected answer from the engine.".to_owned()),
     }
 }
 

@@ -14,7 +14,7 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
-use proxy::mcp::{self, Message, ToolCall};
+use proxy::mcp::{self, Message, ToolCall, WrapperProblem};
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpListener;
 use tokio::process::ChildStdin;
@@ -86,18 +86,20 @@ async fn answer(
         return Ok(json_response(StatusCode::BAD_REQUEST, Bytes::new()));
     };
     let call = match mcp::read(&line) {
-        Some(Ok(Message::Call(call))) => Some(call),
+        Some(Message::Call(call)) => Some(call),
         _ => None,
     };
     let Some(response) = loopback.wait_for(&id) else {
         let why = "Another call with the same id is still running. Nothing was executed.";
-        return Ok(json_response(StatusCode::CONFLICT, refusal(call.as_deref(), &line, why)));
+        let problem = WrapperProblem::Malformed(why.to_owned());
+        return Ok(json_response(StatusCode::CONFLICT, refusal(call.as_deref(), &line, &problem)));
     };
     if !loopback.send(line.clone()).await {
         loopback.pending().remove(&id);
         let why = "The MCP server has ended. Nothing was executed.";
-        let mut refused =
-            json_response(StatusCode::SERVICE_UNAVAILABLE, refusal(call.as_deref(), &line, why));
+        let problem = WrapperProblem::Unsent(why.to_owned());
+        let refusal = refusal(call.as_deref(), &line, &problem);
+        let mut refused = json_response(StatusCode::SERVICE_UNAVAILABLE, refusal);
         refused.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("1"));
         return Ok(refused);
     }
@@ -107,10 +109,10 @@ async fn answer(
         .map_err(|_| io::Error::other("the server sent no response"))
 }
 
-fn refusal(call: Option<&ToolCall>, line: &[u8], why: &str) -> Bytes {
+fn refusal(call: Option<&ToolCall>, line: &[u8], problem: &WrapperProblem) -> Bytes {
     match call {
-        Some(call) => mcp::tool_error(&call.id, why, None, call.stateless).into(),
-        None => mcp::refusal(line, why).into(),
+        Some(call) => problem.result(call).into(),
+        None => problem.refusal(line).into(),
     }
 }
 

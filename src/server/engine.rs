@@ -16,6 +16,9 @@ use crate::printer::Printer;
 /// How much longer than the drain of the API and the proxy the whole drain may take.
 const GRACE: Duration = Duration::from_secs(2);
 
+/// The session in the proxy's URL that `serve` prints: a name for the user to change.
+const EXAMPLE_SESSION: &str = "my-agent";
+
 /// The addresses of an engine, as `serve` prints them.
 #[derive(Debug, Serialize)]
 pub(crate) struct Addresses {
@@ -23,6 +26,9 @@ pub(crate) struct Addresses {
     /// The dashboard; if a token is set, this URL signs one browser in.
     dashboard: String,
     pub(crate) proxy: Option<String>,
+    /// The proxy's URL for an agent, with a session in it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    agent_proxy: Option<String>,
     database: String,
 }
 
@@ -71,6 +77,10 @@ pub(crate) async fn open(config: &Config, store: &Store) -> anyhow::Result<Engin
         api: url(api_addr),
         dashboard: url(api_addr) + &api.dashboard(),
         proxy: proxy.as_ref().map(|(_, _, addr)| url(*addr)),
+        agent_proxy: proxy.as_ref().map(|(_, _, addr)| {
+            let token = if config.proxy.require_token { "TOKEN" } else { "x" };
+            url(*addr).replacen("http://", &format!("http://{EXAMPLE_SESSION}:{token}@"), 1)
+        }),
         database: config.database.path.display().to_string(),
     };
     let stop = CancellationToken::new();
@@ -114,9 +124,9 @@ impl Addresses {
         } else {
             printer.line(format_args!("State API  {}", self.api))?;
             printer.line(format_args!("Dashboard  {}", self.dashboard))?;
-            if let Some(proxy) = &self.proxy {
+            if let (Some(proxy), Some(agent)) = (&self.proxy, &self.agent_proxy) {
                 printer.line(format_args!(
-                    "Proxy      {proxy}   (start agents with HTTP_PROXY={proxy})"
+                    "Proxy      {proxy}   (start agents with HTTP_PROXY={agent})"
                 ))?;
             }
             printer.line(format_args!("Database   {}", crate::printer::visible(&self.database)))?;

@@ -2,6 +2,7 @@
 
 use std::convert::Infallible;
 
+use proxy::UnmatchedPointer;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::config::{Config, Flags};
@@ -58,6 +59,7 @@ pub(super) async fn reload_on_hangup(
         };
         if let Some(proxy) = proxy {
             proxy.reload(&new.proxy.calls);
+            warn_of_pointers(proxy.clone()).await;
         }
         let file = new.file.as_ref().map_or_else(|| "none".into(), |file| file.to_string_lossy());
         let needs_restart = new.needs_restart(config).join(", ");
@@ -67,5 +69,22 @@ pub(super) async fn reload_on_hangup(
         } else {
             tracing::warn!(%file, rules, %needs_restart, "configuration reloaded; some settings need a restart");
         }
+    }
+}
+
+/// Logs the pointers of rules that match nothing in what is recorded.
+async fn warn_of_pointers(proxy: proxy::Proxy) {
+    let read = tokio::task::spawn_blocking(move || proxy.unmatched_pointers()).await;
+    match read {
+        Ok(Ok(unmatched)) => {
+            for UnmatchedPointer { rule, setting, pointer, calls } in unmatched {
+                tracing::warn!(
+                    %rule, %setting, %pointer, calls,
+                    "a pointer matched nothing in any recorded call of its rule; docs/RULES.md says where pointers start"
+                );
+            }
+        }
+        Ok(Err(error)) => tracing::warn!(%error, "cannot check the pointers of the rules"),
+        Err(panic) => tracing::error!(%panic, "the check of the pointers failed"),
     }
 }

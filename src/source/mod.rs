@@ -1,6 +1,7 @@
 //! Where a command reads from: the server that owns the database, else the file itself.
 
 pub(crate) mod history;
+pub(crate) mod named;
 pub(crate) mod settle;
 mod word;
 

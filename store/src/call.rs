@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 pub use store_core::call::*;
+use store_core::model::Timestamp;
 use uuid::Uuid;
 
 use crate::decide::brief::Running;
@@ -59,6 +60,8 @@ impl Claim {
 pub struct Waiter {
     /// The execution that it waits for.
     pub execution_id: Uuid,
+    /// When the attempt that it waits for began.
+    pub started_at: Option<Timestamp>,
     settled: tokio::sync::watch::Receiver<Option<Arc<Settled>>>,
 }
 
@@ -67,6 +70,7 @@ impl Waiter {
     pub(crate) fn subscribe(live: &mut Live, running: Running) -> Self {
         Self {
             execution_id: running.execution_id,
+            started_at: running.started_at,
             settled: live.subscribe((running.row, running.attempt)),
         }
     }

@@ -101,6 +101,7 @@ pub use clock::{Clock, SystemClock};
 pub use engine::status::Histogram;
 pub use lease::{LateReport, Lease};
 pub use options::Options;
+pub use read::like::{ComparedCall, LikeCall, RecentCall};
 pub use read::reader::Reader;
 pub use read::stats::Health;
 pub use store::Store;

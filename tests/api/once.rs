@@ -127,11 +127,14 @@ fn a_caller_that_does_not_wait_gets_busy() {
     assert_eq!(execute(&engine, &leased)["claim"], "execute");
     let busy = execute(&engine, &leased);
     assert_eq!((&busy["claim"], &busy["reason"]), (&json!("busy"), &json!("leased")), "{busy}");
+    let left = busy["lease_left_ms"].as_u64().unwrap();
+    assert!((1..=60_000).contains(&left), "{busy}");
 
     execute(&engine, &tool.call(&json!({"n": 1}), &json!({"idempotency_key": "b"})));
     let unleased = tool.call(&json!({"n": 1}), &json!({"idempotency_key": "b", "lease": true}));
     let busy = execute(&engine, &unleased);
     assert_eq!((&busy["claim"], &busy["reason"]), (&json!("busy"), &json!("unleased")), "{busy}");
+    assert_eq!(busy["lease_left_ms"], Value::Null, "nobody knows: {busy}");
 }
 
 #[test]
@@ -309,4 +312,46 @@ fn a_mismatch_never_gets_a_lease_and_is_an_error_on_request() {
         .try_rpc("execute_tool_idempotent", &call(2, &json!({"on_mismatch": "error"})))
         .unwrap_err();
     assert_eq!((refused.code, &refused.data["code"]), (-32004, &json!("KEY_REUSE")), "{refused:?}");
+}
+
+#[test]
+fn a_busy_caller_learns_how_long_the_lease_lasts() {
+    let engine = engine!().start();
+    let tool = Tool::new(&engine);
+    let lease = |ms: u64, wait: u64| {
+        let more = json!({"idempotency_key": format!("k-{ms}"), "lease": true, "lease_ms": ms,
+                          "wait_ms": wait});
+        execute(&engine, &tool.call(&json!({}), &more))
+    };
+    for ms in [30_000, 600_000, 3_600_000] {
+        assert_eq!(lease(ms, 0)["claim"], "execute");
+        let left = lease(ms, 0)["lease_left_ms"].as_u64().unwrap();
+        assert!(left <= ms && left > ms / 2, "{left} of {ms}");
+    }
+    // One that was extended while the caller waited lasts longer than it did when the wait began.
+    let first = lease(20_000, 0);
+    let longer = json!({"lease": first["lease"], "lease_ms": 3_600_000});
+    let waited = std::thread::scope(|scope| {
+        let waiting = scope.spawn(|| lease(20_000, 300));
+        engine.rpc("extend_lease", &longer);
+        waiting.join().unwrap()
+    });
+    assert_eq!(waited["claim"], "busy");
+    assert!(waited["lease_left_ms"].as_u64().unwrap() > 3_000_000, "{waited}");
+}
+
+#[test]
+fn a_blank_key_is_refused() {
+    let engine = engine!().start();
+    let tool = Tool::new(&engine);
+    for blank in ["", " ", "\t\n", "\u{a0}", "\u{200b}\u{feff}"] {
+        let params = tool.call(&json!({}), &json!({"idempotency_key": blank}));
+        let refused = engine.try_rpc("execute_tool_idempotent", &params).unwrap_err();
+        assert_eq!((refused.code, &refused.data["field"]), (-32_602, &json!("idempotency_key")));
+        let message = "idempotency_key: must not be blank: leave it out, or send 1 to 255 characters \
+                       that are not only spaces";
+        assert!(refused.message.contains(message), "{refused:?}");
+    }
+    assert!(engine.executions(&json!({})).is_empty());
+    execute(&engine, &tool.call(&json!({}), &json!({"idempotency_key": " k "})));
 }

@@ -84,6 +84,7 @@ impl Transcript {
         settings.add_filter(r"auto:(\w+):\d{8}:[0-9a-f]{32}", "auto:$1:<date>:<hash>");
         settings.add_filter(r"0[1-9a-f][0-9a-f]{6}-[0-9a-f]{4}-7[0-9a-f-]{21}", "<uuid>");
         settings.add_filter(r"\b[0-9a-f]{32,64}\b", "<hash>");
+        settings.add_filter(r#""lease_left_ms":\d+"#, "\"lease_left_ms\":<time>");
         settings.add_filter(r#""(database|wal)_bytes":\d+"#, "\"${1}_bytes\":<size>");
         settings.bind(|| insta::assert_snapshot!(file, text));
     }

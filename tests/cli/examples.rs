@@ -159,6 +159,8 @@ fn the_examples_of_every_help_work() {
     drop(agents);
     let engine = home.builder.start();
     let (session, _) = doubtful(&engine, "bob");
+    let user = engine.rpc("get_session", &json!({ "id": session }))["user_id"].clone();
+    engine.rpc("create_session", &json!({"user_id": user, "name": "nightly"}));
     let verified = home.run(&format!("{NAME} verify --json")).stdout;
     let verified: serde_json::Value = serde_json::from_slice(&verified).unwrap();
     fs::write(home.path("head.txt"), verified["head"].as_str().unwrap()).unwrap();

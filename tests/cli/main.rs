@@ -23,6 +23,7 @@ macro_rules! assert_output {
 mod doctor;
 mod examples;
 mod executions;
+mod names;
 mod output;
 mod replay;
 mod serve;

@@ -152,7 +152,7 @@ fn help_of_resolve() {
     Usage: openclaw-state-engine resolve [OPTIONS] --evidence <TEXT> <--ran|--did-not-run> <ID>
 
     Arguments:
-      <ID>  Id of the execution
+      <ID>  Execution: its id, or the beginning of it
 
     Options:
           --ran              It took effect

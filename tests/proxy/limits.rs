@@ -156,6 +156,13 @@ fn a_waiter_gets_a_problem_when_its_wait_is_over() {
     let waited = engine.send(&request);
     waited.assert_problem(409, "in-progress");
     assert!(waited.header("retry-after").is_some(), "{waited:?}");
+    let problem = waited.json();
+    let running = problem["running_ms"].as_u64().unwrap();
+    assert!((1_000..60_000).contains(&running), "{problem}");
+    let detail = problem["detail"].as_str().unwrap();
+    assert!(
+        detail.starts_with(&format!("the same call has been running for {} s.", running / 1_000))
+    );
     gate.open();
     leader.answer("POST").unwrap().assert_is(200, "executed");
     assert_eq!(upstream.hits(), 1);

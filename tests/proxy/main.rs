@@ -24,6 +24,7 @@ mod signing_schemes;
 mod silence;
 mod streams;
 mod tls;
+mod traces;
 mod tries;
 mod tunnel;
 mod undelivered;

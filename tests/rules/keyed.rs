@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 
 use testkit::{Gate, Received, Request, Upstream, wait_until};
 
-use super::{configured, reconfigure};
+use super::{configured, fine, reconfigure};
 
 /// The key of a request, from either header.
 fn key_of(request: &Received) -> String {
@@ -340,4 +340,50 @@ fn a_conflict_and_an_old_key_leave_it_in_doubt() {
     engine.post(&upstream.url("/old"), "a").assert_problem(424, "in-doubt");
     assert_eq!(upstream.hits(), 3);
     wait_until("both are recorded", || (engine.proxied().len() == 2).then_some(()));
+}
+
+#[test]
+fn a_blank_key_is_refused_wherever_a_rule_looks_for_one() {
+    let upstream = fine();
+    let rules = r#"
+[[rule]]
+path = "/header"
+key = "X-Order"
+
+[[rule]]
+path = "/body"
+key = "/order"
+
+[[rule]]
+path = "/upstream"
+effect = "keyed"
+upstream_key = "/order"
+"#;
+    let engine = configured(&upstream, rules).start();
+    let json = |path: &str, body: &str| Request::post_json(&upstream.url(path), body);
+    let form = |body: &str| {
+        Request::new("POST", &upstream.url("/body"))
+            .header("Content-Type", "application/x-www-form-urlencoded")
+            .body(body)
+    };
+    for (place, request) in [
+        ("x-order", json("/header", "1").header("X-Order", "\"  \"")),
+        ("x-order", json("/header", "1").header("X-Order", "")),
+        ("/order", json("/body", r#"{"order":" "}"#)),
+        ("/order", json("/body", r#"{"order":"\u00a0"}"#)),
+        ("/order", json("/body", r#"{"order":"\"\t\""}"#)),
+        ("/order", form("order=%20%20&n=1")),
+        ("/order", form("order=&n=1")),
+        ("/order", json("/upstream", r#"{"order":""}"#)),
+    ] {
+        let refused = engine.send(&request);
+        refused.assert_problem(400, "malformed");
+        let detail = refused.json()["detail"].as_str().unwrap().to_owned();
+        assert!(
+            detail.starts_with(&format!("{place} must not be blank: leave it out")),
+            "{detail}"
+        );
+    }
+    assert_eq!(upstream.hits(), 0);
+    engine.send(&json("/body", r#"{"order":" 7 "}"#)).assert_is(200, "executed");
 }

@@ -5,6 +5,7 @@
 )]
 
 mod compared;
+mod differences;
 mod explained;
 mod file;
 mod keyed;

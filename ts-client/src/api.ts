@@ -1,3 +1,4 @@
+import { BLANK_KEY, isBlank } from "./blank-key.js";
 import type { ExecuteOptions, ExecutionFilter, UpdateOptions } from "./options.js";
 import { type CallOptions, type ClientOptions, Transport } from "./transport.js";
 import type * as wire from "./wire.js";
@@ -100,6 +101,9 @@ export class StateApi {
     idempotencyKey?: string | null,
     options: ExecuteOptions = {},
   ): Result<"execute_tool_idempotent"> {
+    if (typeof idempotencyKey === "string" && isBlank(idempotencyKey)) {
+      return Promise.reject(new TypeError(`idempotency_key ${BLANK_KEY}`));
+    }
     const { lease, leaseMs, waitMs = 0, claimId, onMismatch } = options;
     const params = {
       user_id: userId,
@@ -289,6 +293,11 @@ export class StateApi {
     options?: CallOptions,
   ): Result<"get_execution_detail"> {
     return this.#repeatable("get_execution_detail", { id, text_bytes: textBytes }, options);
+  }
+
+  /** The newest execution like this one that was recorded before it, and where they differ. */
+  compareExecution(id: string, options?: CallOptions): Result<"compare_execution"> {
+    return this.#repeatable("compare_execution", { id }, options);
   }
 
   /** Tool calls of the last hour, per minute. */

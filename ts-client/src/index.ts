@@ -20,6 +20,8 @@ export type {
   ChannelStatus,
   ChannelType,
   Claim,
+  ComparedExecution,
+  ComparedPart,
   EffectClass,
   Event as AuditEvent,
   ExecutedTool,

@@ -520,6 +520,10 @@ export type ExecutedTool = {
   lease?: string,
   reason?: BusyReason,
   /**
+   * Of the caller that runs it, in milliseconds.
+   */
+  lease_left_ms?: number,
+  /**
    * Its id.
    */
   id: string,
@@ -978,6 +982,50 @@ export type ExecutionDetail = {
   updated_at: Timestamp,
 };
 
+/**
+ * One place where two requests differ.
+ */
+export type ComparedPart = {
+  /**
+   * `method`, `url`, `query`, `header`, `member`, `field`, `body`, `key`, `credentials`, `repeat`.
+   */
+  part: string,
+  /**
+   * A header's, a query parameter's or a field's name, or a JSON pointer into the body.
+   */
+  name: string | null,
+};
+
+/**
+ * A proxied execution that was recorded before another one like it, and where they differ.
+ */
+export type ComparedExecution = {
+  /**
+   * The earlier one.
+   */
+  execution_id: string,
+  /**
+   * At most 20 places, in the order of a request.
+   */
+  differs: Array<ComparedPart>,
+  /**
+   * There are more than are listed.
+   */
+  more: boolean,
+  /**
+   * A value is masked in both, so that it may differ unseen.
+   */
+  masked: boolean,
+  /**
+   * The lines of a rule that make the two one call, if a rule can do that.
+   */
+  rule: Array<string>,
+  /**
+   * The same in words.
+   */
+  sentence: string,
+};
+
 export type MinuteCounts = {
   at: Timestamp,
   /**
@@ -1372,6 +1420,13 @@ export interface Methods {
       text_bytes?: number | null;
     };
     result: ExecutionDetail;
+  };
+  /** The newest execution like this one that was recorded before it, and where they differ. */
+  "compare_execution": {
+    params: {
+      id: string;
+    };
+    result: ComparedExecution | null;
   };
   /** Tool calls of the last hour, per minute. */
   "get_activity": {

@@ -231,3 +231,17 @@ test("callers in several processes run the tool once; if one dies in the tool, t
     { code: "IN_DOUBT", toolRan: "unknown" },
   );
 });
+
+test("a blank key is refused before anything is sent, in the engine's words", async () => {
+  const { client, call } = await prepared();
+  const words = /^idempotency_key must not be blank: leave it out, or send 1 to 255 characters/;
+  for (const key of ["", " ", "\t\n", "\u00a0", "\u200b\ufeff"]) {
+    await assert.rejects(
+      client.runTool({ ...call, key }, () => assert.fail("it ran")),
+      (error) => error instanceof TypeError && words.test(error.message),
+      JSON.stringify(key),
+    );
+  }
+  assert.deepEqual(await client.listSessionExecutions(call.sessionId), []);
+  assert.equal(await client.runTool({ ...call, key: " k " }, () => 1), 1);
+});

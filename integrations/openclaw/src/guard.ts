@@ -70,6 +70,7 @@ export class Guard {
       this.#record(event, context);
       return undefined;
     }
+    if (by?.key?.trim() === "") return block(texts.blankKey());
     const late = AbortSignal.timeout(HOOK_MS);
     const hook: Hook = { late, allowed: false };
     const decide = () =>

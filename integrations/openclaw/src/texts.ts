@@ -60,6 +60,10 @@ export function otherInput(execution: Execution): string {
   return `${MARK} NOT run: this idempotencyKey belongs to a call with different arguments (execution ${execution.id}). Use a different key.`;
 }
 
+export function blankKey(): string {
+  return `${MARK} NOT run: idempotencyKey must not be blank: leave it out, or send 1 to 255 characters that are not only spaces`;
+}
+
 /** For a resumed agent: the calls whose results did not reach it. */
 export function ledger(calls: readonly { execution: Execution; text: string | undefined }[]): string {
   const lines = calls.map(({ execution, text }) => {

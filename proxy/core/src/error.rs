@@ -1,7 +1,11 @@
 //! Why a request gets no answer of its tool, and whether bytes of it left.
 
+use std::time::Duration;
+
 use store_core::call::{Doubt, Problem, ProblemKind, Sent};
 use uuid::Uuid;
+
+use crate::difference::list::Differences;
 
 /// A problem that the proxy itself answers with. `proxy` knows the statuses and codes.
 #[derive(Debug, thiserror::Error)]
@@ -59,11 +63,21 @@ pub enum Error {
         sent: Sent,
     },
     /// Another call with the key still runs after the longest wait.
-    #[error("the same call is still running")]
-    InProgress(Uuid),
+    #[error("the same call has been running for {} s", .running_for.as_secs())]
+    InProgress {
+        /// The execution.
+        execution_id: Uuid,
+        /// Since its attempt began.
+        running_for: Duration,
+    },
     /// The key belongs to another request.
     #[error("the idempotency key was used before with a different request")]
-    KeyReuse(Uuid),
+    KeyReuse {
+        /// The execution that holds the key.
+        execution_id: Uuid,
+        /// Where the two requests differ, if that is known.
+        differences: Option<Box<Differences>>,
+    },
     /// The call may have taken effect already.
     #[error("the call may already have taken effect")]
     InDoubt(Doubt),
@@ -135,7 +149,9 @@ impl From<store_core::Error> for Error {
             store_core::Error::Full => Self::StoreFull("the store is full".to_owned()),
             store_core::Error::Busy => Self::QueueFull("the store's queue is full".to_owned()),
             store_core::Error::Closed => Self::QueueFull("the engine is stopping".to_owned()),
-            store_core::Error::KeyReuse { execution } => Self::KeyReuse(execution),
+            store_core::Error::KeyReuse { execution } => {
+                Self::KeyReuse { execution_id: execution, differences: None }
+            }
             store_core::Error::Invalid { .. } => Self::Malformed(error.to_string()),
             other => {
                 tracing::error!(error = %other, "the store failed");

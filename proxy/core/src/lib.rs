@@ -74,6 +74,7 @@
 
 #![warn(missing_docs)]
 
+pub mod difference;
 pub mod duration;
 pub mod error;
 pub mod http;

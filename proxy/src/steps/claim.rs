@@ -2,23 +2,28 @@
 
 use std::ops::ControlFlow::{Break, Continue};
 use std::sync::Arc;
+use std::time::Duration;
 
+use proxy_core::difference::between;
+use proxy_core::difference::list::Differences;
 use proxy_core::error::Error;
 use proxy_core::http::payment::carries_payment;
 use proxy_core::identity::upstream_key;
 use store::call::{Claim, Settled, Waiter};
 use store::decision::Decision;
-use store::model::EffectClass;
-use store::{Clock as _, SystemClock};
+use store::model::{EffectClass, Timestamp};
+use store::{Clock as _, Store, SystemClock};
 use tokio::sync::{OwnedSemaphorePermit, TryAcquireError};
 use tokio::time::timeout;
+use uuid::Uuid;
 
 use super::exchange::Exchange;
 use super::reply::Reply;
 use super::respond::problem;
 use super::respond::stored::{self, AnswerFormat};
 use super::states::{
-    Admitted, Claimed, Duplicate, Identified, Original, Running, SentCall, Step, Stop,
+    Admitted, Claimed, ComparableRequest, Duplicate, Identified, Original, Running, SentCall, Step,
+    Stop,
 };
 use crate::context::ProxyContext;
 use crate::failpoint;
@@ -41,8 +46,14 @@ pub(crate) fn admit(identified: Exchange<Identified>) -> Step<Admitted> {
     }
     let place = take_place(&exchange.context);
     exchange.step(place.map(|place| {
+        // Only an explicit key may belong to another request.
+        let explicit = identified.identity.key.as_ref().is_some_and(|key| key.explicit);
+        let guarded = explicit.then(|| identified.guarded.clone());
         let (call, outbound) = identified.prepare();
-        Admitted { call, outbound, place }
+        let input = || call.input.clone();
+        let request =
+            guarded.map(|guarded| Box::new(ComparableRequest { input: input(), guarded }));
+        Admitted { call, outbound, place, request }
     }))
 }
 
@@ -65,7 +76,8 @@ fn take_place(context: &ProxyContext) -> Result<OwnedSemaphorePermit, Error> {
 
 /// Claims the call in one durable commit.
 pub(crate) async fn claim(admitted: Exchange<Admitted>) -> Step<Claimed> {
-    let (mut exchange, Admitted { call, mut outbound, place }) = admitted.split();
+    let (mut exchange, admitted) = admitted.split();
+    let Admitted { call, mut outbound, place, request } = admitted;
     let digests = call.digests;
     let acts = outbound.class != EffectClass::Idempotent;
     if acts {
@@ -101,7 +113,7 @@ pub(crate) async fn claim(admitted: Exchange<Admitted>) -> Step<Claimed> {
         Ok(Claim::Undelivered(settled)) => Original::Undelivered(settled),
         Ok(Claim::Busy(waiter)) => Original::Running(waiter),
         Ok(Claim::InDoubt(doubt)) => Original::InDoubt(doubt),
-        Ok(Claim::Mismatch { execution_id }) => Original::OtherRequest(execution_id),
+        Ok(Claim::Mismatch { execution_id }) => Original::OtherRequest { execution_id, request },
     };
     let format = AnswerFormat::of(&outbound.head);
     let digests = Box::new(digests);
@@ -141,9 +153,10 @@ pub(crate) async fn answer_duplicate(duplicate: Exchange<Duplicate>) -> Reply {
             store.duplicate(doubt.execution_id, Decision::InDoubt);
             Err(Error::InDoubt(doubt))
         }
-        Original::OtherRequest(execution_id) => {
+        Original::OtherRequest { execution_id, request } => {
             store.duplicate(execution_id, Decision::KeyReuse);
-            Err(Error::KeyReuse(execution_id))
+            let differences = request.and_then(|request| request.differs_from(store, execution_id));
+            Err(Error::KeyReuse { execution_id, differences })
         }
     };
     let reply =
@@ -153,12 +166,30 @@ pub(crate) async fn answer_duplicate(duplicate: Exchange<Duplicate>) -> Reply {
 
 /// Waits for the outcome of the running call.
 async fn wait(context: &ProxyContext, waiter: Waiter) -> Result<Arc<Settled>, Error> {
-    let execution_id = waiter.execution_id;
+    let (execution_id, started_at) = (waiter.execution_id, waiter.started_at);
     let _place = context.calls.waiters.try_acquire().map_err(|_| {
         Error::QueueFull("too many requests are waiting for a running call".to_owned())
     })?;
-    match timeout(context.timeouts.max_wait, waiter.settled()).await {
-        Ok(Some(settled)) => Ok(settled),
-        Ok(None) | Err(_) => Err(Error::InProgress(execution_id)),
+    if let Ok(Some(settled)) = timeout(context.timeouts.max_wait, waiter.settled()).await {
+        return Ok(settled);
+    }
+    let now = SystemClock.now().as_micros();
+    let since = started_at.map_or(now, Timestamp::as_micros);
+    let running_for = Duration::from_micros(now.saturating_sub(since).max(0).unsigned_abs());
+    Err(Error::InProgress { execution_id, running_for })
+}
+
+impl ComparableRequest {
+    /// Where it differs from the request of an execution.
+    fn differs_from(&self, store: &Store, execution_id: Uuid) -> Option<Box<Differences>> {
+        let stored = match store.reader().stored_input(execution_id) {
+            Ok(stored) => stored?,
+            Err(error) => {
+                tracing::warn!(%error, "cannot compare two requests");
+                return None;
+            }
+        };
+        let fields = |name: &str| self.guarded.counts(name);
+        Some(Box::new(between(&stored, &self.input, Some(&self.guarded), &fields)))
     }
 }

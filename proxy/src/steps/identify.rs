@@ -51,7 +51,7 @@ pub(crate) async fn derive(
     if let Some(call) = tool_call {
         take_tool_key(&mut request.metadata, call)?;
     }
-    let tool_key = tool_call.and_then(|call| call.key.as_deref());
+    let tool_key = tool_call.and_then(|call| call.key.as_ref().ok()?.as_deref());
     let headers = &request.parts.headers;
     let keys = find_keys(&mut guarded, headers, body.in_memory(), tool_key)?;
     if keys.client.is_some() {
@@ -86,7 +86,8 @@ pub(crate) async fn derive(
 
 /// The key that a tool call names: by header, or in its `_meta`.
 fn take_tool_key(metadata: &mut RequestMetadata, call: &ToolCall) -> Result<(), Error> {
-    match (&metadata.key, &call.key) {
+    let named = call.key.as_ref().map_err(|why| Error::Malformed(why.clone()))?;
+    match (&metadata.key, named) {
         (Some(header), Some(meta)) if header != meta => Err(Error::Malformed(format!(
             "Idempotency-Key and _meta[{KEY_MEMBER:?}] name different keys"
         ))),

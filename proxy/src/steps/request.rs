@@ -141,11 +141,11 @@ pub(crate) async fn mcp_message(
     }
     let bytes = body.load().await?;
     if body.in_memory().is_some() {
-        return mcp::head::message(&request.parts.headers, &bytes);
+        return Ok(mcp::head::message(&request.parts.headers, &bytes));
     }
     let headers = request.parts.headers.clone();
     let read = spawn_blocking(move || mcp::head::message(&headers, &bytes)).await;
-    read.unwrap_or_else(|panic| Err(unreadable(&io::Error::other(panic))))
+    read.map_err(|panic| unreadable(&io::Error::other(panic)))
 }
 
 /// A request of which the body says that it is not guarded.

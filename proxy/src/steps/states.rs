@@ -17,7 +17,7 @@ use proxy_core::policy::keyed::KeyPlace;
 use proxy_core::received::ReceivedRequest;
 use store::Lease;
 use store::call::{Call, CallDigests, Doubt, Scope, Settled, Waiter};
-use store::model::{EffectClass, Timestamp};
+use store::model::{EffectClass, Json, Timestamp};
 use tokio::sync::OwnedSemaphorePermit;
 use uuid::Uuid;
 
@@ -81,6 +81,16 @@ pub(crate) struct Admitted {
     pub(crate) call: Call,
     pub(crate) outbound: OutboundCall,
     pub(crate) place: OwnedSemaphorePermit,
+    /// Of a call with a key of the client.
+    pub(crate) request: Option<Box<ComparableRequest>>,
+}
+
+/// A request that may have to be compared with the one that holds its key.
+#[derive(Debug)]
+pub(crate) struct ComparableRequest {
+    /// As it is stored.
+    pub(crate) input: Json,
+    pub(crate) guarded: Guarded,
 }
 
 /// The call may run. Its lease ends with its outcome.
@@ -176,7 +186,7 @@ pub(crate) enum Original {
     /// It may have taken effect.
     InDoubt(Doubt),
     /// It is another call, with the same key.
-    OtherRequest(Uuid),
+    OtherRequest { execution_id: Uuid, request: Option<Box<ComparableRequest>> },
 }
 
 /// A request that streams through.

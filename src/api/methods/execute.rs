@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use super::registrar::{Context, Registrar};
 use crate::api::error::Error;
-use crate::api::params::{self, Name};
+use crate::api::params::{self, Name, NameOrEmpty};
 
 pub(super) fn register(to: &mut Registrar) {
     to.write("execute_tool_idempotent", execute_tool_idempotent);
@@ -21,7 +21,7 @@ struct ExecuteToolIdempotent {
     goal_id: Uuid,
     tool_name: Name,
     tool_input: Json,
-    idempotency_key: Option<Name>,
+    idempotency_key: Option<NameOrEmpty>,
     lease: Option<bool>,
     lease_ms: Option<u64>,
     wait_ms: Option<u64>,
@@ -56,6 +56,10 @@ pub(crate) struct ExecutedAnswer {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[cfg_attr(test, ts(type = "BusyReason", optional))]
     reason: Option<BusyReason>,
+    /// Of the caller that runs it, in milliseconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(test, ts(optional))]
+    lease_left_ms: Option<u64>,
 }
 
 /// The result of a call that requested a lease.
@@ -78,7 +82,8 @@ enum BusyReason {
 
 impl From<Executed> for ExecutedAnswer {
     fn from(executed: Executed) -> Self {
-        let Executed { execution, duplicate, input_mismatch, claim } = executed;
+        let Executed { execution, duplicate, input_mismatch, claim, lease_left } = executed;
+        let lease_left_ms = lease_left.map(|left| left.as_millis() as u64);
         let (claim, lease, reason) = match claim {
             None => (None, None, None),
             Some(ApiClaim::Execute { lease }) => (Some(LeaseClaim::Execute), Some(lease), None),
@@ -89,7 +94,7 @@ impl From<Executed> for ExecutedAnswer {
             }
             Some(ApiClaim::InDoubt) => (Some(LeaseClaim::InDoubt), None, None),
         };
-        Self { execution, duplicate, input_mismatch, claim, lease, reason }
+        Self { execution, duplicate, input_mismatch, claim, lease, reason, lease_left_ms }
     }
 }
 
@@ -173,6 +178,7 @@ mod tests {
                 duplicate: true,
                 input_mismatch: false,
                 claim,
+                lease_left: None,
             };
             serde_json::to_string(&ExecutedAnswer::from(executed)).unwrap()
         };

@@ -2,6 +2,7 @@
 
 mod audit;
 mod channels;
+mod compare;
 mod execute;
 mod executions;
 mod goals;
@@ -17,6 +18,8 @@ use std::collections::HashSet;
 use jsonrpsee::Methods;
 use store::Store;
 
+#[cfg(test)]
+pub(super) use self::compare::{ComparedExecution, ComparedPart};
 #[cfg(test)]
 pub(super) use self::execute::ExecutedAnswer;
 use self::registrar::{Context, Registrar};
@@ -39,6 +42,7 @@ pub(crate) fn all(
     channels::register(&mut registrar);
     audit::register(&mut registrar);
     overview::register(&mut registrar);
+    compare::register(&mut registrar);
     registrar.finish()
 }
 

@@ -285,6 +285,13 @@ pub(super) const METHODS: &[MethodRow] = &[
         &[("text_bytes", "Count")],
         "ExecutionDetail",
     ),
+    method(
+        "compare_execution",
+        "The newest execution like this one that was recorded before it, and where they differ.",
+        ID,
+        &[],
+        "ComparedExecution?",
+    ),
     method("get_activity", "Tool calls of the last hour, per minute.", &[], &[], "Activity"),
     method("get_stats", "Counts over the whole store.", &[], &[], "Stats"),
     method("rpc.discover", "This document.", &[], &[], "OpenRpc"),

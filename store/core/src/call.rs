@@ -319,6 +319,8 @@ pub struct Executed {
     pub input_mismatch: bool,
     /// Who may run it. Only if a lease was requested.
     pub claim: Option<ApiClaim>,
+    /// How long the lease of the caller that runs it lasts, unless that caller extends it.
+    pub lease_left: Option<Duration>,
 }
 
 /// Who may run an execution for which a lease was requested.

@@ -9,6 +9,20 @@ use uuid::Uuid;
 
 use crate::model::{Json, Timestamp};
 
+/// The refusal of a blank key, after the name of its place. Clients in other languages repeat it.
+pub const BLANK_KEY: &str =
+    "must not be blank: leave it out, or send 1 to 255 characters that are not only spaces";
+
+/// Whether a key has no visible character, as if its sender had none.
+pub fn is_blank(key: &str) -> bool {
+    let invisible = |c: char| {
+        c.is_whitespace()
+            || c.is_control()
+            || matches!(c, '\u{ad}' | '\u{200b}'..='\u{200f}' | '\u{2060}' | '\u{feff}')
+    };
+    key.chars().all(invisible)
+}
+
 /// Hashes a list of fields so that no two lists collide: each field is preceded by its length, and
 /// the list by a label with a version.
 #[derive(Clone)]

@@ -86,10 +86,16 @@ pub(crate) struct Running {
     pub(crate) execution_id: Uuid,
     pub(crate) row: i64,
     pub(crate) attempt: u32,
+    pub(crate) started_at: Option<Timestamp>,
 }
 
 impl Running {
     pub(crate) fn of(execution: &Brief) -> Self {
-        Self { execution_id: execution.id, row: execution.row, attempt: execution.state.attempt() }
+        Self {
+            execution_id: execution.id,
+            row: execution.row,
+            attempt: execution.state.attempt(),
+            started_at: execution.started_at,
+        }
     }
 }

@@ -1,5 +1,6 @@
 //! Checks of names and versions.
 
+use store_core::key::{BLANK_KEY, is_blank};
 use store_core::model::Timestamp;
 use store_core::{Error, MAX_NAME};
 
@@ -11,6 +12,14 @@ pub(crate) fn check_fresh(now: Timestamp, expected: Option<Timestamp>) -> Result
         ))),
         _ => Ok(()),
     }
+}
+
+/// Refuses a key without a visible character, or one with more than [`MAX_NAME`] characters.
+pub(crate) fn check_key(field: &'static str, key: &str) -> Result<(), Error> {
+    if is_blank(key) {
+        return Err(Error::Invalid { field, message: BLANK_KEY.to_owned() });
+    }
+    check_name(field, key)
 }
 
 /// Refuses an empty name, or one with more than [`MAX_NAME`] characters.

@@ -68,6 +68,12 @@ impl Live {
         }
     }
 
+    /// How long the lease of an execution lasts from now on. `None`: it has none.
+    pub(crate) fn lease_left(&self, id: i64) -> Option<Duration> {
+        let (_, until) = self.leases.get(&id)?;
+        Some(until.saturating_duration_since(Instant::now()))
+    }
+
     /// When the next lease expires.
     pub(crate) fn next_due(&self) -> Option<Instant> {
         self.due.first().map(|(until, _)| *until)

@@ -1,7 +1,9 @@
 //! Reads, on their own connections: they never wait for the writer.
 
 pub(crate) mod detail;
+pub(crate) mod like;
 pub(crate) mod lists;
+pub(crate) mod named;
 pub(crate) mod output;
 pub(crate) mod overview;
 pub(crate) mod reader;

@@ -61,6 +61,14 @@ pub(crate) const SESSION_TOUCH: &str =
 /// The newest session of a name that accepts calls.
 pub(crate) const SESSION_BY_NAME: &str = "SELECT id, uuid, created_at FROM sessions
   WHERE user = ?1 AND name = ?2 AND status IN (0, 1) ORDER BY id DESC LIMIT 1";
+/// The newest session of a name, of any user.
+pub(crate) const SESSION_NEWEST_OF_NAME: &str =
+    "SELECT uuid FROM sessions WHERE name = ?1 ORDER BY id DESC LIMIT 1";
+/// Ids in a range.
+pub(crate) const SESSION_IDS: &str =
+    "SELECT uuid FROM sessions WHERE uuid BETWEEN ?1 AND ?2 ORDER BY uuid LIMIT ?3";
+pub(crate) const EXECUTION_IDS: &str =
+    "SELECT uuid FROM executions WHERE uuid BETWEEN ?1 AND ?2 ORDER BY uuid LIMIT ?3";
 pub(crate) const SESSION_SCOPE: &str =
     "SELECT s.id, s.user, u.uuid, u.username, s.name, s.status, s.created_at
   FROM sessions s JOIN users u ON u.id = s.user WHERE s.uuid = ?1";
@@ -138,6 +146,26 @@ pub(crate) const EXECUTION_BY_UUID: &str =
     concat!("SELECT ", execution_columns!(), " WHERE e.uuid = ?1");
 pub(crate) const EXECUTION_BY_ID: &str =
     concat!("SELECT ", execution_columns!(), " WHERE e.id = ?1");
+pub(crate) const EXECUTION_INPUT: &str = "SELECT input FROM executions WHERE uuid = ?1";
+/// A proxied execution, for [`EXECUTION_LIKE`].
+pub(crate) const EXECUTION_TO_COMPARE: &str =
+    "SELECT id, session, tool, input, idempotency_key, principal, repeat FROM executions
+  WHERE uuid = ?1";
+/// Rule, request and body of the answer of proxied executions among the newest.
+pub(crate) const RECENT_CALLS: &str = "
+  SELECT e.rule, e.input, CASE WHEN a.status BETWEEN 200 AND 299 AND a.size <= 65536 THEN a.body END
+  FROM (SELECT id, origin, rule, input FROM executions ORDER BY id DESC LIMIT 500) e
+  LEFT JOIN answers a ON a.execution = e.id WHERE e.origin = 1";
+/// The newest proxied execution of the session ?1 before the row ?2 with the method ?3 and the URL ?4,
+/// whatever its query. The tool ?5 comes first. Then whether principal and repeat are ?6 and ?7.
+pub(crate) const EXECUTION_LIKE: &str = "
+  SELECT uuid, input, idempotency_key, principal IS ?6, repeat IS ?7 FROM
+    (SELECT id, uuid, tool, idempotency_key, principal, repeat, input,
+       CASE origin WHEN 1 THEN json_extract(input, '$.method') END AS method,
+       CASE origin WHEN 1 THEN json_extract(input, '$.url') END AS url
+     FROM executions WHERE session = ?1 AND id < ?2 ORDER BY id DESC LIMIT 200)
+  WHERE method = ?3 AND (url = ?4 OR substr(url, 1, length(?4) + 1) = ?4 || '?')
+  ORDER BY tool <> ?5, id DESC LIMIT 1";
 pub(crate) const EXECUTIONS_OF_GOAL: &str = concat!(
     "SELECT ",
     execution_columns!(),

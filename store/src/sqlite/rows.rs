@@ -35,7 +35,7 @@ pub(crate) fn optional_time(row: &Row<'_>, index: usize) -> Result<Option<Timest
     Ok(row.get::<_, Option<i64>>(index)?.map(Timestamp::from_micros))
 }
 
-fn json(row: &Row<'_>, index: usize) -> Result<Json> {
+pub(crate) fn json(row: &Row<'_>, index: usize) -> Result<Json> {
     Json::stored(row.get(index)?).map_err(|_| unreadable(index, Type::Text, "JSON"))
 }
 

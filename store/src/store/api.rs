@@ -14,7 +14,7 @@ use uuid::Uuid;
 
 use crate::call::Waiter;
 use crate::decide::brief::{Place, Running};
-use crate::decide::checks::check_name;
+use crate::decide::checks::{check_key, check_name};
 use crate::decide::execute::{self, ApiAnswer, ApiCall};
 use crate::engine::job::Lane;
 use crate::engine::write::Write;
@@ -78,7 +78,8 @@ impl Store {
             ApiAnswer::New { id, at, claim } => {
                 self.0.caches.new_calls.saw_new();
                 let execution = fresh(id, &request, at);
-                Ok(Executed { execution, duplicate: false, input_mismatch: false, claim })
+                let (duplicate, input_mismatch, lease_left) = (false, false, None);
+                Ok(Executed { execution, duplicate, input_mismatch, claim, lease_left })
             }
             ApiAnswer::Known { row, mismatch, mut claim, .. } => {
                 self.0.caches.new_calls.saw_known();
@@ -88,10 +89,21 @@ impl Store {
                 {
                     claim = Some(execute::passive_claim(self.reader().brief(row)?.state));
                 }
+                let lease_left = match claim {
+                    Some(ApiClaim::Busy { leased: true }) => self.lease_left(row).await?,
+                    _ => None,
+                };
                 let execution = self.reader().execution_row(row)?;
-                Ok(Executed { execution, duplicate: true, input_mismatch: mismatch, claim })
+                let input_mismatch = mismatch;
+                Ok(Executed { execution, duplicate: true, input_mismatch, claim, lease_left })
             }
         }
+    }
+
+    /// How long the lease of a running execution lasts from now on. Only the writer knows.
+    async fn lease_left(&self, row: i64) -> Result<Option<Duration>, Error> {
+        // It concerns a running call: allowed even if the disk is full.
+        self.0.writer.run(Lane::ApiFinish, move |write| Ok(write.live.lease_left(row))).await
     }
 
     /// The row numbers of a call's user, session and goal. Cached: they never change.
@@ -111,7 +123,7 @@ impl Store {
         options: &ExecuteOptions,
     ) -> Result<ToolCallKey, Error> {
         let text = if let Some(key) = &options.idempotency_key {
-            check_name("idempotency_key", key)?;
+            check_key("idempotency_key", key)?;
             key.clone()
         } else {
             let hash = key::api_call_v1(
@@ -181,6 +193,7 @@ impl Store {
                 duplicate: true,
                 input_mismatch,
                 claim: options.lease.map(|_| ApiClaim::Replay),
+                lease_left: None,
             }))
         })
     }

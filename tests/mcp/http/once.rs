@@ -175,3 +175,30 @@ fn a_large_call_is_guarded_too() {
     again.assert_is(200, "replayed");
     assert_eq!((again.json()["id"].clone(), upstream.hits()), (json!(2), 1));
 }
+
+#[test]
+fn a_call_that_names_a_bad_key_is_refused_as_a_tools_result() {
+    let upstream = plain();
+    let engine = engine!().start();
+    let long = "k".repeat(256);
+    let blank =
+        "must not be blank: leave it out, or send 1 to 255 characters that are not only spaces";
+    for (key, why) in [
+        (json!(""), blank),
+        (json!("   "), blank),
+        (json!("\u{200b}"), blank),
+        (json!("\n"), blank),
+        (json!("a\nb"), "must be a string of 1 to 255 characters"),
+        (json!(long), "must be a string of 1 to 255 characters"),
+        (json!(7), "must be a string of 1 to 255 characters"),
+        (json!(null), "must be a string of 1 to 255 characters"),
+    ] {
+        let mut body = call_body(&json!("one"), "send", &json!({"n": 1}));
+        body["params"]["_meta"]["openclaw-state-engine/idempotency-key"] = key.clone();
+        let refused = engine.send(&message(&upstream.url("/mcp"), &body));
+        let problem = assert_tool_error(&refused, &json!("one"), "malformed");
+        assert_eq!(problem["status"], 400);
+        assert!(problem["detail"].as_str().unwrap().contains(why), "{key}: {problem}");
+    }
+    assert_eq!(upstream.hits(), 0);
+}

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{Place, executions, text};
 
@@ -60,7 +60,9 @@ fn all_other_messages_pass_byte_for_byte() {
     assert_eq!(session.line(), "{\"not\": \"json\"}\n");
     // A message that could be a disguised call is not passed on.
     session.say("[{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"tools/call\",\"params\":{\"name\":\"act\"}}]\n");
-    assert_eq!(session.answer()["error"]["code"], -32_600);
+    let refused = session.answer();
+    assert_eq!(refused["error"]["code"], -32_600);
+    assert_problem(&refused["error"]["data"], "malformed", 400);
     assert_eq!(place.effects(), 0);
 }
 
@@ -139,4 +141,54 @@ fn a_read_only_hint_counts_only_from_a_trusted_server() {
         assert_eq!(place.effects(), effects, "{trusted}");
         assert_eq!(executions(&engine).len(), 2 - effects, "{trusted}");
     }
+}
+
+/// Checks that `problem` has the members of the proxy's problems.
+#[track_caller]
+fn assert_problem(problem: &Value, code: &str, status: u16) {
+    assert_eq!(problem["type"], format!("urn:openclaw-state-engine:{code}"), "{problem}");
+    assert_eq!(problem["status"], status, "{problem}");
+    for member in ["title", "detail"] {
+        assert!(problem[member].as_str().is_some_and(|text| !text.is_empty()), "{problem}");
+    }
+}
+
+#[test]
+fn every_refusal_has_the_form_of_a_problem() {
+    let place = Place::new();
+    let engine = place.builder.start();
+    let mut session = place.start();
+    let of_result = |answer: &Value| {
+        assert_eq!(answer["result"]["isError"], true, "{answer}");
+        answer["result"]["_meta"]["openclaw-state-engine/problem"].clone()
+    };
+    // By the proxy: a blank key.
+    session.say(
+        "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"tools/call\",\"params\":{\"name\":\"act\",\
+         \"_meta\":{\"openclaw-state-engine/idempotency-key\":\"  \"}}}\n",
+    );
+    assert_problem(&of_result(&session.answer()), "malformed", 400);
+    // By the wrapper: what could be read in two ways.
+    for line in [
+        r#"{"jsonrpc":"2.0","method":"tools/call","params":{"name":"act"}}"#,
+        r#"{"jsonrpc":"2.0","id":2,"id":3,"method":"tools/call","params":{"name":"act"}}"#,
+        r#"{"jsonrpc":"2.0","id":4,"method":"tools/call","params":["act"]}"#,
+    ] {
+        session.say(&format!("{line}\n"));
+        assert_problem(&session.answer()["error"]["data"], "malformed", 400);
+    }
+    // By the wrapper, on the way to the server: the id is still in use.
+    session.ask(5, &json!({"do": "wait"}));
+    assert_eq!(session.answer()["method"], "notifications/progress");
+    session.ask(5, &json!({"do": "other"}));
+    let problem = of_result(&session.answer());
+    assert_problem(&problem, "malformed", 400);
+    assert!(problem["detail"].as_str().unwrap().contains("same id is still running"), "{problem}");
+    // The engine has gone: the call may have run.
+    let builder = engine.kill();
+    let problem = of_result(&session.answer());
+    assert_problem(&problem, "upstream-failed", 502);
+    assert_eq!(problem["sent"], "maybe");
+    drop(builder);
+    assert_eq!(place.effects(), 1);
 }

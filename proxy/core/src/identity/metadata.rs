@@ -2,6 +2,7 @@
 
 use http::header::{HeaderMap, HeaderName};
 use store_core::call::ScopeRequest;
+use store_core::key::{BLANK_KEY, is_blank};
 use uuid::Uuid;
 
 use super::credentials::{ProxyCredentials, SessionTokens, check_token, own_credentials};
@@ -104,13 +105,14 @@ fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Error> {
     value.map(|value| key_text("Idempotency-Key", value.as_bytes())).transpose()
 }
 
-/// A key: printable ASCII, 1 to 255 characters, without one pair of quotes around it. A refusal
-/// names `place`.
+/// A key: printable ASCII, 1 to 255 characters that are not only spaces, without one pair of quotes
+/// around it. A refusal names `place`.
 pub(crate) fn key_text(place: &str, value: &[u8]) -> Result<String, Error> {
     let bare = match value {
         [b'"', bare @ .., b'"'] | bare => bare,
     };
     match std::str::from_utf8(bare) {
+        Ok(key) if is_blank(key) => Err(Error::Malformed(format!("{place} {BLANK_KEY}"))),
         Ok(key)
             if (1..=MAX_VALUE).contains(&key.len())
                 && key.bytes().all(|byte| (b' '..=b'~').contains(&byte)) =>

@@ -3,5 +3,6 @@
 mod form;
 pub mod input;
 mod json;
+pub(crate) mod mask;
 pub mod url;
 mod words;

@@ -1,9 +1,7 @@
 //! Words that name secrets.
 
+pub(super) use super::mask::MASK;
 use crate::http::meaning::is_secret_name;
-
-/// What replaces a secret.
-pub(super) const MASK: &str = "[masked]";
 
 /// Whether any word of the text names a secret, whose value then cannot be separated from the rest.
 pub(super) fn mentions_secret(text: &str) -> bool {

@@ -120,8 +120,8 @@ impl Caller {
     }
 
     fn problem_message(&self, text: &str, problem: &[u8]) -> Vec<u8> {
-        let data = serde_json::from_slice::<&RawValue>(problem).ok();
-        reply::tool_error(&self.id, text, data, self.stateless)
+        let problem = serde_json::from_slice(problem).unwrap_or(RawValue::NULL);
+        reply::tool_error(&self.id, text, problem, self.stateless)
     }
 }
 

@@ -4,7 +4,6 @@ use http::Method;
 use http::header::{ACCEPT, HeaderMap, HeaderName};
 
 use super::message::{self, Message};
-use crate::error::Error;
 use crate::http::forms::kind::{BodyKind, body_kind, decoded};
 
 /// The methods that identify an MCP client without a header of MCP's. The first requests of a
@@ -96,10 +95,8 @@ pub fn opens_stream(method: &Method, headers: &HeaderMap) -> bool {
 ///
 /// A `tools/call` counts only if the caller reads JSON or events, as MCP requires. The transport of
 /// 2024-11-05, which answers 202 and sends the response elsewhere, is not supported.
-pub fn message(headers: &HeaderMap, body: &[u8]) -> Result<Option<Message>, Error> {
-    let Some(text) = decoded(headers, body) else { return Ok(None) };
-    let Some(read) = message::read(&text) else { return Ok(None) };
-    Ok(match read.map_err(Error::Malformed)? {
+pub fn message(headers: &HeaderMap, body: &[u8]) -> Option<Message> {
+    match message::read(&decoded(headers, body)?)? {
         call @ Message::Call(_) => {
             let reads = ["application/json", "text/event-stream"];
             reads.iter().any(|media| accepts(headers, media)).then_some(call)
@@ -111,7 +108,7 @@ pub fn message(headers: &HeaderMap, body: &[u8]) -> Result<Option<Message>, Erro
             Some(Message::Other { method: Some(method) })
         }
         Message::Other { .. } => None,
-    })
+    }
 }
 
 #[cfg(test)]
@@ -137,7 +134,7 @@ mod tests {
         if !may_be_message(&Method::POST, &headers) {
             return "ordinary";
         }
-        match message(&headers, body.as_bytes()).unwrap() {
+        match message(&headers, body.as_bytes()) {
             Some(Message::Call(_)) => "call",
             Some(Message::Other { .. }) => "other",
             None => "ordinary",

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use store_core::MAX_NAME;
 use store_core::canonical;
+use store_core::key::{BLANK_KEY, is_blank};
 
 /// The member of `_meta` that names a call's idempotency key, 1 to 255 characters.
 pub const KEY_MEMBER: &str = "openclaw-state-engine/idempotency-key";
@@ -36,8 +37,8 @@ pub struct ToolCall {
     pub id: Box<RawValue>,
     /// `params.name`.
     pub name: String,
-    /// The key that `_meta` names.
-    pub key: Option<String>,
+    /// The key that `_meta` names. The error says why it cannot be one.
+    pub key: Result<Option<String>, String>,
     /// The canonical text of the token that notes of its progress name, if it asks for them.
     pub progress_token: Option<String>,
     /// The client speaks the stateless protocol, whose results name their type.
@@ -72,9 +73,8 @@ struct Envelope<'a> {
 }
 
 /// Reads one message. `None`: readers may read it differently (a batch, duplicate members, a
-/// `tools/call` without an id or a name), so that nothing may be concluded from it. The inner error
-/// says what is wrong with a call that names a bad key.
-pub fn read(text: &[u8]) -> Option<Result<Message, String>> {
+/// `tools/call` without an id or a name), so that nothing may be concluded from it.
+pub fn read(text: &[u8]) -> Option<Message> {
     // The canonical form has no duplicate members, and the arguments in the form to be compared.
     let canonical = canonical::json(text)?;
     let envelope: Envelope<'_> = serde_json::from_slice(&canonical).ok()?;
@@ -83,17 +83,17 @@ pub fn read(text: &[u8]) -> Option<Result<Message, String>> {
     }
     match envelope.method {
         Some(method) if method == "tools/call" => {
-            call(envelope.id?, envelope.params?).map(|call| call.map(Message::Call))
+            call(envelope.id?, envelope.params?).map(Message::Call)
         }
-        Some(method) => Some(Ok(Message::Other { method: Some(method.into_owned()) })),
+        Some(method) => Some(Message::Other { method: Some(method.into_owned()) }),
         None if envelope.result.is_some() || envelope.error.is_some() => {
-            Some(Ok(Message::Other { method: None }))
+            Some(Message::Other { method: None })
         }
         None => None,
     }
 }
 
-fn call(id: &RawValue, params: &RawValue) -> Option<Result<Box<ToolCall>, String>> {
+fn call(id: &RawValue, params: &RawValue) -> Option<Box<ToolCall>> {
     if !matches!(id.get().as_bytes().first(), Some(b'"' | b'-' | b'0'..=b'9')) {
         return None;
     }
@@ -103,15 +103,12 @@ fn call(id: &RawValue, params: &RawValue) -> Option<Result<Box<ToolCall>, String
         Some(meta) => serde_json::from_str(meta.get()).ok()?,
         None => BTreeMap::new(),
     };
-    let key = match meta.get(KEY_MEMBER).map(|key| key_of(key)).transpose() {
-        Ok(key) => key,
-        Err(error) => return Some(Err(error)),
-    };
+    let key = meta.get(KEY_MEMBER).map(|key| key_of(key)).transpose();
     let meaning = meaning(&params)?;
     let stateless = meta.contains_key(VERSION_MEMBER);
     let progress_token = meta.get("progressToken").map(|token| token.get().to_owned());
     let id = id.to_owned();
-    Some(Ok(Box::new(ToolCall { id, name, key, progress_token, stateless, meaning })))
+    Some(Box::new(ToolCall { id, name, key, progress_token, stateless, meaning }))
 }
 
 /// A form that no ordinary body has.
@@ -128,6 +125,9 @@ fn meaning(params: &BTreeMap<Cow<'_, str>, &RawValue>) -> Option<String> {
 
 fn key_of(value: &RawValue) -> Result<String, String> {
     let key: Option<String> = serde_json::from_str(value.get()).ok();
+    if key.as_deref().is_some_and(is_blank) {
+        return Err(format!("_meta[{KEY_MEMBER:?}] {BLANK_KEY}"));
+    }
     key.filter(|key| {
         (1..=MAX_NAME).contains(&key.chars().count()) && !key.contains(char::is_control)
     })
@@ -140,7 +140,7 @@ mod tests {
 
     fn call(text: &str) -> ToolCall {
         match read(text.as_bytes()) {
-            Some(Ok(Message::Call(call))) => *call,
+            Some(Message::Call(call)) => *call,
             other => panic!("{text}: {other:?}"),
         }
     }
@@ -157,7 +157,7 @@ mod tests {
         );
         assert_eq!(first.meaning, second.meaning);
         assert_eq!((first.id.get(), second.id.get()), ("1", r#""b""#));
-        assert!(first.key.is_none() && !first.stateless);
+        assert!(first.key == Ok(None) && !first.stateless);
     }
 
     #[test]
@@ -206,7 +206,7 @@ mod tests {
     #[test]
     fn other_messages_have_no_effect() {
         let method = |text: &str| match read(text.as_bytes()) {
-            Some(Ok(Message::Other { method })) => method,
+            Some(Message::Other { method }) => method,
             other => panic!("{text}: {other:?}"),
         };
         let list = method(r#"{"jsonrpc":"2.0","id":1,"method":"tools/list"}"#);
@@ -221,17 +221,14 @@ mod tests {
             let text = format!(
                 r#"{{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{{"name":"a","_meta":{meta}}}}}"#
             );
-            read(text.as_bytes()).unwrap()
+            call(&text)
         };
-        match with(r#""order 7""#).unwrap() {
-            Message::Call(call) => {
-                assert_eq!(call.key.as_deref(), Some("order 7"));
-                assert!(call.stateless);
-            }
-            other @ Message::Other { .. } => panic!("{other:?}"),
-        }
-        for bad in ["7", "\"\"", "null", r#""\n""#, &format!("\"{}\"", "x".repeat(256))] {
-            assert!(with(bad).unwrap_err().contains(KEY_MEMBER), "{bad}");
+        let good = with(r#""order 7""#);
+        assert_eq!(good.key, Ok(Some("order 7".to_owned())));
+        assert!(good.stateless);
+        let long = format!("\"{}\"", "x".repeat(256));
+        for bad in ["7", "\"\"", "\"  \"", "null", r#""\n""#, &long] {
+            assert!(with(bad).key.unwrap_err().contains(KEY_MEMBER), "{bad}");
         }
     }
 }

@@ -206,8 +206,9 @@ pub fn id_of_request(text: &[u8]) -> Option<String> {
     canonical_id(request.id?)
 }
 
-/// The error response to a request that was not carried out. `text` is the request.
-pub fn refusal(text: &[u8], message: &str) -> Vec<u8> {
+/// The error response to a request that was not carried out. `text` is the request, `problem` the
+/// same for programs.
+pub fn refusal(text: &[u8], message: &str, problem: &RawValue) -> Vec<u8> {
     #[derive(Deserialize)]
     struct IdOnly<'a> {
         #[serde(borrow)]
@@ -223,14 +224,15 @@ pub fn refusal(text: &[u8], message: &str) -> Vec<u8> {
     struct ErrorMember<'a> {
         code: i32,
         message: &'a str,
+        data: &'a RawValue,
     }
     let id = serde_json::from_slice::<IdOnly<'_>>(text).ok().and_then(|request| request.id);
-    let error = ErrorMember { code: -32_600, message };
+    let error = ErrorMember { code: -32_600, message, data: problem };
     serde_json::to_vec(&ErrorResponse { jsonrpc: "2.0", id, error }).unwrap_or_default()
 }
 
-/// A result that says, for the model, why there is none of the tool. `data` is for programs.
-pub fn tool_error(id: &RawValue, text: &str, data: Option<&RawValue>, stateless: bool) -> Vec<u8> {
+/// A result that says, for the model, why there is none of the tool. `problem` is for programs.
+pub fn tool_error(id: &RawValue, text: &str, problem: &RawValue, stateless: bool) -> Vec<u8> {
     #[derive(Serialize)]
     struct ResultResponse<'a> {
         jsonrpc: &'static str,
@@ -244,8 +246,8 @@ pub fn tool_error(id: &RawValue, text: &str, data: Option<&RawValue>, stateless:
         result_type: Option<&'static str>,
         content: [TextContent<'a>; 1],
         is_error: bool,
-        #[serde(rename = "_meta", skip_serializing_if = "Option::is_none")]
-        meta: Option<ResultMeta<'a>>,
+        #[serde(rename = "_meta")]
+        meta: ResultMeta<'a>,
     }
     #[derive(Serialize)]
     struct TextContent<'a> {
@@ -264,7 +266,7 @@ pub fn tool_error(id: &RawValue, text: &str, data: Option<&RawValue>, stateless:
             result_type: stateless.then_some("complete"),
             content: [TextContent { r#type: "text", text }],
             is_error: true,
-            meta: data.map(|problem| ResultMeta { problem }),
+            meta: ResultMeta { problem },
         },
     };
     serde_json::to_vec(&response).unwrap_or_default()

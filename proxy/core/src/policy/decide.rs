@@ -28,7 +28,7 @@ const READ_METHODS: &[&str] = &["GET", "HEAD", "OPTIONS", "QUERY", "PROPFIND", "
 #[derive(Debug, Clone)]
 pub struct Policy {
     pass: Vec<HostPattern>,
-    rules: Vec<Arc<Rule>>,
+    pub(super) rules: Vec<Arc<Rule>>,
     read_only_posts: &'static [ReadOnlyPost],
     keyed_upstreams: &'static [KeyedUpstream],
     /// Sign-ins pass unguarded.

@@ -8,6 +8,7 @@ mod graphql;
 pub mod keyed;
 mod members;
 pub mod outcome;
+pub mod pointers;
 mod read_names;
 mod reads;
 mod rpc;

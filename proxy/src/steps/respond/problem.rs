@@ -8,6 +8,7 @@ use hyper::header::{
     RETRY_AFTER,
 };
 use hyper::{HeaderMap, Response, StatusCode};
+use proxy_core::difference::list::Difference;
 use proxy_core::error::Error;
 use serde::Serialize;
 use store::call::{Doubt, Settled};
@@ -97,6 +98,11 @@ struct ProblemBody<'a> {
     execution_id: Option<Uuid>,
     #[serde(skip_serializing_if = "Option::is_none")]
     sent: Option<&'static str>,
+    /// How long the call has been running.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    running_ms: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    differs: Option<&'a [Difference]>,
     #[serde(flatten, skip_serializing_if = "Option::is_none")]
     doubt: Option<DoubtBody<'a>>,
     #[serde(flatten, skip_serializing_if = "Option::is_none")]
@@ -151,9 +157,9 @@ struct KeptAnswerBody<'a> {
 /// The execution that an error concerns.
 fn execution_of(error: &Error, label: Option<&CallLabel>) -> Option<Uuid> {
     match error {
-        Error::InProgress(id) | Error::KeyReuse(id) | Error::NotKept { execution_id: id, .. } => {
-            Some(*id)
-        }
+        Error::InProgress { execution_id, .. }
+        | Error::KeyReuse { execution_id, .. }
+        | Error::NotKept { execution_id, .. } => Some(*execution_id),
         Error::InDoubt(doubt) => Some(doubt.execution_id),
         _ => label.and_then(|label| label.execution_id),
     }
@@ -166,20 +172,38 @@ fn problem_body<'a>(
     doubt: Option<&'a Doubt>,
 ) -> ProblemBody<'a> {
     let verify = label.and_then(CallLabel::verify);
+    ProblemBody {
+        detail: detail(error, doubt, verify),
+        execution_id: execution_of(error, label),
+        doubt: doubt.map(|doubt| doubt_body(context, doubt, verify)),
+        ..plain_body(error)
+    }
+}
+
+/// What the error itself says.
+fn plain_body(error: &Error) -> ProblemBody<'_> {
     let (status, code, title) = kind(error);
     ProblemBody {
         r#type: format!("urn:openclaw-state-engine:{code}"),
         title,
         status: status.as_u16(),
-        detail: detail(error, doubt, verify),
-        execution_id: execution_of(error, label),
+        detail: String::new(),
+        execution_id: None,
         sent: match error {
             Error::Upstream { sent, .. } | Error::UpstreamTimeout { sent, .. } => {
                 Some(sent.as_str())
             }
             _ => None,
         },
-        doubt: doubt.map(|doubt| doubt_body(context, doubt, verify)),
+        running_ms: match error {
+            Error::InProgress { running_for, .. } => Some(running_for.as_millis() as u64),
+            _ => None,
+        },
+        differs: match error {
+            Error::KeyReuse { differences: Some(differences), .. } => Some(&differences.differs),
+            _ => None,
+        },
+        doubt: None,
         kept: match error {
             Error::NotKept { status, sha256, size, location, .. } if *status > 0 => {
                 Some(KeptAnswerBody {
@@ -192,6 +216,13 @@ fn problem_body<'a>(
             _ => None,
         },
     }
+}
+
+/// The problem of an error about which nothing is recorded, with this detail.
+pub(crate) fn document<'a>(error: &'a Error, detail: &str) -> impl Serialize + use<'a> {
+    let mut body = plain_body(error);
+    detail.clone_into(&mut body.detail);
+    body
 }
 
 fn build(
@@ -254,7 +285,7 @@ fn response(
 /// Adds the header fields that belong to an error.
 fn add_fields(headers: &mut HeaderMap, error: &Error) {
     match error {
-        Error::InProgress(_) => retry_after(headers, 10),
+        Error::InProgress { .. } => retry_after(headers, 10),
         Error::QueueFull(_) => retry_after(headers, 1),
         Error::Credentials(_) => {
             let scheme = HeaderValue::from_static("Basic realm=\"openclaw-state-engine\"");

@@ -1,7 +1,10 @@
 //! What each problem is: status, code, title, and what to do next (`docs/FAILURE_CONTRACT.md`).
 
+use std::fmt::Write as _;
+
 use hyper::StatusCode;
 use hyper::header::HeaderValue;
+use proxy_core::difference::list::Differences;
 use proxy_core::error::Error;
 use store::call::{Doubt, Sent};
 use store::decision::Decision;
@@ -35,8 +38,8 @@ pub(super) fn kind(error: &Error) -> (StatusCode, &'static str, &'static str) {
         Error::UpstreamTimeout { .. } => {
             (S::GATEWAY_TIMEOUT, "upstream-timeout", "The tool did not answer in time")
         }
-        Error::InProgress(_) => (S::CONFLICT, "in-progress", "The same call is still running"),
-        Error::KeyReuse(_) => {
+        Error::InProgress { .. } => (S::CONFLICT, "in-progress", "The same call is still running"),
+        Error::KeyReuse { .. } => {
             (S::UNPROCESSABLE_ENTITY, "key-reuse", "The idempotency key belongs to another request")
         }
         Error::InDoubt(_) => {
@@ -63,8 +66,8 @@ pub(super) fn status(
             return because(Decision::InDoubt, "same-content");
         }
         _ if doubt.is_some() => Decision::InDoubt,
-        Error::InProgress(_) => Decision::InProgress,
-        Error::KeyReuse(_) => Decision::KeyReuse,
+        Error::InProgress { .. } => Decision::InProgress,
+        Error::KeyReuse { .. } => Decision::KeyReuse,
         Error::NotKept { .. } => return because(Decision::Replayed, "response-not-kept"),
         Error::Upstream { sent: Sent::Never, .. }
         | Error::UpstreamTimeout { sent: Sent::Never, .. }
@@ -96,8 +99,8 @@ pub(super) fn detail(error: &Error, doubt: Option<&Doubt>, verify: Option<&str>)
         Error::Upstream { .. } | Error::UpstreamTimeout { .. } => {
             "The request may have been carried out."
         }
-        Error::InProgress(_) => "Try again later; the call is not started twice.",
-        Error::KeyReuse(_) => "Use a new key for a new call, or send the first request unchanged.",
+        Error::InProgress { .. } => "Try again later; the call is not started twice.",
+        Error::KeyReuse { differences, .. } => return reuse_detail(error, differences.as_deref()),
         Error::NotKept { status: 0, .. } => "A person recorded it as done; do not send it again.",
         Error::NotKept { .. } => "Do not send it again; look up the result at the tool.",
         Error::TooLarge(_) => "Nothing was sent. `serve --max-request` raises the limit.",
@@ -112,6 +115,21 @@ pub(super) fn detail(error: &Error, doubt: Option<&Doubt>, verify: Option<&str>)
     };
     let what = error.to_string();
     if next.is_empty() { what } else { format!("{}. {next}", what.trim_end_matches('.')) }
+}
+
+fn reuse_detail(error: &Error, differences: Option<&Differences>) -> String {
+    let mut text = format!("{error}.");
+    if let Some(differences) = differences {
+        let _ = write!(text, " {}", differences.sentence());
+    }
+    text.push_str(" Use a new key for a new call, or send the first request unchanged.");
+    if let Some(lines) =
+        differences.map(|found| found.rule.join(" and ")).filter(|it| !it.is_empty())
+    {
+        let _ =
+            write!(text, " If what differs says nothing about the call, add to its rule: {lines}");
+    }
+    text
 }
 
 fn doubt_detail(doubt: &Doubt, verify: Option<&str>) -> String {

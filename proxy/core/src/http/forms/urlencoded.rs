@@ -27,7 +27,7 @@ pub fn pairs(body: &[u8]) -> Option<Vec<Pair>> {
 /// The pairs of a form. `None`: a reader may read the body differently. It may be JSON or markup
 /// that only claims to be a form, as `curl -d '{…}'` does, in which `%` and `+` mean themselves. Or
 /// it has a bare `;`, where some readers begin a new pair.
-pub(super) fn undisputed(body: &[u8]) -> Option<Vec<Pair>> {
+pub(crate) fn undisputed(body: &[u8]) -> Option<Vec<Pair>> {
     // Characters that clients escape in forms, and that other texts are full of.
     let odd = body.iter().any(|byte| b"\"<>\\^`{|};".contains(byte));
     if odd || serde_json::from_slice::<IgnoredAny>(body).is_ok() {

@@ -105,7 +105,7 @@ fn a_result_of_an_earlier_version_gets_its_type() {
 
 #[test]
 fn a_tool_error_is_a_result() {
-    let text = tool_error(&raw("7"), "may have run", Some(&raw(r#"{"status":424}"#)), true);
+    let text = tool_error(&raw("7"), "may have run", &raw(r#"{"status":424}"#), true);
     assert_eq!(
         String::from_utf8(text.clone()).unwrap(),
         r#"{"jsonrpc":"2.0","id":7,"result":{"resultType":"complete","content":[{"type":"text","text":"may have run"}],"isError":true,"_meta":{"openclaw-state-engine/problem":{"status":424}}}}"#
