@@ -15,10 +15,8 @@ export function Compared({ call }) {
   );
   if (!compared) return null;
   return html`<h3>Compared with the call before</h3>
-    <p>
-      <a href=${link(["calls", compared.execution_id])}>The newest call before it</a> of this session had the
-      same method, host and path. ${compared.sentence}
-    </p>
+    <p>The newest call before it of this session with the same method, host and path: ${compared.sentence}</p>
+    <p><a href=${link(["calls", compared.execution_id])}>Show that call</a></p>
     ${compared.rule.length > 0 &&
     html`<p class="faint">If that does not change what the call does, add to its rule:</p>
       ${compared.rule.map(

@@ -305,3 +305,28 @@ test("a lost stream is reported, and continues where it ended", async () => {
   await page.locator(".call", { hasText: "after_restart" }).waitFor();
   await page.locator(".banner.lost").waitFor({ state: "detached" });
 });
+
+test("a call is compared with the one before it, and no value is shown", async () => {
+  const ticket = (n) => ({
+    headers: { ...traffic.run, "X-Try": String(n) },
+    body: JSON.stringify({ note: { "sent/at": 90_210 + n }, password: "hunter2" }),
+  });
+  const alone = await engine.send(`${tool.url}/compared`, ticket(1));
+  const next = await engine.send(`${tool.url}/compared?page=2`, ticket(2));
+  const detail = page.locator(".detail");
+  await go(`#/calls/${next.headers["agent-execution-id"]}`);
+  await detail.getByText("Compared with the call before").waitFor();
+  const text = tidy(await detail.textContent());
+  assert.match(
+    text,
+    /They differ in query parameter page, header x-try, member \/note\/sent~1at\. A masked value may differ\./,
+  );
+  assert.match(text, /ignore = \["\/note\/sent~1at"\]/);
+  assert.match(text, /ignore_headers = \["x-try"\]/);
+  assert.ok(!text.includes("hunter2"));
+  assert.deepEqual(await violations(page), []);
+  await detail.getByRole("link", { name: "Show that call" }).click();
+  await page.waitForURL((url) => url.hash === `#/calls/${alone.headers["agent-execution-id"]}`);
+  await detail.getByText("It ran.").waitFor();
+  assert.equal(await detail.getByText("Compared with the call before").count(), 0);
+});

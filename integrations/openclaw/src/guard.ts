@@ -4,7 +4,7 @@ import { Claims } from "./claims.ts";
 import { type Claimed, Engine, type Execution, refused } from "./engine.ts";
 import { type KnownCall, keyOf } from "./goal.ts";
 import type { BeforeToolCall, BeforeToolCallResult, Logger, ToolCallContext } from "./host.ts";
-import { invokedCall, recordedByCaller } from "./invoked.ts";
+import { hasBlankKey, invokedCall, recordedByCaller } from "./invoked.ts";
 import { isWrapper, type Policy, policyOf } from "./policy.ts";
 import { textOf } from "./results.ts";
 import { NO_RUN, type Session } from "./session.ts";
@@ -70,7 +70,7 @@ export class Guard {
       this.#record(event, context);
       return undefined;
     }
-    if (by?.key?.trim() === "") return block(texts.blankKey());
+    if (by && hasBlankKey(by)) return block(texts.blankKey());
     const late = AbortSignal.timeout(HOOK_MS);
     const hook: Hook = { late, allowed: false };
     const decide = () =>

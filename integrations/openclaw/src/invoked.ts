@@ -16,6 +16,11 @@ export function invokedCall(toolCallId: string | undefined): InvokedCall | undef
   return { key: NO_KEY.test(key) ? undefined : key };
 }
 
+/** Whether the caller's key has no visible character. */
+export function hasBlankKey({ key }: InvokedCall): boolean {
+  return key !== undefined && !/[^\s\p{C}]/u.test(key);
+}
+
 export function recordedByCaller({ key }: InvokedCall): boolean {
   return key?.startsWith(RECORDED_BY_CALLER) ?? false;
 }

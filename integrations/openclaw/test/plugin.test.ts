@@ -135,6 +135,10 @@ test("/tools/invoke: a key passes once; calls without a key and OpenClawAgent's 
   assert.match((await invoked("http-direct-operator-order-1"))?.blockReason ?? "", /passed to the tool/);
   const other = await invoked("http-direct-operator-order-1", { subject: "another" });
   assert.match(other?.blockReason ?? "", /different arguments/);
+  for (const blank of ["   ", "\t", "\u00a0", "\u200b"]) {
+    const held = await invoked(`http-direct-operator-${blank}`);
+    assert.match(held?.blockReason ?? "", /idempotencyKey must not be blank: leave it out, or send 1 to 255/);
+  }
   assert.equal(await invoked("http-direct-operator-1763850000000"), undefined);
   assert.equal(await invoked("http-direct-operator-1763850000001"), undefined);
   assert.equal(await invoked("http-direct-operator-ose:order-2"), undefined);
