@@ -83,7 +83,7 @@ settings! {
 
     /// How long an answer that did not arrive is remembered: an equal call under another key gets it
     UNDELIVERED_FOR: Span = "proxy.undelivered_for"
-        .form(ValueForm::Number).default("10m");
+        .form(ValueForm::Number).default("600s");
 
     /// How long a tool may be silent before a call is given up; a rule may say otherwise
     SILENCE: Span = "proxy.silence"

@@ -77,12 +77,18 @@ fn api_calls_of_version_0_2_0_are_known() {
 }
 
 #[test]
-fn the_log_of_version_0_2_0_verifies_to_the_same_head() {
+fn the_log_of_version_0_2_0_goes_on_behind_its_head() {
     let builder = on_fixture();
-    let database = builder.database_path().to_str().unwrap();
-    let verified = builder.cli(["verify", "--json", "--head", HEAD, "--database", database]);
+    let database = builder.database_path().to_str().unwrap().to_owned();
+    let verify = || builder.cli(["verify", "--json", "--head", HEAD, "--database", &database]);
+    let early = verify();
+    let why = String::from_utf8_lossy(&early.stderr).into_owned();
+    assert!(!early.status.success() && why.contains("start `serve` once"), "{why}");
+    // The first start migrates, and goes on with the log.
+    builder.start().kill();
+    let verified = verify();
     let report: Value = serde_json::from_slice(&verified.stdout).unwrap();
     assert!(verified.status.success(), "{report}");
-    let expected = json!({"head": HEAD, "events": 21, "executions": 6, "findings": []});
-    assert_eq!(report, expected);
+    assert_eq!((&report["executions"], &report["findings"]), (&json!(6), &json!([])));
+    assert!(report["events"].as_u64() > Some(21), "{report}");
 }

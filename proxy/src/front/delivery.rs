@@ -196,6 +196,26 @@ impl Deliveries {
         tags.iter().filter_map(|tag| pending.get(tag)).flatten().map(Arc::clone).collect()
     }
 
+    /// Whether another client was given the same answer, and has not lost it.
+    fn is_given_elsewhere(&self, answer: &Arc<OwedAnswer>) -> bool {
+        self.of(&answer.tags[..1]).iter().any(|other| {
+            !Arc::ptr_eq(other, answer)
+                && other.execution_id == answer.execution_id
+                && other.given_at().is_some()
+        })
+    }
+
+    fn remove(&self, answer: &Arc<OwedAnswer>) {
+        let mut pending = self.lock();
+        for tag in &answer.tags {
+            let Some(answers) = pending.get_mut(tag) else { continue };
+            answers.retain(|other| !Arc::ptr_eq(other, answer));
+            if answers.is_empty() {
+                pending.remove(tag);
+            }
+        }
+    }
+
     fn lock(&self) -> MutexGuard<'_, HashMap<Tag, Vec<Arc<OwedAnswer>>>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -249,18 +269,12 @@ impl PendingDelivery {
 
 impl Drop for PendingDelivery {
     fn drop(&mut self) {
-        if self.answer.note() {
+        // The same answer may be on its way to a client that has tried again: then its fate counts.
+        if self.answer.note() && !self.all.is_given_elsewhere(&self.answer) {
             self.store.undelivered(self.answer.execution_id);
         }
+        // Removed only now: a call that does not find it here finds its fate in the store.
         self.answer.known.cancel();
-        let mut pending = self.all.lock();
-        for tag in &self.answer.tags {
-            if let Some(answers) = pending.get_mut(tag) {
-                answers.retain(|answer| !Arc::ptr_eq(answer, &self.answer));
-                if answers.is_empty() {
-                    pending.remove(tag);
-                }
-            }
-        }
+        self.all.remove(&self.answer);
     }
 }

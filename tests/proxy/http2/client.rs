@@ -72,7 +72,7 @@ fn half_a_request_is_never_sent() {
 }
 
 /// A client's HTTP/2 connection in an intercepted tunnel.
-async fn http2(engine: &Engine, to: SocketAddr) -> SendRequest<Bytes> {
+pub(super) async fn http2(engine: &Engine, to: SocketAddr) -> SendRequest<Bytes> {
     let authority = format!("localhost:{}", to.port());
     let (opened, head) = Client::tunnel(engine.proxy, &authority, "").unwrap();
     assert!(head.line.contains(" 200"), "{head:?}");
@@ -83,7 +83,7 @@ async fn http2(engine: &Engine, to: SocketAddr) -> SendRequest<Bytes> {
     sender
 }
 
-async fn send(
+pub(super) async fn send(
     sender: &SendRequest<Bytes>,
     request: Request<()>,
     body: &'static str,
@@ -114,12 +114,12 @@ async fn send_with_trailers(
     (head.status, head.headers, String::from_utf8(bytes).unwrap(), trailers)
 }
 
-fn word(headers: &HeaderMap) -> &str {
+pub(super) fn word(headers: &HeaderMap) -> &str {
     let status = headers.get("idempotency-status").unwrap().to_str().unwrap();
     status.split(';').next().unwrap()
 }
 
-fn call(url: &str) -> hyper::http::request::Builder {
+pub(super) fn call(url: &str) -> hyper::http::request::Builder {
     Request::builder().method(Method::POST).uri(url).header("content-type", "text/plain")
 }
 

@@ -3,6 +3,7 @@
 
 mod client;
 mod frames;
+mod undelivered;
 mod upstream;
 
 use std::net::SocketAddr;

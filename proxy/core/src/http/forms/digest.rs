@@ -8,7 +8,7 @@ use store_core::canonical;
 use store_core::key::{Digest, Encoder};
 
 use super::gzip::{self, MAX_IN_MEMORY};
-use super::kind::{BodyKind, body_kind};
+use super::kind::{BodyKind, body_kind, is_json};
 use super::selection::{FieldSelection, json_digests};
 use super::urlencoded::undisputed;
 use super::{aws_chunked, multipart};
@@ -92,7 +92,11 @@ fn canonical<const N: usize>(
     let utf8 = |text: Vec<u8>| {
         if reads_parts { to_utf8(headers, &text).map(Cow::into_owned) } else { Some(text) }
     };
-    Ok(match body_kind(headers) {
+    let kind = match body_kind(headers) {
+        BodyKind::Raw if reads_parts && is_json(headers) => BodyKind::Json,
+        kind => kind,
+    };
+    Ok(match kind {
         BodyKind::Raw => None,
         BodyKind::Json => read_small(body)?
             .and_then(utf8)

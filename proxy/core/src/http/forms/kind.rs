@@ -34,6 +34,14 @@ pub fn media_type(headers: &HeaderMap) -> Option<Mime> {
     }
 }
 
+/// Whether a body is JSON by its Content-Type, in whatever charset.
+pub(crate) fn is_json(headers: &HeaderMap) -> bool {
+    media_type(headers).is_some_and(|kind| {
+        (kind.type_(), kind.subtype(), kind.suffix()) == (mime::APPLICATION, mime::JSON, None)
+            || kind.suffix() == Some(mime::JSON)
+    })
+}
+
 /// How a body is compared. JSON and forms in a charset other than UTF-8 are compared raw.
 pub(crate) fn body_kind(headers: &HeaderMap) -> BodyKind {
     let Some(media_type) = media_type(headers) else {
