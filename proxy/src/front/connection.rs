@@ -165,11 +165,10 @@ where
     })
     .await;
     // To a client on another machine the network may still hold what the client never got.
-    if end == End::Proper {
-        let own = &context.own.addresses.proxy;
-        let is_local = own.iter().all(|own| own.ip().to_canonical().is_loopback());
-        turn.ended(if is_local { Proof::Certain } else { Proof::Likely });
-    }
+    let own = &context.own.addresses.proxy;
+    let is_local = || own.iter().all(|own| own.ip().to_canonical().is_loopback());
+    let proof = || if is_local() { Proof::Certain } else { Proof::Likely };
+    turn.ended((end == End::Proper).then(proof));
     end
 }
 
@@ -193,7 +192,7 @@ async fn answer(
     };
     let Reply { response, outcome, upstream, delivery } = reply;
     // On a connection with many requests at once the body knows whether the client takes all of it.
-    let carried = if link.turn.running.is_some() {
+    let carried = if link.turn.is_multiplexed() {
         delivery
     } else {
         if let Some(delivery) = delivery {

@@ -17,6 +17,7 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
+use super::link::ClientLink;
 use super::peer::Peer;
 
 /// How long an identical call waits for the fate of the answer before it, where only proof counts
@@ -43,7 +44,10 @@ pub(crate) struct Deliveries(Mutex<HashMap<Tag, Vec<Arc<OwedAnswer>>>>);
 #[derive(Debug)]
 pub(crate) struct Caller {
     peer: Peer,
-    left: AtomicBool,
+    /// Its connection carries many requests at once: it can give one up and keep the connection.
+    multiplexed: bool,
+    /// It does not wait for this answer any more.
+    left: CancellationToken,
 }
 
 /// A client that waits for an answer. If it is dropped before its end, the client has left.
@@ -90,13 +94,26 @@ impl Caller {
     /// Whether the client still wants its answer. Its connection may live on where it does not
     /// (HTTP/2).
     fn is_there(&self) -> bool {
-        !self.left.load(Ordering::Acquire) && self.peer.is_open()
+        !self.left.is_cancelled() && self.peer.is_open()
+    }
+
+    /// Whether the client still waits for a call. On a connection with many requests at once the
+    /// end of one is known a moment after the next one began.
+    async fn still_waits(&self) -> bool {
+        if self.multiplexed && self.is_there() {
+            let _ = timeout(GRACE, self.left.cancelled()).await;
+        }
+        self.is_there()
     }
 }
 
 impl Waiting {
-    pub(crate) fn new(peer: &Peer) -> (Self, Arc<Caller>) {
-        let client = Arc::new(Caller { peer: peer.clone(), left: AtomicBool::new(false) });
+    pub(crate) fn new(link: &ClientLink) -> (Self, Arc<Caller>) {
+        let client = Arc::new(Caller {
+            peer: link.slot.peer.clone(),
+            multiplexed: link.turn.is_multiplexed(),
+            left: CancellationToken::new(),
+        });
         (Self(Some(Arc::clone(&client))), client)
     }
 
@@ -109,7 +126,7 @@ impl Waiting {
 impl Drop for Waiting {
     fn drop(&mut self) {
         if let Some(client) = &self.0 {
-            client.left.store(true, Ordering::Release);
+            client.left.cancel();
         }
     }
 }
@@ -158,12 +175,11 @@ impl Deliveries {
     /// store then knows it as well.
     pub(crate) async fn settle(&self, store: &Store, digests: &CallDigests) {
         for answer in self.of(&contents(digests)) {
-            if answer.client.is_there() {
-                continue;
-            }
             if answer.given_at().is_some() {
-                let _ = timeout(CLOSED_GRACE, answer.known.cancelled()).await;
-            } else if answer.note() {
+                if !answer.client.is_there() {
+                    let _ = timeout(CLOSED_GRACE, answer.known.cancelled()).await;
+                }
+            } else if !answer.client.still_waits().await && answer.note() {
                 store.undelivered(answer.execution_id);
             }
         }

@@ -57,9 +57,16 @@ impl Turn {
         }
     }
 
+    pub(crate) fn is_multiplexed(&self) -> bool {
+        self.running.is_some()
+    }
+
     /// Watches whether an answer arrives that is about to be given. On a connection with many
-    /// requests at once: that was given.
+    /// requests at once: that was handed over whole. If the client is there then, it reads it.
     pub(crate) fn expect(&self, delivery: PendingDelivery) {
+        if self.is_multiplexed() && !delivery.is_awaited() {
+            return;
+        }
         delivery.give();
         let mut pending = self.lock_pending();
         pending.retain(PendingDelivery::matters);
@@ -75,12 +82,18 @@ impl Turn {
         }
     }
 
-    /// The connection has ended properly: its answers have arrived if the client closed its side no
-    /// sooner than they were written. `proof`: what its close proves.
-    pub(crate) fn ended(&self, proof: Proof) {
-        if self.running.is_some() || self.closed.load(Ordering::Acquire) {
-            let proof = if self.running.is_some() { Proof::Likely } else { proof };
-            self.take_pending().into_iter().for_each(|answer| answer.arrived(proof));
+    /// The connection has ended. Its answers have arrived if it ended properly, and the client closed
+    /// its side no sooner than they were written. With many requests at once they have: the client
+    /// was there when they were given. `proof`: what a proper close proves, if it was one.
+    pub(crate) fn ended(&self, proof: Option<Proof>) {
+        let proof = if self.is_multiplexed() {
+            Some(Proof::Likely)
+        } else {
+            proof.filter(|_| self.closed.load(Ordering::Acquire))
+        };
+        let answers = self.take_pending();
+        if let Some(proof) = proof {
+            answers.into_iter().for_each(|answer| answer.arrived(proof));
         }
     }
 

@@ -51,7 +51,7 @@ pub(crate) async fn answer(
         }
         decision => decision,
     };
-    let (waiting, client) = Waiting::new(&link.slot.peer);
+    let (waiting, client) = Waiting::new(link);
     let received = Exchange::new(context, &client, Received { decision, ..received });
     // Boxed, so that a request that passes does not carry the state of a guarded one.
     let guarded = Box::pin(async {
