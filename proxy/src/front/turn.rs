@@ -93,7 +93,9 @@ impl Turn {
         };
         let answers = self.take_pending();
         if let Some(proof) = proof {
-            answers.into_iter().for_each(|answer| answer.arrived(proof));
+            for answer in answers {
+                answer.arrived(proof);
+            }
         }
     }
 
