@@ -150,22 +150,22 @@ fn no_secret_is_shown_and_a_masked_value_is_mentioned() {
 
 #[test]
 fn the_lines_to_paste_are_a_rule_that_makes_them_one() {
-    let old = stored("/", &format!("{JSON}\nx-attempt: 1"), r#"{"a":{"at":1},"b\"":1,"c":1}"#);
-    let new = stored("/", &format!("{JSON}\nx-attempt: 2"), r#"{"a":{"at":2},"b\"":2,"c":1}"#);
+    let old = stored("/", &format!("{JSON}\nx-batch: 1"), r#"{"a":{"at":1},"b\"":1,"c":1}"#);
+    let new = stored("/", &format!("{JSON}\nx-batch: 2"), r#"{"a":{"at":2},"b\"":2,"c":1}"#);
     let found = compared(&old, &new, None);
     let lines = found.rule.join("\n");
-    assert_eq!(lines, "ignore = [\"/a/at\", \"/b\\\"\"]\nignore_headers = [\"x-attempt\"]");
+    assert_eq!(lines, "ignore = [\"/a/at\", \"/b\\\"\"]\nignore_headers = [\"x-batch\"]");
     // What the rule of the call leaves out is not listed.
     let ignores = guarded(r#"{"ignore":["/a/at","/b\""]}"#);
     let found = compared(&old, &new, Some(&ignores));
-    assert_eq!(listed(&found), ["header x-attempt"]);
+    assert_eq!(listed(&found), ["header x-batch"]);
     let selects = guarded(r#"{"select":["/a","/x"]}"#);
     let found = compared(&old, &new, Some(&selects));
-    assert_eq!(listed(&found), ["header x-attempt", "member /a/at"]);
-    assert_eq!(found.rule, ["ignore_headers = [\"x-attempt\"]"], "select excludes ignore");
+    assert_eq!(listed(&found), ["header x-batch", "member /a/at"]);
+    assert_eq!(found.rule, ["ignore_headers = [\"x-batch\"]"], "select excludes ignore");
     let key = guarded(r#"{"key":"/a/at"}"#);
     let found = compared(&old, &new, Some(&key));
-    assert_eq!(listed(&found), ["header x-attempt", "member /b\""]);
+    assert_eq!(listed(&found), ["header x-batch", "member /b\""]);
 }
 
 #[test]
