@@ -116,16 +116,21 @@ fn the_printed_lines_make_the_two_one_call() {
     let upstream = fine();
     let builder = configured(&upstream, "");
     let engine = builder.start();
-    for (path, headers, bodies) in [
-        ("/json", JSON, [r#"{"a":{"b/c":1},"n":1}"#, r#"{"a":{"b/c":2},"n":1}"#]),
-        ("/form", FORM, ["n=1&x%2Fy=1", "n=1&x%2Fy=2"]),
-        ("/quoted", JSON, [r#"{"say \"hi\"":1}"#, r#"{"say \"hi\"":2}"#]),
+    for (path, queries, headers, bodies) in [
+        ("/json", ["", ""], JSON, [r#"{"a":{"b/c":1},"n":1}"#, r#"{"a":{"b/c":2},"n":1}"#]),
+        ("/form", ["", ""], FORM, ["n=1&x%2Fy=1", "n=1&x%2Fy=2"]),
+        ("/quoted", ["", ""], JSON, [r#"{"say \"hi\"":1}"#, r#"{"say \"hi\"":2}"#]),
+        ("/query", ["?n=1&t=1", "?n=1&t=2"], JSON, ["1", "1"]),
+        ("/escaped", ["?sent%5Fat=1", "?sent%5Fat=2"], JSON, ["1", "1"]),
+        ("/brackets", ["?t[]=1&n=1&t[]=2", "?n=1&t[]=3"], JSON, ["1", "1"]),
+        ("/absent", ["", "?t=2"], JSON, ["1", "1"]),
+        ("/unicode", ["?%C3%A4=1", "?%C3%A4=2"], FORM, ["n=1", "n=1"]),
     ] {
-        let url = upstream.url(path);
+        let urls = queries.map(|query| format!("{}{query}", upstream.url(path)));
         let [first, second] =
-            [1, 2].map(|n| post(&url, &format!("{headers}\nX-Try: {n}"), bodies[n - 1]));
+            [1, 2].map(|n| post(&urls[n - 1], &format!("{headers}\nX-Try: {n}"), bodies[n - 1]));
         engine.send(&first).assert_is(200, "executed");
-        let explanation = explained(&builder, &url, &format!("{headers}\nX-Try: 2"), bodies[1]);
+        let explanation = explained(&builder, &urls[1], &format!("{headers}\nX-Try: 2"), bodies[1]);
         let lines = explanation["compared"]["rule"].as_array().unwrap();
         let lines: Vec<&str> = lines.iter().map(|line| line.as_str().unwrap()).collect();
         assert_eq!(lines.len(), 2, "{explanation}");
@@ -221,7 +226,7 @@ fn the_api_compares_a_call_with_the_one_before_it() {
     let found = compared(&engine, &second);
     assert_eq!((&found["execution_id"], &found["more"]), (&json!(first), &json!(false)));
     assert_eq!(named(&found["differs"]), ["query x", "member /n"]);
-    assert_eq!(found["rule"], json!(["ignore = [\"/n\"]"]));
+    assert_eq!(found["rule"], json!(["ignore = [\"/n\"]", "ignore_query = [\"x\"]"]));
     assert_eq!(found["sentence"], "They differ in query parameter x, member /n.");
     assert_eq!(compared(&engine, &third)["execution_id"], json!(second));
     let unknown = engine.try_rpc("compare_execution", &json!({"id": json!(uuid())}));

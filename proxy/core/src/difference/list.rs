@@ -1,9 +1,13 @@
 //! The places where two requests differ.
 
+use std::collections::BTreeSet;
+
 use serde::Serialize;
 use store_core::canonical::Pointer;
 
+use crate::http::signatures::decoded;
 use crate::masking::mask::MASK;
+use crate::policy::rule_values::ParameterName;
 
 /// How many differences are listed.
 const MAX_LISTED: usize = 20;
@@ -117,19 +121,27 @@ impl Differences {
             .filter(|name| name.parse::<Pointer>().is_ok())
             .map(quoted)
             .collect();
+        // A URL may write one name in several ways. A rule has it as a server reads it.
+        let parameters: BTreeSet<String> = names(&[DifferentPart::Query])
+            .into_iter()
+            .map(|name| decoded(name).0)
+            .filter(|name| name.parse::<ParameterName>().is_ok())
+            .map(|name| quoted(&name))
+            .collect();
         let headers: Vec<String> = names(&[DifferentPart::Header])
             .into_iter()
             .filter(|name| !ABOUT_BODY.contains(name))
             .map(quoted)
             .collect();
-        let mut lines = Vec::new();
-        if !pointers.is_empty() && !selects {
-            lines.push(format!("ignore = [{}]", pointers.join(", ")));
-        }
-        if !headers.is_empty() {
-            lines.push(format!("ignore_headers = [{}]", headers.join(", ")));
-        }
-        self.rule = lines;
+        let pointers = if selects { Vec::new() } else { pointers };
+        let settings = [
+            ("ignore", pointers),
+            ("ignore_query", parameters.into_iter().collect()),
+            ("ignore_headers", headers),
+        ];
+        let named = settings.into_iter().filter(|(_, names)| !names.is_empty());
+        let lines = named.map(|(setting, names)| format!("{setting} = [{}]", names.join(", ")));
+        self.rule = lines.collect();
     }
 }
 
