@@ -279,3 +279,36 @@ fn a_pointer_that_never_matched_is_a_warning() {
     let engine = engine.kill_and_restart();
     assert_eq!(unmatched(&engine), found);
 }
+
+#[test]
+fn a_pointer_of_unknown_if_is_looked_for_in_every_answer() {
+    let upstream = Upstream::start(|request, exchange| {
+        let (status, body) = match request.target() {
+            "/busy" => (409, r#"{"state":"busy"}"#),
+            _ => (200, r#"{"ok":true}"#),
+        };
+        exchange.answer(status, &[("Content-Type", "application/json")], body.as_bytes());
+    });
+    let rules = |more: &str| {
+        format!(
+            "[[rule]]\nname = \"jobs\"\npath = \"/*\"\nfailed_if = {{ \"/state\" = \"no\" }}\n\
+             unknown_if = {{ status = 418, \"/state\" = \"busy\", \"/job/state\" = \"busy\" }}\n{more}"
+        )
+    };
+    let builder = configured(&upstream, &rules(""));
+    let engine = builder.start();
+    engine.post(&upstream.url("/"), "1").assert_is(200, "executed");
+    engine.post(&upstream.url("/busy"), "1").assert_is(409, "in-doubt");
+    let found = explained(&builder, &upstream.url("/"), JSON, "1")["unmatched"].clone();
+    let listed = |one: &Value| {
+        let text = |name: &str| one[name].as_str().unwrap().to_owned();
+        format!("{} {} {}", text("setting"), text("pointer"), one["calls"])
+    };
+    let listed: Vec<String> = found.as_array().unwrap().iter().map(listed).collect();
+    assert_eq!(listed, ["failed_if /state 1", "unknown_if /job/state 2"]);
+    reconfigure(&engine, &builder.home().join("engine.toml"), &rules("# again\n"));
+    let log = engine.log();
+    let line = log.lines().find(|line| line.contains("/job/state"));
+    let line = line.unwrap_or_else(|| panic!("{log}"));
+    assert!(line.contains("a pointer matched nothing") && line.contains("unknown_if"), "{line}");
+}
