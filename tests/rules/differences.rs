@@ -186,6 +186,58 @@ fn a_422_names_what_differs_and_shows_no_value() {
     assert!(refused.text().len() < 2_000);
 }
 
+/// What the 422 of a key and `explain` name is what can have caused it.
+#[test]
+fn under_a_key_only_what_counts_under_a_key_is_named() {
+    const RULES: &str = "[[rule]]\npath = \"/counted\"\ncount_headers = \"X-My-Try\"\n\
+                         [[rule]]\npath = \"/ignored\"\nignore_query = \"t\"\nignore = \"/at\"\n\
+                         ignore_headers = \"Content-Language\"\n";
+    let upstream = fine();
+    let builder = configured(&upstream, RULES);
+    let engine = builder.start();
+    // Two requests, each a path, headers and a body, and what differs.
+    let table: &[(Sent<'_>, Sent<'_>, &[&str])] = &[
+        (("/a", "X-My-Try: 1", "1"), ("/a", "X-My-Try: 2\nX-New: 1", "2"), &["body"]),
+        (
+            ("/b", "Content-Language: en\nX-My-Try: 1", "1"),
+            ("/b", "Content-Language: de\nX-My-Try: 2", "1"),
+            &["header content-language"],
+        ),
+        (("/counted", "X-My-Try: 1", "1"), ("/counted", "X-My-Try: 2", "1"), &["header x-my-try"]),
+        (
+            ("/ignored?t=1&n=1", "Content-Language: en", r#"{"at":1,"n":1}"#),
+            ("/ignored?t=2&n=2", "Content-Language: de", r#"{"at":2,"n":2}"#),
+            &["query n", "member /n"],
+        ),
+        (
+            ("/s?X-Amz-Signature=1&X-Amz-Date=1&n=1", "X-My-Try: 1", "1"),
+            ("/s?X-Amz-Signature=2&X-Amz-Date=2&n=2", "X-My-Try: 2", "1"),
+            &["query n"],
+        ),
+    ];
+    for (number, (first, second, differs)) in table.iter().enumerate() {
+        let [one, other] = [first, second]
+            .map(|sent| (upstream.url(sent.0), format!("{JSON}\n{}", sent.1), sent.2));
+        let key = format!("k-{number}");
+        engine.send(&post(&one.0, &one.1, one.2).key(&key)).assert_is(200, "executed");
+        let refused = engine.send(&post(&other.0, &other.1, other.2).key(&key));
+        refused.assert_problem(422, "key-reuse");
+        assert_eq!(named(&refused.json()["differs"]), *differs, "{}", refused.text());
+        assert!(!refused.text().contains("x-my-try") || differs.contains(&"header x-my-try"));
+        // The same key, and another one.
+        for (key, also) in [(key.as_str(), &[][..]), ("other", &["key"])] {
+            let headers = format!("{}\nIdempotency-Key: {key}", other.1);
+            let compared = &explained(&builder, &other.0, &headers, other.2)["compared"];
+            let expected: Vec<&str> = differs.iter().chain(also).copied().collect();
+            assert_eq!(named(&compared["differs"]), expected, "{compared}");
+        }
+    }
+    // What is not named causes none.
+    let url = upstream.url("/a");
+    let same = post(&url, &format!("{JSON}\nX-My-Try: 3"), "1").key("k-0");
+    engine.send(&same).assert_is(200, "replayed");
+}
+
 #[test]
 fn a_422_stays_small() {
     let upstream = fine();
