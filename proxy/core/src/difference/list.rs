@@ -139,8 +139,8 @@ impl Differences {
             ("ignore_query", parameters.into_iter().collect()),
             ("ignore_headers", headers),
         ];
-        let named = settings.into_iter().filter(|(_, names)| !names.is_empty());
-        let lines = named.map(|(setting, names)| format!("{setting} = [{}]", names.join(", ")));
+        let filled = settings.into_iter().filter(|(_, names)| !names.is_empty());
+        let lines = filled.map(|(setting, names)| format!("{setting} = [{}]", names.join(", ")));
         self.rule = lines.collect();
     }
 }
