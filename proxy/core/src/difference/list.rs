@@ -1,22 +1,14 @@
 //! The places where two requests differ.
 
-use std::collections::BTreeSet;
-
 use serde::Serialize;
-use store_core::canonical::Pointer;
 
-use crate::http::signatures::decoded;
 use crate::masking::mask::MASK;
-use crate::policy::rule_values::ParameterName;
 
 /// How many differences are listed.
 const MAX_LISTED: usize = 20;
 
 /// The longest name that is listed in full, in characters.
 const MAX_NAME: usize = 128;
-
-/// Fields that say how the body is to be read. To ignore them is hardly ever meant.
-const ABOUT_BODY: &[&str] = &["content-type", "content-encoding"];
 
 /// Where two requests differ.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
@@ -108,41 +100,6 @@ impl Differences {
             self.add(part, name);
         }
     }
-
-    /// Writes what a rule would have to say for the two to be one call. A rule that selects what
-    /// counts ignores nothing.
-    pub(super) fn write_rule(&mut self, selects: bool) {
-        let names = |parts: &[DifferentPart]| -> Vec<&str> {
-            let of = self.differs.iter().filter(|one| parts.contains(&one.part));
-            of.filter_map(|one| one.name.as_deref()).filter(|name| !name.ends_with('…')).collect()
-        };
-        let pointers: Vec<String> = names(&[DifferentPart::Member, DifferentPart::Field])
-            .into_iter()
-            .filter(|name| name.parse::<Pointer>().is_ok())
-            .map(quoted)
-            .collect();
-        // A URL may write one name in several ways. A rule has it as a server reads it.
-        let parameters: BTreeSet<String> = names(&[DifferentPart::Query])
-            .into_iter()
-            .map(|name| decoded(name).0)
-            .filter(|name| name.parse::<ParameterName>().is_ok())
-            .map(|name| quoted(&name))
-            .collect();
-        let headers: Vec<String> = names(&[DifferentPart::Header])
-            .into_iter()
-            .filter(|name| !ABOUT_BODY.contains(name))
-            .map(quoted)
-            .collect();
-        let pointers = if selects { Vec::new() } else { pointers };
-        let settings = [
-            ("ignore", pointers),
-            ("ignore_query", parameters.into_iter().collect()),
-            ("ignore_headers", headers),
-        ];
-        let filled = settings.into_iter().filter(|(_, names)| !names.is_empty());
-        let lines = filled.map(|(setting, names)| format!("{setting} = [{}]", names.join(", ")));
-        self.rule = lines.collect();
-    }
 }
 
 impl Difference {
@@ -173,11 +130,6 @@ fn shortened(name: &str) -> String {
         None => name.to_owned(),
         Some((end, _)) => format!("{}…", &name[..end]),
     }
-}
-
-/// A text as TOML writes it, which escapes as JSON does.
-fn quoted(text: &str) -> String {
-    serde_json::to_string(text).unwrap_or_default()
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]

@@ -5,6 +5,7 @@ mod body;
 mod json;
 pub mod list;
 mod pairs;
+mod rule_lines;
 pub(crate) mod stored;
 mod target;
 
