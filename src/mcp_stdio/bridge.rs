@@ -117,7 +117,11 @@ async fn line<R: AsyncRead + Unpin>(from: &mut BufReader<R>) -> Option<Bytes> {
 async fn from_server(stdout: ChildStdout, loopback: Arc<Loopback>, to_client: ToClient) {
     let mut stdout = BufReader::new(stdout);
     while let Some(line) = line(&mut stdout).await {
-        let claimed = mcp::id_of_response(&line).is_some_and(|id| loopback.deliver(&id, &line));
+        let id = mcp::id_of_response(&line);
+        if id.is_none() {
+            loopback.pending.note(&line);
+        }
+        let claimed = id.is_some_and(|id| loopback.pending.deliver(&id, &line));
         // Without a client the server goes on, so that its calls are recorded.
         if !claimed {
             let _ = to_client.send(line).await;
@@ -212,7 +216,7 @@ impl FromClient {
         let loopback = Arc::clone(&self.loopback);
         tokio::spawn(async move {
             sleep(AFTER_CANCEL).await;
-            loopback.give_up(&id);
+            loopback.pending.give_up(&id);
         });
     }
 }

@@ -4,7 +4,7 @@ use std::io;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http_body_util::{BodyExt as _, Full};
+use http_body_util::Full;
 use hyper::Request;
 use hyper::client::conn::http1;
 use hyper::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HOST, PROXY_AUTHORIZATION};
@@ -14,6 +14,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use tokio::net::TcpStream;
 
+use super::answer;
 use super::engine::{EngineHandle, ProxyAccess};
 use super::loopback::{Loopback, PASS_HEADER};
 use super::server::Server;
@@ -108,9 +109,7 @@ impl Calls {
                 CallFailure::Lost(error.to_string())
             }
         })?;
-        let body = response.into_body().collect().await;
-        body.map(http_body_util::Collected::to_bytes)
-            .map_err(|error| CallFailure::Lost(error.to_string()))
+        answer::message(response).await.map_err(|error| CallFailure::Lost(error.to_string()))
     }
 
     fn request(

@@ -1,10 +1,12 @@
 //! Wraps an MCP server on stdio so that its tool calls are guarded.
 
+mod answer;
 mod bridge;
 mod calls;
 mod child;
 mod engine;
 mod loopback;
+mod pending;
 mod server;
 
 use std::ffi::OsString;

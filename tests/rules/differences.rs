@@ -116,16 +116,21 @@ fn the_printed_lines_make_the_two_one_call() {
     let upstream = fine();
     let builder = configured(&upstream, "");
     let engine = builder.start();
-    for (path, headers, bodies) in [
-        ("/json", JSON, [r#"{"a":{"b/c":1},"n":1}"#, r#"{"a":{"b/c":2},"n":1}"#]),
-        ("/form", FORM, ["n=1&x%2Fy=1", "n=1&x%2Fy=2"]),
-        ("/quoted", JSON, [r#"{"say \"hi\"":1}"#, r#"{"say \"hi\"":2}"#]),
+    for (path, queries, headers, bodies) in [
+        ("/json", ["", ""], JSON, [r#"{"a":{"b/c":1},"n":1}"#, r#"{"a":{"b/c":2},"n":1}"#]),
+        ("/form", ["", ""], FORM, ["n=1&x%2Fy=1", "n=1&x%2Fy=2"]),
+        ("/quoted", ["", ""], JSON, [r#"{"say \"hi\"":1}"#, r#"{"say \"hi\"":2}"#]),
+        ("/query", ["?n=1&t=1", "?n=1&t=2"], JSON, ["1", "1"]),
+        ("/escaped", ["?sent%5Fat=1", "?sent%5Fat=2"], JSON, ["1", "1"]),
+        ("/brackets", ["?t[]=1&n=1&t[]=2", "?n=1&t[]=3"], JSON, ["1", "1"]),
+        ("/absent", ["", "?t=2"], JSON, ["1", "1"]),
+        ("/unicode", ["?%C3%A4=1", "?%C3%A4=2"], FORM, ["n=1", "n=1"]),
     ] {
-        let url = upstream.url(path);
+        let urls = queries.map(|query| format!("{}{query}", upstream.url(path)));
         let [first, second] =
-            [1, 2].map(|n| post(&url, &format!("{headers}\nX-Try: {n}"), bodies[n - 1]));
+            [1, 2].map(|n| post(&urls[n - 1], &format!("{headers}\nX-Try: {n}"), bodies[n - 1]));
         engine.send(&first).assert_is(200, "executed");
-        let explanation = explained(&builder, &url, &format!("{headers}\nX-Try: 2"), bodies[1]);
+        let explanation = explained(&builder, &urls[1], &format!("{headers}\nX-Try: 2"), bodies[1]);
         let lines = explanation["compared"]["rule"].as_array().unwrap();
         let lines: Vec<&str> = lines.iter().map(|line| line.as_str().unwrap()).collect();
         assert_eq!(lines.len(), 2, "{explanation}");
@@ -181,6 +186,58 @@ fn a_422_names_what_differs_and_shows_no_value() {
     assert!(refused.text().len() < 2_000);
 }
 
+/// What the 422 of a key and `explain` name is what can have caused it.
+#[test]
+fn under_a_key_only_what_counts_under_a_key_is_named() {
+    const RULES: &str = "[[rule]]\npath = \"/counted\"\ncount_headers = \"X-My-Try\"\n\
+                         [[rule]]\npath = \"/ignored\"\nignore_query = \"t\"\nignore = \"/at\"\n\
+                         ignore_headers = \"Content-Language\"\n";
+    let upstream = fine();
+    let builder = configured(&upstream, RULES);
+    let engine = builder.start();
+    // Two requests, each a path, headers and a body, and what differs.
+    let table: &[(Sent<'_>, Sent<'_>, &[&str])] = &[
+        (("/a", "X-My-Try: 1", "1"), ("/a", "X-My-Try: 2\nX-New: 1", "2"), &["body"]),
+        (
+            ("/b", "Content-Language: en\nX-My-Try: 1", "1"),
+            ("/b", "Content-Language: de\nX-My-Try: 2", "1"),
+            &["header content-language"],
+        ),
+        (("/counted", "X-My-Try: 1", "1"), ("/counted", "X-My-Try: 2", "1"), &["header x-my-try"]),
+        (
+            ("/ignored?t=1&n=1", "Content-Language: en", r#"{"at":1,"n":1}"#),
+            ("/ignored?t=2&n=2", "Content-Language: de", r#"{"at":2,"n":2}"#),
+            &["query n", "member /n"],
+        ),
+        (
+            ("/s?X-Amz-Signature=1&X-Amz-Date=1&n=1", "X-My-Try: 1", "1"),
+            ("/s?X-Amz-Signature=2&X-Amz-Date=2&n=2", "X-My-Try: 2", "1"),
+            &["query n"],
+        ),
+    ];
+    for (number, (first, second, differs)) in table.iter().enumerate() {
+        let [one, other] = [first, second]
+            .map(|sent| (upstream.url(sent.0), format!("{JSON}\n{}", sent.1), sent.2));
+        let key = format!("k-{number}");
+        engine.send(&post(&one.0, &one.1, one.2).key(&key)).assert_is(200, "executed");
+        let refused = engine.send(&post(&other.0, &other.1, other.2).key(&key));
+        refused.assert_problem(422, "key-reuse");
+        assert_eq!(named(&refused.json()["differs"]), *differs, "{}", refused.text());
+        assert!(!refused.text().contains("x-my-try") || differs.contains(&"header x-my-try"));
+        // The same key, and another one.
+        for (key, also) in [(key.as_str(), &[][..]), ("other", &["key"])] {
+            let headers = format!("{}\nIdempotency-Key: {key}", other.1);
+            let compared = &explained(&builder, &other.0, &headers, other.2)["compared"];
+            let expected: Vec<&str> = differs.iter().chain(also).copied().collect();
+            assert_eq!(named(&compared["differs"]), expected, "{compared}");
+        }
+    }
+    // What is not named causes none.
+    let url = upstream.url("/a");
+    let same = post(&url, &format!("{JSON}\nX-My-Try: 3"), "1").key("k-0");
+    engine.send(&same).assert_is(200, "replayed");
+}
+
 #[test]
 fn a_422_stays_small() {
     let upstream = fine();
@@ -221,7 +278,7 @@ fn the_api_compares_a_call_with_the_one_before_it() {
     let found = compared(&engine, &second);
     assert_eq!((&found["execution_id"], &found["more"]), (&json!(first), &json!(false)));
     assert_eq!(named(&found["differs"]), ["query x", "member /n"]);
-    assert_eq!(found["rule"], json!(["ignore = [\"/n\"]"]));
+    assert_eq!(found["rule"], json!(["ignore = [\"/n\"]", "ignore_query = [\"x\"]"]));
     assert_eq!(found["sentence"], "They differ in query parameter x, member /n.");
     assert_eq!(compared(&engine, &third)["execution_id"], json!(second));
     let unknown = engine.try_rpc("compare_execution", &json!({"id": json!(uuid())}));
@@ -273,4 +330,37 @@ fn a_pointer_that_never_matched_is_a_warning() {
     // Without a server `explain` reads the same from the file.
     let engine = engine.kill_and_restart();
     assert_eq!(unmatched(&engine), found);
+}
+
+#[test]
+fn a_pointer_of_unknown_if_is_looked_for_in_every_answer() {
+    let upstream = Upstream::start(|request, exchange| {
+        let (status, body) = match request.target() {
+            "/busy" => (409, r#"{"state":"busy"}"#),
+            _ => (200, r#"{"ok":true}"#),
+        };
+        exchange.answer(status, &[("Content-Type", "application/json")], body.as_bytes());
+    });
+    let rules = |more: &str| {
+        format!(
+            "[[rule]]\nname = \"jobs\"\npath = \"/*\"\nfailed_if = {{ \"/state\" = \"no\" }}\n\
+             unknown_if = {{ status = 418, \"/state\" = \"busy\", \"/job/state\" = \"busy\" }}\n{more}"
+        )
+    };
+    let builder = configured(&upstream, &rules(""));
+    let engine = builder.start();
+    engine.post(&upstream.url("/"), "1").assert_is(200, "executed");
+    engine.post(&upstream.url("/busy"), "1").assert_is(409, "in-doubt");
+    let found = explained(&builder, &upstream.url("/"), JSON, "1")["unmatched"].clone();
+    let listed = |one: &Value| {
+        let text = |name: &str| one[name].as_str().unwrap().to_owned();
+        format!("{} {} {}", text("setting"), text("pointer"), one["calls"])
+    };
+    let listed: Vec<String> = found.as_array().unwrap().iter().map(listed).collect();
+    assert_eq!(listed, ["failed_if /state 1", "unknown_if /job/state 2"]);
+    reconfigure(&engine, &builder.home().join("engine.toml"), &rules("# again\n"));
+    let log = engine.log();
+    let line = log.lines().find(|line| line.contains("/job/state"));
+    let line = line.unwrap_or_else(|| panic!("{log}"));
+    assert!(line.contains("a pointer matched nothing") && line.contains("unknown_if"), "{line}");
 }

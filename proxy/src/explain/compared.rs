@@ -5,7 +5,6 @@ use proxy_core::difference::list::{Differences, DifferentPart};
 use proxy_core::policy::decision::Guarded;
 use serde::Serialize;
 use store::call::Call;
-use store::model::Json;
 use store::{ComparedCall, LikeCall, Reader};
 use uuid::Uuid;
 
@@ -28,8 +27,8 @@ pub(super) fn with_holder(
 ) -> Result<Option<ComparedWith>, store::Error> {
     let stored = reader.stored_input(execution_id)?;
     Ok(stored.map(|stored| {
-        let differences =
-            between(&stored, &call.input, Some(guarded), &|name| guarded.counts(name));
+        let fields = |name: &str| guarded.counts_under_key(name);
+        let differences = between(&stored, &call.input, Some(guarded), &fields);
         ComparedWith { execution_id, differences }
     }))
 }
@@ -40,9 +39,16 @@ pub(super) fn with_like(
     call: &Call,
     guarded: &Guarded,
 ) -> Result<Option<ComparedWith>, store::Error> {
+    let explicit = call.key.as_ref().is_some_and(|key| key.explicit);
+    let fields = |name: &str| {
+        if explicit { guarded.counts_under_key(name) } else { guarded.counts(name) }
+    };
     let key = call.key.as_ref().map(|key| key.text.as_str());
     let like = reader.newest_like(call)?;
-    Ok(like.map(|like| ComparedWith::with_like(&like, &call.input, key, Some(guarded))))
+    Ok(like.map(|like| {
+        let differences = between(&like.input, &call.input, Some(guarded), &fields);
+        ComparedWith::with_like(&like, key, differences)
+    }))
 }
 
 /// A recorded execution beside the newest like it that was recorded before. `None`: there is none,
@@ -50,18 +56,14 @@ pub(super) fn with_like(
 pub fn compare(reader: &Reader, execution_id: Uuid) -> Result<Option<ComparedWith>, store::Error> {
     let compared = reader.compared(execution_id)?;
     Ok(compared.map(|ComparedCall { input, key, like }| {
-        ComparedWith::with_like(&like, &input, key.as_deref(), None)
+        let differences = between(&like.input, &input, None, &|_| true);
+        ComparedWith::with_like(&like, key.as_deref(), differences)
     }))
 }
 
 impl ComparedWith {
-    fn with_like(
-        like: &LikeCall,
-        request: &Json,
-        key: Option<&str>,
-        guarded: Option<&Guarded>,
-    ) -> Self {
-        let mut differences = between(&like.input, request, guarded, &|_| true);
+    /// `differences` are those of the two requests, to which this adds those of their identities.
+    fn with_like(like: &LikeCall, key: Option<&str>, mut differences: Differences) -> Self {
         // Derived keys differ where the contents do.
         let explicit = |key: Option<&str>| key.is_some_and(|key| !key.starts_with("auto:"));
         let keys = [like.key.as_deref(), key];

@@ -3,7 +3,7 @@
 use proxy_core::policy::decide::Policy;
 use proxy_core::policy::pointers::{RecordedCall, UnmatchedPointer};
 use proxy_core::policy::rule::Rule;
-use store::Reader;
+use store::{Reader, RecentCall};
 
 /// The pointers of all rules, or of one, that match nothing in the newest recorded calls.
 pub(crate) fn unmatched(
@@ -15,7 +15,11 @@ pub(crate) fn unmatched(
         return Ok(Vec::new());
     }
     let calls = reader.recent_calls()?.into_iter();
-    let calls =
-        calls.map(|call| RecordedCall { rule: call.rule, input: call.input, answer: call.answer });
+    let calls = calls.map(|RecentCall { rule, input, status, answer }| RecordedCall {
+        rule,
+        input,
+        status,
+        answer,
+    });
     Ok(policy.unmatched_pointers(only, &calls.collect::<Vec<_>>()))
 }

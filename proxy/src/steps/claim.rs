@@ -189,7 +189,7 @@ impl ComparableRequest {
                 return None;
             }
         };
-        let fields = |name: &str| self.guarded.counts(name);
+        let fields = |name: &str| self.guarded.counts_under_key(name);
         Some(Box::new(between(&stored, &self.input, Some(&self.guarded), &fields)))
     }
 }

@@ -83,7 +83,8 @@ impl Reader {
             Ok(RecentCall {
                 rule: row.get::<_, Option<String>>(0)?.unwrap_or_default(),
                 input: rows::json(row, 1)?,
-                answer: row.get(2)?,
+                status: row.get(2)?,
+                answer: row.get(3)?,
             })
         })
     }
@@ -116,7 +117,9 @@ pub struct RecentCall {
     pub rule: String,
     /// Its request as it is stored.
     pub input: Json,
-    /// The body of its answer, if that was a 2xx and has at most 64 KiB.
+    /// The status of its answer, if one came.
+    pub status: Option<u16>,
+    /// The body of that answer, if it has at most 64 KiB.
     pub answer: Option<Vec<u8>>,
 }
 

@@ -153,7 +153,7 @@ pub(crate) const EXECUTION_TO_COMPARE: &str =
   WHERE uuid = ?1";
 /// Rule, request and body of the answer of proxied executions among the newest.
 pub(crate) const RECENT_CALLS: &str = "
-  SELECT e.rule, e.input, CASE WHEN a.status BETWEEN 200 AND 299 AND a.size <= 65536 THEN a.body END
+  SELECT e.rule, e.input, a.status, CASE WHEN a.size <= 65536 THEN a.body END
   FROM (SELECT id, origin, rule, input FROM executions ORDER BY id DESC LIMIT 500) e
   LEFT JOIN answers a ON a.execution = e.id WHERE e.origin = 1";
 /// The newest proxied execution of the session ?1 before the row ?2 with the method ?3 and the URL ?4,

@@ -3,6 +3,7 @@
 
 mod calls;
 mod processes;
+mod silence;
 
 use std::fs;
 use std::io::{BufRead as _, BufReader, Write as _};

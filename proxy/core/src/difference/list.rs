@@ -1,7 +1,6 @@
 //! The places where two requests differ.
 
 use serde::Serialize;
-use store_core::canonical::Pointer;
 
 use crate::masking::mask::MASK;
 
@@ -10,9 +9,6 @@ const MAX_LISTED: usize = 20;
 
 /// The longest name that is listed in full, in characters.
 const MAX_NAME: usize = 128;
-
-/// Fields that say how the body is to be read. To ignore them is hardly ever meant.
-const ABOUT_BODY: &[&str] = &["content-type", "content-encoding"];
 
 /// Where two requests differ.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
@@ -104,33 +100,6 @@ impl Differences {
             self.add(part, name);
         }
     }
-
-    /// Writes what a rule would have to say for the two to be one call. A rule that selects what
-    /// counts ignores nothing.
-    pub(super) fn write_rule(&mut self, selects: bool) {
-        let names = |parts: &[DifferentPart]| -> Vec<&str> {
-            let of = self.differs.iter().filter(|one| parts.contains(&one.part));
-            of.filter_map(|one| one.name.as_deref()).filter(|name| !name.ends_with('…')).collect()
-        };
-        let pointers: Vec<String> = names(&[DifferentPart::Member, DifferentPart::Field])
-            .into_iter()
-            .filter(|name| name.parse::<Pointer>().is_ok())
-            .map(quoted)
-            .collect();
-        let headers: Vec<String> = names(&[DifferentPart::Header])
-            .into_iter()
-            .filter(|name| !ABOUT_BODY.contains(name))
-            .map(quoted)
-            .collect();
-        let mut lines = Vec::new();
-        if !pointers.is_empty() && !selects {
-            lines.push(format!("ignore = [{}]", pointers.join(", ")));
-        }
-        if !headers.is_empty() {
-            lines.push(format!("ignore_headers = [{}]", headers.join(", ")));
-        }
-        self.rule = lines;
-    }
 }
 
 impl Difference {
@@ -161,11 +130,6 @@ fn shortened(name: &str) -> String {
         None => name.to_owned(),
         Some((end, _)) => format!("{}…", &name[..end]),
     }
-}
-
-/// A text as TOML writes it, which escapes as JSON does.
-fn quoted(text: &str) -> String {
-    serde_json::to_string(text).unwrap_or_default()
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]

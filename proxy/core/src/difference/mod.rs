@@ -5,6 +5,7 @@ mod body;
 mod json;
 pub mod list;
 mod pairs;
+mod rule_lines;
 pub(crate) mod stored;
 mod target;
 
@@ -44,7 +45,7 @@ fn compare(
 ) {
     let [stored, request] = requests;
     found.text(DifferentPart::Method, None, [Some(stored.method()), Some(request.method())]);
-    target::compare(stored.url(), request.url(), found);
+    target::compare(stored.url(), request.url(), guarded, found);
     let names = stored.header_names().chain(request.header_names());
     for name in names.filter(|name| fields(name)).collect::<BTreeSet<_>>() {
         let values = requests.map(|one| one.header(name));

@@ -50,6 +50,12 @@ impl Guarded {
         self.compares_field(Comparison::Derived, name, false)
     }
 
+    /// Whether a header field distinguishes two calls under one explicit key. `name` is in lower
+    /// case.
+    pub fn counts_under_key(&self, name: &str) -> bool {
+        self.compares_field(Comparison::Input, name, false)
+    }
+
     /// Whether a header field counts in a comparison. `name` is in lower case; the request
     /// `is_signed` if it carries a signature.
     pub(crate) fn compares_field(

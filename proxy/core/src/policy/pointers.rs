@@ -19,7 +19,9 @@ pub struct RecordedCall {
     pub rule: String,
     /// Its request as it is stored.
     pub input: Json,
-    /// The body of its answer, if that was a success and is stored.
+    /// The status of its answer, if one is stored.
+    pub status: Option<u16>,
+    /// The body of that answer, if it is stored.
     pub answer: Option<Vec<u8>>,
 }
 
@@ -28,7 +30,7 @@ pub struct RecordedCall {
 pub struct UnmatchedPointer {
     /// The rule's label.
     pub rule: String,
-    /// `ignore`, `select`, `key` or `failed_if`.
+    /// `ignore`, `select`, `key`, `failed_if` or `unknown_if`.
     pub setting: &'static str,
     /// The pointer.
     pub pointer: String,
@@ -39,10 +41,7 @@ pub struct UnmatchedPointer {
 impl Policy {
     /// Whether any rule has a pointer.
     pub fn has_pointers(&self) -> bool {
-        self.rules.iter().any(|rule| {
-            let [in_requests, in_answers] = pointers_of(rule);
-            !(in_requests.is_empty() && in_answers.is_empty())
-        })
+        self.rules.iter().any(|rule| pointers_of(rule).next().is_some())
     }
 
     /// The pointers of the rules that match nothing in these calls, of all rules or of one. A
@@ -66,27 +65,55 @@ impl Rule {
     }
 }
 
-type NamedPointer<'a> = (&'static str, &'a Pointer);
+/// A pointer of a rule.
+struct RulePointer<'a> {
+    setting: &'static str,
+    pointer: &'a Pointer,
+    into: PointsInto,
+}
 
-/// The pointers of a rule with their settings: those into requests, and those into answers.
-fn pointers_of(rule: &Rule) -> [Vec<NamedPointer<'_>>; 2] {
+/// The bodies that a pointer looks into.
+#[derive(Clone, Copy)]
+enum PointsInto {
+    Requests,
+    /// Answers with a status of success.
+    Successes,
+    Answers,
+}
+
+fn pointers_of(rule: &Rule) -> impl Iterator<Item = RulePointer<'_>> {
+    let to = |setting, into| move |pointer| RulePointer { setting, pointer, into };
     let key = match &rule.keys.place {
-        Some(KeyPlace::Member(pointer)) => Some(("key", pointer)),
+        Some(KeyPlace::Member(pointer)) => Some(pointer),
         _ => None,
     };
-    let ignore = rule.input.ignore.iter().map(|field| ("ignore", &field.0));
-    let select = rule.input.select.iter().map(|field| ("select", &field.0));
-    let failed_if = rule.answer.failed_if.keys().map(|field| ("failed_if", &field.0));
-    [ignore.chain(select).chain(key).collect(), failed_if.collect()]
+    let ignore = rule.input.ignore.iter().map(|field| &field.0);
+    let select = rule.input.select.iter().map(|field| &field.0);
+    let failed_if = rule.answer.failed_if.keys().map(|field| &field.0);
+    let unknown_if = rule.answer.unknown_if.members.keys().map(|field| &field.0);
+    let in_requests = ignore.map(to("ignore", PointsInto::Requests));
+    in_requests
+        .chain(select.map(to("select", PointsInto::Requests)))
+        .chain(key.map(to("key", PointsInto::Requests)))
+        .chain(failed_if.map(to("failed_if", PointsInto::Successes)))
+        .chain(unknown_if.map(to("unknown_if", PointsInto::Answers)))
 }
 
 fn unmatched(rule: &Rule, calls: &[RecordedCall]) -> Vec<UnmatchedPointer> {
-    let [in_requests, in_answers] = pointers_of(rule);
     let own = || calls.iter().filter(|call| rule.applied(&call.rule));
     let requests: Vec<_> = own().filter_map(|call| Body::of_request(&call.input)).collect();
-    let answers: Vec<_> =
-        own().filter_map(|call| Body::of_answer(call.answer.as_deref()?)).collect();
-    let none = |(setting, pointer): NamedPointer<'_>, bodies: &[Body]| {
+    let answers: Vec<_> = own()
+        .filter_map(|call| Some((call.status?, Body::of_answer(call.answer.as_deref()?)?)))
+        .collect();
+    let none = |RulePointer { setting, pointer, into }| {
+        let bodies: Vec<&Body> = match into {
+            PointsInto::Requests => requests.iter().collect(),
+            PointsInto::Successes => {
+                let successes = answers.iter().filter(|(status, _)| (200..300).contains(status));
+                successes.map(|(_, body)| body).collect()
+            }
+            PointsInto::Answers => answers.iter().map(|(_, body)| body).collect(),
+        };
         let matched = bodies.is_empty() || bodies.iter().any(|body| body.has(pointer));
         (!matched).then(|| UnmatchedPointer {
             rule: rule.label().to_owned(),
@@ -95,8 +122,7 @@ fn unmatched(rule: &Rule, calls: &[RecordedCall]) -> Vec<UnmatchedPointer> {
             calls: bodies.len(),
         })
     };
-    let of_requests = in_requests.into_iter().filter_map(|one| none(one, &requests));
-    of_requests.chain(in_answers.into_iter().filter_map(|one| none(one, &answers))).collect()
+    pointers_of(rule).filter_map(none).collect()
 }
 
 /// A body that pointers can look into.
@@ -153,7 +179,8 @@ mod tests {
             r#"{{"method":"POST","url":"http://a/","headers":{{"content-type":"{kind}"}},"body":{body}}}"#
         );
         let answer = (!answer.is_empty()).then(|| answer.as_bytes().to_vec());
-        RecordedCall { rule: rule.to_owned(), input: Json::parse(input).unwrap(), answer }
+        let status = answer.as_ref().map(|_| 200);
+        RecordedCall { rule: rule.to_owned(), input: Json::parse(input).unwrap(), status, answer }
     }
 
     fn listed(policy: &Policy, calls: &[RecordedCall]) -> Vec<String> {
@@ -191,6 +218,30 @@ mod tests {
             ]
         );
         assert!(listed(&policy, &[]).is_empty(), "nothing is known yet");
+    }
+
+    #[test]
+    fn answers_that_failed_have_only_what_unknown_if_looks_for() {
+        let policy = policy(&[
+            r#"{"name":"a","failed_if":{"/state":"no"},"unknown_if":{"text":"later","/state":"?"}}"#,
+            r#"{"name":"b","unknown_if":{"text":"busy","/result/isError":true,"/ok":false}}"#,
+        ]);
+        let answered = |rule: &str, status: u16, answer: &str| RecordedCall {
+            status: Some(status),
+            ..call(rule, "application/json", "1", answer)
+        };
+        let calls = [
+            answered("rule a", 409, r#"{"state":"?"}"#),
+            answered("rule a", 200, r#"{"ok":true}"#),
+            answered("rule b", 500, "not JSON"),
+            answered("rule b", 200, r#"{"isError":true,"ok":true}"#),
+            answered("rule b", 204, ""),
+        ];
+        assert_eq!(
+            listed(&policy, &calls),
+            ["rule a failed_if /state 1", "rule b unknown_if /result/isError 1"]
+        );
+        assert!(policy.has_pointers());
     }
 
     #[test]

@@ -23,7 +23,7 @@ pub(super) struct UnknownSigns {
     statuses: Vec<u16>,
     /// Parts of the text, in lower case.
     texts: Vec<String>,
-    members: Members,
+    pub(super) members: Members,
 }
 
 /// The body of an answer, read at most once, and only if somebody asks.
