@@ -169,33 +169,6 @@ fn the_lines_to_paste_are_a_rule_that_makes_them_one() {
 }
 
 #[test]
-fn parameters_are_named_in_the_lines_as_a_server_reads_them() {
-    let at = |path: &str| stored(path, JSON, "1");
-    for (old, new, lines) in [
-        ("/p?t=1&n=1", "/p?t=2&n=1", &[r#"ignore_query = ["t"]"#][..]),
-        ("/p", "/p?t", &[r#"ignore_query = ["t"]"#]),
-        ("/p?a%62=1&ab=1", "/p?a%62=2&ab=2", &[r#"ignore_query = ["ab"]"#]),
-        ("/p?x[]=1&x[]=2", "/p?x[]=2&x[]=1", &[r#"ignore_query = ["x[]"]"#]),
-        ("/p?a%22%5c=1", "/p?a%22%5c=2", &[r#"ignore_query = ["a\"\\"]"#]),
-        // A rule cannot name them: a name with a delimiter, one that is empty, an order.
-        ("/p?a%26b=1", "/p?a%26b=2", &[]),
-        ("/p?=1", "/p?=2", &[]),
-        ("/p?a=1&b=2", "/p?b=2&a=1", &[]),
-        ("/p?a=1", "/q?a=1", &[]),
-    ] {
-        assert_eq!(compared(&at(old), &at(new), None).rule, lines, "{old} {new}");
-    }
-    let (old, new) = (at("/p?t=1&n=1"), at("/p?t=2&n=2"));
-    let ignores = guarded(r#"{"ignore_query":"t"}"#);
-    assert_eq!(listed(&compared(&old, &new, Some(&ignores))), ["query n"]);
-    // What signs a try distinguishes no calls, whatever the rule.
-    let signed = |time: u8| at(&format!("/p?X-Amz-Signature={time}&X-Amz-Date={time}&n={time}"));
-    for guarded in [None, Some(&ignores)] {
-        assert_eq!(listed(&compared(&signed(1), &signed(2), guarded)), ["query n"]);
-    }
-}
-
-#[test]
 fn ids_and_meta_of_tool_calls_do_not_differ() {
     let call = |id: u8, to: &str| {
         let body = format!(
@@ -246,4 +219,31 @@ fn only_fields_that_count_are_compared() {
     let other = stored("/", "x-a: 2\nx-b: 2", "text");
     let found = between(&one, &other, None, &|name| name == "x-b");
     assert_eq!(listed(&found), ["header x-b"]);
+}
+
+#[test]
+fn parameters_are_named_in_the_lines_as_a_server_reads_them() {
+    let at = |path: &str| stored(path, JSON, "1");
+    for (old, new, lines) in [
+        ("/p?t=1&n=1", "/p?t=2&n=1", &[r#"ignore_query = ["t"]"#][..]),
+        ("/p", "/p?t", &[r#"ignore_query = ["t"]"#]),
+        ("/p?a%62=1&ab=1", "/p?a%62=2&ab=2", &[r#"ignore_query = ["ab"]"#]),
+        ("/p?x[]=1&x[]=2", "/p?x[]=2&x[]=1", &[r#"ignore_query = ["x[]"]"#]),
+        ("/p?a%22%5c=1", "/p?a%22%5c=2", &[r#"ignore_query = ["a\"\\"]"#]),
+        // A rule cannot name them: a name with a delimiter, one that is empty, an order.
+        ("/p?a%26b=1", "/p?a%26b=2", &[]),
+        ("/p?=1", "/p?=2", &[]),
+        ("/p?a=1&b=2", "/p?b=2&a=1", &[]),
+        ("/p?a=1", "/q?a=1", &[]),
+    ] {
+        assert_eq!(compared(&at(old), &at(new), None).rule, lines, "{old} {new}");
+    }
+    let (old, new) = (at("/p?t=1&n=1"), at("/p?t=2&n=2"));
+    let ignores = guarded(r#"{"ignore_query":"t"}"#);
+    assert_eq!(listed(&compared(&old, &new, Some(&ignores))), ["query n"]);
+    // What signs a try distinguishes no calls, whatever the rule.
+    let signed = |time: u8| at(&format!("/p?X-Amz-Signature={time}&X-Amz-Date={time}&n={time}"));
+    for guarded in [None, Some(&ignores)] {
+        assert_eq!(listed(&compared(&signed(1), &signed(2), guarded)), ["query n"]);
+    }
 }
