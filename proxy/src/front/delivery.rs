@@ -212,12 +212,12 @@ impl Deliveries {
         tags.iter().filter_map(|tag| pending.get(tag)).flatten().map(Arc::clone).collect()
     }
 
-    /// Whether another client was given the same answer, and has not lost it.
-    fn is_given_elsewhere(&self, answer: &Arc<OwedAnswer>) -> bool {
+    /// Whether another client is owed the same answer, and its fate is open.
+    fn is_owed_elsewhere(&self, answer: &Arc<OwedAnswer>) -> bool {
         self.of(&answer.tags[..1]).iter().any(|other| {
             !Arc::ptr_eq(other, answer)
                 && other.execution_id == answer.execution_id
-                && other.given_at().is_some()
+                && !other.noted.load(Ordering::Acquire)
         })
     }
 
@@ -286,7 +286,7 @@ impl PendingDelivery {
 impl Drop for PendingDelivery {
     fn drop(&mut self) {
         // The same answer may be on its way to a client that has tried again: then its fate counts.
-        if self.answer.note() && !self.all.is_given_elsewhere(&self.answer) {
+        if self.answer.note() && !self.all.is_owed_elsewhere(&self.answer) {
             self.store.undelivered(self.answer.execution_id);
         }
         // Removed only now: a call that does not find it here finds its fate in the store.

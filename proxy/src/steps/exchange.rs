@@ -64,10 +64,14 @@ impl Exchange<()> {
         Exchange { context, label, client, repeat, delivery, state }
     }
 
-    /// The client is about to be given the answer of a call that has ended.
+    /// The client is about to be given the answer of a call that has ended. Of most duplicates it
+    /// does not matter whether they get it: an earlier client has.
     pub(crate) fn give_again(&mut self, execution_id: Uuid, digests: &CallDigests) {
-        self.owe(execution_id, digests);
-        self.context.store.given(execution_id);
+        let store = self.context.store.clone();
+        if store.is_unconfirmed(execution_id) || self.repeat.is_some() {
+            self.owe(execution_id, digests);
+            store.given(execution_id);
+        }
     }
 
     /// An answer is owed from now on that reports the outcome of the call.

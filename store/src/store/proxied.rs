@@ -125,9 +125,15 @@ impl Store {
     /// Notes that the answer of a call is given again, to another client: until that one lost it as well, an
     /// equal call under another key is a new one. Claims that are sent later know it. Does not wait.
     pub fn given(&self, execution_id: Uuid) {
-        if self.0.caches.unconfirmed.contains(execution_id) {
+        if self.is_unconfirmed(execution_id) {
             self.note(move |tx| claims::given(tx, execution_id));
         }
+    }
+
+    /// Whether it still matters that the answer of a call arrives: it was given, and is not known to have
+    /// arrived.
+    pub fn is_unconfirmed(&self, execution_id: Uuid) -> bool {
+        self.0.caches.unconfirmed.contains(execution_id)
     }
 
     /// Notes that the answer of a call did not arrive, or that its client left while it runs: the next equal

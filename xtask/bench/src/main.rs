@@ -126,7 +126,16 @@ impl<'a> Bench<'a> {
         let mut beds = Vec::new();
         for (label, size) in sizes {
             note(&format!("a store of {label} executions"));
-            beds.push((*label, Bed::fill(rows::builder(binary, upstream), *size, upstream)?));
+            let bed = match &args.before {
+                // An older build opens no store that this one has migrated.
+                Some(before) => {
+                    let before = before.display().to_string();
+                    Bed::fill(rows::builder(&before, upstream), *size, upstream)?
+                        .copy(binary, upstream)?
+                }
+                None => Bed::fill(rows::builder(binary, upstream), *size, upstream)?,
+            };
+            beds.push((*label, bed));
         }
         let (clients, mut missing) = Clients::find(root);
         let (peers, without) =
