@@ -1,7 +1,7 @@
 //! `replay` from a running server and from a file.
 
 use serde_json::Value;
-use testkit::engine;
+use testkit::{Request, Upstream, engine};
 
 use crate::{Story, stdout, verb};
 
@@ -88,4 +88,26 @@ fn replay_as_json_keeps_every_byte_of_an_input() {
     assert_eq!(document["goals"][0]["id"], goal);
     assert_eq!(document["goals"][0]["executions"][0]["tool_name"], "t");
     assert_eq!(stdout(&verb(&running.kill(), &line)), beside);
+}
+
+/// Not in canonical form, and counted as it was sent.
+#[test]
+fn a_stored_answer_is_shown_as_it_was_sent() {
+    let short = "{\"z\": 1.0,  \"a\": [ 1e2 ]}";
+    let long = format!("{{ \"z\" :  \"{}\" }}", "x".repeat(3_000));
+    let sent = long.clone();
+    let upstream = Upstream::start(move |request, exchange| {
+        let body = if request.target() == "/long" { &sent } else { short };
+        exchange.answer(200, &[("Content-Type", "application/json")], body.as_bytes());
+    });
+    let running = engine!().start();
+    for path in ["/short", "/long"] {
+        let request = Request::post_json(&upstream.url(path), "{\"b\":1, \"a\" : 2}");
+        running.send(&request.header("Agent-Session", "shown")).assert_is(200, "executed");
+    }
+    let shown = stdout(&verb(running.builder(), "replay --session shown"));
+    for part in [short, "{ \"z\" :  \"xx", "{\"b\":1, \"a\" : 2}"] {
+        assert!(shown.contains(&format!("\"body\":{part}")), "{shown}");
+    }
+    assert!(shown.contains(&format!("\"content-length\":\"{}\"", long.len())), "{shown}");
 }

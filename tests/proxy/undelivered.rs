@@ -255,3 +255,17 @@ fn content_is_held_while_a_second_attempt_runs() {
     client.answer("POST").unwrap().assert_is(200, "executed");
     assert_eq!(upstream.hits(), 2);
 }
+
+/// A client may close its side behind its request and read on.
+#[test]
+fn a_client_that_half_closes_and_reads_has_got_its_answer() {
+    let upstream = Upstream::echo();
+    let engine = engine!().start();
+    for n in 0..10 {
+        let mut half = Client::connect(engine.proxy).unwrap();
+        half.write(pay(&upstream, &format!("k{n}")).to_proxy()).unwrap();
+        half.wire.stream.shutdown(Shutdown::Write).unwrap();
+        half.answer("POST").unwrap().assert_is(200, "executed");
+    }
+    assert_eq!(upstream.hits(), 10);
+}

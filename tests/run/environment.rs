@@ -270,3 +270,17 @@ fn variables_that_lead_around_the_engine_are_set_or_unset() {
     }
     assert_eq!(found.get("JAVA_TOOL_OPTIONS"), None);
 }
+
+/// Both names of one variable are set and differ: which one counts is said, and only then.
+#[test]
+fn of_two_proxies_that_differ_the_used_one_is_named() {
+    let (one, other) = ("http://127.0.0.1:1", "http://127.0.0.1:2");
+    let warned = |variables: &[(&str, &str)]| {
+        err(&shell(&engine!(), &[], variables, "true")).contains("differ: calls go out through")
+    };
+    for [lower, upper] in [["http_proxy", "HTTP_PROXY"], ["https_proxy", "HTTPS_PROXY"]] {
+        assert!(warned(&[(lower, one), (upper, other)]), "{lower}");
+        assert!(!warned(&[(lower, one), (upper, one)]), "{lower}");
+        assert!(!warned(&[(lower, one)]) && !warned(&[(upper, one)]), "{lower}");
+    }
+}

@@ -4,7 +4,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use hyper::body::{Body as _, Incoming};
 use hyper::server::conn::http1::{self, UpgradeableConnection};
@@ -14,12 +14,14 @@ use hyper::{Request, Response, Version};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use proxy_core::error::Error;
 use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::time::sleep;
 
 use super::delivery::Proof;
 use super::dispatch;
 use super::head_io::HeadIo;
 use super::idle_timeout::{ClientTimeouts, IdleTimeout};
 use super::link::{ClientLink, ConnectionSlot, Tunnel};
+use super::peer::Peer;
 use super::turn::Turn;
 use crate::body::reply::ReplyBody;
 use crate::config::Observation;
@@ -34,6 +36,10 @@ const MAX_HEADERS: usize = 256;
 const MAX_HEAD: u32 = 256 * 1024;
 /// How many requests a client may have under way on an HTTP/2 connection.
 const MAX_STREAMS: u32 = 256;
+
+/// How long it takes until a client that has closed its connection has reset it: what is written to
+/// it is not wanted any more.
+const RESET_DELAY: Duration = Duration::from_millis(50);
 
 /// The protocol that both sides agreed on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -68,6 +74,7 @@ where
         Protocol::Http1 => Turn::default(),
         Protocol::Http2 => Turn::multiplexed(),
     });
+    let peer = slot.peer.clone();
     let io = IdleTimeout::new(io, Arc::clone(&turn), ClientTimeouts::of(&context.timeouts));
     let link = Arc::new(ClientLink { turn: Arc::clone(&turn), tunnel, slot });
     let for_requests = Arc::clone(&context);
@@ -91,7 +98,7 @@ where
                 builder.serve_connection(TokioIo::new(io), service).with_upgrades();
             Box::pin(async move {
                 let wind_down = UpgradeableConnection::graceful_shutdown;
-                let end = run(&context, &turn, Pin::new(&mut connection), wind_down).await;
+                let end = run(&context, &turn, &peer, Pin::new(&mut connection), wind_down).await;
                 if end == End::Broken
                     && turn.ends_by_close()
                     && let Some(parts) = connection.into_parts()
@@ -109,7 +116,7 @@ where
             let mut connection = builder.serve_connection(TokioIo::new(io), service);
             Box::pin(async move {
                 let wind_down = http2::Connection::graceful_shutdown;
-                run(&context, &turn, Pin::new(&mut connection), wind_down).await;
+                run(&context, &turn, &peer, Pin::new(&mut connection), wind_down).await;
             })
         }
     }
@@ -132,6 +139,7 @@ impl From<hyper::Result<()>> for End {
 async fn run<C>(
     context: &ProxyContext,
     turn: &Turn,
+    peer: &Peer,
     mut connection: Pin<&mut C>,
     wind_down: fn(Pin<&mut C>),
 ) -> End
@@ -165,6 +173,11 @@ where
     })
     .await;
     // To a client on another machine the network may still hold what the client never got.
+    if end == End::Proper && turn.is_half_closed() {
+        sleep(RESET_DELAY).await;
+        turn.ended_half_closed(peer.is_reset());
+        return end;
+    }
     let own = &context.own.addresses.proxy;
     let is_local = || own.iter().all(|own| own.ip().to_canonical().is_loopback());
     let proof = || if is_local() { Proof::Certain } else { Proof::Likely };

@@ -87,6 +87,11 @@ impl<I> IdleTimeout<I> {
         self.io
     }
 
+    fn note_broken(&mut self) {
+        self.reads.broken = true;
+        self.turn.broken.store(true, Ordering::Release);
+    }
+
     /// Ready when the client has been silent for too long.
     fn poll_silence(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let turn = self.turn.whose();
@@ -151,7 +156,7 @@ impl<I: AsyncRead + Unpin> IdleTimeout<I> {
         let mut buf = ReadBuf::new(&mut bytes);
         match Pin::new(&mut self.io).poll_read(cx, &mut buf) {
             Poll::Pending => self.reads.silent = true,
-            Poll::Ready(Err(_)) => self.reads.broken = true,
+            Poll::Ready(Err(_)) => self.note_broken(),
             Poll::Ready(Ok(())) if buf.filled().is_empty() => self.reads.end = true,
             Poll::Ready(Ok(())) => self.reads.ahead.extend_from_slice(buf.filled()),
         }
@@ -184,7 +189,10 @@ impl<I: AsyncRead + Unpin> IdleTimeout<I> {
                 return Poll::Pending;
             };
             if read.is_err() || buf.filled().is_empty() {
-                let in_order = read.is_ok() && !self.reads.broken;
+                if read.is_err() {
+                    self.note_broken();
+                }
+                let in_order = !self.reads.broken;
                 self.turn.closed.store(in_order && self.reads.silent, Ordering::Release);
                 return Poll::Ready(Ok(()));
             }
@@ -214,7 +222,7 @@ impl<I: AsyncRead + Unpin> AsyncRead for IdleTimeout<I> {
                         .closed
                         .store(idle && this.reads.silent && !this.reads.broken, Ordering::Release);
                 } else {
-                    this.reads.broken = true;
+                    this.note_broken();
                 }
                 Poll::Ready(result)
             }

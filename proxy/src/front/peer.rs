@@ -109,6 +109,15 @@ impl AsyncWrite for ClientStream {
 pub(crate) struct Peer(Weak<TcpStream>);
 
 impl Peer {
+    /// Whether the client has reset the connection: it wants no more of it. As long as nobody has
+    /// read that.
+    pub(crate) fn is_reset(&self) -> bool {
+        let Some(stream) = self.0.upgrade() else { return true };
+        let mut fds = [PollFd::new(&*stream, PollFlags::empty())];
+        let now = Timespec { tv_sec: 0, tv_nsec: 0 };
+        poll(&mut fds, Some(&now)).is_err() || fds[0].revents().contains(PollFlags::ERR)
+    }
+
     /// Whether the connection is open and the client has not closed its side. What the system knows
     /// counts, also where nobody has read it yet: a client that gives up a connection and opens
     /// another one has closed the first one before.

@@ -25,6 +25,8 @@ pub(crate) struct Turn {
     pub(super) begun: AtomicUsize,
     /// The client has closed its side after its last answer was written.
     pub(super) closed: AtomicBool,
+    /// A read has failed.
+    pub(super) broken: AtomicBool,
     /// The client may recognise the end of an answer only by that of the connection (HTTP/1.0).
     by_close: AtomicBool,
     /// The answers that were given, and of which it matters whether they arrive.
@@ -97,6 +99,22 @@ impl Turn {
                 answer.arrived(proof);
             }
         }
+    }
+
+    /// The connection has ended properly, and the client had closed its side before it was answered:
+    /// it has closed the whole connection, or reads on. `is_reset` says which, a moment later.
+    pub(super) fn ended_half_closed(&self, is_reset: bool) {
+        let answers = self.take_pending();
+        if !is_reset && !self.broken.load(Ordering::Acquire) {
+            for answer in answers {
+                answer.arrived(Proof::Likely);
+            }
+        }
+    }
+
+    /// Whether the client closed its side before its last answer was written.
+    pub(super) fn is_half_closed(&self) -> bool {
+        !self.is_multiplexed() && !self.closed.load(Ordering::Acquire) && self.expects_delivery()
     }
 
     fn take_pending(&self) -> Vec<PendingDelivery> {
