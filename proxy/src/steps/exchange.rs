@@ -67,10 +67,9 @@ impl Exchange<()> {
     /// The client is about to be given the answer of a call that has ended. Of most duplicates it
     /// does not matter whether they get it: an earlier client has.
     pub(crate) fn give_again(&mut self, execution_id: Uuid, digests: &CallDigests) {
-        let store = self.context.store.clone();
-        if store.is_unconfirmed(execution_id) || self.repeat.is_some() {
+        if self.context.store.is_unconfirmed(execution_id) || self.repeat.is_some() {
             self.owe(execution_id, digests);
-            store.given(execution_id);
+            self.context.store.given(execution_id);
         }
     }
 

@@ -21,6 +21,8 @@ pub(super) struct ComparedRequest<'a> {
     fields: ComparedFields<'a>,
     body: BodyDigests,
     trailers: ComparedFields<'a>,
+    /// The digests that were computed.
+    known: Vec<(Comparison, Digest)>,
 }
 
 /// Header fields, sorted by name, and the comparisons in which each counts.
@@ -46,9 +48,7 @@ impl<'a> ComparedRequest<'a> {
                     authorization::lasting_in(name, value.as_bytes()).is_some()
                 })
         };
-        let counts = |name: &str| {
-            Comparison::ALL.map(|comparison| guarded.compares_field(comparison, name, is_signed))
-        };
+        let counts = |name: &str| guarded.compares_field_in_all(name, is_signed);
         let in_head = |name: &str| {
             let is_undone = body.decoded && name == CONTENT_ENCODING.as_str();
             let mut counts = counts(name).map(|counts| counts && !is_undone);
@@ -64,15 +64,35 @@ impl<'a> ComparedRequest<'a> {
             fields: ComparedFields::new(head.headers, in_head),
             body,
             trailers: ComparedFields::new(trailers, counts),
+            known: Vec::new(),
         }
     }
 
-    /// Appends URL, header fields, body and trailers to the method and the origin.
-    pub(super) fn digest(&self, located: Encoder, comparison: Comparison) -> Digest {
-        let encoder = located.field(self.urls[comparison as usize].as_ref());
+    /// The digest of the method and the origin, in `located`, with URL, header fields, body and
+    /// trailers. Most requests have the same parts in all comparisons: these are digested once.
+    pub(super) fn digest(
+        &mut self,
+        located: impl FnOnce() -> Encoder,
+        comparison: Comparison,
+    ) -> Digest {
+        if let Some((_, known)) = self.known.iter().find(|one| self.is_alike(one.0, comparison)) {
+            return *known;
+        }
+        let encoder = located().field(self.urls[comparison as usize].as_ref());
         let encoder = self.fields.append(encoder, comparison);
         let encoder = encoder.field(self.body.digests[comparison as usize].as_bytes());
-        self.trailers.append(encoder, comparison).finish()
+        let digest = self.trailers.append(encoder, comparison).finish();
+        self.known.push((comparison, digest));
+        digest
+    }
+
+    /// Whether the same parts count in two comparisons.
+    fn is_alike(&self, one: Comparison, other: Comparison) -> bool {
+        let (a, b) = (one as usize, other as usize);
+        self.urls[a] == self.urls[b]
+            && self.body.digests[a] == self.body.digests[b]
+            && self.fields.is_alike(one, other)
+            && self.trailers.is_alike(one, other)
     }
 }
 
@@ -103,6 +123,10 @@ impl<'a> ComparedFields<'a> {
         let mut names: Vec<_> = headers.keys().map(|name| (name, counts(name.as_str()))).collect();
         names.sort_unstable_by_key(|(name, _)| name.as_str());
         Self { headers, names }
+    }
+
+    fn is_alike(&self, one: Comparison, other: Comparison) -> bool {
+        self.names.iter().all(|(_, counts)| counts[one as usize] == counts[other as usize])
     }
 
     /// Appends the fields that count. The values of one name keep their order.

@@ -92,9 +92,9 @@ pub fn tool_name(rule: Option<&str>, method: &Method, target: &Target) -> String
 /// whether the request came in absolute form or through a tunnel.
 pub fn derive(input: &KeyInput<'_>) -> Result<CallIdentity, store_core::Error> {
     let principal = principal(input)?;
-    let compared = ComparedRequest::new(input.head, input.body, input.trailers, input.guarded);
-    let digest = |comparison: Comparison| {
-        compared.digest(located(Encoder::new("request/v1"), input), comparison)
+    let mut compared = ComparedRequest::new(input.head, input.body, input.trailers, input.guarded);
+    let mut digest = |comparison: Comparison| {
+        compared.digest(|| located(Encoder::new("request/v1"), input), comparison)
     };
     let repeat =
         input.metadata.repeat.as_ref().map(|value| Encoder::new("repeat/v1").field(value).finish());
@@ -105,7 +105,9 @@ pub fn derive(input: &KeyInput<'_>) -> Result<CallIdentity, store_core::Error> {
             Some(derived(input, &digest(Comparison::Derived), &principal, repeat.as_ref()))
         }
     };
-    let in_session = |comparison| in_session(input, &digest(comparison));
+    let fingerprint = digest(Comparison::Input);
+    let legacy = digest(Comparison::Legacy);
+    let mut in_session = |comparison| in_session(input, &digest(comparison));
     let content = in_session(Comparison::Content);
     let rule = input.guarded.rule.as_ref();
     let ruled = if rule.is_some_and(|rule| rule.input.alters_input()) {
@@ -118,8 +120,6 @@ pub fn derive(input: &KeyInput<'_>) -> Result<CallIdentity, store_core::Error> {
     } else {
         content
     };
-    let fingerprint = digest(Comparison::Input);
-    let legacy = digest(Comparison::Legacy);
     let digests = CallDigests { fingerprint, legacy, content, ruled, literal, principal, repeat };
     Ok(CallIdentity { key, digests })
 }

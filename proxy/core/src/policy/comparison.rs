@@ -37,6 +37,15 @@ impl Comparison {
         matches!(self, Self::Derived | Self::Input | Self::Legacy | Self::Ruled)
     }
 
+    /// Whether a header field counts if no rule says otherwise.
+    fn usual(self, name: &str, is_signed: bool) -> bool {
+        match self {
+            Self::Derived => counts(name) && !(is_signed && times_a_signature(name)),
+            Self::Legacy => counted_before(name),
+            Self::Input | Self::Content | Self::Ruled | Self::Literal => is_known(name),
+        }
+    }
+
     /// Whether what a client draws again for each try is left out.
     fn is_of_doubt(self) -> bool {
         matches!(self, Self::Content | Self::Ruled | Self::Literal)
@@ -47,22 +56,40 @@ impl Guarded {
     /// Whether a header field distinguishes two calls that have no explicit key. `name` is in lower
     /// case.
     pub fn counts(&self, name: &str) -> bool {
-        self.compares_field(Comparison::Derived, name, false)
+        self.compares_field(Comparison::Derived, name, || Comparison::Derived.usual(name, false))
     }
 
     /// Whether a header field distinguishes two calls under one explicit key. `name` is in lower
     /// case.
     pub fn counts_under_key(&self, name: &str) -> bool {
-        self.compares_field(Comparison::Input, name, false)
+        self.compares_field(Comparison::Input, name, || Comparison::Input.usual(name, false))
     }
 
-    /// Whether a header field counts in a comparison. `name` is in lower case; the request
+    /// Whether a header field counts in each comparison. `name` is in lower case; the request
     /// `is_signed` if it carries a signature.
-    pub(crate) fn compares_field(
+    pub(crate) fn compares_field_in_all(
+        &self,
+        name: &str,
+        is_signed: bool,
+    ) -> [bool; Comparison::ALL.len()] {
+        // Looked up once each: the others ask what `Input` asks.
+        let [derived, legacy, known] = [Comparison::Derived, Comparison::Legacy, Comparison::Input]
+            .map(|comparison| comparison.usual(name, is_signed));
+        Comparison::ALL.map(|comparison| {
+            self.compares_field(comparison, name, || match comparison {
+                Comparison::Derived => derived,
+                Comparison::Legacy => legacy,
+                _ => known,
+            })
+        })
+    }
+
+    /// Whether a header field counts in a comparison: by the rule, else as usual.
+    fn compares_field(
         &self,
         comparison: Comparison,
         name: &str,
-        is_signed: bool,
+        usual: impl FnOnce() -> bool,
     ) -> bool {
         let input = self.rule.as_ref().map(|rule| &rule.input);
         if comparison != Comparison::Literal && self.is_key(name)
@@ -73,12 +100,7 @@ impl Guarded {
         if input.is_some_and(|input| input.makes_count(name)) {
             return true;
         }
-        let usually = match comparison {
-            Comparison::Derived => counts(name) && !(is_signed && times_a_signature(name)),
-            Comparison::Legacy => counted_before(name),
-            _ => is_known(name),
-        };
-        usually && !(self.is_tool_call && is_of_mcp(name))
+        !(self.is_tool_call && is_of_mcp(name)) && usual()
     }
 
     /// Whether a query parameter counts in a comparison. `name` is as a server reads it; `signing`
