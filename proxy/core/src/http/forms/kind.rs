@@ -36,10 +36,12 @@ pub fn media_type(headers: &HeaderMap) -> Option<Mime> {
 
 /// Whether a body is JSON by its Content-Type, in whatever charset.
 pub(crate) fn is_json(headers: &HeaderMap) -> bool {
-    media_type(headers).is_some_and(|kind| {
-        (kind.type_(), kind.subtype(), kind.suffix()) == (mime::APPLICATION, mime::JSON, None)
-            || kind.suffix() == Some(mime::JSON)
-    })
+    media_type(headers).is_some_and(|media_type| names_json(&media_type))
+}
+
+fn names_json(media_type: &Mime) -> bool {
+    let kind = (media_type.type_(), media_type.subtype(), media_type.suffix());
+    matches!(kind, (mime::APPLICATION, mime::JSON, None) | (_, _, Some(mime::JSON)))
 }
 
 /// How a body is compared. JSON and forms in a charset other than UTF-8 are compared raw.
@@ -54,7 +56,7 @@ pub(crate) fn body_kind(headers: &HeaderMap) -> BodyKind {
     let boundaries: Vec<_> =
         media_type.params().filter(|(name, _)| *name == mime::BOUNDARY).map(|(_, v)| v).collect();
     match (media_type.type_(), media_type.subtype(), media_type.suffix()) {
-        (mime::APPLICATION, mime::JSON, None) | (_, _, Some(mime::JSON)) if utf8 => BodyKind::Json,
+        _ if utf8 && names_json(&media_type) => BodyKind::Json,
         (mime::APPLICATION, mime::WWW_FORM_URLENCODED, None) if utf8 => BodyKind::Form,
         (mime::MULTIPART, _, _) => match boundaries[..] {
             [boundary] => BodyKind::Multipart { boundary: boundary.as_str().to_owned() },
