@@ -52,8 +52,8 @@ pub(super) fn check_store(engine: &AttachedEngine) -> anyhow::Result<Vec<CheckRe
     findings.push(check_disk(engine.database())?);
     let ready = engine.client().readiness()?;
     findings.push(if ready.store.clock_jumped {
-        let remedy = "correct the time, then restart the engine";
-        CheckResult::problem("clock", "it jumped forward: keys do not expire", remedy)
+        let remedy = "check the machine's time; keys expire by the time that passed";
+        CheckResult::problem("clock", "it jumped forward", remedy)
     } else {
         CheckResult::ok("clock", "it has not jumped")
     });

@@ -1,4 +1,4 @@
-//! Durations in rules, with a wall clock that the test moves.
+//! Durations in rules, with clocks that the test moves.
 
 use std::time::Duration;
 
@@ -24,7 +24,7 @@ fn a_window_is_as_long_as_a_rule_says() {
         engine.send(call).assert_is(200, "executed");
     }
     for (ahead, word) in [(BEFORE, "replayed"), (BEHIND, "executed")] {
-        shim.wall_ahead(ahead);
+        shim.passed(ahead);
         engine = engine.kill_and_restart();
         engine.send(&derived).assert_is(200, word);
         engine.send(&explicit).assert_is(200, word);

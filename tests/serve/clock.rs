@@ -10,7 +10,7 @@ const MINUTE: Duration = Duration::from_secs(60);
 const DAY: Duration = Duration::from_secs(86_400);
 
 #[test]
-fn windows_end_by_the_wall_clock() {
+fn windows_end_when_their_time_has_passed() {
     let upstream = Upstream::echo();
     let builder = engine!();
     let shim = Shim::build(builder.home());
@@ -25,12 +25,12 @@ fn windows_end_by_the_wall_clock() {
         engine.send(call).assert_is(200, "executed");
     }
     for (n, (over, window)) in calls.iter().enumerate() {
-        shim.wall_ahead(window.saturating_sub(MINUTE));
+        shim.passed(window.saturating_sub(MINUTE));
         engine = engine.kill_and_restart();
         for (call, _) in &calls[n..] {
             engine.send(call).assert_is(200, "replayed");
         }
-        shim.wall_ahead(*window + MINUTE);
+        shim.passed(*window + MINUTE);
         engine = engine.kill_and_restart();
         engine.send(over).assert_is(200, "executed");
         for (call, _) in &calls[n + 1..] {
@@ -41,23 +41,70 @@ fn windows_end_by_the_wall_clock() {
 }
 
 #[test]
-fn no_key_expires_because_the_wall_clock_jumps() {
+fn no_jump_of_the_wall_clock_frees_a_key() {
     let upstream = Upstream::echo();
     let builder = engine!();
     let shim = Shim::build(builder.home());
-    let engine = shim.preload(builder).start();
-    let jumped = || engine.metric("state_engine_clock_jumped", &[]) > 0.0;
+    let mut engine = shim.preload(builder).start();
+    let jumped = |engine: &Engine| engine.metric("state_engine_clock_jumped", &[]) > 0.0;
+    let call = |n: usize| Request::post(&upstream.url("/act"), n.to_string());
+    // Ahead of the machine's time, in minutes, and whether the engine is down while the clock jumps.
+    let jumps: [(u32, bool); 7] = [
+        (11, false),
+        (22, true),
+        (81, false),
+        (140, true),
+        (200, true),
+        (100 * 1_440, false),
+        (500 * 1_440, true),
+    ];
+    for (n, (ahead, down)) in jumps.into_iter().enumerate() {
+        engine.send(&call(n)).assert_is(200, "executed");
+        if down {
+            let builder = engine.kill();
+            shim.wall_ahead(ahead * MINUTE);
+            engine = builder.start();
+        } else {
+            shim.wall_ahead(ahead * MINUTE);
+        }
+        for earlier in 0..=n {
+            engine.send(&call(earlier)).assert_is(200, "replayed");
+        }
+        assert!(jumped(&engine), "the jump by {ahead} minutes is reported");
+        let ready = engine.http(&Request::get(&format!("http://{}/readyz", engine.api)));
+        assert!(ready.text().contains("the wall clock jumped forward"), "{}", ready.text());
+    }
+    assert_eq!(upstream.hits(), jumps.len());
+    // What is wrong with the clock does not stop time.
+    shim.passed(9 * MINUTE);
+    engine.send(&call(0)).assert_is(200, "replayed");
+    shim.passed(11 * MINUTE);
+    for n in 0..jumps.len() {
+        engine.send(&call(n)).assert_is(200, "executed");
+    }
+    assert_verified(&engine);
+}
+
+#[test]
+fn a_clock_that_is_set_back_does_not_stop_time() {
+    let upstream = Upstream::echo();
+    let builder = engine!();
+    let shim = Shim::build(builder.home());
+    shim.wall_ahead(5 * 60 * MINUTE);
+    let mut engine = shim.preload(builder).start();
     let call = Request::post(&upstream.url("/act"), "x");
     engine.send(&call).assert_is(200, "executed");
-    assert!(!jumped());
-    shim.wall_ahead(100 * DAY);
-    for _ in 0..3 {
+    shim.wall_ahead(Duration::ZERO);
+    for passed in [9, 20, 31] {
+        shim.passed(passed * MINUTE);
+        let expected = if passed == 9 { "replayed" } else { "executed" };
+        engine.send(&call).assert_is(200, expected);
+        engine.send(&call).assert_is(200, "replayed");
+        engine = engine.kill_and_restart();
         engine.send(&call).assert_is(200, "replayed");
     }
-    assert!(jumped(), "the jump is reported");
-    let ready = engine.http(&Request::get(&format!("http://{}/readyz", engine.api)));
-    assert!(ready.text().contains("the wall clock jumped forward"), "{}", ready.text());
-    assert_eq!(upstream.hits(), 1);
+    assert_eq!(upstream.hits(), 3);
+    assert_verified(&engine);
 }
 
 /// An engine with these rules, and the shim that moves its clock.
@@ -109,7 +156,7 @@ fn old_executions_are_dropped_unless_they_are_in_doubt() {
     first.assert_is(500, "in-doubt");
     let id = first.header("agent-execution-id").unwrap();
 
-    shim.wall_ahead(31 * DAY);
+    shim.passed(31 * DAY);
     let engine = engine.kill_and_restart();
     wait_until("the body is dropped", || (engine.send(&act).status == 410).then_some(()));
     engine.send(&act).assert_problem(410, "response-not-kept");
@@ -117,7 +164,7 @@ fn old_executions_are_dropped_unless_they_are_in_doubt() {
     assert_eq!(kept["answer"]["body"]["text"], "the answer");
     assert_verified(&engine);
 
-    shim.wall_ahead(432 * DAY);
+    shim.passed(432 * DAY);
     let engine = engine.kill_and_restart();
     let kinds = |of: Value| {
         let events = engine.rpc("list_events", &of);

@@ -23,7 +23,11 @@ impl Collector for StoreCollector {
             ("store_size_bytes", "Size of the database file", health.database_bytes),
             ("wal_size_bytes", "Size of the write-ahead log", health.wal_bytes),
             ("store_full", "1 while new claims are refused", u64::from(health.full)),
-            ("clock_jumped", "1 while keys do not expire", u64::from(health.clock_jumped)),
+            (
+                "clock_jumped",
+                "1 after the wall clock jumped forward by a minute or more",
+                u64::from(health.clock_jumped),
+            ),
             ("ready", "1 while the engine accepts calls", u64::from(health.ready)),
         ];
         for (name, help, value) in gauges {

@@ -4,6 +4,8 @@ use store_core::model::{EffectClass, Timestamp};
 use store_core::state::{Knowledge, State};
 use uuid::Uuid;
 
+use crate::clock::jumps::Jumps;
+
 /// The columns of an execution that decisions need, and the window of the key by which it was found.
 #[derive(Debug, Clone)]
 pub(crate) struct Brief {
@@ -58,16 +60,16 @@ impl Guard {
 }
 
 impl Brief {
-    /// When the key by which it was found is free again. `None`: never, or not before it is terminal.
-    pub(crate) fn free_at(&self) -> Option<Timestamp> {
+    /// When the key by which it was found is free again, if the clock does not jump until then. `None`: never,
+    /// or not before it is terminal.
+    pub(crate) fn free_at(&self, jumps: &Jumps) -> Option<Timestamp> {
         let (window, ended) = self.window.zip(self.ended_at)?;
-        let free = Timestamp::from_micros(ended.as_micros().saturating_add(window));
-        self.state.is_terminal().then_some(free)
+        self.state.is_terminal().then(|| jumps.end(ended, window))
     }
 
     /// Whether the key by which it was found is free again.
-    pub(crate) fn is_free(&self, now: Timestamp) -> bool {
-        self.free_at().is_some_and(|free| now >= free)
+    pub(crate) fn is_free(&self, now: Timestamp, jumps: &Jumps) -> bool {
+        self.free_at(jumps).is_some_and(|free| now >= free)
     }
 }
 

@@ -9,6 +9,7 @@ use store_core::model::{Actor, EffectClass, EventKind, Origin, Timestamp};
 use store_core::state::{self, Event, Knowledge, State};
 use uuid::Uuid;
 
+use crate::clock::jumps::Jumps;
 use crate::decide::brief::{Brief, Guard, Running};
 use crate::decide::context::Context;
 use crate::decide::event::Detail;
@@ -94,15 +95,15 @@ impl Why {
 }
 
 /// First step: the case by the holder of the call's key (docs/SEMANTICS.md, "What a duplicate gets").
-/// `holder` may hold a key that is free again: it is ignored if the key is free at `expiry`.
+/// `holder` may hold a key that is free again at `now`: it is ignored then.
 pub(crate) fn by_holder(
     holder: Option<Brief>,
     call: &Call,
-    expiry: Option<Timestamp>,
+    now: Timestamp,
+    jumps: &Jumps,
 ) -> ClaimCase {
-    let is_free = |holder: &Brief| expiry.is_some_and(|now| holder.is_free(now));
     match holder {
-        Some(holder) if !is_free(&holder) => case_of(holder, call),
+        Some(holder) if !holder.is_free(now, jumps) => case_of(holder, call),
         _ => ClaimCase::Nothing,
     }
 }
@@ -150,7 +151,7 @@ impl ClaimCase {
         self,
         guarding: Vec<Brief>,
         call: &Call,
-        undelivered_since: Option<Timestamp>,
+        undelivered_since: Timestamp,
     ) -> Self {
         let Some(hit) = guard::same_call(guarding, call, undelivered_since) else { return self };
         match hit.guard {

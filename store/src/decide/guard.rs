@@ -20,7 +20,7 @@ use crate::decide::{answer, doubt};
 pub(super) fn same_call(
     guarding: Vec<Brief>,
     call: &Call,
-    undelivered_since: Option<Timestamp>,
+    undelivered_since: Timestamp,
 ) -> Option<Brief> {
     let repeat = call.digests.repeat.as_ref().map(Digest::short);
     let holds = |hit: &Brief| match hit.guard {
@@ -36,8 +36,8 @@ pub(super) fn same_call(
         .min_by_key(|hit| hit.guard != Some(Guard::Doubt))
 }
 
-fn is_remembered(hit: &Brief, since: Option<Timestamp>) -> bool {
-    since.zip(hit.ended_at).is_none_or(|(since, ended)| ended >= since)
+fn is_remembered(hit: &Brief, since: Timestamp) -> bool {
+    hit.ended_at.is_none_or(|ended| ended >= since)
 }
 
 /// Gives the answer that did not arrive, or lets the call wait for it. Its key names the execution from now

@@ -10,12 +10,15 @@ use crate::decide::event::NewEvent;
 use crate::engine::duplicates::DuplicateCounts;
 use crate::engine::timer::Every;
 use crate::engine::writer::Writer;
-use crate::sqlite::error::Fail;
+use crate::sqlite::error::{Fail, Severity, severity};
 use crate::sqlite::transaction::Transaction;
 use crate::sqlite::{claims, duplicates, executions, retention};
 
 /// The end of a lease that could not be written is retried after this long.
 const LEASE_RETRY: Duration = Duration::from_secs(1);
+
+/// How many leases one transaction ends at most: others wait for it.
+const LEASES: usize = 256;
 
 /// The timers of housekeeping.
 pub(crate) struct Housekeeping {
@@ -83,19 +86,39 @@ pub(crate) fn flush(writer: &mut Writer) {
     flush_duplicates(writer, writer.status.duplicates.take_all());
 }
 
-/// Ends the expired leases.
+/// Ends the next expired leases, in one transaction. Callers of the writer come before the rest.
 fn end_leases(writer: &mut Writer) {
-    while let Some((row, attempt)) = writer.memory.live.expired(Instant::now()) {
-        let ended = writer.commit_now(move |tx| executions::expire(tx, row, attempt));
-        let Err(fail) = ended else { continue };
-        tracing::warn!(?fail, "cannot end a lease");
-        writer.memory.live.lease(row, attempt, LEASE_RETRY);
-        if let Fail::Sql(error) = &fail {
-            writer.release_reserve(error);
-        }
-        // Callers of the writer come before the next lease.
+    let expired = writer.memory.live.expired(Instant::now(), LEASES);
+    if expired.is_empty() {
         return;
     }
+    match end(writer, &expired) {
+        Ok(()) => {}
+        Err(Fail::Sql(error)) if severity(&error) != Severity::Statement => {
+            writer.release_reserve(&error);
+            let fail = Fail::Sql(error);
+            expired.into_iter().for_each(|lease| retry_later(writer, lease, &fail));
+        }
+        // One that cannot be ended does not keep the others.
+        Err(_) => {
+            for lease in expired {
+                if let Err(fail) = end(writer, &[lease]) {
+                    retry_later(writer, lease, &fail);
+                }
+            }
+        }
+    }
+}
+
+fn retry_later(writer: &mut Writer, (row, attempt): (i64, u32), fail: &Fail) {
+    tracing::warn!(?fail, "cannot end a lease");
+    writer.memory.live.lease(row, attempt, LEASE_RETRY);
+}
+
+fn end(writer: &mut Writer, leases: &[(i64, u32)]) -> Result<(), Fail> {
+    writer.commit_now(|tx| {
+        leases.iter().try_for_each(|(row, attempt)| executions::expire(tx, *row, *attempt))
+    })
 }
 
 /// Accepts new calls again once there is space for the reserve.

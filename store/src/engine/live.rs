@@ -79,13 +79,14 @@ impl Live {
         self.due.first().map(|(until, _)| *until)
     }
 
-    /// Removes a lease that has expired: its execution and attempt.
-    pub(crate) fn expired(&mut self, now: Instant) -> Option<(i64, u32)> {
-        let (until, id) = *self.due.first()?;
-        if until > now {
-            return None;
-        }
-        self.due.remove(&(until, id));
-        self.leases.remove(&id).map(|(attempt, _)| (id, attempt))
+    /// Removes up to `at_most` leases that have expired: their executions and attempts.
+    pub(crate) fn expired(&mut self, now: Instant, at_most: usize) -> Vec<(i64, u32)> {
+        let due: Vec<_> =
+            self.due.iter().take_while(|(until, _)| *until <= now).take(at_most).copied().collect();
+        let remove = |(until, id)| {
+            self.due.remove(&(until, id));
+            self.leases.remove(&id).map(|(attempt, _)| (id, attempt))
+        };
+        due.into_iter().filter_map(remove).collect()
     }
 }

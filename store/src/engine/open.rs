@@ -5,12 +5,14 @@ use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, mpsc};
+use std::time::Duration;
 
 use rustix::fs::Mode;
 use store_core::Error;
 
 use crate::audit::events::Head;
-use crate::clock::{Clock, TimeKeeper};
+use crate::clock::Clock;
+use crate::clock::keeper::TimeKeeper;
 use crate::decide::plan::micros;
 use crate::engine::caches::Caches;
 use crate::engine::checkpoint::{self, Checkpoints};
@@ -24,6 +26,7 @@ use crate::files;
 use crate::options::Options;
 use crate::sqlite::error::{Fail, Severity, severity};
 use crate::sqlite::migrations::{self, MIGRATIONS};
+use crate::sqlite::transaction::Transaction;
 use crate::sqlite::{connection, executions, meta, queries};
 use crate::token::Secret;
 
@@ -55,7 +58,8 @@ pub(crate) fn start(options: &Options, clock: Arc<dyn Clock>) -> Result<Engine, 
 
     let status = Arc::new(Status::default());
     let head = Head::read(&conn).map_err(refused)?;
-    let keeper = TimeKeeper::new(clock, head.at, Arc::clone(&status.jumped));
+    let keeper = TimeKeeper::new(clock, head.at, meta::clock(&conn).map_err(refused)?);
+    status.set_jumps(keeper.jumps(), Duration::ZERO);
     let reserve = Reserve::new(files::reserve(path), options.reserve_bytes, options.max_page_count);
     if let Err(error) = reserve.create(&conn) {
         tracing::error!(%error, "no disk space for the reserve: new calls are refused until there is");
@@ -95,13 +99,19 @@ impl Writer {
             .query_row(queries::COUNT_IN_DOUBT, [], |row| row.get(0))
             .map_err(|error| open_error(path, &error))?;
         self.status.in_doubt.store(in_doubt, Ordering::Relaxed);
-        let mut recovered = self.commit_now(executions::recover);
+        self.keeper.now();
+        let clock = self.keeper.record();
+        let recover = |tx: &mut Transaction<'_>| {
+            meta::put_clock(tx.conn, &clock)?;
+            executions::recover(tx)
+        };
+        let mut recovered = self.commit_now(recover);
         if let Err(Fail::Sql(error)) = &recovered
             && severity(error) == Severity::Full
         {
             // The reserve is for the outcomes of calls.
             self.release_reserve(error);
-            recovered = self.commit_now(executions::recover);
+            recovered = self.commit_now(recover);
         }
         recovered.map_err(|fail| unreadable(path, fail))
     }

@@ -9,6 +9,7 @@ use serde::Serialize;
 use store_core::model::Timestamp;
 use tokio::sync::watch;
 
+use crate::clock::jumps::Jumps;
 use crate::clock::{Clock as _, SystemClock};
 use crate::engine::duplicates::Duplicates;
 use crate::mutex::lock;
@@ -27,14 +28,16 @@ pub(crate) struct Status {
     pub(crate) full: AtomicBool,
     /// Outcomes are waiting for disk space, or for another program.
     pub(crate) stalled: AtomicBool,
-    /// The wall clock jumped forward.
-    pub(crate) jumped: Arc<AtomicBool>,
+    /// The jumps of the wall clock.
+    jumps: Mutex<Arc<Jumps>>,
+    /// How far the wall clock jumped since the start of the process, in microseconds.
+    jumped: AtomicI64,
     /// Proxied calls under a lease.
     pub(crate) in_flight: AtomicI64,
     /// Executions in doubt.
     pub(crate) in_doubt: AtomicI64,
-    /// The time of the newest event, in microseconds.
-    newest_at: AtomicI64,
+    /// The engine's time minus the clock that counts suspend, in microseconds, at the newest event.
+    time_offset: AtomicI64,
     /// The number of the newest event, for those who wait for the next one.
     newest: watch::Sender<i64>,
     /// Duplicates that are not written yet, and their total.
@@ -64,10 +67,14 @@ pub struct Histogram {
 }
 
 impl Status {
-    /// Publishes the number and time of the newest event.
-    pub(crate) fn set_newest(&self, seq: i64, at: Timestamp) {
-        self.newest_at.store(at.as_micros(), Ordering::Relaxed);
+    /// Publishes the number of the newest event.
+    pub(crate) fn set_newest(&self, seq: i64) {
         self.newest.send_replace(seq);
+    }
+
+    /// Publishes the engine's time: at `now` the clock that counts suspend showed `since_boot` microseconds.
+    pub(crate) fn set_time(&self, now: Timestamp, since_boot: i64) {
+        self.time_offset.store(now.as_micros().saturating_sub(since_boot), Ordering::Relaxed);
     }
 
     /// Watches the number of the newest event.
@@ -78,6 +85,22 @@ impl Status {
     /// The number of the newest event.
     pub(crate) fn events(&self) -> u64 {
         self.newest.borrow().unsigned_abs()
+    }
+
+    /// Publishes the jumps of the wall clock; the last ones were `by` long.
+    pub(crate) fn set_jumps(&self, jumps: Arc<Jumps>, by: Duration) {
+        *lock(&self.jumps) = jumps;
+        Self::add(&self.jumped, i64::try_from(by.as_micros()).unwrap_or(i64::MAX));
+    }
+
+    /// The jumps of the wall clock.
+    pub(crate) fn jumps(&self) -> Arc<Jumps> {
+        Arc::clone(&lock(&self.jumps))
+    }
+
+    /// How far the wall clock jumped since the start of the process.
+    pub(crate) fn jumped(&self) -> Duration {
+        Duration::from_micros(self.jumped.load(Ordering::Relaxed).unsigned_abs())
     }
 
     pub(crate) fn observe_commit(&self, took: Duration) {
@@ -95,10 +118,10 @@ impl Status {
         }
     }
 
-    /// The time for readers: never before the newest event.
+    /// The time for readers: goes on as the writer's does, also if the wall clock is behind it.
     pub(crate) fn now(&self) -> Timestamp {
-        let newest = Timestamp::from_micros(self.newest_at.load(Ordering::Relaxed));
-        SystemClock.now().max(newest)
+        let offset = Timestamp::from_micros(self.time_offset.load(Ordering::Relaxed));
+        SystemClock.now().max(offset.plus(SystemClock.since_boot()))
     }
 
     pub(crate) fn commits(&self) -> Histogram {

@@ -10,7 +10,7 @@ use store_core::Error;
 use store_core::model::EventKind;
 
 use crate::audit::events::Head;
-use crate::clock::TimeKeeper;
+use crate::clock::keeper::TimeKeeper;
 use crate::decide::context::Context;
 use crate::decide::event::NewEvent;
 use crate::decide::plan::Effect;
@@ -23,8 +23,8 @@ use crate::engine::reserve::Reserve;
 use crate::engine::status::Status;
 use crate::engine::write::Write;
 use crate::sqlite::error::{Fail, Severity, severity};
-use crate::sqlite::queries;
 use crate::sqlite::transaction::{AfterCommit, Touched, Transaction};
+use crate::sqlite::{meta, queries};
 use crate::token::Secret;
 
 /// State of the writer that is not on disk.
@@ -161,19 +161,24 @@ impl Writer {
     ) -> Result<Vec<AfterCommit>, Undone> {
         let began = Instant::now();
         let now = self.keeper.now();
+        let jumps = self.keeper.jumps();
         let context = Context {
             now,
-            expiry: !self.status.jumped.load(Ordering::Relaxed),
+            jumps: &jumps,
             undelivered_for: self.undelivered_for,
             secret: &self.secret,
         };
         let tx = Transaction::new(&self.conn, context, &mut self.memory.touched);
         let mut write = Write { tx, live: &mut self.memory.live };
-        if let Some(jump) = self.keeper.jump() {
+        let jump = self.keeper.jump();
+        if let Some(jump) = jump {
             let jump = Jump { seconds: jump.as_secs() };
             write.tx.event(NewEvent::engine(EventKind::ClockJump, &jump));
         }
         let done = run_all(&mut write, jobs).and_then(|()| {
+            if jump.is_some() {
+                meta::put_clock(write.tx.conn, &self.keeper.record())?;
+            }
             let head = self
                 .head
                 .append(write.tx.conn, now, write.tx.events())
@@ -184,10 +189,15 @@ impl Writer {
         match done {
             Ok(head) => {
                 self.head = head;
-                self.keeper.logged();
+                if let Some(by) = jump {
+                    self.keeper.logged();
+                    self.status.set_jumps(Arc::clone(&jumps), by);
+                    self.caches.replays.forget();
+                }
                 let effects = write.tx.into_after();
                 self.memory.live.committed();
-                self.status.set_newest(head.seq, head.at);
+                self.status.set_newest(head.seq);
+                self.status.set_time(now, self.keeper.since_boot());
                 self.status.observe_commit(began.elapsed());
                 self.checkpoints.committed();
                 Ok(effects)

@@ -113,10 +113,13 @@ impl Reader {
                 message: "not a cursor of this list".to_owned(),
             })?,
         };
-        let sql = match (filter.session_id, filter.status) {
-            (_, Some(ExecutionStatus::InDoubt)) => queries::EXECUTIONS_FILTERED_IN_DOUBT,
-            (Some(_), _) => queries::EXECUTIONS_FILTERED_SESSION,
-            (None, _) => queries::EXECUTIONS_FILTERED,
+        let in_doubt = filter.status == Some(ExecutionStatus::InDoubt);
+        let sql = match (filter.goal_id, filter.session_id) {
+            (Some(_), _) => queries::EXECUTIONS_FILTERED_GOAL,
+            (None, Some(_)) if in_doubt => queries::EXECUTIONS_FILTERED_SESSION_IN_DOUBT,
+            (None, Some(_)) => queries::EXECUTIONS_FILTERED_SESSION,
+            (None, None) if in_doubt => queries::EXECUTIONS_FILTERED_IN_DOUBT,
+            (None, None) => queries::EXECUTIONS_FILTERED,
         };
         let page = self.page(
             sql,
@@ -178,5 +181,39 @@ impl Reader {
             ),
             (None, None) => self.many(queries::EVENTS_ALL, params![after, at_most], rows::event),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Store;
+    use crate::options::Options;
+
+    #[tokio::test]
+    async fn a_page_is_read_by_an_index_in_its_order() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(&Options::new(folder.path().join("e.db"))).unwrap();
+        for (sql, index) in [
+            (queries::EXECUTIONS_FILTERED, "INTEGER PRIMARY KEY (rowid<?)"),
+            (queries::EXECUTIONS_FILTERED_GOAL, "executions_by_goal (goal=? AND rowid<?)"),
+            (queries::EXECUTIONS_FILTERED_SESSION, "executions_by_session (session=? AND rowid<?)"),
+            (
+                queries::EXECUTIONS_FILTERED_SESSION_IN_DOUBT,
+                "executions_unusual (session=? AND status=? AND rowid<?)",
+            ),
+            (queries::EXECUTIONS_FILTERED_IN_DOUBT, "executions_in_doubt (status=? AND rowid<?)"),
+            (queries::SEARCH_IN_DOUBT, "executions_in_doubt (status=? AND rowid>? AND rowid<?)"),
+        ] {
+            let explained = format!("EXPLAIN QUERY PLAN {sql}");
+            let plan = store.reader().with(|conn| {
+                let mut statement = conn.prepare(&explained)?;
+                let lines = statement.query_map([], |row| row.get::<_, String>(3))?;
+                Ok(lines.collect::<Result<Vec<_>, _>>()?)
+            });
+            let plan = plan.unwrap().join("; ");
+            assert!(plan.contains(index) && !plan.contains("TEMP"), "{plan}");
+        }
+        store.close().await;
     }
 }

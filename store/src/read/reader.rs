@@ -1,13 +1,12 @@
 //! The reader of a store: its connections, and lookups by id, name and key.
 
 use std::path::{Path, PathBuf};
-use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 
 use rusqlite::{Connection, OptionalExtension, Params, Row, params};
 use store_core::call::{Call, Foreseen, Scope, ScopeRequest};
 use store_core::key::{Digest, HolderKey};
-use store_core::model::{Channel, EventKind, Execution, Goal, Memory, Session, User};
+use store_core::model::{Channel, EventKind, Execution, Goal, Memory, Session, Timestamp, User};
 use store_core::{DEFAULT_USER, Error, LockHolder};
 use uuid::Uuid;
 
@@ -214,14 +213,14 @@ impl Reader {
             .checked_add(1)
             .map_or_else(|| vec![0xff; 25], |end| end.to_be_bytes().to_vec());
         let user = user_id.map(|id| self.with(|conn| ids::user(conn, id))).transpose()?;
-        let now = self.status().now().as_micros();
-        let expiry = !self.status().jumped.load(Ordering::Relaxed);
+        let now = self.status().now();
+        let jumps = self.status().jumps();
         let holders =
             self.many(queries::HOLDERS_OF_TEXT, rusqlite::params![prefix, end], |row| {
-                let ended: Option<i64> = row.get(2)?;
+                let ended = row.get::<_, Option<i64>>(2)?.map(Timestamp::from_micros);
                 let window: Option<i64> = row.get(3)?;
                 let free = match (ended, window) {
-                    (Some(ended), Some(window)) => expiry && now >= ended.saturating_add(window),
+                    (Some(ended), Some(window)) => now >= jumps.end(ended, window),
                     _ => false,
                 };
                 Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?, free))
@@ -289,8 +288,8 @@ impl Reader {
 
     /// What [`crate::Store::claim`] would return now.
     pub fn foresee(&self, call: &Call) -> Result<Foreseen, Error> {
-        let now = self.status().now();
-        self.snapshot(|conn| Ok(claims::foresee(conn, call, now)?))
+        let (now, jumps) = (self.status().now(), self.status().jumps());
+        self.snapshot(|conn| Ok(claims::foresee(conn, call, now, &jumps)?))
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use serde::Serialize;
 use store_core::Error;
@@ -16,6 +17,9 @@ use crate::sqlite::queries;
 /// The size of the write-ahead log above which it is reported as a problem, in bytes.
 const WAL_WARNING: u64 = 256 * 1024 * 1024;
 
+/// A jump of the wall clock that is reported.
+const NOTABLE_JUMP: Duration = Duration::from_secs(60);
+
 /// The health of a store, from memory and file sizes only.
 #[derive(Debug, Clone, Serialize)]
 pub struct Health {
@@ -25,7 +29,7 @@ pub struct Health {
     pub problems: Vec<String>,
     /// New claims are refused for lack of disk space.
     pub full: bool,
-    /// The wall clock jumped forward: keys do not expire until the next start.
+    /// The wall clock jumped forward by a minute or more since the start of the engine.
     pub clock_jumped: bool,
     /// The number of jobs that wait for the writer.
     pub queue_depth: u64,
@@ -93,7 +97,8 @@ pub(crate) fn health(reader: &Reader, queued: usize) -> Health {
     let status = reader.status();
     let full = status.full.load(Ordering::Relaxed);
     let stalled = status.stalled.load(Ordering::Relaxed);
-    let clock_jumped = status.jumped.load(Ordering::Relaxed);
+    let jumped = status.jumped();
+    let clock_jumped = jumped >= NOTABLE_JUMP;
     let mut problems = Vec::new();
     if full {
         problems.push("the disk is full: new calls are refused until there is space".to_owned());
@@ -103,9 +108,10 @@ pub(crate) fn health(reader: &Reader, queued: usize) -> Health {
             .push("outcomes are waiting for disk space, or for another program that is using the database".to_owned());
     }
     if clock_jumped {
-        problems.push(
-            "the wall clock jumped forward: keys do not expire until the next start".to_owned(),
-        );
+        problems.push(format!(
+            "the wall clock jumped forward by {} s: check the machine's time; keys and stored data expire by the time that passed",
+            jumped.as_secs()
+        ));
     }
     let number = |counter: &std::sync::atomic::AtomicI64| {
         u64::try_from(counter.load(Ordering::Relaxed)).unwrap_or(0)

@@ -7,6 +7,7 @@ use store_core::call::{Call, Finish, Foreseen, Settled};
 use store_core::model::Timestamp;
 use uuid::Uuid;
 
+use crate::clock::jumps::Jumps;
 use crate::decide::claim::{self, ClaimAnswer, ClaimCase};
 use crate::decide::plan::Effect;
 use crate::decide::{doubt, finish, guard};
@@ -16,7 +17,9 @@ use crate::sqlite::{answers, facts, queries, rows};
 
 /// Claims a call.
 pub(crate) fn claim(tx: &mut Transaction<'_>, call: &Call) -> Result<ClaimAnswer, Fail> {
-    let case = case_of(tx.conn, call, tx.context.key_expiry(), tx.context.undelivered_since())?;
+    let context = &tx.context;
+    let since = context.undelivered_since();
+    let case = case_of(tx.conn, call, (context.now, context.jumps), since)?;
     let stored = match case.needs_answer() {
         Some(row) => answers::get(tx.conn, row)?,
         None => None,
@@ -30,22 +33,24 @@ pub(crate) fn foresee(
     conn: &Connection,
     call: &Call,
     now: Timestamp,
+    jumps: &Jumps,
 ) -> rusqlite::Result<Foreseen> {
     // Housekeeping drops what is forgotten, within a minute.
-    Ok(claim::foresee(case_of(conn, call, Some(now), None)?, call, now))
+    let since = Timestamp::from_micros(i64::MIN);
+    Ok(claim::foresee(case_of(conn, call, (now, jumps), since)?, call, now))
 }
 
 fn case_of(
     conn: &Connection,
     call: &Call,
-    expiry: Option<Timestamp>,
-    undelivered_since: Option<Timestamp>,
+    (now, jumps): (Timestamp, &Jumps),
+    undelivered_since: Timestamp,
 ) -> rusqlite::Result<ClaimCase> {
     let holder = match &call.key {
         Some(key) => facts::holder(conn, &key.holder)?,
         None => None,
     };
-    let case = claim::by_holder(holder, call, expiry);
+    let case = claim::by_holder(holder, call, now, jumps);
     if case.needs_doubt_guard(call) {
         Ok(case.guarded(facts::guarding(conn, call)?, call, undelivered_since))
     } else {
@@ -120,8 +125,7 @@ pub(crate) fn left_undelivered(tx: &mut Transaction<'_>) -> rusqlite::Result<Vec
 
 /// Ends the memory of answers that did not arrive long ago.
 pub(crate) fn forget_undelivered(tx: &mut Transaction<'_>) -> Result<(), Fail> {
-    if let Some(since) = tx.context.undelivered_since() {
-        tx.conn.prepare_cached(queries::GUARD_EXPIRE)?.execute([since.as_micros()])?;
-    }
+    let since = tx.context.undelivered_since();
+    tx.conn.prepare_cached(queries::GUARD_EXPIRE)?.execute([since.as_micros()])?;
     Ok(())
 }

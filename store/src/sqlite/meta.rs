@@ -3,12 +3,15 @@
 use rusqlite::{Connection, OptionalExtension, params};
 use store_core::Error;
 
+use crate::clock::keeper::ClockRecord;
 use crate::sqlite::error::Fail;
 use crate::sqlite::queries;
 use crate::token::Secret;
 
 /// The name of the store's secret in `meta`.
 const SECRET: &str = "secret";
+/// The name of the clocks' record.
+const CLOCK: &str = "clock";
 
 /// The store's secret.
 pub(crate) fn secret(conn: &Connection) -> Result<Secret, Fail> {
@@ -29,5 +32,19 @@ pub(crate) fn create_secret(conn: &Connection) -> Result<(), Fail> {
         })?;
         conn.prepare_cached(queries::META_PUT)?.execute(params![SECRET, secret])?;
     }
+    Ok(())
+}
+
+/// What the last process knew of the clocks. `None` if an older version wrote the store.
+pub(crate) fn clock(conn: &Connection) -> rusqlite::Result<Option<ClockRecord>> {
+    let record: Option<Vec<u8>> =
+        conn.prepare_cached(queries::META_GET)?.query_row([CLOCK], |row| row.get(0)).optional()?;
+    Ok(record.and_then(|record| serde_json::from_slice(&record).ok()))
+}
+
+/// Keeps what this process knows about the clocks.
+pub(crate) fn put_clock(conn: &Connection, record: &ClockRecord) -> rusqlite::Result<()> {
+    let record = serde_json::to_vec(record).unwrap_or_default();
+    conn.prepare_cached(queries::META_PUT)?.execute(params![CLOCK, record])?;
     Ok(())
 }

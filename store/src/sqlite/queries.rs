@@ -177,35 +177,42 @@ pub(crate) const EXECUTIONS_OF_SESSION: &str = concat!(
     " WHERE e.session = ?1 AND e.id > ?2 ORDER BY e.id LIMIT ?3"
 );
 /// Newest first before a row number; an absent filter is NULL.
-pub(crate) const EXECUTIONS_FILTERED: &str = concat!(
-    "SELECT ",
-    execution_columns!(),
-    " WHERE e.id < ?1
+macro_rules! execution_filter {
+    () => {
+        " e.id < ?1
        AND (?3 IS NULL OR u.uuid = ?3) AND (?4 IS NULL OR s.uuid = ?4) AND (?5 IS NULL OR g.uuid = ?5)
        AND (?6 IS NULL OR e.status = ?6) AND (?7 IS NULL OR e.tool = ?7) AND (?8 IS NULL OR e.origin = ?8)
        AND (?9 IS NULL OR e.created_at >= ?9) AND (?10 IS NULL OR e.created_at < ?10)
      ORDER BY e.id DESC LIMIT ?2"
+    };
+}
+pub(crate) const EXECUTIONS_FILTERED: &str =
+    concat!("SELECT ", execution_columns!(), " WHERE ", execution_filter!());
+/// As [`EXECUTIONS_FILTERED`], for one goal, by its index.
+pub(crate) const EXECUTIONS_FILTERED_GOAL: &str = concat!(
+    "SELECT ",
+    execution_columns!(),
+    " WHERE e.goal = (SELECT id FROM goals WHERE uuid = ?5) AND ",
+    execution_filter!()
 );
 /// As [`EXECUTIONS_FILTERED`], for one session, by its index.
 pub(crate) const EXECUTIONS_FILTERED_SESSION: &str = concat!(
     "SELECT ",
     execution_columns!(),
-    " WHERE e.session = (SELECT id FROM sessions WHERE uuid = ?4) AND e.id < ?1
-       AND (?3 IS NULL OR u.uuid = ?3) AND (?5 IS NULL OR g.uuid = ?5)
-       AND (?6 IS NULL OR e.status = ?6) AND (?7 IS NULL OR e.tool = ?7) AND (?8 IS NULL OR e.origin = ?8)
-       AND (?9 IS NULL OR e.created_at >= ?9) AND (?10 IS NULL OR e.created_at < ?10)
-     ORDER BY e.id DESC LIMIT ?2"
+    " WHERE e.session = (SELECT id FROM sessions WHERE uuid = ?4) AND ",
+    execution_filter!()
 );
-/// As [`EXECUTIONS_FILTERED`], for executions in doubt, by their partial index.
-pub(crate) const EXECUTIONS_FILTERED_IN_DOUBT: &str = concat!(
+/// As [`EXECUTIONS_FILTERED_SESSION`], for executions in doubt: the second condition names the partial index.
+pub(crate) const EXECUTIONS_FILTERED_SESSION_IN_DOUBT: &str = concat!(
     "SELECT ",
     execution_columns!(),
-    " WHERE e.id IN (SELECT id FROM executions WHERE status = 5) AND e.status = 5 AND e.id < ?1
-       AND (?3 IS NULL OR u.uuid = ?3) AND (?4 IS NULL OR s.uuid = ?4) AND (?5 IS NULL OR g.uuid = ?5)
-       AND (?6 IS NULL OR e.status = ?6) AND (?7 IS NULL OR e.tool = ?7) AND (?8 IS NULL OR e.origin = ?8)
-       AND (?9 IS NULL OR e.created_at >= ?9) AND (?10 IS NULL OR e.created_at < ?10)
-     ORDER BY e.id DESC LIMIT ?2"
+    " WHERE e.status = 5 AND e.status NOT IN (1, 2)
+       AND e.session = (SELECT id FROM sessions WHERE uuid = ?4) AND ",
+    execution_filter!()
 );
+/// As [`EXECUTIONS_FILTERED`], for executions in doubt, by their partial index.
+pub(crate) const EXECUTIONS_FILTERED_IN_DOUBT: &str =
+    concat!("SELECT ", execution_columns!(), " WHERE e.status = 5 AND ", execution_filter!());
 
 /// An execution of a list: `g`, `s` and `u` are its goal, session and user, `a` its answer.
 macro_rules! summary_columns {
@@ -245,8 +252,7 @@ pub(crate) const SEARCH_SESSION: &str =
 pub(crate) const SEARCH_IN_DOUBT: &str = concat!(
     "SELECT ",
     summary_columns!(),
-    " WHERE e.id IN (SELECT id FROM executions WHERE status = 5) AND e.status = 5
-       AND (?4 IS NULL OR e.session = ?4) AND ",
+    " WHERE e.status = 5 AND (?4 IS NULL OR e.session = ?4) AND ",
     search_filter!()
 );
 pub(crate) const SUMMARY_BY_UUID: &str =

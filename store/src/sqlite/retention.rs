@@ -23,13 +23,10 @@ struct Pruned {
 
 /// Drops old events, and logs up to which one.
 pub(crate) fn prune_events(tx: &mut Transaction<'_>) -> Result<(), Fail> {
-    if !tx.context.expiry {
-        return Ok(());
-    }
     let last: Option<(i64, [u8; 32])> = tx
         .conn
         .prepare_cached(queries::RETENTION_EVENT)?
-        .query_row([before(tx, EVENTS)], |row| Ok((row.get(0)?, row.get(1)?)))
+        .query_row([tx.context.ago(EVENTS).as_micros()], |row| Ok((row.get(0)?, row.get(1)?)))
         .optional()?;
     if let Some((up_to, hash)) = last {
         let hash = Digest::from_bytes(hash).hex(32);
@@ -47,10 +44,7 @@ struct BodiesDropped {
 /// Drops the old bodies of the next answers after the row `from`. Returns where to continue, if there are
 /// more.
 pub(crate) fn drop_bodies(tx: &mut Transaction<'_>, from: i64) -> Result<Option<i64>, Fail> {
-    if !tx.context.expiry {
-        return Ok(None);
-    }
-    let before = before(tx, BODIES);
+    let before = tx.context.ago(BODIES).as_micros();
     let (to, old): (Option<i64>, Option<bool>) = tx
         .conn
         .prepare_cached(queries::RETENTION_RANGE)?
@@ -63,9 +57,4 @@ pub(crate) fn drop_bodies(tx: &mut Transaction<'_>, from: i64) -> Result<Option<
         tx.event(NewEvent::engine(EventKind::BodiesDropped, &BodiesDropped { answers: dropped }));
     }
     Ok(old.unwrap_or(false).then_some(to))
-}
-
-/// The time `age` ago, in microseconds.
-fn before(tx: &Transaction<'_>, age: Duration) -> i64 {
-    tx.now().as_micros() - i64::try_from(age.as_micros()).unwrap_or(i64::MAX)
 }

@@ -1,7 +1,6 @@
 //! Calls through the proxy.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use store_core::Error;
 use store_core::call::{Call, CallDigests, CallKey, Finish, Scope, ScopeRequest, Settled};
@@ -65,10 +64,8 @@ impl Store {
         key: &CallKey,
         digests: &CallDigests,
     ) -> Result<Option<Arc<Settled>>, Error> {
-        // After a jump of the wall clock only the writer decides what has expired.
-        if self.0.writer.status().jumped.load(Ordering::Relaxed) {
-            return Ok(None);
-        }
+        // A jump of the wall clock that the writer has not noticed yet ends this window early, and the writer
+        // decides.
         let now = self.0.writer.status().now();
         let replay = match self.0.caches.replays.get(&key.holder, now) {
             Some(replay) => replay,
@@ -87,13 +84,14 @@ impl Store {
 
     fn completed(&self, key: &CallKey, now: Timestamp) -> Result<Option<Replay>, Error> {
         let held = self.reader().with(|conn| Ok(answers::of_holder(conn, &key.holder)?))?;
+        let jumps = self.0.writer.status().jumps();
         let completed = held.filter(|(found, _)| {
-            matches!(found.state, State::Completed { .. }) && !found.is_free(now)
+            matches!(found.state, State::Completed { .. }) && !found.is_free(now, &jumps)
         });
         Ok(completed.map(|(found, answer)| Replay {
             fingerprint: found.named_for.or(found.fingerprint).unwrap_or_default(),
             settled: Arc::new(answer::settled(&found, answer)),
-            free_at: found.free_at(),
+            free_at: found.free_at(&jumps),
         }))
     }
 

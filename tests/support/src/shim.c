@@ -17,6 +17,7 @@ struct board {
     _Atomic uint64_t failed;
     _Atomic uint64_t delay_us;
     _Atomic uint64_t ahead_s; /* of the wall clock */
+    _Atomic uint64_t passed_s; /* for the wall clock and the one that counts suspend */
 };
 
 static struct board *board;
@@ -62,6 +63,8 @@ int clock_gettime(clockid_t clock, struct timespec *time) {
     static int (*real)(clockid_t, struct timespec *);
     if (!real) real = (int (*)(clockid_t, struct timespec *))dlsym(RTLD_NEXT, "clock_gettime");
     int result = real(clock, time);
-    if (result == 0 && clock == CLOCK_REALTIME && board) time->tv_sec += atomic_load(&board->ahead_s);
+    if (result != 0 || !board) return result;
+    if (clock == CLOCK_REALTIME) time->tv_sec += atomic_load(&board->ahead_s);
+    if (clock == CLOCK_REALTIME || clock == CLOCK_BOOTTIME) time->tv_sec += atomic_load(&board->passed_s);
     return result;
 }

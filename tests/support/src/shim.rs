@@ -31,7 +31,7 @@ impl Shim {
             .status();
         assert!(cc.is_ok_and(|status| status.success()), "cc could not compile the shim");
         let board = folder.join("shim.board");
-        fs::write(&board, [0; 40]).unwrap();
+        fs::write(&board, [0; 48]).unwrap();
         let file = OpenOptions::new().read(true).write(true).open(&board).unwrap();
         Self { object, board, file }
     }
@@ -67,6 +67,11 @@ impl Shim {
     /// Adds this to each, in microseconds.
     pub fn delay_us(&self, delay: u64) {
         self.set(3, delay);
+    }
+
+    /// Lets this time pass, as if the machine had slept: for the wall clock and the clock that counts suspend.
+    pub fn passed(&self, time: Duration) {
+        self.set(5, time.as_secs());
     }
 
     /// Sets the wall clock ahead of the machine's. The other clocks go on as they were.

@@ -247,6 +247,10 @@ impl Clock for Ahead {
     fn since_boot(&self) -> Duration {
         SystemClock.since_boot()
     }
+
+    fn boot_id(&self) -> Option<String> {
+        SystemClock.boot_id()
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
