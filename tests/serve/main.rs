@@ -5,6 +5,7 @@
 )]
 
 mod clock;
+mod leases;
 mod memory;
 mod metrics;
 mod refusals;
