@@ -208,7 +208,7 @@ mod tests {
             let explained = format!("EXPLAIN QUERY PLAN {sql}");
             let plan = store.reader().with(|conn| {
                 let mut statement = conn.prepare(&explained)?;
-                let lines = statement.query_map([], |row| row.get::<_, String>(3))?;
+                let lines = statement.raw_query().mapped(|row| row.get::<_, String>(3));
                 Ok(lines.collect::<Result<Vec<_>, _>>()?)
             });
             let plan = plan.unwrap().join("; ");
