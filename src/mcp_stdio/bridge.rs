@@ -6,12 +6,10 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use proxy::mcp::{self, Message, WrapperProblem};
-use rustix::process::Signal;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use tokio::io::{AsyncBufReadExt as _, AsyncRead, AsyncWriteExt as _, BufReader};
 use tokio::process::ChildStdout;
-use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
@@ -21,6 +19,7 @@ use super::calls::Calls;
 use super::child::Child;
 use super::loopback::Loopback;
 use crate::exit::ExitStatus;
+use crate::launch::signals::Signals;
 
 /// How many messages may wait for the client to read them.
 const MESSAGES: usize = 64;
@@ -39,10 +38,11 @@ type ToClient = mpsc::Sender<Bytes>;
 
 /// Passes messages until the server ends: by itself, because its client is gone, or by a signal.
 pub(super) async fn run(
-    child: Child,
+    mut child: Child,
     stdout: ChildStdout,
     loopback: Arc<Loopback>,
     calls: Arc<Calls>,
+    signals: &mut Signals,
 ) -> anyhow::Result<ExitStatus> {
     let (to_client, messages) = mpsc::channel(MESSAGES);
     let writing = tokio::spawn(write(messages));
@@ -66,31 +66,38 @@ pub(super) async fn run(
         client.listen().await;
         drop(guard);
     });
-    let (mut terminate, mut interrupt) =
-        (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     tokio::select! {
         () = server_done.cancelled() => {}
         () = client_gone.cancelled() => {
             running.close();
             tokio::select! {
                 _ = timeout(DRAIN, running.wait()) => {}
-                _ = terminate.recv() => {}
+                _ = signals.next_to_stop() => {}
             }
         }
-        _ = terminate.recv() => child.send_signal(Signal::TERM),
-        _ = interrupt.recv() => child.send_signal(Signal::INT),
+        signal = signals.next_to_stop() => signal.forward(child.pid()),
     }
     loopback.close();
-    let ended = child.end().await?;
-    // The pipe still holds what the server wrote before it ended. A process that it left behind may
-    // keep the pipe open.
-    let _ = timeout(LEFTOVER, server_done.cancelled()).await;
-    loopback.end();
-    client.abort();
-    running.close();
-    running.wait().await;
-    let _ = writing.await;
-    Ok(ended)
+    let ending = async {
+        let ended = child.end().await?;
+        // The pipe still holds what the server wrote before it ended. A process that it left behind
+        // may keep the pipe open.
+        let _ = timeout(LEFTOVER, server_done.cancelled()).await;
+        loopback.end();
+        client.abort();
+        running.close();
+        running.wait().await;
+        let _ = writing.await;
+        Ok(ended)
+    };
+    // The first signal asks the server to end; the next one waits for nobody.
+    let signal = tokio::select! {
+        ended = ending => return ended,
+        signal = signals.next_to_stop() => signal,
+    };
+    child.kill();
+    signal.end_process();
+    Ok(ExitStatus::Unexpected)
 }
 
 async fn write(mut messages: mpsc::Receiver<Bytes>) -> io::Result<()> {

@@ -6,6 +6,7 @@
 )]
 
 mod environment;
+mod sessions;
 
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::os::unix::process::ExitStatusExt as _;

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use rusqlite::Connection;
+use store_core::Error;
 use store_core::call::{Call, Finish, Foreseen, Settled};
 use store_core::model::Timestamp;
 use uuid::Uuid;
@@ -14,9 +15,14 @@ use crate::sqlite::error::Fail;
 use crate::sqlite::transaction::{AfterCommit, Transaction};
 use crate::sqlite::{answers, facts, queries, rows};
 
-/// Claims a call.
+/// Claims a call. Refused if its session has ended since its scope was read.
 pub(crate) fn claim(tx: &mut Transaction<'_>, call: &Call) -> Result<ClaimAnswer, Fail> {
-    let case = case_of(tx.conn, call, tx.context.key_expiry(), tx.context.undelivered_since())?;
+    let (open, earlier) = facts::surroundings(tx.conn, call.scope.session)?;
+    if !open {
+        return Err(Error::SessionEnded(call.scope.session_id).into());
+    }
+    let (expiry, since) = (tx.context.key_expiry(), tx.context.undelivered_since());
+    let case = case_of(tx.conn, call, &earlier, expiry, since)?;
     let stored = match case.needs_answer() {
         Some(row) => answers::get(tx.conn, row)?,
         None => None,
@@ -31,13 +37,15 @@ pub(crate) fn foresee(
     call: &Call,
     now: Timestamp,
 ) -> rusqlite::Result<Foreseen> {
+    let (_, earlier) = facts::surroundings(conn, call.scope.session)?;
     // Housekeeping drops what is forgotten, within a minute.
-    Ok(claim::foresee(case_of(conn, call, Some(now), None)?, call, now))
+    Ok(claim::foresee(case_of(conn, call, &earlier, Some(now), None)?, call, now))
 }
 
 fn case_of(
     conn: &Connection,
     call: &Call,
+    earlier: &[(i64, Uuid)],
     expiry: Option<Timestamp>,
     undelivered_since: Option<Timestamp>,
 ) -> rusqlite::Result<ClaimCase> {
@@ -47,7 +55,7 @@ fn case_of(
     };
     let case = claim::by_holder(holder, call, expiry);
     if case.needs_doubt_guard(call) {
-        Ok(case.guarded(facts::guarding(conn, call)?, call, undelivered_since))
+        Ok(case.guarded(facts::guarding(conn, call, earlier)?, call, undelivered_since))
     } else {
         Ok(case)
     }
@@ -116,6 +124,12 @@ pub(crate) fn left_undelivered(tx: &mut Transaction<'_>) -> rusqlite::Result<Vec
             Ok(AfterCommit::Execution(row.get(0)?, Effect::Given(rows::uuid(row, 1)?)))
         })?
         .collect()
+}
+
+/// Lets go of ended sessions whose calls are all settled.
+pub(crate) fn settle_sessions(tx: &mut Transaction<'_>) -> Result<(), Fail> {
+    tx.conn.prepare_cached(queries::SESSIONS_SETTLE)?.execute([])?;
+    Ok(())
 }
 
 /// Ends the memory of answers that did not arrive long ago.
