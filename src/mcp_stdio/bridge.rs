@@ -8,6 +8,7 @@ use bytes::Bytes;
 use proxy::mcp::{self, Message, WrapperProblem};
 use serde::Deserialize;
 use serde_json::value::RawValue;
+use store::canonical;
 use tokio::io::{AsyncBufReadExt as _, AsyncRead, AsyncWriteExt as _, BufReader};
 use tokio::process::ChildStdout;
 use tokio::sync::mpsc;
@@ -109,8 +110,10 @@ async fn write(mut messages: mpsc::Receiver<Bytes>) -> io::Result<()> {
     Ok(())
 }
 
-fn names_a_call(line: &[u8]) -> bool {
-    line.windows(10).any(|part| part == b"tools/call")
+/// The one message of a line, in the one spelling in which the server gets it; `None` if there is not
+/// exactly one that every reader reads alike.
+fn message_of(line: &[u8]) -> Option<Bytes> {
+    canonical::line(line).map(|text| format!("{text}\n").into())
 }
 
 /// The next line with its newline, which the last one may lack. `None` at the end.
@@ -165,7 +168,17 @@ impl FromClient {
     }
 
     /// Only tool calls go through the engine, and lists of tools, whose hints it may trust.
+    ///
+    /// The server gets what was parsed, never what was written: it may read that differently.
     async fn dispatch(&self, line: Bytes) {
+        if line.trim_ascii().is_empty() {
+            return;
+        }
+        let Some(line) = message_of(&line) else {
+            let why = "a line must be one message in JSON (RFC 8259) and UTF-8, without duplicate \
+                       members, lone surrogates or nesting over 128; this one was not sent";
+            return self.refuse(&line, why).await;
+        };
         match mcp::read(&line) {
             Some(Message::Call(call)) => {
                 let (calls, to_client) = (Arc::clone(&self.calls), self.lines.clone());
@@ -182,13 +195,14 @@ impl FromClient {
                     self.give_up_later(&line);
                 }
             }
-            None if names_a_call(&line) => {
-                let why = "tools/call must be a single request with an id and a name, in JSON without \
-                           duplicate members; this one was not sent";
-                self.refuse(&line, why).await;
+            None if mcp::is_batch_without_calls(&line) => {
+                self.loopback.send(line).await;
             }
             None => {
-                self.loopback.send(line).await;
+                let why = "a message must be a single request, notification or response of JSON-RPC \
+                           2.0 with its members in lower case, and a tools/call must have an id (a \
+                           string or an integer) and a name; this one was not sent";
+                self.refuse(&line, why).await;
             }
         }
     }
