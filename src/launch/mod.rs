@@ -11,6 +11,7 @@ pub(crate) mod session;
 pub(crate) mod session_share;
 pub(crate) mod signals;
 pub(crate) mod start;
+pub(crate) mod starter;
 mod trust;
 pub(crate) mod upstream_proxy;
 pub(crate) mod variables;

@@ -31,7 +31,7 @@ pub(crate) struct SessionShare {
 }
 
 impl SessionShare {
-    /// Takes part in the session that `name` names, for a program whose success counts. Waits while
+    /// Takes part in the session that `name` names, of which the success counts. Waits while
     /// the last run of before completes the session.
     pub(crate) fn run(database: &Path, name: &str) -> io::Result<Self> {
         let mut share = Self::attend(database, name)?;
@@ -39,7 +39,7 @@ impl SessionShare {
         Ok(share)
     }
 
-    /// Takes part in the session without a success of its own: keeps others from completing it.
+    /// Takes part in the session without being able to succeed: keeps others from completing it.
     pub(crate) fn attend(database: &Path, name: &str) -> io::Result<Self> {
         let folder = folder(database)?;
         remove_stale(&folder);
@@ -169,7 +169,7 @@ mod tests {
         drop(killed);
         assert!(!left(one, true) && left(run(), true));
         drop(run());
-        assert!(left(run(), true), "the next one alone starts anew");
+        assert!(left(run(), true), "the next one alone starts again");
         assert_eq!(fs::read_dir(folder.path().join("a.db.sessions")).unwrap().count(), 0);
     }
 
