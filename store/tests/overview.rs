@@ -149,7 +149,8 @@ async fn a_database_of_the_version_before_is_migrated() {
     f.store.close().await;
     let conn = Connection::open(&f.options.path).unwrap();
     conn.execute_batch(
-        "DROP INDEX executions_unusual; DROP INDEX executions_duplicated;
+        "DROP INDEX sessions_unsettled; ALTER TABLE sessions DROP COLUMN unsettled;
+         DROP INDEX executions_unusual; DROP INDEX executions_duplicated;
          DROP INDEX sessions_by_activity; DROP TABLE repeats;
          DROP INDEX executions_guarding; DROP INDEX executions_guarding_literal; DROP INDEX executions_guarding_ruled;
          ALTER TABLE executions DROP COLUMN guard; ALTER TABLE executions DROP COLUMN ruled;

@@ -10,7 +10,7 @@ use testkit::{Builder, Gate, Upstream, engine, wait_until};
 
 use super::{Lines, POST, err, out, run, shell};
 
-/// A run whose program does what it is told, line by line.
+/// A run whose program runs what it reads, line by line.
 struct Run {
     child: Child,
     lines: Lines,
@@ -27,17 +27,17 @@ impl Run {
         Self { child, lines }
     }
 
-    fn tell(&mut self, line: &str) {
+    fn say(&mut self, line: &str) {
         writeln!(self.child.stdin.as_mut().unwrap(), "{line}").unwrap();
     }
 
     fn post(&mut self) -> String {
-        self.tell(POST);
+        self.say(POST);
         self.lines.0.next().unwrap().unwrap()
     }
 
     fn end(&mut self, status: i32) {
-        self.tell(&format!("exit {status}"));
+        self.say(&format!("exit {status}"));
         assert_eq!(self.child.wait().unwrap().code(), Some(status));
     }
 }
@@ -51,9 +51,9 @@ impl Drop for Run {
 #[derive(Clone, Copy)]
 enum Step {
     /// By name.
-    Start(usize),
+    Start,
     /// By the id that the name means.
-    StartById(usize),
+    StartById,
     Post(usize),
     End(usize, i32),
     Kill(usize),
@@ -62,7 +62,7 @@ enum Step {
 #[test]
 fn a_session_is_completed_by_its_last_run_if_none_failed() {
     use Step::{End, Kill, Post, Start, StartById};
-    let begin = [Start(0), Post(0), Start(1), Post(1)];
+    let begin = [Start, Post(0), Start, Post(1)];
     // What happens then, and whether the session is completed at the end.
     let table: &[(&[Step], bool)] = &[
         (&[End(1, 0), Post(0), End(0, 0)], true),
@@ -74,11 +74,11 @@ fn a_session_is_completed_by_its_last_run_if_none_failed() {
         (&[Kill(0), Post(1), End(1, 0)], false),
         (&[End(1, 0), Post(0), Kill(0)], false),
         (&[Kill(0), Kill(1)], false),
-        (&[End(0, 0), Start(2), End(1, 0), Post(2), End(2, 0)], true),
-        (&[End(0, 3), Start(2), End(1, 0), Post(2), End(2, 0)], false),
-        (&[StartById(2), Post(2), End(0, 0), End(1, 0), Post(2), End(2, 0)], true),
-        (&[StartById(2), End(2, 0), Post(0), End(1, 0), Post(0), End(0, 0)], true),
-        (&[Kill(1), End(0, 0), Start(2), Post(2), End(2, 0)], true),
+        (&[End(0, 0), Start, End(1, 0), Post(2), End(2, 0)], true),
+        (&[End(0, 3), Start, End(1, 0), Post(2), End(2, 0)], false),
+        (&[StartById, Post(2), End(0, 0), End(1, 0), Post(2), End(2, 0)], true),
+        (&[StartById, End(2, 0), Post(0), End(1, 0), Post(0), End(0, 0)], true),
+        (&[Kill(1), End(0, 0), Start, Post(2), End(2, 0)], true),
     ];
     let engine = engine!().start();
     let builder = engine.builder();
@@ -87,9 +87,10 @@ fn a_session_is_completed_by_its_last_run_if_none_failed() {
         let mut runs: Vec<Run> = Vec::new();
         for step in begin.iter().chain(*then) {
             match *step {
-                Start(_) => runs.push(Run::start(builder, &session, &upstream)),
-                StartById(_) => {
-                    let id = engine.proxied()[0]["session_id"].as_str().unwrap().to_owned();
+                Start => runs.push(Run::start(builder, &session, &upstream)),
+                StartById => {
+                    let id =
+                        engine.proxied().pop().unwrap()["session_id"].as_str().unwrap().to_owned();
                     runs.push(Run::start(builder, &id, &upstream));
                 }
                 Post(n) => assert_eq!(runs[n].post(), "1 POST /act hello", "row {row}"),
@@ -101,8 +102,8 @@ fn a_session_is_completed_by_its_last_run_if_none_failed() {
             }
         }
         assert_eq!(upstream.hits(), 1, "row {row}: one effect of equal posts");
-        let status =
-            &engine.rpc("get_session", &json!({"id": engine.proxied()[0]["session_id"]}))["status"];
+        let status = &engine
+            .rpc("get_session", &json!({"id": engine.proxied().pop().unwrap()["session_id"]}))["status"];
         assert_eq!(status == "completed", *completed, "row {row}: {status}");
         let next = out(&shell(builder, &session, &upstream, POST));
         let expected = if *completed { "2 POST /act hello\n" } else { "1 POST /act hello\n" };
@@ -185,7 +186,7 @@ fn slow_at_first(resets: bool) -> (Gate, Upstream) {
     (gate, upstream)
 }
 
-/// The run ends well while its call still runs, as after a timeout of its own. The next session of the
+/// The run ends well while its call still runs, as after its own timeout. The next session of the
 /// name does not send the call again beside it.
 #[test]
 fn a_call_that_outlives_its_session_holds_back_the_next_one() {
@@ -201,7 +202,7 @@ fn a_call_that_outlives_its_session_holds_back_the_next_one() {
         assert_eq!(session["status"], "completed");
 
         let mut next = Run::start(builder, "trip", &upstream);
-        next.tell(POST);
+        next.say(POST);
         wait_until("the equal call waits", || {
             (engine.metric("state_engine_duplicates_waiting", &[]) > 0.0).then_some(())
         });
@@ -246,12 +247,12 @@ fn a_session_that_the_api_ends_holds_back_the_next_one_too() {
     let (gate, upstream) = slow_at_first(false);
     let engine = engine!().start();
     let mut first = Run::start(engine.builder(), "trip", &upstream);
-    first.tell(POST);
+    first.say(POST);
     upstream.wait_for_hits(1);
     let session = engine.proxied()[0]["session_id"].clone();
     engine.rpc("update_session", &json!({"session": {"id": session, "status": "abandoned"}}));
     let mut second = Run::start(engine.builder(), "trip", &upstream);
-    second.tell(&format!("curl -sS -d other $URL; echo; {POST}"));
+    second.say(&format!("curl -sS -d other $URL; echo; {POST}"));
     assert_eq!(second.lines.0.next().unwrap().unwrap(), "2", "another call runs");
     wait_until("the equal call waits", || {
         (engine.metric("state_engine_duplicates_waiting", &[]) > 0.0).then_some(())
