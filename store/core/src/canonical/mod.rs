@@ -6,6 +6,7 @@ mod tests;
 mod text;
 
 use std::borrow::Cow;
+use std::fmt::Write as _;
 
 pub use self::pointer::{Pointer, without};
 use self::text::MemberOrder;
@@ -37,7 +38,7 @@ pub fn line(bytes: &[u8]) -> Option<String> {
     let mut line = String::with_capacity(text.len() + 16);
     for character in text.chars() {
         if ends_line(character) {
-            line.push_str(&format!("\\u{:04x}", u32::from(character)));
+            write!(line, "\\u{:04x}", u32::from(character)).ok()?;
         } else {
             line.push(character);
         }
