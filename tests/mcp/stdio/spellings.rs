@@ -260,9 +260,8 @@ fn filled(spelling: &[u8], n: usize, id: usize) -> Vec<u8> {
         while let Some(at) = line[from..].windows(name.len()).position(|part| part == name) {
             let at = from + at;
             // `NaN`, `NAME` and `JSONRPC` are not the number.
-            let alone = name.len() != 1
-                || !line.get(at + 1).is_some_and(u8::is_ascii_alphabetic)
-                    && !(at > 0 && line[at - 1].is_ascii_alphabetic());
+            let is_letter = |at: usize| line.get(at).is_some_and(u8::is_ascii_alphabetic);
+            let alone = name.len() > 1 || !is_letter(at + 1) && !is_letter(at.wrapping_sub(1));
             if alone {
                 line.splice(at..at + name.len(), value.iter().copied());
                 from = at + value.len();
