@@ -22,6 +22,9 @@ use std::process::ExitCode;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
+    if let Some(status) = launch::starter::run_if_named() {
+        return status.into();
+    }
     let cli = config::parse::<cli::Cli>(std::env::args_os()).unwrap_or_else(|error| error.exit());
     let format = if cli.json { printer::Format::Json } else { printer::Format::Text };
     let mut printer = printer::Printer::stdio(format);

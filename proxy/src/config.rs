@@ -47,7 +47,8 @@ pub struct Config {
 pub struct OwnAddresses {
     /// Where the proxy listens. Requests to these addresses are for the proxy itself, or refused.
     pub proxy: Vec<SocketAddr>,
-    /// Where the state API listens. Nobody reaches it through the proxy.
+    /// Where the state API listens. Only clients on this machine reach it through the proxy, at this very
+    /// address.
     pub api: Vec<SocketAddr>,
     /// `http://HOST:PORT` of the proxy as clients reach it, for `confirm_url`.
     pub confirm_base: String,

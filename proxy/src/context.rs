@@ -8,7 +8,7 @@ use proxy_core::error::Error;
 use proxy_core::http::address;
 use proxy_core::http::route::Route;
 use proxy_core::http::target::Authority;
-use proxy_core::identity::credentials::SessionTokens;
+use proxy_core::identity::credentials::{ProxyCredentials, SessionTokens};
 use proxy_core::policy::decide::Policy;
 use proxy_core::settings::Settings;
 use store::Store;
@@ -18,6 +18,7 @@ use crate::body::buffer::BodyBuffers;
 use crate::config::{Config, Observer, OwnAddresses, Timeouts};
 use crate::error::SetupError;
 use crate::front::delivery::Deliveries;
+use crate::front::link::ClientLink;
 use crate::front::tls_intercept::Interceptor;
 use crate::front::tls_intercept::ca::Ca;
 use crate::front::tunnel_places::TunnelPlaces;
@@ -93,8 +94,7 @@ impl ProxyContext {
         let upstream_tls = UpstreamTls::new(&tls.upstream_ca, own_ca.map(Ca::certificate))?;
         let via = HeaderValue::try_from(format!("1.1 {}", own.instance))
             .map_err(|_| SetupError(format!("{:?} is not a valid name for Via", own.instance)))?;
-        let listeners = [own.proxy.as_slice(), &own.api].concat();
-        let guard = AddressGuard::new(listeners, &access);
+        let guard = AddressGuard::new(&own.proxy, &own.api, &access);
         Ok(Self {
             store: config.store,
             rules: RwLock::new(Rules::new(&settings)),
@@ -143,6 +143,22 @@ impl ProxyContext {
         }
         let check = |session: &str, token: &str| self.store.check_session_token(session, token);
         read(SessionTokens::Required(&check))
+    }
+}
+
+impl ProxyContext {
+    /// Whether the program of a run asks for the state API, whose address it finds in its environment.
+    /// The API's own checks decide then. A client on another machine could not reach it without the
+    /// proxy.
+    pub(crate) fn leads_to_api(
+        &self,
+        link: &ClientLink,
+        credentials: Option<&ProxyCredentials>,
+        authority: &Authority,
+    ) -> bool {
+        self.upstreams.dialer.guard.is_api(authority)
+            && credentials.is_some_and(ProxyCredentials::name_a_run)
+            && link.slot.peer.is_of_this_machine()
     }
 }
 

@@ -8,18 +8,22 @@ pub(crate) mod inheritance;
 mod java_port;
 pub(crate) mod preparation;
 pub(crate) mod session;
+pub(crate) mod session_share;
+pub(crate) mod signals;
 pub(crate) mod start;
+pub(crate) mod starter;
 mod trust;
 pub(crate) mod upstream_proxy;
 pub(crate) mod variables;
 
 use std::ffi::OsString;
 
-use uuid::Uuid;
+use anyhow::Context as _;
 
 use self::engine::AttachedEngine;
 use self::inheritance::Inheritance;
 use self::preparation::Extras;
+use self::session_share::SessionShare;
 use self::start::Start;
 use crate::config::{LogFormat, Target, Token};
 use crate::exit::ExitStatus;
@@ -54,20 +58,27 @@ pub(crate) fn run(program: &Program<'_>, printer: &mut Printer) -> anyhow::Resul
         upstream_proxy::configured(&inheritance.variables, program.upstream_proxy)?;
     upstream_proxy.notes().iter().for_each(|note| printer.note(note));
     let engine = AttachedEngine::attach_or_start(program.target, &upstream_proxy)?;
-    let ended = match run_with(&engine, program, &session, &inheritance, printer) {
-        Ok(ended) => ended,
-        Err(error) => {
-            engine.close(printer);
-            return Err(error);
-        }
-    };
-    if ended == (ExitStatus::Child { code: 0 })
-        && let Err(error) = session::complete(&session, &engine)
-    {
-        printer.note(format_args!("cannot complete the session {session}: {error:#}"));
-    }
+    let ended = run_in(&session, &engine, program, &inheritance, printer);
     engine.close(printer);
-    Ok(ended)
+    ended
+}
+
+/// Runs the program as one of the runs of the session.
+fn run_in(
+    session: &str,
+    engine: &AttachedEngine,
+    program: &Program<'_>,
+    inheritance: &Inheritance,
+    printer: &mut Printer,
+) -> anyhow::Result<ExitStatus> {
+    let mut share = SessionShare::run(engine.database(), &session::shared_name(session, engine)?)
+        .context("cannot take part in the session")?;
+    let ended = run_with(engine, program, session, inheritance, printer);
+    if matches!(ended, Ok(ExitStatus::Child { code: 0 })) {
+        share.succeeded();
+    }
+    share.leave(|| session::complete_last(session, engine, printer));
+    ended
 }
 
 fn run_with(
@@ -77,9 +88,6 @@ fn run_with(
     inheritance: &Inheritance,
     printer: &mut Printer,
 ) -> anyhow::Result<ExitStatus> {
-    if Uuid::try_parse(session).is_ok() {
-        session::find(session, engine)?;
-    }
     let token = program.target.token().filter(|_| program.share_api_token);
     let extras = Extras { java: program.java, api_token: token.as_ref().map(Token::reveal) };
     let (run, inherited) = (session::new_run(), &inheritance.variables);

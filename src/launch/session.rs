@@ -1,11 +1,12 @@
 //! The session of a guarded program: its name, and its completion.
 
 use anyhow::{Context as _, bail};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use store::model::{Session, SessionStatus};
 use uuid::Uuid;
 
 use super::engine::AttachedEngine;
+use crate::printer::Printer;
 
 /// Checks that proxy credentials can carry a name.
 pub(crate) fn check_name(session: &str) -> anyhow::Result<&str> {
@@ -53,6 +54,28 @@ struct Update {
 struct Completed {
     id: Uuid,
     status: SessionStatus,
+}
+
+/// The name by which the runs of a session find each other: its own, however `session` names it.
+pub(crate) fn shared_name(session: &str, engine: &AttachedEngine) -> anyhow::Result<String> {
+    #[derive(Deserialize)]
+    struct Metadata {
+        name: Option<String>,
+    }
+    if Uuid::try_parse(session).is_err() {
+        return Ok(session.to_owned());
+    }
+    let found = find(session, engine)?;
+    let metadata = found.and_then(|found| serde_json::from_str(found.metadata.as_str()).ok());
+    let name = metadata.and_then(|metadata: Metadata| metadata.name);
+    Ok(name.unwrap_or_else(|| session.to_ascii_lowercase()))
+}
+
+/// Completes the session as its last run. Reports a failure.
+pub(crate) fn complete_last(session: &str, engine: &AttachedEngine, printer: &mut Printer) {
+    if let Err(error) = complete(session, engine) {
+        printer.note(format_args!("cannot complete the session {session}: {error:#}"));
+    }
 }
 
 /// Completes the session, unless no call has created it.

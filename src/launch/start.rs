@@ -7,6 +7,7 @@ use tokio::process::{Child, Command};
 
 use super::environment::{self, Changes};
 use super::inheritance::Inheritance;
+use super::starter;
 
 /// A program to start.
 pub(crate) struct Start<'a> {
@@ -22,9 +23,9 @@ impl Start<'_> {
         self.command.first().map(OsString::as_os_str).unwrap_or_default()
     }
 
-    /// Starts it; `set_up` sets its standard streams.
+    /// Starts it, so that it ends with this process; `set_up` sets its standard streams.
     pub(crate) fn spawn(&self, set_up: impl FnOnce(&mut Command)) -> io::Result<Child> {
-        let mut command = Command::new(self.program());
+        let mut command = Command::from(starter::command(self.program()));
         command.args(self.command.iter().skip(1));
         environment::apply(self.changes, command.as_std_mut());
         set_up(&mut command);

@@ -6,12 +6,11 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use proxy::mcp::{self, Message, WrapperProblem};
-use rustix::process::Signal;
 use serde::Deserialize;
 use serde_json::value::RawValue;
+use store::canonical;
 use tokio::io::{AsyncBufReadExt as _, AsyncRead, AsyncWriteExt as _, BufReader};
 use tokio::process::ChildStdout;
-use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
@@ -21,6 +20,7 @@ use super::calls::Calls;
 use super::child::Child;
 use super::loopback::Loopback;
 use crate::exit::ExitStatus;
+use crate::launch::signals::Signals;
 
 /// How many messages may wait for the client to read them.
 const MESSAGES: usize = 64;
@@ -39,10 +39,11 @@ type ToClient = mpsc::Sender<Bytes>;
 
 /// Passes messages until the server ends: by itself, because its client is gone, or by a signal.
 pub(super) async fn run(
-    child: Child,
+    mut child: Child,
     stdout: ChildStdout,
     loopback: Arc<Loopback>,
     calls: Arc<Calls>,
+    signals: &mut Signals,
 ) -> anyhow::Result<ExitStatus> {
     let (to_client, messages) = mpsc::channel(MESSAGES);
     let writing = tokio::spawn(write(messages));
@@ -66,31 +67,38 @@ pub(super) async fn run(
         client.listen().await;
         drop(guard);
     });
-    let (mut terminate, mut interrupt) =
-        (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     tokio::select! {
         () = server_done.cancelled() => {}
         () = client_gone.cancelled() => {
             running.close();
             tokio::select! {
                 _ = timeout(DRAIN, running.wait()) => {}
-                _ = terminate.recv() => {}
+                _ = signals.next_to_stop() => {}
             }
         }
-        _ = terminate.recv() => child.send_signal(Signal::TERM),
-        _ = interrupt.recv() => child.send_signal(Signal::INT),
+        signal = signals.next_to_stop() => signal.forward(child.pid()),
     }
     loopback.close();
-    let ended = child.end().await?;
-    // The pipe still holds what the server wrote before it ended. A process that it left behind may
-    // keep the pipe open.
-    let _ = timeout(LEFTOVER, server_done.cancelled()).await;
-    loopback.end();
-    client.abort();
-    running.close();
-    running.wait().await;
-    let _ = writing.await;
-    Ok(ended)
+    let ending = async {
+        let ended = child.end().await?;
+        // The pipe still holds what the server wrote before it ended. A process that it left behind
+        // may keep the pipe open.
+        let _ = timeout(LEFTOVER, server_done.cancelled()).await;
+        loopback.end();
+        client.abort();
+        running.close();
+        running.wait().await;
+        let _ = writing.await;
+        Ok(ended)
+    };
+    // The first signal asks the server to end; the next one waits for nobody.
+    let signal = tokio::select! {
+        ended = ending => return ended,
+        signal = signals.next_to_stop() => signal,
+    };
+    child.kill();
+    signal.end_process();
+    Ok(ExitStatus::Unexpected)
 }
 
 async fn write(mut messages: mpsc::Receiver<Bytes>) -> io::Result<()> {
@@ -102,8 +110,10 @@ async fn write(mut messages: mpsc::Receiver<Bytes>) -> io::Result<()> {
     Ok(())
 }
 
-fn names_a_call(line: &[u8]) -> bool {
-    line.windows(10).any(|part| part == b"tools/call")
+/// The one message of a line, in the one spelling in which the server gets it; `None` if there is not
+/// exactly one that every reader reads alike.
+fn message_of(line: &[u8]) -> Option<Bytes> {
+    canonical::line(line).map(|text| format!("{text}\n").into())
 }
 
 /// The next line with its newline, which the last one may lack. `None` at the end.
@@ -158,7 +168,17 @@ impl FromClient {
     }
 
     /// Only tool calls go through the engine, and lists of tools, whose hints it may trust.
+    ///
+    /// The server gets what was parsed, never what was written: it may read that differently.
     async fn dispatch(&self, line: Bytes) {
+        if line.trim_ascii().is_empty() {
+            return;
+        }
+        let Some(line) = message_of(&line) else {
+            let why = "a line must be one message in JSON (RFC 8259) and UTF-8, without duplicate \
+                       members, lone surrogates or nesting over 128; this one was not sent";
+            return self.refuse(&line, why).await;
+        };
         match mcp::read(&line) {
             Some(Message::Call(call)) => {
                 let (calls, to_client) = (Arc::clone(&self.calls), self.lines.clone());
@@ -175,13 +195,14 @@ impl FromClient {
                     self.give_up_later(&line);
                 }
             }
-            None if names_a_call(&line) => {
-                let why = "tools/call must be a single request with an id and a name, in JSON without \
-                           duplicate members; this one was not sent";
-                self.refuse(&line, why).await;
+            None if mcp::is_batch_without_calls(&line) => {
+                self.loopback.send(line).await;
             }
             None => {
-                self.loopback.send(line).await;
+                let why = "a message must be a single request, notification or response of JSON-RPC \
+                           2.0 with its members in lower case, and a tools/call must have an id (a \
+                           string or an integer) and a name; this one was not sent";
+                self.refuse(&line, why).await;
             }
         }
     }

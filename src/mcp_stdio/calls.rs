@@ -9,7 +9,7 @@ use hyper::Request;
 use hyper::client::conn::http1;
 use hyper::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HOST, PROXY_AUTHORIZATION};
 use hyper_util::rt::TokioIo;
-use proxy::mcp::{STDIO_PORT, ToolCall, WrapperProblem, id_of_response};
+use proxy::mcp::{STDIO_PORT, STDIO_PROOF, ToolCall, WrapperProblem, id_of_response};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use tokio::net::TcpStream;
@@ -128,6 +128,7 @@ impl Calls {
             .header("mcp-method", "stdio")
             .header(PASS_HEADER, &self.pass)
             .header(STDIO_PORT, self.port)
+            .header(STDIO_PROOF, &proxy.proof)
             .body(Full::new(line.clone()))
     }
 }

@@ -38,21 +38,26 @@ impl Child {
         Ok(ExitStatus::of_child(self.0.wait().await?))
     }
 
-    pub(super) fn send_signal(&self, signal: Signal) {
-        let pid = self.0.id().and_then(|id| Pid::from_raw(id.cast_signed()));
-        if let Some(pid) = pid {
-            // The server may have ended in the meantime.
-            let _ = kill_process(pid, signal);
-        }
+    /// `None` if it has ended.
+    pub(super) fn pid(&self) -> Option<Pid> {
+        self.0.id().and_then(|id| Pid::from_raw(id.cast_signed()))
+    }
+
+    /// Kills it without waiting for its end.
+    pub(super) fn kill(&mut self) {
+        let _ = self.0.start_kill();
     }
 
     /// Waits for its end, then forces it: SIGTERM, then SIGKILL.
-    pub(super) async fn end(mut self) -> io::Result<ExitStatus> {
+    pub(super) async fn end(&mut self) -> io::Result<ExitStatus> {
         for signal in [Signal::TERM, Signal::KILL] {
             if let Ok(ended) = timeout(STOP_TIMEOUT, self.ended()).await {
                 return ended;
             }
-            self.send_signal(signal);
+            if let Some(pid) = self.pid() {
+                // The server may have ended in the meantime.
+                let _ = kill_process(pid, signal);
+            }
         }
         self.ended().await
     }

@@ -2,6 +2,7 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
+use proxy::mcp::STDIO_PROVER;
 use tokio::task::spawn_blocking;
 
 use crate::config::Target;
@@ -16,6 +17,8 @@ pub(super) struct ProxyAccess {
     pub(super) address: String,
     /// The value of `Proxy-Authorization`.
     pub(super) authorization: String,
+    /// That we can read the database, and so may name a port of the loopback.
+    pub(super) proof: String,
 }
 
 /// Keeps the engine while the server lives. A task must not drop an engine.
@@ -77,5 +80,6 @@ fn access(engine: &AttachedEngine, user: &str) -> anyhow::Result<ProxyAccess> {
     Ok(ProxyAccess {
         address: engine.proxy().to_owned(),
         authorization: credentials.authorization(),
+        proof: engine.reader().session_token(STDIO_PROVER)?,
     })
 }

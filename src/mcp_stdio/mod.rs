@@ -12,6 +12,8 @@ mod server;
 use std::ffi::OsString;
 use std::sync::Arc;
 
+use anyhow::Context as _;
+
 use self::calls::Calls;
 use self::child::Child;
 use self::engine::EngineHandle;
@@ -21,6 +23,8 @@ use crate::exit::ExitStatus;
 use crate::launch::engine::AttachedEngine;
 use crate::launch::inheritance::Inheritance;
 use crate::launch::preparation::{self, Extras};
+use crate::launch::session_share::SessionShare;
+use crate::launch::signals::Signals;
 use crate::launch::start::Start;
 use crate::launch::{credentials, session, upstream_proxy};
 use crate::log;
@@ -57,6 +61,8 @@ pub(crate) fn run(
     let run = inherited.get(env::RUN).cloned().unwrap_or_else(session::new_run);
     // MCP clients pass on no environment, and the HTTP calls of the server must be guarded too.
     let prepared = preparation::prepare(session, &run, &engine, inherited, &Extras::default())?;
+    let share = SessionShare::attend(engine.database(), &session::shared_name(session, &engine)?)
+        .context("cannot take part in the session")?;
     let user = credentials::user(session, &run);
     let handle = EngineHandle::new(engine, wrapped.target.clone(), upstream_proxy, user)?;
     let handle = Arc::new(handle);
@@ -64,6 +70,7 @@ pub(crate) fn run(
     let start = Start { command: wrapped.command, changes, inheritance };
     let ended = run_with(&handle, server, &start, printer);
     if let Some(engine) = handle.release() {
+        share.leave(|| session::complete_last(session, &engine, printer));
         engine.close(printer);
     }
     ended
@@ -75,6 +82,8 @@ fn run_with(
     start: &Start<'_>,
     printer: &mut Printer,
 ) -> anyhow::Result<ExitStatus> {
+    // Before the server starts, so that no signal is lost.
+    let mut signals = Signals::listen()?;
     let runtime =
         tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     let ended = runtime.block_on(async {
@@ -88,7 +97,7 @@ fn run_with(
         };
         let loopback = loopback::open(pipes.stdin).await?;
         let calls = Calls::new(server, Arc::clone(handle), &loopback);
-        bridge::run(child, pipes.stdout, loopback, Arc::new(calls)).await
+        bridge::run(child, pipes.stdout, loopback, Arc::new(calls), &mut signals).await
     });
     // The thread that reads stdin can wait forever.
     runtime.shutdown_background();

@@ -33,6 +33,7 @@
 //! #         content,
 //! #         ruled: content,
 //! #         literal: content,
+//! #         requests: [content; 3],
 //! #         principal: content,
 //! #         repeat: None,
 //! #     },

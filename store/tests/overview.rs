@@ -151,6 +151,7 @@ async fn a_database_of_the_version_before_is_migrated() {
     conn.execute_batch(
         "DROP INDEX executions_in_doubt;
          CREATE INDEX executions_in_doubt ON executions (content) WHERE status = 5;
+         DROP INDEX sessions_unsettled; ALTER TABLE sessions DROP COLUMN unsettled;
          DROP INDEX executions_unusual; DROP INDEX executions_duplicated;
          DROP INDEX sessions_by_activity; DROP TABLE repeats;
          DROP INDEX executions_guarding; DROP INDEX executions_guarding_literal; DROP INDEX executions_guarding_ruled;

@@ -138,7 +138,8 @@ async fn a_database_of_the_version_before_is_migrated() {
     f.store.close().await;
     let old = rusqlite::Connection::open(&f.options.path).unwrap();
     old.execute_batch(
-        "DROP TABLE repeats; DROP INDEX executions_guarding; DROP INDEX executions_guarding_literal; DROP INDEX executions_guarding_ruled;
+        "DROP INDEX sessions_unsettled; ALTER TABLE sessions DROP COLUMN unsettled;
+         DROP TABLE repeats; DROP INDEX executions_guarding; DROP INDEX executions_guarding_literal; DROP INDEX executions_guarding_ruled;
          ALTER TABLE executions DROP COLUMN guard; ALTER TABLE executions DROP COLUMN ruled;
          ALTER TABLE keys DROP COLUMN fingerprint;
          ALTER TABLE executions DROP COLUMN literal; ALTER TABLE executions DROP COLUMN upstream_key;

@@ -5,7 +5,10 @@
     reason = "a test stops at the first thing that is not as it must be"
 )]
 
+mod api;
 mod environment;
+mod sessions;
+mod signals;
 
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::os::unix::process::ExitStatusExt as _;

@@ -1,4 +1,5 @@
 import { BLANK_KEY, isBlank } from "./blank-key.js";
+import { assertJson } from "./json.js";
 import type { ExecuteOptions, ExecutionFilter, UpdateOptions } from "./options.js";
 import { type CallOptions, type ClientOptions, Transport } from "./transport.js";
 import type * as wire from "./wire.js";
@@ -87,6 +88,8 @@ export class StateApi {
     toolInput: unknown,
     options?: CallOptions,
   ): Result<"create_tool_execution"> {
+    const refused = notJson(toolInput);
+    if (refused) return refused;
     const params = { user_id: userId, session_id: sessionId, goal_id: goalId, tool_name: toolName, tool_input: toolInput };
     return this.#once("create_tool_execution", params, options);
   }
@@ -104,6 +107,8 @@ export class StateApi {
     if (typeof idempotencyKey === "string" && isBlank(idempotencyKey)) {
       return Promise.reject(new TypeError(`idempotency_key ${BLANK_KEY}`));
     }
+    const refused = notJson(toolInput);
+    if (refused) return refused;
     const { lease, leaseMs, waitMs = 0, claimId, onMismatch } = options;
     const params = {
       user_id: userId,
@@ -327,5 +332,15 @@ export class StateApi {
   /** For methods where twice is not the same as once. */
   #once<M extends keyof wire.Methods>(method: M, params: Params<M>, options: CallOptions = {}): Result<M> {
     return this.#transport.call(method, params, false, options);
+  }
+}
+
+/** The rejection of a call whose input JSON cannot carry. */
+function notJson(toolInput: unknown): Promise<never> | undefined {
+  try {
+    assertJson(toolInput, "tool_input");
+    return undefined;
+  } catch (error) {
+    return Promise.reject(error);
   }
 }

@@ -1,4 +1,4 @@
-import type { ToolExecution } from "./wire.js";
+import type { Outcome, ToolExecution } from "./wire.js";
 
 /**
  * What is known about the tool call that an error is about. `no`: it had no effect and may be tried
@@ -99,17 +99,54 @@ const EFFECT_UNKNOWN = new Set(["INTERNAL", "STALE", "LEASE_LOST"]);
 export class InDoubtError extends StateEngineError {
   readonly execution: ToolExecution;
 
-  constructor(execution: ToolExecution, cause?: unknown) {
+  constructor(execution: ToolExecution, cause?: unknown, facts: { message?: string; toolRan?: ToolRan } = {}) {
     const { id, tool_name: tool, attempt, started_at: startedAt } = execution;
     const ending = cause instanceof Error ? ` It ended with: ${cause.message}.` : "";
     super(
-      `${tool} may already have taken effect: attempt ${attempt} started at ${startedAt ?? "an unknown time"} ` +
+      facts.message ??
+        `${tool} may already have taken effect: attempt ${attempt} started at ${startedAt ?? "an unknown time"} ` +
         `and its outcome is unknown.${ending} Do not call it again yet. Check whether it happened, ` +
         `then settle execution ${id} (openclaw-state-engine resolve ${id} --ran or --did-not-run).`,
-      { code: "IN_DOUBT", retryable: false, toolRan: "unknown", executionId: id, cause },
+      { code: "IN_DOUBT", retryable: false, toolRan: facts.toolRan ?? "unknown", executionId: id, cause },
     );
     this.execution = execution;
   }
+}
+
+/**
+ * The tool ended, but the engine could not record how. `outcome`, `output` and `error` say what the
+ * caller knows and the engine does not: for the engine, the call is in doubt.
+ */
+export class UnrecordedError extends InDoubtError {
+  readonly outcome: Outcome;
+  /** What the tool returned. */
+  readonly output: unknown;
+  /** How the tool failed. */
+  readonly error: string | undefined;
+
+  constructor(execution: ToolExecution, ending: { outcome: Outcome; output?: unknown; error?: string }, cause?: unknown) {
+    const { outcome, output, error } = ending;
+    const toolRan = ({ executed: "yes", not_executed: "no", unknown: "unknown" } as const)[outcome];
+    const { id, tool_name: tool } = execution;
+    const ran = { yes: "ran", no: "did not run", unknown: "may have run" }[toolRan];
+    const ended = error === undefined ? `returned ${shown(output)}` : `ended with: ${error}`;
+    const verdict = { yes: "--ran", no: "--did-not-run", unknown: "--ran or --did-not-run" }[toolRan];
+    const message =
+      `${tool} ${ran} and ${ended}, but the engine could not be reached to record it. Do not call it again: ` +
+      `settle execution ${id} first (openclaw-state-engine resolve ${id} ${verdict}).`;
+    super(execution, cause, { message, toolRan });
+    this.outcome = outcome;
+    this.output = output;
+    this.error = error;
+  }
+}
+
+/** The most characters of a result in a message. */
+const SHOWN = 500;
+
+function shown(output: unknown): string {
+  const text = JSON.stringify(output) ?? "nothing";
+  return text.length > SHOWN ? `${text.slice(0, SHOWN)}…` : text;
 }
 
 /**

@@ -8,8 +8,10 @@ export {
   RpcError,
   StateEngineError,
   ToolFailedError,
+  UnrecordedError,
 } from "./errors.js";
 export type { ErrorFacts, ToolRan } from "./errors.js";
+export { assertJson } from "./json.js";
 export type { ExecuteOptions, ExecutionFilter, UpdateOptions } from "./options.js";
 export type { RunToolCall, RunToolOptions, ToolContext } from "./run-tool.js";
 export type { CallOptions, ClientOptions } from "./transport.js";

@@ -6,8 +6,10 @@ import {
   NotExecutedError,
   RpcError,
   ToolFailedError,
+  UnrecordedError,
 } from "./errors.js";
-import { aborted } from "./transport.js";
+import { delayMs } from "./retry.js";
+import { aborted, type CallOptions } from "./transport.js";
 import type { Outcome, ToolExecution } from "./wire.js";
 
 /** A tool call that is meant to take effect once. */
@@ -32,6 +34,12 @@ export interface RunToolOptions {
   /** Gives the call up if the tool does not run yet. A running tool gets the abort as `context.signal`. */
   signal?: AbortSignal | undefined;
   /**
+   * Milliseconds to keep trying to record how the tool ended if the engine cannot be reached. After
+   * that, or after an abort, `UnrecordedError` says how it ended; after an abort the recording goes on.
+   * Default 600,000.
+   */
+  recordMs?: number | undefined;
+  /**
    * Returns the outcome that a thrown error shows. Default: `unknown`, because the tool may have taken
    * effect before a timeout. `ToolFailedError` and `NotExecutedError` always mean `executed` and
    * `not_executed`.
@@ -55,6 +63,9 @@ const WAIT_SLICE_MS = 25_000;
 /** Enough retries for a restart of the engine: neither an outcome nor a waiting caller should be lost. */
 const OVER_RESTART = { maxRetries: 8 };
 
+/** How long a caller that gave up waits for the record of a tool that ended. */
+const ABORTED_RECORD_MS = 5_000;
+
 /** The implementation of `StateEngineClient.runTool`. */
 export async function runTool<T>(
   client: StateApi,
@@ -62,7 +73,7 @@ export async function runTool<T>(
   fn: (context: ToolContext) => T | Promise<T>,
   options: RunToolOptions,
 ): Promise<T> {
-  const { signal, leaseMs } = options;
+  const { signal, leaseMs, recordMs = 600_000 } = options;
   if (signal?.aborted) throw aborted(signal, "no");
   // Without the signal: dropping the answer to a claim would leave the call in doubt.
   const claimed = await client.executeToolIdempotent(
@@ -76,7 +87,7 @@ export async function runTool<T>(
   );
   if (claimed.claim === "busy") return settled(await wait(client, claimed, options)) as T;
   if (claimed.claim !== "execute" || claimed.lease === undefined) return settled(claimed) as T;
-  const held = new HeldLease(client, claimed, claimed.lease, leaseMs ?? 60_000, signal);
+  const held = new HeldLease(client, claimed, claimed.lease, leaseMs ?? 60_000, recordMs, signal);
   try {
     if (signal?.aborted) {
       await held.finish({ outcome: "not_executed", error: "given up before it started" });
@@ -84,7 +95,7 @@ export async function runTool<T>(
     }
     return (await held.run(fn, options.classify)) as T;
   } finally {
-    held.release();
+    void held.release();
   }
 }
 
@@ -141,7 +152,9 @@ class HeldLease {
   readonly #execution: ToolExecution;
   readonly #lease: string;
   readonly #stop = new AbortController();
+  readonly #recordMs: number;
   readonly #signal: AbortSignal | undefined;
+  #recording: Promise<unknown> = Promise.resolve();
   readonly #timer: ReturnType<typeof setInterval>;
   readonly #onAbort = () => this.#stop.abort(this.#signal?.reason);
 
@@ -150,11 +163,13 @@ class HeldLease {
     execution: ToolExecution,
     lease: string,
     leaseMs: number,
+    recordMs: number,
     signal: AbortSignal | undefined,
   ) {
     this.#client = client;
     this.#execution = execution;
     this.#lease = lease;
+    this.#recordMs = recordMs;
     this.#signal = signal;
     signal?.addEventListener("abort", this.#onAbort, { once: true });
     this.#timer = setInterval(() => void this.#heartbeat(leaseMs), leaseMs / 3);
@@ -177,31 +192,60 @@ class HeldLease {
     }
     let execution: ToolExecution;
     try {
-      execution = await this.finish(ending);
+      execution = await this.#record(ending);
     } catch (error) {
-      // The tool ran, and its outcome could not be recorded.
-      throw new InDoubtError(this.#execution, error);
+      throw new UnrecordedError(this.#execution, ending, error);
     }
     return settled(execution, cause);
   }
 
+  /** Records an outcome that is known here and nowhere else: tries until the engine answers, or `recordMs`
+   * are over. An abort ends the wait, not the recording. */
+  async #record(ending: Ending): Promise<ToolExecution> {
+    const recording = this.#tryToRecord(ending);
+    this.#recording = recording.catch(() => {});
+    const signal = this.#signal;
+    if (signal === undefined) return recording;
+    const first = await Promise.race([recording, mayHaveStopped(recording, signal)]);
+    if (first === undefined) throw aborted(signal, "unknown");
+    return first;
+  }
+
+  async #tryToRecord(ending: Ending): Promise<ToolExecution> {
+    const until = performance.now() + this.#recordMs;
+    for (let attempt = 0; ; attempt += 1) {
+      try {
+        return await this.finish(ending, { maxRetries: 0 });
+      } catch (error) {
+        const left = until - performance.now();
+        const refused = error instanceof RpcError && !error.retryable;
+        if (refused || left <= 0) throw error;
+        const delay = delayMs(attempt, undefined, Math.random) ?? 0;
+        await new Promise((resolve) => setTimeout(resolve, Math.min(delay, left)));
+      }
+    }
+  }
+
   /** Records an outcome and returns the execution. If someone settled it before, it stays as settled. */
-  async finish(ending: Ending): Promise<ToolExecution> {
+  async finish(ending: Ending, retries: CallOptions = OVER_RESTART): Promise<ToolExecution> {
     const { outcome, output, error } = ending;
     const record = { ...(output === undefined ? {} : { output }), ...(error === undefined ? {} : { error }) };
     try {
-      return await this.#client.finishToolExecution(this.#lease, outcome, record, OVER_RESTART);
+      return await this.#client.finishToolExecution(this.#lease, outcome, record, retries);
     } catch (refusal) {
       if (!(refusal instanceof RpcError)) throw refusal;
-      if (refusal.code === "STALE") return this.#client.getToolExecution(this.#execution.id, OVER_RESTART);
+      if (refusal.code === "STALE") return this.#client.getToolExecution(this.#execution.id, retries);
       if ((refusal.code === "LIMIT" || refusal.code === "INVALID_PARAMS") && output !== undefined) {
-        return this.finish({ outcome, error: `the tool ran, and its result cannot be recorded: ${refusal.message}` });
+        const error = `the tool ran, and its result cannot be recorded: ${refusal.message}`;
+        return this.finish({ outcome, error }, retries);
       }
       throw refusal;
     }
   }
 
-  release(): void {
+  /** Keeps the lease as long as the outcome is being recorded. */
+  async release(): Promise<void> {
+    await this.#recording;
     clearInterval(this.#timer);
     this.#signal?.removeEventListener("abort", this.#onAbort);
   }
@@ -217,6 +261,25 @@ class HeldLease {
       }
     }
   }
+}
+
+/** Resolves to nothing when the caller gives up and the engine does not answer within a moment. */
+async function mayHaveStopped(recording: Promise<unknown>, signal: AbortSignal): Promise<undefined> {
+  let stop: () => void = () => {};
+  const stopped = new Promise<void>((resolve) => {
+    stop = resolve;
+    if (signal.aborted) resolve();
+    else signal.addEventListener("abort", stop, { once: true });
+  });
+  await Promise.race([stopped, recording.catch(() => {})]);
+  signal.removeEventListener("abort", stop);
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const moment = new Promise<void>((resolve) => {
+    timer = setTimeout(resolve, ABORTED_RECORD_MS);
+  });
+  await Promise.race([moment, recording.catch(() => {})]);
+  clearTimeout(timer);
+  return undefined;
 }
 
 /** What is recorded of a result. One that is not JSON is recorded as a failure that took effect. */

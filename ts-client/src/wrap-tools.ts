@@ -52,7 +52,9 @@ type Callable = (...args: unknown[]) => unknown;
 function wrapTool(name: string, tool: unknown, scope: ToolScope): unknown {
   if (typeof tool === "function") {
     return (...args: unknown[]) => {
-      const input = args.length > 1 ? args : args[0];
+      // `f(1, undefined)` is `f(1)`.
+      const given = args.slice(0, args.findLastIndex((one) => one !== undefined) + 1);
+      const input = given.length > 1 ? given : given[0];
       return runScoped(scope, { tool: name, input, callId: undefined }, () => (tool as Callable)(...args));
     };
   }

@@ -10,6 +10,7 @@ import {
   NotExecutedError,
   StateEngineClient,
   ToolFailedError,
+  UnrecordedError,
 } from "@openclaw/ts-client";
 
 import { begin, Engine, gate } from "./support.js";
@@ -203,6 +204,57 @@ test("if the engine is killed while the tool runs, the outcome is recorded after
   } finally {
     await own.remove();
   }
+});
+
+/** A client whose reports of outcomes are lost while the gate is shut. */
+async function unreachable(options) {
+  const shut = { reports: 0, open: false };
+  const fetching = (url, init) => {
+    if (!init.body.includes('"finish_tool_execution"') || shut.open) return fetch(url, init);
+    shut.reports += 1;
+    const cause = Object.assign(new Error("connect ECONNREFUSED"), { code: "ECONNREFUSED" });
+    return Promise.reject(new TypeError("fetch failed", { cause }));
+  };
+  return { shut, ...(await prepared({ fetch: fetching, ...options })) };
+}
+
+test("a known outcome is reported until the engine answers", async () => {
+  const { client, call, shut } = await unreachable();
+  const result = client.runTool(call, () => "sent");
+  while (shut.reports < 4) await new Promise((resolve) => setTimeout(resolve, 20));
+  shut.open = true;
+  assert.equal(await result, "sent");
+  assert.equal(await client.runTool(call, () => assert.fail("it ran again")), "sent");
+});
+
+test("an outcome that cannot be recorded in time is in the error", async () => {
+  const table = [
+    [() => ({ id: "m-1" }), "yes", "executed", /send ran and returned \{"id":"m-1"\}.*--ran/],
+    [() => Promise.reject(new ToolFailedError("no such address")), "yes", "executed", /send ran and ended with: no such address/],
+    [() => Promise.reject(new NotExecutedError("refused")), "no", "not_executed", /send did not run and ended with: refused.*--did-not-run/],
+    [() => Promise.reject(new Error("reset")), "unknown", "unknown", /send may have run and ended with: reset/],
+    [() => "x".repeat(2_000), "yes", "executed", /x{100}…/],
+  ];
+  for (const [tool, toolRan, outcome, message] of table) {
+    const { client, call, shut } = await unreachable();
+    const error = await client.runTool(call, tool, { recordMs: 300 }).catch((error) => error);
+    assert.ok(error instanceof UnrecordedError && error instanceof InDoubtError, String(error));
+    assert.deepEqual([error.code, error.toolRan, error.outcome, error.retryable], ["IN_DOUBT", toolRan, outcome, false]);
+    assert.match(error.message, message);
+    assert.ok(shut.reports > 1);
+    if (outcome === "executed" && error.error === undefined) assert.deepEqual(error.output, await tool());
+  }
+});
+
+test("after an abort the caller learns the outcome, and the recording goes on", { timeout: 60_000 }, async () => {
+  const { client, call, shut } = await unreachable();
+  const stop = new AbortController();
+  const running = client.runTool(call, () => (stop.abort(), "sent"), { signal: stop.signal });
+  const error = await running.catch((error) => error);
+  assert.ok(error instanceof UnrecordedError, String(error));
+  assert.deepEqual([error.output, error.cause.code], ["sent", "ABORTED"]);
+  shut.open = true;
+  assert.equal(await client.runTool(call, () => assert.fail("it ran again")), "sent");
 });
 
 test("callers in several processes run the tool once; if one dies in the tool, the call is in doubt", async () => {

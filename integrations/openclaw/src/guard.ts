@@ -1,3 +1,4 @@
+import { assertJson } from "@openclaw/ts-client";
 import { Call, type Ending } from "./call.ts";
 import { canonical, digest, masked } from "./canonical.ts";
 import { Claims } from "./claims.ts";
@@ -64,6 +65,11 @@ export class Guard {
   async before(event: BeforeToolCall, context: ToolCallContext): Promise<BeforeToolCallResult | undefined> {
     const policy = policyOf(event.toolName, event.params, this.#settings.tools);
     if (policy === "ignore" || isWrapper(event.toolName)) return undefined;
+    const why = whyNotJson(event.params);
+    if (why !== undefined) {
+      this.#log.warn(`state-engine: ${event.toolName} cannot be recorded: ${why}`);
+      return policy === "record" ? undefined : block(texts.notJson(why));
+    }
     const by = invokedCall(event.toolCallId);
     if (by && recordedByCaller(by)) return undefined;
     if (policy === "record" || (by && by.key === undefined)) {
@@ -262,6 +268,16 @@ export class Guard {
 
   #session(context: ToolCallContext): Promise<Session> {
     return this.#sessions.get(context.agentId, nameOf(context));
+  }
+}
+
+/** Why parameters cannot be recorded: JSON would make two different calls one. */
+function whyNotJson(params: unknown): string | undefined {
+  try {
+    assertJson(params, "params");
+    return undefined;
+  } catch (error) {
+    return error instanceof Error ? error.message : String(error);
   }
 }
 

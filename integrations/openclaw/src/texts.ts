@@ -42,6 +42,10 @@ export function engineDown(url: string, why: string): string {
   );
 }
 
+export function notJson(why: string): string {
+  return `${MARK} NOT run, and nothing was changed: ${why}. Call the tool again with such parameters.`;
+}
+
 export function cancelled(): string {
   return `${MARK} NOT run: the call was cancelled before it started.`;
 }

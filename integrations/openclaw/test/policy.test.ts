@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { canonical, digest, masked } from "../src/canonical.ts";
+import { Guard } from "../src/guard.ts";
 import { invokedCall, recordedByCaller } from "../src/invoked.ts";
 import { type Policy, policyOf } from "../src/policy.ts";
 import { storedResult, textOf } from "../src/results.ts";
@@ -60,4 +61,20 @@ test("a long result is truncated at a character, and an image is named but not s
   assert.equal(long.truncated, true);
   assert.equal(long.content[0]?.text?.length, 131_072);
   assert.ok(textOf(long).endsWith("(image: not stored)\n(truncated for the record)"));
+});
+
+test("a call whose parameters JSON cannot carry is held back, and a read runs unrecorded", async () => {
+  const warnings: string[] = [];
+  const log = { info: () => {}, warn: (text: string) => void warnings.push(text), error: () => {}, debug: () => {} };
+  // Nothing listens there: the call is refused before the engine is asked.
+  const config = { engineUrl: "http://127.0.0.1:9", token: undefined, onEngineDown: "allow", tools: {} } as const;
+  const guard = new Guard(config, log as never);
+  const context = { agentId: "main", sessionKey: "s" } as never;
+  for (const [n, value] of [new Map(), new Set(), new FormData(), 1n, () => 1, Number.NaN, new (class Mail {})()].entries()) {
+    const event = (toolName: string) => ({ toolName, params: { value }, toolCallId: `c${n}` }) as never;
+    const held = await guard.before(event("send_email"), context);
+    assert.match(held?.blockReason ?? "", /NOT run, and nothing was changed: params\["value"\] is .*JSON cannot carry/);
+    assert.equal(await guard.before(event("read"), context), undefined);
+  }
+  assert.equal(warnings.length, 14);
 });

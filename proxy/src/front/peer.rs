@@ -6,6 +6,7 @@ use std::pin::Pin;
 use std::sync::{Arc, Weak};
 use std::task::{Context, Poll, ready};
 
+use proxy_core::http::address::plain;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
@@ -109,6 +110,14 @@ impl AsyncWrite for ClientStream {
 pub(crate) struct Peer(Weak<TcpStream>);
 
 impl Peer {
+    /// Whether the client runs on this machine, and not only passes through it.
+    pub(crate) fn is_of_this_machine(&self) -> bool {
+        let Some(stream) = self.0.upgrade() else { return false };
+        let (Ok(peer), Ok(local)) = (stream.peer_addr(), stream.local_addr()) else { return false };
+        let peer = plain(peer.ip());
+        peer.is_loopback() || peer == plain(local.ip())
+    }
+
     /// Whether the client has reset the connection: it wants no more of it. As long as nobody has
     /// read that.
     pub(crate) fn is_reset(&self) -> bool {

@@ -64,9 +64,11 @@ pub(crate) async fn open(
         spawn(context, link, to_proxy(Arc::clone(context), client, metadata.credentials, slot));
         return Ok(own::connected());
     }
-    // The user's own proxy would connect to any address.
-    context.upstreams.dialer.guard.check_literal(&authority)?;
-    context.tunnels.check_port(&authority)?;
+    if !context.leads_to_api(link, metadata.credentials.as_ref(), &authority) {
+        // The user's own proxy would connect to any address.
+        context.upstreams.dialer.guard.check_literal(&authority)?;
+        context.tunnels.check_port(&authority)?;
+    }
     let place = context.tunnels.places.take()?;
     let intercepted =
         context.tunnels.interceptor.as_ref().is_some_and(|one| one.covers(&authority));

@@ -9,7 +9,7 @@ use proxy_core::error::Error;
 use proxy_core::http::hop_by_hop::upgrade_of;
 use proxy_core::http::next_hop;
 use proxy_core::http::target::{Authority, Target};
-use proxy_core::mcp::stdio::{STDIO_PORT, stdio_name};
+use proxy_core::mcp::stdio::{STDIO_PORT, STDIO_PROOF, STDIO_PROVER, stdio_name};
 use proxy_core::policy::decision::PassReason;
 use store::call::Sent as BytesSent;
 use store::decision::Decision;
@@ -55,7 +55,8 @@ async fn send_once(
     mut call: OutboundCall,
 ) -> Result<AnswerHead, SendFailure> {
     let context = &exchange.context;
-    let wrapper = stdio_wrapper(&call.target, &call.head.headers).map_err(SendFailure::of)?;
+    let wrapper =
+        stdio_wrapper(context, &call.target, &call.head.headers).map_err(SendFailure::of)?;
     let silence = exchange.label.silence(&context.timeouts);
     call.prepare(&context.own.via);
     if exchange.label.mcp.is_some() {
@@ -76,8 +77,12 @@ async fn send_once(
 }
 
 /// Where a server on stdio is reached: at the port of the loopback that its wrapper names. `None`
-/// for every other target.
-fn stdio_wrapper(target: &Target, headers: &HeaderMap) -> Result<Option<Target>, Error> {
+/// for every other target. With `refuse_loopback` the wrapper has to prove that it is one.
+fn stdio_wrapper(
+    context: &ProxyContext,
+    target: &Target,
+    headers: &HeaderMap,
+) -> Result<Option<Target>, Error> {
     if stdio_name(&target.authority.host).is_none() {
         return Ok(None);
     }
@@ -86,6 +91,13 @@ fn stdio_wrapper(target: &Target, headers: &HeaderMap) -> Result<Option<Target>,
         detail: format!("{} can only be reached through its wrapper", target.authority.host),
         sent: BytesSent::Never,
     })?;
+    let proof = headers.get(STDIO_PROOF).and_then(|proof| proof.to_str().ok()).unwrap_or_default();
+    if context.upstreams.dialer.guard.refuses_loopback()
+        && !context.store.check_session_token(STDIO_PROVER, proof)
+    {
+        let why = format!("{} is on this machine (refuse_loopback)", target.authority.host);
+        return Err(Error::Refused(why));
+    }
     let authority = Authority::new(target.authority.host.clone(), port);
     Ok(Some(Target { authority, ..target.clone() }))
 }
@@ -131,7 +143,7 @@ pub(crate) async fn pass(
     context.store.count(decision, &target.authority.host);
     let protocols = upgrade_of(&head.method, &head.headers);
     let watch = Watch::of(&context.calls.mcp, &target, &mut head, &reason);
-    let wrapper = stdio_wrapper(&target, &head.headers)?;
+    let wrapper = stdio_wrapper(context, &target, &head.headers)?;
     next_hop::prepare(&context.own.via, &target, &mut head);
     let mut request = Request::from_parts(head, body);
     let client = protocols.is_some().then(|| hyper::upgrade::on(&mut request));

@@ -47,9 +47,16 @@ pub(crate) fn receive(
     if parts.method == Method::OPTIONS && !count_forward(&mut parts) {
         return Ok(None);
     }
-    context.upstreams.dialer.guard.check_literal(&target.authority)?;
+    let to_api = context.leads_to_api(link, metadata.credentials.as_ref(), &target.authority);
+    if !to_api {
+        context.upstreams.dialer.guard.check_literal(&target.authority)?;
+    }
     let request = ReceivedRequest { target, parts, metadata, policy: context.policy() };
-    let decision = request.policy.decide_by_head(request.head());
+    let decision = if to_api {
+        HeadDecision::Decided(PolicyDecision::Pass(PassReason::StateApi))
+    } else {
+        request.policy.decide_by_head(request.head())
+    };
     Ok(Some(Received { request, body, decision }))
 }
 

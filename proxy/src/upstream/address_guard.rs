@@ -24,14 +24,36 @@ const METADATA_ORACLE: Ipv4Addr = Ipv4Addr::new(192, 0, 0, 192);
 #[derive(Debug)]
 pub(crate) struct AddressGuard {
     own: Vec<SocketAddr>,
+    api: Vec<SocketAddr>,
     loopback: bool,
     private: bool,
 }
 
 impl AddressGuard {
-    /// `own`: where the engine itself listens. `access` says which ranges are refused too.
-    pub(crate) fn new(own: Vec<SocketAddr>, access: &Access) -> Self {
-        Self { own, loopback: access.refuse_loopback, private: access.refuse_private }
+    /// `proxy`, `api`: where the engine itself listens. `access` says which ranges are refused too.
+    pub(crate) fn new(proxy: &[SocketAddr], api: &[SocketAddr], access: &Access) -> Self {
+        Self {
+            own: [proxy, api].concat(),
+            api: api.to_vec(),
+            loopback: access.refuse_loopback,
+            private: access.refuse_private,
+        }
+    }
+
+    /// Whether an authority is the address of the state API, as `STATE_ENGINE_URL` names it. A host
+    /// name never is: a page could have chosen where it leads.
+    pub(crate) fn is_api(&self, authority: &Authority) -> bool {
+        let Ok(ip) = without_brackets(&authority.host).parse().map(plain) else { return false };
+        self.api.iter().any(|api| {
+            let listens = plain(api.ip());
+            let same = listens == ip || listens.is_unspecified() && ip.is_loopback();
+            same && api.port() == authority.port
+        })
+    }
+
+    /// Whether nothing on this machine may be reached.
+    pub(crate) fn refuses_loopback(&self) -> bool {
+        self.loopback
     }
 
     /// Refuses a host that is an address nobody may reach, before anything is recorded of it. Names
@@ -42,12 +64,17 @@ impl AddressGuard {
         why.map_or(Ok(()), |why| Err(refused(authority, why)))
     }
 
+    /// Why `address` is refused even to those who may reach this machine, if it is.
+    pub(super) fn refusal_of_own(&self, address: SocketAddr) -> Option<&'static str> {
+        is_own(&self.own, address.ip(), address.port()).then_some("one of the engine's own ports")
+    }
+
     /// Why `address` is refused, if it is.
     pub(crate) fn refusal(&self, address: SocketAddr) -> Option<&'static str> {
-        let ip = plain(address.ip());
-        if is_own(&self.own, ip, address.port()) {
-            return Some("one of the engine's own ports");
+        if let Some(why) = self.refusal_of_own(address) {
+            return Some(why);
         }
+        let ip = plain(address.ip());
         let link_local = match ip {
             IpAddr::V4(ip) => ip.is_link_local(),
             IpAddr::V6(ip) => ip.is_unicast_link_local(),
@@ -102,7 +129,8 @@ mod tests {
 
     #[test]
     fn own_ports_and_metadata_are_refused_in_every_spelling() {
-        let guard = AddressGuard::new(vec!["127.0.0.1:3030".parse().unwrap()], &Access::default());
+        let guard =
+            AddressGuard::new(&["127.0.0.1:3030".parse().unwrap()], &[], &Access::default());
         for refused in [
             "127.0.0.1:3030",
             "127.9.9.9:3030",
@@ -129,10 +157,31 @@ mod tests {
         }
     }
 
+    #[test]
+    fn only_its_very_address_is_the_apis() {
+        let is_api = |listens: &str, host: &str, port| {
+            let api = [listens.parse().unwrap()];
+            AddressGuard::new(&[], &api, &Access::default()).is_api(&Authority::new(host, port))
+        };
+        for (listens, host) in [
+            ("127.0.0.1:3030", "127.0.0.1"),
+            ("0.0.0.0:3030", "127.0.0.1"),
+            ("[::1]:3030", "[::1]"),
+            ("[::]:3030", "[::1]"),
+            ("10.0.0.1:3030", "10.0.0.1"),
+        ] {
+            assert!(is_api(listens, host, 3030), "{host}");
+            assert!(!is_api(listens, host, 3031), "{host}");
+        }
+        for host in ["localhost", "127.0.0.2", "0.0.0.0", "[::1]", "evil.example", "10.0.0.1", ""] {
+            assert!(!is_api("127.0.0.1:3030", host, 3030), "{host}");
+        }
+    }
+
     /// If another proxy resolves, an address must be recognised however it is written.
     #[test]
     fn literals_are_refused_in_every_spelling() {
-        let guard = AddressGuard::new(Vec::new(), &Access::default());
+        let guard = AddressGuard::new(&[], &[], &Access::default());
         let check = |host: &str| guard.check_literal(&Authority::new(host, 443)).is_err();
         for refused in [
             "169.254.169.254",
@@ -158,7 +207,7 @@ mod tests {
         let refused = |loopback, private, address: &str| {
             let access =
                 Access { refuse_loopback: loopback, refuse_private: private, ..Access::default() };
-            AddressGuard::new(Vec::new(), &access).refusal(address.parse().unwrap()).is_some()
+            AddressGuard::new(&[], &[], &access).refusal(address.parse().unwrap()).is_some()
         };
         for address in ["127.0.0.1:80", "[::1]:80", "0.0.0.0:80", "[::ffff:127.0.0.1]:80"] {
             assert!(refused(true, false, address) && !refused(false, true, address), "{address}");

@@ -24,6 +24,9 @@ pub(crate) struct Dialer {
     limit: Duration,
 }
 
+/// Why an address is refused, if it is.
+type Refusal<'a> = dyn Fn(SocketAddr) -> Option<&'static str> + Sync + 'a;
+
 impl Dialer {
     /// `proxies`: the user's own. `limit`: how long one connection may take.
     pub(super) fn new(
@@ -35,7 +38,8 @@ impl Dialer {
     }
 
     fn proxy(&self, scheme: Scheme, authority: &Authority) -> Option<&Arc<EgressProxy>> {
-        self.proxies.as_ref().and_then(|proxies| proxies.towards(scheme, authority))
+        let proxies = self.proxies.as_ref().filter(|_| !self.guard.is_api(authority));
+        proxies.and_then(|proxies| proxies.towards(scheme, authority))
     }
 
     /// A stream to `authority` for TLS or anything else that is not clear HTTP: direct, or a tunnel
@@ -62,10 +66,26 @@ impl Dialer {
         }
     }
 
-    /// Resolves and connects.
+    /// A stream to the wrapper of a server on stdio, at a port of the loopback.
+    pub(super) async fn wrapper(&self, port: u16) -> Result<TcpStream, Error> {
+        let refusal = |address| self.guard.refusal_of_own(address);
+        self.connect(&Authority::new("127.0.0.1", port), &refusal).await
+    }
+
+    /// Resolves and connects. Who may reach the state API was checked before.
     pub(super) async fn direct(&self, authority: &Authority) -> Result<TcpStream, Error> {
+        let to_api = self.guard.is_api(authority);
+        let refusal = |address| self.guard.refusal(address).filter(|_| !to_api);
+        self.connect(authority, &refusal).await
+    }
+
+    async fn connect(
+        &self,
+        authority: &Authority,
+        refusal: &Refusal<'_>,
+    ) -> Result<TcpStream, Error> {
         let deadline = Instant::now() + self.limit;
-        let allowed = self.resolve(authority).await?;
+        let allowed = self.resolve(authority, refusal).await?;
         let mut last = io::Error::from(io::ErrorKind::AddrNotAvailable);
         for (n, address) in allowed.iter().enumerate() {
             // The addresses share the time left, so that one that drops packets does not use it up.
@@ -87,7 +107,11 @@ impl Dialer {
         })
     }
 
-    async fn resolve(&self, authority: &Authority) -> Result<Vec<SocketAddr>, Error> {
+    async fn resolve(
+        &self,
+        authority: &Authority,
+        refusal: &Refusal<'_>,
+    ) -> Result<Vec<SocketAddr>, Error> {
         let host = match &*authority.host {
             // Not every resolver knows it with a dot at its end (RFC 6761, 6.3).
             "localhost" => "localhost",
@@ -106,9 +130,9 @@ impl Dialer {
         };
         let (mut allowed, mut why) = (Vec::new(), None);
         for address in found {
-            match self.guard.refusal(address) {
+            match refusal(address) {
                 None => allowed.push(address),
-                refusal => why = refusal,
+                refused => why = refused,
             }
         }
         match (allowed.is_empty(), why) {

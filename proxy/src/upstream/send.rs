@@ -10,7 +10,7 @@ use hyper::client::conn::TrySendError;
 use hyper::header::UPGRADE;
 use hyper::{Request, Response};
 use proxy_core::error::Error;
-use proxy_core::http::target::{Authority, Scheme, Target};
+use proxy_core::http::target::{Scheme, Target};
 use proxy_core::mcp::caller::Caller;
 use proxy_core::mcp::stdio::stdio_name;
 use store::call::Sent;
@@ -162,8 +162,7 @@ impl Upstreams {
         let authority = &target.authority;
         let (stream, proxy) = match target.scheme {
             Scheme::Http if stdio_name(&authority.host).is_some() => {
-                let wrapper = Authority::new("127.0.0.1", authority.port);
-                (self.dialer.direct(&wrapper).await?, None)
+                (self.dialer.wrapper(authority.port).await?, None)
             }
             Scheme::Http => self.dialer.http(authority).await?,
             Scheme::Https => (self.dialer.tunnel(authority).await?, None),

@@ -6,7 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use uuid::Uuid;
 
-use crate::key::{Digest, HolderKey};
+use crate::key::{self, Digest, HolderKey};
 use crate::model::{EffectClass, Execution, Json, Timestamp};
 use crate::state::Knowledge;
 
@@ -70,6 +70,11 @@ pub struct Call {
 }
 
 impl CallDigests {
+    /// `content`, `ruled` and `literal` as they would be in another session of the user.
+    pub fn contents_in(&self, user: Uuid, session: Uuid) -> [Digest; 3] {
+        self.requests.map(|request| key::in_session(user, session, &request))
+    }
+
     /// Whether a stored fingerprint is that of the same input.
     pub fn is_fingerprint(&self, stored: [u8; 16]) -> bool {
         stored == self.fingerprint.short() || stored == self.legacy.short()
@@ -90,6 +95,8 @@ pub struct CallDigests {
     pub ruled: Digest,
     /// `content` with the keys that a rule or a table places, since these may come and go.
     pub literal: Digest,
+    /// What `content`, `ruled` and `literal` are made of, whatever the session.
+    pub requests: [Digest; 3],
     /// Of its credentials.
     pub principal: Digest,
     /// Of `Agent-Repeat`, if given.

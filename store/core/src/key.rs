@@ -173,6 +173,11 @@ pub fn api_input_v1(tool: &str, input: &Json) -> Digest {
         .finish()
 }
 
+/// The digest of a proxied request within a session. Frozen as v1.
+pub fn in_session(user: Uuid, session: Uuid, request: &Digest) -> Digest {
+    Encoder::new("content/v1").field(user).field(session).field(request.as_bytes()).finish()
+}
+
 /// `auto:{tool}:{YYYYMMDD}:{hash}`, where the date is the session's creation date, so that the key
 /// is the same across seconds, midnight and restarts. 128 bits of the hash are shown.
 pub fn derived_text(tool: &str, session_created: Timestamp, hash: &Digest) -> String {

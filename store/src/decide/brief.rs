@@ -46,6 +46,8 @@ pub(crate) enum Guard {
     Given,
     /// Its answer did not arrive, or its client left while it runs.
     Undelivered,
+    /// It runs in an ended session, and the call is of the next session of that name. Never stored.
+    Outlived,
 }
 
 impl Guard {

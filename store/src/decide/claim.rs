@@ -138,6 +138,12 @@ fn case_of(holder: Brief, call: &Call) -> ClaimCase {
     }
 }
 
+/// Whether it has the credentials and the whole input of the call.
+fn is_same(hit: &Brief, call: &Call) -> bool {
+    let fingerprint = |stored| call.digests.is_fingerprint(stored);
+    doubt::is_own(hit, call) && hit.fingerprint.is_some_and(fingerprint)
+}
+
 impl ClaimCase {
     /// Second step, for calls that would run: whether [`Self::guarded`] needs the executions that hold back
     /// calls with this content.
@@ -156,14 +162,11 @@ impl ClaimCase {
         let Some(hit) = guard::same_call(guarding, call, undelivered_since) else { return self };
         match hit.guard {
             Some(Guard::Undelivered)
-                if call.undelivered == Undelivered::Replay
-                    && doubt::is_own(&hit, call)
-                    && hit
-                        .fingerprint
-                        .is_some_and(|stored| call.digests.is_fingerprint(stored)) =>
+                if call.undelivered == Undelivered::Replay && is_same(&hit, call) =>
             {
                 Self::Undelivered(hit)
             }
+            Some(Guard::Outlived) if is_same(&hit, call) => Self::Undelivered(hit),
             // Its newest attempt runs, and an earlier one may have run as well.
             Some(Guard::Doubt) if matches!(hit.state, State::InDoubt { .. }) => {
                 Self::Doubtful(hit, FoundBy::Content)

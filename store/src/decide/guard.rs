@@ -24,7 +24,7 @@ pub(super) fn same_call(
 ) -> Option<Brief> {
     let repeat = call.digests.repeat.as_ref().map(Digest::short);
     let holds = |hit: &Brief| match hit.guard {
-        Some(Guard::Doubt) => true,
+        Some(Guard::Doubt | Guard::Outlived) => true,
         Some(Guard::Undelivered) => {
             call.undelivered != Undelivered::Run && is_remembered(hit, undelivered_since)
         }
@@ -52,7 +52,10 @@ pub(super) fn redeliver<'a>(
         let named_for = Some(call.digests.fingerprint.short());
         let key = KeyRow { named_for, ..KeyRow::first(key) };
         plan.change(Change::Key(key));
-        let why = Some("its answer did not arrive");
+        let why = Some(match hit.guard {
+            Some(Guard::Outlived) => "it runs in an earlier session of the same name",
+            _ => "its answer did not arrive",
+        });
         let detail = Detail { why, run: call.run.as_deref(), ..Detail::default() }.naming(key);
         plan.log_only(EventKind::Named, hit.state.attempt(), Actor::Proxy, &detail);
     }
@@ -69,6 +72,7 @@ pub(super) fn redeliver<'a>(
 pub(super) fn doubt_of(hit: &Brief, context: &Context<'_>) -> Doubt {
     let why = match (hit.guard, hit.state) {
         (Some(Guard::Undelivered), _) => "its answer did not arrive",
+        (Some(Guard::Outlived), _) => "it runs in an earlier session of the same name",
         (_, State::Running { .. }) => "another attempt is running",
         _ => "claimed",
     };

@@ -61,6 +61,7 @@ impl Housekeeping {
                 "answers that did not arrive are remembered",
                 claims::forget_undelivered,
             );
+            run_now(writer, "ended sessions are looked through again", claims::settle_sessions);
         }
         if self.every_hour.due() {
             run_now(writer, "old events are kept for another hour", retention::prune_events);

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use rusqlite::Connection;
+use store_core::Error;
 use store_core::call::{Call, Finish, Foreseen, Settled};
 use store_core::model::Timestamp;
 use uuid::Uuid;
@@ -15,11 +16,15 @@ use crate::sqlite::error::Fail;
 use crate::sqlite::transaction::{AfterCommit, Transaction};
 use crate::sqlite::{answers, facts, queries, rows};
 
-/// Claims a call.
+/// Claims a call. Refused if its session has ended since its scope was read.
 pub(crate) fn claim(tx: &mut Transaction<'_>, call: &Call) -> Result<ClaimAnswer, Fail> {
+    let (open, earlier) = facts::surroundings(tx.conn, call.scope.session)?;
+    if !open {
+        return Err(Error::SessionEnded(call.scope.session_id).into());
+    }
     let context = &tx.context;
     let since = context.undelivered_since();
-    let case = case_of(tx.conn, call, (context.now, context.jumps), since)?;
+    let case = case_of(tx.conn, call, &earlier, (context.now, context.jumps), since)?;
     let stored = match case.needs_answer() {
         Some(row) => answers::get(tx.conn, row)?,
         None => None,
@@ -35,14 +40,16 @@ pub(crate) fn foresee(
     now: Timestamp,
     jumps: &Jumps,
 ) -> rusqlite::Result<Foreseen> {
+    let (_, earlier) = facts::surroundings(conn, call.scope.session)?;
     // Housekeeping drops what is forgotten, within a minute.
     let since = Timestamp::from_micros(i64::MIN);
-    Ok(claim::foresee(case_of(conn, call, (now, jumps), since)?, call, now))
+    Ok(claim::foresee(case_of(conn, call, &earlier, (now, jumps), since)?, call, now))
 }
 
 fn case_of(
     conn: &Connection,
     call: &Call,
+    earlier: &[(i64, Uuid)],
     (now, jumps): (Timestamp, &Jumps),
     undelivered_since: Timestamp,
 ) -> rusqlite::Result<ClaimCase> {
@@ -52,7 +59,7 @@ fn case_of(
     };
     let case = claim::by_holder(holder, call, now, jumps);
     if case.needs_doubt_guard(call) {
-        Ok(case.guarded(facts::guarding(conn, call)?, call, undelivered_since))
+        Ok(case.guarded(facts::guarding(conn, call, earlier)?, call, undelivered_since))
     } else {
         Ok(case)
     }
@@ -121,6 +128,12 @@ pub(crate) fn left_undelivered(tx: &mut Transaction<'_>) -> rusqlite::Result<Vec
             Ok(AfterCommit::Execution(row.get(0)?, Effect::Given(rows::uuid(row, 1)?)))
         })?
         .collect()
+}
+
+/// Lets go of ended sessions whose calls are all settled.
+pub(crate) fn settle_sessions(tx: &mut Transaction<'_>) -> Result<(), Fail> {
+    tx.conn.prepare_cached(queries::SESSIONS_SETTLE)?.execute([])?;
+    Ok(())
 }
 
 /// Ends the memory of answers that did not arrive long ago.

@@ -122,6 +122,7 @@ pub(crate) fn update_session(
         update.last_activity_at.unwrap_or(now.last_activity_at).as_micros(),
         tx.now().as_micros(),
     ])?;
+    tx.conn.prepare_cached(queries::SESSION_LEFT)?.execute([found.id])?;
     log_session(tx, found.id, EventKind::SessionUpdated, status)?;
     tx.after(AfterCommit::ScopesChanged);
     Ok(())

@@ -9,7 +9,8 @@ const STEPS: &[M<'_>] = &[
     M::up(include_str!("../../migrations/0004_upstream_key.sql")),
     M::up(include_str!("../../migrations/0005_literal.sql")),
     M::up(include_str!("../../migrations/0006_guard.sql")),
-    M::up(include_str!("../../migrations/0007_doubts.sql")),
+    M::up(include_str!("../../migrations/0007_unsettled.sql")),
+    M::up(include_str!("../../migrations/0008_doubts.sql")),
 ];
 
 /// The version that this program reads and writes.

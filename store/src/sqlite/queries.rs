@@ -61,6 +61,24 @@ pub(crate) const SESSION_TOUCH: &str =
 /// The newest session of a name that accepts calls.
 pub(crate) const SESSION_BY_NAME: &str = "SELECT id, uuid, created_at FROM sessions
   WHERE user = ?1 AND name = ?2 AND status IN (0, 1) ORDER BY id DESC LIMIT 1";
+/// Whether session ?1 accepts calls, with each other session of its name that may have calls that hold back
+/// its own.
+pub(crate) const SESSION_AND_UNSETTLED: &str = "SELECT s.status, p.id, p.uuid FROM sessions s
+  LEFT JOIN sessions p ON p.user = s.user AND p.name = s.name AND p.unsettled = 1 AND p.id <> s.id
+  WHERE s.id = ?1";
+macro_rules! is_unsettled {
+    () => {
+        "(EXISTS (SELECT 1 FROM executions e WHERE e.session = sessions.id AND e.status = 5)
+    OR EXISTS (SELECT 1 FROM executions e WHERE e.status = 1 AND +e.session = sessions.id))"
+    };
+}
+pub(crate) const SESSION_LEFT: &str = concat!(
+    "UPDATE sessions SET unsettled = ",
+    is_unsettled!(),
+    " WHERE id = ?1 AND name IS NOT NULL AND status NOT IN (0, 1)"
+);
+pub(crate) const SESSIONS_SETTLE: &str =
+    concat!("UPDATE sessions SET unsettled = 0 WHERE unsettled = 1 AND NOT ", is_unsettled!());
 /// The newest session of a name, of any user.
 pub(crate) const SESSION_NEWEST_OF_NAME: &str =
     "SELECT uuid FROM sessions WHERE name = ?1 ORDER BY id DESC LIMIT 1";
@@ -325,6 +343,17 @@ pub(crate) const BRIEF_GUARDING: &str = concat!(
     ", NULL, NULL FROM executions e WHERE e.ruled = ?2 AND e.guard IS NOT NULL UNION ALL SELECT ",
     brief_columns!(),
     ", NULL, NULL FROM executions e WHERE e.literal = ?3 AND e.guard IS NOT NULL"
+);
+/// The executions of session ?4 that run or are in doubt and have the content ?1, ?2 or ?3, as above.
+pub(crate) const BRIEF_UNSETTLED: &str = concat!(
+    "SELECT ",
+    brief_columns!(),
+    ", NULL, NULL FROM executions e WHERE e.session = ?4 AND e.status = 5
+       AND (e.content IN (?1, ?2, ?3) OR e.ruled = ?2 OR e.literal = ?3)
+     UNION ALL SELECT ",
+    brief_columns!(),
+    ", NULL, NULL FROM executions e WHERE +e.session = ?4 AND e.status = 1
+       AND (e.content IN (?1, ?2, ?3) OR e.ruled = ?2 OR e.literal = ?3)"
 );
 /// Nothing is held back any more because of how the answer fared: ?1 got it.
 pub(crate) const GUARD_ARRIVED: &str =

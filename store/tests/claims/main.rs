@@ -9,6 +9,7 @@ mod classes;
 mod doubt;
 mod duplicates;
 mod failures;
+mod sessions;
 mod undelivered;
 
 use std::sync::Arc;

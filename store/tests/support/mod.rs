@@ -104,6 +104,7 @@ pub(crate) fn call(scope: Scope, key: &str, input: &str) -> Call {
             content: Digest::of(format!("content {input}").as_bytes()),
             ruled: Digest::of(format!("content {input}").as_bytes()),
             literal: Digest::of(format!("content {input}").as_bytes()),
+            requests: [Digest::of(format!("request {input}").as_bytes()); 3],
             principal: Digest::of(b"nobody"),
             repeat: None,
         },

@@ -3,6 +3,7 @@
 use std::fs;
 
 use serde_json::{Value, json};
+use testkit::{Request, Upstream};
 
 use super::{Place, executions, text};
 
@@ -43,27 +44,35 @@ fn without_an_engine_the_wrapper_starts_one() {
 }
 
 #[test]
-fn all_other_messages_pass_byte_for_byte() {
+fn all_other_messages_pass_as_they_were_understood() {
     let place = Place::new();
     let _engine = place.builder.start();
     let mut session = place.start();
-    for line in [
-        "{ \"jsonrpc\" : \"2.0\", \"id\":1, \"method\":\"initialize\" }\n",
-        "{\"jsonrpc\":\"2.0\",\"method\":\"notifications/initialized\"}\r\n",
-        "{\"jsonrpc\":\"2.0\",\"id\":7,\"result\":{\"b\":1,\"a\":2}}\n",
-        "[{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"ping\"}]\n",
+    for (line, sent) in [
+        (
+            "{ \"jsonrpc\" : \"2.0\", \"id\":1, \"method\":\"initialize\" }\n",
+            r#"{"jsonrpc":"2.0","id":1,"method":"initialize"}"#,
+        ),
+        (
+            "{\"jsonrpc\":\"2.0\",\"method\":\"notifications\\/initialized\"}\r\n",
+            r#"{"jsonrpc":"2.0","method":"notifications/initialized"}"#,
+        ),
+        (
+            "\n \r\n{\"jsonrpc\":\"2.0\",\"id\":7,\"result\":{\"b\":1.50,\"a\":12345678901234567890}}\n",
+            r#"{"jsonrpc":"2.0","id":7,"result":{"b":1.50,"a":12345678901234567890}}"#,
+        ),
+        (
+            "[{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"ping\"}]\n",
+            r#"[{"jsonrpc":"2.0","id":1,"method":"ping"}]"#,
+        ),
+        (
+            "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"x\",\"params\":{\"t\":\"\u{e4}\u{2028}\u{85}\"}}\n",
+            "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"x\",\"params\":{\"t\":\"\u{e4}\\u2028\\u0085\"}}",
+        ),
     ] {
         session.say(line);
-        assert_eq!(session.line(), format!("echo  {line}"));
+        assert_eq!(session.line(), format!("echo  {sent}\n"));
     }
-    session.say("no json\n");
-    assert_eq!(session.line(), "{\"not\": \"json\"}\n");
-    // A message that could be a disguised call is not passed on.
-    session.say("[{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"tools/call\",\"params\":{\"name\":\"act\"}}]\n");
-    let refused = session.answer();
-    assert_eq!(refused["error"]["code"], -32_600);
-    assert_problem(&refused["error"]["data"], "malformed", 400);
-    assert_eq!(place.effects(), 0);
 }
 
 #[test]
@@ -124,6 +133,35 @@ fn rules_hold_for_a_server_on_stdio() {
             assert_eq!(one["tool_name"], "acting", "{one}");
             assert_eq!(one["rule"], "rule of the tool, mcp tools/call", "{one}");
         }
+    }
+}
+
+/// The wrapper's port is on the loopback, and the engine chose to go there.
+#[test]
+fn refuse_loopback_is_about_other_ports_than_the_wrappers() {
+    for started in [true, false] {
+        let place = Place::configured("[proxy]\nrefuse_loopback = true\n");
+        let engine = started.then(|| place.builder.start());
+        let mut session = place.start();
+        for id in 1..=2 {
+            assert_eq!(text(&session.call(id, &json!({"n": 1}))), "did it");
+        }
+        session.say("{\"jsonrpc\":\"2.0\",\"id\":3,\"method\":\"tools/list\"}\n");
+        assert_eq!(session.answer()["result"]["tools"][0]["name"], "act");
+        assert_eq!(place.effects(), 1);
+        let Some(engine) = engine else { continue };
+        // A client that is not a wrapper does not get there by calling itself one.
+        let tool = Upstream::echo();
+        for (proof, acting) in [("", true), ("guess", true), ("", false), ("guess", false)] {
+            let url = "http://test.mcp-stdio.invalid/x";
+            let request = if acting { Request::post(url, "x") } else { Request::get(url) };
+            let port = tool.addr.port().to_string();
+            let request =
+                request.header("Agent-Stdio-Port", &port).header("Agent-Stdio-Proof", proof);
+            engine.send(&request).assert_problem(403, "refused");
+        }
+        engine.send(&Request::post(&tool.url("/"), "x")).assert_problem(403, "refused");
+        assert_eq!(tool.hits(), 0);
     }
 }
 

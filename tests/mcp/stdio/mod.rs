@@ -4,6 +4,7 @@
 mod calls;
 mod processes;
 mod silence;
+mod spellings;
 
 use std::fs;
 use std::io::{BufRead as _, BufReader, Write as _};

@@ -12,6 +12,9 @@ pub const RETRY_TOKEN: HeaderName = HeaderName::from_static("idempotency-retry-t
 /// The request header in which the wrapper of a server on stdio names its port. Never sent on.
 pub const STDIO_PORT: &str = "agent-stdio-port";
 
+/// The request header in which such a wrapper proves that it can read the database. Never sent on.
+pub const STDIO_PROOF: &str = "agent-stdio-proof";
+
 /// Request fields that only the engine reads. Other fields that are named `Agent-…` are the tool's.
 pub(crate) const OURS_IN_REQUESTS: &[&str] = &[
     "agent-session",
@@ -21,6 +24,7 @@ pub(crate) const OURS_IN_REQUESTS: &[&str] = &[
     "agent-repeat",
     "agent-execution-id",
     STDIO_PORT,
+    STDIO_PROOF,
     "idempotency-retry-token",
 ];
 

@@ -40,6 +40,11 @@ impl ProxyCredentials {
         };
         Self { user: user.to_owned(), session: session.to_owned(), run, token: token.to_owned() }
     }
+
+    /// Whether they name a run: `run` and `mcp` give such credentials to their programs.
+    pub fn name_a_run(&self) -> bool {
+        self.run.is_some()
+    }
 }
 
 /// Without the token.

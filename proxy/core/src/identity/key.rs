@@ -6,7 +6,7 @@ use std::time::Duration;
 use http::Method;
 use http::header::HeaderMap;
 use store_core::call::{CallDigests, CallKey, Scope};
-use store_core::key::{Digest, Encoder, HolderKey, derived_text};
+use store_core::key::{Digest, Encoder, HolderKey, derived_text, in_session};
 use store_core::model::{EffectClass, Timestamp};
 use uuid::Uuid;
 
@@ -107,30 +107,25 @@ pub fn derive(input: &KeyInput<'_>) -> Result<CallIdentity, store_core::Error> {
     };
     let fingerprint = digest(Comparison::Input);
     let legacy = digest(Comparison::Legacy);
-    let mut in_session = |comparison| in_session(input, &digest(comparison));
-    let content = in_session(Comparison::Content);
+    let content = digest(Comparison::Content);
     let rule = input.guarded.rule.as_ref();
     let ruled = if rule.is_some_and(|rule| rule.input.alters_input()) {
-        in_session(Comparison::Ruled)
+        digest(Comparison::Ruled)
     } else {
         content
     };
     let literal = if input.guarded.key_places().next().is_some() {
-        in_session(Comparison::Literal)
+        digest(Comparison::Literal)
     } else {
         content
     };
-    let digests = CallDigests { fingerprint, legacy, content, ruled, literal, principal, repeat };
+    let requests = [content, ruled, literal];
+    let KeyOwner { user_id, session_id, .. } = input.owner;
+    let [content, ruled, literal] =
+        requests.map(|request| in_session(user_id, session_id, &request));
+    let digests =
+        CallDigests { fingerprint, legacy, content, ruled, literal, requests, principal, repeat };
     Ok(CallIdentity { key, digests })
-}
-
-/// The digest of a request within its session.
-fn in_session(input: &KeyInput<'_>, request: &Digest) -> Digest {
-    Encoder::new("content/v1")
-        .field(input.owner.user_id)
-        .field(input.owner.session_id)
-        .field(request.as_bytes())
-        .finish()
 }
 
 /// The key that the client chose. `repeat` makes another one of it; without it the encoding is that

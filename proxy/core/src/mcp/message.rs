@@ -72,16 +72,23 @@ struct Envelope<'a> {
     error: Option<&'a RawValue>,
 }
 
-/// Reads one message. `None`: readers may read it differently (a batch, duplicate members, a
-/// `tools/call` without an id or a name), so that nothing may be concluded from it.
+/// The members of a message, and those of a call's `params` that the engine reads.
+const ENVELOPE: &[&str] = &["jsonrpc", "id", "method", "params", "result", "error"];
+const PARAMS: &[&str] = &["name", "arguments", "_meta"];
+
+/// Reads one message. `None`: readers may read it differently (a batch, duplicate members, members
+/// that only some readers treat as those of the protocol, a `tools/call` without an id or a name), so
+/// that nothing may be concluded from it.
 pub fn read(text: &[u8]) -> Option<Message> {
     // The canonical form has no duplicate members, and the arguments in the form to be compared.
     let canonical = canonical::json(text)?;
+    let members: BTreeMap<Cow<'_, str>, &RawValue> = serde_json::from_slice(&canonical).ok()?;
     let envelope: Envelope<'_> = serde_json::from_slice(&canonical).ok()?;
-    if envelope.jsonrpc != "2.0" {
+    if envelope.jsonrpc != "2.0" || has_lookalike(&members, ENVELOPE) {
         return None;
     }
     match envelope.method {
+        Some(method) if is_lookalike(&method, "tools/call") => None,
         Some(method) if method == "tools/call" => {
             call(envelope.id?, envelope.params?).map(Message::Call)
         }
@@ -93,11 +100,42 @@ pub fn read(text: &[u8]) -> Option<Message> {
     }
 }
 
+/// Whether a batch has only messages without an effect.
+pub fn is_batch_without_calls(text: &[u8]) -> bool {
+    let Ok(messages) = serde_json::from_slice::<Vec<&RawValue>>(text) else { return false };
+    let has_no_effect =
+        |one: &&RawValue| matches!(read(one.get().as_bytes()), Some(Message::Other { .. }));
+    !messages.is_empty() && messages.iter().all(has_no_effect)
+}
+
+/// Whether some reader could treat `text` as `word`: Go's JSON ignores the case of members, and others
+/// trim.
+fn is_lookalike(text: &str, word: &str) -> bool {
+    let counts = |c: &char| c.is_alphanumeric() || matches!(c, '/' | '_');
+    // The upper case first: `ſ` and the Kelvin sign are letters of ASCII in another case.
+    let folded: String = text.chars().filter(counts).collect();
+    text != word && folded.to_uppercase().to_lowercase() == word
+}
+
+fn has_lookalike(members: &BTreeMap<Cow<'_, str>, &RawValue>, words: &[&str]) -> bool {
+    members.keys().any(|name| words.iter().any(|word| is_lookalike(name, word)))
+}
+
+/// Whether every reader writes an id as it was written. A fraction or an exponent is a number that
+/// servers write in another way.
+fn is_plain_id(id: &str) -> bool {
+    let digits = id.strip_prefix('-').unwrap_or(id);
+    id.starts_with('"') || !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit())
+}
+
 fn call(id: &RawValue, params: &RawValue) -> Option<Box<ToolCall>> {
-    if !matches!(id.get().as_bytes().first(), Some(b'"' | b'-' | b'0'..=b'9')) {
+    if !is_plain_id(id.get()) {
         return None;
     }
     let params: BTreeMap<Cow<'_, str>, &RawValue> = serde_json::from_str(params.get()).ok()?;
+    if has_lookalike(&params, PARAMS) {
+        return None;
+    }
     let name: String = serde_json::from_str(params.get("name")?.get()).ok()?;
     let meta: BTreeMap<Cow<'_, str>, &RawValue> = match params.get("_meta") {
         Some(meta) => serde_json::from_str(meta.get()).ok()?,
@@ -195,11 +233,34 @@ mod tests {
             r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":["a"]}"#,
             r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":1}}"#,
             r#"{"jsonrpc":"1.0","id":1,"method":"tools/call","params":{"name":"a"}}"#,
+            r#"{"jsonrpc":"2.0","id":1.0,"method":"tools/call","params":{"name":"a"}}"#,
+            r#"{"jsonrpc":"2.0","id":1,"method":"ping","Method":"tools/call","params":{"name":"a"}}"#,
+            r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{},"param\u017f":{"name":"a"}}"#,
+            r#"{"jsonrpc":"2.0","id":1,"method":"Tools/Call","params":{"name":"a"}}"#,
+            r#"{"jsonrpc":"2.0","id":1,"method":" tools/call\u0000","params":{"name":"a"}}"#,
+            r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"a","Name":"b"}}"#,
             r#"{"jsonrpc":"2.0","id":1}"#,
             "",
             "tools/call",
         ] {
             assert!(read(text.as_bytes()).is_none(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_batch_is_without_effect_if_each_of_its_messages_is() {
+        let call = r#"{"jsonrpc":"2.0","id":1,"method":"tools\/call","params":{"name":"a"}}"#;
+        let ping = r#"{"jsonrpc":"2.0","id":1,"method":"ping"}"#;
+        assert!(is_batch_without_calls(format!("[{ping},{ping}]").as_bytes()));
+        for text in [
+            format!("[{call}]"),
+            format!("[{ping},{call}]"),
+            format!("[[{ping}]]"),
+            "[]".to_owned(),
+            "[1]".to_owned(),
+            ping.to_owned(),
+        ] {
+            assert!(!is_batch_without_calls(text.as_bytes()), "{text}");
         }
     }
 

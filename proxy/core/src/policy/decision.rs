@@ -50,6 +50,8 @@ pub enum PassReason {
     Grpc,
     /// A rule with `stream_request`.
     StreamRequest(Arc<Rule>),
+    /// It is for the engine's own state API.
+    StateApi,
 }
 
 /// Which message of MCP passes.
@@ -76,6 +78,7 @@ impl PassReason {
             Self::Upgrade => Some("upgrade"),
             Self::Grpc => Some("grpc"),
             Self::StreamRequest(_) => Some("stream_request"),
+            Self::StateApi => Some("state-api"),
         }
     }
 }
@@ -96,6 +99,7 @@ impl fmt::Display for PassReason {
             Self::Upgrade => f.write_str("upgrade"),
             Self::Grpc => f.write_str("grpc"),
             Self::StreamRequest(rule) => write!(f, "stream_request {}", rule.label()),
+            Self::StateApi => f.write_str("state-api"),
         }
     }
 }

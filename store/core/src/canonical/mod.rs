@@ -6,8 +6,10 @@ mod tests;
 mod text;
 
 use std::borrow::Cow;
+use std::fmt::Write as _;
 
 pub use self::pointer::{Pointer, without};
+use self::text::MemberOrder;
 
 /// The canonical text of `bytes`, or `None` if they must be compared raw: not JSON, invalid
 /// UTF-8, duplicate member names, lone surrogates, or nesting over 128.
@@ -19,7 +21,29 @@ pub use self::pointer::{Pointer, without};
 /// Time and memory are linear in the input, except for sorting and for the copies that nested
 /// unsorted objects cost: at most one per level.
 pub fn json(bytes: &[u8]) -> Option<Vec<u8>> {
-    text::canonical(std::str::from_utf8(bytes).ok()?).map(String::into_bytes)
+    let text = std::str::from_utf8(bytes).ok()?;
+    text::canonical(text, MemberOrder::Sorted).map(String::into_bytes)
+}
+
+/// [`json`] with the members in the order in which they were written, and on one line for every reader:
+/// characters that some treat as the end of a line are escaped.
+pub fn line(bytes: &[u8]) -> Option<String> {
+    let text = text::canonical(std::str::from_utf8(bytes).ok()?, MemberOrder::AsWritten)?;
+    // All others are in strings already as escapes.
+    let ends_line =
+        |c: char| matches!(c, '\u{7f}'..='\u{9f}' | '\u{2028}' | '\u{2029}' | '\u{feff}');
+    if !text.contains(ends_line) {
+        return Some(text);
+    }
+    let mut line = String::with_capacity(text.len() + 16);
+    for character in text.chars() {
+        if ends_line(character) {
+            write!(line, "\\u{:04x}", u32::from(character)).ok()?;
+        } else {
+            line.push(character);
+        }
+    }
+    Some(line)
 }
 
 /// [`json`], or the bytes as they are. Tagged, so that the two never collide.

@@ -5,10 +5,17 @@ use std::fmt::Write as _;
 
 use crate::model::MAX_DEPTH;
 
+/// The order of the members of an object in the output.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum MemberOrder {
+    Sorted,
+    AsWritten,
+}
+
 /// The canonical form of `text`; `None` if it has none.
-pub(super) fn canonical(text: &str) -> Option<String> {
-    let mut rewriter =
-        Rewriter { text, at: 0, out: String::with_capacity(text.len()), members: Vec::new() };
+pub(super) fn canonical(text: &str, order: MemberOrder) -> Option<String> {
+    let out = String::with_capacity(text.len());
+    let mut rewriter = Rewriter { text, at: 0, out, members: Vec::new(), order };
     rewriter.value(0)?;
     rewriter.space();
     (rewriter.at == text.len()).then_some(rewriter.out)
@@ -35,6 +42,7 @@ struct Rewriter<'a> {
     out: String,
     /// The members of all open objects, the innermost last.
     members: Vec<Member>,
+    order: MemberOrder,
 }
 
 impl Rewriter<'_> {
@@ -248,6 +256,9 @@ impl Rewriter<'_> {
             members.sort_unstable_by(|a, b| order(&self.out, a, b));
             if members.windows(2).any(|pair| pair[0].name(&self.out) == pair[1].name(&self.out)) {
                 return None;
+            }
+            if self.order == MemberOrder::AsWritten {
+                return Some(());
             }
             let unsorted = self.out.split_off(body);
             for (index, member) in members.iter().enumerate() {

@@ -72,6 +72,7 @@ fn call(scope: &Scope, key: &str, input: &str) -> Call {
             content: Digest::of(key.as_bytes()),
             ruled: Digest::of(key.as_bytes()),
             literal: Digest::of(key.as_bytes()),
+            requests: [Digest::of(b"request"); 3],
             principal: Digest::of(b"nobody"),
             repeat: None,
         },

@@ -46,6 +46,7 @@ fn requests_lose_what_is_for_one_hop_and_what_is_ours() {
         ("agent-repeat", "2"),
         ("agent-execution-id", "e"),
         ("agent-stdio-port", "1"),
+        ("agent-stdio-proof", "x"),
         ("agent-tenant", "t"),
         ("idempotency-retry-token", "t"),
         ("content-length", "2"),
