@@ -20,6 +20,7 @@ mod passing;
 mod repeat;
 mod scope;
 mod signatures;
+mod signed_in;
 mod signing_schemes;
 mod silence;
 mod streams;
