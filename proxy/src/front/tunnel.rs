@@ -65,7 +65,7 @@ pub(crate) async fn open(
         return Ok(own::connected());
     }
     // The user's own proxy would connect to any address.
-    context.upstreams.dialer.guard.check_literal(&authority)?;
+    context.upstreams.dialer.check(Scheme::Https, &authority)?;
     context.tunnels.check_port(&authority)?;
     let place = context.tunnels.places.take()?;
     let intercepted =

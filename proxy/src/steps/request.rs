@@ -48,7 +48,7 @@ pub(crate) fn receive(
     if parts.method == Method::OPTIONS && !count_forward(&mut parts) {
         return Ok(None);
     }
-    context.upstreams.dialer.guard.check_literal(&target.authority)?;
+    context.upstreams.dialer.check(target.scheme, &target.authority)?;
     let owner = Owner::new(&link.private, &metadata, &parts.headers);
     let login = owner.login(&target);
     let request = ReceivedRequest { target, parts, metadata, login, policy: context.policy() };

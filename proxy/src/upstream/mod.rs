@@ -8,6 +8,7 @@ pub(crate) mod egress_proxy;
 mod http1_io;
 mod http2;
 pub(crate) mod keeping;
+mod metadata_services;
 pub(crate) mod pool;
 pub(crate) mod private;
 pub(crate) mod response_body;
