@@ -26,6 +26,7 @@ mod silence;
 mod streams;
 mod tls;
 mod traces;
+mod trailers;
 mod tries;
 mod tunnel;
 mod undelivered;

@@ -8,9 +8,10 @@ use std::time::{Duration, Instant};
 use hyper::body::Incoming;
 use hyper::client::conn::TrySendError;
 use hyper::header::UPGRADE;
-use hyper::{Request, Response};
+use hyper::{Method, Request, Response, StatusCode};
 use proxy_core::error::Error;
 use proxy_core::http::head::is_grpc;
+use proxy_core::http::request_form::has_known_coding;
 use proxy_core::http::target::{Authority, Scheme, Target};
 use proxy_core::identity::connection_auth::credentials_may_bind;
 use proxy_core::mcp::caller::Caller;
@@ -77,6 +78,7 @@ type Sending = Pin<
 pub(crate) struct LateHead {
     sending: Sending,
     started: Instant,
+    reads_no_body: bool,
 }
 
 impl fmt::Debug for LateHead {
@@ -89,9 +91,24 @@ impl LateHead {
     /// Waits for the head. `None`: it does not come any more.
     pub(crate) async fn head(self) -> Option<AnswerHead> {
         let (result, connection) = self.sending.await;
-        let response = result.ok()?;
+        let response =
+            result.ok().filter(|response| has_readable_body(response, self.reads_no_body))?;
         Some(AnswerHead { response, connection, took: self.started.elapsed() })
     }
+}
+
+/// Whether it is known where the answer's body ends and how it is coded (RFC 9112, 6.3). `to_head`:
+/// it has none, as the answer to HEAD.
+fn has_readable_body(response: &Response<Incoming>, to_head: bool) -> bool {
+    let has_none = to_head
+        || [StatusCode::NO_CONTENT, StatusCode::NOT_MODIFIED].contains(&response.status())
+        || response.status().is_informational();
+    has_none || has_known_coding(response.headers())
+}
+
+fn unreadable_body() -> Error {
+    let detail = "the upstream's answer has a transfer coding other than chunked".to_owned();
+    Error::Upstream { detail, sent: Sent::Maybe }
 }
 
 /// How often it is looked for signs of life within the time that an upstream may be silent.
@@ -227,6 +244,7 @@ impl Upstreams {
         let progress = connection.progress();
         let mark = connection.begin(&request, owner);
         connection.shape(&mut request, target);
+        let reads_no_body = request.method() == Method::HEAD;
         let mut last = (mark.progress, silence.notes());
         let mut sending: Sending = Box::pin(async move {
             let result = connection.send(request).await;
@@ -244,7 +262,7 @@ impl Upstreams {
                 Err(_) => {
                     let detail = format!("no answer within {} s", silence.limit.as_secs());
                     let error = Error::UpstreamTimeout { detail, sent: Sent::Maybe };
-                    let late = Some(LateHead { sending, started });
+                    let late = Some(LateHead { sending, started, reads_no_body });
                     return Err(SendFailure { late, ..SendFailure::of(error) });
                 }
             }
@@ -252,6 +270,9 @@ impl Upstreams {
         let mut failed = match result {
             Ok(response) => {
                 connection.note_answer();
+                if !has_readable_body(&response, reads_no_body) {
+                    return Err(SendFailure::of(unreadable_body()));
+                }
                 return Ok((response, connection));
             }
             Err(failed) => failed,

@@ -91,7 +91,7 @@ fn is_for_one_request(credentials: &str) -> bool {
 
 fn is_of_requests(scheme: &str) -> bool {
     let word = scheme.to_ascii_lowercase();
-    // `AWS4-HMAC-SHA256` and the like sign the request.
+    // `AWS4-HMAC-SHA256` and similar schemes sign the request.
     word.contains("-hmac-") || word.contains("-ecdsa-") || is_in(OF_REQUESTS, scheme)
 }
 

@@ -5,7 +5,7 @@ use base64::prelude::BASE64_STANDARD;
 
 use super::auth_params::Parts;
 
-/// The beginning of an AUTHENTICATE message. SPNEGO may have it inside of its own.
+/// The beginning of an AUTHENTICATE message. A token of SPNEGO may have it inside.
 const AUTHENTICATE: &[u8] = b"NTLMSSP\0\x03\0\0\0";
 
 /// Where the message has the place of the domain's and of the user's name, and the flags.

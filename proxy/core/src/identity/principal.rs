@@ -62,7 +62,7 @@ fn of_parameter(name: &str, value: &str, is_signed: bool) -> Vec<(String, Vec<u8
     }
 }
 
-/// The parts of an Authorization that stands alone.
+/// The parts of the only Authorization.
 fn of_authorization(value: &HeaderValue) -> Vec<(String, Vec<u8>)> {
     of_field(&HeaderMap::new(), &AUTHORIZATION, value)
 }
