@@ -20,7 +20,7 @@ pub(super) const FORGED: [(&str, &str); 13] = [
     ("Host", "forged.example"),
 ];
 
-/// A tool whose trailers are forged, but for `X-Sum`.
+/// A tool whose trailers are forged, except `X-Sum`.
 pub(super) fn forging() -> Upstream {
     Upstream::start(|request, exchange| {
         let names: Vec<&str> = FORGED.iter().map(|(name, _)| *name).collect();
