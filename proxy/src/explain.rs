@@ -13,6 +13,7 @@ use hyper::{Method, Request};
 use proxy_core::error::Error;
 use proxy_core::http::host_pattern::HostPattern;
 use proxy_core::http::target::{Authority, Scheme, Target};
+use proxy_core::identity::connection_auth::Login;
 use proxy_core::identity::credentials::SessionTokens;
 use proxy_core::identity::key::tool_name;
 use proxy_core::identity::metadata::read_metadata;
@@ -155,7 +156,7 @@ async fn explain_request(
         )
     });
     let metadata = read_metadata(&parts.headers, None, SessionTokens::Ignored)?;
-    let received = ReceivedRequest { target, parts, metadata, policy };
+    let received = ReceivedRequest { target, parts, metadata, login: Login::default(), policy };
     let (tool, decision) = match request::mcp_message(&received, &mut body).await? {
         Some(message) => decide(&received.policy, None, received.head(), message),
         None => (None, received.policy.decide(received.head(), body.in_memory())),

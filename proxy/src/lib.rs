@@ -91,6 +91,7 @@ pub use crate::explain::parts::Part;
 pub use crate::explain::{
     ExplainRequest, ExplainedCall, Explanation, Prospect, Treatment, explain,
 };
+pub use crate::front::limited::{ClientTurn, ClientTurns, limit_client};
 pub use crate::front::tls_intercept::ca::Ca;
 pub use crate::front::tls_intercept::constraints::CaFacts;
 pub use crate::proxy::Proxy;

@@ -6,9 +6,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use http_body_util::BodyExt as _;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::rt::TokioIo;
 use hyper_util::server::graceful::GracefulShutdown;
 use rustix::process::{Resource, Rlimit};
 use tokio::net::{TcpListener, TcpStream};
@@ -16,10 +17,6 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 
 use crate::api::Api;
-
-/// How long a connection to the API may be silent, or take to send a head. hyper counts the idle
-/// time of a kept connection too.
-const HEAD_TIMEOUT: Duration = Duration::from_secs(150);
 
 /// How many connections the API serves at once; further ones wait in the kernel's backlog.
 const MAX_CONNECTIONS: usize = 16_384;
@@ -62,19 +59,28 @@ pub(super) fn url(addr: SocketAddr) -> String {
 pub(super) async fn serve_api(listener: TcpListener, api: Api, stop: CancellationToken) {
     let connections = GracefulShutdown::new();
     let slots = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+    let timeouts = proxy::Timeouts::default();
     loop {
         let (stream, slot) = tokio::select! {
             accepted = accept(&listener, &slots) => accepted,
             () = stop.cancelled() => break,
         };
         let api = api.clone();
+        let (stream, turns) = proxy::limit_client(stream, &timeouts);
         let service = service_fn(move |request| {
-            let api = api.clone();
-            async move { Ok::<_, Infallible>(api.handle(request).await) }
+            let (api, turn) = (api.clone(), turns.begin());
+            async move {
+                let answer = api.handle(request).await;
+                // The turn ends with the body.
+                Ok::<_, Infallible>(answer.map(|body| {
+                    body.map_err(move |never| {
+                        let _turn = &turn;
+                        never
+                    })
+                }))
+            }
         });
         let connection = http1::Builder::new()
-            .timer(TokioTimer::new())
-            .header_read_timeout(HEAD_TIMEOUT)
             .max_headers(256)
             .half_close(true)
             .serve_connection(TokioIo::new(stream), service);

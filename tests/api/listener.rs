@@ -1,5 +1,7 @@
 //! Which clients and bodies the listener accepts, over a real socket.
 
+use std::io::ErrorKind;
+
 use testkit::{Client, Engine, Response, engine};
 
 const CALL: &str = r#"{"jsonrpc":"2.0","id":1,"method":"get_stats"}"#;
@@ -138,4 +140,45 @@ fn a_body_over_a_limit_gets_an_error() {
     assert_eq!(deep["error"]["data"]["field"], "tool_input", "{deep}");
     let deepest = engine.try_rpc_text(&nested(4 * MIB)).unwrap().json();
     assert_eq!(deepest["error"]["code"], -32018);
+}
+
+/// The limits are the proxy's (10 s for a head); those of tests are longer than these, and far shorter
+/// than none.
+#[test]
+fn slow_heads_are_given_up_and_kept_connections_are_not() {
+    let engine = engine!().arg("--no-proxy").start();
+    let call = |client: &mut Client| {
+        let length = CALL.len();
+        let port = engine.api.port();
+        let head = format!(
+            "POST / HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n{JSON}\r\nContent-Length: {length}"
+        );
+        client.write(format!("{head}\r\n\r\n{CALL}")).unwrap();
+        assert_eq!(client.answer("POST").unwrap().status, 200);
+    };
+    let mut kept = Client::connect(engine.api).unwrap();
+    call(&mut kept);
+    let begun = ["G", "GET /healthz HTTP/1.1\r\nHost: 127"];
+    let mut slow: Vec<_> = begun
+        .iter()
+        .map(|head| {
+            let mut client = Client::connect(engine.api).unwrap();
+            client.write(*head).unwrap();
+            client
+        })
+        .collect();
+    // The second head of a connection has the same limit as its first.
+    let mut second = Client::connect(engine.api).unwrap();
+    call(&mut second);
+    second.write("POST / HT").unwrap();
+    slow.push(second);
+    for client in &mut slow {
+        let ended = client.wire.read_head();
+        let is_open = ended.as_ref().is_err_and(|error| {
+            [ErrorKind::WouldBlock, ErrorKind::TimedOut].contains(&error.kind())
+        });
+        assert!(!is_open, "{ended:?}");
+    }
+    // Idle all this time, and longer than a head may take.
+    call(&mut kept);
 }

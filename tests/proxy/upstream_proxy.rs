@@ -66,8 +66,30 @@ fn nobody_reaches_a_metadata_service_through_the_upstream_proxy() {
     let tool = Upstream::echo();
     let proxy = Upstream::forward_proxy(tool.addr);
     let engine = serve(&proxy);
-    for host in ["169.254.169.254", "[::ffff:169.254.169.254]", "[fd00:ec2::254]", "[fd20:ce::254]"]
-    {
+    for host in [
+        "169.254.169.254",
+        "168.63.129.16",
+        "0xa83f8110",
+        "[::ffff:169.254.169.254]",
+        "[64:ff9b::169.254.169.254]",
+        "[64:ff9b:1::a9fe:a9fe]",
+        "[64:ff9b:1:a9fe:a9:fe00::]",
+        "[2002:a9fe:a9fe::1]",
+        "[2001:0:a9fe:a9fe::1]",
+        "[2001:db8::5efe:169.254.169.254]",
+        "[fd00:ec2::254]",
+        "[fd00:ec2::23]",
+        "[fd20:ce::254]",
+        "224.0.0.1",
+        "255.255.255.255",
+        "[ff02::1]",
+        "[2002::1]",
+        "metadata",
+        "metadata.google.internal",
+        "METADATA.Google.Internal.",
+        "instance-data.ec2.internal",
+        "metadata.goog",
+    ] {
         let (mut client, head) = Client::tunnel(engine.proxy, &format!("{host}:443"), "").unwrap();
         client.rest(head, "GET").assert_problem(403, "refused");
         engine.post(&format!("http://{host}/"), "x").assert_problem(403, "refused");

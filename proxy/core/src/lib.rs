@@ -9,6 +9,7 @@
 //! use proxy_core::http::head::RequestHead;
 //! use proxy_core::http::target::{Authority, Scheme, Target};
 //! use proxy_core::identity::body_digests::BodyDigests;
+//! use proxy_core::identity::connection_auth::Login;
 //! use proxy_core::identity::key::{KeyInput, derive, tool_name};
 //! use proxy_core::identity::metadata::read_metadata;
 //! use proxy_core::policy::decide::Policy;
@@ -55,6 +56,7 @@
 //!         owner: (&scope).into(),
 //!         head: head(&Method::POST),
 //!         metadata: &read_metadata(&json, None, SessionTokens::Ignored)?,
+//!         login: &Login::default(),
 //!         body: BodyDigests::read(&json, &mut reader, Digest::of(body), &guarded)?,
 //!         trailers: &HeaderMap::new(),
 //!         guarded: &guarded,

@@ -6,6 +6,7 @@ use http::request::Parts;
 
 use crate::http::head::RequestHead;
 use crate::http::target::Target;
+use crate::identity::connection_auth::Login;
 use crate::identity::metadata::RequestMetadata;
 use crate::policy::decide::Policy;
 
@@ -18,6 +19,8 @@ pub struct ReceivedRequest {
     pub parts: Parts,
     /// What it says about itself.
     pub metadata: RequestMetadata,
+    /// Who its connection speaks as.
+    pub login: Login,
     /// As it was when the request came. A reload does not change it.
     pub policy: Arc<Policy>,
 }

@@ -8,6 +8,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use hyper::Version;
 use hyper::body::{Body as HttpBody, Frame, Incoming, SizeHint};
+use proxy_core::http::trailers::strip_trailers;
 
 use crate::body::stall_timer::StallTimer;
 
@@ -40,6 +41,29 @@ impl IncomingBody {
     }
 }
 
+impl IncomingBody {
+    /// The next frame. Trailers come without what must not be in them.
+    fn poll_stripped(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+        loop {
+            let frame = ready!(Pin::new(&mut self.incoming).poll_frame(cx));
+            match frame.map(|frame| frame.map(Frame::into_trailers)) {
+                Some(Ok(Ok(mut trailers))) => {
+                    strip_trailers(&mut trailers);
+                    if !trailers.is_empty() {
+                        return Poll::Ready(Some(Ok(Frame::trailers(trailers))));
+                    }
+                }
+                Some(Ok(Err(frame))) => return Poll::Ready(Some(Ok(frame))),
+                Some(Err(error)) => return Poll::Ready(Some(Err(error))),
+                None => return Poll::Ready(None),
+            }
+        }
+    }
+}
+
 impl HttpBody for IncomingBody {
     type Data = Bytes;
     type Error = io::Error;
@@ -49,7 +73,7 @@ impl HttpBody for IncomingBody {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
         let this = self.get_mut();
-        match Pin::new(&mut this.incoming).poll_frame(cx) {
+        match this.poll_stripped(cx) {
             Poll::Ready(None) if this.flagged && !this.incoming.is_end_stream() => {
                 let error = io::Error::new(io::ErrorKind::UnexpectedEof, "the stream was reset");
                 Poll::Ready(Some(Err(error)))

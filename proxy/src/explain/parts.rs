@@ -28,7 +28,7 @@ pub(super) fn key_parts(
     body: &BufferedBody,
     guarded: &Guarded,
 ) -> Vec<Part> {
-    let ReceivedRequest { target, parts: head, metadata, .. } = request;
+    let ReceivedRequest { target, parts: head, metadata, login, .. } = request;
     let part = |part, value: String, counts| Part { part, value, counts };
     let mut parts =
         vec![part("method", head.method.to_string(), true), part("url", masked_url(target), true)];
@@ -55,8 +55,10 @@ pub(super) fn key_parts(
     }
     let by_session =
         guarded.rule.as_ref().is_some_and(|rule| rule.keys.principal == Principal::Session);
-    let credentials: Vec<String> =
-        principal_parts(&head.headers, target.query()).into_iter().map(|(name, _)| name).collect();
+    let credentials: Vec<String> = principal_parts(&head.headers, target.query(), login)
+        .into_iter()
+        .map(|(name, _)| name)
+        .collect();
     let value = match (by_session, credentials.is_empty()) {
         (true, _) => "the session (its rule)".to_owned(),
         (false, true) => "no credentials".to_owned(),

@@ -76,7 +76,8 @@ where
     });
     let peer = slot.peer.clone();
     let io = IdleTimeout::new(io, Arc::clone(&turn), ClientTimeouts::of(&context.timeouts));
-    let link = Arc::new(ClientLink { turn: Arc::clone(&turn), tunnel, slot });
+    let private = Arc::default();
+    let link = Arc::new(ClientLink { turn: Arc::clone(&turn), tunnel, slot, private });
     let for_requests = Arc::clone(&context);
     let service = service_fn(move |request: Request<Incoming>| {
         let (context, link) = (Arc::clone(&for_requests), Arc::clone(&link));

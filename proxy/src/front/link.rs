@@ -8,6 +8,7 @@ use tokio::sync::OwnedSemaphorePermit;
 
 use super::peer::Peer;
 use super::turn::Turn;
+use crate::upstream::private::PrivateConnections;
 
 /// A client's connection, as its requests see it.
 #[derive(Debug)]
@@ -17,6 +18,8 @@ pub(crate) struct ClientLink {
     pub(crate) tunnel: Option<Arc<Tunnel>>,
     /// Counts the connection. Also held by what outlives the HTTP on it.
     pub(crate) slot: Arc<ConnectionSlot>,
+    /// The connections to upstreams that are this client's own.
+    pub(crate) private: Arc<PrivateConnections>,
 }
 
 /// A tunnel that HTTP is spoken inside.

@@ -7,6 +7,7 @@ pub(crate) mod delivery;
 mod dispatch;
 mod head_io;
 mod idle_timeout;
+pub(crate) mod limited;
 pub(crate) mod link;
 pub(crate) mod listener;
 pub(crate) mod peer;

@@ -66,7 +66,7 @@ pub(crate) async fn open(
     }
     if !context.leads_to_api(link, metadata.credentials.as_ref(), &authority) {
         // The user's own proxy would connect to any address.
-        context.upstreams.dialer.guard.check_literal(&authority)?;
+        context.upstreams.dialer.check(Scheme::Https, &authority)?;
         context.tunnels.check_port(&authority)?;
     }
     let place = context.tunnels.places.take()?;

@@ -9,6 +9,7 @@ use uuid::Uuid;
 use super::label::CallLabel;
 use crate::context::ProxyContext;
 use crate::front::delivery::{Caller, PendingDelivery};
+use crate::upstream::private::Owner;
 
 /// A guarded call. `S` says how far it has come. Each step consumes the exchange of the step
 /// before, so that no step can be left out, repeated or taken early.
@@ -18,6 +19,8 @@ pub(crate) struct Exchange<S> {
     /// What names the call in answers and in the log.
     pub(crate) label: CallLabel,
     pub(crate) client: Arc<Caller>,
+    /// Whose a connection becomes that the call signs in.
+    pub(crate) owner: Owner,
     /// The number of the call among identical ones, if its rule counts them.
     pub(crate) repeat: Option<Delivery>,
     /// Whether the answer arrives, once one is owed.
@@ -27,11 +30,17 @@ pub(crate) struct Exchange<S> {
 
 impl<S> Exchange<S> {
     /// A call of which nothing is known but its request.
-    pub(crate) fn new(context: &Arc<ProxyContext>, client: &Arc<Caller>, state: S) -> Self {
+    pub(crate) fn new(
+        context: &Arc<ProxyContext>,
+        client: &Arc<Caller>,
+        owner: Owner,
+        state: S,
+    ) -> Self {
         Self {
             context: Arc::clone(context),
             label: CallLabel::default(),
             client: Arc::clone(client),
+            owner,
             repeat: None,
             delivery: None,
             state,
@@ -44,6 +53,7 @@ impl<S> Exchange<S> {
             context: Arc::clone(&self.context),
             label: self.label.clone(),
             client: Arc::clone(&self.client),
+            owner: self.owner.clone(),
             repeat: None,
             delivery: self.delivery.take(),
             state,
@@ -52,16 +62,16 @@ impl<S> Exchange<S> {
 
     /// Takes the state out.
     pub(crate) fn split(self) -> (Exchange<()>, S) {
-        let Self { context, label, client, repeat, delivery, state } = self;
-        (Exchange { context, label, client, repeat, delivery, state: () }, state)
+        let Self { context, label, client, owner, repeat, delivery, state } = self;
+        (Exchange { context, label, client, owner, repeat, delivery, state: () }, state)
     }
 }
 
 impl Exchange<()> {
     /// Puts a state in.
     pub(crate) fn with<S>(self, state: S) -> Exchange<S> {
-        let Self { context, label, client, repeat, delivery, state: () } = self;
-        Exchange { context, label, client, repeat, delivery, state }
+        let Self { context, label, client, owner, repeat, delivery, state: () } = self;
+        Exchange { context, label, client, owner, repeat, delivery, state }
     }
 
     /// The client is about to be given the answer of a call that has ended. Of most duplicates it

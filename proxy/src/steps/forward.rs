@@ -28,6 +28,7 @@ use crate::front::link::ClientLink;
 use crate::front::upgrade;
 use crate::mcp::watch::{SILENT, Watch};
 use crate::upstream::keeping::Reuse;
+use crate::upstream::private::Owner;
 use crate::upstream::response_body::UpstreamBody;
 use crate::upstream::send::{AnswerHead, SendFailure, Silence};
 
@@ -69,7 +70,8 @@ async fn send_once(
     });
     let mut left = RESENDS;
     loop {
-        match context.upstreams.send(target, call.request(), reuse, &silence).await {
+        let request = call.request();
+        match context.upstreams.send(target, request, &exchange.owner, reuse, &silence).await {
             Err(failure) if failure.stale && left > 0 => (left, reuse) = (left - 1, Reuse::Fresh),
             sent => return sent,
         }
@@ -108,6 +110,7 @@ async fn send_passed(
     context: &ProxyContext,
     hop: &Target,
     request: Request<RequestBody>,
+    owner: &Owner,
     reads: bool,
 ) -> Result<AnswerHead, Error> {
     let mut again = request.body().again().map(|body| {
@@ -120,12 +123,12 @@ async fn send_passed(
     });
     let reuse = if reads { Reuse::Any } else { Reuse::Proven(Duration::MAX) };
     let silence = Silence { limit: context.timeouts.silence, caller: None };
-    match context.upstreams.send(hop, request, reuse, &silence).await {
+    match context.upstreams.send(hop, request, owner, reuse, &silence).await {
         Ok(answer) => Ok(answer),
         Err(SendFailure { error, stale, lost, .. }) => match again.take() {
             Some(again) if stale || lost && reads => {
-                let sent = context.upstreams.send(hop, again, Reuse::Fresh, &silence).await;
-                sent.map_err(|failure| failure.error)
+                let sent = context.upstreams.send(hop, again, owner, Reuse::Fresh, &silence);
+                sent.await.map_err(|failure| failure.error)
             }
             _ => Err(error),
         },
@@ -136,6 +139,7 @@ async fn send_passed(
 pub(crate) async fn pass(
     context: &ProxyContext,
     link: &ClientLink,
+    owner: &Owner,
     request: PassedRequest,
 ) -> Result<Reply, Error> {
     let PassedRequest { target, parts: mut head, body, reason } = request;
@@ -152,7 +156,7 @@ pub(crate) async fn pass(
         request.headers_mut().insert(UPGRADE, protocols);
     }
     let hop = wrapper.as_ref().unwrap_or(&target);
-    let mut answer = send_passed(context, hop, request, reason.bypass().is_none()).await?;
+    let mut answer = send_passed(context, hop, request, owner, reason.bypass().is_none()).await?;
     if let Some(client) = client
         && answer.response.status() == StatusCode::SWITCHING_PROTOCOLS
     {

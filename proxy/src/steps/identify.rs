@@ -74,6 +74,7 @@ pub(crate) async fn derive(
         owner: (&scope).into(),
         head: request.head(),
         metadata: &request.metadata,
+        login: &request.login,
         body: digests,
         trailers: body.trailers.as_ref().unwrap_or(&no_trailers),
         guarded: &guarded,

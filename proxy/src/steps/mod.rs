@@ -40,19 +40,19 @@ pub(crate) async fn answer(
     target: Target,
     request: Request<Incoming>,
 ) -> Result<Reply, Error> {
-    let Some(received) = request::receive(context, link, target, request)? else {
+    let Some((received, owner)) = request::receive(context, link, target, request)? else {
         return Ok(own::options());
     };
     let decision = match received.decision {
         HeadDecision::Decided(PolicyDecision::Pass(reason)) => {
             let Received { request, body, .. } = received;
             let passed = request::stream_through(context, request, body, reason);
-            return forward::pass(context, link, passed).await;
+            return forward::pass(context, link, &owner, passed).await;
         }
         decision => decision,
     };
     let (waiting, client) = Waiting::new(link);
-    let received = Exchange::new(context, &client, Received { decision, ..received });
+    let received = Exchange::new(context, &client, owner, Received { decision, ..received });
     // Boxed, so that a request that passes does not carry the state of a guarded one.
     let guarded = Box::pin(async {
         match guard(received).await {

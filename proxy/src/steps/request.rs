@@ -28,15 +28,16 @@ use crate::body::request::RequestBody;
 use crate::context::ProxyContext;
 use crate::front::link::ClientLink;
 use crate::mcp::watch::SILENT;
+use crate::upstream::private::Owner;
 
-/// Reads the head of a request for `target`, and decides by it. `None`: OPTIONS that go no further
-/// than here.
+/// Reads the head of a request for `target`, and decides by it. Also returns whose a connection
+/// becomes that the request signs in. `None`: OPTIONS that go no further than here.
 pub(crate) fn receive(
     context: &ProxyContext,
     link: &ClientLink,
     target: Target,
     request: Request<Incoming>,
-) -> Result<Option<Received>, Error> {
+) -> Result<Option<(Received, Owner)>, Error> {
     let (mut parts, body) = request.into_parts();
     let headers = &parts.headers;
     let metadata =
@@ -49,15 +50,17 @@ pub(crate) fn receive(
     }
     let to_api = context.leads_to_api(link, metadata.credentials.as_ref(), &target.authority);
     if !to_api {
-        context.upstreams.dialer.guard.check_literal(&target.authority)?;
+        context.upstreams.dialer.check(target.scheme, &target.authority)?;
     }
-    let request = ReceivedRequest { target, parts, metadata, policy: context.policy() };
+    let owner = Owner::new(&link.private, &metadata, &parts.headers);
+    let login = owner.login(&target);
+    let request = ReceivedRequest { target, parts, metadata, login, policy: context.policy() };
     let decision = if to_api {
         HeadDecision::Decided(PolicyDecision::Pass(PassReason::StateApi))
     } else {
         request.policy.decide_by_head(request.head())
     };
-    Ok(Some(Received { request, body, decision }))
+    Ok(Some((Received { request, body, decision }, owner)))
 }
 
 /// A request that passes by its head, with its body as it comes.

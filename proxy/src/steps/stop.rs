@@ -13,7 +13,9 @@ use crate::front::link::ClientLink;
 pub(crate) async fn answer(stopped: Exchange<Stop>, link: &ClientLink) -> Result<Reply, Error> {
     let (exchange, stop) = stopped.split();
     match stop {
-        Stop::Passed(request) => forward::pass(&exchange.context, link, *request).await,
+        Stop::Passed(request) => {
+            forward::pass(&exchange.context, link, &exchange.owner, *request).await
+        }
         Stop::Duplicate(duplicate) => Ok(claim::answer_duplicate(exchange.with(duplicate)).await),
         Stop::Failed(error) => {
             let reply = problem::problem(&exchange.context, &error, Some(&exchange.label));

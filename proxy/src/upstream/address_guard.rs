@@ -3,22 +3,14 @@
 //! Addresses are checked after resolution, and the connection goes to the very address that was
 //! checked: a name cannot lead elsewhere between check and use.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
+use std::net::{IpAddr, SocketAddr, UdpSocket};
 
 use proxy_core::error::Error;
-use proxy_core::http::address::{plain, without_brackets};
+use proxy_core::http::address::{embedded, plain, without_brackets};
 use proxy_core::http::target::Authority;
 
+use super::metadata_services::is_metadata;
 use crate::config::Access;
-
-/// AWS's instance metadata over IPv6.
-const METADATA_V6: Ipv6Addr = Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254);
-/// Google Cloud's instance metadata over IPv6.
-const METADATA_GOOGLE_V6: Ipv6Addr = Ipv6Addr::new(0xfd20, 0xce, 0, 0, 0, 0, 0, 0x254);
-/// Alibaba Cloud's instance metadata.
-const METADATA_ALIBABA: Ipv4Addr = Ipv4Addr::new(100, 100, 100, 200);
-/// Oracle Cloud's instance metadata.
-const METADATA_ORACLE: Ipv4Addr = Ipv4Addr::new(192, 0, 0, 192);
 
 /// The addresses that nobody may reach through the proxy.
 #[derive(Debug)]
@@ -56,9 +48,8 @@ impl AddressGuard {
         self.loopback
     }
 
-    /// Refuses a host that is an address nobody may reach, before anything is recorded of it. Names
-    /// are checked when they are resolved.
-    pub(crate) fn check_literal(&self, authority: &Authority) -> Result<(), Error> {
+    /// Refuses a host that is an address nobody may reach.
+    pub(super) fn check_literal(&self, authority: &Authority) -> Result<(), Error> {
         let address = without_brackets(&authority.host).parse().ok();
         let why = address.and_then(|ip| self.refusal(SocketAddr::new(ip, authority.port)));
         why.map_or(Ok(()), |why| Err(refused(authority, why)))
@@ -75,19 +66,32 @@ impl AddressGuard {
             return Some(why);
         }
         let ip = plain(address.ip());
-        let link_local = match ip {
-            IpAddr::V4(ip) => ip.is_link_local(),
-            IpAddr::V6(ip) => ip.is_unicast_link_local(),
+        // What a translator or a tunnel on the way would connect to counts too.
+        let within = match address.ip() {
+            IpAddr::V4(_) => Vec::new(),
+            IpAddr::V6(ip) => embedded(ip),
+        };
+        self.refusal_of(ip).or_else(|| {
+            within.into_iter().find_map(|ip| {
+                let nowhere = ip.is_unspecified().then_some("an unspecified address");
+                nowhere.or_else(|| self.refusal_of(ip.into()))
+            })
+        })
+    }
+
+    fn refusal_of(&self, ip: IpAddr) -> Option<&'static str> {
+        let (link_local, broadcast) = match ip {
+            IpAddr::V4(ip) => (ip.is_link_local(), ip.is_broadcast()),
+            IpAddr::V6(ip) => (ip.is_unicast_link_local(), false),
         };
         if link_local {
             return Some("a link-local address, where cloud metadata services are");
         }
-        let metadata = match ip {
-            IpAddr::V4(ip) => ip == METADATA_ALIBABA || ip == METADATA_ORACLE,
-            IpAddr::V6(ip) => ip == METADATA_V6 || ip == METADATA_GOOGLE_V6,
-        };
-        if metadata {
+        if is_metadata(ip) {
             return Some("a cloud metadata service");
+        }
+        if broadcast || ip.is_multicast() {
+            return Some("a broadcast or multicast address");
         }
         if self.loopback && (ip.is_loopback() || ip.is_unspecified() || is_of_this_machine(ip)) {
             return Some("on this machine (refuse_loopback)");
@@ -147,6 +151,10 @@ mod tests {
             "[fd00:ec2::254]:80",
             "[fd20:ce::254]:80",
             "100.100.100.200:80",
+            "192.0.0.192:80",
+            "168.63.129.16:32526",
+            "[fd00:ec2::23]:80",
+            "[fd00:42::42]:80",
         ] {
             assert!(guard.refusal(refused.parse().unwrap()).is_some(), "{refused}");
         }
@@ -199,6 +207,55 @@ mod tests {
             ["192.0.2.1", "example.com", "169.254.169.254.example", "1.2.3.4.5", "4294967296", ""]
         {
             assert!(!check(allowed), "{allowed}");
+        }
+    }
+
+    /// An IPv4 address in every form that leads there over IPv6.
+    fn forms(address: &str) -> Vec<String> {
+        let octets: Vec<u16> = address.split('.').map(|octet| octet.parse().unwrap()).collect();
+        let (high, low) = (octets[0] << 8 | octets[1], octets[2] << 8 | octets[3]);
+        vec![
+            format!("[::ffff:{address}]:80"),
+            format!("[::ffff:0:{address}]:80"),
+            format!("[64:ff9b::{address}]:80"),
+            format!("[64:ff9b:1::{address}]:80"),
+            format!("[64:ff9b:1:{high:x}:{:x}:{:x}::]:80", low >> 8, (low & 0xff) << 8),
+            format!("[2002:{high:x}:{low:x}::1]:80"),
+            format!("[2001:0:{high:x}:{low:x}::1]:80"),
+            format!("[2001:0:c000:201:0:0:{:x}:{:x}]:80", !high, !low),
+            format!("[2001:db8::5efe:{address}]:80"),
+        ]
+    }
+
+    #[test]
+    fn an_embedded_address_counts_as_itself() {
+        let guard = |loopback, private| {
+            let access =
+                Access { refuse_loopback: loopback, refuse_private: private, ..Access::default() };
+            AddressGuard::new(&[], &[], &access)
+        };
+        let refuses =
+            |guard: &AddressGuard, form: &str| guard.refusal(form.parse().unwrap()).is_some();
+        for address in
+            ["169.254.169.254", "169.254.170.2", "168.63.129.16", "100.100.100.200", "224.0.0.251"]
+        {
+            for form in forms(address) {
+                assert!(refuses(&guard(false, false), &form), "{address}: {form}");
+            }
+        }
+        for form in forms("127.0.0.1") {
+            assert!(refuses(&guard(true, false), &form), "{form}");
+            assert!(!refuses(&guard(false, true), &form), "{form}");
+        }
+        for form in forms("10.1.2.3") {
+            assert!(refuses(&guard(false, true), &form), "{form}");
+            assert!(!refuses(&guard(false, false), &form), "{form}");
+        }
+        for form in forms("198.51.100.7") {
+            assert!(!refuses(&guard(true, true), &form), "{form}");
+        }
+        for form in ["[2002::1]:80", "[64:ff9b::]:80", "255.255.255.255:9", "[ff02::1]:80"] {
+            assert!(refuses(&guard(false, false), form), "{form}");
         }
     }
 

@@ -9,10 +9,11 @@ use proxy_core::http::target::{Authority, Scheme, Target};
 use store::call::Sent;
 use tokio::net::TcpStream;
 
+use super::connection::{PooledConnection, Sender};
 use super::http1_io::Http1Io;
 use super::http2::Http2Connection;
-use super::pool::{Pool, PooledConnection, Sender};
-use super::wire::{CountedStream, Transport};
+use super::pool::Pool;
+use super::wire::{CountedStream, Sharing, Transport};
 
 /// The most header fields of an answer.
 const MAX_HEADERS: usize = 1_024;
@@ -23,14 +24,17 @@ impl Pool {
         self: &Arc<Self>,
         target: &Target,
         transport: Transport,
+        sharing: Sharing,
     ) -> Result<PooledConnection, Error> {
         let Transport { io, wire, is_http2 } = transport;
         if is_http2 {
             let fresh = Http2Connection::handshake(TokioIo::new(io), Arc::clone(&wire)).await;
             let fresh = fresh.map_err(|error| no_http(&target.authority, &error))?;
             let stream = fresh.stream();
-            self.share(&target.authority, &fresh);
-            return Ok(self.connection(Sender::Shared(stream), wire, target));
+            if sharing == Sharing::Allowed {
+                self.share(&target.authority, &fresh);
+            }
+            return Ok(PooledConnection::new(Sender::Shared(stream), wire, self, target));
         }
         let (sender, connection) = Builder::new()
             .preserve_header_case(true)
@@ -46,16 +50,15 @@ impl Pool {
             // The caller that waits for the answer gets the error too.
             let _ = connection.with_upgrades().await;
         });
-        Ok(self.connection(Sender::Exclusive(sender), wire, target))
+        Ok(PooledConnection::new(Sender::Exclusive(sender), wire, self, target))
     }
 
     /// Keeps a connection that was opened before it was known what for.
     pub(crate) async fn keep(self: &Arc<Self>, authority: &Authority, stream: TcpStream) {
         let (scheme, authority) = (Scheme::Http, authority.clone());
         let target = Target { scheme, authority, path_and_query: String::new() };
-        if let Ok(connection) =
-            self.adopt(&target, Transport::plain(CountedStream::new(stream))).await
-        {
+        let transport = Transport::plain(CountedStream::new(stream));
+        if let Ok(connection) = self.adopt(&target, transport, Sharing::Exclusive).await {
             connection.keep_untouched();
         }
     }

@@ -14,6 +14,7 @@ use tokio::time::{Instant, timeout};
 
 use super::address_guard::{AddressGuard, refused};
 use super::egress_proxy::{self, EgressProxies, EgressProxy};
+use super::metadata_services::is_metadata_name;
 
 /// Opens connections. Every failure means that nothing of a request was sent.
 #[derive(Debug)]
@@ -35,6 +36,17 @@ impl Dialer {
         limit: Duration,
     ) -> Self {
         Self { guard, proxies, limit }
+    }
+
+    /// Refuses a host that is an address nobody may reach, before anything is recorded of it. Names are
+    /// checked when they are resolved. The user's proxy resolves them itself: what leads to it must not
+    /// be a known name of a metadata service.
+    pub(crate) fn check(&self, scheme: Scheme, authority: &Authority) -> Result<(), Error> {
+        self.guard.check_literal(authority)?;
+        if self.proxy(scheme, authority).is_some() && is_metadata_name(&authority.host) {
+            return Err(refused(authority, "a cloud metadata service"));
+        }
+        Ok(())
     }
 
     fn proxy(&self, scheme: Scheme, authority: &Authority) -> Option<&Arc<EgressProxy>> {

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use hyper::body::{Body as HttpBody, Frame, SizeHint};
 
 use crate::body::incoming::IncomingBody;
-use crate::upstream::pool::PooledConnection;
+use crate::upstream::connection::PooledConnection;
 
 /// The body of an upstream's answer. A body that came whole gives its connection back to the pool.
 #[derive(Debug)]
@@ -44,6 +44,8 @@ impl HttpBody for UpstreamBody {
         {
             connection.note_part();
         }
+        // Before its reader has the end: its next request may need this very connection.
+        this.give_back_if_whole();
         polled
     }
 
@@ -56,12 +58,18 @@ impl HttpBody for UpstreamBody {
     }
 }
 
-impl Drop for UpstreamBody {
-    fn drop(&mut self) {
+impl UpstreamBody {
+    fn give_back_if_whole(&mut self) {
         if self.body.is_whole()
             && let Some(connection) = self.connection.take()
         {
             connection.give_back();
         }
+    }
+}
+
+impl Drop for UpstreamBody {
+    fn drop(&mut self) {
+        self.give_back_if_whole();
     }
 }

@@ -8,19 +8,24 @@ use std::time::{Duration, Instant};
 use hyper::body::Incoming;
 use hyper::client::conn::TrySendError;
 use hyper::header::UPGRADE;
-use hyper::{Request, Response};
+use hyper::{Method, Request, Response, StatusCode};
 use proxy_core::error::Error;
-use proxy_core::http::target::{Scheme, Target};
+use proxy_core::http::head::is_grpc;
+use proxy_core::http::request_form::has_known_coding;
+use proxy_core::http::target::{Authority, Scheme, Target};
+use proxy_core::identity::connection_auth::credentials_may_bind;
 use proxy_core::mcp::caller::Caller;
 use proxy_core::mcp::stdio::stdio_name;
 use store::call::Sent;
 use tokio::time::timeout;
 
 use super::address_guard::AddressGuard;
+use super::connection::{Fate, PooledConnection};
 use super::dial::Dialer;
 use super::egress_proxy::EgressProxies;
 use super::keeping::Reuse;
-use super::pool::{Fate, Pool, PooledConnection};
+use super::pool::Pool;
+use super::private::Owner;
 use super::tls::UpstreamTls;
 use super::wire::{CountedStream, Sharing, Transport};
 use crate::body::request::RequestBody;
@@ -73,6 +78,7 @@ type Sending = Pin<
 pub(crate) struct LateHead {
     sending: Sending,
     started: Instant,
+    reads_no_body: bool,
 }
 
 impl fmt::Debug for LateHead {
@@ -85,9 +91,24 @@ impl LateHead {
     /// Waits for the head. `None`: it does not come any more.
     pub(crate) async fn head(self) -> Option<AnswerHead> {
         let (result, connection) = self.sending.await;
-        let response = result.ok()?;
+        let response =
+            result.ok().filter(|response| has_readable_body(response, self.reads_no_body))?;
         Some(AnswerHead { response, connection, took: self.started.elapsed() })
     }
+}
+
+/// Whether it is known where the answer's body ends and how it is coded (RFC 9112, 6.3). `to_head`:
+/// it has none, as the answer to HEAD.
+fn has_readable_body(response: &Response<Incoming>, to_head: bool) -> bool {
+    let has_none = to_head
+        || [StatusCode::NO_CONTENT, StatusCode::NOT_MODIFIED].contains(&response.status())
+        || response.status().is_informational();
+    has_none || has_known_coding(response.headers())
+}
+
+fn unreadable_body() -> Error {
+    let detail = "the upstream's answer has a transfer coding other than chunked".to_owned();
+    Error::Upstream { detail, sent: Sent::Maybe }
 }
 
 /// How often it is looked for signs of life within the time that an upstream may be silent.
@@ -130,21 +151,19 @@ impl Upstreams {
         }
     }
 
-    /// Sends `request` and waits for the head of its answer.
+    /// Sends `request` of `owner` and waits for the head of its answer.
     pub(crate) async fn send(
         &self,
         target: &Target,
         mut request: Request<RequestBody>,
+        owner: &Owner,
         reuse: Reuse,
         silence: &Silence,
     ) -> Result<AnswerHead, SendFailure> {
         let started = Instant::now();
-        // Only HTTP/1.1 hands a connection over to another protocol.
-        let exclusive = request.headers().contains_key(UPGRADE)
-            || target.scheme == Scheme::Https && self.pool.needs_http1(&target.authority);
-        let sharing = if exclusive { Sharing::Exclusive } else { Sharing::Allowed };
-        if let Some(kept) = self.pool.take(target, reuse, sharing) {
-            match self.attempt(target, kept, request, silence).await {
+        let sharing = self.sharing(target, &request);
+        if let Some(kept) = self.kept(target, &request, owner, reuse, sharing).await {
+            match self.attempt(target, kept, request, owner, silence).await {
                 Err(SendFailure { request: Some(unsent), .. }) => request = unsent,
                 Ok((response, connection)) => {
                     return Ok(AnswerHead { response, connection, took: started.elapsed() });
@@ -154,8 +173,40 @@ impl Upstreams {
         }
         let fresh = self.connect(target, sharing).await;
         let fresh = fresh.map_err(SendFailure::of)?;
-        let (response, connection) = self.attempt(target, fresh, request, silence).await?;
+        let (response, connection) = self.attempt(target, fresh, request, owner, silence).await?;
         Ok(AnswerHead { response, connection, took: started.elapsed() })
+    }
+
+    /// What kind of connection the request needs. What signs its connection in must not share it.
+    fn sharing(&self, target: &Target, request: &Request<RequestBody>) -> Sharing {
+        // Only HTTP/1.1 hands a connection over to another protocol.
+        let needs_http1 = request.headers().contains_key(UPGRADE)
+            || target.scheme == Scheme::Https && self.pool.needs_http1(&target.authority);
+        match credentials_may_bind(request.headers()) {
+            _ if needs_http1 => Sharing::Exclusive,
+            true if is_grpc(request.headers()) => Sharing::Alone,
+            true => Sharing::Exclusive,
+            false => Sharing::Allowed,
+        }
+    }
+
+    /// The owner's own connection to the target, if there is one: it may be signed in. Otherwise one
+    /// that nobody has signed in.
+    async fn kept(
+        &self,
+        target: &Target,
+        request: &Request<RequestBody>,
+        owner: &Owner,
+        reuse: Reuse,
+        sharing: Sharing,
+    ) -> Option<PooledConnection> {
+        if reuse != Reuse::Fresh
+            && let Some(mut own) = owner.take(target, credentials_may_bind(request.headers()))
+            && timeout(self.timeouts.connect, own.ready()).await == Ok(true)
+        {
+            return Some(own);
+        }
+        self.pool.take(target, reuse, sharing)
     }
 
     async fn connect(&self, target: &Target, sharing: Sharing) -> Result<PooledConnection, Error> {
@@ -175,7 +226,7 @@ impl Upstreams {
                 Transport::tls(self.tls.connect(stream, authority, sharing, limit).await?)
             }
         };
-        let mut connection = self.pool.adopt(target, transport).await?;
+        let mut connection = self.pool.adopt(target, transport, sharing).await?;
         connection.proxy = proxy;
         Ok(connection)
     }
@@ -185,12 +236,14 @@ impl Upstreams {
         target: &Target,
         mut connection: PooledConnection,
         mut request: Request<RequestBody>,
+        owner: &Owner,
         silence: &Silence,
     ) -> Result<(Response<Incoming>, PooledConnection), SendFailure> {
         let started = Instant::now();
         let progress = connection.progress();
-        let mark = connection.begin(&request);
+        let mark = connection.begin(&request, owner);
         connection.shape(&mut request, target);
+        let reads_no_body = request.method() == Method::HEAD;
         let mut last = (mark.progress, silence.notes());
         let mut sending: Sending = Box::pin(async move {
             let result = connection.send(request).await;
@@ -208,7 +261,7 @@ impl Upstreams {
                 Err(_) => {
                     let detail = format!("no answer within {} s", silence.limit.as_secs());
                     let error = Error::UpstreamTimeout { detail, sent: Sent::Maybe };
-                    let late = Some(LateHead { sending, started });
+                    let late = Some(LateHead { sending, started, reads_no_body });
                     return Err(SendFailure { late, ..SendFailure::of(error) });
                 }
             }
@@ -216,6 +269,9 @@ impl Upstreams {
         let mut failed = match result {
             Ok(response) => {
                 connection.note_answer();
+                if !has_readable_body(&response, reads_no_body) {
+                    return Err(SendFailure::of(unreadable_body()));
+                }
                 return Ok((response, connection));
             }
             Err(failed) => failed,

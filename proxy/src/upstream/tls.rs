@@ -85,7 +85,7 @@ impl UpstreamTls {
         })?;
         let config = match sharing {
             Sharing::Exclusive => configs.http1,
-            Sharing::Allowed => configs.either,
+            Sharing::Allowed | Sharing::Alone => configs.either,
         };
         match timeout(limit, TlsConnector::from(config).connect(name, stream)).await {
             Ok(Ok(stream)) => Ok(stream),

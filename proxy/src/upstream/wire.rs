@@ -22,6 +22,8 @@ pub(crate) enum Sharing {
     Allowed,
     /// HTTP/1.1 only.
     Exclusive,
+    /// HTTP/2 if the upstream speaks it, on a connection that no other request uses.
+    Alone,
 }
 
 /// A byte stream to an upstream.

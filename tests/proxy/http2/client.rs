@@ -9,6 +9,7 @@ use testkit::{Client, Ending, Engine, TestCa, Trusting, Upstream, block_on};
 use tokio::net::TcpListener;
 use tokio_rustls::TlsAcceptor;
 
+use super::super::trailers::forging;
 use super::frames::{CANCEL, NO_ERROR};
 use super::{echo, intercepting, tunnel};
 
@@ -194,6 +195,25 @@ fn trailers_come_with_a_replay_as_with_the_first_answer() {
         }
     });
     assert_eq!(upstream.hits(), 1);
+}
+
+#[test]
+fn a_tool_cannot_speak_for_the_engine_in_its_trailers_over_http2() {
+    let ca = TestCa::new();
+    let upstream = forging();
+    let secured = ca.sign(&["localhost"]).before(upstream.addr, Ending::Clean);
+    let engine = intercepting(&ca);
+    let url = format!("https://localhost:{}/whole", secured.port());
+    block_on(async {
+        let sender = http2(&engine, secured).await;
+        for word in ["executed", "replayed"] {
+            let request = call(&url).body(()).unwrap();
+            let (status, headers, _, trailers) = send_with_trailers(&sender, request, "x").await;
+            assert_eq!((status, self::word(&headers)), (StatusCode::OK, word));
+            let names: Vec<_> = trailers.unwrap().keys().map(ToString::to_string).collect();
+            assert_eq!(names, ["x-sum"], "{word}");
+        }
+    });
 }
 
 #[test]

@@ -16,6 +16,39 @@ pub fn plain(ip: IpAddr) -> IpAddr {
     }
 }
 
+/// Every IPv4 address that an IPv6 one may lead to, by whatever translator or tunnel is on the way.
+pub fn embedded(ip: Ipv6Addr) -> Vec<Ipv4Addr> {
+    if ip.is_loopback() || ip.is_unspecified() {
+        return Vec::new();
+    }
+    let s = ip.segments();
+    let joined = |high: u16, low: u16| Ipv4Addr::from((u32::from(high) << 16) | u32::from(low));
+    // RFC 6052, 2.2: the address begins behind the prefix, and leaves out the bits 64 to 71.
+    let without_gap = (u128::from(ip) >> 64 << 56) | (u128::from(ip) & ((1 << 56) - 1));
+    let behind_prefix = |bits: u32| Ipv4Addr::from((without_gap >> (88 - bits)) as u32);
+    match s {
+        // Mapped, compatible (RFC 4291, 2.5.5) and translated (RFC 2765, 2.1).
+        [0, 0, 0, 0, 0, 0 | 0xffff, high, low] | [0, 0, 0, 0, 0xffff, 0, high, low] => {
+            vec![joined(high, low)]
+        }
+        // NAT64 (RFC 6052, 2.1).
+        [0x64, 0xff9b, 0, 0, 0, 0, high, low] => vec![joined(high, low)],
+        // Local-use NAT64 (RFC 8215): the prefix may be longer.
+        [0x64, 0xff9b, 1, ..] => {
+            let by_length =
+                [behind_prefix(48), behind_prefix(56), behind_prefix(64), joined(s[6], s[7])];
+            by_length.into_iter().filter(|ip| !ip.is_unspecified()).collect()
+        }
+        // 6to4 (RFC 3056, 2).
+        [0x2002, high, low, ..] => vec![joined(high, low)],
+        // Teredo (RFC 4380, 4): its server, and the client, inverted.
+        [0x2001, 0, ..] => vec![joined(s[2], s[3]), joined(!s[6], !s[7])],
+        // ISATAP (RFC 5214, 6.1).
+        [_, _, _, _, 0 | 0x200, 0x5efe, high, low] => vec![joined(high, low)],
+        _ => Vec::new(),
+    }
+}
+
 /// The one form of a host that is written in another: a name without the dot at its end (RFC 1034,
 /// 3.1), an IPv4 address as four decimal numbers, an IPv6 address as RFC 5952 has it, and an IPv4
 /// address in IPv6 as itself. `None`: it is in its one form already. `host` is in lower case, an
@@ -74,6 +107,32 @@ fn ipv4_as_resolvers_read(host: &str) -> Option<Ipv4Addr> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn embedded_addresses_are_found_in_every_form() {
+        let meant: Ipv4Addr = "192.0.2.33".parse().unwrap();
+        for (form, address) in [
+            ("mapped", "::ffff:192.0.2.33"),
+            ("compatible", "::192.0.2.33"),
+            ("translated", "::ffff:0:192.0.2.33"),
+            ("NAT64", "64:ff9b::192.0.2.33"),
+            // RFC 6052, 2.4.
+            ("NAT64, /48", "64:ff9b:1:c000:2:2100::"),
+            ("NAT64, /56", "64:ff9b:1:c0:0:221::"),
+            ("NAT64, /64", "64:ff9b:1:7:c0:2:2100:0"),
+            ("NAT64, /96", "64:ff9b:1::192.0.2.33"),
+            ("6to4", "2002:c000:221::1"),
+            ("Teredo client", "2001:0:4136:e378:8000:63bf:3fff:fdde"),
+            ("Teredo server", "2001:0:c000:221:8000:63bf:3fff:fdd2"),
+            ("ISATAP", "2001:db8::5efe:192.0.2.33"),
+            ("ISATAP, global", "2001:db8::200:5efe:192.0.2.33"),
+        ] {
+            assert!(embedded(address.parse().unwrap()).contains(&meant), "{form}: {address}");
+        }
+        for other in ["::1", "::", "2001:db8::1", "fe80::1", "2001:4860::c000:221"] {
+            assert_eq!(embedded(other.parse().unwrap()), [] as [Ipv4Addr; 0], "{other}");
+        }
+    }
 
     #[test]
     fn a_host_has_one_form() {

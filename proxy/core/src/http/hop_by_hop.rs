@@ -7,7 +7,7 @@ use crate::http::own_fields::{OURS_IN_ANSWERS, OURS_IN_REQUESTS};
 use crate::http::target::Target;
 
 /// Fields that belong to one connection (RFC 9110, 7.6.1), now or in earlier versions of HTTP.
-const HOP_BY_HOP: &[&str] = &[
+pub(crate) const HOP_BY_HOP: &[&str] = &[
     "connection",
     "proxy-connection",
     "keep-alive",
@@ -122,7 +122,7 @@ pub fn remove_where(headers: &mut HeaderMap, removes: impl Fn(&str) -> bool) {
 }
 
 /// The words of a comma-separated value. None if it is not text.
-fn tokens(value: &HeaderValue) -> impl Iterator<Item = &str> {
+pub(crate) fn tokens(value: &HeaderValue) -> impl Iterator<Item = &str> {
     value.to_str().unwrap_or_default().split(',').map(str::trim).filter(|token| !token.is_empty())
 }
 

@@ -18,6 +18,7 @@ pub mod request_form;
 pub mod route;
 pub(crate) mod signatures;
 pub mod target;
+pub mod trailers;
 pub(crate) mod tries;
 pub(crate) mod words;
 pub mod written;

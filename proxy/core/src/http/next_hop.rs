@@ -7,11 +7,12 @@ use http::{Method, Uri, Version};
 
 use crate::http::hop_by_hop;
 use crate::http::target::Target;
+use crate::http::trailers::announced_trailers;
 
 /// Makes a head that of the next hop: in origin form, with our Via, and without the fields of the
 /// engine and of the connection.
 pub fn prepare(via: &HeaderValue, target: &Target, head: &mut Parts) {
-    let trailer = head.headers.get(TRAILER).cloned();
+    let trailer = announced_trailers(&head.headers);
     hop_by_hop::strip_request(&mut head.headers);
     hop_by_hop::add_via(&mut head.headers, via);
     if let Some(trailer) = trailer {

@@ -1,6 +1,6 @@
 //! The target of a request, and its framing.
 
-use http::header::{CONTENT_LENGTH, HOST, TRANSFER_ENCODING};
+use http::header::{CONTENT_LENGTH, HOST, HeaderMap, TRANSFER_ENCODING};
 use http::request::Parts;
 use http::{Method, Version, uri};
 
@@ -165,10 +165,7 @@ fn same_host(named: &Authority, tunnel: &Authority) -> Result<(), Error> {
 /// Refuses framing that hyper lets through and that does not say where the body ends, or what it
 /// is.
 pub fn check_framing(parts: &Parts) -> Result<(), Error> {
-    let mut codings = parts.headers.get_all(TRANSFER_ENCODING).iter();
-    if let Some(coding) = codings.next()
-        && (codings.next().is_some() || !coding.as_bytes().eq_ignore_ascii_case(b"chunked"))
-    {
+    if !has_known_coding(&parts.headers) {
         return Err(Error::Unsupported("the only supported transfer coding is chunked".to_owned()));
     }
     let mut lengths = parts.headers.get_all(CONTENT_LENGTH).iter();
@@ -183,6 +180,13 @@ pub fn check_framing(parts: &Parts) -> Result<(), Error> {
         return Err(Error::Malformed("Content-Length must be a single number".to_owned()));
     }
     Ok(())
+}
+
+/// Whether a message has no transfer coding but `chunked`, which is the only one that is undone here.
+pub fn has_known_coding(headers: &HeaderMap) -> bool {
+    let mut codings = headers.get_all(TRANSFER_ENCODING).iter();
+    let Some(coding) = codings.next() else { return true };
+    codings.next().is_none() && coding.as_bytes().eq_ignore_ascii_case(b"chunked")
 }
 
 #[cfg(test)]

@@ -14,6 +14,7 @@ use crate::http::head::RequestHead;
 use crate::http::target::Target;
 use crate::identity::body_digests::BodyDigests;
 use crate::identity::compared::ComparedRequest;
+use crate::identity::connection_auth::Login;
 use crate::identity::metadata::RequestMetadata;
 use crate::identity::principal::principal_parts;
 use crate::policy::comparison::Comparison;
@@ -58,6 +59,8 @@ pub struct KeyInput<'a> {
     pub head: RequestHead<'a>,
     /// What the request says about itself.
     pub metadata: &'a RequestMetadata,
+    /// Who its connection speaks as.
+    pub login: &'a Login,
     /// The digests of the body.
     pub body: BodyDigests,
     /// The trailers of the body.
@@ -203,7 +206,7 @@ fn principal(input: &KeyInput<'_>) -> Result<Digest, store_core::Error> {
     if rule.is_some_and(|rule| rule.keys.principal == Principal::Session) {
         return (input.keyed_digest)("principal/v1", b"session");
     }
-    let parts = principal_parts(input.head.headers, input.head.target.query());
+    let parts = principal_parts(input.head.headers, input.head.target.query(), input.login);
     let parts = parts.iter().fold(Encoder::new("principal/v1"), |encoder, (name, value)| {
         encoder.field(name).field(value)
     });

@@ -3,16 +3,22 @@
 use http::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue};
 
 use super::auth_params::{Parts, credential_id};
-use super::authorization;
+use super::connection_auth::{self, Login};
 use super::jwt::{self, Token};
+use super::{authorization, ntlm};
 use crate::http::field_words::is_proof;
 use crate::http::meaning::{is_credential, is_credential_parameter, parameter_name};
 use crate::http::signatures::{Signing, is_signature};
 
 /// The credentials that a request carries: fields and query parameters, sorted by name, the values
 /// of one name in their order. Of what a client creates for each request, only the lasting parts.
-/// The proxy's own credentials name the scope and are not among them.
-pub fn principal_parts(headers: &HeaderMap, query: Option<&str>) -> Vec<(String, Vec<u8>)> {
+/// The proxy's own credentials name the scope and are not among them. A request without an
+/// Authorization speaks as `login`.
+pub fn principal_parts(
+    headers: &HeaderMap,
+    query: Option<&str>,
+    login: &Login,
+) -> Vec<(String, Vec<u8>)> {
     let fields = headers
         .iter()
         .filter(|(name, _)| *name != "proxy-authorization")
@@ -23,7 +29,14 @@ pub fn principal_parts(headers: &HeaderMap, query: Option<&str>) -> Vec<(String,
         let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
         of_parameter(&parameter_name(name), value, is_signed)
     });
-    let mut parts: Vec<_> = fields.chain(parameters).collect();
+    let connection = match headers.get(AUTHORIZATION) {
+        None => login.credentials.iter().flat_map(of_authorization).collect(),
+        Some(value) if connection_auth::is_handshake(value.as_bytes()) => {
+            vec![("connection".to_owned(), login.connection.as_bytes().to_vec())]
+        }
+        Some(_) => Vec::new(),
+    };
+    let mut parts: Vec<_> = fields.chain(parameters).chain(connection).collect();
     parts.sort_by(|a, b| a.0.cmp(&b.0));
     parts
 }
@@ -49,6 +62,11 @@ fn of_parameter(name: &str, value: &str, is_signed: bool) -> Vec<(String, Vec<u8
     }
 }
 
+/// The parts of the only Authorization.
+fn of_authorization(value: &HeaderValue) -> Vec<(String, Vec<u8>)> {
+    of_field(&HeaderMap::new(), &AUTHORIZATION, value)
+}
+
 /// The parts of one field that say whose call it is, under names that no field has, or the whole
 /// field.
 fn of_field(headers: &HeaderMap, name: &HeaderName, value: &HeaderValue) -> Vec<(String, Vec<u8>)> {
@@ -61,7 +79,8 @@ fn of_field(headers: &HeaderMap, name: &HeaderName, value: &HeaderValue) -> Vec<
     };
     let is_only = headers.get_all(name).iter().nth(1).is_none();
     if name == AUTHORIZATION && is_only {
-        return authorization::lasting(value.as_bytes()).map_or_else(whole, named);
+        let user = ntlm::user(value.as_bytes());
+        return user.or_else(|| authorization::lasting(value.as_bytes())).map_or_else(whole, named);
     }
     let token = || value.to_str().ok().and_then(jwt::read);
     if is_credential(field) {

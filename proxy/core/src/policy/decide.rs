@@ -4,7 +4,6 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use http::Method;
-use http::header::{CONTENT_TYPE, HeaderMap};
 use store_core::model::EffectClass;
 
 use super::decision::{Guarded, HeadDecision, McpPass, PassReason, PolicyDecision};
@@ -14,7 +13,7 @@ use super::rule::{CallNames, Effect, Rule};
 use super::sign_in::{may_sign_in, signs_in};
 use super::table::{READ_ONLY_POSTS, ReadOnlyPost, llm_providers};
 use crate::http::forms::kind::decoded;
-use crate::http::head::RequestHead;
+use crate::http::head::{RequestHead, is_grpc};
 use crate::http::hop_by_hop::upgrade_of;
 use crate::http::host_pattern::HostPattern;
 use crate::http::own_fields::IDEMPOTENCY_KEY;
@@ -253,13 +252,6 @@ fn by_method(method: &Method) -> Cow<'static, str> {
         "POST" => "method POST".into(),
         other => format!("method {other}").into(),
     }
-}
-
-fn is_grpc(headers: &HeaderMap) -> bool {
-    headers.get(CONTENT_TYPE).is_some_and(|value| {
-        let start = value.as_bytes().get(..16);
-        start.is_some_and(|start| start.eq_ignore_ascii_case(b"application/grpc"))
-    })
 }
 
 #[cfg(test)]

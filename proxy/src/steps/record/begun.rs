@@ -4,10 +4,11 @@ use std::time::Duration;
 
 use hyper::StatusCode;
 use hyper::body::Body as _;
-use hyper::header::{CONTENT_ENCODING, HeaderValue, TRAILER, TRANSFER_ENCODING};
+use hyper::header::{CONTENT_ENCODING, HeaderValue, TRANSFER_ENCODING};
 use hyper::http::response;
 use proxy_core::http::forms::kind::media_type;
 use proxy_core::http::hop_by_hop::strip_response;
+use proxy_core::http::trailers::announced_trailers;
 use store::{Clock as _, SystemClock};
 
 use super::facts::AnswerFacts;
@@ -24,7 +25,7 @@ pub(super) struct Begun {
     pub(super) source: UpstreamBody,
     /// The length of the body, if it is known.
     pub(super) length: Option<u64>,
-    /// The field `Trailer`.
+    /// The field `Trailer`, as far as it may be passed on.
     pub(super) announced: Option<HeaderValue>,
 }
 
@@ -37,7 +38,7 @@ impl Begun {
         let unverified = length.is_none()
             && !head.headers.contains_key(TRANSFER_ENCODING)
             && !answer.connection.marks_ends();
-        let announced = head.headers.get(TRAILER).cloned();
+        let announced = announced_trailers(&head.headers);
         strip_response(&mut head.headers);
         let facts = AnswerFacts {
             status: head.status.as_u16(),

@@ -6,6 +6,7 @@ use hyper::Response;
 use hyper::header::{CONNECTION, HeaderValue, TRAILER, UPGRADE};
 use hyper::http::response;
 use proxy_core::http::hop_by_hop::{add_via, strip_response};
+use proxy_core::http::trailers::announced_trailers;
 use proxy_core::policy::decision::PassReason;
 use store::decision::Decision;
 use store::state::Knowledge;
@@ -32,7 +33,7 @@ pub(crate) struct PassedAnswer {
 /// reads.
 pub(crate) fn passed(via: &HeaderValue, passed: PassedAnswer, reason: &PassReason) -> Reply {
     let PassedAnswer { mut head, body, took } = passed;
-    let trailer = head.headers.get(TRAILER).cloned();
+    let trailer = announced_trailers(&head.headers);
     strip_response(&mut head.headers);
     if let Some(trailer) = trailer {
         head.headers.insert(TRAILER, trailer);

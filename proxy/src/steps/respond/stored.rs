@@ -9,6 +9,7 @@ use hyper::http::request;
 use hyper::{HeaderMap, Response, StatusCode, Version};
 use proxy_core::error::Error;
 use proxy_core::http::hop_by_hop::add_via;
+use proxy_core::http::trailers::strip_trailers;
 use store::call::{Answer, AnswerBody, Sent, Settled};
 use store::decision::Decision;
 use store::key::Digest;
@@ -113,8 +114,10 @@ impl Replay<'_> {
         head.headers.insert(AGE, HeaderValue::from(age.max(0) / 1_000_000));
         add_date(&mut head.headers, answer.received_at);
         own_framing(&mut head);
-        let trailers =
-            (format.trailers && !answer.trailers.is_empty()).then(|| header_map(&answer.trailers));
+        // An earlier version has stored them as they came.
+        let mut trailers = header_map(&answer.trailers);
+        strip_trailers(&mut trailers);
+        let trailers = (format.trailers && !trailers.is_empty()).then_some(trailers);
         let caller = label.mcp.as_ref();
         let tool_answer =
             caller.and_then(|caller| caller.replay(answer.status, &mut head.headers, body));

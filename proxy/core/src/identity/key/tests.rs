@@ -74,6 +74,7 @@ fn keyed(case: &Case) -> CallIdentity {
             headers: &map(&case.headers),
         },
         metadata: &metadata,
+        login: &Login::default(),
         body: BodyDigests {
             digests: [Digest::of(case.body.as_bytes()); Comparison::ALL.len()],
             decoded: case.decoded,

@@ -22,7 +22,11 @@ fn credentials_are_the_principal() {
         ("x-shopify-access-token", "s"),
         ("x-amz-security-token", "rotates"),
     ]);
-    let parts = principal_parts(&headers, Some("q=1&API%5Fkey=z&key=k&sig=s&key=l&flag"));
+    let parts = principal_parts(
+        &headers,
+        Some("q=1&API%5Fkey=z&key=k&sig=s&key=l&flag"),
+        &Login::default(),
+    );
     let got: Vec<_> = parts
         .iter()
         .map(|(name, value)| format!("{name}={}", String::from_utf8_lossy(value)))
@@ -40,7 +44,7 @@ fn credentials_are_the_principal() {
             "x-shopify-access-token=s",
         ]
     );
-    assert!(principal_parts(&HeaderMap::new(), None).is_empty());
+    assert!(principal_parts(&HeaderMap::new(), None, &Login::default()).is_empty());
 }
 
 #[test]
@@ -51,7 +55,7 @@ fn a_signature_is_nobody() {
     };
     let parts = |fields: &[&str]| {
         let list: Vec<_> = fields.iter().map(|field| ("authorization", *field)).collect();
-        principal_parts(&map(&list), None)
+        principal_parts(&map(&list), None, &Login::default())
     };
     let (ada, again, bob) = (signed("ADA", "1"), signed("ADA", "2"), signed("BOB", "1"));
     assert_eq!(parts(&[&ada]), [("authorization access key".to_owned(), b"ADA".to_vec())]);

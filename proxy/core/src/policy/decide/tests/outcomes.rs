@@ -1,5 +1,6 @@
 //! What answers say about their calls.
 
+use http::header::HeaderMap;
 use store_core::state::Knowledge::{self, Executed, NotExecuted, Unknown};
 
 use super::*;
