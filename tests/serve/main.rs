@@ -8,4 +8,5 @@ mod clock;
 mod memory;
 mod metrics;
 mod refusals;
+mod untaken;
 mod upgrade;
