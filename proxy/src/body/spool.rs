@@ -126,6 +126,12 @@ impl Spool {
         self.most_in_memory = bytes;
     }
 
+    /// Keeps up to [`IN_MEMORY`], in a buffer that grows no further.
+    pub(crate) fn grow_memory(&mut self) {
+        self.most_in_memory = IN_MEMORY;
+        self.memory.reserve(IN_MEMORY.saturating_sub(self.memory.len()));
+    }
+
     /// The file takes this room, which is given back with it.
     pub(crate) fn set_room(&mut self, room: MemoryShare) {
         self.room = Some(room);

@@ -87,9 +87,9 @@ impl Recorder {
         if self.size <= IN_MEMORY as u64 {
             if self.share.is_none() {
                 self.share = self.memory.try_hold(IN_MEMORY);
+                self.share.is_some().then(|| self.spool.grow_memory());
             }
             if self.share.is_some() {
-                self.spool.set_most_in_memory(IN_MEMORY);
                 return true;
             }
         }
