@@ -15,6 +15,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 
+use super::taking::Taking;
 use crate::api::Api;
 
 /// How long a connection to the API may be silent, or take to send a head. hyper counts the idle
@@ -77,7 +78,7 @@ pub(super) async fn serve_api(listener: TcpListener, api: Api, stop: Cancellatio
             .header_read_timeout(HEAD_TIMEOUT)
             .max_headers(256)
             .half_close(true)
-            .serve_connection(TokioIo::new(stream), service);
+            .serve_connection(TokioIo::new(Taking::new(stream)), service);
         let connection = connections.watch(connection);
         tokio::spawn(async move {
             if let Err(error) = connection.await {

@@ -19,7 +19,7 @@ const SIZE: usize = 8 * MIB;
 const CLIENTS: usize = 2_000;
 
 /// A tool that answers every request with the same bytes, of which all connections share one copy.
-fn generous(field: &str, body: Vec<u8>) -> (SocketAddr, Arc<AtomicUsize>) {
+fn generous(field: &str, body: &[u8]) -> (SocketAddr, Arc<AtomicUsize>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let addr = listener.local_addr().unwrap();
     let hits = Arc::new(AtomicUsize::new(0));
@@ -27,7 +27,7 @@ fn generous(field: &str, body: Vec<u8>) -> (SocketAddr, Arc<AtomicUsize>) {
     let length = body.len();
     let head =
         format!("HTTP/1.1 200 OK\r\n{field}Content-Length: {length}\r\nConnection: close\r\n\r\n");
-    let answer: Arc<[u8]> = [head.as_bytes(), &body].concat().into();
+    let answer: Arc<[u8]> = [head.as_bytes(), body].concat().into();
     thread::spawn(move || {
         for mut stream in listener.incoming().flatten() {
             let (count, answer) = (Arc::clone(&count), Arc::clone(&answer));
@@ -116,7 +116,7 @@ fn is_letters(body: &[u8]) -> bool {
 #[test]
 fn two_thousand_replays_of_one_answer_share_it() {
     raise_open_files(2 * CLIENTS as u64 + 500);
-    let (addr, hits) = generous("", letters());
+    let (addr, hits) = generous("", &letters());
     let engine = engine!().start();
     let request = Request::post(&format!("http://{addr}/one"), "#");
     engine.send(&request).assert_is(200, "executed");
@@ -137,7 +137,7 @@ fn two_thousand_answers_that_nobody_takes_stay_out_of_memory() {
     /// So many answers are on their way: 512 MiB. The others wait in files, or at the tool.
     const BEGUN: usize = 64;
     raise_open_files(2 * CLIENTS as u64 + 500);
-    let (addr, hits) = generous("", letters());
+    let (addr, hits) = generous("", &letters());
     let engine = engine!().start();
     let url = format!("http://{addr}/many");
     let mut clients = Vec::new();
@@ -156,29 +156,52 @@ fn two_thousand_answers_that_nobody_takes_stay_out_of_memory() {
     assert!(is_letters(&take(clients.swap_remove(first)).body));
 }
 
-/// Each of them takes more than the limit if whole answers, or 400 KiB of them, are in memory.
+/// A kind of answers, and what they may take of memory in MiB. Each kind takes more if the engine holds
+/// 400 KiB of an answer, as hyper would.
+struct Case<'a> {
+    what: &'a str,
+    field: &'a str,
+    body: &'a [u8],
+    request: &'a dyn Fn(&str, usize) -> Request,
+    clients: usize,
+    limit: u64,
+}
+
 #[test]
 fn what_passes_flows_or_is_decoded_stays_out_of_memory_too() {
-    const READERS: usize = 1_500;
-    raise_open_files(2 * READERS as u64 + 500);
-    let events = "Content-Type: text/event-stream\r\n";
-    let coded = "Content-Encoding: gzip\r\n";
-    let plain = |url: &str, _| Request::get(url);
-    let guarded = |url: &str, n| Request::post(url, format!("{n}#"));
-    let decoded = |url: &str, _| Request::post(url, "#").header("Accept-Encoding", "identity");
-    type Ask<'a> = &'a dyn Fn(&str, usize) -> Request;
-    let cases: [(&str, &str, Vec<u8>, Ask<'_>, usize, u64); 3] = [
-        ("1,500 downloads", "", letters(), &plain, READERS, 600),
-        ("1,500 streams", events, letters(), &guarded, READERS, 800),
-        ("150 decoded replays", coded, gzip(&letters()), &decoded, 150, 600),
-    ];
-    for (what, field, body, request, count, limit) in cases {
+    raise_open_files(2 * CLIENTS as u64 + 500);
+    let (plain, coded) = (letters(), gzip(&letters()));
+    let download = Case {
+        what: "1,500 downloads that nobody takes",
+        field: "",
+        body: &plain,
+        request: &|url, _| Request::get(url),
+        clients: 1_500,
+        limit: 600,
+    };
+    let stream = Case {
+        what: "1,500 streams that nobody takes",
+        field: "Content-Type: text/event-stream\r\n",
+        request: &|url, n| Request::post(url, format!("{n}#")),
+        limit: 800,
+        ..download
+    };
+    let decoded = Case {
+        what: "150 decoded replays that nobody takes",
+        field: "Content-Encoding: gzip\r\n",
+        body: &coded,
+        request: &|url, _| Request::post(url, "#").header("Accept-Encoding", "identity"),
+        clients: 150,
+        limit: 800,
+    };
+    for Case { what, field, body, request, clients: count, limit } in [download, stream, decoded] {
         let (addr, _) = generous(field, body);
         let engine = engine!().start();
         let url = format!("http://{addr}/");
-        if count < READERS {
-            engine.post(&url, "#").assert_is(200, "executed");
-        }
+        // What the replays are of.
+        engine
+            .post(&url, "#")
+            .assert_is(200, if field.contains("stream") { "executing" } else { "executed" });
         let mut clients = Vec::new();
         let others = beside(&engine, || {
             clients.extend((0..count).map(|n| ask(&engine, &request(&url, n))));
@@ -187,4 +210,34 @@ fn what_passes_flows_or_is_decoded_stays_out_of_memory_too() {
         assert_small(&engine, what, limit, others);
         assert!(is_letters(&take(clients.pop().unwrap()).body), "{what}");
     }
+}
+
+#[test]
+fn lists_that_nobody_takes_stay_out_of_memory_too() {
+    const ROWS: usize = 100;
+    let page = "x".repeat(60_000);
+    let upstream = Upstream::start(move |_, exchange| exchange.answer(200, &[], page.as_bytes()));
+    let engine = engine!().start();
+    for n in 0..ROWS {
+        engine.post(&upstream.url("/"), &n.to_string()).assert_is(200, "executed");
+    }
+    let list = r#"{"jsonrpc":"2.0","id":1,"method":"list_executions","params":{"limit":100}}"#;
+    let request = Request::post_json(&format!("http://{}/", engine.api), list);
+    let readers: Vec<TcpStream> = (0..80)
+        .map(|_| {
+            let mut reader = TcpStream::connect(engine.api).unwrap();
+            reader.write_all(&request.to_origin()).unwrap();
+            reader
+        })
+        .collect();
+    wait_until("all are answered", || readers.iter().all(is_answered).then_some(()));
+    let most = engine.memory_kib("VmHWM") / 1024;
+    let refused = engine.try_rpc_text(list).unwrap().text();
+    println!("80 lists of 6 MiB that nobody takes: at most {most} MiB");
+    assert!(most < 700, "{most} MiB");
+    assert!(refused.contains("BUSY"), "{refused}");
+    drop(readers);
+    wait_until("there is memory again", || {
+        engine.try_rpc_text(list).unwrap().text().contains("\"result\"").then_some(())
+    });
 }

@@ -18,7 +18,7 @@ use tokio::task::spawn_blocking;
 /// How many bytes of stored bodies are kept for the next duplicate.
 const RECENT: u64 = 32 * 1024 * 1024;
 
-/// How many stored bodies are read at once. Each reader has a page cache of its own.
+/// How many stored bodies are read at once. Each reader has its page cache.
 const READS: usize = 4;
 
 /// How much of a body is in memory that a client takes piece by piece, in bytes: more as long as
@@ -136,7 +136,7 @@ impl AnswerMemory {
         Arc::clone(&self.held).try_acquire_many_owned(u32::try_from(bytes).ok()?).ok()
     }
 
-    /// `bytes` as they are held until their client has taken them. `None`: there is no room.
+    /// `bytes` as they are held until their client has taken them. `None`: the memory is full.
     pub(crate) fn hold(&self, bytes: Bytes) -> Option<Bytes> {
         if bytes.len() <= MAX_HELD_BODY {
             return Some(bytes);
@@ -165,7 +165,7 @@ impl AnswerMemory {
         Ok((size, share))
     }
 
-    /// A stored body in memory that is shared by all who ask for it. `None`: there is no room.
+    /// A stored body in memory that is shared by all who ask for it. `None`: the memory is full.
     pub(crate) async fn shared(&self, store: &Store, body: StoredBody) -> Option<Bytes> {
         let read = async {
             let size = usize::try_from(body.size).map_err(drop)?;
@@ -191,9 +191,9 @@ impl AnswerMemory {
             reader.answer_body(&body, at, size)
         };
         let bytes = spawn_blocking(read).await.map_err(io::Error::other)?;
-        bytes.map_err(io::Error::other)?.ok_or_else(|| {
-            io::Error::new(io::ErrorKind::NotFound, "the stored answer is not there any more")
-        })
+        bytes
+            .map_err(io::Error::other)?
+            .ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, "the stored answer is missing"))
     }
 }
 

@@ -52,7 +52,7 @@ pub(super) struct Pieces {
 
 impl fmt::Debug for Pieces {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Pieces").field("body", &self.body).field("at", &self.at).finish()
+        f.debug_struct("Pieces").field("at", &self.at).finish_non_exhaustive()
     }
 }
 

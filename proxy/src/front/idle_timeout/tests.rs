@@ -91,13 +91,13 @@ async fn a_client_that_takes_nothing_is_given_up_and_a_slow_one_is_not() {
     assert_eq!(writing.await.unwrap().unwrap_err().kind(), io::ErrorKind::TimedOut);
 }
 
-/// Other answers of the connection are taken meanwhile.
+/// Others are read meanwhile.
 #[tokio::test(start_paused = true)]
-async fn one_of_many_answers_that_is_not_taken_ends_its_connection() {
+async fn one_of_many_answers_that_waits_for_its_client_ends_the_connection() {
     let (mut client, server) = tokio::io::duplex(1024);
     let turn = Arc::new(Turn::multiplexed());
     let mut io = IdleTimeout::new(server, Arc::clone(&turn), LIMITS);
-    let (left, taken, silent) = (turn.begin(), turn.begin(), turn.begin());
+    let (left, read, silent) = (turn.begin(), turn.begin(), turn.begin());
     let began = Instant::now();
     left.note_untaken(true);
     silent.note_untaken(true);
@@ -105,13 +105,13 @@ async fn one_of_many_answers_that_is_not_taken_ends_its_connection() {
     silent.note_untaken(false);
     let mut buf = [0; 1];
     let ended = loop {
-        taken.note_untaken(true);
+        read.note_untaken(true);
         client.write_all(b"x").await.unwrap();
         match io.read(&mut buf).await {
             Ok(_) => tokio::time::sleep(LIMITS.taking / 10).await,
             Err(error) => break error,
         }
-        taken.note_untaken(false);
+        read.note_untaken(false);
         if began.elapsed() > LIMITS.taking {
             break io.read(&mut buf).await.unwrap_err();
         }
