@@ -95,6 +95,8 @@ pub struct Limits {
     pub max_tunnels: usize,
     /// How much memory request bodies may take before the proxy knows what they mean, in bytes.
     pub max_unread: usize,
+    /// How much memory the bodies of answers over 64 KiB may take, in bytes.
+    pub max_answers: usize,
     /// How many guarded calls may be in flight. Not more than the store was opened for.
     pub max_in_flight: usize,
     /// How many duplicates may wait for running calls.
@@ -153,6 +155,7 @@ impl Default for Limits {
             max_connections: 16_384,
             max_tunnels: 8_192,
             max_unread: 512 * 1024 * 1024,
+            max_answers: 512 * 1024 * 1024,
             max_in_flight: 4_096,
             max_waiters: 10_000,
             max_late: 256,

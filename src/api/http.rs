@@ -11,6 +11,7 @@ use jsonrpsee::types::Id;
 
 use super::dispatch::{bytes, refusal};
 use super::error::{Code, Error};
+use super::memory::shrink;
 use super::response::{JSON, ResponseBody, TEXT, respond};
 use super::{Api, guard, health, pages};
 
@@ -78,7 +79,13 @@ impl Api {
         self.authorize(headers)?;
         guard::media_type(headers)?;
         let waits_for_100 = headers.contains_key(header::EXPECT);
-        Ok(self.dispatcher.answer(read_body(body, waits_for_100).await?).await)
+        let announced = body.size_hint().exact().map_or(MAX_BODY, |size| size as usize);
+        let mut room = self.memory.admit(announced.min(MAX_BODY)).await?;
+        let body = read_body(body, waits_for_100).await?;
+        shrink(&mut room, body.len());
+        let answer = self.dispatcher.answer(body).await;
+        drop(room);
+        Ok(self.memory.hold(answer))
     }
 
     fn get_page(

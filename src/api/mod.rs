@@ -13,6 +13,7 @@ mod feed;
 mod guard;
 mod health;
 mod http;
+mod memory;
 mod methods;
 mod metrics;
 mod openrpc;
@@ -34,6 +35,7 @@ use tokio_util::task::TaskTracker;
 use dispatch::Dispatcher;
 use feed::Feed;
 use guard::RequestGuard;
+use memory::ApiMemory;
 use sign_in::SignIns;
 
 pub(crate) use error::Code;
@@ -66,6 +68,7 @@ pub(crate) struct Api {
     registry: Arc<Registry>,
     feed: Arc<Feed>,
     sign_ins: Arc<SignIns>,
+    memory: Arc<ApiMemory>,
     draining: CancellationToken,
     proxy: Arc<OnceLock<String>>,
     watched: Arc<OnceLock<proxy::Proxy>>,
@@ -94,6 +97,7 @@ impl Api {
                 metrics,
             }),
             registry: Arc::new(registry),
+            memory: Arc::default(),
             draining,
             proxy: Arc::default(),
             watched,

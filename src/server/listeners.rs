@@ -16,6 +16,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 
+use super::taking::Taking;
 use crate::api::Api;
 
 /// How many connections the API serves at once; further ones wait in the kernel's backlog.
@@ -83,7 +84,7 @@ pub(super) async fn serve_api(listener: TcpListener, api: Api, stop: Cancellatio
         let connection = http1::Builder::new()
             .max_headers(256)
             .half_close(true)
-            .serve_connection(TokioIo::new(stream), service);
+            .serve_connection(TokioIo::new(Taking::new(stream)), service);
         let connection = connections.watch(connection);
         tokio::spawn(async move {
             if let Err(error) = connection.await {

@@ -3,6 +3,7 @@
 pub(crate) mod engine;
 mod listeners;
 mod signals;
+mod taking;
 mod wiring;
 
 use store::Store;

@@ -109,5 +109,5 @@ pub use store::Store;
 pub use store::repeats::{Delivery, Repeat};
 pub use store_core::{
     DEFAULT_SESSION, DEFAULT_USER, Error, LEASE_DEFAULT, LEASE_MAX, LEASE_MIN, LockHolder,
-    MAX_KEPT_BODY, MAX_NAME, PROXY_GOAL, canonical, decision, key, model, state,
+    MAX_HELD_BODY, MAX_KEPT_BODY, MAX_NAME, PROXY_GOAL, canonical, decision, key, model, state,
 };

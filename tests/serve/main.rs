@@ -9,4 +9,5 @@ mod leases;
 mod memory;
 mod metrics;
 mod refusals;
+mod untaken;
 mod upgrade;

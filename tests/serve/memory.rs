@@ -133,7 +133,7 @@ fn large_posts_at_once_are_spooled_and_a_kill_leaves_nothing_of_them() {
 }
 
 /// This process has one end of each connection, and the engine, which raises its own limit, the other.
-fn raise_open_files(needed: u64) {
+pub(crate) fn raise_open_files(needed: u64) {
     let limit = getrlimit(Resource::Nofile);
     let maximum = limit.maximum.unwrap_or(u64::MAX);
     assert!(maximum >= needed, "{needed} open files are needed, and `ulimit -Hn` is {maximum}");

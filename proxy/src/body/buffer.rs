@@ -13,6 +13,7 @@ use sha2::{Digest as _, Sha256};
 use store::key::Digest;
 
 use super::incoming::IncomingBody;
+use super::memory::AnswerMemory;
 use super::quota::{Quota, QuotaShare};
 use super::spool::{IN_MEMORY, Spool, SpoolArea, SpooledBody};
 use crate::config::{Limits, SpoolConfig};
@@ -22,6 +23,7 @@ use crate::config::{Limits, SpoolConfig};
 pub(crate) struct BodyBuffers {
     /// Also for the bodies of answers.
     pub(crate) spool: Arc<SpoolArea>,
+    pub(crate) answers: Arc<AnswerMemory>,
     /// For bodies of which the meaning is not known yet.
     memory: Arc<Quota>,
     max_request: u64,
@@ -44,6 +46,7 @@ impl BodyBuffers {
     pub(crate) fn new(spool: SpoolConfig, limits: &Limits, stall: Duration) -> Self {
         Self {
             spool: Arc::new(SpoolArea::new(spool.folder, spool.quota)),
+            answers: Arc::new(AnswerMemory::new(limits.max_answers)),
             memory: Arc::new(Quota::new(limits.max_unread as u64)),
             max_request: limits.max_request,
             stall,

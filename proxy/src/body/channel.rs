@@ -55,7 +55,7 @@ pub(crate) struct ChannelBody {
 }
 
 /// How many frames may be on their way from the upstream to the client.
-const FRAMES: usize = 8;
+const FRAMES: usize = 2;
 
 /// A body that a task writes. `length`: its length, if that is known.
 pub(crate) fn channel(length: Option<u64>) -> (BodySender, ChannelBody) {

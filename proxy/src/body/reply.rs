@@ -2,21 +2,32 @@
 
 use std::io;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use hyper::HeaderMap;
 use hyper::body::{Body as HttpBody, Frame, SizeHint};
+use store::Store;
 
 use super::channel::ChannelBody;
+use super::memory::AnswerMemory;
+use super::pieces::{Pieces, WholeBody};
+use super::window::Window;
 use crate::front::delivery::PendingDelivery;
 use crate::front::turn::TurnGuard;
 use crate::upstream::response_body::UpstreamBody;
+
+/// The largest part of a body that is handed over at once, in bytes. HTTP/2 keeps as much of each
+/// answer, and writes none of it until the client asks for it.
+const FRAME: usize = 64 * 1024;
 
 /// The body of an answer on its way to the client.
 #[derive(Debug)]
 pub(crate) struct ReplyBody {
     source: ReplySource,
+    /// Of a body that flows, unless it is short.
+    window: Option<Window>,
     /// Held until hyper is done with the body.
     turn: Option<TurnGuard>,
     /// Whether the answer arrives, if the body says it.
@@ -28,6 +39,7 @@ enum ReplySource {
     Whole(Bytes),
     Upstream(UpstreamBody),
     Channel(ChannelBody),
+    Pieces(Box<Pieces>),
 }
 
 impl ReplyBody {
@@ -44,6 +56,18 @@ impl ReplyBody {
         Self::from(ReplySource::Channel(ChannelBody::with_trailers(bytes, trailers)))
     }
 
+    /// A body that is read piece by piece as the client takes it. With trailers its length is not
+    /// announced.
+    pub(crate) fn pieces(
+        body: WholeBody,
+        trailers: Option<HeaderMap>,
+        memory: &Arc<AnswerMemory>,
+        store: &Store,
+    ) -> Self {
+        let pieces = Pieces::new(body, trailers, memory, store);
+        Self::from(ReplySource::Pieces(Box::new(pieces)))
+    }
+
     pub(crate) fn upstream(body: UpstreamBody) -> Self {
         Self::from(ReplySource::Upstream(body))
     }
@@ -58,17 +82,31 @@ impl ReplyBody {
     pub(crate) fn during(self, turn: TurnGuard, delivery: Option<PendingDelivery>) -> Self {
         let mut body = Self { turn: Some(turn), delivery, ..self };
         body.hand_over();
+        body.note_untaken();
         body
     }
 }
 
 impl From<ReplySource> for ReplyBody {
     fn from(source: ReplySource) -> Self {
-        Self { source, turn: None, delivery: None }
+        let flows = matches!(source, ReplySource::Upstream(_) | ReplySource::Channel(_));
+        let mut body = Self { source, window: None, turn: None, delivery: None };
+        let is_short = || body.size_hint().exact().is_some_and(|length| length <= FRAME as u64);
+        body.window = (flows && !is_short()).then(Window::new);
+        body
     }
 }
 
 impl ReplyBody {
+    /// What is there of the answer waits for the client, unless it is the end.
+    fn note_untaken(&self) {
+        if let Some(turn) = &self.turn
+            && !self.is_end_stream()
+        {
+            turn.note_untaken(true);
+        }
+    }
+
     /// Hands the answer's fate to its connection once the last part was read.
     fn hand_over(&mut self) {
         if self.is_end_stream()
@@ -88,12 +126,30 @@ impl HttpBody for ReplyBody {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
         let this = self.get_mut();
-        let frame = match &mut this.source {
+        if let Some(window) = &mut this.window {
+            ready!(window.poll_open(cx));
+        }
+        let mut frame = match &mut this.source {
             ReplySource::Whole(bytes) if bytes.is_empty() => Poll::Ready(None),
-            ReplySource::Whole(bytes) => Poll::Ready(Some(Ok(Frame::data(std::mem::take(bytes))))),
+            ReplySource::Whole(bytes) => {
+                let frame = bytes.split_to(bytes.len().min(FRAME));
+                Poll::Ready(Some(Ok(Frame::data(frame))))
+            }
             ReplySource::Upstream(body) => Pin::new(body).poll_frame(cx),
             ReplySource::Channel(body) => body.poll_piece(cx),
+            ReplySource::Pieces(body) => body.poll_piece(cx),
         };
+        if let Some(window) = &mut this.window
+            && let Poll::Ready(Some(Ok(_))) = &frame
+        {
+            let windowed = |data| window.take_in(data);
+            frame = frame.map_ok(|frame| frame.map_data(windowed));
+        }
+        match (&frame, &this.turn) {
+            (Poll::Ready(_), _) => this.note_untaken(),
+            (Poll::Pending, Some(turn)) => turn.note_untaken(false),
+            (Poll::Pending, None) => {}
+        }
         if this.delivery.is_some() && !matches!(frame, Poll::Ready(Some(Err(_)))) {
             this.hand_over();
         }
@@ -105,6 +161,7 @@ impl HttpBody for ReplyBody {
             ReplySource::Whole(bytes) => bytes.is_empty(),
             ReplySource::Upstream(body) => body.is_end_stream(),
             ReplySource::Channel(body) => body.ended,
+            ReplySource::Pieces(body) => body.left() == 0 && body.trailers.is_none(),
         }
     }
 
@@ -115,7 +172,10 @@ impl HttpBody for ReplyBody {
             ReplySource::Channel(ChannelBody { left: Some(left), .. }) => {
                 SizeHint::with_exact(*left)
             }
-            ReplySource::Channel(_) => SizeHint::default(),
+            ReplySource::Pieces(body) if body.trailers.is_none() => {
+                SizeHint::with_exact(body.left())
+            }
+            ReplySource::Channel(_) | ReplySource::Pieces(_) => SizeHint::default(),
         }
     }
 }

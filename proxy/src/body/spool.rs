@@ -8,13 +8,17 @@ use std::io::{self, Read, Seek, SeekFrom};
 use std::os::unix::fs::FileExt as _;
 use std::path::PathBuf;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
+use tokio::sync::Semaphore;
 use tokio::task::{JoinHandle, spawn_blocking};
+use tokio::time::timeout;
 
+use super::memory::MemoryShare;
 use super::quota::Quota;
 
 /// How much of a body is kept in memory, in bytes.
@@ -28,11 +32,32 @@ const CHUNK: usize = 64 * 1024;
 pub(crate) struct SpoolArea {
     folder: PathBuf,
     quota: Quota,
+    /// The part of the quota that answers may take, in bytes.
+    answers: Arc<Semaphore>,
+    most_answers: usize,
 }
 
 impl SpoolArea {
     pub(crate) fn new(folder: PathBuf, quota: u64) -> Self {
-        Self { folder, quota: Quota::new(quota) }
+        let most_answers = usize::try_from(quota / 2).unwrap_or(usize::MAX);
+        let most_answers = most_answers.min(Semaphore::MAX_PERMITS);
+        let answers = Arc::new(Semaphore::new(most_answers));
+        Self { folder, quota: Quota::new(quota), answers, most_answers }
+    }
+
+    /// Waits for room for an answer of so many bytes, so that one that has begun comes to its end.
+    pub(crate) async fn room(&self, bytes: usize, max_wait: Duration) -> Option<MemoryShare> {
+        let bytes = u32::try_from(bytes.min(self.most_answers)).ok()?;
+        if let Ok(room) = Arc::clone(&self.answers).try_acquire_many_owned(bytes) {
+            return Some(room);
+        }
+        let room = Arc::clone(&self.answers).acquire_many_owned(bytes);
+        if max_wait.is_zero() { None } else { timeout(max_wait, room).await.ok()?.ok() }
+    }
+
+    /// Whether there is so much room that answers may stay here until their clients have them.
+    pub(crate) fn is_ample(&self) -> bool {
+        self.answers.available_permits() >= self.most_answers / 2
     }
 
     fn take(&self, bytes: u64) -> io::Result<()> {
@@ -51,11 +76,24 @@ struct SpoolFile {
     file: File,
     area: Arc<SpoolArea>,
     size: AtomicU64,
+    /// Of an answer.
+    room: Mutex<Option<MemoryShare>>,
 }
 
 impl Drop for SpoolFile {
     fn drop(&mut self) {
         self.area.quota.give_back(self.size.load(Ordering::Acquire));
+    }
+}
+
+impl SpoolFile {
+    /// Gives back the room that is not needed, now that the file does not grow any more.
+    fn keep_room_for_size(&self) {
+        let mut room = self.room.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(room) = room.as_mut() {
+            let size = self.size.load(Ordering::Acquire) as usize;
+            drop(room.split(room.num_permits().saturating_sub(size)));
+        }
     }
 }
 
@@ -66,12 +104,42 @@ pub(crate) struct Spool {
     /// The only frame so far. Most bodies have one, which is not copied.
     first: Bytes,
     memory: BytesMut,
+    most_in_memory: usize,
     file: Option<Arc<SpoolFile>>,
+    room: Option<MemoryShare>,
 }
 
 impl Spool {
     pub(crate) fn new(area: &Arc<SpoolArea>) -> Self {
-        Self { area: Arc::clone(area), first: Bytes::new(), memory: BytesMut::new(), file: None }
+        Self {
+            area: Arc::clone(area),
+            first: Bytes::new(),
+            memory: BytesMut::new(),
+            most_in_memory: IN_MEMORY,
+            file: None,
+            room: None,
+        }
+    }
+
+    /// Keeps no more than this in memory, in bytes.
+    pub(crate) fn set_most_in_memory(&mut self, bytes: usize) {
+        self.most_in_memory = bytes;
+    }
+
+    /// Keeps up to [`IN_MEMORY`], in a buffer that grows no further.
+    pub(crate) fn grow_memory(&mut self) {
+        self.most_in_memory = IN_MEMORY;
+        self.memory.reserve(IN_MEMORY.saturating_sub(self.memory.len()));
+    }
+
+    /// The file takes this room, which is given back with it.
+    pub(crate) fn set_room(&mut self, room: MemoryShare) {
+        self.room = Some(room);
+    }
+
+    /// Whether it may write to a file within the room that it has taken.
+    pub(crate) fn has_room(&self) -> bool {
+        self.room.is_some() || self.file.is_some()
     }
 
     pub(crate) fn area(&self) -> &Arc<SpoolArea> {
@@ -84,7 +152,7 @@ impl Spool {
             return Ok(());
         }
         let buffered = self.first.len() + self.memory.len();
-        if buffered + data.len() > IN_MEMORY {
+        if buffered + data.len() > self.most_in_memory {
             return self.spill(data).await;
         }
         if buffered == 0 {
@@ -102,8 +170,8 @@ impl Spool {
     async fn spill(&mut self, data: Bytes) -> io::Result<()> {
         let memory = self.memory.split().freeze();
         let parts = [self.first.clone(), memory.clone(), data];
-        let (area, file) = (Arc::clone(&self.area), self.file.clone());
-        let written = spawn_blocking(move || append(&area, file, &parts)).await;
+        let (area, file, room) = (Arc::clone(&self.area), self.file.clone(), self.room.take());
+        let written = spawn_blocking(move || append(&area, file, room, &parts)).await;
         match written.unwrap_or_else(|panic| Err(io::Error::other(panic))) {
             Ok(file) => {
                 self.file = Some(file);
@@ -115,6 +183,17 @@ impl Spool {
                 Err(error)
             }
         }
+    }
+
+    /// The whole body. One that is in a file is there with all of it, if the disk has room.
+    pub(crate) async fn whole(mut self) -> SpooledBody {
+        if self.file.is_some() && !self.memory.is_empty() | !self.first.is_empty() {
+            let _ = self.spill(Bytes::new()).await;
+        }
+        if let Some(file) = &self.file {
+            file.keep_room_for_size();
+        }
+        self.done()
     }
 
     /// The whole body.
@@ -129,6 +208,7 @@ impl Spool {
 fn append(
     area: &Arc<SpoolArea>,
     file: Option<Arc<SpoolFile>>,
+    room: Option<MemoryShare>,
     parts: &[Bytes],
 ) -> io::Result<Arc<SpoolFile>> {
     let file = match file {
@@ -137,6 +217,7 @@ fn append(
             file: tempfile::tempfile_in(&area.folder)?,
             area: Arc::clone(area),
             size: AtomicU64::new(0),
+            room: Mutex::new(room),
         }),
     };
     let more = parts.iter().map(|part| part.len() as u64).sum();
@@ -178,6 +259,16 @@ impl SpooledBody {
     /// The body, if all of it is in memory.
     pub(crate) fn in_memory(&self) -> Option<&Bytes> {
         self.file.is_none().then_some(&self.memory)
+    }
+
+    /// A part of it that is there.
+    pub(super) async fn part(self, at: u64, size: usize) -> io::Result<Bytes> {
+        let read = move || {
+            let mut bytes = vec![0; size];
+            SpooledReader { body: self, at }.read_exact(&mut bytes)?;
+            Ok(Bytes::from(bytes))
+        };
+        spawn_blocking(read).await.unwrap_or_else(|panic| Err(io::Error::other(panic)))
     }
 
     /// Reads all of it into memory.

@@ -37,6 +37,9 @@ const MAX_HEAD: u32 = 256 * 1024;
 /// How many requests a client may have under way on an HTTP/2 connection.
 const MAX_STREAMS: u32 = 256;
 
+/// How much of a request, and of an answer, HTTP/2 keeps that the other side does not take, in bytes.
+const STREAM_BUFFER: u32 = 64 * 1024;
+
 /// How long it takes until a client that has closed its connection has reset it: what is written to
 /// it is not wanted any more.
 const RESET_DELAY: Duration = Duration::from_millis(50);
@@ -113,6 +116,8 @@ where
             builder
                 .max_header_list_size(MAX_HEAD)
                 .max_concurrent_streams(MAX_STREAMS)
+                .initial_stream_window_size(STREAM_BUFFER)
+                .max_send_buf_size(STREAM_BUFFER as usize)
                 .auto_date_header(false);
             let mut connection = builder.serve_connection(TokioIo::new(io), service);
             Box::pin(async move {

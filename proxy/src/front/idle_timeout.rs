@@ -100,7 +100,7 @@ impl<I> IdleTimeout<I> {
             HEAD => self.timeouts.head,
             _ => {
                 self.since = None;
-                return Poll::Pending;
+                return self.poll_untaken(cx);
             }
         };
         let turn = (turn, self.turn.begun.load(Ordering::Acquire));
@@ -112,7 +112,19 @@ impl<I> IdleTimeout<I> {
                 now
             }
         };
-        let deadline = start + limit;
+        self.poll_timer(cx, start + limit)
+    }
+
+    /// Ready when one of several answers has waited for its client for too long. Whatever else is written then
+    /// says nothing about it.
+    fn poll_untaken(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        match self.turn.untaken_since() {
+            Some(since) => self.poll_timer(cx, since + self.timeouts.taking),
+            None => Poll::Pending,
+        }
+    }
+
+    fn poll_timer(&mut self, cx: &mut Context<'_>, deadline: Instant) -> Poll<()> {
         let timer = self.timer.get_or_insert_with(|| Box::pin(sleep_until(deadline)));
         if timer.deadline() > deadline {
             timer.as_mut().reset(deadline);

@@ -1,7 +1,10 @@
 //! Whose turn it is on a client's connection.
 
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::time::Instant;
 
 use super::delivery::{PendingDelivery, Proof};
 
@@ -29,6 +32,8 @@ pub(crate) struct Turn {
     pub(super) broken: AtomicBool,
     /// The client may recognise the end of an answer only by that of the connection (HTTP/1.0).
     by_close: AtomicBool,
+    /// Since when each answer waits for its client, on a connection with many requests at once.
+    untaken: Mutex<HashMap<usize, Instant>>,
     /// The answers that were given, and of which it matters whether they arrive.
     pending: Mutex<Vec<PendingDelivery>>,
 }
@@ -41,14 +46,25 @@ impl Turn {
 
     /// A request's head is complete. The exchange ends when the guard is dropped.
     pub(crate) fn begin(self: &Arc<Self>) -> TurnGuard {
-        self.begun.fetch_add(1, Ordering::AcqRel);
+        let number = self.begun.fetch_add(1, Ordering::AcqRel);
         if let Some(running) = &self.running {
             running.fetch_add(1, Ordering::AcqRel);
         } else {
             self.whose.store(EXCHANGE, Ordering::Release);
             self.unread.store(false, Ordering::Release);
         }
-        TurnGuard(Arc::clone(self))
+        TurnGuard { turn: Arc::clone(self), number }
+    }
+
+    /// Since when an answer has waited for its client, on a connection with many requests at once:
+    /// there a client may take one answer and leave another.
+    pub(super) fn untaken_since(&self) -> Option<Instant> {
+        self.running.as_ref()?;
+        self.lock_untaken().values().min().copied()
+    }
+
+    fn lock_untaken(&self) -> MutexGuard<'_, HashMap<usize, Instant>> {
+        self.untaken.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(super) fn whose(&self) -> u8 {
@@ -156,22 +172,38 @@ impl Turn {
 
 /// Lives as long as the answer's body.
 #[derive(Debug)]
-pub(crate) struct TurnGuard(Arc<Turn>);
+pub(crate) struct TurnGuard {
+    turn: Arc<Turn>,
+    number: usize,
+}
 
 impl TurnGuard {
     /// [`Turn::expect`].
     pub(crate) fn expect(&self, delivery: PendingDelivery) {
-        self.0.expect(delivery);
+        self.turn.expect(delivery);
+    }
+
+    /// A part of the answer is there for the client to take, or the client has taken it.
+    pub(crate) fn note_untaken(&self, untaken: bool) {
+        if self.turn.running.is_none() {
+            return;
+        }
+        if untaken {
+            self.turn.lock_untaken().insert(self.number, Instant::now());
+        } else {
+            self.turn.lock_untaken().remove(&self.number);
+        }
     }
 }
 
 impl Drop for TurnGuard {
     fn drop(&mut self) {
-        match &self.0.running {
+        self.note_untaken(false);
+        match &self.turn.running {
             Some(running) => {
                 running.fetch_sub(1, Ordering::AcqRel);
             }
-            None => self.0.change(EXCHANGE, IDLE),
+            None => self.turn.change(EXCHANGE, IDLE),
         }
     }
 }

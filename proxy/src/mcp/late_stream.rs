@@ -9,6 +9,7 @@ use tokio::sync::oneshot;
 
 use super::sessions::ExpectedResponse;
 use super::tool_stream::{StreamEvent, ToolStream};
+use crate::body::memory::MemoryShare;
 use crate::context::ProxyContext;
 use crate::steps::label::CallLabel;
 use crate::steps::record::client::StreamClient;
@@ -22,6 +23,8 @@ pub(crate) struct LateFinish {
     pub(crate) finish: Finish,
     /// Learns that it is on disk, if another stream of a session waits for that.
     pub(crate) recorded: Option<oneshot::Sender<()>>,
+    /// The memory of a body that is held until it is on disk.
+    pub(crate) share: Option<MemoryShare>,
 }
 
 /// A stream that may still bring the response, although its caller was given up.
@@ -65,7 +68,7 @@ impl LateStream {
                     StreamEvent::Here { message, outcome, .. } => {
                         let outcome = facts.judged(label, outcome, Some(&message));
                         let finish = facts.responded(call, outcome, message);
-                        return Some(LateFinish { finish, recorded: None });
+                        return Some(LateFinish { finish, recorded: None, share: None });
                     }
                     StreamEvent::Elsewhere(response) => (stream.caller, response),
                     StreamEvent::Long(..) | StreamEvent::Missing(_) => return None,
@@ -78,6 +81,6 @@ impl LateStream {
         let outcome = caller.outcome(&response.message)?;
         let outcome = facts.judged(label, outcome, Some(&response.message));
         let finish = facts.responded(call, outcome, response.message);
-        Some(LateFinish { finish, recorded: Some(response.recorded) })
+        Some(LateFinish { finish, recorded: Some(response.recorded), share: None })
     }
 }

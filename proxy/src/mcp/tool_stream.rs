@@ -13,6 +13,7 @@ use proxy_core::mcp::reply::ToolOutcome;
 use proxy_core::mcp::sse::{self, Cutter, SsePiece};
 
 use super::sessions::{ExpectedResponse, SessionResponse};
+use crate::body::memory::GrowingShare;
 use crate::context::ProxyContext;
 use crate::front::delivery::PendingDelivery;
 use crate::steps::record::client::StreamClient;
@@ -24,6 +25,8 @@ pub(super) struct ToolStream {
     pub(super) caller: Arc<Caller>,
     pub(super) source: UpstreamBody,
     pub(super) cutter: Cutter,
+    /// For the event that it holds, and the message in it until that is on disk.
+    share: GrowingShare,
     /// Its events have ids: it may continue on another stream.
     pub(super) resumable: bool,
     /// An event that is too large to be held.
@@ -64,6 +67,7 @@ impl ToolStream {
             caller,
             source,
             cutter,
+            share: GrowingShare::of(&context.bodies.answers),
             resumable: false,
             long: None,
             expected,
@@ -95,7 +99,12 @@ impl ToolStream {
                 }
             };
             match frame.map(|frame| frame.map(Frame::into_data)) {
-                Some(Ok(Ok(data))) => self.cutter.push(&data),
+                Some(Ok(Ok(data))) => {
+                    self.cutter.push(&data);
+                    if !self.share.covers(self.cutter.held()) {
+                        self.cutter.overflow();
+                    }
+                }
                 Some(Ok(Err(_))) => {}
                 Some(Err(error)) if error.kind() == io::ErrorKind::TimedOut && self.is_alive() => {
                     self.source.set_limit(self.silence.limit);

@@ -22,6 +22,7 @@ use tokio_util::sync::CancellationToken;
 use super::servers::McpServers;
 use super::sessions::Sessions;
 use crate::body::channel::{BodySender, channel};
+use crate::body::memory::GrowingShare;
 use crate::body::reply::ReplyBody;
 use crate::context::ProxyContext;
 use crate::upstream::response_body::UpstreamBody;
@@ -102,7 +103,8 @@ impl Watch {
             Inspection::Responses(..) | Inspection::Nowhere => context.lifecycle.draining.clone(),
         };
         // Ends with its client, so that no drain has to wait for it.
-        tokio::spawn(pass(source, sender, inspection, stop));
+        let share = GrowingShare::of(&context.bodies.answers);
+        tokio::spawn(pass(source, sender, inspection, share, stop));
         ReplyBody::channel(body)
     }
 }
@@ -130,6 +132,7 @@ async fn pass(
     mut source: UpstreamBody,
     sender: BodySender,
     mut inspection: Inspection,
+    mut share: GrowingShare,
     stop: CancellationToken,
 ) {
     let mut cutter = Cutter::default();
@@ -152,10 +155,13 @@ async fn pass(
         let passed = match &mut inspection {
             Inspection::Responses(session, sessions) => {
                 cutter.push(&data);
+                if !share.covers(cutter.held()) {
+                    cutter.overflow();
+                }
                 send_events(&mut cutter, *session, sessions, &sender).await
             }
             other => {
-                other.learn(&data);
+                other.learn(&data, &mut share);
                 sender.data(data).await.is_ok()
             }
         };
@@ -199,18 +205,23 @@ async fn send_events(
 
 impl Inspection {
     /// Learns the tools before the client gets them. A text that is not whole yet teaches nothing.
-    fn learn(&mut self, data: &[u8]) {
+    fn learn(&mut self, data: &[u8], share: &mut GrowingShare) {
         let Self::List { target, hints, events, text } = self else { return };
         match events {
             Some(cutter) => {
                 cutter.push(data);
+                if !share.covers(cutter.held()) {
+                    cutter.overflow();
+                }
                 while let Some(piece) = cutter.next_piece() {
                     if let SsePiece::Event(event) = piece {
                         hints.learn(target, &sse::event(&event).data);
                     }
                 }
             }
-            None if text.len() + data.len() <= MAX_LIST => {
+            None if text.len() + data.len() <= MAX_LIST
+                && share.covers(text.len() + data.len()) =>
+            {
                 text.extend_from_slice(data);
                 hints.learn(target, text);
             }

@@ -134,7 +134,7 @@ pub(crate) async fn answer_duplicate(duplicate: Exchange<Duplicate>) -> Reply {
             exchange.give_again(settled.execution_id, &digests);
             let label = &mut exchange.label;
             label.settle(&settled);
-            stored::answer(&context, &settled, Decision::Replayed, label, &format)
+            stored::answer(&context, &settled, Decision::Replayed, label, &format).await
         }
         Original::Running(waiter) => {
             let execution_id = waiter.execution_id;
@@ -142,12 +142,15 @@ pub(crate) async fn answer_duplicate(duplicate: Exchange<Duplicate>) -> Reply {
             let settled = wait(&context, waiter).await;
             let decision = if settled.is_ok() { Decision::Coalesced } else { Decision::InProgress };
             store.duplicate(execution_id, decision);
-            settled.and_then(|settled| {
-                exchange.give_again(execution_id, &digests);
-                let label = &mut exchange.label;
-                label.settle(&settled);
-                stored::answer(&context, &settled, Decision::Coalesced, label, &format)
-            })
+            match settled {
+                Ok(settled) => {
+                    exchange.give_again(execution_id, &digests);
+                    let label = &mut exchange.label;
+                    label.settle(&settled);
+                    stored::answer(&context, &settled, Decision::Coalesced, label, &format).await
+                }
+                Err(error) => Err(error),
+            }
         }
         Original::InDoubt(doubt) => {
             store.duplicate(doubt.execution_id, Decision::InDoubt);

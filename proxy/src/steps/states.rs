@@ -4,7 +4,6 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
 use hyper::HeaderMap;
 use hyper::body::Incoming;
 use hyper::http::{request, response};
@@ -25,6 +24,7 @@ use super::exchange::Exchange;
 use super::outbound::OutboundCall;
 use super::respond::stored::AnswerFormat;
 use crate::body::buffer::BufferedBody;
+use crate::body::pieces::WholeBody;
 use crate::body::reply::ReplyBody;
 use crate::body::request::RequestBody;
 use crate::mcp::sessions::FollowedProgress;
@@ -147,7 +147,7 @@ pub(crate) enum Recorded {
 #[derive(Debug)]
 pub(crate) struct Answered {
     pub(crate) head: response::Parts,
-    pub(crate) body: Bytes,
+    pub(crate) body: WholeBody,
     pub(crate) trailers: Option<HeaderMap>,
     pub(crate) settled: Arc<Settled>,
     /// From the dispatch to the head of the answer.

@@ -15,6 +15,10 @@ use tokio_util::either::Either;
 use super::wire::{CountedStream, WireCounters};
 use crate::quick_ack::acknowledge;
 
+/// How much of an answer is read at once, in bytes: as much is in memory for each that its client
+/// does not take.
+const MOST_AT_ONCE: usize = 32 * 1024;
+
 /// Clear or TLS.
 pub(super) type Io = Either<CountedStream, Box<TlsStream<CountedStream>>>;
 
@@ -143,6 +147,23 @@ fn is_loss(error: &io::Error) -> bool {
     [BrokenPipe, ConnectionAborted, ConnectionReset].contains(&error.kind())
 }
 
+/// Reads at most [`MOST_AT_ONCE`]. hyper makes one frame of what was read at once, and would go up
+/// to 400 KiB.
+fn poll_read_some(
+    io: &mut Io,
+    cx: &mut Context<'_>,
+    buf: &mut ReadBuf<'_>,
+) -> Poll<io::Result<()>> {
+    if buf.remaining() <= MOST_AT_ONCE {
+        return Pin::new(io).poll_read(cx, buf);
+    }
+    let mut part = ReadBuf::new(buf.initialize_unfilled_to(MOST_AT_ONCE));
+    let polled = Pin::new(io).poll_read(cx, &mut part);
+    let read = part.filled().len();
+    buf.advance(read);
+    polled
+}
+
 impl AsyncRead for Http1Io {
     fn poll_read(
         self: Pin<&mut Self>,
@@ -151,7 +172,7 @@ impl AsyncRead for Http1Io {
     ) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         let before = buf.filled().len();
-        let polled = Pin::new(&mut this.io).poll_read(cx, buf);
+        let polled = poll_read_some(&mut this.io, cx, buf);
         match polled {
             Poll::Pending => {
                 this.nothing_more();

@@ -32,6 +32,10 @@ use crate::body::request::RequestBody;
 /// How many requests one connection carries at once. RFC 9113 asks upstreams to allow 100.
 const MOST_STREAMS: usize = 64;
 
+/// How much of an answer may come that is not read yet, in bytes. The connection's window has room
+/// for all of them, so that an answer whose client takes nothing holds no other back.
+const STREAM_WINDOW: u32 = 256 * 1024;
+
 /// The largest head of an answer, in bytes.
 const MAX_HEAD: u32 = 256 * 1024;
 
@@ -49,8 +53,12 @@ impl Http2Connection {
         wire: Arc<WireCounters>,
     ) -> Result<Arc<Self>, hyper::Error> {
         let (executor, spawned) = OneTask::new();
-        let (sender, connection) =
-            Builder::new(executor).max_header_list_size(MAX_HEAD).handshake(io).await?;
+        let (sender, connection) = Builder::new(executor)
+            .max_header_list_size(MAX_HEAD)
+            .initial_stream_window_size(STREAM_WINDOW)
+            .initial_connection_window_size(STREAM_WINDOW * MOST_STREAMS as u32)
+            .handshake(io)
+            .await?;
         tokio::spawn(drive(connection, spawned));
         Ok(Arc::new(Self { sender, wire, open: AtomicUsize::new(0) }))
     }

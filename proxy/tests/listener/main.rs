@@ -4,6 +4,8 @@
 mod framing;
 #[cfg(test)]
 mod guarded;
+#[cfg(test)]
+mod large;
 mod limits;
 #[cfg(test)]
 mod messages;

@@ -7,10 +7,14 @@ use jsonrpsee::{Methods, RpcModule};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use store::{Reader, Store};
+use tokio::sync::Semaphore;
 
 use crate::api::error::Error;
 use crate::api::metrics::Metrics;
 use crate::api::params::decode;
+
+/// How many lists are read at once: each may be large, and each reader has its page cache.
+static READS: Semaphore = Semaphore::const_new(16);
 
 /// The context of the methods.
 #[derive(Debug)]
@@ -74,7 +78,12 @@ impl Context {
         read: impl FnOnce(&Reader) -> Result<T, store::Error> + Send + 'static,
     ) -> Result<T, Error> {
         let reader = self.store.reader().clone();
-        match tokio::task::spawn_blocking(move || read(&reader)).await {
+        let place = READS.acquire().await.map_err(|_| Error::internal())?;
+        let read = move || {
+            let _place = place;
+            read(&reader)
+        };
+        match tokio::task::spawn_blocking(read).await {
             Ok(rows) => Ok(rows?),
             Err(error) => match error.try_into_panic() {
                 Ok(panic) => std::panic::resume_unwind(panic),

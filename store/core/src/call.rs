@@ -280,6 +280,9 @@ pub struct Answer {
 pub enum AnswerBody {
     /// The whole body.
     Kept(Bytes),
+    /// The whole body is in the store, and too large to be in memory for as long as a client takes it.
+    /// `Reader::answer_body` reads it.
+    Stored(StoredBody),
     /// Not stored: over the size limit, by rule, or dropped by retention.
     Dropped {
         /// SHA-256 of the whole body.
@@ -287,6 +290,17 @@ pub enum AnswerBody {
         /// Its length in bytes.
         size: u64,
     },
+}
+
+/// A body over [`MAX_HELD_BODY`](crate::MAX_HELD_BODY) in the store.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct StoredBody {
+    /// The execution's row number.
+    pub row: i64,
+    /// SHA-256 of the whole body.
+    pub sha256: [u8; 32],
+    /// Its length in bytes.
+    pub size: u64,
 }
 
 /// The options of `execute_tool_idempotent`.

@@ -35,6 +35,10 @@ pub use error::{Error, LockHolder};
 /// The maximum size of a response body that is stored, in bytes.
 pub const MAX_KEPT_BODY: usize = 8 * 1024 * 1024;
 
+/// The largest body that the outcome of a call holds in memory, in bytes. A larger one is read from the store
+/// in pieces.
+pub const MAX_HELD_BODY: usize = 64 * 1024;
+
 /// The maximum length of a name or key, in characters.
 pub const MAX_NAME: usize = 255;
 

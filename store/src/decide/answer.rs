@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use store_core::MAX_KEPT_BODY;
-use store_core::call::{Answer, AnswerBody, Settled};
+use store_core::call::{Answer, AnswerBody, Settled, StoredBody};
 use store_core::key::{Digest, Encoder};
 use store_core::state::{Knowledge, State};
+use store_core::{MAX_HELD_BODY, MAX_KEPT_BODY};
 
 use crate::decide::brief::Brief;
 
@@ -41,7 +41,10 @@ impl<'a> AnswerRow<'a> {
                 let kept = Some(body.as_ref()).filter(|body: &&[u8]| body.len() <= MAX_KEPT_BODY);
                 (kept, Digest::of(body), body.len() as u64)
             }
-            AnswerBody::Dropped { sha256, size } => (None, Digest::from_bytes(*sha256), *size),
+            AnswerBody::Dropped { sha256, size }
+            | AnswerBody::Stored(StoredBody { sha256, size, .. }) => {
+                (None, Digest::from_bytes(*sha256), *size)
+            }
         };
         let rest = Rest {
             status: answer.status,
@@ -53,6 +56,19 @@ impl<'a> AnswerRow<'a> {
         };
         Self { body, sha256, rest }
     }
+}
+
+/// An answer that is about to be stored in this row, as its duplicates get it.
+pub(super) fn shared(answer: &Answer, stored: &AnswerRow<'_>, row: i64) -> Arc<Answer> {
+    let body = match stored.body {
+        Some(body) if body.len() > MAX_HELD_BODY => AnswerBody::Stored(StoredBody {
+            row,
+            sha256: *stored.sha256.as_bytes(),
+            size: body.len() as u64,
+        }),
+        _ => answer.body.clone(),
+    };
+    Arc::new(Answer { body, ..answer.clone() })
 }
 
 impl<T: AsRef<str>> Rest<T> {

@@ -7,7 +7,7 @@ use store_core::call::{Doubt, Finish, Settled};
 use store_core::model::{Actor, EffectClass, EventKind};
 use store_core::state::{self, Event, Knowledge, State};
 
-use crate::decide::answer::AnswerRow;
+use crate::decide::answer::{self, AnswerRow};
 use crate::decide::brief::Brief;
 use crate::decide::context::Context;
 use crate::decide::doubt;
@@ -31,10 +31,14 @@ pub(crate) fn decide<'a>(
         State::Running { .. } => EventKind::Finished,
         _ => EventKind::FinishedLate,
     };
-    if write(&mut plan, execution, next, kind, finish) {
+    let row = finish.answer.as_ref().map(AnswerRow::of);
+    let answer = finish.answer.as_ref().zip(row.as_ref());
+    let answer = answer.map(|(answer, row)| answer::shared(answer, row, execution.row));
+    if write(&mut plan, execution, next, kind, finish, row) {
         plan.effect(Effect::Given(execution.id));
     }
-    let settled = Arc::new(settled(execution, attempt, finish, next, context));
+    let settled =
+        Arc::new(Settled { answer, ..settled(execution, attempt, finish, next, context) });
     plan.effect(Effect::InFlight(-1));
     plan.effect(Effect::Settled(Arc::clone(&settled)));
     Ok(Decision::new(settled, plan))
@@ -72,7 +76,8 @@ pub(crate) fn late<'a>(
     } else {
         EventKind::FinishedLate
     };
-    if write(&mut plan, execution, next, kind, finish) {
+    let row = finish.answer.as_ref().map(AnswerRow::of);
+    if write(&mut plan, execution, next, kind, finish, row) {
         // Nobody waits for it any more.
         plan.change(Change::Undelivered);
         plan.effect(Effect::Given(execution.id));
@@ -91,6 +96,7 @@ fn write<'a>(
     next: State,
     kind: EventKind,
     finish: &'a Finish,
+    answer: Option<AnswerRow<'a>>,
 ) -> bool {
     let gives_answer = next.is_terminal()
         && next.outcome() == Some(Knowledge::Executed)
@@ -104,7 +110,6 @@ fn write<'a>(
         gives_answer,
     };
     plan.finish(execution.state, next, reported);
-    let answer = finish.answer.as_ref().map(AnswerRow::of);
     plan.log(kind, next, Actor::Proxy, detail(finish, answer.as_ref()));
     if let Some(answer) = answer {
         plan.change(Change::Answer(answer));
@@ -127,7 +132,7 @@ fn detail<'a>(finish: &'a Finish, answer: Option<&AnswerRow<'_>>) -> Detail<'a> 
     }
 }
 
-/// The outcome for the call's duplicates.
+/// The outcome for the call's duplicates, without the answer.
 fn settled(
     execution: &Brief,
     attempt: u32,
@@ -139,7 +144,7 @@ fn settled(
         execution_id: execution.id,
         attempt,
         outcome: next.outcome().unwrap_or(Knowledge::Unknown),
-        answer: finish.answer.clone().map(Arc::new),
+        answer: None,
         error: finish.error.clone(),
         problem: finish.problem.clone(),
         doubt: matches!(next, State::InDoubt { .. }).then(|| Doubt {

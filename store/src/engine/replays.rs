@@ -30,7 +30,7 @@ impl Weighter<HolderKey, Replay> for Bytes {
         let Some(answer) = &replay.settled.answer else { return OVERHEAD };
         let body = match &answer.body {
             AnswerBody::Kept(body) => body.len() as u64,
-            AnswerBody::Dropped { .. } => 0,
+            AnswerBody::Stored(_) | AnswerBody::Dropped { .. } => 0,
         };
         let headers: usize =
             answer.headers.iter().map(|(name, value)| name.len() + value.len() + 64).sum();

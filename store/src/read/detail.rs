@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use rusqlite::{Connection, OptionalExtension, params};
 use serde::Deserialize;
 use store_core::Error;
-use store_core::call::{Answer, AnswerBody};
+use store_core::call::{Answer, AnswerBody, StoredBody};
 use store_core::key::Digest;
 use store_core::model::{AnswerDetail, Excerpt, ExecutionDetail, Json, Origin, RequestDetail};
 use uuid::Uuid;
@@ -62,7 +62,8 @@ impl Reader {
                 .query_map(params![0, MAX_EVENTS, id.as_bytes()], rows::event)?
                 .collect::<rusqlite::Result<_>>()?;
             let answer = if proxied {
-                answers::get(conn, row)?.map(|a| answer_detail(&a, limit))
+                let answer = answers::get(conn, row)?;
+                answer.map(|answer| answer_detail(conn, &answer, limit)).transpose()?
             } else {
                 None
             };
@@ -105,19 +106,24 @@ fn answered(conn: &Connection, row: i64) -> rusqlite::Result<BTreeMap<String, u6
     Ok(all)
 }
 
-fn answer_detail(answer: &Answer, limit: usize) -> AnswerDetail {
+fn answer_detail(
+    conn: &Connection,
+    answer: &Answer,
+    limit: usize,
+) -> rusqlite::Result<AnswerDetail> {
     let fields = |fields: &[(String, bytes::Bytes)]| {
         let text = |value: &[u8]| String::from_utf8_lossy(value).into_owned();
         fields.iter().map(|(name, value)| (name.clone(), text(value))).collect()
     };
-    AnswerDetail {
+    Ok(AnswerDetail {
         status: answer.status,
         headers: fields(&answer.headers),
         trailers: fields(&answer.trailers),
         cookies_omitted: answer.omitted_cookies,
         received_at: answer.received_at,
-        body: match &answer.body {
-            AnswerBody::Dropped { sha256, size } => {
+        body: match &answers::whole(conn, answer.body.clone(), output::WHOLE)? {
+            AnswerBody::Dropped { sha256, size }
+            | AnswerBody::Stored(StoredBody { sha256, size, .. }) => {
                 not_kept(Digest::from_bytes(*sha256).hex(32), *size)
             }
             AnswerBody::Kept(bytes) => match std::str::from_utf8(bytes) {
@@ -128,7 +134,7 @@ fn answer_detail(answer: &Answer, limit: usize) -> AnswerDetail {
                 },
             },
         },
-    }
+    })
 }
 
 /// The body of a proxied call: JSON, a JSON string that holds plain text, or a digest.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use rusqlite::Connection;
 use serde::Serialize;
-use store_core::call::{Answer, AnswerBody};
+use store_core::call::{Answer, AnswerBody, StoredBody};
 use store_core::key::Digest;
 use store_core::model::{Execution, Json, Origin};
 
@@ -40,7 +40,7 @@ pub(crate) fn complete(
         execution.output = Some(Json::of(&Output {
             status: answer.status,
             headers: headers(&answer),
-            body: body(&answer, limit),
+            body: body(&answers::whole(conn, answer.body.clone(), limit)?, &answer, limit),
         }));
     }
     Ok(execution)
@@ -68,9 +68,12 @@ fn headers(answer: &Answer) -> BTreeMap<String, String> {
     headers
 }
 
-fn body(answer: &Answer, limit: usize) -> Json {
-    match &answer.body {
-        AnswerBody::Dropped { sha256, size } => digest(Digest::from_bytes(*sha256), *size),
+fn body(body: &AnswerBody, answer: &Answer, limit: usize) -> Json {
+    match body {
+        AnswerBody::Dropped { sha256, size }
+        | AnswerBody::Stored(StoredBody { sha256, size, .. }) => {
+            digest(Digest::from_bytes(*sha256), *size)
+        }
         AnswerBody::Kept(bytes) if bytes.len() > limit => {
             digest(Digest::of(bytes), bytes.len() as u64)
         }

@@ -3,8 +3,9 @@
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
+use bytes::Bytes;
 use rusqlite::{Connection, OptionalExtension, Params, Row, params};
-use store_core::call::{Call, Foreseen, Scope, ScopeRequest};
+use store_core::call::{Call, Foreseen, Scope, ScopeRequest, StoredBody};
 use store_core::key::{Digest, HolderKey};
 use store_core::model::{Channel, EventKind, Execution, Goal, Memory, Session, Timestamp, User};
 use store_core::{DEFAULT_USER, Error, LockHolder};
@@ -16,7 +17,9 @@ use crate::engine::status::Status;
 use crate::mutex::lock;
 use crate::read::output;
 use crate::sqlite::error::{self, Fail};
-use crate::sqlite::{claims, connection, facts, ids, meta, migrations, queries, rows, scope};
+use crate::sqlite::{
+    answers, claims, connection, facts, ids, meta, migrations, queries, rows, scope,
+};
 
 /// How many idle connections are kept.
 const MAX_IDLE: usize = 8;
@@ -188,6 +191,17 @@ impl Reader {
             Ok(row.map(|row| output::complete(conn, row, output::WHOLE)).transpose()?)
         })?;
         found(row, "execution", id)
+    }
+
+    /// Up to `most` bytes of the body of an answer from byte `at` on; fewer only at its end. `None`: it is not
+    /// in the store any more, or another one has taken its place. One of the same length shows at the end.
+    pub fn answer_body(
+        &self,
+        body: &StoredBody,
+        at: u64,
+        most: usize,
+    ) -> Result<Option<Bytes>, Error> {
+        self.snapshot(|conn| Ok(answers::body(conn, body, at, most)?))
     }
 
     /// The execution in an existing row.

@@ -420,9 +420,11 @@ pub(crate) const ANSWER_PUT: &str = "INSERT INTO answers
   trailers = excluded.trailers, cookies = excluded.cookies, body = excluded.body, sha256 = excluded.sha256,
   size = excluded.size, received_at = excluded.received_at";
 pub(crate) const ANSWER_DELETE: &str = "DELETE FROM answers WHERE execution = ?1";
+/// `length` does not read the body. 65536 is `MAX_HELD_BODY`.
 macro_rules! answer_columns {
     () => {
-        "a.status, a.headers, a.trailers, a.cookies, a.body, a.sha256, a.size, a.received_at"
+        "a.status, a.headers, a.trailers, a.cookies,
+  CASE WHEN length(a.body) <= 65536 THEN a.body END, a.sha256, a.size, a.received_at, length(a.body), a.execution"
     };
 }
 pub(crate) const ANSWER: &str =
@@ -433,6 +435,8 @@ pub(crate) const ANSWER_UNDECIDED: &str = concat!(
     answer_columns!(),
     " FROM answers a JOIN executions e ON e.id = a.execution WHERE a.execution = ?1 AND e.decided = 0"
 );
+pub(crate) const ANSWER_BODY_LENGTH: &str = "SELECT length(body) FROM answers WHERE execution = ?1";
+pub(crate) const ANSWER_BODY_DIGEST: &str = "SELECT sha256 FROM answers WHERE execution = ?1";
 /// [`BRIEF_BY_KEY`], then the stored answer.
 pub(crate) const BRIEF_AND_ANSWER_BY_KEY: &str = concat!(
     "SELECT ",

@@ -94,10 +94,15 @@ impl Caller {
         }
     }
 
+    /// Whether a stored answer with these header fields may be changed for this caller.
+    pub fn converts(&self, headers: &HeaderMap) -> bool {
+        matches!(body_kind(headers), BodyKind::Json)
+    }
+
     /// A stored answer for this caller: with its own id, in a format that it reads. `None`: the
     /// answer is not a JSON-RPC message, and is passed on as it is.
     pub fn replay(&self, status: u16, headers: &mut HeaderMap, body: &[u8]) -> Option<Bytes> {
-        if !matches!(body_kind(headers), BodyKind::Json) {
+        if !self.converts(headers) {
             return None;
         }
         let message = decoded(headers, body)?;

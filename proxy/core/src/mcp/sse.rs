@@ -48,6 +48,16 @@ impl Cutter {
         self.buffer.extend_from_slice(data);
     }
 
+    /// How many bytes it holds.
+    pub fn held(&self) -> usize {
+        self.buffer.len()
+    }
+
+    /// Holds no more of the current event: it comes in parts, as one that is too large.
+    pub fn overflow(&mut self) {
+        self.overflown = true;
+    }
+
     /// The next complete piece.
     pub fn next_piece(&mut self) -> Option<SsePiece> {
         while let Some(byte) = self.buffer.get(self.scanned).copied() {

@@ -91,6 +91,38 @@ async fn a_client_that_takes_nothing_is_given_up_and_a_slow_one_is_not() {
     assert_eq!(writing.await.unwrap().unwrap_err().kind(), io::ErrorKind::TimedOut);
 }
 
+/// Others are read meanwhile.
+#[tokio::test(start_paused = true)]
+async fn one_of_many_answers_that_waits_for_its_client_ends_the_connection() {
+    let (mut client, server) = tokio::io::duplex(1024);
+    let turn = Arc::new(Turn::multiplexed());
+    let mut io = IdleTimeout::new(server, Arc::clone(&turn), LIMITS);
+    let (left, read, silent) = (turn.begin(), turn.begin(), turn.begin());
+    let began = Instant::now();
+    left.note_untaken(true);
+    silent.note_untaken(true);
+    // Its tool has nothing to say.
+    silent.note_untaken(false);
+    let mut buf = [0; 1];
+    let ended = loop {
+        read.note_untaken(true);
+        client.write_all(b"x").await.unwrap();
+        match io.read(&mut buf).await {
+            Ok(_) => tokio::time::sleep(LIMITS.taking / 10).await,
+            Err(error) => break error,
+        }
+        read.note_untaken(false);
+        if began.elapsed() > LIMITS.taking {
+            break io.read(&mut buf).await.unwrap_err();
+        }
+    };
+    assert_eq!(ended.kind(), io::ErrorKind::TimedOut);
+    let mut io = IdleTimeout::new(tokio::io::duplex(1).1, Arc::clone(&turn), LIMITS);
+    drop(left);
+    let waits = tokio::time::timeout(LIMITS.taking * 2, io.read(&mut buf)).await;
+    assert!(waits.is_err() || waits.unwrap().is_ok(), "nothing waits any more");
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_tunnel_may_wait_for_its_client() {
     let (client, server) = tokio::io::duplex(64);

@@ -98,7 +98,7 @@ impl AnswerFacts {
     ) -> Finish {
         let bytes = match &body {
             AnswerBody::Kept(bytes) => Some(&bytes[..]),
-            AnswerBody::Dropped { .. } => None,
+            AnswerBody::Stored(_) | AnswerBody::Dropped { .. } => None,
         };
         if let Some(caller) = &label.mcp
             && (200..300).contains(&self.status)
@@ -213,6 +213,6 @@ fn digest_of(body: AnswerBody) -> AnswerBody {
         AnswerBody::Kept(bytes) => {
             AnswerBody::Dropped { sha256: *Digest::of(&bytes).as_bytes(), size: bytes.len() as u64 }
         }
-        dropped @ AnswerBody::Dropped { .. } => dropped,
+        other => other,
     }
 }

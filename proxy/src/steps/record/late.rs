@@ -10,7 +10,7 @@ use tokio::time::timeout;
 
 use super::begun::{Begun, may_hold_response};
 use super::facts::AnswerFacts;
-use super::recorder::Recorder;
+use super::recorder::{KeptBody, Recorder};
 use crate::context::ProxyContext;
 use crate::mcp::late_stream::{LateFinish, LateStream};
 use crate::steps::exchange::Exchange;
@@ -89,7 +89,7 @@ impl LateAnswer {
             }
             LateSource::Stream(stream) => stream.finish(&label, &call, limit).await,
         };
-        let Some(LateFinish { finish, recorded }) = finish else { return };
+        let Some(LateFinish { finish, recorded, share: _share }) = finish else { return };
         if finish.outcome == Knowledge::Unknown {
             return;
         }
@@ -114,18 +114,18 @@ async fn from_head(
     answer: AnswerHead,
     limit: Duration,
 ) -> Option<LateFinish> {
-    let Begun { head, facts, source, .. } = Begun::of(label, answer, limit);
+    let Begun { head, facts, source, length, .. } = Begun::of(label, answer, limit);
     if let Some(caller) = label.mcp.clone().filter(|_| may_hold_response(&head)) {
         return LateStream::begun(context, caller, facts, source).finish(label, call, limit).await;
     }
-    let recorder = Recorder::new(&context.bodies.spool);
+    let recorder = Recorder::new(&context.bodies, length);
     from_body(label, call, LateBody { facts, recorder, source }).await
 }
 
 async fn from_body(label: &CallLabel, call: &SentCall, body: LateBody) -> Option<LateFinish> {
     let LateBody { facts, mut recorder, mut source } = body;
     let trailers = recorder.rest(&mut source).await.ok()?;
-    let body = recorder.finish().await;
-    let finish = facts.whole(label, call, body, trailers.as_ref());
-    Some(LateFinish { finish, recorded: None })
+    let KeptBody { recorded, share, .. } = recorder.finish().await;
+    let finish = facts.whole(label, call, recorded, trailers.as_ref());
+    Some(LateFinish { finish, recorded: None, share })
 }

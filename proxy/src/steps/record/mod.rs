@@ -9,7 +9,6 @@ mod stream;
 
 use std::io;
 
-use bytes::Bytes;
 use hyper::HeaderMap;
 use hyper::header::TRAILER;
 use proxy_core::error::Error;
@@ -19,9 +18,10 @@ use store::state::Knowledge;
 use self::begun::{Begun, may_have_body, may_hold_response};
 use self::facts::AnswerInProgress;
 use self::late::{LateAnswer, LateBody, LateSource};
-use self::recorder::{HeldBody, Recorder};
+use self::recorder::{HeldBody, KeptBody, Recorder};
 use super::exchange::Exchange;
 use super::states::{Answered, Recorded, Running, Sent};
+use crate::body::pieces::WholeBody;
 use crate::mcp::stream_reply;
 use crate::upstream::send::AnswerHead;
 
@@ -66,7 +66,7 @@ async fn record_answer(running: Exchange<Running>, answer: AnswerHead) -> Exchan
     let silence = running.label.silence(&running.context.timeouts).limit;
     let Begun { head, facts, mut source, length, announced } =
         Begun::of(&running.label, answer, silence);
-    let mut recorder = Recorder::new(&running.context.bodies.spool);
+    let mut recorder = Recorder::new(&running.context.bodies, length);
     let rule = running.label.rule.as_ref().map(|rule| &rule.answer);
     let streams = rule.and_then(|rule| rule.stream);
     let may_have_body = may_have_body(head.status);
@@ -83,13 +83,11 @@ async fn record_answer(running: Exchange<Running>, answer: AnswerHead) -> Exchan
     match kept {
         HeldBody::Whole(trailers) => {
             let body = recorder.finish().await;
-            match body {
-                AnswerBody::Kept(bytes) => answering.settle_whole(bytes, trailers).await,
-                dropped @ AnswerBody::Dropped { .. } => {
-                    let lost = io::Error::other("the spooled answer could not be read back");
-                    settle_broken(answering, dropped, &lost).await
-                }
+            if matches!(body.recorded, AnswerBody::Kept(_)) {
+                return answering.settle_whole(body, trailers).await;
             }
+            let lost = io::Error::other("the spooled answer could not be read back");
+            settle_broken(answering, body.recorded, &lost).await
         }
         HeldBody::Broken(error) if error.kind() == io::ErrorKind::TimedOut => {
             let body = recorder.digest_so_far();
@@ -101,8 +99,10 @@ async fn record_answer(running: Exchange<Running>, answer: AnswerHead) -> Exchan
             given_up
         }
         HeldBody::Broken(error) => {
-            let body = recorder.finish().await;
-            settle_broken(answering, body, &error).await
+            let KeptBody { recorded, share, .. } = recorder.finish().await;
+            let broken = settle_broken(answering, recorded, &error).await;
+            drop(share);
+            broken
         }
         HeldBody::Long(next) => {
             if let Some(announced) = announced {
@@ -138,14 +138,28 @@ async fn settle_unanswered(
 
 impl AnswerInProgress {
     /// Records an answer that came whole.
-    async fn settle_whole(self, body: Bytes, trailers: Option<HeaderMap>) -> Exchange<Recorded> {
+    async fn settle_whole(self, body: KeptBody, trailers: Option<HeaderMap>) -> Exchange<Recorded> {
         let Self { running, head, facts, took } = self;
-        let kept = AnswerBody::Kept(body.clone());
-        let finish = facts.whole(&running.label, &running.state.call, kept, trailers.as_ref());
+        let KeptBody { recorded, held, sha256, share } = body;
+        let call = &running.state.call;
+        let finish = facts.whole(&running.label, call, recorded, trailers.as_ref());
         let (exchange, settled) = running.settle(finish).await;
-        exchange.with(match settled {
-            Ok(settled) => Recorded::Answered(Answered { head, body, trailers, settled, took }),
-            Err(error) => Recorded::Failed(error),
-        })
+        drop(share);
+        let settled = match settled {
+            Ok(settled) => settled,
+            Err(error) => return exchange.with(Recorded::Failed(error)),
+        };
+        let stored = settled.answer.as_ref().and_then(|answer| match &answer.body {
+            AnswerBody::Stored(stored) if stored.sha256 == sha256 => Some(*stored),
+            _ => None,
+        });
+        // The file is faster, and its room is for those that are not recorded yet.
+        let body = match (held, stored) {
+            (WholeBody::File(_), Some(stored)) if !exchange.context.bodies.spool.is_ample() => {
+                WholeBody::Stored(stored)
+            }
+            (held, _) => held,
+        };
+        exchange.with(Recorded::Answered(Answered { head, body, trailers, settled, took }))
     }
 }

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use http_body_util::BodyExt as _;
@@ -9,11 +10,17 @@ use hyper::HeaderMap;
 use hyper::body::Frame;
 use hyper::header::CONTENT_TYPE;
 use sha2::{Digest as _, Sha256};
-use store::MAX_KEPT_BODY;
 use store::call::AnswerBody;
+use store::{MAX_HELD_BODY, MAX_KEPT_BODY};
 
-use crate::body::spool::{Chunks, Spool, SpoolArea};
+use crate::body::buffer::BodyBuffers;
+use crate::body::memory::{AnswerMemory, MemoryShare, counted};
+use crate::body::pieces::WholeBody;
+use crate::body::spool::{Chunks, IN_MEMORY, Spool};
 use crate::upstream::response_body::UpstreamBody;
+
+/// How long an answer that is held waits for room. The upstream waits with it.
+const MAX_WAIT: Duration = Duration::from_secs(30);
 
 /// Whether the media type is one of streams. Chunked coding alone makes no stream.
 pub(super) fn is_stream(headers: &HeaderMap) -> bool {
@@ -35,24 +42,76 @@ pub(super) fn is_stream(headers: &HeaderMap) -> bool {
 #[derive(Debug)]
 pub(super) struct Recorder {
     spool: Spool,
+    memory: Arc<AnswerMemory>,
+    /// For what is in the spool's memory.
+    share: Option<MemoryShare>,
+    /// How much it is to keep at most, in bytes.
+    most: usize,
     keeping: bool,
     hash: Sha256,
     size: u64,
 }
 
+/// A body that came whole, as it is recorded and as the client gets it.
+#[derive(Debug)]
+pub(super) struct KeptBody {
+    pub(super) recorded: AnswerBody,
+    pub(super) held: WholeBody,
+    pub(super) sha256: [u8; 32],
+    /// For a body that is in a file, and in memory until it is recorded.
+    pub(super) share: Option<MemoryShare>,
+}
+
 impl Recorder {
-    pub(super) fn new(area: &Arc<SpoolArea>) -> Self {
-        Self { spool: Spool::new(area), keeping: true, hash: Sha256::new(), size: 0 }
+    /// `length`: of the body, if it is known.
+    pub(super) fn new(bodies: &BodyBuffers, length: Option<u64>) -> Self {
+        let mut spool = Spool::new(&bodies.spool);
+        spool.set_most_in_memory(MAX_HELD_BODY);
+        let most = length.and_then(|length| usize::try_from(length).ok());
+        Self {
+            spool,
+            memory: Arc::clone(&bodies.answers),
+            share: None,
+            most: most.unwrap_or(MAX_KEPT_BODY).min(MAX_KEPT_BODY),
+            keeping: true,
+            hash: Sha256::new(),
+            size: 0,
+        }
+    }
+
+    /// Takes room for `self.size` bytes: in memory if there is much, else in a file.
+    async fn take_room(&mut self, max_wait: Duration) -> bool {
+        if self.size <= MAX_HELD_BODY as u64 || self.spool.has_room() {
+            return true;
+        }
+        if self.size <= IN_MEMORY as u64 {
+            if self.share.is_none() {
+                self.share = self.memory.try_hold(IN_MEMORY);
+                self.share.is_some().then(|| self.spool.grow_memory());
+            }
+            if self.share.is_some() {
+                return true;
+            }
+        }
+        let Some(room) = self.spool.area().room(self.most, max_wait).await else {
+            tracing::warn!("the spool is full; only the digest of an answer is kept");
+            return false;
+        };
+        self.spool.set_room(room);
+        self.spool.set_most_in_memory(MAX_HELD_BODY);
+        true
     }
 
     /// Records `data`. After recording stops, the spool has all bytes before `data` and none of it.
-    pub(super) async fn record(&mut self, data: &Bytes) {
+    /// `max_wait`: how long it waits for room, while many other answers are recorded.
+    pub(super) async fn record(&mut self, data: &Bytes, max_wait: Duration) {
         self.hash.update(data);
         self.size += data.len() as u64;
         if !self.keeping {
             return;
         }
         self.keeping = self.size <= MAX_KEPT_BODY as u64
+            && self.take_room(max_wait).await
             && match self.spool.push(data.clone()).await {
                 Ok(()) => true,
                 Err(error) => {
@@ -87,18 +146,31 @@ impl Recorder {
         }
     }
 
-    pub(super) async fn finish(self) -> AnswerBody {
-        let dropped = AnswerBody::Dropped { sha256: self.hash.finalize().into(), size: self.size };
-        if !self.keeping {
-            return dropped;
+    pub(super) async fn finish(self) -> KeptBody {
+        let sha256 = self.hash.finalize().into();
+        let spooled = self.spool.whole().await;
+        if self.keeping
+            && let Some(bytes) = spooled.in_memory().cloned()
+        {
+            let bytes = match self.share {
+                Some(share) => counted(bytes, [share]),
+                None => bytes,
+            };
+            let held = WholeBody::Memory(bytes.clone());
+            return KeptBody { recorded: AnswerBody::Kept(bytes), held, sha256, share: None };
         }
-        match self.spool.done().load().await {
-            Ok(bytes) => AnswerBody::Kept(bytes),
-            Err(error) => {
-                tracing::warn!(%error, "cannot read a spooled answer; only its digest is kept");
-                dropped
+        let (mut recorded, mut share) = (AnswerBody::Dropped { sha256, size: self.size }, None);
+        if self.keeping {
+            // What is judged may be a copy: decoded, or the message in it.
+            share = self.memory.whole(2 * spooled.len() as usize).await.ok();
+            match spooled.clone().load().await {
+                Ok(bytes) => recorded = AnswerBody::Kept(bytes),
+                Err(error) => {
+                    tracing::warn!(%error, "cannot read a spooled answer; only its digest is kept");
+                }
             }
         }
+        KeptBody { recorded, held: WholeBody::File(spooled), sha256, share }
     }
 
     /// Reads a body to its end, unless it is too large.
@@ -107,7 +179,7 @@ impl Recorder {
         while let Some(frame) = source.frame().await {
             match frame.map(Frame::into_data) {
                 Ok(Ok(data)) => {
-                    self.record(&data).await;
+                    self.record(&data, MAX_WAIT).await;
                     if !self.keeping {
                         return HeldBody::Long(Some(data));
                     }

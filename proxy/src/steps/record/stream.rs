@@ -2,6 +2,7 @@
 //! commit.
 
 use std::io;
+use std::time::Duration;
 
 use bytes::Bytes;
 use http_body_util::BodyExt as _;
@@ -10,7 +11,7 @@ use hyper::body::Frame;
 use super::client::StreamClient;
 use super::facts::{AnswerFacts, AnswerInProgress};
 use super::late::{LateAnswer, LateBody, LateSource};
-use super::recorder::Recorder;
+use super::recorder::{KeptBody, Recorder};
 use crate::body::channel::channel;
 use crate::body::reply::ReplyBody;
 use crate::steps::exchange::Exchange;
@@ -70,7 +71,7 @@ async fn pump(
         let Some(frame) = frame else { break };
         match frame.map(Frame::into_data) {
             Ok(Ok(data)) => {
-                recorder.record(&data).await;
+                recorder.record(&data, Duration::ZERO).await;
                 client.send(data).await;
             }
             Ok(Err(frame)) => trailers = frame.into_trailers().ok(),
@@ -89,12 +90,13 @@ async fn pump(
         return LateAnswer::follow(late);
     }
     drop(source);
-    let body = recorder.finish().await;
+    let KeptBody { recorded, share, .. } = recorder.finish().await;
     let finish = match &broke {
-        None => facts.whole(&running.label, &running.state.call, body, trailers.as_ref()),
-        Some(error) => facts.truncated(&running.state.call, body, error).0,
+        None => facts.whole(&running.label, &running.state.call, recorded, trailers.as_ref()),
+        Some(error) => facts.truncated(&running.state.call, recorded, error).0,
     };
     let (_, settled) = running.settle(finish).await;
+    drop(share);
     // A client that is dropped instead of ended sees an answer that broke off.
     if let Ok(settled) = settled
         && broke.is_none()

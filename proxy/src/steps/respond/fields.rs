@@ -2,7 +2,6 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use bytes::Bytes;
 use hyper::header::{DATE, HeaderName, HeaderValue, TRAILER};
 use hyper::http::response::Parts;
 use hyper::{HeaderMap, StatusCode, Version};
@@ -11,7 +10,9 @@ use proxy_core::http::own_fields::RETRY_TOKEN;
 use store::call::Doubt;
 use store::model::Timestamp;
 
+use crate::body::pieces::WholeBody;
 use crate::body::reply::ReplyBody;
+use crate::context::ProxyContext;
 
 pub(crate) const IDEMPOTENCY_STATUS: HeaderName = HeaderName::from_static("idempotency-status");
 pub(super) const REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
@@ -72,14 +73,22 @@ pub(super) fn own_framing(head: &mut Parts) {
 /// The body with its trailers. Only a chunked body carries trailers, and only announced ones. hyper
 /// drops them if the client did not ask for any.
 pub(super) fn with_trailers(
+    context: &ProxyContext,
     fields: &mut HeaderMap,
-    body: Bytes,
+    body: WholeBody,
     trailers: Option<HeaderMap>,
 ) -> ReplyBody {
-    let Some(trailers) = trailers else { return ReplyBody::whole(body) };
-    hop_by_hop::remove_where(fields, |name| name == "content-length");
-    for name in trailers.keys() {
-        fields.append(TRAILER, HeaderValue::from(name.clone()));
+    if let Some(trailers) = &trailers {
+        hop_by_hop::remove_where(fields, |name| name == "content-length");
+        for name in trailers.keys() {
+            fields.append(TRAILER, HeaderValue::from(name.clone()));
+        }
     }
-    ReplyBody::with_trailers(body, trailers)
+    match (body, trailers) {
+        (WholeBody::Memory(bytes), None) => ReplyBody::whole(bytes),
+        (WholeBody::Memory(bytes), Some(trailers)) => ReplyBody::with_trailers(bytes, trailers),
+        (body, trailers) => {
+            ReplyBody::pieces(body, trailers, &context.bodies.answers, &context.store)
+        }
+    }
 }

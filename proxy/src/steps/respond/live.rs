@@ -85,7 +85,7 @@ pub(super) fn answered(exchange: &Exchange<()>, answered: Answered) -> Reply {
     let received_at = settled.answer.as_ref().map_or_else(|| SystemClock.now(), |a| a.received_at);
     add_date(&mut head.headers, received_at);
     own_framing(&mut head);
-    let body = with_trailers(&mut head.headers, body, trailers);
+    let body = with_trailers(&exchange.context, &mut head.headers, body, trailers);
     let outcome = Outcome::Decided(status.decision);
     Reply::new(Response::from_parts(head, body), outcome, Some(took))
 }

@@ -7,6 +7,7 @@ pub(crate) mod problem;
 mod problem_kind;
 mod recode;
 pub(crate) mod stored;
+mod wanted;
 
 use super::exchange::Exchange;
 use super::reply::Reply;

@@ -16,8 +16,7 @@ pub(super) fn acceptable(
     body: &Bytes,
     codings: &[HeaderValue],
 ) -> Option<Bytes> {
-    let accepted = names(headers).iter().all(|name| accepts(codings, name));
-    if accepted || body.is_empty() {
+    if is_accepted(headers, codings) || body.is_empty() {
         return Some(body.clone());
     }
     let plain = Bytes::from(decode(headers, body, MOST).ok()?.into_owned());
@@ -32,6 +31,11 @@ pub(super) fn acceptable(
         headers.insert(ETAG, weak);
     }
     Some(plain)
+}
+
+/// Whether a request accepts all codings of a body.
+pub(super) fn is_accepted(headers: &HeaderMap, codings: &[HeaderValue]) -> bool {
+    names(headers).iter().all(|name| accepts(codings, name))
 }
 
 /// Whether a request accepts a coding. Without Accept-Encoding it accepts every one.

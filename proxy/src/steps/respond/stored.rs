@@ -10,7 +10,7 @@ use hyper::{HeaderMap, Response, StatusCode, Version};
 use proxy_core::error::Error;
 use proxy_core::http::hop_by_hop::add_via;
 use proxy_core::http::trailers::strip_trailers;
-use store::call::{Answer, AnswerBody, Sent, Settled};
+use store::call::{Answer, AnswerBody, Sent, Settled, StoredBody};
 use store::decision::Decision;
 use store::key::Digest;
 use store::state::Knowledge;
@@ -18,7 +18,8 @@ use store::{Clock as _, SystemClock};
 use uuid::Uuid;
 
 use super::fields::{REPLAYED, add_date, own_framing, with_trailers};
-use super::recode;
+use super::wanted::Wanted;
+use crate::body::pieces::WholeBody;
 use crate::config::Outcome;
 use crate::context::ProxyContext;
 use crate::steps::label::{CallLabel, IdempotencyStatus};
@@ -46,37 +47,39 @@ impl AnswerFormat {
 }
 
 /// Answers a duplicate with the outcome of its call. `decision`: it was replayed or coalesced.
-pub(crate) fn answer(
+pub(crate) async fn answer(
     context: &ProxyContext,
     settled: &Settled,
     decision: Decision,
     label: &CallLabel,
     format: &AnswerFormat,
 ) -> Result<Reply, Error> {
-    let replay = |answer: &Answer| {
-        let body = match &answer.body {
-            AnswerBody::Kept(body) => body,
-            AnswerBody::Dropped { .. } => {
-                return Err(not_kept(settled.execution_id, Some(answer)));
-            }
-        };
-        let status = match settled.outcome {
-            Knowledge::NotExecuted => {
-                IdempotencyStatus::because(Decision::NotExecuted, "coalesced")
-            }
-            Knowledge::Executed | Knowledge::Unknown => decision.into(),
-        };
-        let status = IdempotencyStatus { omitted_cookies: answer.omitted_cookies, ..status };
-        Replay { answer, body, settled, status, label, format }.reply(&context.own.via)
+    let answer = answer_of(settled)?;
+    let body = match &answer.body {
+        AnswerBody::Kept(bytes) => WholeBody::Memory(bytes.clone()),
+        AnswerBody::Stored(stored) => WholeBody::Stored(*stored),
+        AnswerBody::Dropped { .. } => {
+            return Err(not_kept(settled.execution_id, Some(answer)));
+        }
     };
+    let status = match settled.outcome {
+        Knowledge::NotExecuted => IdempotencyStatus::because(Decision::NotExecuted, "coalesced"),
+        Knowledge::Executed | Knowledge::Unknown => decision.into(),
+    };
+    let status = IdempotencyStatus { omitted_cookies: answer.omitted_cookies, ..status };
+    Replay { answer, settled, status, label, format }.reply(context, body).await
+}
+
+/// The answer that the duplicates of a call get. An error if they get another one.
+fn answer_of(settled: &Settled) -> Result<&Answer, Error> {
     match (settled.outcome, &settled.answer, &settled.problem) {
         (Knowledge::Unknown, answer, problem) => match (&settled.doubt, problem, answer) {
             (Some(doubt), ..) => Err(Error::InDoubt(doubt.clone())),
             (None, Some(problem), _) => Err(problem.into()),
-            (None, None, Some(answer)) => replay(answer),
+            (None, None, Some(answer)) => Ok(answer),
             (None, None, None) => Err(Error::Internal),
         },
-        (_, Some(answer), _) => replay(answer),
+        (_, Some(answer), _) => Ok(answer),
         (_, None, Some(problem)) => Err(problem.into()),
         (Knowledge::NotExecuted, None, None) => Err(Error::Upstream {
             detail: settled.error.clone().unwrap_or_else(|| "the call was not sent".to_owned()),
@@ -89,7 +92,6 @@ pub(crate) fn answer(
 /// A stored answer, and how it is given again.
 struct Replay<'a> {
     answer: &'a Answer,
-    body: &'a Bytes,
     settled: &'a Settled,
     status: IdempotencyStatus,
     label: &'a CallLabel,
@@ -97,8 +99,8 @@ struct Replay<'a> {
 }
 
 impl Replay<'_> {
-    fn reply(self, via: &HeaderValue) -> Result<Reply, Error> {
-        let Self { answer, body, settled, status, label, format } = self;
+    async fn reply(self, context: &ProxyContext, body: WholeBody) -> Result<Reply, Error> {
+        let Self { answer, settled, status, label, format } = self;
         let (mut head, ()) = Response::new(()).into_parts();
         head.status = StatusCode::from_u16(answer.status).map_err(|_| Error::Internal)?;
         head.headers = header_map(&answer.headers);
@@ -107,7 +109,7 @@ impl Replay<'_> {
         {
             head.extensions.insert(reason);
         }
-        add_via(&mut head.headers, via);
+        add_via(&mut head.headers, &context.own.via);
         label.put(&mut head.headers, status);
         head.headers.insert(REPLAYED, HeaderValue::from_static("true"));
         let age = SystemClock.now().as_micros() - answer.received_at.as_micros();
@@ -118,22 +120,21 @@ impl Replay<'_> {
         let mut trailers = header_map(&answer.trailers);
         strip_trailers(&mut trailers);
         let trailers = (format.trailers && !trailers.is_empty()).then_some(trailers);
-        let caller = label.mcp.as_ref();
-        let tool_answer =
-            caller.and_then(|caller| caller.replay(answer.status, &mut head.headers, body));
-        let body = match tool_answer {
-            Some(body) => body,
-            None => match recode::acceptable(&mut head.headers, body, &format.codings) {
-                Some(body) => body,
-                None if settled.outcome == Knowledge::Executed => {
-                    return Err(not_kept(settled.execution_id, Some(answer)));
-                }
-                // What took no effect is asked for again: better unreadable than untrue.
-                None => body.clone(),
-            },
+        let wanted = Wanted {
+            status: answer.status,
+            codings: format.codings.clone(),
+            caller: label.mcp.clone(),
         };
-        correct_length(&mut head.headers, &body);
-        let body = with_trailers(&mut head.headers, body, trailers);
+        let body = match wanted.form(context, &mut head.headers, body).await? {
+            Ok(body) => body,
+            Err(_) if settled.outcome == Knowledge::Executed => {
+                return Err(not_kept(settled.execution_id, Some(answer)));
+            }
+            // What took no effect is asked for again: better unreadable than untrue.
+            Err(as_it_is) => as_it_is,
+        };
+        correct_length(&mut head.headers, body.len());
+        let body = with_trailers(context, &mut head.headers, body, trailers);
         let outcome = Outcome::Decided(status.decision);
         Ok(Reply::new(Response::from_parts(head, body), outcome, None))
     }
@@ -141,15 +142,18 @@ impl Replay<'_> {
 
 /// Makes a stored length that of the body: the tool's may be about another framing. The length of
 /// an answer to HEAD is about another body.
-fn correct_length(headers: &mut HeaderMap, body: &Bytes) {
-    if !body.is_empty() && headers.contains_key(CONTENT_LENGTH) {
-        headers.insert(CONTENT_LENGTH, HeaderValue::from(body.len()));
+fn correct_length(headers: &mut HeaderMap, length: u64) {
+    if length > 0 && headers.contains_key(CONTENT_LENGTH) {
+        headers.insert(CONTENT_LENGTH, HeaderValue::from(length));
     }
 }
 
 fn not_kept(execution_id: Uuid, answer: Option<&Answer>) -> Error {
     let (sha256, size) = match answer.map(|answer| &answer.body) {
-        Some(AnswerBody::Dropped { sha256, size }) => (Digest::from_bytes(*sha256).hex(32), *size),
+        Some(
+            AnswerBody::Dropped { sha256, size }
+            | AnswerBody::Stored(StoredBody { sha256, size, .. }),
+        ) => (Digest::from_bytes(*sha256).hex(32), *size),
         Some(AnswerBody::Kept(body)) => (Digest::of(body).hex(32), body.len() as u64),
         None => (String::new(), 0),
     };
@@ -206,7 +210,7 @@ mod tests {
             if let Some(stored) = stored {
                 headers.insert(CONTENT_LENGTH, HeaderValue::from_static(stored));
             }
-            correct_length(&mut headers, &Bytes::from_static(body.as_bytes()));
+            correct_length(&mut headers, body.len() as u64);
             let length = headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok());
             assert_eq!(length, want);
         }
