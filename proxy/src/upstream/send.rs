@@ -12,7 +12,7 @@ use hyper::{Method, Request, Response, StatusCode};
 use proxy_core::error::Error;
 use proxy_core::http::head::is_grpc;
 use proxy_core::http::request_form::has_known_coding;
-use proxy_core::http::target::{Authority, Scheme, Target};
+use proxy_core::http::target::{Scheme, Target};
 use proxy_core::identity::connection_auth::credentials_may_bind;
 use proxy_core::mcp::caller::Caller;
 use proxy_core::mcp::stdio::stdio_name;
