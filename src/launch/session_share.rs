@@ -82,7 +82,7 @@ impl SessionShare {
         let mut marks = Vec::new();
         self.file.rewind()?;
         self.file.read_to_end(&mut marks)?;
-        let count = |mark| marks.iter().filter(|one| **one == mark).count();
+        let count = |mark| marks.iter().map(|one| usize::from(*one == mark)).sum::<usize>();
         Ok(count(STARTED) > 0 && count(STARTED) == count(SUCCEEDED))
     }
 

@@ -60,8 +60,11 @@ fn send(target: Pid, signal: Signal) {
 }
 
 /// Every order of two events, some at a time, each with a name. Those that leave the engine alone share one.
-fn each_order_of_two(case: impl Fn([(Target, Signal); 2], &str, &mut Option<Engine>) + Sync) {
-    let pairs = EVENTS.iter().flat_map(|first| EVENTS.iter().map(move |second| [*first, *second]));
+fn each_order_of_two(
+    events: &[(Target, Signal)],
+    case: impl Fn([(Target, Signal); 2], &str, &mut Option<Engine>) + Sync,
+) {
+    let pairs = events.iter().flat_map(|first| events.iter().map(move |second| [*first, *second]));
     let pairs = Mutex::new(pairs.enumerate());
     std::thread::scope(|scope| {
         for _ in 0..4 {
@@ -84,7 +87,7 @@ fn each_order_of_two(case: impl Fn([(Target, Signal); 2], &str, &mut Option<Engi
 
 #[test]
 fn no_order_of_two_signals_repeats_a_call_under_run() {
-    each_order_of_two(|events, name, running| {
+    each_order_of_two(EVENTS, |events, name, running| {
         let gate = Gate::new();
         let held = gate.clone();
         let upstream = Upstream::start(move |_, exchange| {
@@ -154,7 +157,14 @@ fn working(builder: &Builder, effects: &Path) -> (Child, Pid) {
 
 #[test]
 fn no_order_of_two_signals_repeats_a_call_behind_mcp() {
-    each_order_of_two(|events, name, running| {
+    // For the wrapper, the end of its server is the same whatever the signal, and so is that of the engine.
+    let same = [
+        (Target::Program, Signal::INT),
+        (Target::Program, Signal::HUP),
+        (Target::Engine, Signal::TERM),
+    ];
+    let events: Vec<_> = EVENTS.iter().filter(|event| !same.contains(event)).copied().collect();
+    each_order_of_two(&events, |events, name, running| {
         let engine = running.as_ref().unwrap();
         let builder = engine.builder().clone();
         let engine_pid = pid(&engine.pid().to_string());
@@ -203,14 +213,13 @@ fn a_wrapper_that_waits_for_others_obeys_a_signal() {
     ] {
         let builder = engine!();
         let line = ["--session", "one", "--", "sh", "-c", "echo ready; read line"];
-        let mut first = match waits_as {
-            "run" => run(&builder, &line),
-            _ => {
-                let mut command = builder.command();
-                command.arg("mcp").arg("--database").arg(builder.database_path()).args(line);
-                command.stdout(Stdio::piped()).stderr(Stdio::piped());
-                command
-            }
+        let mut first = if waits_as == "run" {
+            run(&builder, &line)
+        } else {
+            let mut command = builder.command();
+            command.arg("mcp").arg("--database").arg(builder.database_path()).args(line);
+            command.stdout(Stdio::piped()).stderr(Stdio::piped());
+            command
         };
         let mut first = first.stdin(Stdio::piped()).spawn().unwrap();
         Lines::of(&mut first).expect("ready");

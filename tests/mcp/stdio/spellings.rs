@@ -77,7 +77,7 @@ require("node:readline").createInterface({ input: process.stdin }).on("line", (l
 const CALL: &str = r#"{"jsonrpc":"2.0","id":ID,"method":"tools/call","params":{"name":"act","arguments":{"n":N}}}"#;
 const PING: &str = r#"{"jsonrpc":"2.0","id":0,"method":"ping"}"#;
 
-/// Parts of the call, each in spellings of its own.
+/// Parts of the call, each in its own spellings.
 const PARTS: &[(&str, &[&str])] = &[
     (
         r#""tools/call""#,
@@ -286,8 +286,8 @@ fn effects_of(command: &[&str], server: &str, file: &str) -> BTreeMap<String, us
     let mut stdin = session.stdin.take().unwrap();
     // A wrapper whose client reads nothing would stop.
     let draining = std::thread::spawn(move || {
-        let heard = session.stdout.by_ref().lines().count();
-        (session.exit_code(), heard)
+        let received = session.stdout.by_ref().lines().count();
+        (session.exit_code(), received)
     });
     let all = spellings();
     for (n, spelling) in all.iter().enumerate() {
@@ -296,8 +296,8 @@ fn effects_of(command: &[&str], server: &str, file: &str) -> BTreeMap<String, us
         }
     }
     drop(stdin);
-    let (status, heard) = draining.join().unwrap();
-    assert!(status == Some(0) && heard > all.len(), "{status:?} {heard}");
+    let (status, received) = draining.join().unwrap();
+    assert!(status == Some(0) && received > all.len(), "{status:?} {received}");
     let mut effects = BTreeMap::new();
     for line in fs::read(&place.effects).unwrap().lines() {
         *effects.entry(line.unwrap()).or_default() += 1;
