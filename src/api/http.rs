@@ -11,7 +11,7 @@ use jsonrpsee::types::Id;
 
 use super::dispatch::{bytes, refusal};
 use super::error::{Code, Error};
-use super::memory::shrink;
+use super::memory::{hold, shrink};
 use super::response::{JSON, ResponseBody, TEXT, respond};
 use super::{Api, guard, health, pages};
 
@@ -85,7 +85,7 @@ impl Api {
         shrink(&mut room, body.len());
         let answer = self.dispatcher.answer(body).await;
         drop(room);
-        Ok(self.memory.hold(answer))
+        Ok(hold(answer))
     }
 
     fn get_page(

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, SemaphorePermit};
 use tokio::time::timeout;
 
 use super::error::{Code, Error};
@@ -14,6 +14,8 @@ const REQUESTS: usize = 128 * 1024 * 1024;
 
 /// For answers over [`SMALL`] that their readers have not taken, in bytes.
 const ANSWERS: usize = 256 * 1024 * 1024;
+
+static UNTAKEN: Semaphore = Semaphore::const_new(ANSWERS);
 
 /// A body that does not count, in bytes: the number of connections bounds it.
 const SMALL: usize = 64 * 1024;
@@ -25,13 +27,12 @@ const MAX_WAIT: Duration = Duration::from_secs(30);
 #[derive(Debug)]
 pub(super) struct ApiMemory {
     requests: Arc<Semaphore>,
-    answers: Arc<Semaphore>,
 }
 
 /// An answer that counts until it is written.
 struct Held {
     answer: Bytes,
-    _share: OwnedSemaphorePermit,
+    _share: SemaphorePermit<'static>,
 }
 
 impl AsRef<[u8]> for Held {
@@ -42,8 +43,7 @@ impl AsRef<[u8]> for Held {
 
 impl Default for ApiMemory {
     fn default() -> Self {
-        let of = |bytes| Arc::new(Semaphore::new(bytes));
-        Self { requests: of(REQUESTS), answers: of(ANSWERS) }
+        Self { requests: Arc::new(Semaphore::new(REQUESTS)) }
     }
 }
 
@@ -51,7 +51,7 @@ impl ApiMemory {
     /// Room for a body of up to so many bytes, and a refusal before anything of it runs.
     pub(super) async fn admit(&self, most: usize) -> Result<Option<OwnedSemaphorePermit>, Error> {
         let busy = |what| Err(Error::new(Code::Busy, what));
-        if self.answers.available_permits() == 0 {
+        if UNTAKEN.available_permits() == 0 {
             return busy("too many answers wait for their readers: try again shortly");
         }
         if most <= SMALL {
@@ -63,21 +63,26 @@ impl ApiMemory {
             _ => busy("too many large requests at once: try again shortly"),
         }
     }
+}
 
-    /// The answer, as it counts from now on. It was carried out, so that it is not refused: the last
-    /// one may be over the limit.
-    pub(super) fn hold(&self, answer: Bytes) -> Bytes {
-        if answer.len() <= SMALL {
+/// Waits until readers have taken so much that a list may be made.
+pub(in crate::api) async fn list_may_be_made() {
+    drop(UNTAKEN.acquire().await);
+}
+
+/// The answer, as it counts from now on. It was carried out, so that it is not refused: the last one
+/// may be over the limit.
+pub(super) fn hold(answer: Bytes) -> Bytes {
+    if answer.len() <= SMALL {
+        return answer;
+    }
+    loop {
+        let most = answer.len().min(UNTAKEN.available_permits()) as u32;
+        if most == 0 {
             return answer;
         }
-        loop {
-            let most = answer.len().min(self.answers.available_permits()) as u32;
-            if most == 0 {
-                return answer;
-            }
-            if let Ok(share) = Arc::clone(&self.answers).try_acquire_many_owned(most) {
-                return Bytes::from_owner(Held { answer, _share: share });
-            }
+        if let Ok(share) = UNTAKEN.try_acquire_many(most) {
+            return Bytes::from_owner(Held { answer, _share: share });
         }
     }
 }
@@ -109,9 +114,9 @@ mod tests {
         drop((first, second));
 
         let answers: Vec<_> =
-            (0..ANSWERS / (8 * MIB)).map(|_| memory.hold(vec![0; 8 * MIB].into())).collect();
+            (0..ANSWERS / (8 * MIB)).map(|_| hold(vec![0; 8 * MIB].into())).collect();
         assert_eq!(memory.admit(1).await.unwrap_err().code, Code::Busy);
-        assert_eq!(memory.hold(vec![1; MIB].into()).len(), MIB, "what was carried out is answered");
+        assert_eq!(hold(vec![1; MIB].into()).len(), MIB, "what was carried out is answered");
         drop(answers);
         assert!(memory.admit(1).await.is_ok());
     }

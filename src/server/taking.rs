@@ -11,7 +11,7 @@ use tokio::time::{Instant, Sleep, sleep_until};
 /// How long a reader may take nothing.
 const MOST: Duration = Duration::from_secs(300);
 
-/// A connection that fails when what is written to it is not taken for too long.
+/// A connection that fails when its reader takes nothing of what is written for too long.
 #[derive(Debug)]
 pub(super) struct Taking<I> {
     io: I,

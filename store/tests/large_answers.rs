@@ -12,7 +12,7 @@ use store::{MAX_HELD_BODY, MAX_KEPT_BODY, Store};
 use support::{Fixture, answer, finish};
 
 fn large(seed: usize, size: usize) -> Bytes {
-    (0..size).map(|at| ((at + seed) * 31 >> 7) as u8).collect()
+    (0..size).map(|at| (((at + seed) * 31) >> 7) as u8).collect()
 }
 
 fn answered(body: Bytes) -> Finish {

@@ -211,33 +211,3 @@ fn what_passes_flows_or_is_decoded_stays_out_of_memory_too() {
         assert!(is_letters(&take(clients.pop().unwrap()).body), "{what}");
     }
 }
-
-#[test]
-fn lists_that_nobody_takes_stay_out_of_memory_too() {
-    const ROWS: usize = 100;
-    let page = "x".repeat(60_000);
-    let upstream = Upstream::start(move |_, exchange| exchange.answer(200, &[], page.as_bytes()));
-    let engine = engine!().start();
-    for n in 0..ROWS {
-        engine.post(&upstream.url("/"), &n.to_string()).assert_is(200, "executed");
-    }
-    let list = r#"{"jsonrpc":"2.0","id":1,"method":"list_executions","params":{"limit":100}}"#;
-    let request = Request::post_json(&format!("http://{}/", engine.api), list);
-    let readers: Vec<TcpStream> = (0..80)
-        .map(|_| {
-            let mut reader = TcpStream::connect(engine.api).unwrap();
-            reader.write_all(&request.to_origin()).unwrap();
-            reader
-        })
-        .collect();
-    wait_until("all are answered", || readers.iter().all(is_answered).then_some(()));
-    let most = engine.memory_kib("VmHWM") / 1024;
-    let refused = engine.try_rpc_text(list).unwrap().text();
-    println!("80 lists of 6 MiB that nobody takes: at most {most} MiB");
-    assert!(most < 700, "{most} MiB");
-    assert!(refused.contains("BUSY"), "{refused}");
-    drop(readers);
-    wait_until("there is memory again", || {
-        engine.try_rpc_text(list).unwrap().text().contains("\"result\"").then_some(())
-    });
-}

@@ -10,6 +10,7 @@ use store::{Reader, Store};
 use tokio::sync::Semaphore;
 
 use crate::api::error::Error;
+use crate::api::memory::list_may_be_made;
 use crate::api::metrics::Metrics;
 use crate::api::params::decode;
 
@@ -78,6 +79,7 @@ impl Context {
         read: impl FnOnce(&Reader) -> Result<T, store::Error> + Send + 'static,
     ) -> Result<T, Error> {
         let reader = self.store.reader().clone();
+        list_may_be_made().await;
         let place = READS.acquire().await.map_err(|_| Error::internal())?;
         let read = move || {
             let _place = place;
