@@ -2,7 +2,8 @@
 
 use serde::Serialize;
 
-use crate::masking::mask::MASK;
+use crate::masking::mask::has_mask;
+use crate::masking::shown;
 
 /// How many differences are listed.
 const MAX_LISTED: usize = 20;
@@ -68,7 +69,8 @@ impl Differences {
         if self.is_full() {
             self.more = true;
         } else {
-            self.differs.push(Difference { part, name: name.map(shortened) });
+            self.differs
+                .push(Difference { part, name: name.map(|name| shortened(&shown::text(name))) });
         }
     }
 
@@ -95,7 +97,7 @@ impl Differences {
         texts: [Option<&str>; 2],
     ) {
         if texts[0] == texts[1] {
-            self.masked |= texts[0].is_some_and(|text| text.contains(MASK));
+            self.masked |= texts[0].is_some_and(has_mask);
         } else {
             self.add(part, name);
         }
