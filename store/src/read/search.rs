@@ -53,7 +53,7 @@ impl Reader {
     }
 
     /// As [`Reader::search`]. An execution is found by a text only if that is in what `shown` leaves
-    /// of one of its own.
+    /// of its texts.
     pub fn search_shown(
         &self,
         filter: &SearchFilter,

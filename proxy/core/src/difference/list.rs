@@ -3,7 +3,6 @@
 use serde::Serialize;
 
 use crate::masking::mask::has_mask;
-use crate::masking::shown;
 
 /// How many differences are listed.
 const MAX_LISTED: usize = 20;
@@ -69,8 +68,7 @@ impl Differences {
         if self.is_full() {
             self.more = true;
         } else {
-            self.differs
-                .push(Difference { part, name: name.map(|name| shortened(&shown::text(name))) });
+            self.differs.push(Difference { part, name: name.map(shortened) });
         }
     }
 

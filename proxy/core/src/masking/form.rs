@@ -1,8 +1,9 @@
 //! Forms with their secrets masked.
 
+use super::excerpt::Text;
+use super::json;
 use super::names::{is_secret_parameter, mentions_secret};
-use super::text::Text;
-use super::url::{hides_secret, mask_pairs};
+use super::url::{decoded, hides_secret, mask_pairs};
 
 /// A form with the values masked whose names, or whose shapes, say that they are secrets. `None`:
 /// the body may be any text that only claims to be a form, since something in it that cannot be a
@@ -17,6 +18,7 @@ pub(super) fn masked_pairs(form: &str) -> Option<String> {
         let masked = mask_pairs(form, |name, value| {
             is_secret_parameter(name) && !name.eq_ignore_ascii_case("key")
                 || hides_secret(Text::whole(value))
+                || json::hides_secret(&decoded(value))
         });
         // Names, and what has no name.
         Text::whole(&masked).masked().into_owned()

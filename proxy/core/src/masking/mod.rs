@@ -1,6 +1,7 @@
 //! What is kept of a request, and what is shown of anything, with its secrets masked: by their
 //! names, and by their shapes.
 
+mod excerpt;
 mod form;
 pub mod input;
 mod json;

@@ -117,7 +117,7 @@ fn joint(text: &str, end: usize) -> Option<(usize, Joint)> {
     beside(text, at)
 }
 
-/// `"password", "value": "…"`, also in YAML: the value stands in the next member.
+/// `"password", "value": "…"`, also in YAML: the value is in the next member.
 fn beside(text: &str, at: usize) -> Option<(usize, Joint)> {
     let rest = text[at..].trim_start_matches([' ', '\t', ',', '\r', '\n', '\\', '"', '\'']);
     if rest.len() == text.len() - at {

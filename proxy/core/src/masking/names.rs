@@ -114,7 +114,7 @@ const OWNERS: &[(&[&str], &[&str])] = &[
     (&["number", "num", "pan"], &["card", "cc", "security"]),
 ];
 
-/// Words of keys that are no secrets, whatever else they are called.
+/// Words of keys that are not secret, whatever else they are called.
 const PUBLIC: &[&str] =
     &["cache", "foreign", "idempotence", "idempotency", "primary", "public", "publishable"];
 
@@ -181,7 +181,7 @@ pub(super) fn is_name_of_secret(text: &str) -> bool {
     text.len() <= LONGEST && names_secret(last)
 }
 
-/// Whether a member holds the name of something whose value stands beside it, as in
+/// Whether a member holds the name of something whose value is beside it, as in
 /// `{"name": "password", "value": "…"}`.
 pub(super) fn holds_a_name(member: &str) -> bool {
     const WORDS: &[&str] = &[
@@ -214,7 +214,7 @@ pub(super) fn holds_a_name(member: &str) -> bool {
     words(member).last().is_some_and(|word| WORDS.contains(&word.as_str()))
 }
 
-/// Whether a member holds the value of something whose name stands beside it.
+/// Whether a member holds the value of something whose name is beside it.
 pub(super) fn holds_a_value(member: &str) -> bool {
     const WORDS: &[&str] =
         &["answer", "content", "data", "default", "input", "text", "v", "val", "value", "values"];

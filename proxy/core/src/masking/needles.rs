@@ -1,4 +1,4 @@
-//! What a text is searched for, all at once: bytes that a secret may begin with, or stand behind.
+//! What a text is searched for, all at once: bytes that a secret may begin with, or follow.
 
 use std::sync::LazyLock;
 
@@ -19,7 +19,7 @@ pub(super) enum Hint {
     Scheme,
     /// The middle of a URL.
     Url,
-    /// An image or the like, which is passed over.
+    /// An image or similar data, which is passed over.
     Data,
     /// The middle of a bot token of Telegram.
     Telegram,

@@ -1,15 +1,11 @@
 //! Segments of paths that are secrets: by their shape, by the segment before them, or because nobody
 //! could have chosen them.
 
-use std::borrow::Cow;
-
-use percent_encoding::percent_decode_str;
 use uuid::Uuid;
 
 use super::mask::{MASK, mask_of};
 use super::names::names_secret;
 use super::shapes::is_dense;
-use super::text::Text;
 use crate::words::words;
 
 /// The shortest segment that is looked at for its entropy.
@@ -17,47 +13,32 @@ const LEAST: usize = 24;
 /// The shortest run of letters and digits that a segment behind a hint is masked for.
 const LEAST_HINTED: usize = 16;
 
-/// A path with its secrets masked.
-pub(super) fn masked(path: Text<'_>) -> Cow<'_, str> {
-    let mut masked = String::new();
-    let mut changed = false;
-    let (mut hinted, mut before) = (false, "");
-    for (number, text) in path.text.split('/').enumerate() {
-        if number > 0 {
-            masked.push('/');
-        }
-        match mask_of_segment(path.part(text), hinted, before) {
-            Some(segment) => {
-                masked.push_str(&segment);
-                changed = true;
-            }
-            None => masked.push_str(text),
-        }
-        hinted |= is_hint(text);
-        before = text;
-    }
-    if changed { Cow::Owned(masked) } else { Cow::Borrowed(path.text) }
+/// The segments of a path so far.
+#[derive(Default)]
+pub(super) struct Segments {
+    /// One of them says that a secret may follow.
+    hinted: bool,
+    /// The last one.
+    last: String,
 }
 
-/// `None`: nothing in it is a secret.
-fn mask_of_segment(segment: Text<'_>, hinted: bool, before: &str) -> Option<String> {
-    let decoded = percent_decode_str(segment.text).decode_utf8_lossy();
-    let found = Text { text: &decoded, ..segment }.findings();
-    if !found.is_empty() {
-        return Some(match Text::masked(segment) {
-            Cow::Owned(masked) => masked,
-            Cow::Borrowed(_) => found.into_iter().next()?.mask,
-        });
+impl Segments {
+    /// What replaces the next segment, as it is written and decoded. `None`: it is not a secret.
+    pub(super) fn mask_of(&mut self, written: &str, decoded: &str) -> Option<String> {
+        let hinted = self.hinted;
+        let names_code =
+            || words(&self.last).iter().any(|word| ["otp", "pin", "totp"].contains(&word.as_str()));
+        let is_code = (4..=8).contains(&decoded.len())
+            && decoded.bytes().all(|byte| byte.is_ascii_digit())
+            && names_code();
+        self.hinted |= is_hint(written);
+        written.clone_into(&mut self.last);
+        if is_code || hinted && is_dense(decoded, LEAST_HINTED) && !is_id(decoded) {
+            return Some(MASK.to_owned());
+        }
+        let is_random = decoded.split('.').any(|part| is_random(part) && !is_id(part));
+        is_random.then(|| mask_of("high-entropy"))
     }
-    let is_code = !before.is_empty()
-        && (4..=8).contains(&decoded.len())
-        && decoded.bytes().all(|byte| byte.is_ascii_digit())
-        && words(before).iter().any(|word| ["otp", "pin", "totp"].contains(&word.as_str()));
-    if is_code || hinted && is_dense(&decoded, LEAST_HINTED) && !is_id(&decoded) {
-        return Some(MASK.to_owned());
-    }
-    let is_random = decoded.split('.').any(|part| is_random(part) && !is_id(part));
-    is_random.then(|| mask_of("high-entropy"))
 }
 
 /// Whether what follows a segment may be the only secret of a URL: that of a web hook, of a reset.

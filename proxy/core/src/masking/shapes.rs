@@ -5,8 +5,8 @@ use std::ops::Range;
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
 
+use super::excerpt::Text;
 use super::prefixes::{Chars, PREFIXES, Prefix};
-use super::text::Text;
 
 /// A run of letters and digits that no word is.
 const DENSE: usize = 16;

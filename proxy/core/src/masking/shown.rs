@@ -5,10 +5,10 @@ use std::borrow::Cow;
 
 use store_core::model::Json;
 
+use super::excerpt::Text;
 use super::mask::MASK;
 use super::names::is_secret_field;
-use super::text::{self, Text};
-use super::{json, url};
+use super::{json, text, url};
 
 /// A text of any kind: JSON, lines of JSON as NDJSON and server-sent events have, or another.
 pub fn text(whole: &str) -> Cow<'_, str> {

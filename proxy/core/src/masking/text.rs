@@ -3,22 +3,13 @@
 use std::borrow::Cow;
 use std::ops::Range;
 
+use super::excerpt::Text;
 use super::mask::{MASK, mask_of};
 use super::needles::{Hint, Hit, hits};
 use super::{named, shapes, url};
 
 /// How deep URLs within URLs are read.
 const MAX_URLS: u8 = 3;
-
-/// A text, and how much of it is there.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Text<'a> {
-    pub(super) text: &'a str,
-    /// It is only the beginning of a longer one: what reaches its end may be a part of a secret.
-    pub(super) cut: bool,
-    /// How many URLs it stands in.
-    pub(super) depth: u8,
-}
 
 /// A part of a text, and what replaces it.
 #[derive(Debug)]
@@ -33,16 +24,6 @@ pub(super) fn masked(text: &str) -> Cow<'_, str> {
 }
 
 impl<'a> Text<'a> {
-    /// All of a text.
-    pub(super) fn whole(text: &'a str) -> Self {
-        Self { text, cut: false, depth: 0 }
-    }
-
-    /// A part of it.
-    pub(super) fn part<'b>(self, text: &'b str) -> Text<'b> {
-        Text { text, cut: self.cut && self.text.ends_with(text), depth: self.depth }
-    }
-
     /// With its secrets masked.
     pub(super) fn masked(self) -> Cow<'a, str> {
         let found = self.findings();

@@ -4,12 +4,11 @@ use std::borrow::Cow;
 
 use percent_encoding::percent_decode_str;
 
-use super::json;
+use super::excerpt::Text;
 use super::mask::MASK;
 use super::names::{is_secret_in_url, is_secret_parameter};
 use super::secret_paths::SECRET_PATHS;
-use super::segment;
-use super::text::Text;
+use super::segment::Segments;
 use crate::http::target::Target;
 
 /// The URL for people, logs and the store, without the values of credential query parameters,
@@ -26,7 +25,30 @@ pub fn masked_url(target: &Target) -> String {
 
 fn masked_path<'a>(host: &str, path: Text<'a>) -> Cow<'a, str> {
     let known = SECRET_PATHS.iter().find_map(|row| row.mask(host, path.text));
-    known.map_or_else(|| segment::masked(path), Cow::Owned)
+    known.map_or_else(|| masked_segments(path), Cow::Owned)
+}
+
+/// A path with its segments masked that are, or have in them, secrets.
+fn masked_segments(path: Text<'_>) -> Cow<'_, str> {
+    let mut segments = Segments::default();
+    let masked: Vec<Cow<'_, str>> = path
+        .text
+        .split('/')
+        .map(|text| {
+            let decoded = percent_decode_str(text).decode_utf8_lossy();
+            let random = segments.mask_of(text, &decoded);
+            let found = Text { text: &decoded, ..path.part(text) }.findings().into_iter().next();
+            match (path.part(text).masked(), found) {
+                (Cow::Owned(masked), _) => Cow::Owned(masked),
+                (Cow::Borrowed(_), Some(found)) => Cow::Owned(found.mask),
+                (Cow::Borrowed(text), None) => random.map_or(Cow::Borrowed(text), Cow::Owned),
+            }
+        })
+        .collect();
+    if masked.iter().all(|segment| matches!(segment, Cow::Borrowed(_))) {
+        return Cow::Borrowed(path.text);
+    }
+    Cow::Owned(masked.join("/"))
 }
 
 /// A header's value that may be a URL, such as that of `Referer`, masked as in [`masked_url`]. What
@@ -46,7 +68,7 @@ pub(super) fn masked_link_in(whole: Text<'_>) -> String {
     };
     let Some((scheme, rest)) = link.split_once("://") else {
         let path = whole.part(link);
-        let path = if link.starts_with('/') { segment::masked(path) } else { link.into() };
+        let path = if link.starts_with('/') { masked_segments(path) } else { link.into() };
         return format!("{path}{parameters}");
     };
     let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
@@ -72,23 +94,28 @@ fn masked_query(pairs: Text<'_>, is_secret: impl Fn(&str) -> bool) -> String {
     mask_pairs(pairs.text, |name, value| is_secret(name) || hides_secret(pairs.part(value)))
 }
 
-/// Whether the value of a pair is, or has in it, a secret by its shape.
-pub(super) fn hides_secret(value: Text<'_>) -> bool {
-    let spaced = value.text.replace('+', " ");
-    let decoded = percent_decode_str(&spaced).decode_utf8_lossy();
-    // URLs in it are among the findings.
-    !is_link(&decoded) && json::hides_secret(&decoded)
-        || [value.text, &decoded].iter().any(|text| !Text { text, ..value }.findings().is_empty())
+/// Whether a part of a URL or a form has a secret in it by its shape, as it is written or decoded.
+pub(super) fn hides_secret(part: Text<'_>) -> bool {
+    [part.text, &decoded(part.text)].iter().any(|text| !Text { text, ..part }.findings().is_empty())
 }
 
+/// The value of a pair, as a reader of forms has it.
+pub(super) fn decoded(value: &str) -> String {
+    percent_decode_str(&value.replace('+', " ")).decode_utf8_lossy().into_owned()
+}
+
+/// Masks the values that are secrets, by their names and themselves. What has no value is one, and
+/// so may be a name that has.
 pub(super) fn mask_pairs(pairs: &str, is_secret: impl Fn(&str, &str) -> bool) -> String {
     let masked: Vec<_> = pairs
         .split('&')
-        .map(|pair| match pair.split_once('=') {
-            Some((name, value)) if !value.is_empty() && is_secret(name, value) => {
-                format!("{name}={MASK}")
+        .map(|pair| {
+            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+            if is_secret("", name) {
+                return MASK.to_owned();
             }
-            _ => pair.to_owned(),
+            let is_masked = !value.is_empty() && is_secret(name, value);
+            if is_masked { format!("{name}={MASK}") } else { pair.to_owned() }
         })
         .collect();
     masked.join("&")

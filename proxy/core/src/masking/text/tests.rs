@@ -168,7 +168,7 @@ const PLAIN: &[&str] = &[
 ];
 
 #[test]
-fn what_is_no_secret_stays() {
+fn what_is_not_a_secret_stays() {
     let wrong: Vec<_> = PLAIN
         .iter()
         .map(|text| (*text, masked(text)))
