@@ -1,11 +1,12 @@
 //! The log on stderr.
 
-use std::io::IsTerminal as _;
+use std::io::{self, IsTerminal as _, Write};
 
 use tracing::level_filters::LevelFilter;
 use tracing_subscriber::EnvFilter;
 
 use crate::config::{LogFormat, env};
+use crate::printer::harmless;
 
 /// The targets of the engine's own lines: its crates.
 const OWN: [&str; 5] = ["openclaw_state_engine", "proxy", "proxy_core", "store", "store_core"];
@@ -16,7 +17,7 @@ pub(crate) fn start(format: LogFormat, level: &str) -> anyhow::Result<()> {
     let levels = EnvFilter::try_new(directives(levels.as_deref().unwrap_or(level)))?;
     let log = tracing_subscriber::fmt()
         .with_env_filter(levels)
-        .with_writer(std::io::stderr)
+        .with_writer(|| HarmlessStderr)
         // Otherwise a closed stderr would panic.
         .log_internal_errors(false);
     match format {
@@ -27,6 +28,21 @@ pub(crate) fn start(format: LogFormat, level: &str) -> anyhow::Result<()> {
         }
     }
     Ok(())
+}
+
+/// Standard error, without what a terminal would act on: lines may quote other programs.
+struct HarmlessStderr;
+
+impl Write for HarmlessStderr {
+    /// A line comes whole.
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        io::stderr().write_all(harmless(&String::from_utf8_lossy(line)).as_bytes())?;
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        io::stderr().flush()
+    }
 }
 
 /// The directives of a filter. A level alone is one for the engine's own lines: those of libraries

@@ -12,6 +12,7 @@ mod log;
 mod mcp_stdio;
 mod printer;
 mod server;
+mod shown;
 mod source;
 
 use std::process::ExitCode;

@@ -67,12 +67,20 @@ export async function rpcText(method, params, signal) {
   return answer.text();
 }
 
+/** Controls of C1, the property Bidi_Control of Unicode, and what breaks lines or is not seen. */
+const DECEPTIVE = /[\u007f-\u009f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]/g;
+
+/** A JSON text in whose strings a reader sees what would change how they look. */
+function visible(text) {
+  return text.replace(DECEPTIVE, (found) => `\\\\u${found.charCodeAt(0).toString(16).padStart(4, "0")}`);
+}
+
 /** The result of a call; throws `ApiError`. */
 export async function rpc(method, params = {}, signal) {
   const text = await rpcText(method, params, signal);
   let answer;
   try {
-    answer = JSON.parse(text);
+    answer = JSON.parse(visible(text));
   } catch {
     throw new ApiError("UNREADABLE", "The engine's answer is not valid JSON.");
   }

@@ -17,6 +17,7 @@ use proxy_core::identity::connection_auth::Login;
 use proxy_core::identity::credentials::SessionTokens;
 use proxy_core::identity::key::tool_name;
 use proxy_core::identity::metadata::read_metadata;
+use proxy_core::masking::shown;
 use proxy_core::mcp::decide::{ToolRequest, decide};
 use proxy_core::policy::decide::Policy;
 use proxy_core::policy::decision::{Guarded, PassReason, PolicyDecision};
@@ -131,7 +132,7 @@ pub async fn explain(
     request: ExplainRequest,
 ) -> Result<Explanation, String> {
     let explained = explain_request(settings, intercept, reader, request).await;
-    explained.map_err(|error| error.to_string())
+    explained.map_err(|error| shown::text(&error.to_string()).into_owned())
 }
 
 async fn explain_request(
@@ -270,7 +271,7 @@ fn foresee(
     Ok(ExplainedCall {
         class: call.class,
         tool: call.tool_name,
-        key: key.map(|key| key.text.clone()),
+        key: key.map(|key| shown::text(&key.text).into_owned()),
         explicit: key.is_some_and(|key| key.explicit),
         window_s: key.and_then(|key| key.window).map(|window| window.as_secs()),
         parts,

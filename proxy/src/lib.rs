@@ -77,6 +77,7 @@ pub use proxy_core::difference::list::{Difference, Differences, DifferentPart};
 pub use proxy_core::duration::Span;
 pub use proxy_core::http::host_pattern::{HostName, HostPattern};
 pub use proxy_core::http::route::Route;
+pub use proxy_core::masking::shown;
 pub use proxy_core::policy::pointers::UnmatchedPointer;
 pub use proxy_core::policy::rule::Rule;
 pub use proxy_core::settings::Settings;

@@ -18,7 +18,7 @@ const OUTPUT_SHOWN: usize = 2_000;
 /// Show what a session did: its goals, and the tool executions of each
 ///
 /// Asks the running server, else reads the file. With --json it prints one document, {"session":
-/// {…}, "goals": [{…, "executions": […]}]}, with every text as stored.
+/// {…}, "goals": [{…, "executions": […]}]}, with every text as stored, except for secrets.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:

@@ -5,6 +5,7 @@ use store::state::Knowledge;
 use crate::config::Target;
 use crate::exit::ExitStatus;
 use crate::printer::Printer;
+use crate::shown;
 use crate::source::Word;
 use crate::source::named::{self, Lookup};
 use crate::source::settle::{SettleResult, Settlement};
@@ -79,7 +80,9 @@ pub(super) fn run(args: &Args, printer: &mut Printer) -> anyhow::Result<ExitStat
         evidence: &args.evidence,
     };
     match settlement.submit(&args.target)? {
-        SettleResult::Now(execution) if printer.json() => printer.document(&execution)?,
+        SettleResult::Now(execution) if printer.json() => {
+            printer.document(&shown::document(execution))?;
+        }
         SettleResult::Now(execution) => {
             let facts: OutcomeFacts = serde_json::from_str(execution.get())?;
             let known = facts.outcome.map(|outcome| outcome.to_string().replace('_', " "));

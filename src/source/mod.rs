@@ -18,6 +18,7 @@ pub(crate) use self::word::Word;
 use crate::api::Code;
 use crate::client::{self, ApiClient};
 use crate::config::Target;
+use crate::shown;
 
 /// How many executions to request at once; fewer if they do not fit into one answer.
 const PAGE: usize = 100;
@@ -57,20 +58,22 @@ impl Source {
 
     /// The session, or `None` if it does not exist.
     pub(crate) fn session(&self, id: Uuid) -> anyhow::Result<Option<Box<RawValue>>> {
-        match self {
+        let session = match self {
             Self::Server(client) => optional_result(client.call("get_session", &IdParams { id })),
             Self::File(reader) => optional_entity(reader.session(id)),
-        }
+        }?;
+        Ok(session.map(shown::document))
     }
 
     /// All goals of a session, oldest first.
     pub(crate) fn goals(&self, session_id: Uuid) -> anyhow::Result<Vec<Box<RawValue>>> {
-        match self {
+        let goals = match self {
             Self::Server(client) => {
                 parse_items(&client.call("list_goals", &SessionIdParams { session_id })?)
             }
             Self::File(reader) => to_texts(&reader.goals(session_id)?),
-        }
+        }?;
+        Ok(all_shown(goals))
     }
 
     /// Up to a page of the executions of a session after `after`, oldest first; empty at the end.
@@ -79,13 +82,14 @@ impl Source {
         session_id: Uuid,
         after: Option<Uuid>,
     ) -> anyhow::Result<Vec<Box<RawValue>>> {
-        match self {
+        let executions = match self {
             Self::Server(client) => parse_items(&with_fitting_limit(PAGE, |limit| {
                 let params = SessionPageParams { session_id, limit, after };
                 client.call("list_session_executions", &params)
             })?),
             Self::File(reader) => to_texts(&reader.executions_of_session(session_id, PAGE, after)?),
-        }
+        }?;
+        Ok(all_shown(executions))
     }
 
     /// Up to `limit` executions that match `filter`, newest first.
@@ -96,19 +100,24 @@ impl Source {
         cursor: Option<&str>,
     ) -> anyhow::Result<ExecutionPage> {
         let limit = limit.min(PAGE);
-        match self {
+        let page: ExecutionPage = match self {
             Self::Server(client) => {
                 let page = with_fitting_limit(limit, |limit| {
                     client.call("list_executions", &FilterPageParams::new(filter, limit, cursor))
                 })?;
-                serde_json::from_str(page.get()).context("unexpected answer from the server")
+                serde_json::from_str(page.get()).context("unexpected answer from the server")?
             }
             Self::File(reader) => {
                 let page = reader.executions(filter, limit, cursor)?;
-                Ok(ExecutionPage { items: to_texts(&page.items)?, next: page.next })
+                ExecutionPage { items: to_texts(&page.items)?, next: page.next }
             }
-        }
+        };
+        Ok(ExecutionPage { items: all_shown(page.items), ..page })
     }
+}
+
+fn all_shown(entities: Vec<Box<RawValue>>) -> Vec<Box<RawValue>> {
+    entities.into_iter().map(shown::document).collect()
 }
 
 /// A client of the server that holds the lock of `database`; `None` if nobody holds it.

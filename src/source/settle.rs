@@ -13,6 +13,7 @@ use super::word::Word;
 use crate::api::Code;
 use crate::client::ApiClient;
 use crate::config::Target;
+use crate::shown;
 
 /// What a person has found out about an execution.
 pub(crate) struct Settlement<'a> {
@@ -108,7 +109,7 @@ impl Settlement<'_> {
                 attempt,
                 executed: self.outcome == Knowledge::Executed,
                 output: self.output.cloned(),
-                evidence: self.evidence.to_owned(),
+                evidence: shown::text(self.evidence.to_owned()),
                 actor: "operator".to_owned(),
             };
             match store.resolve(verdict).await {

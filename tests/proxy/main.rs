@@ -4,6 +4,7 @@
     reason = "a test stops at the first thing that is not as it must be"
 )]
 
+mod canaries;
 mod codings;
 mod doubt;
 mod duplicates;

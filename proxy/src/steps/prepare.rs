@@ -1,6 +1,7 @@
 //! A call as it is recorded, and as it goes out.
 
 use proxy_core::masking::input::{BodyToKeep, input_json};
+use proxy_core::masking::shown;
 use proxy_core::received::ReceivedRequest;
 use store::call::{Call, UpstreamKey};
 use store::key::Encoder;
@@ -40,7 +41,7 @@ impl Identified {
         let undelivered = undelivered.unwrap_or_default();
         let call = Call {
             scope,
-            tool_name,
+            tool_name: shown::text(&tool_name).into_owned(),
             input,
             class,
             digests: identity.digests,

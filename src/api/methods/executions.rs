@@ -1,6 +1,7 @@
 use std::sync::Arc;
 
 use serde::Deserialize;
+use store::Reader;
 use store::model::{
     Execution, ExecutionFilter, ExecutionStatus, ExecutionUpdate, Json, Origin, Page, Timestamp,
     ToolCall,
@@ -10,6 +11,7 @@ use uuid::Uuid;
 use super::registrar::{Context, Registrar};
 use crate::api::error::Error;
 use crate::api::params::{self, Name};
+use crate::shown;
 
 pub(super) fn register(to: &mut Registrar) {
     to.write("create_tool_execution", create_tool_execution);
@@ -50,7 +52,7 @@ async fn get_tool_execution(
     context: Arc<Context>,
     params: GetToolExecution,
 ) -> Result<Execution, Error> {
-    Ok(context.store.reader().execution(params.id)?)
+    Ok(shown::for_client(context.store.reader().execution(params.id)?))
 }
 
 #[derive(Deserialize)]
@@ -63,7 +65,8 @@ async fn find_by_idempotency_key(
     context: Arc<Context>,
     params: FindByIdempotencyKey,
 ) -> Result<Option<Execution>, Error> {
-    Ok(context.store.reader().execution_by_key(&params.key.0, params.user_id)?)
+    let found = context.store.reader().execution_by_key(&params.key.0, params.user_id)?;
+    Ok(found.map(shown::for_client))
 }
 
 #[derive(Deserialize)]
@@ -88,7 +91,8 @@ async fn list_tool_executions(
     context: Arc<Context>,
     params: ListToolExecutions,
 ) -> Result<Vec<Execution>, Error> {
-    context.read_list(move |reader| reader.executions_of_goal(params.goal_id)).await
+    let all = move |reader: &Reader| Ok(for_client(reader.executions_of_goal(params.goal_id)?));
+    context.read_list(all).await
 }
 
 #[derive(Deserialize)]
@@ -104,7 +108,10 @@ async fn list_session_executions(
 ) -> Result<Vec<Execution>, Error> {
     let ListSessionExecutions { session_id, limit, after } = params;
     let limit = params::page(limit, 200)?;
-    context.read_list(move |reader| reader.executions_of_session(session_id, limit, after)).await
+    let page = move |reader: &Reader| {
+        Ok(for_client(reader.executions_of_session(session_id, limit, after)?))
+    };
+    context.read_list(page).await
 }
 
 #[derive(Deserialize)]
@@ -137,5 +144,13 @@ async fn list_executions(
     };
     let limit = params::page(params.limit, 50)?;
     let cursor = params.cursor;
-    context.read_list(move |reader| reader.executions(&filter, limit, cursor.as_deref())).await
+    let page = move |reader: &Reader| {
+        let Page { items, next } = reader.executions(&filter, limit, cursor.as_deref())?;
+        Ok(Page { items: for_client(items), next })
+    };
+    context.read_list(page).await
+}
+
+fn for_client(executions: Vec<Execution>) -> Vec<Execution> {
+    executions.into_iter().map(shown::for_client).collect()
 }

@@ -9,6 +9,7 @@ use uuid::Uuid;
 use super::registrar::{Context, Registrar};
 use crate::api::error::Error;
 use crate::api::params::{self, Evidence};
+use crate::shown;
 
 pub(super) fn register(to: &mut Registrar) {
     to.write("finish_tool_execution", finish_tool_execution);
@@ -69,10 +70,10 @@ async fn resolve_tool_execution(
         attempt: params.attempt,
         executed: params.verdict == Ran::Executed,
         output: params.output,
-        evidence: params.evidence.0,
+        evidence: shown::text(params.evidence.0),
         actor: context.actor.to_owned(),
     };
-    Ok(context.store.resolve(verdict).await?)
+    Ok(shown::for_client(context.store.resolve(verdict).await?))
 }
 
 #[derive(Deserialize)]
@@ -86,5 +87,5 @@ async fn await_tool_execution(
     params: AwaitToolExecution,
 ) -> Result<Execution, Error> {
     let timeout = params::wait("timeout_ms", params.timeout_ms)?;
-    Ok(context.store.await_execution(params.id, timeout).await?)
+    Ok(shown::for_client(context.store.await_execution(params.id, timeout).await?))
 }

@@ -1,6 +1,7 @@
 use std::sync::Arc;
 
 use serde::Deserialize;
+use store::Reader;
 use store::model::{
     ExecutionDetail, ExecutionStatus, ExecutionSummary, Origin, Page, SearchFilter, SessionFilter,
     SessionStatus, SessionSummary, Timestamp,
@@ -11,6 +12,7 @@ use super::registrar::{Context, Registrar};
 use crate::api::activity::LastHour;
 use crate::api::error::Error;
 use crate::api::params::{self, NameOrEmpty, NoParams};
+use crate::shown;
 
 /// How many bytes of each text of an execution are returned by default.
 const TEXT: usize = 64 * 1024;
@@ -43,9 +45,11 @@ async fn list_session_summaries(
     };
     let limit = params::page(params.limit, 50)?;
     let cursor = params.cursor;
-    context
-        .read_list(move |reader| reader.session_summaries(&filter, limit, cursor.as_deref()))
-        .await
+    let page = move |reader: &Reader| {
+        let Page { items, next } = reader.session_summaries(&filter, limit, cursor.as_deref())?;
+        Ok(Page { items: items.into_iter().map(shown::session).collect(), next })
+    };
+    context.read_list(page).await
 }
 
 #[derive(Deserialize)]
@@ -57,7 +61,7 @@ async fn get_session_summary(
     context: Arc<Context>,
     params: GetSessionSummary,
 ) -> Result<SessionSummary, Error> {
-    context.read_list(move |reader| reader.session_summary(params.id)).await
+    context.read_list(move |reader| Ok(shown::session(reader.session_summary(params.id)?))).await
 }
 
 #[derive(Deserialize)]
@@ -94,7 +98,13 @@ async fn search_executions(
     };
     let limit = params::page(params.limit, 50)?;
     let cursor = params.cursor;
-    context.read_list(move |reader| reader.search(&filter, limit, cursor.as_deref())).await
+    let page = move |reader: &Reader| {
+        let shows = |text: &str| shown::text(text.to_owned());
+        let Page { items, next } =
+            reader.search_shown(&filter, limit, cursor.as_deref(), &shows)?;
+        Ok(Page { items: items.into_iter().map(shown::summary).collect(), next })
+    };
+    context.read_list(page).await
 }
 
 #[derive(Deserialize)]
@@ -108,7 +118,11 @@ async fn get_execution_detail(
     params: GetExecutionDetail,
 ) -> Result<ExecutionDetail, Error> {
     let limit = params.text_bytes.unwrap_or(TEXT);
-    context.read_list(move |reader| reader.execution_detail(params.id, limit)).await
+    // Cut once it is masked: what is cut first may end within a secret.
+    let detail = move |reader: &Reader| {
+        Ok(shown::detail(reader.execution_detail(params.id, usize::MAX)?, limit))
+    };
+    context.read_list(detail).await
 }
 
 async fn get_activity(context: Arc<Context>, _: NoParams) -> Result<LastHour, Error> {

@@ -49,6 +49,18 @@ impl Reader {
         at_most: usize,
         cursor: Option<&str>,
     ) -> Result<Page<ExecutionSummary>, Error> {
+        self.search_shown(filter, at_most, cursor, &str::to_owned)
+    }
+
+    /// As [`Reader::search`]. An execution is found by a text only if that is in what `shown` leaves
+    /// of its texts.
+    pub fn search_shown(
+        &self,
+        filter: &SearchFilter,
+        at_most: usize,
+        cursor: Option<&str>,
+        shown: &dyn Fn(&str) -> String,
+    ) -> Result<Page<ExecutionSummary>, Error> {
         let started = Instant::now();
         let newest = self.one(queries::EXECUTION_NEWEST, [], |row| row.get::<_, Option<i64>>(0))?;
         let end = newest.flatten().unwrap_or(0).saturating_add(1);
@@ -71,9 +83,34 @@ impl Reader {
                 Some((row, _)) if found.len() == wanted => *row,
                 _ => from,
             };
-            items.extend(found.into_iter().map(|(_, summary)| summary));
+            for (row, summary) in found {
+                if self.shows(filter, row, &summary, shown)? {
+                    items.push(summary);
+                }
+            }
         }
         Ok(Page { items, next: (before > 1).then(|| before.to_string()) })
+    }
+
+    /// Whether the searched text is in what is shown of the execution in this row.
+    fn shows(
+        &self,
+        filter: &SearchFilter,
+        row: i64,
+        summary: &ExecutionSummary,
+        shown: &dyn Fn(&str) -> String,
+    ) -> Result<bool, Error> {
+        let Some(text) = filter.text.as_deref().map(str::to_ascii_lowercase) else {
+            return Ok(true);
+        };
+        if summary.id.simple().to_string().contains(&text.replace('-', "")) {
+            return Ok(true);
+        }
+        let texts = self.one(queries::SEARCHED_TEXTS, [row], |row| {
+            (0..5).map(|column| row.get::<_, Option<String>>(column)).collect::<Result<Vec<_>, _>>()
+        })?;
+        let mut texts = texts.unwrap_or_default().into_iter().flatten();
+        Ok(texts.any(|own| shown(&own).to_ascii_lowercase().contains(&text)))
     }
 
     /// Searches the rows `from..before`, newest first.

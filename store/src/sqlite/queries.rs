@@ -273,6 +273,9 @@ pub(crate) const SEARCH_IN_DOUBT: &str = concat!(
     " WHERE e.status = 5 AND (?4 IS NULL OR e.session = ?4) AND ",
     search_filter!()
 );
+/// What the text of a search is looked for in.
+pub(crate) const SEARCHED_TEXTS: &str =
+    "SELECT tool, idempotency_key, error, input, output FROM executions WHERE id = ?1";
 pub(crate) const SUMMARY_BY_UUID: &str =
     concat!("SELECT ", summary_columns!(), " WHERE e.uuid = ?1");
 pub(crate) const EXECUTION_NEWEST: &str = "SELECT MAX(id) FROM executions";

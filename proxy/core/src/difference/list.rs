@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use crate::masking::mask::MASK;
+use crate::masking::mask::has_mask;
 
 /// How many differences are listed.
 const MAX_LISTED: usize = 20;
@@ -95,7 +95,7 @@ impl Differences {
         texts: [Option<&str>; 2],
     ) {
         if texts[0] == texts[1] {
-            self.masked |= texts[0].is_some_and(|text| text.contains(MASK));
+            self.masked |= texts[0].is_some_and(has_mask);
         } else {
             self.add(part, name);
         }

@@ -162,33 +162,9 @@ pub(crate) fn parameter_name(raw: &str) -> String {
     percent_decode_str(raw).decode_utf8_lossy().to_ascii_lowercase()
 }
 
-/// Whether the value of a form's field or a query parameter is masked before it is stored or shown.
-/// `raw` is the name as it is written.
-pub(crate) fn is_secret_parameter(raw: &str) -> bool {
-    let name = parameter_name(raw);
-    CREDENTIAL_PARAMETERS.contains(&name.as_str())
-        || ["sig", "x-amz-signature", "x-goog-signature"].contains(&name.as_str())
-        || is_secret_name(&name)
-}
-
-/// The same for a URL, which people see. `code` is OAuth's (RFC 6749, 4.1.2), or the key of an
-/// Azure function.
-pub(crate) fn is_secret_in_url(raw: &str) -> bool {
-    let name = parameter_name(raw);
-    is_secret_parameter(raw) || name == "code" || is_some_key(&name)
-}
-
-/// Whether a field's value is masked before it is stored or shown. `name` is in lower case.
-pub(crate) fn is_secret_field(name: &str) -> bool {
-    is_secret_name(name) || is_some_key(name) || name == "x-honeycomb-team"
-}
-
-/// The key of a subscription, an application and so on: there are too many to list.
-fn is_some_key(name: &str) -> bool {
-    (name.ends_with("-key") || name.ends_with("_key")) && !name.contains("idempotency")
-}
-
-/// Whether a member of a body is named like a secret, so that its value is never stored.
+/// Whether a member of a body or a variable is named like a secret. What this says is frozen: it
+/// decides which variables of an MCP server on stdio are its credentials, and those are part of
+/// keys.
 pub fn is_secret_name(name: &str) -> bool {
     const WORDS: &[&str] = &[
         "password",

@@ -1,15 +1,13 @@
 //! Forms with their secrets masked.
 
-use percent_encoding::percent_decode_str;
-
+use super::excerpt::Text;
 use super::json;
-use super::url::mask_pairs;
-use super::words::mentions_secret;
-use crate::http::meaning::is_secret_parameter;
+use super::names::{is_secret_parameter, mentions_secret};
+use super::url::{decoded, hides_secret, mask_pairs};
 
-/// A form with the values masked whose names say that they are secrets. `None`: the body may be any
-/// text that only claims to be a form, since something in it that cannot be a field's name mentions
-/// a secret.
+/// A form with the values masked whose names, or whose shapes, say that they are secrets. `None`:
+/// the body may be any text that only claims to be a form, since something in it that cannot be a
+/// field's name mentions a secret.
 pub(super) fn masked_pairs(form: &str) -> Option<String> {
     let odd =
         |name: &str| !name.bytes().all(|b| b.is_ascii_alphanumeric() || b"_-.~*%+[]".contains(&b));
@@ -17,15 +15,12 @@ pub(super) fn masked_pairs(form: &str) -> Option<String> {
         .split('&')
         .any(|pair| odd(pair.split('=').next().unwrap_or_default()) && mentions_secret(pair));
     (!hides).then(|| {
-        mask_pairs(form, |name, value| {
-            is_secret_parameter(name) && !name.eq_ignore_ascii_case("key") || hides_secret(value)
-        })
+        let masked = mask_pairs(form, |name, value| {
+            is_secret_parameter(name) && !name.eq_ignore_ascii_case("key")
+                || hides_secret(Text::whole(value))
+                || json::hides_secret(&decoded(value))
+        });
+        // Names, and what has no name.
+        Text::whole(&masked).masked().into_owned()
     })
-}
-
-/// Whether a form's value is JSON or a URL with a secret in it, as in `payload={…}`.
-fn hides_secret(value: &str) -> bool {
-    let spaced = value.replace('+', " ");
-    let Ok(text) = percent_decode_str(&spaced).decode_utf8() else { return false };
-    json::hides_secret(&text)
 }

@@ -9,12 +9,11 @@ use serde::Serialize;
 use store_core::key::Digest;
 use store_core::model::{Json, MAX_DEPTH};
 
-use super::url::{self, masked_url};
-use super::words::{MASK, mentions_secret};
-use super::{form, json};
+use super::names::mentions_secret;
+use super::url::masked_url;
+use super::{form, json, shown, text};
 use crate::http::forms::kind::{BodyKind, body_kind, media_type};
 use crate::http::head::RequestHead;
-use crate::http::meaning::is_secret_field;
 
 /// The largest body that is kept, in bytes.
 pub const MAX_KEPT: usize = 64 * 1024;
@@ -62,7 +61,7 @@ pub struct BodyToKeep<'a> {
     pub size: u64,
 }
 
-/// `{method, url, headers, body}` with everything masked that is known or named as a secret. Only
+/// `{method, url, headers, body}` with everything masked that is a secret by its name or its shape. Only
 /// header fields that count are kept. Digest and size replace a body that is not kept, is not
 /// text, is encoded, or holds a secret that cannot be cut out.
 pub fn input_json(
@@ -99,8 +98,7 @@ fn kept_headers<'a>(
                 .get_all(name)
                 .iter()
                 .map(|value| match std::str::from_utf8(value.as_bytes()) {
-                    Ok(text) if !is_secret_field(name) => url::masked_link(text),
-                    Ok(_) => MASK.to_owned(),
+                    Ok(text) => shown::field(name, text),
                     Err(_) => format!("sha256:{}", Digest::of(value.as_bytes()).hex(32)),
                 })
                 .collect();
@@ -133,7 +131,7 @@ fn text_body(headers: &HeaderMap, bytes: &[u8]) -> Option<KeptInputBody> {
     match kind {
         BodyKind::Form => form::masked_pairs(text).map(KeptInputBody::Text),
         BodyKind::Raw if is_text(headers) && !mentions_secret(text) => {
-            Some(KeptInputBody::Text(text.to_owned()))
+            Some(KeptInputBody::Text(text::masked(text).into_owned()))
         }
         _ => None,
     }

@@ -2,146 +2,84 @@
 
 use std::borrow::Cow;
 
-use super::words::MASK;
-use crate::http::meaning::{is_secret_in_url, is_secret_parameter};
+use percent_encoding::percent_decode_str;
+
+use super::excerpt::Text;
+use super::mask::MASK;
+use super::names::{is_secret_in_url, is_secret_parameter};
+use super::secret_paths::SECRET_PATHS;
+use super::segment::Segments;
 use crate::http::target::Target;
 
-/// A kind of path that is itself a credential: from which segment on, and whose documents say so.
-struct SecretPath {
-    /// The host, or its end if it begins with a dot.
-    hosts: &'static [&'static str],
-    /// What the path begins with, without a version.
-    start: &'static str,
-    /// What is masked behind that.
-    hidden: Secret,
-    #[cfg_attr(not(test), expect(dead_code, reason = "read by people, and by a test"))]
-    source: &'static str,
-}
-
-enum Secret {
-    /// The rest of the path.
-    Rest,
-    /// The rest of the segment.
-    Segment,
-    /// The second segment. The first is an id.
-    Second,
-}
-
-const DISCORD: &[&str] = &["discord.com", ".discord.com", "discordapp.com", ".discordapp.com"];
-
-const SECRET_PATHS: &[SecretPath] = &[
-    SecretPath {
-        hosts: &["hooks.slack.com"],
-        start: "/",
-        hidden: Secret::Rest,
-        source: "https://docs.slack.dev/messaging/sending-messages-using-incoming-webhooks",
-    },
-    SecretPath {
-        hosts: DISCORD,
-        start: "/api/webhooks/",
-        hidden: Secret::Second,
-        source: "https://discord.com/developers/docs/resources/webhook#execute-webhook",
-    },
-    SecretPath {
-        hosts: DISCORD,
-        start: "/api/interactions/",
-        hidden: Secret::Second,
-        source: "https://discord.com/developers/docs/interactions/receiving-and-responding",
-    },
-    SecretPath {
-        hosts: &["api.telegram.org"],
-        start: "/bot",
-        hidden: Secret::Segment,
-        source: "https://core.telegram.org/bots/api#making-requests",
-    },
-    SecretPath {
-        hosts: &[".webhook.office.com"],
-        start: "/",
-        hidden: Secret::Rest,
-        source: "https://learn.microsoft.com/microsoftteams/platform/webhooks-and-connectors/how-to/add-incoming-webhook",
-    },
-    SecretPath {
-        hosts: &["hooks.zapier.com"],
-        start: "/hooks/catch/",
-        hidden: Secret::Second,
-        source: "https://help.zapier.com/hc/en-us/articles/8496288690317",
-    },
-    SecretPath {
-        hosts: &["maker.ifttt.com"],
-        start: "/",
-        hidden: Secret::Rest,
-        source: "https://ifttt.com/maker_webhooks",
-    },
-];
-
-impl SecretPath {
-    /// The path with its secret masked. `None`: the row does not match it.
-    fn mask(&self, host: &str, path: &str) -> Option<String> {
-        let host = host.strip_suffix('.').unwrap_or(host);
-        let is_about =
-            |known: &str| host == known || known.starts_with('.') && host.ends_with(known);
-        self.hosts.iter().find(|known| is_about(known))?;
-        let rest = behind(self.start, path)?;
-        let start = &path[..path.len() - rest.len()];
-        let (shown, secret) = match self.hidden {
-            Secret::Second => rest.split_at(rest.find('/')? + 1),
-            Secret::Rest | Secret::Segment => ("", rest),
-        };
-        let end = match self.hidden {
-            Secret::Rest => secret.len(),
-            Secret::Segment | Secret::Second => secret.find('/').unwrap_or(secret.len()),
-        };
-        (end > 0).then(|| format!("{start}{shown}{MASK}{}", &secret[end..]))
-    }
-}
-
-/// The part of the path behind its start. The start may contain a version: `/api/v10/…` for
-/// `/api/…`.
-fn behind<'a>(start: &str, path: &'a str) -> Option<&'a str> {
-    if let Some(rest) = path.strip_prefix(start) {
-        return Some(rest);
-    }
-    let (first, others) = start.strip_prefix('/')?.split_once('/')?;
-    let rest = path.strip_prefix('/')?.strip_prefix(first)?.strip_prefix("/v")?;
-    rest.trim_start_matches(|digit: char| digit.is_ascii_digit())
-        .strip_prefix('/')?
-        .strip_prefix(others)
-}
-
-/// The URL for people, logs and the store, without the values of credential query parameters and
-/// without path parts that are known to be secrets.
+/// The URL for people, logs and the store, without the values of credential query parameters,
+/// without path parts that are known to be secrets, and without what has the shape of one.
 pub fn masked_url(target: &Target) -> String {
-    let path = masked_path(&target.authority.host, target.path());
+    let whole = Text::whole;
+    let path = masked_path(&target.authority.host, whole(target.path()));
     let origin = format!("{}://{}", target.scheme.as_str(), target.host_field());
     match target.query() {
         None => format!("{origin}{path}"),
-        Some(query) => format!("{origin}{path}?{}", mask_values(query, is_secret_in_url)),
+        Some(query) => format!("{origin}{path}?{}", masked_query(whole(query), is_secret_in_url)),
     }
 }
 
-fn masked_path<'a>(host: &str, path: &'a str) -> Cow<'a, str> {
-    let masked = SECRET_PATHS.iter().find_map(|row| row.mask(host, path));
-    masked.map_or(Cow::Borrowed(path), Cow::Owned)
+fn masked_path<'a>(host: &str, path: Text<'a>) -> Cow<'a, str> {
+    let known = SECRET_PATHS.iter().find_map(|row| row.mask(host, path.text));
+    known.map_or_else(|| masked_segments(path), Cow::Owned)
+}
+
+/// A path with its segments masked that are, or have in them, secrets.
+fn masked_segments(path: Text<'_>) -> Cow<'_, str> {
+    let mut segments = Segments::default();
+    let masked: Vec<Cow<'_, str>> = path
+        .text
+        .split('/')
+        .map(|text| {
+            let decoded = percent_decode_str(text).decode_utf8_lossy();
+            let random = segments.mask_of(text, &decoded);
+            let found = Text { text: &decoded, ..path.part(text) }.findings().into_iter().next();
+            match (path.part(text).masked(), found) {
+                (Cow::Owned(masked), _) => Cow::Owned(masked),
+                (Cow::Borrowed(_), Some(found)) => Cow::Owned(found.mask),
+                (Cow::Borrowed(text), None) => random.map_or(Cow::Borrowed(text), Cow::Owned),
+            }
+        })
+        .collect();
+    if masked.iter().all(|segment| matches!(segment, Cow::Borrowed(_))) {
+        return Cow::Borrowed(path.text);
+    }
+    Cow::Owned(masked.join("/"))
 }
 
 /// A header's value that may be a URL, such as that of `Referer`, masked as in [`masked_url`]. What
 /// comes before an `@` in its authority is masked too.
 pub(super) fn masked_link(value: &str) -> String {
+    masked_link_in(Text::whole(value))
+}
+
+pub(super) fn masked_link_in(whole: Text<'_>) -> String {
+    let value = whole.text;
     let (link, parameters) = value.split_at(value.find(['?', '#']).unwrap_or(value.len()));
     let parameters = match parameters.split_at_checked(1) {
         None => String::new(),
-        Some((mark, pairs)) => format!("{mark}{}", mask_values(pairs, is_secret_parameter)),
+        Some((mark, pairs)) => {
+            format!("{mark}{}", masked_query(whole.part(pairs), is_secret_parameter))
+        }
     };
     let Some((scheme, rest)) = link.split_once("://") else {
-        return format!("{link}{parameters}");
+        let path = whole.part(link);
+        let path = if link.starts_with('/') { masked_segments(path) } else { link.into() };
+        return format!("{path}{parameters}");
     };
     let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
     let (secret, host) = match authority.rsplit_once('@') {
-        None => (String::new(), authority),
         Some((_, host)) => (format!("{MASK}@"), host),
+        // A name, and the beginning of a password or of a port.
+        None if whole.part(authority).cut && authority.contains(':') => (MASK.to_owned(), ""),
+        None => (String::new(), authority),
     };
     let name = host.split(':').next().unwrap_or_default().to_ascii_lowercase();
-    format!("{scheme}://{secret}{host}{}{parameters}", masked_path(&name, path))
+    format!("{scheme}://{secret}{host}{}{parameters}", masked_path(&name, whole.part(path)))
 }
 
 /// Whether a text is nothing but an http or https URL.
@@ -152,32 +90,33 @@ pub(super) fn is_link(text: &str) -> bool {
     (begins("https://") || begins("http://")) && !text.contains(char::is_whitespace)
 }
 
-fn mask_values(pairs: &str, is_secret: impl Fn(&str) -> bool) -> String {
-    mask_pairs(pairs, |name, _| is_secret(name))
+fn masked_query(pairs: Text<'_>, is_secret: impl Fn(&str) -> bool) -> String {
+    mask_pairs(pairs.text, |name, value| is_secret(name) || hides_secret(pairs.part(value)))
 }
 
+/// Whether a part of a URL or a form has a secret in it by its shape, as it is written or decoded.
+pub(super) fn hides_secret(part: Text<'_>) -> bool {
+    [part.text, &decoded(part.text)].iter().any(|text| !Text { text, ..part }.findings().is_empty())
+}
+
+/// The value of a pair, as a reader of forms has it.
+pub(super) fn decoded(value: &str) -> String {
+    percent_decode_str(&value.replace('+', " ")).decode_utf8_lossy().into_owned()
+}
+
+/// Masks the values that are secrets, by their names and themselves. What has no value is one, and
+/// so may be a name that has.
 pub(super) fn mask_pairs(pairs: &str, is_secret: impl Fn(&str, &str) -> bool) -> String {
     let masked: Vec<_> = pairs
         .split('&')
-        .map(|pair| match pair.split_once('=') {
-            Some((name, value)) if !value.is_empty() && is_secret(name, value) => {
-                format!("{name}={MASK}")
+        .map(|pair| {
+            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+            if is_secret("", name) {
+                return MASK.to_owned();
             }
-            _ => pair.to_owned(),
+            let is_masked = !value.is_empty() && is_secret(name, value);
+            if is_masked { format!("{name}={MASK}") } else { pair.to_owned() }
         })
         .collect();
     masked.join("&")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn rows_name_their_source() {
-        for row in SECRET_PATHS {
-            assert!(row.source.starts_with("https://"), "{:?}", row.hosts);
-            assert!(row.start.starts_with('/'), "{:?}", row.hosts);
-        }
-    }
 }

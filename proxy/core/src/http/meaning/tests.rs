@@ -97,23 +97,4 @@ fn names_of_secrets() {
     ] {
         assert!(!is_secret_name(name), "{name}");
     }
-    for name in ["key", "access_token", "sig", "X-Amz-Signature", "x%2Damz-signature", "api%5Fkey"]
-    {
-        assert!(is_secret_parameter(name), "{name}");
-    }
-    for name in ["application_key", "code", "key"] {
-        assert!(is_secret_in_url(name), "{name}");
-    }
-    for name in ["q", "monkey", "idempotency_key"] {
-        assert!(!is_secret_in_url(name), "{name}");
-    }
-    for name in ["q", "page", "keyword", "id", "monkey"] {
-        assert!(!is_secret_parameter(name), "{name}");
-    }
-    for name in ["dd-application-key", "x-parse-master-key", "aeg-sas-key", "x-honeycomb-team"] {
-        assert!(is_secret_field(name), "{name}");
-    }
-    for name in ["x-tenant", "content-type", "x-monkey", "x-idempotency-key"] {
-        assert!(!is_secret_field(name), "{name}");
-    }
 }
