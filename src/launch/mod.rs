@@ -7,6 +7,7 @@ pub(crate) mod environment;
 pub(crate) mod inheritance;
 mod java_port;
 pub(crate) mod preparation;
+pub(crate) mod private_folder;
 pub(crate) mod session;
 pub(crate) mod start;
 mod trust;
@@ -57,7 +58,7 @@ pub(crate) fn run(program: &Program<'_>, printer: &mut Printer) -> anyhow::Resul
     let ended = match run_with(&engine, program, &session, &inheritance, printer) {
         Ok(ended) => ended,
         Err(error) => {
-            engine.close(printer);
+            engine.close(ExitStatus::Unexpected, printer);
             return Err(error);
         }
     };
@@ -66,8 +67,7 @@ pub(crate) fn run(program: &Program<'_>, printer: &mut Printer) -> anyhow::Resul
     {
         printer.note(format_args!("cannot complete the session {session}: {error:#}"));
     }
-    engine.close(printer);
-    Ok(ended)
+    Ok(engine.close(ended, printer))
 }
 
 fn run_with(

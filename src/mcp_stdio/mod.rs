@@ -63,10 +63,10 @@ pub(crate) fn run(
     let (changes, inheritance) = (&prepared.changes, &inheritance);
     let start = Start { command: wrapped.command, changes, inheritance };
     let ended = run_with(&handle, server, &start, printer);
-    if let Some(engine) = handle.release() {
-        engine.close(printer);
-    }
-    ended
+    let Some(engine) = handle.release() else { return ended };
+    let closed =
+        engine.close(ended.as_ref().map_or(ExitStatus::Unexpected, |ended| *ended), printer);
+    ended.map(|_| closed)
 }
 
 fn run_with(

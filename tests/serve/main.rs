@@ -5,7 +5,9 @@
 )]
 
 mod clock;
+mod lost;
 mod memory;
 mod metrics;
+mod owner;
 mod refusals;
 mod upgrade;

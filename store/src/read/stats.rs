@@ -94,7 +94,14 @@ pub(crate) fn health(reader: &Reader, queued: usize) -> Health {
     let full = status.full.load(Ordering::Relaxed);
     let stalled = status.stalled.load(Ordering::Relaxed);
     let clock_jumped = status.jumped.load(Ordering::Relaxed);
+    let lost = status.lost().borrow().clone();
     let mut problems = Vec::new();
+    if let Some(how) = &lost {
+        let how = how.rsplit_once('/').map_or(how.as_str(), |(_, name)| name);
+        problems.push(format!(
+            "the store lost its files ({how}): new calls are refused, and the engine stops"
+        ));
+    }
     if full {
         problems.push("the disk is full: new calls are refused until there is space".to_owned());
     }
@@ -117,7 +124,7 @@ pub(crate) fn health(reader: &Reader, queued: usize) -> Health {
         ));
     }
     Health {
-        ready: !full && !stalled,
+        ready: !full && !stalled && lost.is_none(),
         problems,
         full,
         clock_jumped,
