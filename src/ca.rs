@@ -1,12 +1,13 @@
 //! The CA: its files, which outlive the process beside the database, and which CA is in use.
 
-use std::fs::{self, DirBuilder, OpenOptions};
+use std::fs::{self, DirBuilder};
 use std::io::{self, Write as _};
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
+use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
 use proxy::Ca;
+use store::{Reader, private};
 
 use crate::config::Target;
 use crate::source;
@@ -24,6 +25,7 @@ pub(crate) struct CaFiles {
 impl CaFiles {
     /// The files that belong to a database, whether or not they exist.
     pub(crate) fn beside(database: &Path) -> Self {
+        let database = Reader::database_path(database);
         Self {
             certificate: database.with_file_name("ca.pem"),
             key: database.with_file_name("ca.key"),
@@ -104,7 +106,7 @@ fn display(path: &Path) -> String {
 }
 
 fn write(path: &Path, text: &str) -> io::Result<()> {
-    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
+    let mut file = private::create(path)?;
     file.write_all(text.as_bytes())?;
     file.sync_all()
 }

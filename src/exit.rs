@@ -22,6 +22,8 @@ pub(crate) enum ExitStatus {
     Unexpected,
     /// 3: the server cannot be reached.
     Unreachable,
+    /// 70: the files of the store were lost under the engine.
+    StoreLost,
     /// The status of a program that was run.
     Child {
         /// As a shell reports it: 128 + n for signal n.
@@ -37,6 +39,7 @@ impl ExitStatus {
             Self::No => 1,
             Self::Unexpected => 2,
             Self::Unreachable => 3,
+            Self::StoreLost => 70,
             Self::Child { code } => code,
         }
     }

@@ -19,6 +19,7 @@ pub(crate) enum Code {
     Stale,
     IllegalTransition,
     StoreFull,
+    StoreLost,
     Busy,
     LeaseLost,
     Limit,
@@ -43,6 +44,7 @@ impl Code {
         Self::Stale,
         Self::IllegalTransition,
         Self::StoreFull,
+        Self::StoreLost,
         Self::Busy,
         Self::LeaseLost,
         Self::Limit,
@@ -67,6 +69,7 @@ impl Code {
             Self::Stale => "STALE",
             Self::IllegalTransition => "ILLEGAL_TRANSITION",
             Self::StoreFull => "STORE_FULL",
+            Self::StoreLost => "STORE_LOST",
             Self::Busy => "BUSY",
             Self::LeaseLost => "LEASE_LOST",
             Self::Limit => "LIMIT",
@@ -105,6 +108,7 @@ impl Code {
             Self::Busy => -32016,
             Self::LeaseLost => -32017,
             Self::Limit => -32018,
+            Self::StoreLost => -32019,
         }
     }
 
@@ -183,6 +187,7 @@ impl From<store::Error> for Error {
             E::LeaseLost(_) => Self::new(Code::LeaseLost, message),
             E::Invalid { field, message } => Self::field(Code::InvalidParams, field, &message),
             E::Full => Self::new(Code::StoreFull, message),
+            E::Lost => Self::new(Code::StoreLost, message),
             E::Busy | E::Closed => Self::new(Code::Busy, message),
             E::Locked { .. } | E::Open { .. } | E::Internal => Self::internal(),
         }

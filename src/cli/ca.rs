@@ -1,12 +1,12 @@
-use std::fs::OpenOptions;
 use std::io::{ErrorKind, Write as _};
-use std::path::{PathBuf, absolute};
+use std::path::PathBuf;
 
 use anyhow::{Context as _, bail};
 use chrono::{DateTime, Utc};
 use clap::Subcommand;
 use proxy::{Ca, CaFacts, HostPattern};
 use serde::Serialize;
+use store::{private, real_path};
 
 use crate::ca::{self, ActiveCa, CaFiles};
 use crate::config::{Target, settings};
@@ -136,11 +136,10 @@ fn export(args: &Export, printer: &mut Printer) -> anyhow::Result<ExitStatus> {
         return Ok(ExitStatus::Done);
     };
     let own = CaFiles::beside(&args.target.database()?);
-    if [&own.certificate, &own.key].iter().any(|own| absolute(own).ok() == absolute(path).ok()) {
+    if [own.certificate, own.key].contains(&real_path(path)) {
         bail!("{} is where the engine keeps its own CA: name a different file", path.display());
     }
-    let file = OpenOptions::new().write(true).create_new(true).open(path);
-    match file {
+    match private::create(path) {
         Err(error) if error.kind() == ErrorKind::AlreadyExists => {
             bail!("already exists: {}; name a different file, or remove it", path.display())
         }

@@ -46,8 +46,8 @@ pub(super) fn run(args: Args, printer: &mut Printer) -> anyhow::Result<ExitStatu
         body: body(args.body)?.into(),
     };
     let config = Config::try_from(args.flags)?;
-    let reader =
-        config.database.path.exists().then(|| Reader::open(&config.database.path)).transpose()?;
+    let database = Reader::database_path(&config.database.path);
+    let reader = database.exists().then(|| Reader::open(&database)).transpose()?;
     let runtime = tokio::runtime::Builder::new_current_thread().build()?;
     let explained = runtime.block_on(explain(
         &config.proxy.calls,

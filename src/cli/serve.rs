@@ -19,11 +19,21 @@ Examples:
 pub(super) struct Args {
     #[command(flatten)]
     flags: Flags,
+
+    /// Create a database also if files beside it say that there was one: calls that ran before may run again
+    #[arg(long)]
+    new_database: bool,
+
+    /// Start also if records are missing that were on disk: calls that ran before may run again
+    #[arg(long)]
+    accept_loss: bool,
 }
 
 /// Runs until a signal; reports configuration errors before it touches a file or a port.
 pub(super) fn run(args: &Args, printer: &mut Printer) -> anyhow::Result<ExitStatus> {
-    let config = Config::try_from(args.flags.clone())?;
+    let mut config = Config::try_from(args.flags.clone())?;
+    config.database.create_new = args.new_database;
+    config.database.accept_loss = args.accept_loss;
     log::start(config.log_format, "info")?;
     server::run(&config, &args.flags, printer)
 }

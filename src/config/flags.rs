@@ -12,6 +12,7 @@ use clap::parser::ValueSource;
 use clap::{Arg, ArgAction, ArgMatches, Args, Command, FromArgMatches, value_parser};
 use etcetera::BaseStrategy as _;
 use proxy::HostPattern;
+use store::Reader;
 
 use super::file::File;
 use super::setting::{Declared, Flag, ValueForm};
@@ -36,8 +37,13 @@ impl Target {
         Ok(self.file.get().and_then(Option::as_ref))
     }
 
-    /// The database file, which may not exist.
+    /// The database file, which may not exist: without links, and by the name by which its engine has it open.
     pub(crate) fn database(&self) -> anyhow::Result<PathBuf> {
+        Ok(Reader::database_path(&self.named_database()?))
+    }
+
+    /// The database file, as it is named.
+    pub(super) fn named_database(&self) -> anyhow::Result<PathBuf> {
         if let Some(database) = &self.database {
             return Ok(database.clone());
         }

@@ -42,6 +42,10 @@ pub(crate) struct Config {
 pub(crate) struct DatabaseConfig {
     pub(crate) path: PathBuf,
     pub(crate) max_page_count: Option<u64>,
+    /// Create it also where the files of another say that there was one.
+    pub(crate) create_new: bool,
+    /// Open it also if records are missing that were on disk.
+    pub(crate) accept_loss: bool,
     /// How long an answer that did not arrive is remembered.
     pub(crate) undelivered_for: Duration,
 }
@@ -104,7 +108,7 @@ impl TryFrom<Flags> for Config {
     /// file, and touches no other file and no port.
     fn try_from(flags: Flags) -> anyhow::Result<Self> {
         let Flags { target, written, max_page_count } = flags;
-        let database = target.database()?;
+        let database = target.named_database()?;
         let file = target.file()?;
         let layers = Layers::new(&written, file, &database)?;
         let config = Self {
@@ -112,6 +116,8 @@ impl TryFrom<Flags> for Config {
             database: DatabaseConfig {
                 path: database,
                 max_page_count,
+                create_new: false,
+                accept_loss: false,
                 undelivered_for: layers.one(&settings::UNDELIVERED_FOR)?.0,
             },
             api: ApiConfig::new(&layers)?,

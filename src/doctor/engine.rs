@@ -36,6 +36,19 @@ pub(super) fn check_ports(database: &Path) -> Vec<CheckResult> {
     busy
 }
 
+/// Checks whether the file system under the database is a local one.
+pub(super) fn check_file_system(database: &Path) -> CheckResult {
+    match store::unsafe_file_system(database) {
+        None => CheckResult::ok("file system", "a local one, as far as it says"),
+        Some(name) => CheckResult::bad(
+            Severity::Warning,
+            "file system",
+            format!("{name}: its locks and fsyncs are another machine's or program's"),
+            "keep the database on a local disk: --database FILE",
+        ),
+    }
+}
+
 /// Checks the store, as the engine and SQLite see it.
 pub(super) fn check_store(engine: &AttachedEngine) -> anyhow::Result<Vec<CheckResult>> {
     let mut findings = Vec::new();

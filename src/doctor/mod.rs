@@ -11,6 +11,7 @@ use uuid::Uuid;
 pub(crate) use self::check::{CheckResult, Severity};
 use self::clients::ProxyRoute;
 use crate::config::Target;
+use crate::exit::ExitStatus;
 use crate::launch::engine::AttachedEngine;
 use crate::launch::preparation::{self, Extras};
 use crate::launch::{session, upstream_proxy, variables};
@@ -33,6 +34,7 @@ fn run_checks(
 ) -> anyhow::Result<()> {
     let database = std::path::absolute(target.database()?)?;
     findings.extend(engine::check_ports(&database));
+    findings.push(engine::check_file_system(&database));
     let inherited = variables::inherited();
     let upstream_proxy = match upstream_proxy::configured(&inherited, None) {
         Ok(upstream_proxy) => upstream_proxy,
@@ -48,7 +50,7 @@ fn run_checks(
     }
     let engine = AttachedEngine::attach_or_start(target, &upstream_proxy)?;
     let checked = check_through_engine(&engine, &inherited, findings);
-    engine.close(printer);
+    engine.close(ExitStatus::Done, printer);
     checked
 }
 

@@ -15,6 +15,7 @@ use super::clients::{ProbedClient, ProxyRoute};
 use super::upstream::ProbeUpstream;
 use crate::launch::engine::AttachedEngine;
 use crate::launch::environment::{self, Changes};
+use crate::launch::private_folder;
 
 /// How long a call may take.
 const TIMEOUT: Duration = Duration::from_secs(30);
@@ -115,7 +116,7 @@ pub(super) fn check_client(
     } else {
         upstream.url(&path)
     };
-    let folder = tempfile::tempdir()?;
+    let folder = private_folder::create()?;
     let output = run_client(client, &folder, &url, changes)?;
     let (through, around) = upstream.hits(&path);
     let refused =

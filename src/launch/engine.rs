@@ -1,20 +1,20 @@
 //! The engine that guards a program: the one that is running, else one that this process starts.
 
 use std::ffi::OsStr;
-use std::fs::{File, OpenOptions, TryLockError};
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
 use clap::Parser;
-use store::{Reader, Store};
+use store::{Reader, Store, private};
 use tokio::runtime::Runtime;
 
 use super::upstream_proxy::UpstreamProxies;
 use crate::client::{self, ApiClient};
 use crate::config::{Config, Flags, Target, settings};
+use crate::exit::ExitStatus;
 use crate::printer::Printer;
 use crate::server::engine as server;
 use crate::source;
@@ -174,10 +174,15 @@ impl AttachedEngine {
     }
 
     /// Stops an engine in this process, once no other `run` uses it and running calls are recorded.
-    pub(crate) fn close(self, printer: &mut Printer) {
+    /// Returns how the process ends: as `ended`, unless that engine lost its files.
+    pub(crate) fn close(
+        self,
+        ended: anyhow::Result<ExitStatus>,
+        printer: &mut Printer,
+    ) -> anyhow::Result<ExitStatus> {
         let Self { own, in_use, database, .. } = self;
         drop(in_use);
-        let Some(own) = own else { return };
+        let Some(own) = own else { return ended };
         let alone = wait_for_others(&database, printer);
         own.runtime.block_on(async {
             own.engine.close().await;
@@ -185,6 +190,7 @@ impl AttachedEngine {
         });
         own.runtime.shutdown_background();
         drop(alone);
+        if own.store.is_lost() { ended.map(|_| ExitStatus::StoreLost) } else { ended }
     }
 }
 
@@ -241,9 +247,7 @@ fn share_runs_lock(database: &Path) -> anyhow::Result<Option<File>> {
 fn lock_file(database: &Path) -> anyhow::Result<File> {
     let mut path = database.as_os_str().to_owned();
     path.push(".runs");
-    let mut options = OpenOptions::new();
-    options.read(true).write(true).create(true).truncate(false).mode(0o600);
-    options.open(&path).with_context(|| path.to_string_lossy().into_owned())
+    Ok(private::open(path.as_ref())?)
 }
 
 /// Waits until no other `run` uses the engine of this process. While the returned file is open, no

@@ -7,6 +7,7 @@ pub(crate) mod environment;
 pub(crate) mod inheritance;
 mod java_port;
 pub(crate) mod preparation;
+pub(crate) mod private_folder;
 pub(crate) mod session;
 pub(crate) mod session_share;
 pub(crate) mod signals;
@@ -59,8 +60,7 @@ pub(crate) fn run(program: &Program<'_>, printer: &mut Printer) -> anyhow::Resul
     upstream_proxy.notes().iter().for_each(|note| printer.note(note));
     let engine = AttachedEngine::attach_or_start(program.target, &upstream_proxy)?;
     let ended = run_in(&session, &engine, program, &inheritance, printer);
-    engine.close(printer);
-    ended
+    engine.close(ended, printer)
 }
 
 /// Runs the program as one of the runs of the session.

@@ -2,17 +2,18 @@
 //! engine.
 
 use std::collections::BTreeSet;
-use std::fs::OpenOptions;
+use std::fs::File;
 use std::io::Write as _;
-use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use anyhow::{Context as _, bail};
 use base64::prelude::{BASE64_STANDARD, Engine as _};
 use rustls_native_certs::load_native_certs;
+use store::private;
 use tempfile::TempDir;
 
+use super::private_folder;
 use super::variables::Variables;
 
 /// Variables that may name files with further certificates.
@@ -28,7 +29,7 @@ pub(crate) struct Trust {
 impl Trust {
     /// Writes the files. `ca` is the CA of the engine in PEM; `java` adds a trust store for Java.
     pub(crate) fn new(ca: &[u8], variables: &Variables, java: bool) -> anyhow::Result<Self> {
-        let folder = tempfile::Builder::new().prefix("openclaw-state-engine-").tempdir()?;
+        let folder = private_folder::create()?;
         let mut trust = Self { folder, java: None };
         let ca = std::str::from_utf8(ca).context("the engine's CA is not PEM")?;
         let users = user_certificates(variables)?;
@@ -69,7 +70,7 @@ impl Trust {
         texts: impl IntoIterator<Item = &'a str>,
     ) -> anyhow::Result<()> {
         let path = self.folder.path().join(name);
-        let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path)?;
+        let mut file = private::create(&path)?;
         for text in texts {
             file.write_all(text.trim_end().as_bytes())?;
             file.write_all(b"\n")?;
@@ -81,7 +82,9 @@ impl Trust {
     fn java_store(&self) -> anyhow::Result<PathBuf> {
         let cacerts = java_home()?.join("lib/security/cacerts");
         let store = self.folder.path().join("java.p12");
-        std::fs::copy(&cacerts, &store).with_context(|| cacerts.display().to_string())?;
+        let copied = File::open(&cacerts)
+            .and_then(|mut from| std::io::copy(&mut from, &mut private::create(&store)?));
+        copied.with_context(|| cacerts.display().to_string())?;
         let added = Command::new("keytool")
             .args(["-importcert", "-noprompt", "-alias", "openclaw-state-engine"])
             .args(["-storepass", "changeit", "-file"])
@@ -94,6 +97,8 @@ impl Trust {
         if !added.status.success() {
             bail!("keytool: {}", String::from_utf8_lossy(&added.stdout).trim());
         }
+        // keytool writes a new file.
+        private::tighten_at(&store)?;
         Ok(store)
     }
 }

@@ -69,11 +69,9 @@ pub(crate) fn run(
     let (changes, inheritance) = (&prepared.changes, &inheritance);
     let start = Start { command: wrapped.command, changes, inheritance };
     let ended = run_with(&handle, server, &start, printer);
-    if let Some(engine) = handle.release() {
-        share.leave(|| session::complete_last(session, &engine, printer));
-        engine.close(printer);
-    }
-    ended
+    let Some(engine) = handle.release() else { return ended };
+    share.leave(|| session::complete_last(session, &engine, printer));
+    engine.close(ended, printer)
 }
 
 fn run_with(

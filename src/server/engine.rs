@@ -47,6 +47,8 @@ pub(crate) struct Engine {
 pub(crate) fn open_store(config: &Config) -> Result<Store, store::Error> {
     raise_open_files();
     let mut options = Options::new(&config.database.path);
+    options.new_database = config.database.create_new;
+    options.accept_loss = config.database.accept_loss;
     options.max_page_count = config.database.max_page_count;
     options.undelivered_for = config.database.undelivered_for;
     Store::open(&options)

@@ -42,11 +42,16 @@ async fn serve(
     engine.addresses.print(printer)?;
     let proxy = engine.proxy.clone();
     let reloads = reload_on_hangup(&mut signals.hangup, config, flags, proxy.as_ref());
-    tokio::select! {
+    let ended = tokio::select! {
         never = reloads => match never {},
-        name = signals.stop.next() => tracing::info!(signal = name, "stopping"),
+        name = signals.stop.next() => {
+            tracing::info!(signal = name, "stopping");
+            ExitStatus::Done
+        }
+        // The writer has logged how.
+        _ = store.lost() => ExitStatus::StoreLost,
         error = engine.listener_failure() => return Err(error),
-    }
+    };
     tokio::select! {
         () = engine.close() => {}
         name = signals.stop.next() => {
@@ -54,7 +59,7 @@ async fn serve(
             leave(ExitStatus::Unexpected)
         }
     }
-    Ok(ExitStatus::Done)
+    Ok(if store.is_lost() { ExitStatus::StoreLost } else { ended })
 }
 
 #[expect(clippy::exit, reason = "a second signal does not wait for running calls")]

@@ -142,8 +142,15 @@ fn execution(client: &ApiClient, id: Uuid) -> anyhow::Result<Option<Box<RawValue
     optional_result(client.call("get_tool_execution", &IdParams { id }))
 }
 
-/// Opens an existing database for reading only.
+/// Opens an existing database for reading only. Refuses one that misses records.
 pub(crate) fn open(database: &Path) -> anyhow::Result<Reader> {
+    let reader = open_unchecked(database)?;
+    reader.check_whole()?;
+    Ok(reader)
+}
+
+/// As [`open`], also if records are missing.
+pub(crate) fn open_unchecked(database: &Path) -> anyhow::Result<Reader> {
     if !database.exists() {
         bail!(
             "no database at {}: start the server, or name a different file with --database",

@@ -100,6 +100,8 @@ mod token;
 pub use audit::report::{Finding, Report};
 pub use clock::{Clock, SystemClock};
 pub use engine::status::Histogram;
+pub use files::file_system::unsafe_file_system;
+pub use files::{private, real as real_path};
 pub use lease::{LateReport, Lease};
 pub use options::Options;
 pub use read::like::{ComparedCall, LikeCall, RecentCall};

@@ -13,6 +13,10 @@ pub struct Options {
     pub path: PathBuf,
     /// How many jobs may wait for the writer before callers get [`store_core::Error::Busy`].
     pub max_queue: usize,
+    /// Start a new database also if other files say that there was one.
+    pub new_database: bool,
+    /// Start also if records are missing that were on disk; the `boot` event says so.
+    pub accept_loss: bool,
     /// A limit on the size of the database in pages, for tests of a full disk.
     pub max_page_count: Option<u64>,
     /// Disk space reserved for the outcomes of running calls when the disk is full, in bytes.
@@ -27,6 +31,8 @@ impl Options {
         Self {
             path: path.into(),
             max_queue: 8_192,
+            new_database: false,
+            accept_loss: false,
             max_page_count: None,
             reserve_bytes: 64 * 1024 * 1024,
             undelivered_for: UNDELIVERED_FOR,

@@ -25,6 +25,7 @@ mod examples;
 mod executions;
 mod names;
 mod output;
+mod private;
 mod replay;
 mod serve;
 mod tokens;

@@ -6,8 +6,10 @@
 
 mod clock;
 mod leases;
+mod lost;
 mod memory;
 mod metrics;
+mod owner;
 mod refusals;
 mod untaken;
 mod upgrade;

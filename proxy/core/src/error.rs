@@ -101,6 +101,9 @@ pub enum Error {
     /// The disk is full. Nothing was sent.
     #[error("{0}")]
     StoreFull(String),
+    /// The files of the store were deleted, replaced or truncated. Nothing was sent.
+    #[error("{0}")]
+    StoreLost(String),
     /// A bug, or a store that failed. Nothing was sent.
     #[error("internal error; the log has the details")]
     Internal,
@@ -147,6 +150,7 @@ impl From<store_core::Error> for Error {
             store_core::Error::Foreign(why) => Self::ForeignScope(why),
             store_core::Error::SessionEnded(_) => Self::SessionEnded(error.to_string()),
             store_core::Error::Full => Self::StoreFull("the store is full".to_owned()),
+            store_core::Error::Lost => Self::StoreLost(error.to_string()),
             store_core::Error::Busy => Self::QueueFull("the store's queue is full".to_owned()),
             store_core::Error::Closed => Self::QueueFull("the engine is stopping".to_owned()),
             store_core::Error::KeyReuse { execution } => {

@@ -50,6 +50,11 @@ pub enum Error {
     /// The disk, or the page limit, is full. Nothing was changed.
     #[error("the store is full: free some disk space; nothing was changed")]
     Full,
+    /// The files were deleted, replaced or truncated under the engine. Nothing was changed.
+    #[error(
+        "the files of the store were deleted, replaced or truncated: the engine stops, and nothing was changed"
+    )]
+    Lost,
     /// The writer's queue is full. Nothing was changed; try again.
     #[error("the store's queue is full: nothing was changed, try again")]
     Busy,
@@ -88,6 +93,13 @@ pub struct LockHolder {
 
 impl std::fmt::Display for LockHolder {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "process {} (version {}, API {})", self.pid, self.version, self.api)
+        match self {
+            Self { pid: 0, .. } => f.write_str("another process"),
+            Self { pid, version, .. } if version.is_empty() => write!(f, "process {pid}"),
+            Self { pid, version, api } if api.is_empty() => {
+                write!(f, "process {pid} (version {version}, API not open yet)")
+            }
+            Self { pid, api, version } => write!(f, "process {pid} (version {version}, API {api})"),
+        }
     }
 }

@@ -48,13 +48,23 @@ pub(crate) fn lose(execution: &Brief) -> Result<Plan<'static>, Error> {
 }
 
 #[derive(Serialize)]
-struct Boot {
+struct Boot<'a> {
     version: &'static str,
     lost: usize,
+    /// An event that was on disk, and that the database does not have: someone accepted that.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    missing: Option<Missing<'a>>,
+}
+
+#[derive(Serialize)]
+struct Missing<'a> {
+    seq: i64,
+    hash: &'a str,
 }
 
 /// The first event of a process.
-pub(crate) fn boot(running: &[LeftRunning]) -> NewEvent {
+pub(crate) fn boot(running: &[LeftRunning], missing: Option<(i64, &str)>) -> NewEvent {
     let lost = running.iter().filter(|left| left.origin == Origin::Proxy).count();
-    NewEvent::engine(EventKind::Boot, &Boot { version: env!("CARGO_PKG_VERSION"), lost })
+    let missing = missing.map(|(seq, hash)| Missing { seq, hash });
+    NewEvent::engine(EventKind::Boot, &Boot { version: env!("CARGO_PKG_VERSION"), lost, missing })
 }

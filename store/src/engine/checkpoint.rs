@@ -8,10 +8,12 @@ use std::sync::mpsc::{self, RecvTimeoutError, SyncSender};
 use std::time::{Duration, Instant};
 
 use rusqlite::Connection;
+use rusqlite::config::DbConfig;
 use rusqlite::hooks::Wal;
 
 use crate::engine::fatal;
 use crate::engine::status::Status;
+use crate::engine::watch::Watch;
 use crate::sqlite::error::{Severity, severity};
 use crate::sqlite::{connection, queries};
 
@@ -45,6 +47,24 @@ pub(crate) fn watch_log(conn: &Connection) {
     }));
 }
 
+/// How many pages the log has after the last commit of this thread's connection.
+pub(crate) fn pages_in_log() -> u64 {
+    WAL_PAGES.get()
+}
+
+/// Keeps a connection from moving a log that is no longer whole, and from deleting a file that is no longer its
+/// log, when it closes.
+pub(crate) fn never_again(conn: &Connection) {
+    if let Err(error) = conn.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true) {
+        tracing::warn!(%error, "cannot keep SQLite from a last checkpoint");
+    }
+}
+
+/// Moves what the log has into the database, as far as no reader is in the way.
+pub(crate) fn now(conn: &Connection) {
+    run(conn, queries::CHECKPOINT_PASSIVE);
+}
+
 /// Moves the whole log into the database, synced: at the start, before anything is read, and at a clean
 /// stop.
 pub(crate) fn all(conn: &Connection) {
@@ -69,11 +89,14 @@ impl Checkpoints {
         conn: Connection,
         page_size: u64,
         status: Arc<Status>,
+        watch: Arc<Watch>,
     ) -> std::io::Result<Self> {
         let (wake, requests) = mpsc::sync_channel(1);
         let done = Arc::new(AtomicU64::default());
         let of_thread = Arc::clone(&done);
-        fatal::spawn("checkpointer", move || checkpointer(&conn, &requests, &status, &of_thread))?;
+        fatal::spawn("checkpointer", move || {
+            checkpointer(&conn, &requests, &status, &watch, &of_thread);
+        })?;
         Ok(Self {
             wake,
             done,
@@ -138,6 +161,7 @@ fn checkpointer(
     conn: &Connection,
     requests: &mpsc::Receiver<()>,
     status: &Status,
+    watch: &Watch,
     moved: &AtomicU64,
 ) {
     let (mut done_at, mut seen_at) = (0, 0);
@@ -147,11 +171,18 @@ fn checkpointer(
             Err(RecvTimeoutError::Timeout) => true,
             Err(RecvTimeoutError::Disconnected) => return,
         };
+        if status.is_lost() {
+            return never_again(conn);
+        }
         let commits = status.commits().count;
         let idle = commits == seen_at && commits != done_at;
         seen_at = commits;
         if !quiet || idle {
             fatal::panic_point("checkpointer");
+            // The writer says what is wrong, within a second.
+            if watch.check_again().is_err() {
+                continue;
+            }
             let (_, done) = run(conn, queries::CHECKPOINT_PASSIVE);
             moved.store(done, Ordering::Relaxed);
             done_at = commits;

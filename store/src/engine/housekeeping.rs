@@ -45,6 +45,9 @@ impl Housekeeping {
     pub(crate) fn run(&mut self, writer: &mut Writer) {
         end_leases(writer);
         if self.every_second.due() {
+            writer.check_files();
+            writer.keep_head_file();
+            writer.watch.keep_lock_file();
             writer.finish_parked();
             self.drop_bodies(writer);
             flush_duplicates(writer, writer.status.duplicates.take_due());

@@ -159,7 +159,9 @@ impl WriterHandle {
 
     /// Whether the queue and the disk have capacity for an ordinary job.
     pub(crate) fn accepts_calls(&self) -> bool {
-        self.capacity.available_permits() > 0 && !self.status.full.load(Ordering::Relaxed)
+        self.capacity.available_permits() > 0
+            && !self.status.full.load(Ordering::Relaxed)
+            && !self.status.is_lost()
     }
 
     /// Sends `work` without waiting for it. Jobs run in the order in which they were sent.
@@ -181,6 +183,9 @@ impl WriterHandle {
         T: Send + 'static,
         F: FnMut(&mut Write<'_>) -> Result<T, Fail> + Send + 'static,
     {
+        if !lane.is_outcome() && self.status.is_lost() {
+            return Err(Error::Lost);
+        }
         if !lane.is_outcome() && self.status.full.load(Ordering::Relaxed) {
             return Err(Error::Full);
         }

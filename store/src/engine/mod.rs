@@ -2,8 +2,11 @@
 
 pub(crate) mod caches;
 pub(crate) mod checkpoint;
+pub(crate) mod cut;
 pub(crate) mod duplicates;
 pub(crate) mod fatal;
+pub(crate) mod head_file;
+pub(crate) mod holder;
 pub(crate) mod housekeeping;
 pub(crate) mod job;
 pub(crate) mod live;
@@ -11,6 +14,7 @@ pub(crate) mod lock;
 pub(crate) mod new_call_predictor;
 pub(crate) mod open;
 pub(crate) mod outcomes;
+pub(crate) mod remains;
 pub(crate) mod replays;
 pub(crate) mod reserve;
 pub(crate) mod run;
@@ -18,5 +22,6 @@ pub(crate) mod scopes;
 pub(crate) mod status;
 pub(crate) mod timer;
 pub(crate) mod unconfirmed;
+pub(crate) mod watch;
 pub(crate) mod write;
 pub(crate) mod writer;

@@ -1,8 +1,7 @@
 //! Opens a database: lock, migrate, recover, start the threads.
 
-use std::fs::DirBuilder;
-use std::os::unix::fs::DirBuilderExt;
-use std::path::Path;
+use std::io;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, mpsc};
 use std::time::Duration;
@@ -16,13 +15,17 @@ use crate::clock::keeper::TimeKeeper;
 use crate::decide::plan::micros;
 use crate::engine::caches::Caches;
 use crate::engine::checkpoint::{self, Checkpoints};
+use crate::engine::head_file::{HeadFile, Known};
 use crate::engine::job::WriterHandle;
-use crate::engine::lock::DatabaseLock;
+use crate::engine::lock::{Claimed, DatabaseLock};
+use crate::engine::remains;
 use crate::engine::reserve::Reserve;
 use crate::engine::status::Status;
+use crate::engine::watch::Watch;
 use crate::engine::writer::{Memory, Writer};
 use crate::engine::{fatal, run};
-use crate::files;
+use crate::files::file_system::unsafe_file_system;
+use crate::files::{self, private};
 use crate::options::Options;
 use crate::sqlite::error::{Fail, Severity, severity};
 use crate::sqlite::migrations::{self, MIGRATIONS};
@@ -35,19 +38,36 @@ pub(crate) struct Engine {
     pub(crate) writer: WriterHandle,
     pub(crate) secret: Secret,
     pub(crate) caches: Arc<Caches>,
-    pub(crate) lock: DatabaseLock,
+    pub(crate) lock: Arc<DatabaseLock>,
 }
 
 /// Opens a database and starts its threads; the writer reads the time from `clock`.
 pub(crate) fn start(options: &Options, clock: Arc<dyn Clock>) -> Result<Engine, Error> {
-    let path = &options.path;
-    create_folder(path)?;
-    let lock = DatabaseLock::take(path)?;
+    create_folder(&files::real(&options.path))?;
+    let path = &files::real(&options.path);
+    if let Some(name) = unsafe_file_system(path) {
+        tracing::warn!(
+            file_system = name,
+            database = %path.display(),
+            "the database is not on a local disk: a lock may not keep a second engine out, and a power loss may lose what was acknowledged. Name a local file with --database"
+        );
+    }
+    let claimed = Claimed::take(path)?;
+    for_each_file(path, private::check)?;
+    remains::check_new(path, claimed.was_served, options.new_database)?;
+    let lock = Arc::new(claimed.lock_database(path)?);
     let refused = |error: rusqlite::Error| open_error(path, &error);
     if is_foreign(path) {
         let message = "the file is another program's database; name another file with --database";
         return Err(Error::Open { path: path.clone(), message: message.to_owned() });
     }
+    let missing = remains::missing(path)?;
+    if let Some(missing) = &missing
+        && !options.accept_loss
+    {
+        return Err(remains::refusal(path, missing));
+    }
+    for_each_file(path, private::tighten_at)?;
     let mut conn = connection::open_writer(path).map_err(refused)?;
     // SQLite also serves frames of the log that were never synced: sync them before acting on any of them.
     checkpoint::all(&conn);
@@ -69,8 +89,17 @@ pub(crate) fn start(options: &Options, clock: Arc<dyn Clock>) -> Result<Engine, 
     let caches = Arc::new(Caches::default());
     let page_size = connection::page_size(&conn).map_err(refused)?;
     let second = connection::open_writer(path).map_err(refused)?;
-    let checkpoints = Checkpoints::start(second, page_size, Arc::clone(&status))
-        .map_err(|error| no_thread(path, &error))?;
+    let unusable = |path: PathBuf| {
+        move |error: io::Error| Error::Open { path, message: format!("cannot use it: {error}") }
+    };
+    let watch = Watch::new(Arc::clone(&lock), page_size).map_err(unusable(files::log(path)))?;
+    let watch = Arc::new(watch);
+    // After a loss it stays as it is until that is logged.
+    let known = missing.clone().unwrap_or_else(|| Known::from(&head));
+    let head_file = HeadFile::create(path, known).map_err(unusable(files::head(path)))?;
+    let checkpoints =
+        Checkpoints::start(second, page_size, Arc::clone(&status), Arc::clone(&watch))
+            .map_err(|error| no_thread(path, &error))?;
     let mut writer = Writer {
         conn,
         status: Arc::clone(&status),
@@ -81,10 +110,12 @@ pub(crate) fn start(options: &Options, clock: Arc<dyn Clock>) -> Result<Engine, 
         reserve,
         undelivered_for: micros(options.undelivered_for),
         checkpoints,
+        watch,
+        head_file,
         caches: Arc::clone(&caches),
         parked: Vec::new(),
     };
-    writer.recover(path)?;
+    writer.recover(path, missing.as_ref())?;
     fatal::spawn("writer", move || run::run(writer, &messages))
         .map_err(|error| no_thread(path, &error))?;
     let writer = WriterHandle::new(sender, options.max_queue, status);
@@ -93,7 +124,7 @@ pub(crate) fn start(options: &Options, clock: Arc<dyn Clock>) -> Result<Engine, 
 
 impl Writer {
     /// In one transaction: logs the start, and ends every call that an earlier process left running.
-    fn recover(&mut self, path: &Path) -> Result<(), Error> {
+    fn recover(&mut self, path: &Path, missing: Option<&Known>) -> Result<(), Error> {
         let in_doubt: i64 = self
             .conn
             .query_row(queries::COUNT_IN_DOUBT, [], |row| row.get(0))
@@ -102,8 +133,9 @@ impl Writer {
         self.keeper.now();
         let clock = self.keeper.record();
         let recover = |tx: &mut Transaction<'_>| {
+            meta::set_open(tx.conn, true)?;
             meta::put_clock(tx.conn, &clock)?;
-            executions::recover(tx)
+            executions::recover(tx, missing.map(|known| (known.seq, known.hash.as_str())))
         };
         let mut recovered = self.commit_now(recover);
         if let Err(Fail::Sql(error)) = &recovered
@@ -113,8 +145,21 @@ impl Writer {
             self.release_reserve(error);
             recovered = self.commit_now(recover);
         }
-        recovered.map_err(|fail| unreadable(path, fail))
+        recovered.map_err(|fail| unreadable(path, fail))?;
+        // From now on the database says without its log that it is not whole without it.
+        checkpoint::now(&self.conn);
+        Ok(())
     }
+}
+
+/// Does `what` with all files that are opened by their names, of which some may not exist.
+fn for_each_file(database: &Path, what: fn(&Path) -> io::Result<()>) -> Result<(), Error> {
+    let beside = [files::log, files::index, files::journal, files::reserve, files::head];
+    let paths = beside.map(|name| name(database));
+    for path in [database.to_owned()].into_iter().chain(paths) {
+        what(&path).map_err(|error| Error::Open { path, message: error.to_string() })?;
+    }
+    Ok(())
 }
 
 /// To be checked before the file is opened for writing, which would change its mode. What cannot be read
@@ -128,11 +173,8 @@ fn is_foreign(path: &Path) -> bool {
 
 fn create_folder(database: &Path) -> Result<(), Error> {
     rustix::process::umask(Mode::from_raw_mode(0o077));
-    let Some(folder) = database.parent().filter(|folder| !folder.as_os_str().is_empty()) else {
-        return Ok(());
-    };
-    DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(|error| Error::Open {
-        path: folder.to_owned(),
+    files::create_folder(database).map_err(|error| Error::Open {
+        path: files::folder(database).to_owned(),
         message: format!("cannot create the folder: {error}; name another file with --database"),
     })
 }
@@ -148,6 +190,12 @@ fn open_error(path: &Path, error: &rusqlite::Error) -> Error {
         }
         Some(rusqlite::ErrorCode::DiskFull) => {
             "the disk is full; free some space, or name another file with --database".to_owned()
+        }
+        Some(rusqlite::ErrorCode::SystemIoFailure | rusqlite::ErrorCode::DatabaseCorrupt) => {
+            format!(
+                "the database cannot be read, or was cut: {error}; restore a backup, or name another file with \
+             --database"
+            )
         }
         _ => format!("cannot open the database: {error}; name another file with --database"),
     };

@@ -1,12 +1,12 @@
 //! Reserved disk space, so that running calls can be finished when the disk is full.
 
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io::{self, Read as _};
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::PathBuf;
 
 use rusqlite::Connection;
 
+use crate::files::private;
 use crate::sqlite::connection::page_size;
 
 /// A file of zeroes beside the database, and a margin below SQLite's page limit, if one is set.
@@ -30,12 +30,7 @@ impl Reserve {
         if self.bytes == 0 {
             return Ok(());
         }
-        let file = OpenOptions::new()
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .mode(0o600)
-            .open(&self.path)?;
+        let file = private::open(&self.path)?;
         allocate(&file, self.bytes).inspect_err(|_| {
             // A partial reserve would only take space from the database.
             let _ = std::fs::remove_file(&self.path);

@@ -5,7 +5,6 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
 
-use crate::engine::checkpoint;
 use crate::engine::housekeeping::{self, Housekeeping};
 use crate::engine::job::{Job, Lane, Message};
 use crate::engine::writer::Writer;
@@ -28,7 +27,9 @@ pub(crate) fn run(mut writer: Writer, messages: &Receiver<Message>) {
         if !group.is_empty() {
             writer.commit_group(group);
         }
-        writer.checkpoints.between_groups(&writer.conn);
+        if !writer.status.is_lost() {
+            writer.checkpoints.between_groups(&writer.conn);
+        }
         if let Some(stop) = stop {
             break stop;
         }
@@ -44,7 +45,10 @@ pub(crate) fn run(mut writer: Writer, messages: &Receiver<Message>) {
         );
     }
     housekeeping::flush(&mut writer);
-    checkpoint::all(&writer.conn);
+    writer.check_files();
+    if !writer.status.is_lost() {
+        writer.close();
+    }
     let _ = stopped.send(());
 }
 

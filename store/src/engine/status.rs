@@ -26,6 +26,8 @@ const MAX_COUNTED: usize = 1_000;
 pub(crate) struct Status {
     /// New calls are refused until there is disk space.
     pub(crate) full: AtomicBool,
+    /// How the files were deleted, replaced or truncated under the engine; `None` while they are its own.
+    lost: watch::Sender<Option<String>>,
     /// Outcomes are waiting for disk space, or for another program.
     pub(crate) stalled: AtomicBool,
     /// The jumps of the wall clock.
@@ -75,6 +77,20 @@ impl Status {
     /// Publishes the engine's time: at `now` the clock that counts suspend showed `since_boot` microseconds.
     pub(crate) fn set_time(&self, now: Timestamp, since_boot: i64) {
         self.time_offset.store(now.as_micros().saturating_sub(since_boot), Ordering::Relaxed);
+    }
+
+    /// Notes that the files are no longer those of this engine.
+    pub(crate) fn set_lost(&self, how: String) {
+        self.lost.send_replace(Some(how));
+    }
+
+    pub(crate) fn is_lost(&self) -> bool {
+        self.lost.borrow().is_some()
+    }
+
+    /// Watches whether the files are still those of this engine.
+    pub(crate) fn lost(&self) -> watch::Receiver<Option<String>> {
+        self.lost.subscribe()
     }
 
     /// Watches the number of the newest event.

@@ -15,12 +15,14 @@ use crate::decide::context::Context;
 use crate::decide::event::NewEvent;
 use crate::decide::plan::Effect;
 use crate::engine::caches::Caches;
-use crate::engine::checkpoint::Checkpoints;
+use crate::engine::checkpoint::{self, Checkpoints};
 use crate::engine::fatal;
+use crate::engine::head_file::HeadFile;
 use crate::engine::job::{Job, Lane, refuse_sql};
 use crate::engine::live::Live;
 use crate::engine::reserve::Reserve;
 use crate::engine::status::Status;
+use crate::engine::watch::Watch;
 use crate::engine::write::Write;
 use crate::sqlite::error::{Fail, Severity, severity};
 use crate::sqlite::transaction::{AfterCommit, Touched, Transaction};
@@ -46,6 +48,8 @@ pub(crate) struct Writer {
     /// How long an answer that did not arrive is remembered, in microseconds.
     pub(crate) undelivered_for: i64,
     pub(crate) checkpoints: Checkpoints,
+    pub(crate) watch: Arc<Watch>,
+    pub(crate) head_file: HeadFile,
     pub(crate) caches: Arc<Caches>,
     /// Outcomes that could not be written for lack of space. Retried until they are on disk.
     pub(crate) parked: Vec<Box<dyn Job>>,
@@ -54,6 +58,7 @@ pub(crate) struct Writer {
 impl Writer {
     /// Runs all jobs in one transaction; if that fails, each in its own.
     pub(crate) fn commit_group(&mut self, group: Vec<Box<dyn Job>>) {
+        self.check_files();
         let mut group: Vec<_> = group.into_iter().filter_map(|job| self.admit(job)).collect();
         if group.is_empty() {
             return;
@@ -84,12 +89,44 @@ impl Writer {
         }
     }
 
-    /// Refuses jobs that were queued when the disk became full: the space that is left is for outcomes.
+    /// Checks that the files are still those of this engine, and whole. If not, new calls are refused from now
+    /// on, and the owner of the store is asked to end the process.
+    pub(crate) fn check_files(&mut self) {
+        if self.status.is_lost() {
+            return;
+        }
+        if let Err(how) = self.watch.check(&self.conn, checkpoint::pages_in_log()) {
+            tracing::error!(
+                %how,
+                "the store lost its files: new calls are refused, and the engine stops when running calls are recorded"
+            );
+            checkpoint::never_again(&self.conn);
+            self.status.set_lost(how);
+            self.keep_head_file();
+        }
+    }
+
+    /// The next start compares it with what it finds: so it has to be there.
+    pub(crate) fn keep_head_file(&mut self) {
+        if let Err(error) = self.head_file.keep() {
+            tracing::warn!(%error, "cannot write the newest event beside the database");
+        }
+    }
+
+    /// Refuses jobs that were queued when the disk became full, because the space that is left is for outcomes,
+    /// or when the files were lost.
     fn admit(&self, mut job: Box<dyn Job>) -> Option<Box<dyn Job>> {
-        if !self.status.full.load(Ordering::Relaxed) || job.lane().is_outcome() {
+        let refusal = if self.status.is_lost() {
+            Error::Lost
+        } else if self.status.full.load(Ordering::Relaxed) {
+            Error::Full
+        } else {
+            return Some(job);
+        };
+        if job.lane().is_outcome() {
             return Some(job);
         }
-        job.refuse(Error::Full);
+        job.refuse(refusal);
         job.answer();
         None
     }
@@ -116,6 +153,17 @@ impl Writer {
             self.commit_group(parked);
         }
         self.status.stalled.store(!self.parked.is_empty(), Ordering::Relaxed);
+    }
+
+    /// Notes that the database is whole without its log, and makes it so.
+    pub(crate) fn close(&mut self) {
+        if let Err(fail) = self.commit_now(|tx| Ok(meta::set_open(tx.conn, false)?)) {
+            tracing::warn!(?fail, "cannot note that the database is closed");
+        }
+        if let Err(error) = self.head_file.sync() {
+            tracing::warn!(%error, "cannot sync the newest event beside the database");
+        }
+        checkpoint::all(&self.conn);
     }
 
     /// Runs `work` in its own transaction, now.
@@ -189,6 +237,7 @@ impl Writer {
         match done {
             Ok(head) => {
                 self.head = head;
+                self.head_file.note(&self.head);
                 if let Some(by) = jump {
                     self.keeper.logged();
                     self.status.set_jumps(Arc::clone(&jumps), by);

@@ -1,5 +1,7 @@
 //! The reader of a store: its connections, and lookups by id, name and key.
 
+use std::fs::File;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
@@ -12,8 +14,10 @@ use store_core::{DEFAULT_USER, Error, LockHolder};
 use uuid::Uuid;
 
 use crate::decide::brief::Brief;
-use crate::engine::lock as file_lock;
+use crate::engine::lock::DatabaseLock;
 use crate::engine::status::Status;
+use crate::engine::{holder, remains};
+use crate::files::{self, Identity};
 use crate::mutex::lock;
 use crate::read::output;
 use crate::sqlite::error::{self, Fail};
@@ -34,7 +38,16 @@ pub struct Reader(Arc<Pool>);
 struct Pool {
     path: PathBuf,
     idle: Mutex<Vec<Connection>>,
+    /// Of the engine in this process, whose files are watched.
+    owner: Option<WatchedDatabase>,
     status: Arc<Status>,
+}
+
+/// The database that the engine in this process owns.
+struct WatchedDatabase {
+    identity: Identity,
+    /// Outlives the connections (see `DatabaseLock`).
+    _descriptor: Arc<File>,
 }
 
 impl std::fmt::Debug for Reader {
@@ -48,11 +61,13 @@ impl Reader {
     ///
     /// If the engine is stopped, the outcome of executions that are `running` is unknown.
     pub fn open(path: &Path) -> Result<Self, Error> {
+        let path = &files::real(path);
         let refused = |message: String| Error::Open { path: path.to_owned(), message };
         if !path.is_file() {
             return Err(refused("there is no database; name it with --database".to_owned()));
         }
-        let reader = Self::new(path, &Arc::default());
+        check_names(path).map_err(refused)?;
+        let reader = Self::of(path, Arc::default(), None);
         let version: i64 = reader
             .with(|conn| Ok(conn.pragma_query_value(None, "user_version", |row| row.get(0))?))
             .map_err(|_| refused("not a database of this engine, or damaged".to_owned()))?;
@@ -68,14 +83,31 @@ impl Reader {
         Ok(reader)
     }
 
-    /// The process that owns the database at `path` now.
-    pub fn lock_holder(path: &Path) -> Option<LockHolder> {
-        file_lock::holder(path)
+    /// Refuses a database that misses records that were on disk. [`Self::verify`] reads it nevertheless.
+    pub fn check_whole(&self) -> Result<(), Error> {
+        let missing = remains::missing(self.path())?;
+        missing.map_or(Ok(()), |missing| Err(remains::refusal(self.path(), &missing)))
     }
 
-    pub(crate) fn new(path: &Path, status: &Arc<Status>) -> Self {
-        let status = Arc::clone(status);
-        Self(Arc::new(Pool { path: path.to_owned(), idle: Mutex::default(), status }))
+    /// The process that owns the database at `path` now, by whatever name it has it open.
+    pub fn lock_holder(path: &Path) -> Option<LockHolder> {
+        holder::find(path).map(|owner| owner.holder)
+    }
+
+    /// The path of the database without links; while an engine has it open by another name (a hard link, a bind
+    /// mount), that name. The files beside the database are named after it.
+    pub fn database_path(path: &Path) -> PathBuf {
+        holder::find(path).map_or_else(|| files::real(path), |owner| owner.database)
+    }
+
+    /// The reader of the engine that owns the database.
+    pub(crate) fn of_owner(lock: &DatabaseLock, status: &Arc<Status>) -> Self {
+        let owner = WatchedDatabase { identity: lock.identity(), _descriptor: lock.descriptor() };
+        Self::of(lock.path(), Arc::clone(status), Some(owner))
+    }
+
+    fn of(path: &Path, status: Arc<Status>, owner: Option<WatchedDatabase>) -> Self {
+        Self(Arc::new(Pool { path: path.to_owned(), idle: Mutex::default(), owner, status }))
     }
 
     pub(crate) fn path(&self) -> &Path {
@@ -91,10 +123,13 @@ impl Reader {
         &self,
         read: impl FnOnce(&Connection) -> Result<T, Fail>,
     ) -> Result<T, Error> {
+        if self.0.status.is_lost() {
+            return Err(Error::Lost);
+        }
         let idle = lock(&self.0.idle).pop();
         let conn = match idle {
             Some(conn) => conn,
-            None => connection::open_reader(&self.0.path).map_err(|e| error::public(&e))?,
+            None => self.connect()?,
         };
         let result = read(&conn).map_err(|fail| match fail {
             Fail::Refused(error) => error,
@@ -105,6 +140,18 @@ impl Reader {
             idle.push(conn);
         }
         result
+    }
+
+    /// The engine's files may have been replaced since the watch last looked.
+    fn connect(&self) -> Result<Connection, Error> {
+        let is_own = |owner: &WatchedDatabase| {
+            Identity::at(&self.0.path).is_ok_and(|at| at == owner.identity)
+        };
+        let conn = connection::open_reader(&self.0.path);
+        if !self.0.owner.as_ref().is_none_or(is_own) {
+            return Err(Error::Lost);
+        }
+        conn.map_err(|error| error::public(&error))
     }
 
     /// [`Reader::with`], in one read transaction. Also cheaper than single reads.
@@ -305,6 +352,19 @@ impl Reader {
         let (now, jumps) = (self.status().now(), self.status().jumps());
         self.snapshot(|conn| Ok(claims::foresee(conn, call, now, &jumps)?))
     }
+}
+
+/// The log is named after the path: under another name of the file it is not found.
+fn check_names(path: &Path) -> Result<(), String> {
+    let names = std::fs::metadata(path).map_or(1, |metadata| metadata.nlink());
+    if names > 1 && files::size(&files::log(path)) == 0 {
+        return Err(format!(
+            "the file has {names} names (hard links), and the log of another name may belong to it: find them \
+             with `find / -xdev -samefile {}`, and keep the one that `serve` was started with",
+            path.display()
+        ));
+    }
+    Ok(())
 }
 
 fn found<T>(row: Option<T>, what: &'static str, id: impl std::fmt::Display) -> Result<T, Error> {

@@ -99,7 +99,14 @@ pub(crate) fn health(reader: &Reader, queued: usize) -> Health {
     let stalled = status.stalled.load(Ordering::Relaxed);
     let jumped = status.jumped();
     let clock_jumped = jumped >= NOTABLE_JUMP;
+    let lost = status.lost().borrow().clone();
     let mut problems = Vec::new();
+    if let Some(how) = &lost {
+        let how = how.rsplit_once('/').map_or(how.as_str(), |(_, name)| name);
+        problems.push(format!(
+            "the store lost its files ({how}): new calls are refused, and the engine stops"
+        ));
+    }
     if full {
         problems.push("the disk is full: new calls are refused until there is space".to_owned());
     }
@@ -123,7 +130,7 @@ pub(crate) fn health(reader: &Reader, queued: usize) -> Health {
         ));
     }
     Health {
-        ready: !full && !stalled,
+        ready: !full && !stalled && lost.is_none(),
         problems,
         full,
         clock_jumped,

@@ -98,13 +98,14 @@ pub(crate) fn update(
     Ok(())
 }
 
-/// Logs the start, and recovers what an earlier process left running.
-pub(crate) fn recover(tx: &mut Transaction<'_>) -> Result<(), Fail> {
+/// Logs the start, and recovers what an earlier process left running. `missing`: number and hash of an event
+/// that was on disk, and that the database does not have.
+pub(crate) fn recover(tx: &mut Transaction<'_>, missing: Option<(i64, &str)>) -> Result<(), Fail> {
     for given in claims::left_undelivered(tx)? {
         tx.after(given);
     }
     let running = running(tx)?;
-    tx.event(start::boot(&running));
+    tx.event(start::boot(&running, missing));
     for left in running {
         match left.at_start() {
             AtStart::Leased(effect) => tx.after(AfterCommit::Execution(left.row, effect)),

@@ -13,6 +13,21 @@ const SECRET: &str = "secret";
 /// The name of the clocks' record.
 const CLOCK: &str = "clock";
 
+/// The name of the flag in `meta` that an engine has the database open, or was killed.
+const OPEN: &str = "open";
+
+/// Whether an engine has the database open, or was killed.
+pub(crate) fn is_open(conn: &Connection) -> rusqlite::Result<bool> {
+    let flag = conn.prepare_cached(queries::META_GET)?.query_row([OPEN], |row| row.get(0));
+    Ok(flag.optional()? == Some(vec![1_u8]))
+}
+
+/// Sets the flag that [`is_open`] reads.
+pub(crate) fn set_open(conn: &Connection, open: bool) -> rusqlite::Result<()> {
+    conn.prepare_cached(queries::META_PUT)?.execute(params![OPEN, [u8::from(open)]])?;
+    Ok(())
+}
+
 /// The store's secret.
 pub(crate) fn secret(conn: &Connection) -> Result<Secret, Fail> {
     let secret =

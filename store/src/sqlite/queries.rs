@@ -6,6 +6,8 @@ pub(crate) const BEGIN: &str = "BEGIN IMMEDIATE";
 pub(crate) const BEGIN_READ: &str = "BEGIN";
 pub(crate) const COMMIT: &str = "COMMIT";
 pub(crate) const ROLLBACK: &str = "ROLLBACK";
+/// Moves nothing: returns how many frames the log has.
+pub(crate) const CHECKPOINT_NOOP: &str = "PRAGMA wal_checkpoint(NOOP)";
 /// Moves pages from the log into the database without blocking anybody.
 pub(crate) const CHECKPOINT_PASSIVE: &str = "PRAGMA wal_checkpoint(PASSIVE)";
 /// Moves the whole log, and lets the next commit restart it.
@@ -454,6 +456,7 @@ pub(crate) const EVENT_INSERT: &str = "INSERT INTO events
   (seq, at, kind, execution, session, attempt, actor, detail, hash)
   VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)";
 pub(crate) const EVENT_HEAD: &str = "SELECT seq, at, hash FROM events ORDER BY seq DESC LIMIT 1";
+pub(crate) const EVENT_HASH: &str = "SELECT hash FROM events WHERE seq = ?1";
 pub(crate) const EVENT_RANGE: &str =
     "SELECT seq, at, kind, execution, session, attempt, actor, detail, hash
   FROM events WHERE seq > ?1 ORDER BY seq LIMIT ?2";

@@ -38,7 +38,14 @@ struct Inner {
     reader: Reader,
     secret: Secret,
     caches: Arc<Caches>,
-    lock: DatabaseLock,
+    lock: Arc<DatabaseLock>,
+}
+
+impl Drop for Inner {
+    /// The store's threads may still be about to end.
+    fn drop(&mut self) {
+        self.lock.release();
+    }
 }
 
 impl std::fmt::Debug for Store {
@@ -62,7 +69,7 @@ impl Store {
     pub(crate) fn open_at(options: &Options, clock: Arc<dyn Clock>) -> Result<Self, Error> {
         let engine = open::start(options, clock)?;
         Ok(Self(Arc::new(Inner {
-            reader: Reader::new(&options.path, engine.writer.status()),
+            reader: Reader::of_owner(&engine.lock, engine.writer.status()),
             writer: engine.writer,
             secret: engine.secret,
             caches: engine.caches,
@@ -81,6 +88,22 @@ impl Store {
             tracing::error!(%error, "cannot write the lock file");
             Error::Internal
         })
+    }
+
+    /// Waits until the files are no longer those of this engine: they were deleted, replaced or truncated.
+    /// Returns how. New calls are refused from then on; what is recorded may be lost.
+    pub async fn lost(&self) -> String {
+        let mut lost = self.0.writer.status().lost();
+        match lost.wait_for(Option::is_some).await {
+            Ok(how) => how.clone().unwrap_or_default(),
+            // The sender lives as long as this store.
+            Err(_) => std::future::pending().await,
+        }
+    }
+
+    /// How the files were lost; `None` while they are this engine's.
+    pub fn is_lost(&self) -> bool {
+        self.0.writer.status().is_lost()
     }
 
     /// The reader of this store.

@@ -88,11 +88,13 @@ impl Builder {
             .stderr(log_file)
             .spawn()
             .unwrap();
-        let lock = PathBuf::from(format!("{}.lock", self.database.display()));
         let found = wait_until("the engine opens its listeners", || {
             if let Some(status) = child.try_wait().unwrap() {
                 return Some(Err((status, fs::read_to_string(&log).unwrap_or_default())));
             }
+            // The files beside the database are named after the path that all links lead to.
+            let database = fs::canonicalize(&self.database).ok()?;
+            let lock = format!("{}.lock", database.display());
             let holder: Value = serde_json::from_str(&fs::read_to_string(&lock).ok()?).ok()?;
             if holder["pid"] != child.id() {
                 return None;

@@ -50,6 +50,7 @@ pub(super) fn kind(error: &Error) -> (StatusCode, &'static str, &'static str) {
         }
         Error::QueueFull(_) => (S::SERVICE_UNAVAILABLE, "queue-full", "Too many calls are waiting"),
         Error::StoreFull(_) => (S::INSUFFICIENT_STORAGE, "store-full", "The disk is full"),
+        Error::StoreLost(_) => (S::SERVICE_UNAVAILABLE, "store-lost", "The store lost its files"),
         Error::Internal => (S::INTERNAL_SERVER_ERROR, "internal", "Internal error"),
     }
 }
@@ -106,6 +107,9 @@ pub(super) fn detail(error: &Error, doubt: Option<&Doubt>, verify: Option<&str>)
         Error::TooLarge(_) => "Nothing was sent. `serve --max-request` raises the limit.",
         Error::BodyStalled(_) => "Nothing was executed; send the request again.",
         Error::QueueFull(_) => "Nothing was sent; try again shortly.",
+        Error::StoreLost(_) => {
+            "Nothing was sent. Put the files back and start the engine again; a retry then gets what is recorded."
+        }
         Error::StoreFull(_) => "Nothing was sent; free disk space and try again.",
         Error::Loop => "Check the proxy settings: the proxy is its own upstream.",
         Error::UnknownRoute(_) => "Add a [[route]] to the configuration and reload it.",
@@ -173,7 +177,7 @@ pub(super) fn proxy_status(error: &Error) -> HeaderValue {
         }
         Error::UpstreamTimeout { .. } => "openclaw-state-engine; error=http_response_timeout",
         Error::Internal => "openclaw-state-engine; error=proxy_internal_error",
-        Error::QueueFull(_) | Error::StoreFull(_) => {
+        Error::QueueFull(_) | Error::StoreFull(_) | Error::StoreLost(_) => {
             "openclaw-state-engine; error=proxy_internal_response"
         }
         _ => "openclaw-state-engine; error=http_request_error",

@@ -9,6 +9,7 @@ mod keys;
 mod record;
 
 use crate::audit::report::{Finding, Report};
+use crate::engine::remains;
 use crate::read::reader::Reader;
 use crate::sqlite::queries;
 use crate::sqlite::retention::BODIES;
@@ -51,6 +52,11 @@ impl Reader {
     pub fn verify(&self, head: Option<&str>) -> Result<Report, Error> {
         let expected = head.map(parse_head).transpose()?;
         let mut findings = Vec::new();
+        // Before the log is read: an engine may be writing it.
+        if let Some(missing) = remains::missing(self.path())? {
+            let message = remains::refusal(self.path(), &missing).to_string();
+            findings.push(Finding { table: "events", row: missing.seq, message });
+        }
         let log = self.verify_chain(expected.as_ref(), &mut findings)?;
         let kept = i64::try_from(BODIES.as_micros()).unwrap_or(i64::MAX);
         let mut walked = Walked {
