@@ -21,11 +21,11 @@ pub(super) struct Args {
     flags: Flags,
 
     /// Create a database also if files beside it say that there was one: calls that ran before may run again
-    #[arg(long)]
+    #[arg(long, display_order = 93)]
     new_database: bool,
 
     /// Start also if records are missing that were on disk: calls that ran before may run again
-    #[arg(long)]
+    #[arg(long, display_order = 94)]
     accept_loss: bool,
 }
 

@@ -247,7 +247,7 @@ fn share_runs_lock(database: &Path) -> anyhow::Result<Option<File>> {
 fn lock_file(database: &Path) -> anyhow::Result<File> {
     let mut path = database.as_os_str().to_owned();
     path.push(".runs");
-    Ok(private::open(path.as_ref())?)
+    private::open(path.as_ref()).with_context(|| path.to_string_lossy().into_owned())
 }
 
 /// Waits until no other `run` uses the engine of this process. While the returned file is open, no

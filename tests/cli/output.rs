@@ -129,6 +129,10 @@ fn help_of_serve() {
                                        STATE_ENGINE_DRAIN=] [default: 30s]
           --max-wait <DURATION>        How long a duplicate waits for the answer of the running call
                                        [env: STATE_ENGINE_MAX_WAIT=] [default: 300s]
+          --new-database               Create a database also if files beside it say that there was one:
+                                       calls that ran before may run again
+          --accept-loss                Start also if records are missing that were on disk: calls that
+                                       ran before may run again
           --json                       Print JSON: one document, or for lists one per line; later
                                        versions may add members
       -h, --help                       Print help (see more with '--help')

@@ -36,6 +36,9 @@ fn tool() -> Upstream {
             logins.remove(&peer);
         }
         let credentials = request.header("authorization").and_then(|value| value.split_once(' '));
+        if request.target().ends_with("/lose") && exchange.number > 1 {
+            return exchange.close();
+        }
         let Some((scheme, token)) = credentials else {
             return match logins.get(&peer) {
                 Some(Login::As(user)) => {
@@ -91,6 +94,7 @@ impl Line {
         let post = Request::post(&self.url, "sign in");
         let challenge = self.ask(post.clone().header("Authorization", &format!("{scheme} hello")));
         challenge.assert_is(401, "not-executed");
+        assert_eq!(challenge.header("proxy-support"), Some("Session-Based-Authentication"));
         let number = challenge.header("www-authenticate").unwrap().rsplit(' ').next().unwrap();
         let proof = format!("{scheme} {user}.{number}");
         let answer = self.ask(post.header("Authorization", &proof));
@@ -161,7 +165,7 @@ impl Ways {
             fields.push(("Proxy-Authorization".to_owned(), credentials));
         }
         let connect: String =
-            fields.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
+            fields.iter().flat_map(|(name, value)| [name, ": ", value, "\r\n"]).collect();
         let authority = self.tool.addr.to_string();
         let opened = |authority: &str| {
             let (client, head) = Client::tunnel(engine.proxy, authority, &connect).unwrap();
@@ -254,6 +258,25 @@ fn who_shares_a_clients_connection_shares_no_login() {
         line.is_nobody(&format!("{bob:?}"));
         line.fields.clone_from(&ann);
         line.is_signed_in_as("ann", &format!("{ann:?}"));
+    }
+}
+
+/// A read that a kept connection loses is repeated on another one, which nobody has signed in.
+#[test]
+fn a_login_does_not_outlive_its_connection() {
+    let ways = Ways::new(false);
+    for method in ["GET", "POST"] {
+        let mut bob = ways.line("absolute", "bob");
+        bob.sign_in("NTLM", "bob");
+        let mut ann = ways.line("absolute", "ann");
+        ann.sign_in("NTLM", "ann");
+        let lost = ann.ask(Request::new(method, &format!("{}/lose", ann.url)));
+        match method {
+            "GET" => assert_eq!((lost.status, lost.text().as_str()), (401, "who?")),
+            _ => lost.assert_problem(502, "upstream-failed"),
+        }
+        ann.is_nobody(method);
+        bob.is_signed_in_as("bob", method);
     }
 }
 

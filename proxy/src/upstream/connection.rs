@@ -42,9 +42,14 @@ pub(crate) struct PooledConnection {
     /// Whose newest request it carries.
     owner: Option<Owner>,
     /// It may be signed in, so that nobody else may use it.
-    private: bool,
-    /// The newest credentials that may have signed it in.
-    pub(super) login: Option<HeaderValue>,
+    sign_in: Option<Box<SignIn>>,
+}
+
+/// How a connection may have been signed in.
+#[derive(Debug, Default)]
+struct SignIn {
+    /// The newest credentials that may have done it. `None`: only an answer has named a scheme.
+    credentials: Option<HeaderValue>,
 }
 
 /// Where a connection stood when a request began.
@@ -93,8 +98,7 @@ impl PooledConnection {
             proven: false,
             untouched: false,
             owner: None,
-            private: false,
-            login: None,
+            sign_in: None,
         }
     }
 
@@ -124,9 +128,11 @@ impl PooledConnection {
     /// `after-send`.
     pub(super) fn begin(&mut self, request: &Request<RequestBody>, owner: &Owner) -> Mark {
         if credentials_may_bind(request.headers()) {
-            self.private = true;
-            self.login = request.headers().get(AUTHORIZATION).cloned();
-            self.login.iter_mut().for_each(|login| login.set_sensitive(true));
+            let mut credentials = request.headers().get(AUTHORIZATION).cloned();
+            if let Some(value) = &mut credentials {
+                value.set_sensitive(true);
+            }
+            self.sign_in = Some(Box::new(SignIn { credentials }));
         }
         self.owner = Some(owner.clone());
         self.wire.arm();
@@ -159,7 +165,9 @@ impl PooledConnection {
             Sender::Exclusive(sender) => sender.try_send_request(request).await,
             Sender::Shared(stream) => stream.send(request).await,
         }?;
-        self.private |= answer_may_bind(answer.headers());
+        if answer_may_bind(answer.headers()) {
+            self.sign_in.get_or_insert_default();
+        }
         Ok(answer)
     }
 
@@ -174,6 +182,11 @@ impl PooledConnection {
     /// Whether its upstream has not closed it, as far as is known.
     pub(super) fn is_open(&self) -> bool {
         self.exclusive().is_some_and(|sender| !sender.is_closed())
+    }
+
+    /// The newest credentials that may have signed it in.
+    pub(super) fn login(&self) -> Option<&HeaderValue> {
+        self.sign_in.as_ref()?.credentials.as_ref()
     }
 
     pub(super) fn leads_to(&self, target: &Target) -> bool {
@@ -249,7 +262,7 @@ impl PooledConnection {
         self.wire.disarm();
         let pool = Arc::clone(&self.pool);
         match self.owner.take() {
-            Some(owner) if self.private => {
+            Some(owner) if self.sign_in.is_some() => {
                 if let Ok(place) = Arc::clone(&pool.private).try_acquire_owned() {
                     owner.keep(self, place);
                 }

@@ -52,7 +52,10 @@ struct Session {
 
 /// Whose a connection becomes if the request on it signs it in.
 #[derive(Debug, Clone)]
-pub(crate) struct Owner {
+pub(crate) struct Owner(Arc<OwnerParts>);
+
+#[derive(Debug)]
+struct OwnerParts {
     connections: Weak<PrivateConnections>,
     session: Session,
 }
@@ -70,14 +73,14 @@ impl Owner {
             run: metadata.run.clone(),
             relayed: through.iter().any(|name| headers.contains_key(name)),
         };
-        Self { connections: Arc::downgrade(connections), session }
+        Self(Arc::new(OwnerParts { connections: Arc::downgrade(connections), session }))
     }
 
     /// The newest of this owner's connections to the target. `signs_in`: the request has credentials
     /// that sign it in. One that came through another proxy needs them.
     pub(super) fn take(&self, target: &Target, signs_in: bool) -> Option<PooledConnection> {
-        let connections = self.connections.upgrade()?;
-        if self.session.relayed && !signs_in {
+        let connections = self.0.connections.upgrade()?;
+        if self.0.session.relayed && !signs_in {
             return None;
         }
         let mut kept = connections.lock();
@@ -88,23 +91,23 @@ impl Owner {
 
     /// Who a request to the target speaks as, if it has no credentials.
     pub(crate) fn login(&self, target: &Target) -> Login {
-        let Some(connections) = self.connections.upgrade() else { return Login::default() };
+        let Some(connections) = self.0.connections.upgrade() else { return Login::default() };
         let kept = connections.lock();
-        let own = kept.iter().rfind(|one| !self.session.relayed && self.owns(one, target));
-        let credentials = own.and_then(|one| one.connection.login.clone());
+        let own = kept.iter().rfind(|one| !self.0.session.relayed && self.owns(one, target));
+        let credentials = own.and_then(|one| one.connection.login().cloned());
         Login { connection: connections.id, credentials }
     }
 
     fn owns(&self, kept: &Kept, target: &Target) -> bool {
-        kept.session == self.session
+        kept.session == self.0.session
             && kept.connection.is_open()
             && kept.connection.leads_to(target)
     }
 
     /// Keeps a connection for this owner's next request, unless the client has left.
     pub(super) fn keep(&self, connection: PooledConnection, place: OwnedSemaphorePermit) {
-        let Some(connections) = self.connections.upgrade() else { return };
-        let session = self.session.clone();
+        let Some(connections) = self.0.connections.upgrade() else { return };
+        let session = self.0.session.clone();
         let mut kept = connections.lock();
         if kept.len() >= PER_CLIENT {
             kept.remove(0);

@@ -57,7 +57,7 @@ fn unannounced(pid: u32) -> LockHolder {
 }
 
 /// The process and the file (`MAJOR:MINOR:INODE`) of a held lock of flock(2), from a line of `/proc/locks`
-/// (proc_locks(5)).
+/// (`proc_locks(5)`).
 fn flock_of(line: &str) -> Option<(u32, &str)> {
     let mut words = line.split_whitespace().skip(1);
     (words.next()? == "FLOCK").then_some(())?;

@@ -106,6 +106,11 @@ impl DatabaseLock {
         &self.path
     }
 
+    /// Takes the database away from everybody except its owner.
+    pub(crate) fn make_private(&self) -> io::Result<()> {
+        private::tighten_at(&self.path)
+    }
+
     /// To be held by all that have connections to the database.
     pub(crate) fn descriptor(&self) -> Arc<File> {
         Arc::clone(&self.database)

@@ -67,6 +67,8 @@ pub(crate) fn start(options: &Options, clock: Arc<dyn Clock>) -> Result<Engine, 
     {
         return Err(remains::refusal(path, missing));
     }
+    lock.make_private()
+        .map_err(|error| Error::Open { path: path.clone(), message: error.to_string() })?;
     for_each_file(path, private::tighten_at)?;
     let mut conn = connection::open_writer(path).map_err(refused)?;
     // SQLite also serves frames of the log that were never synced: sync them before acting on any of them.
@@ -152,11 +154,10 @@ impl Writer {
     }
 }
 
-/// Does `what` with all files that are opened by their names, of which some may not exist.
+/// Does `what` with all files beside the database, of which some may not exist.
 fn for_each_file(database: &Path, what: fn(&Path) -> io::Result<()>) -> Result<(), Error> {
     let beside = [files::log, files::index, files::journal, files::reserve, files::head];
-    let paths = beside.map(|name| name(database));
-    for path in [database.to_owned()].into_iter().chain(paths) {
+    for path in beside.map(|name| name(database)) {
         what(&path).map_err(|error| Error::Open { path, message: error.to_string() })?;
     }
     Ok(())

@@ -51,7 +51,7 @@ pub(crate) fn read(path: &Path) -> io::Result<File> {
     let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK;
     let file = OpenOptions::new().read(true).custom_flags(flags.bits().cast_signed()).open(path)?;
     if !file.metadata()?.is_file() {
-        return Err(refusal(path, "is not a regular file: remove it"));
+        return Err(io::Error::other("is not a regular file: remove it"));
     }
     Ok(file)
 }
@@ -82,15 +82,15 @@ pub fn tighten_at(path: &Path) -> io::Result<()> {
 fn check_metadata(metadata: &fs::Metadata, path: &Path) -> io::Result<()> {
     let (shown, us) = (path.display(), geteuid().as_raw());
     if metadata.is_symlink() {
-        return Err(refusal(path, &format!("is a link, which is not followed: rm {shown}")));
+        return Err(io::Error::other(format!("is a link, which is not followed: rm {shown}")));
     }
     if !metadata.is_file() {
-        return Err(refusal(path, "is not a regular file: remove it"));
+        return Err(io::Error::other("is not a regular file: remove it"));
     }
     if metadata.uid() != us {
         let owner = metadata.uid();
         let why = format!("belongs to user {owner}, not to user {us}: chown {us} {shown}");
-        return Err(refusal(path, &why));
+        return Err(io::Error::other(why));
     }
     if metadata.nlink() > 1 {
         let why = format!(
@@ -98,7 +98,7 @@ fn check_metadata(metadata: &fs::Metadata, path: &Path) -> io::Result<()> {
              keep one",
             metadata.nlink()
         );
-        return Err(refusal(path, &why));
+        return Err(io::Error::other(why));
     }
     Ok(())
 }
@@ -121,11 +121,6 @@ fn tighten(metadata: &fs::Metadata, path: &Path) {
             "others can use this file of the engine, and its mode cannot be changed"
         ),
     }
-}
-
-/// Says which file it is: callers do not.
-fn refusal(path: &Path, why: &str) -> io::Error {
-    io::Error::other(format!("{} {why}", path.display()))
 }
 
 #[cfg(test)]

@@ -26,27 +26,28 @@ pub fn embedded(ip: Ipv6Addr) -> Vec<Ipv4Addr> {
     // RFC 6052, 2.2: the address begins behind the prefix, and leaves out the bits 64 to 71.
     let without_gap = (u128::from(ip) >> 64 << 56) | (u128::from(ip) & ((1 << 56) - 1));
     let behind_prefix = |bits: u32| Ipv4Addr::from((without_gap >> (88 - bits)) as u32);
-    match s {
-        // Mapped, compatible (RFC 4291, 2.5.5) and translated (RFC 2765, 2.1).
-        [0, 0, 0, 0, 0, 0 | 0xffff, high, low] | [0, 0, 0, 0, 0xffff, 0, high, low] => {
-            vec![joined(high, low)]
-        }
-        // NAT64 (RFC 6052, 2.1).
-        [0x64, 0xff9b, 0, 0, 0, 0, high, low] => vec![joined(high, low)],
+    let mut found = match s {
+        // Mapped, compatible (RFC 4291, 2.5.5), translated (RFC 2765, 2.1), NAT64 (RFC 6052, 2.1),
+        // and 6to4 (RFC 3056, 2).
+        [0, 0, 0, 0, 0, 0 | 0xffff, high, low]
+        | [0, 0, 0, 0, 0xffff, 0, high, low]
+        | [0x64, 0xff9b, 0, 0, 0, 0, high, low]
+        | [0x2002, high, low, ..] => vec![joined(high, low)],
         // Local-use NAT64 (RFC 8215): the prefix may be longer.
         [0x64, 0xff9b, 1, ..] => {
             let by_length =
                 [behind_prefix(48), behind_prefix(56), behind_prefix(64), joined(s[6], s[7])];
             by_length.into_iter().filter(|ip| !ip.is_unspecified()).collect()
         }
-        // 6to4 (RFC 3056, 2).
-        [0x2002, high, low, ..] => vec![joined(high, low)],
         // Teredo (RFC 4380, 4): its server, and the client, inverted.
         [0x2001, 0, ..] => vec![joined(s[2], s[3]), joined(!s[6], !s[7])],
-        // ISATAP (RFC 5214, 6.1).
-        [_, _, _, _, 0 | 0x200, 0x5efe, high, low] => vec![joined(high, low)],
         _ => Vec::new(),
+    };
+    // ISATAP, below any prefix (RFC 5214, 6.1).
+    if matches!(s, [_, _, _, _, 0 | 0x200, 0x5efe, ..]) {
+        found.push(joined(s[6], s[7]));
     }
+    found
 }
 
 /// The one form of a host that is written in another: a name without the dot at its end (RFC 1034,
@@ -125,6 +126,7 @@ mod tests {
             ("Teredo client", "2001:0:4136:e378:8000:63bf:3fff:fdde"),
             ("Teredo server", "2001:0:c000:221:8000:63bf:3fff:fdd2"),
             ("ISATAP", "2001:db8::5efe:192.0.2.33"),
+            ("6to4 that looks like ISATAP", "2002:c000:221::5efe:8.8.8.8"),
             ("ISATAP, global", "2001:db8::200:5efe:192.0.2.33"),
         ] {
             assert!(embedded(address.parse().unwrap()).contains(&meant), "{form}: {address}");

@@ -19,6 +19,7 @@ pub(crate) const HOP_BY_HOP: &[&str] = &[
     "proxy-authenticate",
     "proxy-authorization",
     "proxy-authentication-info",
+    "proxy-support",
 ];
 
 /// Fields that stay even if `Connection` names them: without them the message would mean something

@@ -13,7 +13,7 @@ const DOMAIN: usize = 28;
 const USER: usize = 36;
 const FLAGS: usize = 60;
 
-/// NTLMSSP_NEGOTIATE_UNICODE ([MS-NLMP] 2.2.2.5).
+/// `NTLMSSP_NEGOTIATE_UNICODE` ([MS-NLMP] 2.2.2.5).
 const UNICODE: u8 = 1;
 
 /// Domain and user that an Authorization signs in. `None`: it names none.

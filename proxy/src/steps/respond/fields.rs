@@ -7,6 +7,7 @@ use hyper::http::response::Parts;
 use hyper::{HeaderMap, StatusCode, Version};
 use proxy_core::http::hop_by_hop;
 use proxy_core::http::own_fields::RETRY_TOKEN;
+use proxy_core::identity::connection_auth::answer_may_bind;
 use store::call::Doubt;
 use store::model::Timestamp;
 
@@ -45,6 +46,17 @@ pub(crate) fn remove_retry(fields: &mut HeaderMap) {
     hop_by_hop::remove_where(fields, |name| {
         name.contains("retry-after") || name.contains("should-retry")
     });
+}
+
+/// Says that a login lasts as long as the client's connection, as some clients need to know before
+/// they sign in by NTLM or Negotiate through a proxy (RFC 4559, 6).
+pub(super) fn support_logins(head: &mut Parts) {
+    if head.status == StatusCode::UNAUTHORIZED && answer_may_bind(&head.headers) {
+        head.headers.insert(
+            HeaderName::from_static("proxy-support"),
+            HeaderValue::from_static("Session-Based-Authentication"),
+        );
+    }
 }
 
 /// Adds the time when an answer came, if it has no Date (RFC 9110, 6.6.1).

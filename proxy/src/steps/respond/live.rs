@@ -12,7 +12,9 @@ use store::decision::Decision;
 use store::state::Knowledge;
 use store::{Clock as _, SystemClock};
 
-use super::fields::{add_date, add_doubt, own_framing, remove_retry, with_trailers};
+use super::fields::{
+    add_date, add_doubt, own_framing, remove_retry, support_logins, with_trailers,
+};
 use crate::body::reply::ReplyBody;
 use crate::config::Outcome;
 use crate::steps::exchange::Exchange;
@@ -39,6 +41,7 @@ pub(crate) fn passed(via: &HeaderValue, passed: PassedAnswer, reason: &PassReaso
         head.headers.insert(TRAILER, trailer);
     }
     add_via(&mut head.headers, via);
+    support_logins(&mut head);
     let decision = match reason.bypass() {
         None => Decision::Passed,
         Some(reason) => {
@@ -77,6 +80,7 @@ pub(super) fn answered(exchange: &Exchange<()>, answered: Answered) -> Reply {
         (Knowledge::Unknown, None) => IdempotencyStatus::because(Decision::InDoubt, "idempotent"),
     };
     add_via(&mut head.headers, &exchange.context.own.via);
+    support_logins(&mut head);
     exchange.label.put(&mut head.headers, status);
     if let Some(doubt) = &settled.doubt {
         add_doubt(&mut head.headers, &exchange.label.visible(doubt));
