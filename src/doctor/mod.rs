@@ -50,8 +50,8 @@ fn run_checks(
     }
     let engine = AttachedEngine::attach_or_start(target, &upstream_proxy)?;
     let checked = check_through_engine(&engine, &inherited, findings);
-    engine.close(ExitStatus::Done, printer);
-    checked
+    let closed = engine.close(Ok(ExitStatus::Done), printer);
+    checked.and(closed.map(drop))
 }
 
 fn check_through_engine(
