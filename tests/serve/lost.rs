@@ -69,6 +69,8 @@ fn load(engine: &Engine, upstream: &Upstream, begun: &AtomicUsize) -> Vec<String
                     let Ok(answer) = request.try_via(engine.proxy) else { return };
                     match answer.status {
                         200 => acknowledged.lock().unwrap().push(body),
+                        // A read that met a hole before anyone looked.
+                        500 => return answer.assert_problem(500, "internal"),
                         _ => return answer.assert_problem(503, "store-lost"),
                     }
                     begun.fetch_add(1, Ordering::SeqCst);
