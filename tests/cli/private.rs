@@ -38,7 +38,7 @@ fn beside(builder: &Builder, suffix: &str) -> PathBuf {
     PathBuf::from(format!("{}{suffix}", builder.database_path().display()))
 }
 
-/// Each test is a process of its own, so the umask is, too.
+/// Each test is its own process, so the umask is the test's alone.
 fn with_umask(umask: u32) {
     rustix::process::umask(Mode::from_raw_mode(umask));
 }
@@ -206,7 +206,7 @@ fn files_of_another_user_are_refused() {
         let at = beside(&builder, suffix);
         std::os::unix::fs::chown(&at, Some(65_534), None).unwrap();
         let (status, log) = builder.try_start().err().unwrap();
-        let said = log.lines().last().unwrap();
-        assert!(status.code() == Some(2) && said.contains("chown 0 "), "{suffix}: {said}");
+        let output = log.lines().last().unwrap();
+        assert!(status.code() == Some(2) && output.contains("chown 0 "), "{suffix}: {output}");
     }
 }

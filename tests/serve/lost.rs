@@ -69,6 +69,8 @@ fn load(engine: &Engine, upstream: &Upstream, begun: &AtomicUsize) -> Vec<String
                     let Ok(answer) = request.try_via(engine.proxy) else { return };
                     match answer.status {
                         200 => acknowledged.lock().unwrap().push(body),
+                        // A read that met a hole before anyone looked.
+                        500 => return answer.assert_problem(500, "internal"),
                         _ => return answer.assert_problem(503, "store-lost"),
                     }
                     begun.fetch_add(1, Ordering::SeqCst);
@@ -97,14 +99,14 @@ fn check_next_start(
             true
         }
         Err((status, log)) => {
-            let said = log.lines().last().unwrap_or_default();
-            assert_eq!(status.code(), Some(2), "{what}: {said}");
+            let output = log.lines().last().unwrap_or_default();
+            assert_eq!(status.code(), Some(2), "{what}: {output}");
             assert!(
-                said.contains("--new-database")
-                    || said.contains("--accept-loss")
-                    || said.contains("restore a backup")
-                    || said.contains("Restore a backup"),
-                "{what}: {said}"
+                output.contains("--new-database")
+                    || output.contains("--accept-loss")
+                    || output.contains("restore a backup")
+                    || output.contains("Restore a backup"),
+                "{what}: {output}"
             );
             false
         }
@@ -126,10 +128,10 @@ fn files_that_are_lost_under_load_end_the_engine_and_are_missed_at_the_next_star
         let home = engine.builder().home().to_owned();
         let (status, builder) = engine.wait();
         assert_eq!(status.code(), Some(70), "{what}");
-        let said = fs::read_to_string(home.join("engine.log")).unwrap();
+        let output = fs::read_to_string(home.join("engine.log")).unwrap();
         assert!(
-            said.contains("the store lost its files") || said.contains("cannot continue"),
-            "{what}: {said}"
+            output.contains("the store lost its files") || output.contains("cannot continue"),
+            "{what}: {output}"
         );
         let starts = check_next_start(what, &builder, &upstream, &acknowledged);
         let is_whole = what.contains("index") || what == "the database is replaced";
@@ -141,7 +143,7 @@ fn files_that_are_lost_under_load_end_the_engine_and_are_missed_at_the_next_star
 #[test]
 fn files_that_are_lost_before_the_start_are_missed_at_the_next_start() {
     for (what, damage) in DAMAGES {
-        // Without its folder nothing is left that could tell; only an engine that still runs can write it.
+        // Without its folder nothing is left to compare with; only an engine that still runs can write it.
         if what.contains("folder") {
             continue;
         }
@@ -244,7 +246,7 @@ fn an_older_copy_in_the_place_of_the_database_is_refused() {
     let (_, builder) = engine.wait();
     fs::copy(&copy, builder.database_path()).unwrap();
     assert!(!check_next_start("an older copy", &builder, &upstream, &[]));
-    // Another database is no copy of it at all.
+    // Another database is not even a copy of it.
     let other = engine!().start();
     other.post(&upstream.url("/act"), "three").assert_is(200, "executed");
     other.terminate();
@@ -270,11 +272,11 @@ fn a_new_database_where_there_was_one_has_to_be_meant() {
             fs::rename(beside(suffix), away.join(suffix)).unwrap();
         }
         let (status, log) = builder.try_start().err().unwrap();
-        let said = log.lines().last().unwrap();
-        let named = said.contains(&beside(kept).display().to_string());
+        let output = log.lines().last().unwrap();
+        let named = output.contains(&beside(kept).display().to_string());
         assert!(
-            status.code() == Some(2) && named && said.contains("--new-database"),
-            "{kept}: {said}"
+            status.code() == Some(2) && named && output.contains("--new-database"),
+            "{kept}: {output}"
         );
         for suffix in all.into_iter().filter(|suffix| *suffix != kept) {
             fs::rename(away.join(suffix), beside(suffix)).unwrap();
@@ -290,7 +292,7 @@ fn a_new_database_where_there_was_one_has_to_be_meant() {
 
 /// A first start that was killed at any moment leaves nothing that the next one refuses.
 #[test]
-fn a_first_start_that_was_interrupted_is_no_loss() {
+fn a_first_start_that_was_interrupted_is_not_a_loss() {
     let builder = engine!();
     let database = builder.database_path().to_owned();
     fs::create_dir_all(database.parent().unwrap()).unwrap();

@@ -39,6 +39,7 @@ pub(crate) struct Engine {
     pub(crate) secret: Secret,
     pub(crate) caches: Arc<Caches>,
     pub(crate) lock: Arc<DatabaseLock>,
+    pub(crate) watch: Arc<Watch>,
 }
 
 /// Opens a database and starts its threads; the writer reads the time from `clock`.
@@ -112,7 +113,7 @@ pub(crate) fn start(options: &Options, clock: Arc<dyn Clock>) -> Result<Engine, 
         reserve,
         undelivered_for: micros(options.undelivered_for),
         checkpoints,
-        watch,
+        watch: Arc::clone(&watch),
         head_file,
         caches: Arc::clone(&caches),
         parked: Vec::new(),
@@ -121,7 +122,7 @@ pub(crate) fn start(options: &Options, clock: Arc<dyn Clock>) -> Result<Engine, 
     fatal::spawn("writer", move || run::run(writer, &messages))
         .map_err(|error| no_thread(path, &error))?;
     let writer = WriterHandle::new(sender, options.max_queue, status);
-    Ok(Engine { writer, secret, caches, lock })
+    Ok(Engine { writer, secret, caches, lock, watch })
 }
 
 impl Writer {

@@ -99,7 +99,7 @@ fn missing_now(path: &Path) -> Result<Option<Known>, Error> {
     };
     match found {
         Ok(missing) => Ok(missing),
-        // An empty database has no such table. What is no database is reported by the next step.
+        // An empty database has no such table. Anything that is not a database is reported by the next step.
         Err(error) if error.sqlite_error_code() == Some(rusqlite::ErrorCode::Unknown) => {
             Ok(known.filter(|known| known.seq > 0))
         }

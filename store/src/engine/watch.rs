@@ -20,7 +20,7 @@ use crate::sqlite::queries;
 /// (<https://www.sqlite.org/fileformat2.html#walformat>).
 const LOG_HEADER: u64 = 32;
 const FRAME_HEADER: u64 = 24;
-/// Where the two salts stand in these headers. Frames of an earlier use of the log have others.
+/// Where the two salts are in these headers. Frames of an earlier use of the log have others.
 const LOG_SALTS: usize = 16;
 const FRAME_SALTS: usize = 8;
 

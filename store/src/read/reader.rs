@@ -16,11 +16,12 @@ use uuid::Uuid;
 use crate::decide::brief::Brief;
 use crate::engine::lock::DatabaseLock;
 use crate::engine::status::Status;
+use crate::engine::watch::Watch;
 use crate::engine::{holder, remains};
 use crate::files::{self, Identity};
 use crate::mutex::lock;
 use crate::read::output;
-use crate::sqlite::error::{self, Fail};
+use crate::sqlite::error::{self, Fail, Severity};
 use crate::sqlite::{
     answers, claims, connection, facts, ids, meta, migrations, queries, rows, scope,
 };
@@ -46,6 +47,7 @@ struct Pool {
 /// The database that the engine in this process owns.
 struct WatchedDatabase {
     identity: Identity,
+    watch: Arc<Watch>,
     /// Outlives the connections (see `DatabaseLock`).
     _descriptor: Arc<File>,
 }
@@ -101,8 +103,9 @@ impl Reader {
     }
 
     /// The reader of the engine that owns the database.
-    pub(crate) fn of_owner(lock: &DatabaseLock, status: &Arc<Status>) -> Self {
-        let owner = WatchedDatabase { identity: lock.identity(), _descriptor: lock.descriptor() };
+    pub(crate) fn of_owner(lock: &DatabaseLock, watch: Arc<Watch>, status: &Arc<Status>) -> Self {
+        let owner =
+            WatchedDatabase { identity: lock.identity(), watch, _descriptor: lock.descriptor() };
         Self::of(lock.path(), Arc::clone(status), Some(owner))
     }
 
@@ -133,6 +136,7 @@ impl Reader {
         };
         let result = read(&conn).map_err(|fail| match fail {
             Fail::Refused(error) => error,
+            Fail::Sql(error) if self.has_lost_files(&error) => Error::Lost,
             Fail::Sql(error) => error::public(&error),
         });
         let mut idle = lock(&self.0.idle);
@@ -140,6 +144,12 @@ impl Reader {
             idle.push(conn);
         }
         result
+    }
+
+    /// Whether a read failed because the files are no longer what they were.
+    fn has_lost_files(&self, error: &rusqlite::Error) -> bool {
+        let is_lost = |owner: &WatchedDatabase| owner.watch.check_again().is_err();
+        error::severity(error) == Severity::Fatal && self.0.owner.as_ref().is_some_and(is_lost)
     }
 
     /// The engine's files may have been replaced since the watch last looked.

@@ -69,7 +69,7 @@ impl Store {
     pub(crate) fn open_at(options: &Options, clock: Arc<dyn Clock>) -> Result<Self, Error> {
         let engine = open::start(options, clock)?;
         Ok(Self(Arc::new(Inner {
-            reader: Reader::of_owner(&engine.lock, engine.writer.status()),
+            reader: Reader::of_owner(&engine.lock, engine.watch, engine.writer.status()),
             writer: engine.writer,
             secret: engine.secret,
             caches: engine.caches,
