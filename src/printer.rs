@@ -129,7 +129,7 @@ fn push_visible(shown: &mut String, c: char) {
     }
 }
 
-/// Controls of C0 and C1, the property Bidi_Control of Unicode, and what breaks lines or is not
+/// Controls of C0 and C1, the property `Bidi_Control` of Unicode, and what breaks lines or is not
 /// seen.
 fn is_unsafe(c: char) -> bool {
     c.is_control()

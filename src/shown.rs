@@ -17,8 +17,9 @@ pub(crate) fn for_client(execution: Execution) -> Execution {
         Origin::Api => execution,
         Origin::Proxy => Execution {
             tool_name: text(execution.tool_name),
-            tool_input: json(execution.tool_input),
-            output: execution.output.map(json),
+            rule: execution.rule.map(text),
+            tool_input: json(&execution.tool_input),
+            output: execution.output.as_ref().map(json),
             error: execution.error.map(text),
             idempotency_key: execution.idempotency_key.map(text),
             ..execution
@@ -39,6 +40,7 @@ pub(crate) fn document(document: Box<RawValue>) -> Box<RawValue> {
 pub(crate) fn summary(summary: ExecutionSummary) -> ExecutionSummary {
     ExecutionSummary {
         tool_name: text(summary.tool_name),
+        rule: summary.rule.map(text),
         error: summary.error.map(|error| beginning(&error)),
         idempotency_key: summary.idempotency_key.map(text),
         preview: beginning(&summary.preview),
@@ -74,7 +76,7 @@ pub(crate) fn detail(detail: ExecutionDetail, limit: usize) -> ExecutionDetail {
         request: detail.request.map(|request| RequestDetail {
             method: request.method,
             url: text(request.url),
-            headers: json(request.headers),
+            headers: json(&request.headers),
             body: request.body.map(cut),
         }),
         answer: detail.answer.map(|mut answer| {
@@ -99,11 +101,11 @@ pub(crate) fn text(whole: String) -> String {
 }
 
 fn event(event: Event) -> Event {
-    Event { detail: json(event.detail), ..event }
+    Event { detail: json(&event.detail), ..event }
 }
 
-fn json(whole: Json) -> Json {
-    shown::json(&whole).into_owned()
+fn json(whole: &Json) -> Json {
+    shown::json(whole).into_owned()
 }
 
 fn beginning(part: &str) -> String {

@@ -63,11 +63,12 @@ pub(crate) async fn derive(
     };
     let digests = digests.map_err(|error| unreadable(&error))?;
     let named = guarded.rule.as_ref().and_then(|rule| rule.tool.as_deref());
-    let tool_name = match (named, tool_call) {
-        (None, Some(call)) => {
-            format!("tools/call {} {}", call.shown_name(), request.target.authority.host)
-        }
-        _ => key::tool_name(named, &request.parts.method, &request.target),
+    let of_tool = |name: String| format!("tools/call {name} {}", request.target.authority.host);
+    let (tool_name, recorded_tool) = if let (None, Some(call)) = (named, tool_call) {
+        (of_tool(call.shown_name()), of_tool(call.masked_name()))
+    } else {
+        let name = key::tool_name(named, &request.parts.method, &request.target);
+        (name.clone(), name)
     };
     let no_trailers = HeaderMap::new();
     let identity = key::derive(&KeyInput {
@@ -82,7 +83,7 @@ pub(crate) async fn derive(
         keyed_digest,
     })?;
     let adds_key = keys.adds;
-    Ok(Identified { request, body, scope, guarded, tool_name, identity, adds_key })
+    Ok(Identified { request, body, scope, guarded, tool_name, recorded_tool, identity, adds_key })
 }
 
 /// The key that a tool call names: by header, or in its `_meta`.

@@ -3,7 +3,7 @@
 use proxy_core::masking::input::{BodyToKeep, input_json};
 use proxy_core::masking::shown;
 use proxy_core::received::ReceivedRequest;
-use store::call::{Call, UpstreamKey};
+use store::call::{Call, CallKey, UpstreamKey};
 use store::key::Encoder;
 use store::model::EffectClass;
 
@@ -14,7 +14,8 @@ use crate::body::buffer::BufferedBody;
 impl Identified {
     /// The call as it is recorded, and as it goes out.
     pub(crate) fn prepare(self) -> (Call, OutboundCall) {
-        let Self { request, body, scope, guarded, tool_name, identity, adds_key } = self;
+        let Self { request, body, scope, guarded, identity, adds_key, .. } = self;
+        let (tool_name, recorded_tool) = (self.tool_name, self.recorded_tool);
         let keeps = guarded.rule.as_ref().is_none_or(|rule| rule.answer.store_body);
         let kept = BodyToKeep {
             bytes: body.in_memory().filter(|_| keeps),
@@ -41,7 +42,8 @@ impl Identified {
         let undelivered = undelivered.unwrap_or_default();
         let call = Call {
             scope,
-            tool_name: shown::text(&tool_name).into_owned(),
+            key: identity.key.map(|key| if recorded_tool == tool_name { key } else { hidden(key) }),
+            tool_name: recorded_tool,
             input,
             class,
             digests: identity.digests,
@@ -49,9 +51,17 @@ impl Identified {
             upstream_key,
             retry_token: metadata.retry_token,
             undelivered,
-            rule: guarded.why.into_owned(),
-            key: identity.key,
+            rule: shown::text(&guarded.why).into_owned(),
         };
         (call, OutboundCall { target, class, head, body, trailers, adds_key })
+    }
+}
+
+/// A derived key without the name of the tool in its text, for records: that has a secret. Which
+/// execution the key names stays as it is.
+fn hidden(key: CallKey) -> CallKey {
+    match key.text.splitn(3, ':').nth(2) {
+        Some(rest) if !key.explicit => CallKey { text: format!("auto:[masked]:{rest}"), ..key },
+        _ => key,
     }
 }

@@ -69,7 +69,10 @@ pub(crate) struct Identified {
     pub(crate) body: BufferedBody,
     pub(crate) scope: Scope,
     pub(crate) guarded: Guarded,
+    /// As its key has it.
     pub(crate) tool_name: String,
+    /// The same without secrets.
+    pub(crate) recorded_tool: String,
     pub(crate) identity: CallIdentity,
     /// Where the engine puts its own key upstream.
     pub(crate) adds_key: Option<KeyPlace>,

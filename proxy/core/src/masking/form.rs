@@ -1,6 +1,6 @@
 //! Forms with their secrets masked.
 
-use super::excerpt::Text;
+use super::excerpt::Excerpt;
 use super::json;
 use super::names::{is_secret_parameter, mentions_secret};
 use super::url::{decoded, hides_secret, mask_pairs};
@@ -17,10 +17,10 @@ pub(super) fn masked_pairs(form: &str) -> Option<String> {
     (!hides).then(|| {
         let masked = mask_pairs(form, |name, value| {
             is_secret_parameter(name) && !name.eq_ignore_ascii_case("key")
-                || hides_secret(Text::whole(value))
+                || hides_secret(Excerpt::whole(value))
                 || json::hides_secret(&decoded(value))
         });
         // Names, and what has no name.
-        Text::whole(&masked).masked().into_owned()
+        Excerpt::whole(&masked).masked().into_owned()
     })
 }

@@ -190,7 +190,8 @@ impl<'de> Visitor<'de> for Children<'_> {
         let [name, value] = pair;
         let text = if name.starts_with('"') { read(name).unwrap_or_default() } else { "".into() };
         if count == 2 && is_name_of_secret(&text) && is_value(value) {
-            return Ok(self.mask(value));
+            self.mask(value);
+            return Ok(());
         }
         pair.into_iter().take(count).try_for_each(|value| self.look(value))
     }

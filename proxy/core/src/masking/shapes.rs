@@ -5,7 +5,7 @@ use std::ops::Range;
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
 
-use super::excerpt::Text;
+use super::excerpt::Excerpt;
 use super::prefixes::{Chars, PREFIXES, Prefix};
 
 /// A run of letters and digits that no word is.
@@ -14,7 +14,7 @@ const DENSE: usize = 16;
 /// How many bytes behind a prefix decide whether it begins a credential.
 const SEEN: usize = 128;
 
-impl Text<'_> {
+impl Excerpt<'_> {
     /// The end of what follows `from` in these characters.
     fn end_of(&self, from: usize, has: impl Fn(u8) -> bool) -> usize {
         let bytes = &self.text.as_bytes()[from..];
@@ -30,16 +30,15 @@ impl Text<'_> {
     fn begins(&self, at: usize) -> bool {
         let before = &self.text.as_bytes()[..at];
         match before {
-            [.., b'\\', b'n' | b'r' | b't'] => true,
+            [] | [.., b'\\', b'n' | b'r' | b't'] => true,
             [.., b'%', high, low] if high.is_ascii_hexdigit() && low.is_ascii_hexdigit() => true,
             [.., last] => !last.is_ascii_alphanumeric(),
-            [] => true,
         }
     }
 }
 
 /// The credential with a known beginning at `start`, by its longest beginning.
-pub(super) fn prefixed(text: Text<'_>, start: usize) -> Option<(Range<usize>, &'static str)> {
+pub(super) fn prefixed(text: Excerpt<'_>, start: usize) -> Option<(Range<usize>, &'static str)> {
     let rest = &text.text[start..];
     if !text.begins(start) {
         return None;
@@ -54,7 +53,8 @@ pub(super) fn prefixed(text: Text<'_>, start: usize) -> Option<(Range<usize>, &'
     let within = text.text[..start].ends_with(['_', '-']);
     let fits = |prefix: &&Prefix| {
         let from = start + prefix.start.len();
-        let seen = Text { text: &text.text[..text.text.floor_char_boundary(from + SEEN)], ..text };
+        let seen =
+            Excerpt { text: &text.text[..text.text.floor_char_boundary(from + SEEN)], ..text };
         let place = from..seen.end_of(from, |byte| prefix.chars.has(byte));
         text.suffices(&place, prefix.least)
             && (!prefix.dense || !within && is_dense(&text.text[place], DENSE))
@@ -72,7 +72,7 @@ pub(super) fn is_dense(text: &str, run: usize) -> bool {
 
 /// The JSON Web Token at `start` (RFC 7519): its header, and at least one more part behind a dot.
 /// `Err`: none begins before this place.
-pub(super) fn jwt(text: Text<'_>, start: usize) -> Result<Range<usize>, usize> {
+pub(super) fn jwt(text: Excerpt<'_>, start: usize) -> Result<Range<usize>, usize> {
     const LEAST: usize = 10;
     if !text.text[start..].starts_with("eyJ") || !text.begins(start) {
         return Err(start);
@@ -92,7 +92,7 @@ pub(super) fn jwt(text: Text<'_>, start: usize) -> Result<Range<usize>, usize> {
 }
 
 /// The private key at `start`, to its last line (RFC 7468), or to the end of the text.
-pub(super) fn pem(whole: Text<'_>, start: usize) -> Option<Range<usize>> {
+pub(super) fn pem(whole: Excerpt<'_>, start: usize) -> Option<Range<usize>> {
     let text = whole.text;
     let rest = &text[start..];
     let Some(label) = rest.strip_prefix("-----BEGIN ") else {
@@ -114,7 +114,7 @@ pub(super) fn pem(whole: Text<'_>, start: usize) -> Option<Range<usize>> {
 
 /// The credential behind the name of a scheme, which it is kept with.
 pub(super) fn credential(
-    text: Text<'_>,
+    text: Excerpt<'_>,
     scheme: Range<usize>,
 ) -> Option<(Range<usize>, &'static str)> {
     if !text.begins(scheme.start) {
@@ -148,8 +148,8 @@ fn is_basic(token: &str) -> bool {
 }
 
 /// The bot token of which `:` is at `colon`: 5 to 16 digits, and 35 characters that begin with `AA`.
-pub(super) fn telegram(text: Text<'_>, colon: usize) -> Option<Range<usize>> {
-    let before = text.text[..colon].as_bytes();
+pub(super) fn telegram(text: Excerpt<'_>, colon: usize) -> Option<Range<usize>> {
+    let before = &text.text.as_bytes()[..colon];
     let digits = before.iter().rev().take_while(|byte| byte.is_ascii_digit()).count();
     let end = text.end_of(colon + 1, |byte| Chars::Url.has(byte));
     let begins = text.begins(colon - digits) || text.text[..colon - digits].ends_with("bot");
@@ -162,19 +162,19 @@ pub(super) fn telegram(text: Text<'_>, colon: usize) -> Option<Range<usize>> {
 
 /// The token around a part that is distinctive, with so many bytes before and behind it.
 pub(super) fn around(
-    text: Text<'_>,
+    text: Excerpt<'_>,
     part: Range<usize>,
     before: usize,
     behind: usize,
 ) -> Option<Range<usize>> {
-    let bytes = text.text[..part.start].as_bytes();
+    let bytes = &text.text.as_bytes()[..part.start];
     let own = bytes.iter().rev().take_while(|byte| byte.is_ascii_alphanumeric()).count();
     let end = text.end_of(part.end, |byte| Chars::Url.has(byte));
     (own >= before && text.suffices(&(part.end..end), behind)).then_some(part.start - own..end)
 }
 
 /// A client secret of Entra ID: three characters and a digit before `Q~`, and 31 to 34 behind.
-pub(super) fn entra(text: Text<'_>, at: usize) -> Option<Range<usize>> {
+pub(super) fn entra(text: Excerpt<'_>, at: usize) -> Option<Range<usize>> {
     let is_of_it = |byte: u8| Chars::Dotted.has(byte) || byte == b'~';
     let bytes = text.text.as_bytes();
     let start = at.checked_sub(4)?;

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 
 use store_core::model::Json;
 
-use super::excerpt::Text;
+use super::excerpt::Excerpt;
 use super::mask::MASK;
 use super::names::is_secret_field;
 use super::{json, text, url};
@@ -15,10 +15,7 @@ pub fn text(whole: &str) -> Cow<'_, str> {
     if let Some(masked) = as_json(whole) {
         return masked;
     }
-    let lines = match whole.contains(['{', '[']) {
-        true => by_lines(whole),
-        false => Cow::Borrowed(whole),
-    };
+    let lines = if whole.contains(['{', '[']) { by_lines(whole) } else { whole.into() };
     match text::masked(&lines) {
         Cow::Borrowed(_) => lines,
         Cow::Owned(masked) => Cow::Owned(masked),
@@ -27,7 +24,7 @@ pub fn text(whole: &str) -> Cow<'_, str> {
 
 /// The beginning of a longer text: what is at its end may be the beginning of a secret.
 pub fn beginning(part: &str) -> Cow<'_, str> {
-    Text { text: part, cut: true, depth: 0 }.masked()
+    Excerpt { text: part, cut: true, depth: 0 }.masked()
 }
 
 /// A JSON value.

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::ops::Range;
 
-use super::excerpt::Text;
+use super::excerpt::Excerpt;
 use super::mask::{MASK, mask_of};
 use super::needles::{Hint, Hit, hits};
 use super::{named, shapes, url};
@@ -20,10 +20,10 @@ pub(super) struct Finding {
 
 /// A text with its secrets masked.
 pub(super) fn masked(text: &str) -> Cow<'_, str> {
-    Text::whole(text).masked()
+    Excerpt::whole(text).masked()
 }
 
-impl<'a> Text<'a> {
+impl<'a> Excerpt<'a> {
     /// With its secrets masked.
     pub(super) fn masked(self) -> Cow<'a, str> {
         let found = self.findings();
@@ -54,13 +54,12 @@ impl<'a> Text<'a> {
             }
             match self.look(hit) {
                 Look::NoJwt(end) => no_jwt = end,
-                Look::Nothing => {}
                 Look::Past(end) => done = end,
                 Look::Secret(finding) if finding.place.start >= done => {
                     done = finding.place.end.max(done);
                     found.push(finding);
                 }
-                Look::Secret(_) => {}
+                Look::Nothing | Look::Secret(_) => {}
             }
         }
         found
@@ -125,7 +124,7 @@ impl<'a> Text<'a> {
         if self.depth >= MAX_URLS {
             return Look::Secret(Finding { place: start..end, mask: MASK.to_owned() });
         }
-        let masked = url::masked_link_in(Text { text: link, cut, depth: self.depth + 1 });
+        let masked = url::masked_link_in(Excerpt { text: link, cut, depth: self.depth + 1 });
         if masked == link {
             return Look::Past(start + link.len());
         }

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use percent_encoding::percent_decode_str;
 
-use super::excerpt::Text;
+use super::excerpt::Excerpt;
 use super::mask::MASK;
 use super::names::{is_secret_in_url, is_secret_parameter};
 use super::secret_paths::SECRET_PATHS;
@@ -14,7 +14,7 @@ use crate::http::target::Target;
 /// The URL for people, logs and the store, without the values of credential query parameters,
 /// without path parts that are known to be secrets, and without what has the shape of one.
 pub fn masked_url(target: &Target) -> String {
-    let whole = Text::whole;
+    let whole = Excerpt::whole;
     let path = masked_path(&target.authority.host, whole(target.path()));
     let origin = format!("{}://{}", target.scheme.as_str(), target.host_field());
     match target.query() {
@@ -23,13 +23,13 @@ pub fn masked_url(target: &Target) -> String {
     }
 }
 
-fn masked_path<'a>(host: &str, path: Text<'a>) -> Cow<'a, str> {
+fn masked_path<'a>(host: &str, path: Excerpt<'a>) -> Cow<'a, str> {
     let known = SECRET_PATHS.iter().find_map(|row| row.mask(host, path.text));
     known.map_or_else(|| masked_segments(path), Cow::Owned)
 }
 
 /// A path with its segments masked that are, or have in them, secrets.
-fn masked_segments(path: Text<'_>) -> Cow<'_, str> {
+fn masked_segments(path: Excerpt<'_>) -> Cow<'_, str> {
     let mut segments = Segments::default();
     let masked: Vec<Cow<'_, str>> = path
         .text
@@ -37,7 +37,7 @@ fn masked_segments(path: Text<'_>) -> Cow<'_, str> {
         .map(|text| {
             let decoded = percent_decode_str(text).decode_utf8_lossy();
             let random = segments.mask_of(text, &decoded);
-            let found = Text { text: &decoded, ..path.part(text) }.findings().into_iter().next();
+            let found = Excerpt { text: &decoded, ..path.part(text) }.findings().into_iter().next();
             match (path.part(text).masked(), found) {
                 (Cow::Owned(masked), _) => Cow::Owned(masked),
                 (Cow::Borrowed(_), Some(found)) => Cow::Owned(found.mask),
@@ -54,10 +54,10 @@ fn masked_segments(path: Text<'_>) -> Cow<'_, str> {
 /// A header's value that may be a URL, such as that of `Referer`, masked as in [`masked_url`]. What
 /// comes before an `@` in its authority is masked too.
 pub(super) fn masked_link(value: &str) -> String {
-    masked_link_in(Text::whole(value))
+    masked_link_in(Excerpt::whole(value))
 }
 
-pub(super) fn masked_link_in(whole: Text<'_>) -> String {
+pub(super) fn masked_link_in(whole: Excerpt<'_>) -> String {
     let value = whole.text;
     let (link, parameters) = value.split_at(value.find(['?', '#']).unwrap_or(value.len()));
     let parameters = match parameters.split_at_checked(1) {
@@ -82,21 +82,24 @@ pub(super) fn masked_link_in(whole: Text<'_>) -> String {
     format!("{scheme}://{secret}{host}{}{parameters}", masked_path(&name, whole.part(path)))
 }
 
-/// Whether a text is nothing but an http or https URL.
+/// Whether a text is nothing but an http or https URL, or a path with a query.
 pub(super) fn is_link(text: &str) -> bool {
     let begins = |scheme: &str| {
         text.get(..scheme.len()).is_some_and(|start| start.eq_ignore_ascii_case(scheme))
     };
-    (begins("https://") || begins("http://")) && !text.contains(char::is_whitespace)
+    (begins("https://") || begins("http://") || text.starts_with('/') && text.contains('?'))
+        && !text.contains(char::is_whitespace)
 }
 
-fn masked_query(pairs: Text<'_>, is_secret: impl Fn(&str) -> bool) -> String {
+fn masked_query(pairs: Excerpt<'_>, is_secret: impl Fn(&str) -> bool) -> String {
     mask_pairs(pairs.text, |name, value| is_secret(name) || hides_secret(pairs.part(value)))
 }
 
 /// Whether a part of a URL or a form has a secret in it by its shape, as it is written or decoded.
-pub(super) fn hides_secret(part: Text<'_>) -> bool {
-    [part.text, &decoded(part.text)].iter().any(|text| !Text { text, ..part }.findings().is_empty())
+pub(super) fn hides_secret(part: Excerpt<'_>) -> bool {
+    [part.text, &decoded(part.text)]
+        .iter()
+        .any(|text| !Excerpt { text, ..part }.findings().is_empty())
 }
 
 /// The value of a pair, as a reader of forms has it.

@@ -9,6 +9,8 @@ use store_core::MAX_NAME;
 use store_core::canonical;
 use store_core::key::{BLANK_KEY, is_blank};
 
+use crate::masking::shown;
+
 /// The member of `_meta` that names a call's idempotency key, 1 to 255 characters.
 pub const KEY_MEMBER: &str = "openclaw-state-engine/idempotency-key";
 
@@ -49,11 +51,20 @@ pub struct ToolCall {
 }
 
 impl ToolCall {
-    /// The tool's name for people, of printable ASCII.
+    /// The tool's name in printable ASCII, as keys have it.
     pub fn shown_name(&self) -> String {
-        let shown = |c: char| if c.is_ascii_graphic() { c } else { '_' };
-        self.name.chars().take(SHOWN_NAME).map(shown).collect()
+        printable(&self.name)
     }
+
+    /// The same for people, without its secrets.
+    pub fn masked_name(&self) -> String {
+        printable(&shown::text(&self.name))
+    }
+}
+
+fn printable(name: &str) -> String {
+    let shown = |c: char| if c.is_ascii_graphic() { c } else { '_' };
+    name.chars().take(SHOWN_NAME).map(shown).collect()
 }
 
 #[derive(Deserialize)]

@@ -75,16 +75,11 @@ const SECRETS: &[(&str, &str)] = &[
 
 /// A row as it is written, and as it is masked.
 fn row(shape: &str, marked: &str) -> (String, String) {
-    let (start, rest) = match marked.find("credentials={") {
-        Some(at) => marked.split_at(at + "credentials=".len()),
-        None => {
-            let at = marked.find("{eyJ").or_else(|| secret_at(marked)).unwrap_or(marked.len());
-            marked.split_at(at)
-        }
-    };
-    if start.ends_with("credentials=") {
-        return (marked.to_owned(), format!("{start}{MASK}"));
+    if let Some((start, _)) = marked.split_once("credentials={") {
+        return (marked.to_owned(), format!("{start}credentials={MASK}"));
     }
+    let at = marked.find("{eyJ").or_else(|| secret_at(marked)).unwrap_or(marked.len());
+    let (start, rest) = marked.split_at(at);
     let rest = rest.strip_prefix('{').unwrap_or(rest);
     let (secret, end) = rest.rsplit_once('}').map_or((rest, ""), |_| close(rest));
     let mask = if shape.is_empty() { MASK.to_owned() } else { mask_of(shape) };
@@ -189,7 +184,7 @@ fn a_masked_text_stays_as_it_is() {
 /// The beginning of a text hides what may be the beginning of a secret.
 #[test]
 fn a_cut_text_ends_before_a_secret() {
-    let cut = |text: &str| Text { text, cut: true, depth: 0 }.masked().into_owned();
+    let cut = |text: &str| Excerpt { text, cut: true, depth: 0 }.masked().into_owned();
     for (shape, marked) in SECRETS {
         let (text, _) = row(shape, marked);
         let (want, secret) = (masked(&text).into_owned(), text.len());
