@@ -17,6 +17,7 @@ use anyhow::bail;
 use proxy::{EgressProxies, HostPattern, Route, Rule, UpstreamCa};
 
 use self::file::File;
+use self::flags::StoreLimits;
 pub(crate) use self::flags::{Flags, Target, parse};
 use self::layers::Layers;
 pub(crate) use self::layers::ListedSetting;
@@ -41,7 +42,7 @@ pub(crate) struct Config {
 #[derive(Debug, Clone)]
 pub(crate) struct DatabaseConfig {
     pub(crate) path: PathBuf,
-    pub(crate) max_page_count: Option<u64>,
+    pub(crate) limits: StoreLimits,
     /// How long an answer that did not arrive is remembered.
     pub(crate) undelivered_for: Duration,
 }
@@ -103,7 +104,7 @@ impl TryFrom<Flags> for Config {
     /// Refuses a listener beyond the loopback without its credentials. Reads the configuration
     /// file, and touches no other file and no port.
     fn try_from(flags: Flags) -> anyhow::Result<Self> {
-        let Flags { target, written, max_page_count } = flags;
+        let Flags { target, written, store_limits } = flags;
         let database = target.database()?;
         let file = target.file()?;
         let layers = Layers::new(&written, file, &database)?;
@@ -111,7 +112,7 @@ impl TryFrom<Flags> for Config {
             file: file.map(|file| file.path.clone()),
             database: DatabaseConfig {
                 path: database,
-                max_page_count,
+                limits: store_limits,
                 undelivered_for: layers.one(&settings::UNDELIVERED_FOR)?.0,
             },
             api: ApiConfig::new(&layers)?,

@@ -47,7 +47,11 @@ pub(crate) struct Engine {
 pub(crate) fn open_store(config: &Config) -> Result<Store, store::Error> {
     raise_open_files();
     let mut options = Options::new(&config.database.path);
-    options.max_page_count = config.database.max_page_count;
+    let limits = &config.database.limits;
+    options.max_page_count = limits.max_page_count;
+    options.max_log = limits.max_log.unwrap_or(options.max_log);
+    options.wait_for_others =
+        limits.wait_for_others.map_or(options.wait_for_others, Duration::from_secs);
     options.undelivered_for = config.database.undelivered_for;
     Store::open(&options)
 }

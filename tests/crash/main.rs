@@ -7,3 +7,4 @@
 mod fsync;
 mod kills;
 mod panic;
+mod power_loss;

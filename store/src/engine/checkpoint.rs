@@ -45,9 +45,17 @@ pub(crate) fn watch_log(conn: &Connection) {
     }));
 }
 
-/// Moves the whole log into the database, synced: at the start, before anything is read, and at a clean
-/// stop.
-pub(crate) fn all(conn: &Connection) {
+/// Moves the whole log into the database, synced, and truncates it. False: another program keeps it from being
+/// moved.
+pub(crate) fn all(conn: &Connection) -> rusqlite::Result<bool> {
+    conn.query_row(queries::CHECKPOINT_TRUNCATE, [], |row| {
+        let (busy, log, done): (i64, i64, i64) = (row.get(0)?, row.get(1)?, row.get(2)?);
+        Ok(busy == 0 && log == done)
+    })
+}
+
+/// [`all`], before the writer stops. What is left is moved at the next start.
+pub(crate) fn at_stop(conn: &Connection) {
     run(conn, queries::CHECKPOINT_TRUNCATE);
 }
 

@@ -5,6 +5,7 @@ pub(crate) mod checkpoint;
 pub(crate) mod duplicates;
 pub(crate) mod fatal;
 pub(crate) mod housekeeping;
+pub(crate) mod inherit;
 pub(crate) mod job;
 pub(crate) mod live;
 pub(crate) mod lock;

@@ -14,6 +14,7 @@ use crate::clock::{Clock, TimeKeeper};
 use crate::decide::plan::micros;
 use crate::engine::caches::Caches;
 use crate::engine::checkpoint::{self, Checkpoints};
+use crate::engine::inherit;
 use crate::engine::job::WriterHandle;
 use crate::engine::lock::DatabaseLock;
 use crate::engine::reserve::Reserve;
@@ -22,7 +23,7 @@ use crate::engine::writer::{Memory, Writer};
 use crate::engine::{fatal, run};
 use crate::files;
 use crate::options::Options;
-use crate::sqlite::error::{Fail, Severity, severity};
+use crate::sqlite::error::{Fail, Severity, open_error, severity};
 use crate::sqlite::migrations::{self, MIGRATIONS};
 use crate::sqlite::{connection, executions, meta, queries};
 use crate::token::Secret;
@@ -45,9 +46,8 @@ pub(crate) fn start(options: &Options, clock: Arc<dyn Clock>) -> Result<Engine, 
         let message = "the file is another program's database; name another file with --database";
         return Err(Error::Open { path: path.clone(), message: message.to_owned() });
     }
-    let mut conn = connection::open_writer(path).map_err(refused)?;
-    // SQLite also serves frames of the log that were never synced: sync them before acting on any of them.
-    checkpoint::all(&conn);
+    let reserve = Reserve::new(files::reserve(path), options.reserve_bytes, options.max_page_count);
+    let mut conn = inherit::open(path, &reserve, options.wait_for_others)?;
     MIGRATIONS.to_latest(&mut conn).map_err(|error| migration_error(path, &error))?;
     checkpoint::watch_log(&conn);
     meta::create_secret(&conn).map_err(|fail| unreadable(path, fail))?;
@@ -56,7 +56,6 @@ pub(crate) fn start(options: &Options, clock: Arc<dyn Clock>) -> Result<Engine, 
     let status = Arc::new(Status::default());
     let head = Head::read(&conn).map_err(refused)?;
     let keeper = TimeKeeper::new(clock, head.at, Arc::clone(&status.jumped));
-    let reserve = Reserve::new(files::reserve(path), options.reserve_bytes, options.max_page_count);
     if let Err(error) = reserve.create(&conn) {
         tracing::error!(%error, "no disk space for the reserve: new calls are refused until there is");
         status.full.store(true, Ordering::Relaxed);
@@ -65,6 +64,8 @@ pub(crate) fn start(options: &Options, clock: Arc<dyn Clock>) -> Result<Engine, 
     let caches = Arc::new(Caches::default());
     let page_size = connection::page_size(&conn).map_err(refused)?;
     let second = connection::open_writer(path).map_err(refused)?;
+    // Before anything is acknowledged. SQLite syncs the folder too, and ignores a failure.
+    files::sync_folder(files::folder(path)).map_err(|error| unsynced(path, &error))?;
     let checkpoints = Checkpoints::start(second, page_size, Arc::clone(&status))
         .map_err(|error| no_thread(path, &error))?;
     let mut writer = Writer {
@@ -118,30 +119,26 @@ fn is_foreign(path: &Path) -> bool {
 
 fn create_folder(database: &Path) -> Result<(), Error> {
     rustix::process::umask(Mode::from_raw_mode(0o077));
-    let Some(folder) = database.parent().filter(|folder| !folder.as_os_str().is_empty()) else {
-        return Ok(());
-    };
+    let folder = files::folder(database);
+    let new: Vec<_> = folder.ancestors().take_while(|folder| !folder.exists()).collect();
     DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(|error| Error::Open {
         path: folder.to_owned(),
         message: format!("cannot create the folder: {error}; name another file with --database"),
-    })
+    })?;
+    for folder in new {
+        files::sync_folder(files::folder(folder)).map_err(|error| unsynced(folder, &error))?;
+    }
+    Ok(())
 }
 
-fn open_error(path: &Path, error: &rusqlite::Error) -> Error {
-    let message = match error.sqlite_error_code() {
-        Some(rusqlite::ErrorCode::NotADatabase) => {
-            "the file is not a database; name another file with --database".to_owned()
-        }
-        Some(rusqlite::ErrorCode::DatabaseBusy) => {
-            "another program is using it; stop that program, or name another file with --database"
-                .to_owned()
-        }
-        Some(rusqlite::ErrorCode::DiskFull) => {
-            "the disk is full; free some space, or name another file with --database".to_owned()
-        }
-        _ => format!("cannot open the database: {error}; name another file with --database"),
-    };
-    Error::Open { path: path.to_owned(), message }
+/// The entry of a new file or folder might not survive a power loss.
+fn unsynced(path: &Path, error: &std::io::Error) -> Error {
+    Error::Open {
+        path: path.to_owned(),
+        message: format!(
+            "the folder that it is in cannot be synced: {error}; name another file with --database"
+        ),
+    }
 }
 
 fn migration_error(path: &Path, error: &rusqlite_migration::Error) -> Error {

@@ -42,15 +42,22 @@ impl Reserve {
         })
     }
 
-    /// Releases the space to the database.
-    pub(crate) fn release(&self, conn: &Connection) {
+    /// Gives the space of the file back to the disk. False: there was none.
+    pub(crate) fn give_up(&self) -> bool {
         match std::fs::remove_file(&self.path) {
             Ok(()) => {
                 tracing::error!("the disk is full: the reserve is released, new calls are refused");
+                return true;
             }
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             Err(error) => tracing::error!(%error, "cannot release the reserve"),
         }
+        false
+    }
+
+    /// Releases the space to the database.
+    pub(crate) fn release(&self, conn: &Connection) {
+        self.give_up();
         if let Some(pages) = self.max_page_count {
             let raised = page_size(conn)
                 .and_then(|size| set_max_pages(conn, pages.saturating_add(self.bytes / size)));

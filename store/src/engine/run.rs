@@ -44,7 +44,7 @@ pub(crate) fn run(mut writer: Writer, messages: &Receiver<Message>) {
         );
     }
     housekeeping::flush(&mut writer);
-    checkpoint::all(&writer.conn);
+    checkpoint::at_stop(&writer.conn);
     let _ = stopped.send(());
 }
 

@@ -20,16 +20,7 @@ pub struct Shim {
 impl Shim {
     /// Compiles the shim into `folder` with `cc`, which the bundled `SQLite` needs too.
     pub fn build(folder: &Path) -> Self {
-        let object = folder.join("shim.so");
-        let source = folder.join("shim.c");
-        fs::write(&source, include_str!("shim.c")).unwrap();
-        let cc = Command::new("cc")
-            .args(["-shared", "-fPIC", "-O1", "-o"])
-            .arg(&object)
-            .arg(&source)
-            .arg("-ldl")
-            .status();
-        assert!(cc.is_ok_and(|status| status.success()), "cc could not compile the shim");
+        let object = compile(folder, "shim", include_str!("shim.c"));
         let board = folder.join("shim.board");
         fs::write(&board, [0; 40]).unwrap();
         let file = OpenOptions::new().read(true).write(true).open(&board).unwrap();
@@ -95,4 +86,18 @@ impl Shim {
     fn set(&self, n: u64, value: u64) {
         self.file.write_all_at(&value.to_ne_bytes(), n * 8).unwrap();
     }
+}
+
+/// Compiles a shared object for `LD_PRELOAD` into `folder`.
+pub(crate) fn compile(folder: &Path, name: &str, source: &str) -> PathBuf {
+    let (object, file) = (folder.join(name).with_extension("so"), folder.join(name).with_extension("c"));
+    fs::write(&file, source).unwrap();
+    let cc = Command::new("cc")
+        .args(["-shared", "-fPIC", "-O1", "-o"])
+        .arg(&object)
+        .arg(&file)
+        .arg("-ldl")
+        .status();
+    assert!(cc.is_ok_and(|status| status.success()), "cc could not compile {name}.c");
+    object
 }
