@@ -43,6 +43,11 @@ pub(crate) fn sync_folder(folder: &Path) -> io::Result<()> {
     }
 }
 
+/// Whether the error says that there is no disk space, or not for this user.
+pub(crate) fn is_full(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+}
+
 /// The other processes that hold a lock on the file, as far as the system says: ` (process 12)`, or nothing.
 pub(crate) fn holders(path: &Path) -> String {
     let (Ok(file), Ok(locks)) = (path.metadata(), std::fs::read_to_string("/proc/locks")) else {

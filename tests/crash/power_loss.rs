@@ -242,7 +242,11 @@ impl<'a> Checker<'a> {
     /// Checks as many as a history has, in this process and by the engine.
     fn run(&self) {
         let bad = self.check(Syncs::Honest, DISKS, usize::MAX, |number, database, seen| {
-            if number % BY_ENGINE == 0 { self.by_engine(database, seen) } else { by_store(database, seen) }
+            if number % BY_ENGINE == 0 {
+                self.by_engine(database, seen)
+            } else {
+                by_store(database, seen)
+            }
         });
         let failed = self.history.failed_syncs();
         println!("{}: {DISKS} disks, {failed} syncs failed, {} bad", self.name, bad.len());
@@ -287,12 +291,14 @@ fn by_store(database: &Path, seen: &[Seen]) -> Result<(), String> {
     let store = Store::open(&options).map_err(|error| format!("no start: {error}"))?;
     let reader = store.reader();
     for Seen { key, answer, .. } in seen {
-        let found = reader.execution_by_key(key, None).map_err(|error| format!("{key}: {error}"))?;
+        let found =
+            reader.execution_by_key(key, None).map_err(|error| format!("{key}: {error}"))?;
         let Some(found) = found else { return Err(format!("{key} is gone")) };
         let output = found.output.map(|output| serde_json::to_value(output).unwrap());
         let body = output.and_then(|output| Some(output["body"].as_str()?.to_owned()));
         match answer {
-            None if [ExecutionStatus::InDoubt, ExecutionStatus::Completed].contains(&found.status) => {}
+            None if [ExecutionStatus::InDoubt, ExecutionStatus::Completed]
+                .contains(&found.status) => {}
             Some(answer)
                 if found.status == ExecutionStatus::Completed
                     && body.as_deref().map(str::as_bytes) == Some(answer) => {}
@@ -333,9 +339,7 @@ fn by_verbs(database: &Path, seen: &[Seen]) -> Result<(), String> {
 fn the_checker_would_see_a_disk_that_lies() {
     let story = plain();
     let checker = Checker::of("lies", &story);
-    let bad = checker.check(Syncs::Lies, 40, 3, |_, database, seen| {
-        by_verbs(database, seen)
-    });
+    let bad = checker.check(Syncs::Lies, 40, 3, |_, database, seen| by_verbs(database, seen));
     println!("{bad:#?}");
     assert_eq!(bad.len(), 3);
 }
@@ -347,9 +351,8 @@ fn the_checker_would_see_a_start_that_trusts_the_log() {
         ("trusting-without-space", without_space(trusting(), false)),
         ("trusting-beside-a-reader", beside_a_reader(trusting(), false)),
     ] {
-        let bad = Checker::of(name, &story).check(Syncs::Honest, 200, 1, |_, database, seen| {
-            by_verbs(database, seen)
-        });
+        let bad = Checker::of(name, &story)
+            .check(Syncs::Honest, 200, 1, |_, database, seen| by_verbs(database, seen));
         println!("{bad:#?}");
         assert_eq!(bad.len(), 1, "{name}");
     }

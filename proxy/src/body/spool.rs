@@ -23,16 +23,21 @@ pub(crate) const IN_MEMORY: usize = 256 * 1024;
 /// How much is read from a file at once, in bytes.
 const CHUNK: usize = 64 * 1024;
 
+/// How much memory all answers together may take that cannot be spooled, in bytes.
+const SPARE_MEMORY: u64 = 256 * 1024 * 1024;
+
 /// Where bodies are spooled, and how much disk space all of them may take.
 #[derive(Debug)]
 pub(crate) struct SpoolArea {
     folder: PathBuf,
     quota: Quota,
+    /// For answers that cannot be spooled.
+    pub(crate) spare_memory: Arc<Quota>,
 }
 
 impl SpoolArea {
     pub(crate) fn new(folder: PathBuf, quota: u64) -> Self {
-        Self { folder, quota: Quota::new(quota) }
+        Self { folder, quota: Quota::new(quota), spare_memory: Arc::new(Quota::new(SPARE_MEMORY)) }
     }
 
     fn take(&self, bytes: u64) -> io::Result<()> {
@@ -96,6 +101,13 @@ impl Spool {
         }
         self.memory.extend_from_slice(&data);
         Ok(())
+    }
+
+    /// Appends `data` in memory, however much that is: the caller bounds it.
+    pub(crate) fn push_to_memory(&mut self, data: &Bytes) {
+        self.memory.reserve(self.first.len() + data.len());
+        self.memory.extend_from_slice(&std::mem::take(&mut self.first));
+        self.memory.extend_from_slice(data);
     }
 
     /// Moves what is in memory, and `data`, to the file.

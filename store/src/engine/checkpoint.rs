@@ -66,6 +66,8 @@ pub(crate) struct Checkpoints {
     done: Arc<AtomicU64>,
     /// The page size of the database, in bytes.
     page_size: u64,
+    /// The size of the log at which new calls are refused, in bytes.
+    max_log: u64,
     requested_at: u64,
     done_before: u64,
     restart_not_before: Instant,
@@ -76,6 +78,7 @@ impl Checkpoints {
     pub(crate) fn start(
         conn: Connection,
         page_size: u64,
+        max_log: u64,
         status: Arc<Status>,
     ) -> std::io::Result<Self> {
         let (wake, requests) = mpsc::sync_channel(1);
@@ -86,6 +89,7 @@ impl Checkpoints {
             wake,
             done,
             page_size,
+            max_log,
             requested_at: 0,
             done_before: 0,
             restart_not_before: Instant::now(),
@@ -121,7 +125,7 @@ impl Checkpoints {
         if pages >= RESTART_AT_LAST / self.page_size
             || pages.saturating_sub(done) <= LITTLE / self.page_size
         {
-            self.restart(conn);
+            self.restart(conn, queries::CHECKPOINT_RESTART);
         } else if done > self.done_before {
             // The next one has less to do. After one that a reader blocked, none is requested.
             self.done_before = done;
@@ -129,11 +133,42 @@ impl Checkpoints {
         }
     }
 
-    fn restart(&mut self, conn: &Connection) {
+    /// Gives the space of the log back to the disk, if what is left to move into the database surely fits into
+    /// `free` bytes. A passive checkpoint leaves at most [`PASSIVE`].
+    pub(crate) fn shrink(&mut self, conn: &Connection, free: u64) {
+        let log = WAL_PAGES.get() * self.page_size;
+        if log > 0 && free >= log.min(PASSIVE + LITTLE) {
+            self.restart(conn, queries::CHECKPOINT_TRUNCATE);
+        }
+    }
+
+    /// Reports a log that another program keeps from shrinking. To be called once a second, after
+    /// [`Self::between_groups`].
+    pub(crate) fn watch_size(&self, status: &Status) {
+        let bytes = WAL_PAGES.get() * self.page_size;
+        let pinned = bytes > RESTART_AT_LAST;
+        if pinned && !status.log_pinned.swap(pinned, Ordering::Relaxed) {
+            tracing::warn!(
+                bytes,
+                "another program's open read transaction keeps the write-ahead log from shrinking"
+            );
+        }
+        status.log_pinned.store(pinned, Ordering::Relaxed);
+        let full = bytes > self.max_log;
+        if full && !status.log_full.swap(full, Ordering::Relaxed) {
+            tracing::error!(
+                bytes,
+                "the write-ahead log is too large: new calls are refused until it shrinks"
+            );
+        }
+        status.log_full.store(full, Ordering::Relaxed);
+    }
+
+    fn restart(&mut self, conn: &Connection, pragma: &str) {
         if Instant::now() < self.restart_not_before {
             return;
         }
-        if restart(conn) {
+        if restart(conn, pragma) {
             (self.requested_at, self.done_before) = (0, 0);
             WAL_PAGES.set(0);
         } else {
@@ -168,9 +203,9 @@ fn checkpointer(
 }
 
 /// Lets the next commit restart the log, if readers finish in time.
-fn restart(conn: &Connection) -> bool {
+fn restart(conn: &Connection, pragma: &str) -> bool {
     let set_timeout = |wait| conn.busy_timeout(wait).is_ok();
-    let restarted = set_timeout(RESTART_WAIT) && run(conn, queries::CHECKPOINT_RESTART).0;
+    let restarted = set_timeout(RESTART_WAIT) && run(conn, pragma).0;
     set_timeout(connection::BUSY_TIMEOUT) && restarted
 }
 

@@ -46,8 +46,9 @@ impl Housekeeping {
             self.drop_bodies(writer);
             flush_duplicates(writer, writer.status.duplicates.take_due());
             if writer.status.full.load(Ordering::Relaxed) {
-                restore_reserve(writer);
+                writer.restore_reserve();
             }
+            writer.checkpoints.watch_size(&writer.status);
         }
         if self.every_minute.due() {
             flush_counts(writer);
@@ -91,18 +92,10 @@ fn end_leases(writer: &mut Writer) {
         tracing::warn!(?fail, "cannot end a lease");
         writer.memory.live.lease(row, attempt, LEASE_RETRY);
         if let Fail::Sql(error) = &fail {
-            writer.release_reserve(error);
+            writer.make_space(error);
         }
         // Callers of the writer come before the next lease.
         return;
-    }
-}
-
-/// Accepts new calls again once there is space for the reserve.
-fn restore_reserve(writer: &Writer) {
-    if writer.reserve.has_space(&writer.conn) && writer.reserve.create(&writer.conn).is_ok() {
-        tracing::info!("there is disk space again: new calls are accepted");
-        writer.status.full.store(false, Ordering::Relaxed);
     }
 }
 

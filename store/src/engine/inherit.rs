@@ -99,7 +99,7 @@ const fn trusts_the_log() -> bool {
 fn take_over(path: &Path) -> Result<Connection, Obstacle> {
     write_log_again(path).map_err(|error| match error.kind() {
         io::ErrorKind::WouldBlock => Obstacle::Busy,
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Obstacle::Full,
+        _ if files::is_full(&error) => Obstacle::Full,
         _ => Obstacle::Failed(refused(
             path,
             format!("the log of an earlier process cannot be synced: {error}"),
@@ -118,7 +118,7 @@ fn write_log_again(path: &Path) -> io::Result<()> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
         log => log?,
     };
-    if log.metadata()?.len() == 0 {
+    if log.metadata()?.len() == 0 || !path.exists() {
         return Ok(());
     }
     let Some(_alone) = lock_out_others(path)? else { return Err(io::ErrorKind::WouldBlock.into()) };

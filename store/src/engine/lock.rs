@@ -53,10 +53,10 @@ impl DatabaseLock {
         };
         let text = serde_json::to_string(&holder).map_err(std::io::Error::other)?;
         let mut file = lock(&self.0);
-        file.set_len(0)?;
         file.rewind()?;
         file.write_all(text.as_bytes())?;
-        file.flush()
+        // Not before: on a full disk there might be no space for it again.
+        file.set_len(text.len() as u64)
     }
 }
 

@@ -6,6 +6,7 @@ use std::path::Path;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, mpsc};
 
+use rusqlite::Connection;
 use rustix::fs::Mode;
 use store_core::Error;
 
@@ -48,7 +49,7 @@ pub(crate) fn start(options: &Options, clock: Arc<dyn Clock>) -> Result<Engine, 
     }
     let reserve = Reserve::new(files::reserve(path), options.reserve_bytes, options.max_page_count);
     let mut conn = inherit::open(path, &reserve, options.wait_for_others)?;
-    MIGRATIONS.to_latest(&mut conn).map_err(|error| migration_error(path, &error))?;
+    migrate(&mut conn, &reserve).map_err(|error| migration_error(path, &error))?;
     checkpoint::watch_log(&conn);
     meta::create_secret(&conn).map_err(|fail| unreadable(path, fail))?;
     let secret = meta::secret(&conn).map_err(|fail| unreadable(path, fail))?;
@@ -57,7 +58,10 @@ pub(crate) fn start(options: &Options, clock: Arc<dyn Clock>) -> Result<Engine, 
     let head = Head::read(&conn).map_err(refused)?;
     let keeper = TimeKeeper::new(clock, head.at, Arc::clone(&status.jumped));
     if let Err(error) = reserve.create(&conn) {
-        tracing::error!(%error, "no disk space for the reserve: new calls are refused until there is");
+        tracing::error!(%error, "cannot create the reserve of disk space");
+        status.full.store(files::is_full(&error), Ordering::Relaxed);
+    } else if !reserve.leaves_space() {
+        tracing::error!("the disk is full: new calls are refused until there is space");
         status.full.store(true, Ordering::Relaxed);
     }
     let (sender, messages) = mpsc::channel();
@@ -66,7 +70,7 @@ pub(crate) fn start(options: &Options, clock: Arc<dyn Clock>) -> Result<Engine, 
     let second = connection::open_writer(path).map_err(refused)?;
     // Before anything is acknowledged. SQLite syncs the folder too, and ignores a failure.
     files::sync_folder(files::folder(path)).map_err(|error| unsynced(path, &error))?;
-    let checkpoints = Checkpoints::start(second, page_size, Arc::clone(&status))
+    let checkpoints = Checkpoints::start(second, page_size, options.max_log, Arc::clone(&status))
         .map_err(|error| no_thread(path, &error))?;
     let mut writer = Writer {
         conn,
@@ -101,11 +105,23 @@ impl Writer {
             && severity(error) == Severity::Full
         {
             // The reserve is for the outcomes of calls.
-            self.release_reserve(error);
+            self.make_space(error);
             recovered = self.commit_now(executions::recover);
         }
         recovered.map_err(|fail| unreadable(path, fail))
     }
+}
+
+/// Migrates the schema. Gives up the reserve if the disk is full.
+fn migrate(conn: &mut Connection, reserve: &Reserve) -> Result<(), rusqlite_migration::Error> {
+    let mut migrated = MIGRATIONS.to_latest(conn);
+    if let Err(rusqlite_migration::Error::RusqliteError { err, .. }) = &migrated
+        && severity(err) == Severity::Full
+        && reserve.give_up()
+    {
+        migrated = MIGRATIONS.to_latest(conn);
+    }
+    migrated
 }
 
 /// To be checked before the file is opened for writing, which would change its mode. What cannot be read

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 
 use rusqlite::Connection;
 
+use crate::files;
 use crate::sqlite::connection::page_size;
 
 /// A file of zeroes beside the database, and a margin below SQLite's page limit, if one is set.
@@ -27,7 +28,8 @@ impl Reserve {
         if let Some(pages) = self.max_page_count {
             set_max_pages(conn, pages).map_err(io::Error::other)?;
         }
-        if self.bytes == 0 {
+        let bytes = self.size();
+        if bytes == 0 {
             return Ok(());
         }
         let file = OpenOptions::new()
@@ -36,7 +38,7 @@ impl Reserve {
             .truncate(false)
             .mode(0o600)
             .open(&self.path)?;
-        allocate(&file, self.bytes).inspect_err(|_| {
+        allocate(&file, bytes).inspect_err(|_| {
             // A partial reserve would only take space from the database.
             let _ = std::fs::remove_file(&self.path);
         })
@@ -65,6 +67,26 @@ impl Reserve {
                 tracing::error!(%error, "cannot raise the page limit");
             }
         }
+    }
+
+    /// How much is to be reserved, in bytes: on a small disk a quarter of it.
+    fn size(&self) -> u64 {
+        match rustix::fs::statvfs(files::folder(&self.path)) {
+            Ok(disk) => self.bytes.min(disk.f_blocks.saturating_mul(disk.f_frsize) / 4),
+            Err(_) => self.bytes,
+        }
+    }
+
+    /// How much is free on the disk besides the reserve, in bytes.
+    pub(crate) fn free(&self) -> u64 {
+        rustix::fs::statvfs(files::folder(&self.path))
+            .map_or(u64::MAX, |disk| disk.f_bavail.saturating_mul(disk.f_frsize))
+    }
+
+    /// Whether the disk has space for new calls besides the reserve. Without some, the next of them would release
+    /// it again.
+    pub(crate) fn leaves_space(&self) -> bool {
+        self.free() >= self.size() / 8
     }
 
     /// Whether the page limit, if there is one, leaves space again.

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use serde::Serialize;
+use store_core::Error;
 use store_core::model::Timestamp;
 use tokio::sync::watch;
 
@@ -25,6 +26,10 @@ const MAX_COUNTED: usize = 1_000;
 pub(crate) struct Status {
     /// New calls are refused until there is disk space.
     pub(crate) full: AtomicBool,
+    /// Another program keeps the log from shrinking.
+    pub(crate) log_pinned: AtomicBool,
+    /// The log is so large that new calls are refused.
+    pub(crate) log_full: AtomicBool,
     /// Outcomes are waiting for disk space, or for another program.
     pub(crate) stalled: AtomicBool,
     /// The wall clock jumped forward.
@@ -64,6 +69,17 @@ pub struct Histogram {
 }
 
 impl Status {
+    /// Whether there is space for new calls.
+    pub(crate) fn check_space(&self) -> Result<(), Error> {
+        if self.full.load(Ordering::Relaxed) {
+            return Err(Error::Full);
+        }
+        if self.log_full.load(Ordering::Relaxed) {
+            return Err(Error::LogFull);
+        }
+        Ok(())
+    }
+
     /// Publishes the number and time of the newest event.
     pub(crate) fn set_newest(&self, seq: i64, at: Timestamp) {
         self.newest_at.store(at.as_micros(), Ordering::Relaxed);

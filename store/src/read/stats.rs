@@ -13,9 +13,6 @@ use crate::read::overview;
 use crate::read::reader::Reader;
 use crate::sqlite::queries;
 
-/// The size of the write-ahead log above which it is reported as a problem, in bytes.
-const WAL_WARNING: u64 = 256 * 1024 * 1024;
-
 /// The health of a store, from memory and file sizes only.
 #[derive(Debug, Clone, Serialize)]
 pub struct Health {
@@ -92,6 +89,7 @@ impl Reader {
 pub(crate) fn health(reader: &Reader, queued: usize) -> Health {
     let status = reader.status();
     let full = status.full.load(Ordering::Relaxed);
+    let log_full = status.log_full.load(Ordering::Relaxed);
     let stalled = status.stalled.load(Ordering::Relaxed);
     let clock_jumped = status.jumped.load(Ordering::Relaxed);
     let mut problems = Vec::new();
@@ -102,6 +100,11 @@ pub(crate) fn health(reader: &Reader, queued: usize) -> Health {
         problems
             .push("outcomes are waiting for disk space, or for another program that is using the database".to_owned());
     }
+    if log_full {
+        problems.push(
+            "the write-ahead log is too large: new calls are refused until it shrinks".to_owned(),
+        );
+    }
     if clock_jumped {
         problems.push(
             "the wall clock jumped forward: keys do not expire until the next start".to_owned(),
@@ -111,13 +114,13 @@ pub(crate) fn health(reader: &Reader, queued: usize) -> Health {
         u64::try_from(counter.load(Ordering::Relaxed)).unwrap_or(0)
     };
     let wal_bytes = files::size(&files::log(reader.path()));
-    if wal_bytes > WAL_WARNING {
+    if status.log_pinned.load(Ordering::Relaxed) {
         problems.push(format!(
             "the write-ahead log has {wal_bytes} bytes: another program's open read transaction may keep it from shrinking"
         ));
     }
     Health {
-        ready: !full && !stalled,
+        ready: !full && !stalled && !log_full,
         problems,
         full,
         clock_jumped,

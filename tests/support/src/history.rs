@@ -67,7 +67,7 @@ struct Changes<T> {
 /// A step, as luck has it.
 type Apply<T> = Box<dyn Fn(&mut T, &mut Luck<'_>)>;
 
-/// What becomes of that which was not synced.
+/// What is lost of that which was not synced.
 struct Luck<'a> {
     random: &'a mut Random,
     /// Of 16, how many are kept.
@@ -128,8 +128,10 @@ impl History {
         let mut steps = Vec::new();
         let mut at = 0;
         while at + HEAD <= journal.len() {
-            let short = |n: usize| u32::from_ne_bytes(journal[at + n..at + n + 4].try_into().unwrap());
-            let long = |n: usize| u64::from_ne_bytes(journal[at + n..at + n + 8].try_into().unwrap());
+            let short =
+                |n: usize| u32::from_ne_bytes(journal[at + n..at + n + 4].try_into().unwrap());
+            let long =
+                |n: usize| u64::from_ne_bytes(journal[at + n..at + n + 8].try_into().unwrap());
             let (kind, file, ok) = (short(0), short(4) as usize - 1, long(8) != 0);
             let (offset, length) = (long(16) as usize, long(24) as usize);
             at += HEAD;
@@ -198,7 +200,9 @@ impl Disk {
                     bytes.resize(length, 0);
                 }
             }),
-            Step::Write(at, data) => self.file(file).add(move |bytes, luck| write(bytes, at, &data, luck)),
+            Step::Write(at, data) => {
+                self.file(file).add(move |bytes, luck| write(bytes, at, &data, luck))
+            }
         }
     }
 

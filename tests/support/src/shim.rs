@@ -22,7 +22,7 @@ impl Shim {
     pub fn build(folder: &Path) -> Self {
         let object = compile(folder, "shim", include_str!("shim.c"));
         let board = folder.join("shim.board");
-        fs::write(&board, [0; 40]).unwrap();
+        fs::write(&board, [0; 56]).unwrap();
         let file = OpenOptions::new().read(true).write(true).open(&board).unwrap();
         Self { object, board, file }
     }
@@ -72,6 +72,16 @@ impl Shim {
         self.set(4, unix.wrapping_sub(now.unsigned_abs()));
     }
 
+    /// Lets each fsync of a folder fail, or none.
+    pub fn fail_folders(&self, fail: bool) {
+        self.set(5, u64::from(fail));
+    }
+
+    /// Lets no spool file be opened, with this error; 0: they are opened.
+    pub fn fail_spool(&self, errno: i32) {
+        self.set(6, u64::from(errno.unsigned_abs()));
+    }
+
     /// Waits until one was made to fail.
     pub fn wait_for_failure(&self) {
         wait_until("an fsync fails", || (self.failed() > 0).then_some(()));
@@ -90,7 +100,8 @@ impl Shim {
 
 /// Compiles a shared object for `LD_PRELOAD` into `folder`.
 pub(crate) fn compile(folder: &Path, name: &str, source: &str) -> PathBuf {
-    let (object, file) = (folder.join(name).with_extension("so"), folder.join(name).with_extension("c"));
+    let (object, file) =
+        (folder.join(name).with_extension("so"), folder.join(name).with_extension("c"));
     fs::write(&file, source).unwrap();
     let cc = Command::new("cc")
         .args(["-shared", "-fPIC", "-O1", "-o"])

@@ -12,6 +12,7 @@ use sha2::{Digest as _, Sha256};
 use store::MAX_KEPT_BODY;
 use store::call::AnswerBody;
 
+use crate::body::quota::QuotaShare;
 use crate::body::spool::{Chunks, Spool, SpoolArea};
 use crate::upstream::response_body::UpstreamBody;
 
@@ -35,6 +36,9 @@ pub(super) fn is_stream(headers: &HeaderMap) -> bool {
 #[derive(Debug)]
 pub(super) struct Recorder {
     spool: Spool,
+    /// Of the memory for answers that cannot be spooled.
+    spare: QuotaShare,
+    spools: bool,
     keeping: bool,
     hash: Sha256,
     size: u64,
@@ -42,7 +46,14 @@ pub(super) struct Recorder {
 
 impl Recorder {
     pub(super) fn new(area: &Arc<SpoolArea>) -> Self {
-        Self { spool: Spool::new(area), keeping: true, hash: Sha256::new(), size: 0 }
+        Self {
+            spool: Spool::new(area),
+            spare: QuotaShare::of(&area.spare_memory),
+            spools: true,
+            keeping: true,
+            hash: Sha256::new(),
+            size: 0,
+        }
     }
 
     /// Records `data`. After recording stops, the spool has all bytes before `data` and none of it.
@@ -52,14 +63,28 @@ impl Recorder {
         if !self.keeping {
             return;
         }
-        self.keeping = self.size <= MAX_KEPT_BODY as u64
-            && match self.spool.push(data.clone()).await {
-                Ok(()) => true,
+        self.keeping = self.size <= MAX_KEPT_BODY as u64 && self.keep(data).await;
+    }
+
+    /// Keeps `data` in the spool; in memory, if that is not possible. The store has a reserve on the disk for
+    /// what is recorded, and the spool has none.
+    async fn keep(&mut self, data: &Bytes) -> bool {
+        if self.spools {
+            match self.spool.push(data.clone()).await {
+                Ok(()) => return true,
                 Err(error) => {
-                    tracing::warn!(%error, "cannot spool an answer; only its digest is kept");
-                    false
+                    tracing::warn!(%error, "cannot spool an answer; it is kept in memory")
                 }
-            };
+            }
+            self.spools = false;
+        }
+        let fits = self.spare.resize(self.size).is_ok();
+        if fits {
+            self.spool.push_to_memory(data);
+        } else {
+            tracing::warn!("no memory to keep an answer; only its digest is kept");
+        }
+        fits
     }
 
     /// Takes out what was kept so far, to be passed on.
