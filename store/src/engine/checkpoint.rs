@@ -117,12 +117,12 @@ impl Checkpoints {
     /// Restarts a long log. To be called when every caller has its answer.
     pub(crate) fn between_groups(&mut self, conn: &Connection) {
         let pages = WAL_PAGES.get();
-        if pages < RESTART / self.page_size {
+        if pages < RESTART.min(self.max_log) / self.page_size {
             return;
         }
         // Read once per checkpoint: a moment later the log has grown.
         let done = self.done.swap(0, Ordering::Relaxed);
-        if pages >= RESTART_AT_LAST / self.page_size
+        if pages >= RESTART_AT_LAST.min(self.max_log) / self.page_size
             || pages.saturating_sub(done) <= LITTLE / self.page_size
         {
             self.restart(conn, queries::CHECKPOINT_RESTART);

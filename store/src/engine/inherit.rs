@@ -4,7 +4,8 @@
 //!
 //! The log covers all of it. A checkpoint moves a page into the database and keeps the frame until the database
 //! is synced. So the log is written again, byte by byte in its place, and synced, before anything acts on it.
-//! From then on a power loss finds all that could be read. Then the whole log goes into the database.
+//! From then on a power loss finds all that could be read. Then the log goes into the database, as far as the disk
+//! has space.
 
 use std::fs::{File, OpenOptions};
 use std::io;
@@ -43,10 +44,10 @@ enum Obstacle {
     Failed(Error),
 }
 
-/// Opens the database for its writer, with all that can be read of it on disk and an empty log.
+/// Opens the database for its writer, with all that can be read of it on disk.
 ///
 /// While another program has the database open, tries again for `wait`. Gives up the reserve if the disk is
-/// full. Refused with `Open` if neither helps, or if a sync fails: then nothing has acted on the files.
+/// full. Refused with `Open` if neither helps (a log that is synced and cannot be moved is not a reason), or if a sync fails: then nothing has acted on the files.
 pub(crate) fn open(path: &Path, reserve: &Reserve, wait: Duration) -> Result<Connection, Error> {
     if trusts_the_log() {
         let conn = connection::open_writer(path).map_err(|error| open_error(path, &error))?;
@@ -54,15 +55,17 @@ pub(crate) fn open(path: &Path, reserve: &Reserve, wait: Duration) -> Result<Con
         return Ok(conn);
     }
     let until = Instant::now() + wait;
-    let mut announced = false;
+    let (mut announced, mut without_reserve) = (false, false);
     loop {
-        match take_over(path) {
+        match take_over(path, without_reserve) {
             Ok(conn) => return Ok(conn),
             Err(Obstacle::Failed(error)) => return Err(error),
-            Err(Obstacle::Full) if reserve.give_up() => {}
+            Err(Obstacle::Full) if !without_reserve => {
+                reserve.give_up();
+                without_reserve = true;
+            }
             Err(Obstacle::Full) => {
-                let message = "the disk is full, and the log of an earlier process cannot be moved into the \
-                    database; free some space";
+                let message = "the disk is full, and the log of an earlier process cannot be synced; free some space";
                 return Err(refused(path, message.to_owned()));
             }
             Err(Obstacle::Busy) if Instant::now() >= until => {
@@ -96,7 +99,8 @@ const fn trusts_the_log() -> bool {
     false
 }
 
-fn take_over(path: &Path) -> Result<Connection, Obstacle> {
+/// `without_space`: the log may stay if there is no space to move it. It is synced.
+fn take_over(path: &Path, without_space: bool) -> Result<Connection, Obstacle> {
     write_log_again(path).map_err(|error| match error.kind() {
         io::ErrorKind::WouldBlock => Obstacle::Busy,
         _ if files::is_full(&error) => Obstacle::Full,
@@ -106,7 +110,13 @@ fn take_over(path: &Path) -> Result<Connection, Obstacle> {
         )),
     })?;
     let conn = connection::open_writer(path).map_err(|error| obstacle(path, &error))?;
-    let moved = checkpoint::all(&conn).map_err(|error| obstacle(path, &error))?;
+    let moved = match checkpoint::all(&conn).map_err(|error| obstacle(path, &error)) {
+        Err(Obstacle::Full) if without_space => {
+            tracing::error!("the disk has no space to move the write-ahead log into the database");
+            return Ok(conn);
+        }
+        moved => moved?,
+    };
     if moved && files::size(&files::log(path)) == 0 { Ok(conn) } else { Err(Obstacle::Busy) }
 }
 

@@ -69,6 +69,11 @@ impl Reserve {
         }
     }
 
+    /// Whether pages are what is short, and not the disk.
+    pub(crate) fn is_page_limit(&self) -> bool {
+        self.max_page_count.is_some()
+    }
+
     /// How much is to be reserved, in bytes: on a small disk a quarter of it.
     fn size(&self) -> u64 {
         match rustix::fs::statvfs(files::folder(&self.path)) {

@@ -153,7 +153,7 @@ impl Writer {
         }
         let was_full = self.status.full.swap(true, Ordering::Relaxed);
         self.reserve.release(&self.conn);
-        if !was_full {
+        if !was_full && !self.reserve.is_page_limit() {
             self.restore_reserve();
         }
         true
