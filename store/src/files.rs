@@ -43,6 +43,12 @@ pub(crate) fn sync_folder(folder: &Path) -> io::Result<()> {
     }
 }
 
+/// How much is free on the disk that a file is on, in bytes.
+pub(crate) fn free(path: &Path) -> u64 {
+    rustix::fs::statvfs(folder(path))
+        .map_or(u64::MAX, |disk| disk.f_bavail.saturating_mul(disk.f_frsize))
+}
+
 /// Whether the error says that there is no disk space, or not for this user.
 pub(crate) fn is_full(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)

@@ -83,7 +83,7 @@ fn a_store_at_its_page_limit_refuses_new_calls_and_records_those_in_flight() {
 #[test]
 fn a_full_disk_refuses_new_calls_and_records_those_in_flight() {
     let builder = engine!();
-    let Some(disk) = SmallDisk::mount(&builder.home().join("disk"), "160m") else {
+    let Some(disk) = SmallDisk::mount(&builder.home().join("disk"), "100m") else {
         return testkit::untested("a disk that is full: this user may not mount a tmpfs");
     };
     let builder = builder.clone().database(disk.path.join("store").join("engine.db"));
@@ -141,7 +141,7 @@ fn answer(request: &Received, exchange: &mut Exchange) {
 #[test]
 fn large_answers_in_flight_on_a_full_disk_are_kept() {
     let builder = engine!();
-    let Some(disk) = SmallDisk::mount(&builder.home().join("disk"), "160m") else {
+    let Some(disk) = SmallDisk::mount(&builder.home().join("disk"), "100m") else {
         return testkit::untested("large answers on a full disk: no tmpfs for this user");
     };
     let gate = Gate::new();
@@ -176,7 +176,7 @@ fn large_answers_in_flight_on_a_full_disk_are_kept() {
 }
 
 #[test]
-fn the_caller_of_an_outcome_that_finds_no_space_is_told_so_and_it_is_recorded_later() {
+fn an_outcome_without_space_is_reported_as_unrecorded_and_recorded_later() {
     let builder = engine!();
     let Some(disk) = SmallDisk::mount(&builder.home().join("disk"), "80m") else {
         return testkit::untested("outcomes without space: no tmpfs for this user");

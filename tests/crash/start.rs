@@ -35,7 +35,7 @@ fn a_start_after_a_kill_waits_for_programs_that_have_the_database_open() {
 }
 
 #[test]
-fn a_folder_that_cannot_be_synced_is_no_place_for_a_database() {
+fn a_start_refuses_a_folder_that_cannot_be_synced() {
     let refuses = |builder: &Builder| {
         let Err((status, log)) = builder.try_start() else { panic!("it started") };
         assert!(!status.success() && log.contains("cannot be synced"), "{status} {log}");

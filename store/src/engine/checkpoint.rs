@@ -133,11 +133,11 @@ impl Checkpoints {
         }
     }
 
-    /// Gives the space of the log back to the disk, if what is left to move into the database surely fits into
-    /// `free` bytes. A passive checkpoint leaves at most [`PASSIVE`].
+    /// Gives the space of the log back to the disk, if all of it surely fits into the `free` bytes besides it: half
+    /// a move would only take space from outcomes.
     pub(crate) fn shrink(&mut self, conn: &Connection, free: u64) {
         let log = WAL_PAGES.get() * self.page_size;
-        if log > 0 && free >= log.min(PASSIVE + LITTLE) {
+        if log > 0 && free >= log {
             self.restart(conn, queries::CHECKPOINT_TRUNCATE);
         }
     }

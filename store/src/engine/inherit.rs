@@ -55,15 +55,12 @@ pub(crate) fn open(path: &Path, reserve: &Reserve, wait: Duration) -> Result<Con
         return Ok(conn);
     }
     let until = Instant::now() + wait;
-    let (mut announced, mut without_reserve) = (false, false);
+    let mut announced = false;
     loop {
-        match take_over(path, without_reserve) {
+        match take_over(path) {
             Ok(conn) => return Ok(conn),
             Err(Obstacle::Failed(error)) => return Err(error),
-            Err(Obstacle::Full) if !without_reserve => {
-                reserve.give_up();
-                without_reserve = true;
-            }
+            Err(Obstacle::Full) if reserve.give_up() => {}
             Err(Obstacle::Full) => {
                 let message = "the disk is full, and the log of an earlier process cannot be synced; free some space";
                 return Err(refused(path, message.to_owned()));
@@ -99,8 +96,9 @@ const fn trusts_the_log() -> bool {
     false
 }
 
-/// `without_space`: the log may stay if there is no space to move it. It is synced.
-fn take_over(path: &Path, without_space: bool) -> Result<Connection, Obstacle> {
+/// The log may stay if there is no space to move it: it is synced. The reserve is not given up for that, since
+/// it could be too small for it, and is needed for the calls that an earlier process left running.
+fn take_over(path: &Path) -> Result<Connection, Obstacle> {
     write_log_again(path).map_err(|error| match error.kind() {
         io::ErrorKind::WouldBlock => Obstacle::Busy,
         _ if files::is_full(&error) => Obstacle::Full,
@@ -110,14 +108,18 @@ fn take_over(path: &Path, without_space: bool) -> Result<Connection, Obstacle> {
         )),
     })?;
     let conn = connection::open_writer(path).map_err(|error| obstacle(path, &error))?;
-    let moved = match checkpoint::all(&conn).map_err(|error| obstacle(path, &error)) {
-        Err(Obstacle::Full) if without_space => {
-            tracing::error!("the disk has no space to move the write-ahead log into the database");
-            return Ok(conn);
-        }
-        moved => moved?,
+    let log = files::log(path);
+    // Half a move would only take space from what is recorded next.
+    let moved = if files::free(path) < files::size(&log) {
+        Err(Obstacle::Full)
+    } else {
+        checkpoint::all(&conn).map_err(|error| obstacle(path, &error))
     };
-    if moved && files::size(&files::log(path)) == 0 { Ok(conn) } else { Err(Obstacle::Busy) }
+    if let Err(Obstacle::Full) = moved {
+        tracing::error!("the disk has no space to move the write-ahead log into the database");
+        return Ok(conn);
+    }
+    if moved? && files::size(&log) == 0 { Ok(conn) } else { Err(Obstacle::Busy) }
 }
 
 /// Writes the log again in its place, and syncs it. `WouldBlock`: another program has the database open.
@@ -184,8 +186,7 @@ fn obstacle(path: &Path, error: &rusqlite::Error) -> Obstacle {
 
 /// Whether the file system has no space left for a page.
 fn is_full(path: &Path) -> bool {
-    rustix::fs::statvfs(files::folder(path))
-        .is_ok_and(|disk| disk.f_bavail.saturating_mul(disk.f_frsize) < LITTLE)
+    files::free(path) < LITTLE
 }
 
 fn refused(path: &Path, message: String) -> Error {

@@ -84,8 +84,7 @@ impl Reserve {
 
     /// How much is free on the disk besides the reserve, in bytes.
     pub(crate) fn free(&self) -> u64 {
-        rustix::fs::statvfs(files::folder(&self.path))
-            .map_or(u64::MAX, |disk| disk.f_bavail.saturating_mul(disk.f_frsize))
+        files::free(&self.path)
     }
 
     /// Whether the disk has space for new calls besides the reserve. Without some, the next of them would release

@@ -201,7 +201,7 @@ impl Disk {
                 }
             }),
             Step::Write(at, data) => {
-                self.file(file).add(move |bytes, luck| write(bytes, at, &data, luck))
+                self.file(file).add(move |bytes, luck| write(bytes, at, &data, luck));
             }
         }
     }

@@ -73,7 +73,7 @@ impl Recorder {
             match self.spool.push(data.clone()).await {
                 Ok(()) => return true,
                 Err(error) => {
-                    tracing::warn!(%error, "cannot spool an answer; it is kept in memory")
+                    tracing::warn!(%error, "cannot spool an answer; it is kept in memory");
                 }
             }
             self.spools = false;
