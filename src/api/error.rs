@@ -186,7 +186,7 @@ impl From<store::Error> for Error {
             E::IllegalTransition(illegal) => illegal_transition(illegal),
             E::LeaseLost(_) => Self::new(Code::LeaseLost, message),
             E::Invalid { field, message } => Self::field(Code::InvalidParams, field, &message),
-            E::Full => Self::new(Code::StoreFull, message),
+            E::Full | E::LogFull | E::NotYet => Self::new(Code::StoreFull, message),
             E::Lost => Self::new(Code::StoreLost, message),
             E::Busy | E::Closed => Self::new(Code::Busy, message),
             E::Locked { .. } | E::Open { .. } | E::Internal => Self::internal(),

@@ -105,9 +105,22 @@ impl Args for Target {
 pub(crate) struct Flags {
     pub(super) target: Target,
     pub(super) written: Vec<FlagValue>,
-    /// A cap on the database in pages, to test a full disk.
-    pub(super) max_page_count: Option<u64>,
+    pub(super) store_limits: StoreLimits,
 }
+
+/// Limits of the store that only tests set, by flags that no help shows.
+#[derive(Debug, Clone)]
+pub(crate) struct StoreLimits {
+    /// A cap on the database in pages, to test a full disk.
+    pub(crate) max_page_count: Option<u64>,
+    /// The size of the write-ahead log at which new calls are refused, in bytes.
+    pub(crate) max_log: Option<u64>,
+    /// How many seconds the start waits for other programs.
+    pub(crate) wait_for_others: Option<u64>,
+}
+
+/// The flags of [`StoreLimits`].
+const STORE_LIMITS: [&str; 3] = ["max-page-count", "max-log", "wait-for-others"];
 
 /// The value of a setting on the command line or in the environment.
 #[derive(Clone)]
@@ -146,6 +159,14 @@ impl FlagValue {
     }
 }
 
+impl StoreLimits {
+    fn new(matches: &ArgMatches) -> Self {
+        let [max_page_count, max_log, wait_for_others] =
+            STORE_LIMITS.map(|name| matches.get_one(name).copied());
+        Self { max_page_count, max_log, wait_for_others }
+    }
+}
+
 impl Flags {
     /// The same flags, which read the file again.
     pub(crate) fn reread(&self) -> Self {
@@ -160,7 +181,7 @@ impl FromArgMatches for Flags {
         Ok(Self {
             target: Target::from_arg_matches(matches)?,
             written: ALL.iter().filter_map(|declared| FlagValue::new(declared, matches)).collect(),
-            max_page_count: matches.get_one("max-page-count").copied(),
+            store_limits: StoreLimits::new(matches),
         })
     }
 
@@ -174,10 +195,10 @@ impl Args for Flags {
     fn augment_args(command: Command) -> Command {
         let of_target = [DATABASE.declared.name, TOKEN.declared.name];
         let settings = ALL.iter().filter(|declared| !of_target.contains(&declared.name));
-        let max_page_count = Arg::new("max-page-count").long("max-page-count").value_name("PAGES");
+        let limit = |name| Arg::new(name).long(name).hide(true).value_parser(value_parser!(u64));
         Target::augment_args(command)
             .args(settings.filter_map(|declared| arg(declared)))
-            .arg(max_page_count.hide(true).value_parser(value_parser!(u64)))
+            .args(STORE_LIMITS.map(limit))
     }
 
     fn augment_args_for_update(command: Command) -> Command {

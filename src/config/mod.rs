@@ -17,6 +17,7 @@ use anyhow::bail;
 use proxy::{EgressProxies, HostPattern, Route, Rule, UpstreamCa};
 
 use self::file::File;
+use self::flags::StoreLimits;
 pub(crate) use self::flags::{Flags, Target, parse};
 use self::layers::Layers;
 pub(crate) use self::layers::ListedSetting;
@@ -41,7 +42,7 @@ pub(crate) struct Config {
 #[derive(Debug, Clone)]
 pub(crate) struct DatabaseConfig {
     pub(crate) path: PathBuf,
-    pub(crate) max_page_count: Option<u64>,
+    pub(crate) limits: StoreLimits,
     /// Create it also where the files of another say that there was one.
     pub(crate) create_new: bool,
     /// Open it also if records are missing that were on disk.
@@ -107,7 +108,7 @@ impl TryFrom<Flags> for Config {
     /// Refuses a listener beyond the loopback without its credentials. Reads the configuration
     /// file, and touches no other file and no port.
     fn try_from(flags: Flags) -> anyhow::Result<Self> {
-        let Flags { target, written, max_page_count } = flags;
+        let Flags { target, written, store_limits } = flags;
         let database = target.named_database()?;
         let file = target.file()?;
         let layers = Layers::new(&written, file, &database)?;
@@ -115,7 +116,7 @@ impl TryFrom<Flags> for Config {
             file: file.map(|file| file.path.clone()),
             database: DatabaseConfig {
                 path: database,
-                max_page_count,
+                limits: store_limits,
                 create_new: false,
                 accept_loss: false,
                 undelivered_for: layers.one(&settings::UNDELIVERED_FOR)?.0,

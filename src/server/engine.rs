@@ -49,7 +49,11 @@ pub(crate) fn open_store(config: &Config) -> Result<Store, store::Error> {
     let mut options = Options::new(&config.database.path);
     options.new_database = config.database.create_new;
     options.accept_loss = config.database.accept_loss;
-    options.max_page_count = config.database.max_page_count;
+    let limits = &config.database.limits;
+    options.max_page_count = limits.max_page_count;
+    options.max_log = limits.max_log.unwrap_or(options.max_log);
+    options.wait_for_others =
+        limits.wait_for_others.map_or(options.wait_for_others, Duration::from_secs);
     options.undelivered_for = config.database.undelivered_for;
     Store::open(&options)
 }

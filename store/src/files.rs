@@ -75,9 +75,13 @@ pub(crate) fn create_folder(path: &Path) -> io::Result<()> {
     fs::DirBuilder::new().recursive(true).mode(0o700).create(folder(path))
 }
 
-/// Puts the entries of a file's folder on disk.
+/// Puts the entries of a file's folder on disk. Some file systems cannot, and say so by EINVAL
+/// (`PostgreSQL`'s `fsync_fname` ignores that too).
 pub(crate) fn sync_folder(path: &Path) -> io::Result<()> {
-    fs::File::open(folder(path))?.sync_all()
+    match fs::File::open(folder(path))?.sync_all() {
+        Err(error) if error.kind() == io::ErrorKind::InvalidInput => Ok(()),
+        synced => synced,
+    }
 }
 
 /// Which file it is, whatever its name.
@@ -95,6 +99,40 @@ impl Identity {
     /// The file at a path now; links are not followed.
     pub(crate) fn at(path: &Path) -> io::Result<Self> {
         fs::symlink_metadata(path).map(|metadata| Self::of(&metadata))
+    }
+}
+
+/// How much is free on the disk that a file is on, in bytes.
+pub(crate) fn free(path: &Path) -> u64 {
+    rustix::fs::statvfs(folder(path))
+        .map_or(u64::MAX, |disk| disk.f_bavail.saturating_mul(disk.f_frsize))
+}
+
+/// Whether the error says that there is no disk space, or not for this user.
+pub(crate) fn is_full(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+}
+
+/// The other processes that hold a lock on the file, as far as the system says: ` (process 12)`, or nothing.
+pub(crate) fn holders(path: &Path) -> String {
+    let (Ok(file), Ok(locks)) = (path.metadata(), std::fs::read_to_string("/proc/locks")) else {
+        return String::new();
+    };
+    let inode = format!(":{}", file.ino());
+    let own = std::process::id().to_string();
+    // `1: POSIX ADVISORY READ 4242 fe:00:131 0 EOF`: process, device and inode.
+    let mut pids: Vec<_> = locks
+        .lines()
+        .map(|line| line.split_whitespace().skip_while(|word| *word != "POSIX").collect::<Vec<_>>())
+        .filter(|words| words.get(4).is_some_and(|place| place.ends_with(&inode)))
+        .filter_map(|words| words.get(3).copied().filter(|pid| *pid != own))
+        .collect();
+    pids.sort_unstable();
+    pids.dedup();
+    match pids.as_slice() {
+        [] => String::new(),
+        [pid] => format!(" (process {pid})"),
+        pids => format!(" (processes {})", pids.join(", ")),
     }
 }
 

@@ -1,7 +1,6 @@
 //! An answer is sent after its fsync, or not at all. A kill cannot show that, so the tests count fsyncs.
 
 use std::cell::Cell;
-use std::path::Path;
 
 use serde_json::{Value, json};
 use testkit::{
@@ -204,107 +203,5 @@ fn whichever_fsync_fails_answered_calls_are_kept() {
             engine.rpc("get_tool_execution", &json!({"id": id}));
         }
         engine.kill();
-    }
-}
-
-/// Fills the store until a new call is refused. Returns the number of accepted calls.
-fn fill(engine: &Engine, upstream: &Upstream) -> usize {
-    for n in 0..2_000 {
-        let answer = engine.post(&upstream.url("/big"), &n.to_string());
-        if answer.status != 200 {
-            answer.assert_problem(507, "store-full");
-            return n;
-        }
-    }
-    panic!("the disk is never full");
-}
-
-/// On a full disk, new calls of every class are refused, and calls in flight are recorded.
-fn full_disk(builder: &Builder, restart: &Builder) {
-    let gate = Gate::new();
-    let held = gate.clone();
-    let upstream = Upstream::start(move |request, exchange| match request.target() {
-        "/held" => {
-            held.wait();
-            exchange.answer(200, &[], &[b'h'; 1_000]);
-        }
-        _ => exchange.answer(200, &[], &vec![b'b'; 256 * 1024]),
-    });
-    let engine = builder.start();
-    let in_flight = Request::post(&upstream.url("/held"), "x");
-    let proxy = engine.proxy;
-    let waiting = {
-        let in_flight = in_flight.clone();
-        std::thread::spawn(move || in_flight.via(proxy))
-    };
-    upstream.wait_for_hits(1);
-    let got_in = fill(&engine, &upstream);
-    assert!(got_in > 0, "nothing fitted");
-    let hits = upstream.hits();
-    for request in [
-        Request::post(&upstream.url("/new"), "x"),
-        Request::new("PUT", &upstream.url("/new")).body("x"),
-        Request::post(&upstream.url("/new"), "x").key("k"),
-    ] {
-        engine.send(&request).assert_problem(507, "store-full");
-    }
-    assert_eq!(upstream.hits(), hits, "refused before dispatch");
-    assert_eq!(engine.send(&Request::get(&upstream.url("/read"))).status, 200, "reads pass");
-    engine.post(&upstream.url("/big"), "0").assert_is(200, "replayed");
-    let refused = engine.try_rpc("create_user", &json!({"username": "eve"})).unwrap_err();
-    assert_eq!(
-        (refused.code, &refused.data["code"]),
-        (-32015, &json!("STORE_FULL")),
-        "{refused:?}"
-    );
-
-    gate.open();
-    waiting.join().unwrap().assert_is(200, "executed");
-    engine.kill();
-    let engine = restart.start();
-    engine.send(&in_flight).assert_is(200, "replayed");
-    engine.post(&upstream.url("/big"), "0").assert_is(200, "replayed");
-    assert!(engine.executions(&json!({"origin": "proxy", "status": "running"})).is_empty());
-    let database = restart.database_path().to_str().unwrap();
-    let verified = restart.cli(["verify", "--database", database]);
-    assert_eq!(verified.status.code(), Some(0), "{verified:?}");
-}
-
-#[test]
-fn a_store_at_its_page_limit_refuses_new_calls_and_records_those_in_flight() {
-    let builder = engine!();
-    full_disk(&builder.clone().arg("--max-page-count").arg("2000"), &builder);
-}
-
-#[test]
-fn a_full_disk_refuses_new_calls_and_records_those_in_flight() {
-    let builder = engine!();
-    let Some(disk) = SmallDisk::mount(&builder.home().join("disk"), "160m") else {
-        return testkit::untested("a disk that is full: this user may not mount a tmpfs");
-    };
-    let builder = builder.clone().database(disk.path.join("store").join("engine.db"));
-    full_disk(&builder, &builder);
-}
-
-/// A tmpfs of a fixed size.
-struct SmallDisk {
-    path: std::path::PathBuf,
-}
-
-impl SmallDisk {
-    fn mount(path: &Path, size: &str) -> Option<Self> {
-        std::fs::create_dir_all(path).unwrap();
-        let option = format!("size={size}");
-        let mount = std::process::Command::new("mount")
-            .args(["-t", "tmpfs", "-o", &option, "tmpfs"])
-            .arg(path)
-            .output();
-        mount.is_ok_and(|done| done.status.success()).then(|| Self { path: path.to_owned() })
-    }
-}
-
-impl Drop for SmallDisk {
-    fn drop(&mut self) {
-        let _ = std::process::Command::new("umount").arg("-l").arg(&self.path).status();
     }
 }

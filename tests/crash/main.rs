@@ -5,5 +5,8 @@
 )]
 
 mod fsync;
+mod full_disk;
 mod kills;
 mod panic;
+mod power_loss;
+mod start;

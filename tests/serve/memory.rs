@@ -9,6 +9,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use serde_json::json;
 use testkit::{
     Client, Engine, Foreign, Framing, Gate, Request, Upstream, engine, files, wait_until,
 };
@@ -202,11 +203,12 @@ fn a_foreign_reader_that_pins_the_log_is_reported() {
         calls += 1;
         engine.post(&upstream.url("/"), &calls.to_string()).assert_is(200, "executed");
     };
-    for _ in 0..=256 * MIB as usize / PIECE {
+    for _ in 0..=128 * MIB as usize / PIECE {
         call();
     }
-    assert!(log() > (256 * MIB) as f64, "{}", log());
-    assert!(pinned(), "{}", ready().text());
+    assert!(log() > (128 * MIB) as f64, "{}", log());
+    wait_until("it is reported", || pinned().then_some(()));
+    assert!(engine.log().contains("keeps the write-ahead log from shrinking"));
     assert_eq!(ready().status, 200, "it still takes calls");
 
     reader.leave();
@@ -214,7 +216,55 @@ fn a_foreign_reader_that_pins_the_log_is_reported() {
         call();
         (!pinned()).then_some(())
     });
-    assert!(log() <= (256 * MIB) as f64, "{}", log());
+    assert!(log() <= (128 * MIB) as f64, "{}", log());
+}
+
+#[test]
+fn a_pinned_log_past_its_bound_refuses_new_calls_and_records_those_in_flight() {
+    let gate = Gate::new();
+    let held = gate.clone();
+    let upstream = Upstream::start(move |request, exchange| {
+        if request.target() == "/held" {
+            held.wait();
+        }
+        exchange.answer(200, &[], &vec![b'a'; 7 << 20]);
+    });
+    let engine = engine!().arg("--max-log").arg((32 * MIB).to_string()).start();
+    let calls = ["x", "y"].map(|body| Request::post(&upstream.url("/held"), body));
+    let proxy = engine.proxy;
+    thread::scope(|scope| {
+        let waiting = calls.each_ref().map(|call| scope.spawn(|| call.via(proxy)));
+        upstream.wait_for_hits(calls.len());
+        let read = ["BEGIN", "SELECT count(*) FROM sqlite_schema"];
+        let reader = Foreign::hold(engine.builder().database_path(), &read);
+        let new = |n: usize| Request::post(&upstream.url("/"), n.to_string());
+        let mut done = 0;
+        let refused = wait_until("new calls are refused", || {
+            let answer = engine.send(&new(done));
+            done += usize::from(answer.status == 200);
+            (answer.status != 200).then_some(answer)
+        });
+        refused.assert_problem(507, "store-full");
+        assert!(refused.text().contains("write-ahead log"), "{}", refused.text());
+        let hits = upstream.hits();
+        engine.send(&new(done).key("k")).assert_problem(507, "store-full");
+        engine
+            .send(&Request::new("PUT", &upstream.url("/")).body("x"))
+            .assert_problem(507, "store-full");
+        assert!(engine.try_rpc("create_user", &json!({"username": "eve"})).is_err());
+        assert_eq!(upstream.hits(), hits);
+        engine.send(&new(0)).assert_is(200, "replayed");
+        let ready = engine.http(&Request::get(&format!("http://{}/readyz", engine.api)));
+        assert_eq!(ready.status, 503, "{}", ready.text());
+        gate.open();
+        for call in waiting {
+            call.join().unwrap().assert_is(200, "executed");
+        }
+        reader.leave();
+        wait_until("new calls are accepted", || {
+            (engine.send(&new(done)).status == 200).then_some(())
+        });
+    });
 }
 
 #[test]

@@ -151,6 +151,11 @@ impl From<store_core::Error> for Error {
             store_core::Error::SessionEnded(_) => Self::SessionEnded(error.to_string()),
             store_core::Error::Full => Self::StoreFull("the store is full".to_owned()),
             store_core::Error::Lost => Self::StoreLost(error.to_string()),
+            store_core::Error::LogFull => Self::StoreFull(
+                "the write-ahead log is too large: another program's open read transaction keeps it from \
+                 shrinking"
+                    .to_owned(),
+            ),
             store_core::Error::Busy => Self::QueueFull("the store's queue is full".to_owned()),
             store_core::Error::Closed => Self::QueueFull("the engine is stopping".to_owned()),
             store_core::Error::KeyReuse { execution } => {

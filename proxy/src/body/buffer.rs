@@ -127,6 +127,21 @@ pub(crate) fn unreadable(error: &io::Error) -> Error {
 async fn keep(spool: &mut Spool, data: Bytes) -> Result<(), Error> {
     spool.push(data).await.map_err(|error| {
         tracing::warn!(%error, "cannot spool a request body");
-        Error::StoreFull("no space to store the request body; nothing was sent".to_owned())
+        unspooled(&error)
     })
+}
+
+/// A body cannot be spooled.
+fn unspooled(error: &io::Error) -> Error {
+    use rustix::io::Errno;
+
+    match Errno::from_io_error(error) {
+        Some(Errno::MFILE | Errno::NFILE) => {
+            Error::QueueFull("too many files are open to store the request body".to_owned())
+        }
+        Some(Errno::NOSPC | Errno::DQUOT) | None => {
+            Error::StoreFull("no space to store the request body; nothing was sent".to_owned())
+        }
+        Some(_) => Error::Internal,
+    }
 }

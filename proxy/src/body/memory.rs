@@ -136,6 +136,11 @@ impl AnswerMemory {
         Arc::clone(&self.held).try_acquire_many_owned(u32::try_from(bytes).ok()?).ok()
     }
 
+    /// Room for so many bytes of a body that the disk does not take, as long as there is any.
+    pub(crate) fn try_spare(&self, bytes: usize) -> Option<MemoryShare> {
+        Arc::clone(&self.held).try_acquire_many_owned(u32::try_from(bytes).ok()?).ok()
+    }
+
     /// `bytes` as they are held until their client has taken them. `None`: the memory is full.
     pub(crate) fn hold(&self, bytes: Bytes) -> Option<Bytes> {
         if bytes.len() <= MAX_HELD_BODY {

@@ -166,6 +166,13 @@ impl Spool {
         Ok(())
     }
 
+    /// Appends `data` in memory, however much that is: the caller bounds it.
+    pub(crate) fn push_to_memory(&mut self, data: &Bytes) {
+        self.memory.reserve(self.first.len() + data.len());
+        self.memory.extend_from_slice(&std::mem::take(&mut self.first));
+        self.memory.extend_from_slice(data);
+    }
+
     /// Moves what is in memory, and `data`, to the file.
     async fn spill(&mut self, data: Bytes) -> io::Result<()> {
         let memory = self.memory.split().freeze();

@@ -55,6 +55,18 @@ pub enum Error {
         "the files of the store were deleted, replaced or truncated: the engine stops, and nothing was changed"
     )]
     Lost,
+    /// Another program pins the write-ahead log. Nothing was changed.
+    #[error(
+        "the write-ahead log is too large: another program's open read transaction keeps it from shrinking; \
+         stop that program; nothing was changed"
+    )]
+    LogFull,
+    /// The outcome is in memory: there is no disk space, or another program is using the database.
+    #[error(
+        "the outcome is not recorded yet, for lack of disk space or because another program is using the \
+         database: it will be as soon as possible, unless the engine is killed before"
+    )]
+    NotYet,
     /// The writer's queue is full. Nothing was changed; try again.
     #[error("the store's queue is full: nothing was changed, try again")]
     Busy,

@@ -65,9 +65,17 @@ pub(crate) fn now(conn: &Connection) {
     run(conn, queries::CHECKPOINT_PASSIVE);
 }
 
-/// Moves the whole log into the database, synced: at the start, before anything is read, and at a clean
-/// stop.
-pub(crate) fn all(conn: &Connection) {
+/// Moves the whole log into the database, synced, and truncates it. False: another program keeps it from being
+/// moved.
+pub(crate) fn all(conn: &Connection) -> rusqlite::Result<bool> {
+    conn.query_row(queries::CHECKPOINT_TRUNCATE, [], |row| {
+        let (busy, log, done): (i64, i64, i64) = (row.get(0)?, row.get(1)?, row.get(2)?);
+        Ok(busy == 0 && log == done)
+    })
+}
+
+/// [`all`], before the writer stops. What is left is moved at the next start.
+pub(crate) fn at_stop(conn: &Connection) {
     run(conn, queries::CHECKPOINT_TRUNCATE);
 }
 
@@ -78,6 +86,8 @@ pub(crate) struct Checkpoints {
     done: Arc<AtomicU64>,
     /// The page size of the database, in bytes.
     page_size: u64,
+    /// The size of the log at which new calls are refused, in bytes.
+    max_log: u64,
     requested_at: u64,
     done_before: u64,
     restart_not_before: Instant,
@@ -88,6 +98,7 @@ impl Checkpoints {
     pub(crate) fn start(
         conn: Connection,
         page_size: u64,
+        max_log: u64,
         status: Arc<Status>,
         watch: Arc<Watch>,
     ) -> std::io::Result<Self> {
@@ -101,6 +112,7 @@ impl Checkpoints {
             wake,
             done,
             page_size,
+            max_log,
             requested_at: 0,
             done_before: 0,
             restart_not_before: Instant::now(),
@@ -128,15 +140,15 @@ impl Checkpoints {
     /// Restarts a long log. To be called when every caller has its answer.
     pub(crate) fn between_groups(&mut self, conn: &Connection) {
         let pages = WAL_PAGES.get();
-        if pages < RESTART / self.page_size {
+        if pages < RESTART.min(self.max_log) / self.page_size {
             return;
         }
         // Read once per checkpoint: a moment later the log has grown.
         let done = self.done.swap(0, Ordering::Relaxed);
-        if pages >= RESTART_AT_LAST / self.page_size
+        if pages >= RESTART_AT_LAST.min(self.max_log) / self.page_size
             || pages.saturating_sub(done) <= LITTLE / self.page_size
         {
-            self.restart(conn);
+            self.restart(conn, queries::CHECKPOINT_RESTART);
         } else if done > self.done_before {
             // The next one has less to do. After one that a reader blocked, none is requested.
             self.done_before = done;
@@ -144,11 +156,42 @@ impl Checkpoints {
         }
     }
 
-    fn restart(&mut self, conn: &Connection) {
+    /// Gives the space of the log back to the disk, if all of it surely fits into the `free` bytes besides it: half
+    /// a move would only take space from outcomes.
+    pub(crate) fn shrink(&mut self, conn: &Connection, free: u64) {
+        let log = WAL_PAGES.get() * self.page_size;
+        if log > 0 && free >= log {
+            self.restart(conn, queries::CHECKPOINT_TRUNCATE);
+        }
+    }
+
+    /// Reports a log that another program keeps from shrinking. To be called once a second, after
+    /// [`Self::between_groups`].
+    pub(crate) fn watch_size(&self, status: &Status) {
+        let bytes = WAL_PAGES.get() * self.page_size;
+        let pinned = bytes > RESTART_AT_LAST;
+        if pinned && !status.log_pinned.swap(pinned, Ordering::Relaxed) {
+            tracing::warn!(
+                bytes,
+                "another program's open read transaction keeps the write-ahead log from shrinking"
+            );
+        }
+        status.log_pinned.store(pinned, Ordering::Relaxed);
+        let full = bytes > self.max_log;
+        if full && !status.log_full.swap(full, Ordering::Relaxed) {
+            tracing::error!(
+                bytes,
+                "the write-ahead log is too large: new calls are refused until it shrinks"
+            );
+        }
+        status.log_full.store(full, Ordering::Relaxed);
+    }
+
+    fn restart(&mut self, conn: &Connection, pragma: &str) {
         if Instant::now() < self.restart_not_before {
             return;
         }
-        if restart(conn) {
+        if restart(conn, pragma) {
             (self.requested_at, self.done_before) = (0, 0);
             WAL_PAGES.set(0);
         } else {
@@ -191,9 +234,9 @@ fn checkpointer(
 }
 
 /// Lets the next commit restart the log, if readers finish in time.
-fn restart(conn: &Connection) -> bool {
+fn restart(conn: &Connection, pragma: &str) -> bool {
     let set_timeout = |wait| conn.busy_timeout(wait).is_ok();
-    let restarted = set_timeout(RESTART_WAIT) && run(conn, queries::CHECKPOINT_RESTART).0;
+    let restarted = set_timeout(RESTART_WAIT) && run(conn, pragma).0;
     set_timeout(connection::BUSY_TIMEOUT) && restarted
 }
 

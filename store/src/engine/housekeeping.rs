@@ -52,8 +52,9 @@ impl Housekeeping {
             self.drop_bodies(writer);
             flush_duplicates(writer, writer.status.duplicates.take_due());
             if writer.status.full.load(Ordering::Relaxed) {
-                restore_reserve(writer);
+                writer.restore_reserve();
             }
+            writer.checkpoints.watch_size(&writer.status);
         }
         if self.every_minute.due() {
             flush_counts(writer);
@@ -99,7 +100,7 @@ fn end_leases(writer: &mut Writer) {
     match end(writer, &expired) {
         Ok(()) => {}
         Err(Fail::Sql(error)) if severity(&error) != Severity::Statement => {
-            writer.release_reserve(&error);
+            writer.make_space(&error);
             let fail = Fail::Sql(error);
             expired.into_iter().for_each(|lease| retry_later(writer, lease, &fail));
         }
@@ -123,14 +124,6 @@ fn end(writer: &mut Writer, leases: &[(i64, u32)]) -> Result<(), Fail> {
     writer.commit_now(|tx| {
         leases.iter().try_for_each(|(row, attempt)| executions::expire(tx, *row, *attempt))
     })
-}
-
-/// Accepts new calls again once there is space for the reserve.
-fn restore_reserve(writer: &Writer) {
-    if writer.reserve.has_space(&writer.conn) && writer.reserve.create(&writer.conn).is_ok() {
-        tracing::info!("there is disk space again: new calls are accepted");
-        writer.status.full.store(false, Ordering::Relaxed);
-    }
 }
 
 #[derive(serde::Serialize)]

@@ -1,7 +1,7 @@
 //! Jobs for the writer: closures that can be run again, answered after the commit.
 
-use std::sync::atomic::Ordering;
 use std::sync::{Arc, mpsc};
+use std::time::{Duration, Instant};
 
 use store_core::Error;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
@@ -38,6 +38,9 @@ pub(crate) trait Job: Send {
     fn run(&mut self, write: &mut Write<'_>) -> Result<(), Fail>;
     /// Stores a refusal as the result.
     fn refuse(&mut self, error: Error);
+    /// It could not be written, and stays to be. Its caller gets [`Error::NotYet`] if it has waited this long
+    /// since the first time.
+    fn park(&mut self, timeout: Duration);
     /// Sends the result, which is now on disk, to the caller.
     fn answer(self: Box<Self>);
 }
@@ -50,6 +53,8 @@ struct Task<T, F, G> {
     /// Applied to the result once it is on disk.
     on_commit: G,
     reply: Option<oneshot::Sender<Result<T, Error>>>,
+    /// Since when it could not be written.
+    parked: Option<Instant>,
 }
 
 impl<T, F, G> Job for Task<T, F, G>
@@ -69,6 +74,15 @@ where
 
     fn refuse(&mut self, error: Error) {
         self.result = Some(Err(error));
+    }
+
+    fn park(&mut self, timeout: Duration) {
+        let since = *self.parked.get_or_insert_with(Instant::now);
+        if since.elapsed() >= timeout
+            && let Some(reply) = self.reply.take()
+        {
+            let _ = reply.send(Err(Error::NotYet));
+        }
     }
 
     fn answer(self: Box<Self>) {
@@ -159,9 +173,7 @@ impl WriterHandle {
 
     /// Whether the queue and the disk have capacity for an ordinary job.
     pub(crate) fn accepts_calls(&self) -> bool {
-        self.capacity.available_permits() > 0
-            && !self.status.full.load(Ordering::Relaxed)
-            && !self.status.is_lost()
+        self.capacity.available_permits() > 0 && self.status.check_accepting().is_ok()
     }
 
     /// Sends `work` without waiting for it. Jobs run in the order in which they were sent.
@@ -183,11 +195,8 @@ impl WriterHandle {
         T: Send + 'static,
         F: FnMut(&mut Write<'_>) -> Result<T, Fail> + Send + 'static,
     {
-        if !lane.is_outcome() && self.status.is_lost() {
-            return Err(Error::Lost);
-        }
-        if !lane.is_outcome() && self.status.full.load(Ordering::Relaxed) {
-            return Err(Error::Full);
+        if !lane.is_outcome() {
+            self.status.check_accepting()?;
         }
         let permit = match lane {
             Lane::Finish => None,
@@ -195,7 +204,7 @@ impl WriterHandle {
                 Some(Arc::clone(&self.capacity).try_acquire_owned().map_err(|_| Error::Busy)?)
             }
         };
-        let job = Box::new(Task { lane, work, result: None, on_commit, reply });
+        let job = Box::new(Task { lane, work, result: None, on_commit, reply, parked: None });
         self.messages.send(Message::Job(job, permit)).map_err(|_| Error::Closed)
     }
 }

@@ -163,9 +163,9 @@ impl Announcement {
             version: env!("CARGO_PKG_VERSION").to_owned(),
         };
         let text = serde_json::to_string(&holder).map_err(io::Error::other)?;
-        self.file.set_len(0)?;
         self.file.rewind()?;
         self.file.write_all(text.as_bytes())?;
-        self.file.flush()
+        // Not before: on a full disk there might be no space for it again.
+        self.file.set_len(text.len() as u64)
     }
 }

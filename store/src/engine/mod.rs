@@ -8,6 +8,7 @@ pub(crate) mod fatal;
 pub(crate) mod head_file;
 pub(crate) mod holder;
 pub(crate) mod housekeeping;
+pub(crate) mod inherit;
 pub(crate) mod job;
 pub(crate) mod live;
 pub(crate) mod lock;

@@ -6,6 +6,7 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
+use rusqlite::Connection;
 use rustix::fs::Mode;
 use store_core::Error;
 
@@ -16,6 +17,7 @@ use crate::decide::plan::micros;
 use crate::engine::caches::Caches;
 use crate::engine::checkpoint::{self, Checkpoints};
 use crate::engine::head_file::{HeadFile, Known};
+use crate::engine::inherit;
 use crate::engine::job::WriterHandle;
 use crate::engine::lock::{Claimed, DatabaseLock};
 use crate::engine::remains;
@@ -27,7 +29,7 @@ use crate::engine::{fatal, run};
 use crate::files::file_system::unsafe_file_system;
 use crate::files::{self, private};
 use crate::options::Options;
-use crate::sqlite::error::{Fail, Severity, severity};
+use crate::sqlite::error::{Fail, Severity, open_error, severity};
 use crate::sqlite::migrations::{self, MIGRATIONS};
 use crate::sqlite::transaction::Transaction;
 use crate::sqlite::{connection, executions, meta, queries};
@@ -71,10 +73,9 @@ pub(crate) fn start(options: &Options, clock: Arc<dyn Clock>) -> Result<Engine, 
     lock.make_private()
         .map_err(|error| Error::Open { path: path.clone(), message: error.to_string() })?;
     for_each_file(path, private::tighten_at)?;
-    let mut conn = connection::open_writer(path).map_err(refused)?;
-    // SQLite also serves frames of the log that were never synced: sync them before acting on any of them.
-    checkpoint::all(&conn);
-    MIGRATIONS.to_latest(&mut conn).map_err(|error| migration_error(path, &error))?;
+    let reserve = Reserve::new(files::reserve(path), options.reserve_bytes, options.max_page_count);
+    let mut conn = inherit::open(path, &reserve, options.wait_for_others)?;
+    migrate(&mut conn, &reserve).map_err(|error| migration_error(path, &error))?;
     checkpoint::watch_log(&conn);
     meta::create_secret(&conn).map_err(|fail| unreadable(path, fail))?;
     let secret = meta::secret(&conn).map_err(|fail| unreadable(path, fail))?;
@@ -83,9 +84,11 @@ pub(crate) fn start(options: &Options, clock: Arc<dyn Clock>) -> Result<Engine, 
     let head = Head::read(&conn).map_err(refused)?;
     let keeper = TimeKeeper::new(clock, head.at, meta::clock(&conn).map_err(refused)?);
     status.set_jumps(keeper.jumps(), Duration::ZERO);
-    let reserve = Reserve::new(files::reserve(path), options.reserve_bytes, options.max_page_count);
     if let Err(error) = reserve.create(&conn) {
-        tracing::error!(%error, "no disk space for the reserve: new calls are refused until there is");
+        tracing::error!(%error, "cannot create the reserve of disk space");
+        status.full.store(files::is_full(&error), Ordering::Relaxed);
+    } else if !reserve.leaves_space() {
+        tracing::error!("the disk is full: new calls are refused until there is space");
         status.full.store(true, Ordering::Relaxed);
     }
     let (sender, messages) = mpsc::channel();
@@ -100,9 +103,16 @@ pub(crate) fn start(options: &Options, clock: Arc<dyn Clock>) -> Result<Engine, 
     // After a loss it stays as it is until that is logged.
     let known = missing.clone().unwrap_or_else(|| Known::from(&head));
     let head_file = HeadFile::create(path, known).map_err(unusable(files::head(path)))?;
-    let checkpoints =
-        Checkpoints::start(second, page_size, Arc::clone(&status), Arc::clone(&watch))
-            .map_err(|error| no_thread(path, &error))?;
+    // Before anything is acknowledged. SQLite syncs the folder too, and ignores a failure.
+    files::sync_folder(path).map_err(|error| unsynced(path, &error))?;
+    let checkpoints = Checkpoints::start(
+        second,
+        page_size,
+        options.max_log,
+        Arc::clone(&status),
+        Arc::clone(&watch),
+    )
+    .map_err(|error| no_thread(path, &error))?;
     let mut writer = Writer {
         conn,
         status: Arc::clone(&status),
@@ -145,7 +155,7 @@ impl Writer {
             && severity(error) == Severity::Full
         {
             // The reserve is for the outcomes of calls.
-            self.release_reserve(error);
+            self.make_space(error);
             recovered = self.commit_now(recover);
         }
         recovered.map_err(|fail| unreadable(path, fail))?;
@@ -164,6 +174,18 @@ fn for_each_file(database: &Path, what: fn(&Path) -> io::Result<()>) -> Result<(
     Ok(())
 }
 
+/// Migrates the schema. Gives up the reserve if the disk is full.
+fn migrate(conn: &mut Connection, reserve: &Reserve) -> Result<(), rusqlite_migration::Error> {
+    let mut migrated = MIGRATIONS.to_latest(conn);
+    if let Err(rusqlite_migration::Error::RusqliteError { err, .. }) = &migrated
+        && severity(err) == Severity::Full
+        && reserve.give_up()
+    {
+        migrated = MIGRATIONS.to_latest(conn);
+    }
+    migrated
+}
+
 /// To be checked before the file is opened for writing, which would change its mode. What cannot be read
 /// here is reported by the next step.
 fn is_foreign(path: &Path) -> bool {
@@ -175,33 +197,26 @@ fn is_foreign(path: &Path) -> bool {
 
 fn create_folder(database: &Path) -> Result<(), Error> {
     rustix::process::umask(Mode::from_raw_mode(0o077));
+    let folder = files::folder(database);
+    let new: Vec<_> = folder.ancestors().take_while(|folder| !folder.exists()).collect();
     files::create_folder(database).map_err(|error| Error::Open {
-        path: files::folder(database).to_owned(),
+        path: folder.to_owned(),
         message: format!("cannot create the folder: {error}; name another file with --database"),
-    })
+    })?;
+    for folder in new {
+        files::sync_folder(folder).map_err(|error| unsynced(folder, &error))?;
+    }
+    Ok(())
 }
 
-fn open_error(path: &Path, error: &rusqlite::Error) -> Error {
-    let message = match error.sqlite_error_code() {
-        Some(rusqlite::ErrorCode::NotADatabase) => {
-            "the file is not a database; name another file with --database".to_owned()
-        }
-        Some(rusqlite::ErrorCode::DatabaseBusy) => {
-            "another program is using it; stop that program, or name another file with --database"
-                .to_owned()
-        }
-        Some(rusqlite::ErrorCode::DiskFull) => {
-            "the disk is full; free some space, or name another file with --database".to_owned()
-        }
-        Some(rusqlite::ErrorCode::SystemIoFailure | rusqlite::ErrorCode::DatabaseCorrupt) => {
-            format!(
-                "the database cannot be read, or was cut: {error}; restore a backup, or name another file with \
-             --database"
-            )
-        }
-        _ => format!("cannot open the database: {error}; name another file with --database"),
-    };
-    Error::Open { path: path.to_owned(), message }
+/// The entry of a new file or folder might not survive a power loss.
+fn unsynced(path: &Path, error: &std::io::Error) -> Error {
+    Error::Open {
+        path: path.to_owned(),
+        message: format!(
+            "the folder that it is in cannot be synced: {error}; name another file with --database"
+        ),
+    }
 }
 
 fn migration_error(path: &Path, error: &rusqlite_migration::Error) -> Error {

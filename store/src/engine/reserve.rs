@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use rusqlite::Connection;
 
-use crate::files::private;
+use crate::files::{self, private};
 use crate::sqlite::connection::page_size;
 
 /// A file of zeroes beside the database, and a margin below SQLite's page limit, if one is set.
@@ -27,25 +27,33 @@ impl Reserve {
         if let Some(pages) = self.max_page_count {
             set_max_pages(conn, pages).map_err(io::Error::other)?;
         }
-        if self.bytes == 0 {
+        let bytes = self.size();
+        if bytes == 0 {
             return Ok(());
         }
         let file = private::open(&self.path)?;
-        allocate(&file, self.bytes).inspect_err(|_| {
+        allocate(&file, bytes).inspect_err(|_| {
             // A partial reserve would only take space from the database.
             let _ = std::fs::remove_file(&self.path);
         })
     }
 
-    /// Releases the space to the database.
-    pub(crate) fn release(&self, conn: &Connection) {
+    /// Gives the space of the file back to the disk. False: there was none.
+    pub(crate) fn give_up(&self) -> bool {
         match std::fs::remove_file(&self.path) {
             Ok(()) => {
                 tracing::error!("the disk is full: the reserve is released, new calls are refused");
+                return true;
             }
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             Err(error) => tracing::error!(%error, "cannot release the reserve"),
         }
+        false
+    }
+
+    /// Releases the space to the database.
+    pub(crate) fn release(&self, conn: &Connection) {
+        self.give_up();
         if let Some(pages) = self.max_page_count {
             let raised = page_size(conn)
                 .and_then(|size| set_max_pages(conn, pages.saturating_add(self.bytes / size)));
@@ -53,6 +61,30 @@ impl Reserve {
                 tracing::error!(%error, "cannot raise the page limit");
             }
         }
+    }
+
+    /// Whether pages are what is short, and not the disk.
+    pub(crate) fn is_page_limit(&self) -> bool {
+        self.max_page_count.is_some()
+    }
+
+    /// How much is to be reserved, in bytes: on a small disk a quarter of it.
+    fn size(&self) -> u64 {
+        match rustix::fs::statvfs(files::folder(&self.path)) {
+            Ok(disk) => self.bytes.min(disk.f_blocks.saturating_mul(disk.f_frsize) / 4),
+            Err(_) => self.bytes,
+        }
+    }
+
+    /// How much is free on the disk besides the reserve, in bytes.
+    pub(crate) fn free(&self) -> u64 {
+        files::free(&self.path)
+    }
+
+    /// Whether the disk has space for new calls besides the reserve. Without some, the next of them would release
+    /// it again.
+    pub(crate) fn leaves_space(&self) -> bool {
+        self.free() >= self.size() / 8
     }
 
     /// Whether the page limit, if there is one, leaves space again.

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use serde::Serialize;
+use store_core::Error;
 use store_core::model::Timestamp;
 use tokio::sync::watch;
 
@@ -28,6 +29,10 @@ pub(crate) struct Status {
     pub(crate) full: AtomicBool,
     /// How the files were deleted, replaced or truncated under the engine; `None` while they are its own.
     lost: watch::Sender<Option<String>>,
+    /// Another program keeps the log from shrinking.
+    pub(crate) log_pinned: AtomicBool,
+    /// The log is so large that new calls are refused.
+    pub(crate) log_full: AtomicBool,
     /// Outcomes are waiting for disk space, or for another program.
     pub(crate) stalled: AtomicBool,
     /// The jumps of the wall clock.
@@ -69,6 +74,20 @@ pub struct Histogram {
 }
 
 impl Status {
+    /// Whether new calls are accepted.
+    pub(crate) fn check_accepting(&self) -> Result<(), Error> {
+        if self.is_lost() {
+            return Err(Error::Lost);
+        }
+        if self.full.load(Ordering::Relaxed) {
+            return Err(Error::Full);
+        }
+        if self.log_full.load(Ordering::Relaxed) {
+            return Err(Error::LogFull);
+        }
+        Ok(())
+    }
+
     /// Publishes the number of the newest event.
     pub(crate) fn set_newest(&self, seq: i64) {
         self.newest.send_replace(seq);

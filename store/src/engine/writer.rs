@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use rusqlite::Connection;
 use store_core::Error;
@@ -28,6 +28,11 @@ use crate::sqlite::error::{Fail, Severity, severity};
 use crate::sqlite::transaction::{AfterCommit, Touched, Transaction};
 use crate::sqlite::{meta, queries};
 use crate::token::Secret;
+
+/// How long the caller of an outcome waits for disk space …
+const SPACE_TIMEOUT: Duration = Duration::from_secs(3);
+/// … or for another program that is using the database.
+const OTHERS_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// State of the writer that is not on disk.
 #[derive(Debug, Default)]
@@ -116,16 +121,10 @@ impl Writer {
     /// Refuses jobs that were queued when the disk became full, because the space that is left is for outcomes,
     /// or when the files were lost.
     fn admit(&self, mut job: Box<dyn Job>) -> Option<Box<dyn Job>> {
-        let refusal = if self.status.is_lost() {
-            Error::Lost
-        } else if self.status.full.load(Ordering::Relaxed) {
-            Error::Full
-        } else {
-            return Some(job);
-        };
         if job.lane().is_outcome() {
             return Some(job);
         }
+        let Err(refusal) = self.status.check_accepting() else { return Some(job) };
         job.refuse(refusal);
         job.answer();
         None
@@ -133,16 +132,20 @@ impl Writer {
 
     fn commit_one(&mut self, job: Box<dyn Job>) {
         let Some(mut job) = self.admit(job) else { return };
-        match self.transaction(&mut [job.as_mut()]) {
+        let mut done = self.transaction(&mut [job.as_mut()]);
+        if let Err(Undone::Failed(error)) = &done
+            && self.make_space(error)
+            && (job.lane().is_outcome() || !self.status.full.load(Ordering::Relaxed))
+        {
+            done = self.transaction(&mut [job.as_mut()]);
+        }
+        match done {
             Ok(effects) => {
                 self.apply(effects);
                 job.answer();
             }
             Err(Undone::Refused) => job.answer(),
-            Err(Undone::Failed(error)) => {
-                self.release_reserve(&error);
-                self.postpone(job, &error);
-            }
+            Err(Undone::Failed(error)) => self.postpone(job, &error),
         }
     }
 
@@ -163,7 +166,7 @@ impl Writer {
         if let Err(error) = self.head_file.sync() {
             tracing::warn!(%error, "cannot sync the newest event beside the database");
         }
-        checkpoint::all(&self.conn);
+        checkpoint::at_stop(&self.conn);
     }
 
     /// Runs `work` in its own transaction, now.
@@ -183,17 +186,42 @@ impl Writer {
         }
     }
 
-    /// If the disk is full: refuses new calls from now on, and releases the reserve for outcomes.
-    pub(crate) fn release_reserve(&self, error: &rusqlite::Error) {
-        if severity(error) == Severity::Full {
-            self.status.full.store(true, Ordering::Relaxed);
-            self.reserve.release(&self.conn);
+    /// If the disk is full: refuses new calls from now on, and releases the reserve for outcomes. Space that only
+    /// the log has taken is given back, and may be all that was missing. False: it is not that.
+    pub(crate) fn make_space(&mut self, error: &rusqlite::Error) -> bool {
+        if severity(error) != Severity::Full {
+            return false;
+        }
+        let was_full = self.status.full.swap(true, Ordering::Relaxed);
+        self.reserve.release(&self.conn);
+        if !was_full && !self.reserve.is_page_limit() {
+            self.restore_reserve();
+        }
+        true
+    }
+
+    /// Accepts new calls again once there is space for the reserve, and some more.
+    pub(crate) fn restore_reserve(&mut self) {
+        if !self.reserve.has_space(&self.conn) {
+            return;
+        }
+        if self.reserve.create(&self.conn).is_err() {
+            self.checkpoints.shrink(&self.conn, self.reserve.free());
+            if self.reserve.create(&self.conn).is_err() {
+                return;
+            }
+        }
+        if self.reserve.leaves_space() {
+            tracing::info!("there is disk space again: new calls are accepted");
+            self.status.full.store(false, Ordering::Relaxed);
         }
     }
 
     /// Refuses a job that can be repeated. An outcome is parked instead, and housekeeping retries it.
     fn postpone(&mut self, mut job: Box<dyn Job>, error: &rusqlite::Error) {
         if job.lane().is_outcome() && severity(error) != Severity::Statement {
+            let full = severity(error) == Severity::Full;
+            job.park(if full { SPACE_TIMEOUT } else { OTHERS_TIMEOUT });
             self.parked.push(job);
             return;
         }
@@ -310,6 +338,8 @@ impl<F: FnMut(&mut Transaction<'_>) -> Result<(), Fail> + Send> Job for Own<F> {
     fn refuse(&mut self, error: Error) {
         self.refused = Some(error);
     }
+
+    fn park(&mut self, _: Duration) {}
 
     fn answer(self: Box<Self>) {}
 }

@@ -14,9 +14,6 @@ use crate::read::overview;
 use crate::read::reader::Reader;
 use crate::sqlite::queries;
 
-/// The size of the write-ahead log above which it is reported as a problem, in bytes.
-const WAL_WARNING: u64 = 256 * 1024 * 1024;
-
 /// A jump of the wall clock that is reported.
 const NOTABLE_JUMP: Duration = Duration::from_secs(60);
 
@@ -96,6 +93,7 @@ impl Reader {
 pub(crate) fn health(reader: &Reader, queued: usize) -> Health {
     let status = reader.status();
     let full = status.full.load(Ordering::Relaxed);
+    let log_full = status.log_full.load(Ordering::Relaxed);
     let stalled = status.stalled.load(Ordering::Relaxed);
     let jumped = status.jumped();
     let clock_jumped = jumped >= NOTABLE_JUMP;
@@ -114,6 +112,11 @@ pub(crate) fn health(reader: &Reader, queued: usize) -> Health {
         problems
             .push("outcomes are waiting for disk space, or for another program that is using the database".to_owned());
     }
+    if log_full {
+        problems.push(
+            "the write-ahead log is too large: new calls are refused until it shrinks".to_owned(),
+        );
+    }
     if clock_jumped {
         problems.push(format!(
             "the wall clock jumped forward by {} s: check the machine's time; keys and stored data expire by the time that passed",
@@ -124,13 +127,13 @@ pub(crate) fn health(reader: &Reader, queued: usize) -> Health {
         u64::try_from(counter.load(Ordering::Relaxed)).unwrap_or(0)
     };
     let wal_bytes = files::size(&files::log(reader.path()));
-    if wal_bytes > WAL_WARNING {
+    if status.log_pinned.load(Ordering::Relaxed) {
         problems.push(format!(
             "the write-ahead log has {wal_bytes} bytes: another program's open read transaction may keep it from shrinking"
         ));
     }
     Health {
-        ready: !full && !stalled && lost.is_none(),
+        ready: !full && !stalled && !log_full && lost.is_none(),
         problems,
         full,
         clock_jumped,

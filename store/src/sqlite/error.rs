@@ -1,6 +1,8 @@
 //! What SQLite errors mean for the writer.
 
-use rusqlite::ErrorCode;
+use std::path::Path;
+
+use rusqlite::{ErrorCode, ffi};
 use store_core::Error;
 
 /// Why a job failed.
@@ -51,6 +53,10 @@ pub(crate) enum Severity {
 }
 
 pub(crate) fn severity(error: &rusqlite::Error) -> Severity {
+    // The index of the log is a file too. SQLite has no other name for a disk without space for it.
+    if error.sqlite_error().is_some_and(|error| error.extended_code == ffi::SQLITE_IOERR_SHMSIZE) {
+        return Severity::Full;
+    }
     match error.sqlite_error_code() {
         Some(
             ErrorCode::SystemIoFailure
@@ -75,4 +81,28 @@ pub(crate) fn public(error: &rusqlite::Error) -> Error {
             Error::Internal
         }
     }
+}
+
+/// Why a database cannot be opened, and what to do about it.
+pub(crate) fn open_error(path: &Path, error: &rusqlite::Error) -> Error {
+    let message = match error.sqlite_error_code() {
+        Some(rusqlite::ErrorCode::NotADatabase) => {
+            "the file is not a database; name another file with --database".to_owned()
+        }
+        Some(rusqlite::ErrorCode::DatabaseBusy) => {
+            "another program is using it; stop that program, or name another file with --database"
+                .to_owned()
+        }
+        Some(rusqlite::ErrorCode::DiskFull) => {
+            "the disk is full; free some space, or name another file with --database".to_owned()
+        }
+        Some(rusqlite::ErrorCode::SystemIoFailure | rusqlite::ErrorCode::DatabaseCorrupt) => {
+            format!(
+                "the database cannot be read, or was cut: {error}; restore a backup, or name another file with \
+             --database"
+            )
+        }
+        _ => format!("cannot open the database: {error}; name another file with --database"),
+    };
+    Error::Open { path: path.to_owned(), message }
 }

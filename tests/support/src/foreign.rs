@@ -31,6 +31,16 @@ sys.stdin.read()",
         Self(program)
     }
 
+    /// Kills the program: it does nothing more to the database.
+    pub fn kill(mut self) {
+        self.0.kill().unwrap();
+        self.0.wait().unwrap();
+    }
+
+    pub fn pid(&self) -> u32 {
+        self.0.id()
+    }
+
     /// Ends the program, and its transaction with it.
     pub fn leave(mut self) {
         drop(self.0.stdin.take());

@@ -1,13 +1,15 @@
-/* Preloaded: counts fsyncs in a shared file, fails or delays them and moves the wall clock as that file
-   says. */
+/* Preloaded: counts fsyncs in a shared file; fails or delays them, fails to open spool files and moves the
+   wall clock as that file says. */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <stdarg.h>
 #include <stdatomic.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -18,6 +20,8 @@ struct board {
     _Atomic uint64_t delay_us;
     _Atomic uint64_t ahead_s; /* of the wall clock */
     _Atomic uint64_t passed_s; /* for the wall clock and the one that counts suspend */
+    _Atomic uint64_t fail_folders; /* the fsync of each folder fails with EIO */
+    _Atomic uint64_t spool_errno; /* opening a file without a name fails with this */
 };
 
 static struct board *board;
@@ -34,6 +38,11 @@ __attribute__((constructor)) static void open_board(void) {
 
 static int sync_with(int (*real)(int), int fd) {
     if (!board) return real(fd);
+    struct stat what;
+    if (atomic_load(&board->fail_folders) && fstat(fd, &what) == 0 && S_ISDIR(what.st_mode)) {
+        errno = EIO;
+        return -1;
+    }
     uint64_t fail_from = atomic_load(&board->fail_from);
     if (fail_from && atomic_load(&board->syncs) + 1 >= fail_from) {
         atomic_fetch_add(&board->failed, 1);
@@ -58,6 +67,26 @@ int fdatasync(int fd) {
     if (!real) real = (int (*)(int))dlsym(RTLD_NEXT, "fdatasync");
     return sync_with(real, fd);
 }
+
+static int refused(int flags) {
+    if (!board || (flags & O_TMPFILE) != O_TMPFILE) return 0;
+    int why = (int)atomic_load(&board->spool_errno);
+    if (why) errno = why;
+    return why;
+}
+
+#define OPEN(name)                                                                          \
+    int name(const char *path, int flags, ...) {                                            \
+        static int (*real)(const char *, int, ...);                                         \
+        if (!real) real = (int (*)(const char *, int, ...))dlsym(RTLD_NEXT, #name);         \
+        va_list rest;                                                                       \
+        va_start(rest, flags);                                                              \
+        mode_t mode = va_arg(rest, mode_t);                                                 \
+        va_end(rest);                                                                       \
+        return refused(flags) ? -1 : real(path, flags, mode);                               \
+    }
+OPEN(open)
+OPEN(open64)
 
 int clock_gettime(clockid_t clock, struct timespec *time) {
     static int (*real)(clockid_t, struct timespec *);

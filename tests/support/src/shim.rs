@@ -20,18 +20,9 @@ pub struct Shim {
 impl Shim {
     /// Compiles the shim into `folder` with `cc`, which the bundled `SQLite` needs too.
     pub fn build(folder: &Path) -> Self {
-        let object = folder.join("shim.so");
-        let source = folder.join("shim.c");
-        fs::write(&source, include_str!("shim.c")).unwrap();
-        let cc = Command::new("cc")
-            .args(["-shared", "-fPIC", "-O1", "-o"])
-            .arg(&object)
-            .arg(&source)
-            .arg("-ldl")
-            .status();
-        assert!(cc.is_ok_and(|status| status.success()), "cc could not compile the shim");
+        let object = compile(folder, "shim", include_str!("shim.c"));
         let board = folder.join("shim.board");
-        fs::write(&board, [0; 48]).unwrap();
+        fs::write(&board, [0; 64]).unwrap();
         let file = OpenOptions::new().read(true).write(true).open(&board).unwrap();
         Self { object, board, file }
     }
@@ -86,6 +77,16 @@ impl Shim {
         self.set(4, unix.wrapping_sub(now.unsigned_abs()));
     }
 
+    /// Lets each fsync of a folder fail, or none.
+    pub fn fail_folders(&self, fail: bool) {
+        self.set(6, u64::from(fail));
+    }
+
+    /// Lets no spool file be opened, with this error; 0: they are opened.
+    pub fn fail_spool(&self, errno: i32) {
+        self.set(7, u64::from(errno.unsigned_abs()));
+    }
+
     /// Waits until one was made to fail.
     pub fn wait_for_failure(&self) {
         wait_until("an fsync fails", || (self.failed() > 0).then_some(()));
@@ -100,4 +101,19 @@ impl Shim {
     fn set(&self, n: u64, value: u64) {
         self.file.write_all_at(&value.to_ne_bytes(), n * 8).unwrap();
     }
+}
+
+/// Compiles a shared object for `LD_PRELOAD` into `folder`.
+pub(crate) fn compile(folder: &Path, name: &str, source: &str) -> PathBuf {
+    let (object, file) =
+        (folder.join(name).with_extension("so"), folder.join(name).with_extension("c"));
+    fs::write(&file, source).unwrap();
+    let cc = Command::new("cc")
+        .args(["-shared", "-fPIC", "-O1", "-o"])
+        .arg(&object)
+        .arg(&file)
+        .arg("-ldl")
+        .status();
+    assert!(cc.is_ok_and(|status| status.success()), "cc could not compile {name}.c");
+    object
 }

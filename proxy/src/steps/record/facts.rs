@@ -63,10 +63,14 @@ impl Exchange<Running> {
         failpoint::hit("before-reply");
         let settled = settled.map_err(|error| {
             tracing::error!(%error, %execution_id, "outcome not recorded");
-            Error::Upstream {
-                detail: "the tool answered, but its answer could not be recorded".to_owned(),
-                sent: Sent::Maybe,
-            }
+            let detail = match error {
+                store::Error::NotYet => {
+                    "the tool answered, but there is no disk space to record its answer; it is recorded as \
+                     soon as there is"
+                }
+                _ => "the tool answered, but its answer could not be recorded",
+            };
+            Error::Upstream { detail: detail.to_owned(), sent: Sent::Maybe }
         });
         (exchange, settled)
     }

@@ -16,7 +16,7 @@ use store::{MAX_HELD_BODY, MAX_KEPT_BODY};
 use crate::body::buffer::BodyBuffers;
 use crate::body::memory::{AnswerMemory, MemoryShare, counted};
 use crate::body::pieces::WholeBody;
-use crate::body::spool::{Chunks, IN_MEMORY, Spool};
+use crate::body::spool::{Chunks, IN_MEMORY, Spool, SpooledBody};
 use crate::upstream::response_body::UpstreamBody;
 
 /// How long an answer that is held waits for room. The upstream waits with it.
@@ -47,6 +47,8 @@ pub(super) struct Recorder {
     share: Option<MemoryShare>,
     /// How much it is to keep at most, in bytes.
     most: usize,
+    /// The disk takes nothing: the rest stays in memory.
+    disk_failed: bool,
     keeping: bool,
     hash: Sha256,
     size: u64,
@@ -73,6 +75,7 @@ impl Recorder {
             memory: Arc::clone(&bodies.answers),
             share: None,
             most: most.unwrap_or(MAX_KEPT_BODY).min(MAX_KEPT_BODY),
+            disk_failed: false,
             keeping: true,
             hash: Sha256::new(),
             size: 0,
@@ -110,15 +113,43 @@ impl Recorder {
         if !self.keeping {
             return;
         }
-        self.keeping = self.size <= MAX_KEPT_BODY as u64
-            && self.take_room(max_wait).await
-            && match self.spool.push(data.clone()).await {
-                Ok(()) => true,
+        self.keeping = self.size <= MAX_KEPT_BODY as u64 && self.keep(data, max_wait).await;
+    }
+
+    /// Keeps `data` in the spool; in memory, if the disk does not take it. The store has a reserve on the disk
+    /// for what is recorded, and the spool has none.
+    async fn keep(&mut self, data: &Bytes, max_wait: Duration) -> bool {
+        if !self.disk_failed {
+            if !self.take_room(max_wait).await {
+                return false;
+            }
+            match self.spool.push(data.clone()).await {
+                Ok(()) => return true,
                 Err(error) => {
-                    tracing::warn!(%error, "cannot spool an answer; only its digest is kept");
-                    false
+                    tracing::warn!(%error, "cannot spool an answer; it is kept in memory");
                 }
-            };
+            }
+            self.disk_failed = true;
+        }
+        let fits = self.take_spare(data.len());
+        if fits {
+            self.spool.push_to_memory(data);
+        } else {
+            tracing::warn!("no memory to keep an answer; only its digest is kept");
+        }
+        fits
+    }
+
+    /// Takes memory for `more` bytes, and for what came before.
+    fn take_spare(&mut self, more: usize) -> bool {
+        let has = self.share.as_ref().map_or(0, MemoryShare::num_permits);
+        let needed = (self.size as usize).max(has + more) - has;
+        let Some(spare) = self.memory.try_spare(needed) else { return false };
+        match &mut self.share {
+            Some(share) => share.merge(spare),
+            None => self.share = Some(spare),
+        }
+        true
     }
 
     /// Takes out what was kept so far, to be passed on.
@@ -148,9 +179,9 @@ impl Recorder {
 
     pub(super) async fn finish(self) -> KeptBody {
         let sha256 = self.hash.finalize().into();
-        let spooled = self.spool.whole().await;
+        let spooled = if self.disk_failed { self.spool.done() } else { self.spool.whole().await };
         if self.keeping
-            && let Some(bytes) = spooled.in_memory().cloned()
+            && let Some(bytes) = in_memory(&spooled, self.disk_failed).await
         {
             let bytes = match self.share {
                 Some(share) => counted(bytes, [share]),
@@ -189,6 +220,14 @@ impl Recorder {
             }
         }
         HeldBody::Whole(trailers)
+    }
+}
+
+/// The body, if all of it is in memory; after a failure of the disk, also what had gone to a file.
+async fn in_memory(spooled: &SpooledBody, disk_failed: bool) -> Option<Bytes> {
+    match spooled.in_memory() {
+        None if disk_failed => spooled.clone().load().await.ok(),
+        held => held.cloned(),
     }
 }
 
