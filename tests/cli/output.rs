@@ -302,7 +302,7 @@ fn nothing_that_is_printed_acts_on_a_terminal() {
         &["explain", "POST", &format!("http://h/{deceptive}"), "--json"],
     ] {
         let database = ["--database".as_ref(), builder.database_path().as_os_str()];
-        let output = builder.cli(args.iter().map(|arg| arg.as_ref()).chain(database));
+        let output = builder.cli(args.iter().map(AsRef::as_ref).chain(database));
         for text in [output.stdout, output.stderr].map(|text| String::from_utf8(text).unwrap()) {
             let acts =
                 |c: char| deceptive.contains(c) || c.is_control() && !matches!(c, '\n' | '\t');
