@@ -279,3 +279,42 @@ fn colour_is_for_terminals_and_never_against_no_color() {
     let forced = builder().env("CLICOLOR_FORCE", "1").env("NO_COLOR", "1");
     assert!(!shown(forced).contains('\u{1b}'));
 }
+
+/// C1 controls and the property `Bidi_Control` of Unicode, in all that is printed. JSON stays what it is.
+#[test]
+fn nothing_that_is_printed_acts_on_a_terminal() {
+    let deceptive: String = ('\u{80}'..='\u{9f}')
+        .chain(['\u{7f}', '\u{61c}', '\u{200e}', '\u{200f}'])
+        .chain('\u{202a}'..='\u{202e}')
+        .chain('\u{2066}'..='\u{2069}')
+        .collect();
+    let engine = engine!().arg("--no-proxy").start();
+    let (user, session, goal) = engine.goal(&format!("ada{deceptive}"));
+    let call = json!({"user_id": user, "session_id": session, "goal_id": goal, "tool_name": format!("t{deceptive}"),
+        "tool_input": {"text": deceptive, "raw": "\u{1b}[2J"}, "idempotency_key": format!("k{deceptive}")});
+    engine.rpc("execute_tool_idempotent", &call);
+    let builder = engine.builder();
+    for args in [
+        &["executions"][..],
+        &["executions", "--json"],
+        &["replay", "--session", &session],
+        &["replay", "--session", &session, "--json"],
+        &["replay", "--session", &deceptive],
+        &["executions", "--session", &deceptive],
+        &["verify", "--json"],
+        &["explain", "POST", &format!("http://h/{deceptive}")],
+        &["explain", "POST", &format!("http://h/{deceptive}"), "--json"],
+    ] {
+        let database = ["--database".as_ref(), builder.database_path().as_os_str()];
+        let output = builder.cli(args.iter().map(AsRef::as_ref).chain(database));
+        for text in [output.stdout, output.stderr].map(|text| String::from_utf8(text).unwrap()) {
+            let acts =
+                |c: char| deceptive.contains(c) || c.is_control() && !matches!(c, '\n' | '\t');
+            assert!(!text.contains(acts), "{args:?}: {text:?}");
+        }
+    }
+    let database = builder.database_path().to_str().unwrap();
+    let listed = builder.cli(["executions", "--json", "--database", database]);
+    let listed: serde_json::Value = serde_json::from_slice(&listed.stdout).unwrap();
+    assert_eq!(listed["tool_input"]["text"], deceptive, "an escape is read as its character");
+}

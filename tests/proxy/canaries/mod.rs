@@ -25,7 +25,7 @@ struct Sent {
     canary: Canary,
 }
 
-/// A tool that answers as it was told last.
+/// A tool that answers as the test says.
 fn tool(next: &Arc<Mutex<Option<Answer>>>) -> Upstream {
     let next = Arc::clone(next);
     Upstream::start(move |_, exchange| {
@@ -161,7 +161,9 @@ fn shown(engine: &Engine) -> Vec<(&'static str, String)> {
     shown.push(("compare_execution", compared));
     shown.push(("get_stats", engine.rpc("get_stats", &json!({})).to_string()));
     let cli = |args: &[&str]| {
-        let output = engine.builder().cli(args);
+        let database = engine.builder().database_path().to_str().unwrap();
+        let output = engine.builder().cli(args.iter().chain(&["--database", database]));
+        assert!(output.status.success(), "{args:?}: {output:?}");
         [output.stdout, output.stderr].map(|text| String::from_utf8(text).unwrap()).concat()
     };
     shown.push(("verify", cli(&["verify"])));

@@ -120,6 +120,7 @@ pub(super) const PLACES: &[Place] = &[
     place("field named like a secret", Masked, |url, c| (plain(url).header("X-Auth", &line(c)), None)),
     place("field that does not count", Masked, |url, c| (plain(url).header("X-Retry-Note", &line(c)), None)),
     place("proof", Masked, |url, c| (plain(url).header("DPoP", &line(c)), None)),
+    place("payment", Masked, |url, c| (plain(url).header("X-PAYMENT", &line(c)), None)),
     place("cookie", Masked, |url, c| (plain(url).header("Cookie", &line(c)), None)),
     place("Authorization", Masked, |url, c| (plain(url).header("Authorization", &format!("Bearer {}", c.secret)), None)),
     place("URL in a field", Masked, |url, c| {

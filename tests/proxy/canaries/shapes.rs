@@ -1,4 +1,4 @@
-//! Secrets of every usual shape, each drawn once, so that a byte of it that is seen tells where it came
+//! Secrets of every usual shape, each drawn once, so that a byte of it that is seen shows where it came
 //! from.
 
 use testkit::base64;
