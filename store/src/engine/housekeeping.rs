@@ -102,7 +102,9 @@ fn end_leases(writer: &mut Writer) {
         Err(Fail::Sql(error)) if severity(&error) != Severity::Statement => {
             writer.make_space(&error);
             let fail = Fail::Sql(error);
-            expired.into_iter().for_each(|lease| retry_later(writer, lease, &fail));
+            for lease in expired {
+                retry_later(writer, lease, &fail);
+            }
         }
         // One that cannot be ended does not keep the others.
         Err(_) => {
