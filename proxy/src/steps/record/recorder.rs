@@ -140,14 +140,14 @@ impl Recorder {
         fits
     }
 
-    /// Takes memory for `more` bytes, and for what came before.
-    fn take_spare(&mut self, more: usize) -> bool {
+    /// Takes memory for `length` bytes, and for what came before.
+    fn take_spare(&mut self, length: usize) -> bool {
         let has = self.share.as_ref().map_or(0, MemoryShare::num_permits);
-        let needed = (self.size as usize).max(has + more) - has;
-        let Some(spare) = self.memory.try_spare(needed) else { return false };
+        let needed = (self.size as usize).max(has + length) - has;
+        let Some(more) = self.memory.try_spare(needed) else { return false };
         match &mut self.share {
-            Some(share) => share.merge(spare),
-            None => self.share = Some(spare),
+            Some(share) => share.merge(more),
+            None => self.share = Some(more),
         }
         true
     }
