@@ -50,6 +50,11 @@ pub(crate) fn page_size(conn: &Connection) -> rusqlite::Result<u64> {
     conn.pragma_query_value(None, "page_size", |row| row.get::<_, i64>(0)).map(i64::unsigned_abs)
 }
 
+/// How many pages the database has, with those that are only in the log.
+pub(crate) fn page_count(conn: &Connection) -> rusqlite::Result<u64> {
+    conn.pragma_query_value(None, "page_count", |row| row.get::<_, i64>(0)).map(i64::unsigned_abs)
+}
+
 /// Always FULL. A build for crash tests can be set to NORMAL, to show that the tests notice it.
 fn synchronous() -> &'static str {
     #[cfg(feature = "failpoints")]
