@@ -217,50 +217,40 @@ fn an_outcome_without_space_is_reported_as_unrecorded_and_recorded_later() {
     assert_eq!(upstream.hits(), calls.len());
 }
 
-/// Answers of 2 MB in flight fill the disk, again and again; space is made, and the engine killed and started.
+/// Answers of 2 MB in flight fill the disk. The engine is killed and started, then space is made.
 #[test]
 fn small_disks_accept_calls_again_and_their_engines_start() {
     let builder = engine!();
     let upstream = Upstream::start(answer);
-    for size in ["80m", "90m", "100m"] {
+    for size in ["80m", "85m", "90m", "95m", "100m"] {
         let Some(disk) = SmallDisk::mount(&builder.home().join(size), size) else {
             return testkit::untested("small full disks: no tmpfs for this user");
         };
         let builder = builder.clone().database(disk.path.join("engine.db"));
-        let mut engine = builder.start();
-        let mut kept = Vec::new();
-        for round in 0..2 {
-            let ballast = disk.path.join("ballast");
-            let file = fs::File::create(&ballast).unwrap();
-            // What is freed later; without it the engine itself fills the disk.
-            let _ = rustix::fs::fallocate(
-                &file,
-                rustix::fs::FallocateFlags::empty(),
-                0,
-                24 * MIB as u64,
-            );
-            let proxy = engine.proxy;
-            let answered = all_at_once(8, |caller| {
-                let mut answered = Vec::new();
-                for n in 0..40 {
-                    let body = format!("{size} {round} {caller} {n}");
-                    match Request::post(&upstream.url("/whole"), body.clone()).via(proxy).status {
-                        200 => answered.push(body),
-                        507 => break,
-                        status => panic!("{status}"),
-                    }
+        let engine = builder.start();
+        let ballast = disk.path.join("ballast");
+        let file = fs::File::create(&ballast).unwrap();
+        let all = rustix::fs::FallocateFlags::empty();
+        rustix::fs::fallocate(&file, all, 0, 24 * MIB as u64).unwrap();
+        drop(file);
+        let proxy = engine.proxy;
+        let answered = all_at_once(8, |caller| {
+            let mut answered = Vec::new();
+            for n in 0..40 {
+                let body = format!("{size} {caller} {n}");
+                match Request::post(&upstream.url("/whole"), body.clone()).via(proxy).status {
+                    200 => answered.push(body),
+                    507 => break,
+                    status => panic!("{status}"),
                 }
-                answered
-            });
-            kept.extend(answered.into_iter().flatten());
-            engine = engine.kill_and_restart();
-            fs::remove_file(&ballast).unwrap();
-            let new = Request::post(&upstream.url("/small"), format!("{size} {round}"));
-            wait_until("a new call is accepted", || {
-                let answer = engine.send(&new);
-                (answer.status == 200).then_some(())
-            });
-        }
+            }
+            answered
+        });
+        let kept: Vec<_> = answered.into_iter().flatten().collect();
+        let engine = engine.kill_and_restart();
+        fs::remove_file(&ballast).unwrap();
+        let new = Request::post(&upstream.url("/small"), size);
+        wait_until("a new call is accepted", || (engine.send(&new).status == 200).then_some(()));
         assert!(!kept.is_empty());
         for body in &kept {
             engine.post(&upstream.url("/whole"), body).assert_is(200, "replayed");

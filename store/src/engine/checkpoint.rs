@@ -2,6 +2,7 @@
 //! writer if the log would grow without bound.
 
 use std::cell::Cell;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{self, RecvTimeoutError, SyncSender};
@@ -14,6 +15,7 @@ use rusqlite::hooks::Wal;
 use crate::engine::fatal;
 use crate::engine::status::Status;
 use crate::engine::watch::Watch;
+use crate::files;
 use crate::sqlite::error::{Severity, severity};
 use crate::sqlite::{connection, queries};
 
@@ -63,6 +65,18 @@ pub(crate) fn never_again(conn: &Connection) {
 /// Moves what the log has into the database, as far as no reader is in the way.
 pub(crate) fn now(conn: &Connection) {
     run(conn, queries::CHECKPOINT_PASSIVE);
+}
+
+/// Whether the disk has space for what the log adds to the database's length. Half a move would only take space
+/// from what is recorded next.
+pub(crate) fn log_fits(conn: &Connection) -> bool {
+    let (Some(path), Ok(pages), Ok(page_size)) =
+        (conn.path().map(Path::new), connection::page_count(conn), connection::page_size(conn))
+    else {
+        return true;
+    };
+    let growth = (pages * page_size).saturating_sub(files::size(path));
+    files::free(path) >= growth
 }
 
 /// Moves the whole log into the database, synced, and truncates it. False: another program keeps it from being
@@ -156,11 +170,11 @@ impl Checkpoints {
         }
     }
 
-    /// Gives the space of the log back to the disk, if all of it surely fits into the `free` bytes besides it: half
-    /// a move would only take space from outcomes.
-    pub(crate) fn shrink(&mut self, conn: &Connection, free: u64) {
-        let log = WAL_PAGES.get() * self.page_size;
-        if log > 0 && free >= log {
+    /// Gives the space of the log back to the disk, if all of it fits into the database.
+    pub(crate) fn shrink(&mut self, conn: &Connection) {
+        let is_empty =
+            conn.path().is_some_and(|path| files::size(&files::log(Path::new(path))) == 0);
+        if !is_empty && log_fits(conn) {
             self.restart(conn, queries::CHECKPOINT_TRUNCATE);
         }
     }
@@ -220,7 +234,8 @@ fn checkpointer(
         let commits = status.commits().count;
         let idle = commits == seen_at && commits != done_at;
         seen_at = commits;
-        if !quiet || idle {
+        let has_space = !status.full.load(Ordering::Relaxed) || log_fits(conn);
+        if (!quiet || idle) && has_space {
             fatal::panic_point("checkpointer");
             // The writer says what is wrong, within a second.
             if watch.check_again().is_err() {

@@ -108,18 +108,16 @@ fn take_over(path: &Path) -> Result<Connection, Obstacle> {
         )),
     })?;
     let conn = connection::open_writer(path).map_err(|error| obstacle(path, &error))?;
-    let log = files::log(path);
-    // Half a move would only take space from what is recorded next.
-    let moved = if files::free(path) < files::size(&log) {
-        Err(Obstacle::Full)
-    } else {
+    let moved = if checkpoint::log_fits(&conn) {
         checkpoint::all(&conn).map_err(|error| obstacle(path, &error))
+    } else {
+        Err(Obstacle::Full)
     };
     if let Err(Obstacle::Full) = moved {
         tracing::error!("the disk has no space to move the write-ahead log into the database");
         return Ok(conn);
     }
-    if moved? && files::size(&log) == 0 { Ok(conn) } else { Err(Obstacle::Busy) }
+    if moved? && files::size(&files::log(path)) == 0 { Ok(conn) } else { Err(Obstacle::Busy) }
 }
 
 /// Writes the log again in its place, and syncs it. `WouldBlock`: another program has the database open.

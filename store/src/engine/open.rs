@@ -160,7 +160,9 @@ impl Writer {
         }
         recovered.map_err(|fail| unreadable(path, fail))?;
         // From now on the database says without its log that it is not whole without it.
-        checkpoint::now(&self.conn);
+        if checkpoint::log_fits(&self.conn) {
+            checkpoint::now(&self.conn);
+        }
         Ok(())
     }
 }

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use rusqlite::Connection;
 
 use crate::files::{self, private};
-use crate::sqlite::connection::page_size;
+use crate::sqlite::connection::{page_count, page_size};
 
 /// A file of zeroes beside the database, and a margin below SQLite's page limit, if one is set.
 #[derive(Debug)]
@@ -76,23 +76,16 @@ impl Reserve {
         }
     }
 
-    /// How much is free on the disk besides the reserve, in bytes.
-    pub(crate) fn free(&self) -> u64 {
-        files::free(&self.path)
-    }
-
     /// Whether the disk has space for new calls besides the reserve. Without some, the next of them would release
     /// it again.
     pub(crate) fn leaves_space(&self) -> bool {
-        self.free() >= self.size() / 8
+        files::free(&self.path) >= self.size() / 8
     }
 
     /// Whether the page limit, if there is one, leaves space again.
     pub(crate) fn has_space(&self, conn: &Connection) -> bool {
         let Some(limit) = self.max_page_count else { return true };
-        let count: rusqlite::Result<i64> =
-            conn.pragma_query_value(None, "page_count", |row| row.get(0));
-        count.is_ok_and(|count| count.unsigned_abs() < limit)
+        page_count(conn).is_ok_and(|count| count < limit)
     }
 }
 

@@ -205,13 +205,8 @@ impl Writer {
         if !self.reserve.has_space(&self.conn) {
             return;
         }
-        if self.reserve.create(&self.conn).is_err() {
-            self.checkpoints.shrink(&self.conn, self.reserve.free());
-            if self.reserve.create(&self.conn).is_err() {
-                return;
-            }
-        }
-        if self.reserve.leaves_space() {
+        self.checkpoints.shrink(&self.conn);
+        if self.reserve.create(&self.conn).is_ok() && self.reserve.leaves_space() {
             tracing::info!("there is disk space again: new calls are accepted");
             self.status.full.store(false, Ordering::Relaxed);
         }
