@@ -3,6 +3,7 @@
 pub(crate) mod caches;
 pub(crate) mod checkpoint;
 pub(crate) mod cut;
+pub(crate) mod disk_space;
 pub(crate) mod duplicates;
 pub(crate) mod fatal;
 pub(crate) mod head_file;

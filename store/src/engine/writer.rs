@@ -18,7 +18,7 @@ use crate::engine::caches::Caches;
 use crate::engine::checkpoint::{self, Checkpoints};
 use crate::engine::fatal;
 use crate::engine::head_file::HeadFile;
-use crate::engine::job::{Job, Lane, refuse_sql};
+use crate::engine::job::{Job, Lane};
 use crate::engine::live::Live;
 use crate::engine::reserve::Reserve;
 use crate::engine::status::Status;
@@ -28,11 +28,6 @@ use crate::sqlite::error::{Fail, Severity, severity};
 use crate::sqlite::transaction::{AfterCommit, Touched, Transaction};
 use crate::sqlite::{meta, queries};
 use crate::token::Secret;
-
-/// How long the caller of an outcome waits for disk space …
-const SPACE_TIMEOUT: Duration = Duration::from_secs(3);
-/// … or for another program that is using the database.
-const OTHERS_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// State of the writer that is not on disk.
 #[derive(Debug, Default)]
@@ -149,15 +144,6 @@ impl Writer {
         }
     }
 
-    /// Retries the parked outcomes.
-    pub(crate) fn finish_parked(&mut self) {
-        let parked = std::mem::take(&mut self.parked);
-        if !parked.is_empty() {
-            self.commit_group(parked);
-        }
-        self.status.stalled.store(!self.parked.is_empty(), Ordering::Relaxed);
-    }
-
     /// Notes that the database is whole without its log, and makes it so.
     pub(crate) fn close(&mut self) {
         if let Err(fail) = self.commit_now(|tx| Ok(meta::set_open(tx.conn, false)?)) {
@@ -184,44 +170,6 @@ impl Writer {
             None => Ok(()),
             Some(error) => Err(Fail::Refused(error)),
         }
-    }
-
-    /// If the disk is full: refuses new calls from now on, and releases the reserve for outcomes. Space that only
-    /// the log has taken is given back, and may be all that was missing. False: it is not that.
-    pub(crate) fn make_space(&mut self, error: &rusqlite::Error) -> bool {
-        if severity(error) != Severity::Full {
-            return false;
-        }
-        let was_full = self.status.full.swap(true, Ordering::Relaxed);
-        self.reserve.release(&self.conn);
-        if !was_full && !self.reserve.is_page_limit() {
-            self.restore_reserve();
-        }
-        true
-    }
-
-    /// Accepts new calls again once there is space for the reserve, and some more.
-    pub(crate) fn restore_reserve(&mut self) {
-        if !self.reserve.has_space(&self.conn) {
-            return;
-        }
-        self.checkpoints.shrink(&self.conn);
-        if self.reserve.create(&self.conn).is_ok() && self.reserve.leaves_space() {
-            tracing::info!("there is disk space again: new calls are accepted");
-            self.status.full.store(false, Ordering::Relaxed);
-        }
-    }
-
-    /// Refuses a job that can be repeated. An outcome is parked instead, and housekeeping retries it.
-    fn postpone(&mut self, mut job: Box<dyn Job>, error: &rusqlite::Error) {
-        if job.lane().is_outcome() && severity(error) != Severity::Statement {
-            let full = severity(error) == Severity::Full;
-            job.park(if full { SPACE_TIMEOUT } else { OTHERS_TIMEOUT });
-            self.parked.push(job);
-            return;
-        }
-        refuse_sql(job.as_mut(), error);
-        job.answer();
     }
 
     /// Runs the jobs in one transaction and commits. After `Err` nothing of it is written. Does not return if
