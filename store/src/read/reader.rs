@@ -26,7 +26,7 @@ use crate::sqlite::{
     answers, claims, connection, facts, ids, meta, migrations, queries, rows, scope,
 };
 
-/// How many idle connections are kept.
+/// How many idle connections the engine itself keeps.
 const MAX_IDLE: usize = 8;
 
 /// Reads a store. Cloning is cheap.
@@ -139,9 +139,12 @@ impl Reader {
             Fail::Sql(error) if self.has_lost_files(&error) => Error::Lost,
             Fail::Sql(error) => error::public(&error),
         });
-        let mut idle = lock(&self.0.idle);
-        if idle.len() < MAX_IDLE {
-            idle.push(conn);
+        // While another process has the database open, no engine starts on a log that it has not written.
+        if self.0.owner.is_some() {
+            let mut idle = lock(&self.0.idle);
+            if idle.len() < MAX_IDLE {
+                idle.push(conn);
+            }
         }
         result
     }

@@ -55,7 +55,8 @@ pub fn embedded(ip: Ipv6Addr) -> Vec<Ipv4Addr> {
 /// address in IPv6 as itself. `None`: it is in its one form already. `host` is in lower case, an
 /// IPv6 address in brackets.
 pub fn canonical(host: &str) -> Option<String> {
-    let name = host.strip_suffix('.').filter(|name| !name.is_empty()).unwrap_or(host);
+    let is_name = |name: &&str| !name.is_empty() && !name.ends_with('.');
+    let name = host.strip_suffix('.').filter(is_name).unwrap_or(host);
     let one = if let Some(inner) = name.strip_prefix('[') {
         let address: Ipv6Addr = inner.strip_suffix(']')?.parse().ok()?;
         match address.to_ipv4_mapped() {
