@@ -157,9 +157,18 @@ mod tests {
             assert_eq!(canonical(written).as_deref(), Some(one), "{written}");
             assert_eq!(canonical(one), None, "{one}");
         }
-        for one in
-            [".", "api.example.com", "1.example", "256.1", "1.2.3.4.5", "0x", "09", "[::", "a..b"]
-        {
+        for one in [
+            ".",
+            "a..",
+            "api.example.com",
+            "1.example",
+            "256.1",
+            "1.2.3.4.5",
+            "0x",
+            "09",
+            "[::",
+            "a..b",
+        ] {
             assert_eq!(canonical(one), None, "{one}");
         }
     }
