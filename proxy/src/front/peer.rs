@@ -8,7 +8,7 @@ use std::task::{Context, Poll, ready};
 
 use proxy_core::http::address::plain;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::TcpStream;
 
 /// A client's connection. Only HTTP reads and writes it; others may ask whether the client has hung
@@ -45,7 +45,7 @@ impl AsyncRead for ClientStream {
     ) -> Poll<io::Result<()>> {
         loop {
             ready!(self.0.poll_read_ready(cx))?;
-            match self.0.try_read(buf.initialize_unfilled()) {
+            match read(&self.0, buf.initialize_unfilled()) {
                 Ok(read) => {
                     buf.advance(read);
                     return Poll::Ready(Ok(()));
@@ -55,6 +55,21 @@ impl AsyncRead for ClientStream {
             }
         }
     }
+}
+
+/// Reads what is there. A buffer that is not filled has taken all of it: the next read waits for more, and does
+/// not ask the system first.
+fn read(stream: &TcpStream, buf: &mut [u8]) -> io::Result<usize> {
+    let mut partly = None;
+    let whole = stream.try_io(Interest::READABLE, || {
+        let read = rustix::io::read(stream, &mut *buf)?;
+        if 0 < read && read < buf.len() {
+            partly = Some(read);
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
+        Ok(read)
+    });
+    partly.map_or(whole, Ok)
 }
 
 /// Tries to write until it need not wait.

@@ -115,9 +115,16 @@ impl Signing {
 
 /// Whether a name says that its value is a signature.
 pub(crate) fn is_signature(name: &str) -> bool {
-    words(name).last().is_some_and(|last| {
-        matches!(last.as_str(), "signature" | "sig" | "sign" | "hmac" | "mac" | "jwt")
-    })
+    const LAST: [&str; 6] = ["signature", "sig", "sign", "hmac", "mac", "jwt"];
+    // Each field of each request is asked, and hardly one ends so.
+    let end = name.trim_end_matches(|c: char| !c.is_alphanumeric()).as_bytes();
+    let ends_with = |word: &&str| {
+        end.len()
+            .checked_sub(word.len())
+            .is_some_and(|at| end[at..].eq_ignore_ascii_case(word.as_bytes()))
+    };
+    LAST.iter().any(ends_with)
+        && words(name).last().is_some_and(|last| LAST.contains(&last.as_str()))
 }
 
 /// One pair of a query, as a server reads it.
