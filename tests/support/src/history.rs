@@ -16,7 +16,7 @@ const SECTOR: usize = 512;
 /// The size of a record without its data, in bytes.
 const HEAD: usize = 32;
 /// What is appended to the database's name, by the number of the file in records, less one.
-const SUFFIXES: [&str; 3] = ["", "-wal", "-journal"];
+const SUFFIXES: [&str; 5] = ["", "-wal", "-journal", ".head", ".head.new"];
 /// The number of the folder.
 const FOLDER: usize = SUFFIXES.len();
 
@@ -38,6 +38,8 @@ enum Step {
     Truncate(usize),
     Sync(bool),
     Unlink,
+    /// To another of the files, whole or not at all.
+    Rename(usize),
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -145,6 +147,7 @@ impl History {
                 3 => Step::Truncate(length),
                 4 => Step::Sync(ok),
                 5 => Step::Unlink,
+                6 => Step::Rename(offset - 1),
                 _ => panic!("a record of kind {kind} at {at}"),
             };
             steps.push((at as u64, file, step));
@@ -192,6 +195,15 @@ impl Disk {
                 self.folder.add(move |names, luck| {
                     if luck.keeps() {
                         names[file] = None;
+                    }
+                });
+            }
+            Step::Rename(to) => {
+                let number = self.names[file].take();
+                self.names[to] = number;
+                self.folder.add(move |names, luck| {
+                    if luck.keeps() {
+                        (names[file], names[to]) = (None, number);
                     }
                 });
             }

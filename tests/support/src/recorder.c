@@ -15,14 +15,14 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
-enum file { NONE, DATABASE, LOG, JOURNAL, FOLDER };
-enum kind { CREATE = 1, WRITE, TRUNCATE, SYNC, UNLINK };
+enum file { NONE, DATABASE, LOG, JOURNAL, HEAD, NEW_HEAD, FOLDER };
+enum kind { CREATE = 1, WRITE, TRUNCATE, SYNC, UNLINK, RENAME };
 
 /* A record; a write's data follows it. */
 struct record {
     uint32_t kind, file;
     int64_t ok; /* of a sync */
-    uint64_t offset, length;
+    uint64_t offset, length; /* of a rename: to which file */
 };
 
 struct board {
@@ -64,6 +64,8 @@ static enum file named(const char *name) {
     if (strcmp(name + length, "") == 0) return DATABASE;
     if (strcmp(name + length, "-wal") == 0) return LOG;
     if (strcmp(name + length, "-journal") == 0) return JOURNAL;
+    if (strcmp(name + length, ".head") == 0) return HEAD;
+    if (strcmp(name + length, ".head.new") == 0) return NEW_HEAD;
     return NONE;
 }
 
@@ -216,9 +218,21 @@ int unlink(const char *name) {
     return result;
 }
 
-/* What the journal cannot show must not happen unseen. */
 int rename(const char *from, const char *to) {
     REAL(int, rename, const char *, const char *);
-    if (named(from) != NONE || named(to) != NONE) abort();
-    return real(from, to);
+    enum file old = named(from), new = named(to);
+    if (old == NONE && new == NONE) return real(from, to);
+    /* What the journal cannot show must not happen unseen. */
+    if (old == NONE || new == NONE || old == FOLDER || new == FOLDER) abort();
+    pthread_mutex_lock(&order);
+    int result = real(from, to);
+    int saved = errno;
+    if (result == 0) {
+        note(RENAME, old, 1, new, 0, 0);
+        for (int fd = 0; fd < 65536; fd++)
+            if (atomic_load(&files[fd]) == old) atomic_store(&files[fd], new);
+    }
+    pthread_mutex_unlock(&order);
+    errno = saved;
+    return result;
 }
