@@ -113,29 +113,6 @@ pub(crate) fn is_full(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
 }
 
-/// The other processes that hold a lock on the file, as far as the system says: ` (process 12)`, or nothing.
-pub(crate) fn holders(path: &Path) -> String {
-    let (Ok(file), Ok(locks)) = (path.metadata(), std::fs::read_to_string("/proc/locks")) else {
-        return String::new();
-    };
-    let inode = format!(":{}", file.ino());
-    let own = std::process::id().to_string();
-    // `1: POSIX ADVISORY READ 4242 fe:00:131 0 EOF`: process, device and inode.
-    let mut pids: Vec<_> = locks
-        .lines()
-        .map(|line| line.split_whitespace().skip_while(|word| *word != "POSIX").collect::<Vec<_>>())
-        .filter(|words| words.get(4).is_some_and(|place| place.ends_with(&inode)))
-        .filter_map(|words| words.get(3).copied().filter(|pid| *pid != own))
-        .collect();
-    pids.sort_unstable();
-    pids.dedup();
-    match pids.as_slice() {
-        [] => String::new(),
-        [pid] => format!(" (process {pid})"),
-        pids => format!(" (processes {})", pids.join(", ")),
-    }
-}
-
 /// Appends `suffix` to the whole name of the database.
 fn with_suffix(database: &Path, suffix: &str) -> PathBuf {
     let mut name = database.as_os_str().to_owned();

@@ -37,7 +37,7 @@ pub(crate) fn by_inode(database: &Path) -> Option<Owner> {
     let file = fs::metadata(database).ok()?;
     let locks = fs::read_to_string("/proc/locks").ok()?;
     locks.lines().find_map(|line| {
-        let (pid, place) = flock_of(line)?;
+        let (pid, place) = lock_of(line, "FLOCK")?;
         let (device, inode) = place.rsplit_once(':')?;
         if inode.parse() != Ok(file.ino()) {
             return None;
@@ -56,11 +56,32 @@ fn unannounced(pid: u32) -> LockHolder {
     LockHolder { pid, ..LockHolder::default() }
 }
 
-/// The process and the file (`MAJOR:MINOR:INODE`) of a held lock of flock(2), from a line of `/proc/locks`
+/// The other processes that have the database open by SQLite, which locks it for as long, as far as the system
+/// says: ` (process 12)`, or nothing.
+pub(crate) fn others(database: &Path) -> String {
+    let (Ok(file), Ok(locks)) = (fs::metadata(database), fs::read_to_string("/proc/locks")) else {
+        return String::new();
+    };
+    let inode = format!(":{}", file.ino());
+    let of_file = locks.lines().filter_map(|line| lock_of(line, "POSIX"));
+    let mut pids: Vec<_> = of_file
+        .filter(|(pid, place)| place.ends_with(&inode) && *pid != std::process::id())
+        .map(|(pid, _)| pid.to_string())
+        .collect();
+    pids.sort_unstable();
+    pids.dedup();
+    match pids.as_slice() {
+        [] => String::new(),
+        [pid] => format!(" (process {pid})"),
+        pids => format!(" (processes {})", pids.join(", ")),
+    }
+}
+
+/// The process and the file (`MAJOR:MINOR:INODE`) of a held lock of this kind, from a line of `/proc/locks`
 /// (`proc_locks(5)`).
-fn flock_of(line: &str) -> Option<(u32, &str)> {
+fn lock_of<'a>(line: &'a str, kind: &str) -> Option<(u32, &'a str)> {
     let mut words = line.split_whitespace().skip(1);
-    (words.next()? == "FLOCK").then_some(())?;
+    (words.next()? == kind).then_some(())?;
     let mut words = words.skip(2);
     Some((words.next()?.parse().ok()?, words.next()?))
 }
@@ -93,14 +114,14 @@ mod tests {
     #[test]
     fn a_held_flock_is_read_from_its_line() {
         let line = "12: FLOCK  ADVISORY  WRITE 4711 fe:00:1835055 0 EOF";
-        assert_eq!(flock_of(line), Some((4_711, "fe:00:1835055")));
+        assert_eq!(lock_of(line, "FLOCK"), Some((4_711, "fe:00:1835055")));
         for other in [
             "1: POSIX  ADVISORY  READ 4711 fe:00:1835055 128 128",
             "12: -> FLOCK  ADVISORY  WRITE 4712 fe:00:1835055 0 EOF",
             "13: OFDLCK ADVISORY  WRITE -1 fe:00:1835055 0 EOF",
             "",
         ] {
-            assert_eq!(flock_of(other), None, "{other}");
+            assert_eq!(lock_of(other, "FLOCK"), None, "{other}");
         }
     }
 }

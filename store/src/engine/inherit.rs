@@ -18,6 +18,7 @@ use rustix::fs::FlockOperation;
 use store_core::Error;
 
 use crate::engine::checkpoint;
+use crate::engine::holder;
 use crate::engine::reserve::Reserve;
 use crate::files;
 use crate::sqlite::connection;
@@ -66,7 +67,7 @@ pub(crate) fn open(path: &Path, reserve: &Reserve, wait: Duration) -> Result<Con
                 return Err(refused(path, message.to_owned()));
             }
             Err(Obstacle::Busy) if Instant::now() >= until => {
-                let who = files::holders(path);
+                let who = holder::others(path);
                 let message = format!("another program has the database open{who}; stop it");
                 return Err(refused(path, message));
             }
@@ -74,7 +75,7 @@ pub(crate) fn open(path: &Path, reserve: &Reserve, wait: Duration) -> Result<Con
                 if !announced {
                     tracing::warn!(
                         "another program has the database open{}: waiting up to {} s for it to close it",
-                        files::holders(path),
+                        holder::others(path),
                         wait.as_secs()
                     );
                     announced = true;
