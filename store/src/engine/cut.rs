@@ -7,13 +7,9 @@ use std::path::Path;
 
 use rusqlite::Connection;
 
+use crate::engine::log_format;
 use crate::files::{self, private};
 use crate::sqlite::connection;
-
-/// The sizes of the header of the log and of the header of a frame, in bytes
-/// (<https://www.sqlite.org/fileformat2.html#walformat>).
-const LOG_HEADER: usize = 32;
-const FRAME_HEADER: usize = 24;
 
 /// The first page that is neither in the file nor in the log; `None` if there is none. After a crash, pages
 /// that no checkpoint has moved yet are in the log only.
@@ -34,12 +30,13 @@ pub(crate) fn missing_page(path: &Path, conn: &Connection) -> io::Result<Option<
 fn pages_in_log(log: &Path, page_size: u64) -> io::Result<HashSet<u64>> {
     let mut pages = HashSet::new();
     let mut log = BufReader::new(private::read(log)?);
-    let mut header = [0; LOG_HEADER];
+    let mut header = [0; log_format::HEADER];
     if log.read_exact(&mut header).is_err() {
         return Ok(pages);
     }
-    let mut frame = [0; FRAME_HEADER];
-    while log.read_exact(&mut frame).is_ok() && frame[8..16] == header[16..24] {
+    let mut frame = [0; log_format::FRAME_HEADER];
+    let salts = log_format::salts(&header);
+    while log.read_exact(&mut frame).is_ok() && log_format::frame_salts(&frame) == salts {
         let page = [frame[0], frame[1], frame[2], frame[3]];
         pages.insert(u64::from(u32::from_be_bytes(page)));
         log.seek_relative(i64::try_from(page_size).unwrap_or(i64::MAX))?;

@@ -19,6 +19,7 @@ use store_core::Error;
 
 use crate::engine::checkpoint;
 use crate::engine::holder;
+use crate::engine::log_format;
 use crate::engine::reserve::Reserve;
 use crate::files;
 use crate::sqlite::connection;
@@ -26,8 +27,6 @@ use crate::sqlite::error::{Severity, open_error, severity};
 
 /// How much of the log is written again at once, in bytes.
 const PIECE: usize = 1024 * 1024;
-/// The size of the log's header, in bytes.
-const HEADER: usize = 32;
 /// A disk with less than this is full, in bytes.
 const LITTLE: u64 = 64 * 1024;
 /// How long to wait before the next try while another program has the database open.
@@ -134,7 +133,7 @@ fn write_log_again(path: &Path) -> io::Result<()> {
     }
     let Some(_alone) = lock_out_others(path)? else { return Err(io::ErrorKind::WouldBlock.into()) };
     let mut piece = vec![0; PIECE];
-    copy(&log, &mut piece[..HEADER], 0)?;
+    copy(&log, &mut piece[..log_format::HEADER], 0)?;
     log.sync_all()?;
     let mut at = 0;
     loop {

@@ -13,6 +13,7 @@ pub(crate) mod inherit;
 pub(crate) mod job;
 pub(crate) mod live;
 pub(crate) mod lock;
+pub(crate) mod log_format;
 pub(crate) mod new_call_predictor;
 pub(crate) mod open;
 pub(crate) mod outcomes;

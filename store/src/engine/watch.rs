@@ -12,22 +12,13 @@ use std::sync::{Arc, Mutex};
 use rusqlite::Connection;
 
 use crate::engine::lock::DatabaseLock;
+use crate::engine::log_format::{self, Salts};
 use crate::files::{self, Identity, private};
 use crate::mutex::lock;
 use crate::sqlite::queries;
 
-/// The sizes of the log's header, and of the header of each frame, in bytes
-/// (<https://www.sqlite.org/fileformat2.html#walformat>).
-const LOG_HEADER: u64 = 32;
-const FRAME_HEADER: u64 = 24;
-/// Where the two salts are in these headers. Frames of an earlier use of the log have others.
-const LOG_SALTS: usize = 16;
-const FRAME_SALTS: usize = 8;
-
 /// Where the header of the database has its size in pages.
 const PAGES_IN_HEADER: u64 = 28;
-
-type Salts = [u8; 8];
 
 /// Watches the database, its log and the index of the log.
 #[derive(Debug)]
@@ -133,14 +124,14 @@ impl Watch {
             (seen.frames, seen.salts) = (0, Salts::default());
             return Ok(());
         }
-        let mut header = [0; LOG_HEADER as usize];
+        let mut header = [0; log_format::HEADER];
         self.log.read_exact_at(&mut header, 0).map_err(truncated)?;
-        let salts = salts(&header, LOG_SALTS);
+        let salts = log_format::salts(&header);
         let known = if salts == seen.salts { seen.frames.min(frames) } else { 0 };
         if known > 0 {
-            let mut header = [0; FRAME_HEADER as usize];
+            let mut header = [0; log_format::FRAME_HEADER];
             self.log.read_exact_at(&mut header, self.end_of(known - 1)).map_err(truncated)?;
-            if self::salts(&header, FRAME_SALTS) != salts {
+            if log_format::frame_salts(&header) != salts {
                 return Err(truncated(io::ErrorKind::InvalidData.into()));
             }
         }
@@ -153,14 +144,14 @@ impl Watch {
     }
 
     fn has_salts(&self, known: Salts) -> bool {
-        let mut header = [0; LOG_HEADER as usize];
+        let mut header = [0; log_format::HEADER];
         let read = self.log.read_exact_at(&mut header, 0);
-        read.is_ok() && known != Salts::default() && salts(&header, LOG_SALTS) == known
+        read.is_ok() && known != Salts::default() && log_format::salts(&header) == known
     }
 
     /// Where a frame ends in the log, and the next begins.
     fn end_of(&self, frames: u64) -> u64 {
-        LOG_HEADER + frames * (FRAME_HEADER + self.page_size)
+        log_format::HEADER as u64 + frames * (log_format::FRAME_HEADER as u64 + self.page_size)
     }
 
     /// Writes the lock file again if it is missing, and says once if it is another's.
@@ -191,10 +182,4 @@ fn is_own(path: &Path, own: Identity) -> Result<Metadata, String> {
         }
         Err(error) => Err(format!("{} cannot be read: {error}", path.display())),
     }
-}
-
-fn salts(header: &[u8], at: usize) -> Salts {
-    let mut salts = Salts::default();
-    salts.copy_from_slice(&header[at..at + 8]);
-    salts
 }
